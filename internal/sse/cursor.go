@@ -1,0 +1,191 @@
+package sse
+
+import "bytes"
+
+// cursor walks the structure of one JSON document from left to right without
+// decoding it. It accepts more than JSON allows, since its job is to find, not to
+// judge; but it never takes the inside of a string for structure. When the bytes
+// run out, or cannot be a document, it stops for good and bad is set.
+type cursor struct {
+	b   []byte
+	i   int
+	bad bool
+}
+
+// peek returns the next byte that is not white space, 0 at the end.
+func (c *cursor) peek() byte {
+	for c.i < len(c.b) {
+		switch ch := c.b[c.i]; ch {
+		case ' ', '\n', '\r', '\t':
+			c.i++
+		default:
+			return ch
+		}
+	}
+	return 0
+}
+
+// open enters an object or array if one begins here. Otherwise it skips the
+// value and reports false.
+func (c *cursor) open(bracket byte) bool {
+	if c.peek() == bracket {
+		c.i++
+		return true
+	}
+	c.skip()
+	return false
+}
+
+// more goes to the next member or element; it reports false, and has left the
+// object or array, when there is none.
+func (c *cursor) more(bracket byte) bool {
+	ch := c.peek()
+	if ch == ',' {
+		c.i++
+		ch = c.peek()
+	}
+	switch {
+	case c.bad:
+		return false
+	case ch == bracket:
+		c.i++
+		return false
+	case ch == 0, ch == '}', ch == ']', ch == ',':
+		c.bad = true
+		return false
+	}
+	return true
+}
+
+// key reads a member's name and its colon. Names with escapes are returned as
+// they are spelt; none of interest has any.
+func (c *cursor) key() []byte {
+	if c.peek() != '"' {
+		c.bad = true
+		return nil
+	}
+	k := c.quoted()
+	if c.peek() != ':' {
+		c.bad = true
+		return nil
+	}
+	c.i++
+	return k
+}
+
+// text returns the raw inside of a string value; nil for any other value, which
+// is skipped.
+func (c *cursor) text() []byte {
+	if c.peek() == '"' {
+		return c.quoted()
+	}
+	c.skip()
+	return nil
+}
+
+// filled skips a value and reports whether there is something in it: a string,
+// array or object that is not empty.
+func (c *cursor) filled() bool {
+	switch c.peek() {
+	case '"':
+		return len(c.quoted()) > 0
+	case '[', '{':
+		open := c.i + 1
+		inside := cursor{b: c.b, i: open}
+		ch := inside.peek()
+		c.skip()
+		return ch != 0 && ch != ']' && ch != '}'
+	}
+	c.skip()
+	return false
+}
+
+// value skips a value and returns its bytes; nil for null and for false.
+func (c *cursor) value() []byte {
+	c.peek()
+	from := c.i
+	c.skip()
+	if v := c.b[from:c.i]; len(v) > 0 && v[0] != 'n' && v[0] != 'f' {
+		return v
+	}
+	return nil
+}
+
+// number returns a whole number >= 0; any other value is skipped and not ok.
+func (c *cursor) number() (n int, ok bool) {
+	const limit = 1 << 40 // no request has as many tokens
+	v := c.value()
+	for _, ch := range v {
+		if ch < '0' || ch > '9' || n > limit {
+			return 0, false
+		}
+		n = n*10 + int(ch-'0')
+	}
+	return n, len(v) > 0
+}
+
+// skip goes past one value of any kind.
+func (c *cursor) skip() {
+	switch c.peek() {
+	case '"':
+		c.quoted()
+	case '{', '[':
+		c.skipNested()
+	case 0, '}', ']', ',', ':':
+		c.bad = true
+	default:
+		for c.i < len(c.b) {
+			switch c.b[c.i] {
+			case ',', '}', ']', ' ', '\n', '\r', '\t', '"', '{', '[', ':':
+				return
+			}
+			c.i++
+		}
+	}
+}
+
+// skipNested goes past an object or array of any depth, without recursion.
+func (c *cursor) skipNested() {
+	depth := 0
+	for c.i < len(c.b) {
+		switch c.b[c.i] {
+		case '"':
+			c.quoted()
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		c.i++
+		if depth == 0 {
+			return
+		}
+	}
+	c.bad = true
+}
+
+// quoted reads the string that begins here and returns its raw inside.
+func (c *cursor) quoted() []byte {
+	from := c.i + 1
+	i := from
+	for {
+		n := bytes.IndexByte(c.b[i:], '"')
+		if n < 0 {
+			c.bad, c.i = true, len(c.b)
+			return c.b[from:]
+		}
+		i += n
+		// The quote is part of the text if an odd number of backslashes
+		// stands before it.
+		back := i
+		for back > from && c.b[back-1] == '\\' {
+			back--
+		}
+		if (i-back)%2 == 0 {
+			c.i = i + 1
+			return c.b[from:i]
+		}
+		i++
+	}
+}

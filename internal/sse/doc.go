@@ -1,0 +1,24 @@
+// Package sse answers what a stream of model output contained and when: which
+// chunks carried generated tokens, when the first and the last of them passed,
+// what was billed, how the stream ended. It reads along while the bytes pass
+// to somebody else, and never needs them back.
+//
+// It knows the streams of the OpenAI chat, completions and responses interfaces
+// and of the Anthropic messages interface, by their shape alone. Other streams
+// pass unharmed and are counted as events that are not [Stream.Known].
+//
+// # What is a token
+//
+// A chunk bears tokens when it carries generated output that is not empty:
+// content, reasoning, a refusal, a tool call's name or arguments. The role
+// chunk, the finish chunk and the usage chunk are none. A chunk may hold several
+// tokens and a token may be spread over chunks; therefore token counts come from
+// the usage report if the stream has one, and [Stream.FromUsage] says so.
+//
+// # How it is fast and still right
+//
+// A small cursor walks the structure of each JSON document once, jumping over
+// strings by vectorised byte search. It never decodes and never allocates, and
+// since it knows where strings end, text that merely looks like a usage report
+// cannot deceive it. Only error messages are decoded.
+package sse
