@@ -240,8 +240,12 @@ func (k *chunk) interpret() {
 			k.err = k.object
 		}
 	}
-	if k.err != nil || string(k.object) == "response" {
+	if k.err != nil {
 		k.known = true
+	}
+	if string(k.object) == "response" {
+		// One that is queued or in progress has no output to speak of yet.
+		k.known = string(k.status) != "queued" && string(k.status) != "in_progress"
 	}
 	switch string(k.kind) {
 	case "":

@@ -1,6 +1,10 @@
 package sse
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // cursor walks the structure of one JSON document from left to right without
 // decoding it. It accepts more than JSON allows, since its job is to find, not to
@@ -14,6 +18,15 @@ type cursor struct {
 
 // peek returns the next byte that is not white space, 0 at the end.
 func (c *cursor) peek() byte {
+	if c.i < len(c.b) {
+		if ch := c.b[c.i]; ch > ' ' { // nearly always
+			return ch
+		}
+	}
+	return c.pastSpace()
+}
+
+func (c *cursor) pastSpace() byte {
 	for c.i < len(c.b) {
 		switch ch := c.b[c.i]; ch {
 		case ' ', '\n', '\r', '\t':
@@ -134,13 +147,11 @@ func (c *cursor) skip() {
 	case 0, '}', ']', ',', ':':
 		c.bad = true
 	default:
-		for c.i < len(c.b) {
-			switch c.b[c.i] {
-			case ',', '}', ']', ' ', '\n', '\r', '\t', '"', '{', '[', ':':
-				return
-			}
-			c.i++
+		i := c.i
+		for i < len(c.b) && !delimits[c.b[i]] {
+			i++
 		}
+		c.i = i
 	}
 }
 
@@ -169,6 +180,20 @@ func (c *cursor) skipNested() {
 func (c *cursor) quoted() []byte {
 	from := c.i + 1
 	i := from
+	// Most strings are short. Eight bytes at a time finds their end in less
+	// time than a call takes; the first quote or backslash is the lowest set bit.
+	for n := 0; n < 4 && i+8 <= len(c.b); n++ {
+		x := binary.LittleEndian.Uint64(c.b[i:])
+		if hit := zeros(x^quotes) | zeros(x^slashes); hit != 0 {
+			i += bits.TrailingZeros64(hit) / 8
+			if c.b[i] == '"' {
+				c.i = i + 1
+				return c.b[from:i]
+			}
+			break
+		}
+		i += 8
+	}
 	for {
 		n := bytes.IndexByte(c.b[i:], '"')
 		if n < 0 {
@@ -188,4 +213,20 @@ func (c *cursor) quoted() []byte {
 		}
 		i++
 	}
+}
+
+const (
+	ones    = 0x0101010101010101
+	quotes  = ones * '"'
+	slashes = ones * '\\'
+)
+
+// zeros sets the high bit of the lowest byte of x that is zero, and possibly
+// bits above it.
+func zeros(x uint64) uint64 { return (x - ones) &^ x & (ones << 7) }
+
+// delimits holds the bytes that end a number, true, false or null.
+var delimits = [256]bool{
+	',': true, ':': true, '"': true, '{': true, '}': true, '[': true, ']': true,
+	' ': true, '\n': true, '\r': true, '\t': true,
 }

@@ -278,6 +278,7 @@ func TestDocument(t *testing.T) {
 			Stream{Chunks: 1, ContentChunks: 1, InputTokens: 1, OutputTokens: 2, FromUsage: true, FinishReason: "end_turn", Done: true, Known: true, Events: 1}},
 		{"responses interface", `{"object":"response","status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"Hi"}]}],"usage":{"input_tokens":1,"output_tokens":2}}`,
 			Stream{Chunks: 1, ContentChunks: 1, InputTokens: 1, OutputTokens: 2, FromUsage: true, Done: true, Known: true, Events: 1}},
+		{"responses interface, in the background", `{"object":"response","status":"queued","output":[]}`, Stream{Done: true, Events: 1}},
 		{"large", `{"choices":[{"message":{"content":"` + long + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`,
 			Stream{Chunks: 1, ContentChunks: 1, InputTokens: 1, OutputTokens: 2, FromUsage: true, FinishReason: "stop", Done: true, Known: true, Events: 1}},
 		{"something else", `{"object":"list","data":[{"embedding":[1,2]}],"usage":{"prompt_tokens":3}}`,
@@ -362,7 +363,7 @@ func BenchmarkMeter(b *testing.B) {
 	var stream []byte
 	var chunks [][]byte
 	for range 64 {
-		chunks = append(chunks, []byte(plain(chat[1].data)))
+		chunks = append(chunks, []byte(plain(`{"id":"chatcmpl-9f8e7d6c5b4a39281706f5e4d3c2b1a0","object":"chat.completion.chunk","created":1700000000,"model":"chat-model-8b-instruct","choices":[{"index":0,"delta":{"content":" world"},"logprobs":null,"finish_reason":null}]}`)))
 	}
 	for _, c := range chunks {
 		stream = append(stream, c...)
