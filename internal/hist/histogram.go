@@ -1,0 +1,179 @@
+package hist
+
+import "math"
+
+// The layout: 63 octaves from 2^-33 (0.12 ns in seconds) to 2^30 (34 years),
+// 64 buckets each. With 32-bit counters that is 15.75 KB, which leaves room for
+// the rest of a Histogram within 16 KB.
+const (
+	logBuckets = 6
+	perOctave  = 1 << logBuckets
+	minExp     = -33
+	octaves    = 63
+	numBuckets = octaves * perOctave
+
+	mantissaBits = 52
+	exponentBias = 1023
+	firstIndex   = (exponentBias + minExp) << logBuckets
+)
+
+// Width is the largest width of a bucket relative to its values. No quantile
+// is off by more.
+const Width = 1.0 / perOctave
+
+// Histogram counts positive values in buckets of at most 1.6 % relative width.
+// The zero value is empty and ready to use. It is not safe for concurrent use:
+// whoever owns it guards it. It must not be copied carelessly, being 16 KB
+// large.
+//
+// Values from 2^-33 to 2^30 find their own bucket. Zero and smaller values count
+// in the first bucket and larger ones in the last; [Histogram.Clamped] tells how
+// many. Minimum, maximum and sum are exact for those too.
+type Histogram struct {
+	counts   [numBuckets]uint32
+	count    uint64
+	clamped  uint64
+	invalid  uint64
+	sum      float64
+	min, max float64
+	// lo and hi bound the buckets in use, which are few: scans visit only them.
+	// They mean nothing while count is 0.
+	lo, hi uint16
+}
+
+// Add counts v. A negative, infinite or NaN value is not counted but for
+// [Histogram.Invalid]. A bucket that has reached 2^32-1 stays there.
+func (h *Histogram) Add(v float64) {
+	if !(v >= 0 && v <= math.MaxFloat64) {
+		h.invalid++
+		return
+	}
+	i := index(v)
+	if uint(i) >= numBuckets {
+		h.clamped++
+		i = max(0, min(i, numBuckets-1))
+	}
+	if h.count == 0 {
+		h.min, h.max = v, v
+		h.lo, h.hi = uint16(i), uint16(i)
+	} else {
+		h.min, h.max = min(h.min, v), max(h.max, v)
+		h.lo, h.hi = min(h.lo, uint16(i)), max(h.hi, uint16(i))
+	}
+	if h.counts[i] < math.MaxUint32 {
+		h.counts[i]++
+	}
+	h.count++
+	h.sum += v
+}
+
+// index returns the bucket of v, which may lie outside the layout. It reads
+// exponent and leading mantissa bits as one number: they grow by one from each
+// bucket to the next.
+func index(v float64) int {
+	return int(math.Float64bits(v)>>(mantissaBits-logBuckets)) - firstIndex
+}
+
+// bound returns the lower bound of bucket i, which is the upper bound of the
+// bucket before it.
+func bound(i int) float64 {
+	return math.Float64frombits(uint64(i+firstIndex) << (mantissaBits - logBuckets))
+}
+
+// Count returns how many values were counted.
+func (h *Histogram) Count() uint64 { return h.count }
+
+// Clamped returns how many of the counted values were outside the layout.
+func (h *Histogram) Clamped() uint64 { return h.clamped }
+
+// Invalid returns how many values were negative, infinite or NaN, and so were
+// not counted.
+func (h *Histogram) Invalid() uint64 { return h.invalid }
+
+// Sum returns the sum of the counted values.
+func (h *Histogram) Sum() float64 { return h.sum }
+
+// Mean returns the mean of the counted values, 0 if there are none.
+func (h *Histogram) Mean() float64 {
+	if h.count == 0 {
+		return 0
+	}
+	return h.sum / float64(h.count)
+}
+
+// Min returns the smallest counted value, 0 if there is none.
+func (h *Histogram) Min() float64 { return h.min }
+
+// Max returns the largest counted value, 0 if there is none.
+func (h *Histogram) Max() float64 { return h.max }
+
+// Quantile returns the value that a share q of the counted values does not
+// exceed: the one of rank ceil(q*count), to within [Width] relative error.
+// Quantile(0) is the minimum and Quantile(1) the maximum, exactly. It returns 0
+// if there are no values; q outside 0 to 1 means the nearer end, NaN means 0.
+func (h *Histogram) Quantile(q float64) float64 {
+	switch {
+	case h.count == 0:
+		return 0
+	case !(q > 0):
+		return h.min
+	case q >= 1:
+		return h.max
+	}
+	rank := math.Ceil(q * float64(h.count))
+	var below float64
+	for i := int(h.lo); i <= int(h.hi); i++ {
+		n := float64(h.counts[i])
+		if below+n < rank {
+			below += n
+			continue
+		}
+		// The values of a bucket are taken to be spread evenly over it.
+		from, to := bound(i), bound(i+1)
+		return clamp(from+(to-from)*(rank-below-0.5)/n, h.min, h.max)
+	}
+	return h.max // only when a bucket is full
+}
+
+// CountAbove returns how many of the counted values are larger than v. Of those
+// in v's own bucket it takes the share that lies above v if they are spread
+// evenly. NaN is above everything.
+func (h *Histogram) CountAbove(v float64) float64 {
+	switch {
+	case h.count == 0 || !(v < h.max):
+		return 0
+	case v < h.min:
+		return float64(h.count)
+	}
+	at := clamp(index(v), 0, numBuckets-1)
+	from, to := bound(at), bound(at+1)
+	above := clamp((to-v)/(to-from), 0, 1) * float64(h.counts[at])
+	for i := at + 1; i <= int(h.hi); i++ {
+		above += float64(h.counts[i])
+	}
+	return above
+}
+
+// Merge adds the values of o to h. It equals adding them one by one, but for
+// the rounding of the sum. o is not changed.
+func (h *Histogram) Merge(o *Histogram) {
+	h.invalid += o.invalid
+	if o.count == 0 {
+		return
+	}
+	if h.count == 0 {
+		h.min, h.max, h.lo, h.hi = o.min, o.max, o.lo, o.hi
+	} else {
+		h.min, h.max = min(h.min, o.min), max(h.max, o.max)
+		h.lo, h.hi = min(h.lo, o.lo), max(h.hi, o.hi)
+	}
+	for i := int(o.lo); i <= int(o.hi); i++ {
+		sum := uint64(h.counts[i]) + uint64(o.counts[i])
+		h.counts[i] = uint32(min(sum, math.MaxUint32))
+	}
+	h.count += o.count
+	h.clamped += o.clamped
+	h.sum += o.sum
+}
+
+func clamp[T int | float64](v, lo, hi T) T { return max(lo, min(v, hi)) }
