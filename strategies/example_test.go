@@ -1,0 +1,62 @@
+package strategies_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+)
+
+// A canary in four stages. The last one below 100 % lasts until the candidate
+// has been shown to be no worse.
+func ExampleCanary() {
+	stages, err := strategies.Canary{
+		Weights: []strategies.Weight{25, strategies.Percent(5), strategies.Percent(50)},
+		Bake:    10 * time.Minute,
+	}.Stages("1.4.0", "1.5.0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range stages {
+		fmt.Printf("%-12s 1.5.0 gets %-5v for at least %v, until %v\n", s.Name, s.Split.Weight("1.5.0"), s.Bake, s.Until)
+	}
+	// Output:
+	// canary 0.25% 1.5.0 gets 0.25% for at least 10m0s, until baked
+	// canary 5%    1.5.0 gets 5%    for at least 10m0s, until baked
+	// canary 50%   1.5.0 gets 50%   for at least 10m0s, until safe
+	// canary 100%  1.5.0 gets 100%  for at least 10m0s, until baked
+}
+
+// Next is a pure function: a tool can ask it what would happen.
+func ExampleNext() {
+	stages, err := strategies.Canary{Bake: time.Minute}.Stages("1.4.0", "1.5.0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range []strategies.State{
+		{Phase: strategies.Baking, Baked: 20 * time.Second},
+		{Phase: strategies.Baking, Baked: time.Minute},
+		{Phase: strategies.Baking, Verdict: analysis.Harmed, VerdictReason: "errors: 5 % against 1 %"},
+		{Phase: strategies.Baking, Command: strategies.Resume},
+	} {
+		d := strategies.Next(stages, s)
+		fmt.Printf("%v, %v: %s\n", d.Do, d.Phase, d.Reason)
+	}
+	// Output:
+	// stay, preflight: baking: 20s of 1m0s
+	// enter, baking: baked 1m0s with 0 samples, no harm seen
+	// enter, rolled back: errors: 5 % against 1 %
+	// refuse, baking: cannot resume: the rollout is not paused
+}
+
+// What is wrong with a split is told all at once.
+func ExampleSplit_Validate() {
+	err := strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: 9000}, {Name: "1.4.0", Weight: 900}}}.Validate()
+	fmt.Println(err)
+	// Output:
+	// strategies: Split.Arms[1].Name is 1.4.0, want a name that no other arm has
+	// strategies: the sum of Split.Arms[].Weight is 9900, want exactly 10000 (hundredths of a percent)
+}

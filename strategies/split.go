@@ -1,0 +1,203 @@
+package strategies
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+)
+
+// Weight is a share of live traffic in hundredths of a percent: 0 means no
+// traffic at all, [Full] means all of it, 1 is the smallest step (0.01 %).
+type Weight uint32
+
+// Full is the weight of all traffic. The weights of a [Split] sum to it.
+const Full Weight = 10_000
+
+// Percent returns the weight of p percent, for p in whole percents from 0 to
+// 100. Write finer weights as numbers: Weight(25) is 0.25 %.
+func Percent(p int) Weight { return Weight(p) * 100 }
+
+// String formats w as a percentage without superfluous zeros: "5%", "0.25%".
+func (w Weight) String() string {
+	whole, part := w/100, w%100
+	switch {
+	case part == 0:
+		return fmt.Sprintf("%d%%", whole)
+	case part%10 == 0:
+		return fmt.Sprintf("%d.%d%%", whole, part/10)
+	default:
+		return fmt.Sprintf("%d.%02d%%", whole, part)
+	}
+}
+
+// MaxArms is the largest number of arms in a [Split].
+const MaxArms = 256
+
+// Arm is one version's share in a [Split].
+type Arm struct {
+	Name   string `json:"name"`
+	Weight Weight `json:"weight"`
+}
+
+// Split says which share of the live traffic each version (arm) receives. It
+// is a plain value: whoever needs another split makes another one. The first
+// arm is the baseline, the one that takes over what the others give up.
+//
+// The zero Split is invalid: it names no arm that could serve anybody.
+type Split struct {
+	// Arms holds the baseline first, then the candidates. Names are unique and
+	// not empty; weights sum to exactly [Full].
+	Arms []Arm `json:"arms"`
+
+	// Salt decorrelates independent rollouts: the same unit falls into
+	// unrelated slots under two salts. It stays the same for a whole rollout,
+	// or users would move for no reason.
+	Salt string `json:"salt,omitempty"`
+
+	// Generation orders splits of one target: a larger one is newer. Each
+	// request is recorded under the generation that served it. A plane that is
+	// handed an older generation than the one in force ignores it; zero is for
+	// splits set by hand and is always accepted.
+	Generation uint64 `json:"generation,omitempty"`
+}
+
+// Baseline returns the name of the first arm, or "" for the zero Split.
+func (s Split) Baseline() string {
+	if len(s.Arms) == 0 {
+		return ""
+	}
+	return s.Arms[0].Name
+}
+
+// Weight returns the weight of the named arm, 0 if there is none.
+func (s Split) Weight(arm string) Weight {
+	for _, a := range s.Arms {
+		if a.Name == arm {
+			return a.Weight
+		}
+	}
+	return 0
+}
+
+// Validate reports everything that is wrong with s, joined; each problem is an
+// [*InvalidError]. A valid split has between 1 and [MaxArms] arms with unique
+// names whose weights sum to [Full].
+func (s Split) Validate() error {
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, &InvalidError{Field: field, Value: value, Want: want})
+	}
+	if len(s.Arms) == 0 || len(s.Arms) > MaxArms {
+		bad("Split.Arms", len(s.Arms), fmt.Sprintf("1 to %d arms", MaxArms))
+		return errors.Join(errs...)
+	}
+	seen := make(map[string]bool, len(s.Arms))
+	var sum uint64
+	for i, a := range s.Arms {
+		switch {
+		case a.Name == "":
+			bad(fmt.Sprintf("Split.Arms[%d].Name", i), a.Name, "a name that is not empty")
+		case seen[a.Name]:
+			bad(fmt.Sprintf("Split.Arms[%d].Name", i), a.Name, "a name that no other arm has")
+		}
+		seen[a.Name] = true
+		sum += uint64(a.Weight)
+	}
+	if sum != uint64(Full) {
+		bad("the sum of Split.Arms[].Weight", sum, fmt.Sprintf("exactly %d (hundredths of a percent)", Full))
+	}
+	return errors.Join(errs...)
+}
+
+// Slots returns the owner of each of the 10,000 slots as an index into Arms.
+// The candidates lie from slot 0 upwards in their order, the baseline has the
+// rest; so with one candidate a growing weight only ever adds slots to it, and
+// a unit that has met the candidate stays with it. s must be valid.
+func (s Split) Slots() []uint8 {
+	slots := make([]uint8, Full) // zero: the baseline
+	next := 0
+	for i, a := range s.Arms {
+		if i == 0 {
+			continue
+		}
+		for range a.Weight {
+			slots[next] = uint8(i)
+			next++
+		}
+	}
+	return slots
+}
+
+// Slot maps a hash that is uniform over all 64-bit values to its slot, 0 to
+// 9,999. It multiplies instead of taking a remainder, so that every slot is
+// equally likely and near hashes stay in order.
+func Slot(hash uint64) int {
+	hi, _ := bits.Mul64(hash, uint64(Full))
+	return int(hi)
+}
+
+// RollBack returns s with all traffic on its baseline: every other arm keeps
+// its name and gets weight 0. The result is valid whenever s names an arm.
+func (s Split) RollBack() Split {
+	arms := make([]Arm, len(s.Arms))
+	for i, a := range s.Arms {
+		arms[i] = Arm{Name: a.Name}
+		if i == 0 {
+			arms[i].Weight = Full
+		}
+	}
+	s.Arms = arms
+	return s
+}
+
+// Shares turns proportions of any positive scale into weights that sum to
+// exactly [Full], by largest remainder; equal remainders go to the earlier
+// arm, so equal input always gives equal output. A negative, infinite or NaN
+// proportion, and proportions that are all zero, are an [*InvalidError].
+func Shares(proportions ...float64) ([]Weight, error) {
+	var total float64
+	for i, p := range proportions {
+		if !(p >= 0) || p > maxProportion {
+			return nil, &InvalidError{Field: fmt.Sprintf("proportions[%d]", i), Value: p, Want: "a finite number >= 0"}
+		}
+		total += p
+	}
+	if total == 0 {
+		return nil, &InvalidError{Field: "proportions", Value: proportions, Want: "at least one above 0"}
+	}
+	weights := make([]Weight, len(proportions))
+	rest := make([]float64, len(proportions))
+	left := Full
+	for i, p := range proportions {
+		exact := p / total * float64(Full)
+		weights[i] = min(Weight(exact), left)
+		rest[i] = exact - float64(weights[i])
+		left -= weights[i]
+	}
+	for ; left > 0; left-- {
+		best := 0
+		for i := range rest {
+			if rest[i] > rest[best] {
+				best = i
+			}
+		}
+		weights[best]++
+		rest[best]--
+	}
+	return weights, nil
+}
+
+// maxProportion keeps the sum of MaxArms proportions finite.
+const maxProportion = 1e300
+
+// InvalidError says which field of a split, stage or strategy cannot be used,
+// what it holds and what would be accepted.
+type InvalidError struct {
+	Field string
+	Value any
+	Want  string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("strategies: %s is %v, want %s", e.Field, e.Value, e.Want)
+}

@@ -1,0 +1,122 @@
+package strategies
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// DefaultLimit bounds a stage whose Limit is zero: no stage waits for ever.
+const DefaultLimit = 24 * time.Hour
+
+// Stage is one step of a rollout: a split of the traffic, and what must be
+// true before the next stage may begin. It is plain data.
+type Stage struct {
+	// Name identifies the stage within its plan: "canary 5%".
+	Name string `json:"name"`
+	// Split is in force while the stage lasts.
+	Split Split `json:"split"`
+	// Bake is the shortest time that the stage lasts; zero is no time at all.
+	// Time while the rollout is paused does not count.
+	Bake time.Duration `json:"bake_ns,omitempty"`
+	// Limit is the longest time that the stage lasts before OnLimit or
+	// OnNoEvidence says what to do. Zero means [DefaultLimit]. Time while the
+	// rollout is paused does not count.
+	Limit time.Duration `json:"limit_ns,omitempty"`
+	// MinSamples is the smallest number of requests that the candidate must
+	// have answered during the stage.
+	MinSamples int `json:"min_samples,omitempty"`
+	// Until says which evidence ends the stage; the zero value demands proof.
+	Until Until `json:"until"`
+	// OnLimit is what happens when Limit has passed and the evidence, though
+	// there is some, does not suffice. The zero value holds.
+	OnLimit Action `json:"on_limit"`
+	// OnNoEvidence is what happens when Limit has passed and nothing could be
+	// concluded at all: no traffic, or nothing that could be measured.
+	OnNoEvidence Action `json:"on_no_evidence"`
+	// Before and After name the checks that must pass before the stage's split
+	// is applied, and before the stage is left.
+	Before []string `json:"before,omitempty"`
+	After  []string `json:"after,omitempty"`
+}
+
+// limit returns the effective Limit.
+func (s Stage) limit() time.Duration {
+	if s.Limit == 0 {
+		return DefaultLimit
+	}
+	return s.Limit
+}
+
+// Until says which evidence ends a stage. The zero value is UntilSafe.
+type Until int
+
+const (
+	// UntilSafe ends a stage once the candidate has been shown to be no worse
+	// than the baseline within the margins of the plan.
+	UntilSafe Until = iota
+	// UntilBaked ends a stage once its bake time and its samples are complete
+	// and no harm has been seen.
+	UntilBaked
+)
+
+// Action is what to do when a stage has reached its limit. The zero value is
+// Hold.
+type Action int
+
+const (
+	// Hold keeps the split as it is and waits for a person: the rollout is
+	// paused, with the reason, until somebody promotes, resumes or aborts it.
+	Hold Action = iota
+	// RollBack gives all traffic back to the baseline.
+	RollBack
+	// Continue goes on to the next stage, without the evidence.
+	Continue
+)
+
+// ValidateStages reports everything that is wrong with stages, joined; each
+// problem is an [*InvalidError] that names the stage and the field.
+func ValidateStages(stages []Stage) error {
+	if len(stages) == 0 {
+		return &InvalidError{Field: "Stages", Value: "empty", Want: "at least one stage"}
+	}
+	var errs []error
+	names := make(map[string]bool, len(stages))
+	for i, s := range stages {
+		bad := func(field string, value any, want string) {
+			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Stages[%d].%s", i, field), Value: value, Want: want})
+		}
+		switch {
+		case s.Name == "":
+			bad("Name", `""`, "a name that is not empty")
+		case names[s.Name]:
+			bad("Name", s.Name, "a name that no other stage has")
+		}
+		names[s.Name] = true
+		if err := s.Split.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("strategies: stage %d (%s): %w", i, s.Name, err))
+		}
+		if s.Split.Baseline() != stages[0].Split.Baseline() {
+			bad("Split.Arms[0].Name", s.Split.Baseline(), "the baseline of the first stage, "+stages[0].Split.Baseline())
+		}
+		if s.Bake < 0 {
+			bad("Bake", s.Bake, "a duration >= 0")
+		}
+		if s.Limit < 0 || s.limit() < s.Bake {
+			bad("Limit", s.Limit, fmt.Sprintf("0 (for %v) or at least Bake, %v", DefaultLimit, s.Bake))
+		}
+		if s.MinSamples < 0 {
+			bad("MinSamples", s.MinSamples, "a number >= 0")
+		}
+		if _, ok := untilNames.name(s.Until); !ok {
+			bad("Until", int(s.Until), "UntilSafe or UntilBaked")
+		}
+		if _, ok := actionNames.name(s.OnLimit); !ok {
+			bad("OnLimit", int(s.OnLimit), "Hold, RollBack or Continue")
+		}
+		if _, ok := actionNames.name(s.OnNoEvidence); !ok {
+			bad("OnNoEvidence", int(s.OnNoEvidence), "Hold, RollBack or Continue")
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,101 @@
+package strategies
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Strategy is a way from a baseline to a candidate. Stages must be pure: equal
+// names give equal stages.
+type Strategy interface {
+	// Stages compiles the strategy for two arms. The first arm of every split
+	// is the baseline. Errors are [*InvalidError] values, joined.
+	Stages(baseline, candidate string) ([]Stage, error)
+}
+
+// Canary raises the candidate's share step by step and demands proof before
+// the candidate takes everything. The zero Canary is valid: it goes through
+// [DefaultWeights] without waiting longer than the evidence takes.
+type Canary struct {
+	// Weights are the candidate's shares, strictly rising, each in (0, Full].
+	// Full is appended when it is not the last. Nil means [DefaultWeights].
+	Weights []Weight
+	// Bake, Limit, MinSamples, OnLimit and OnNoEvidence hold for each stage;
+	// see [Stage].
+	Bake, Limit           time.Duration
+	MinSamples            int
+	OnLimit, OnNoEvidence Action
+	// DangerouslyPromoteUnproven lets the candidate take all traffic as soon as
+	// no harm was seen, though nothing shows that it is as good as the
+	// baseline. By default the last stage below Full lasts [UntilSafe].
+	DangerouslyPromoteUnproven bool
+}
+
+// DefaultWeights are the shares of a [Canary] that names none: 5, 25, 50 and
+// 100 percent.
+func DefaultWeights() []Weight { return []Weight{Percent(5), Percent(25), Percent(50), Full} }
+
+// Stages implements [Strategy].
+func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
+	weights := c.Weights
+	if weights == nil {
+		weights = DefaultWeights()
+	}
+	var errs []error
+	for i, w := range weights {
+		if w == 0 || w > Full || i > 0 && w <= weights[i-1] {
+			errs = append(errs, &InvalidError{
+				Field: fmt.Sprintf("Canary.Weights[%d]", i), Value: uint32(w),
+				Want: fmt.Sprintf("a weight from 1 to %d, larger than the one before", Full),
+			})
+		}
+	}
+	if errs != nil {
+		return nil, errors.Join(errs...)
+	}
+	if len(weights) == 0 || weights[len(weights)-1] != Full {
+		weights = append(weights[:len(weights):len(weights)], Full)
+	}
+	stages := make([]Stage, len(weights))
+	for i, w := range weights {
+		stages[i] = Stage{
+			Name:  "canary " + w.String(),
+			Split: Split{Arms: []Arm{{baseline, Full - w}, {candidate, w}}},
+			Bake:  c.Bake, Limit: c.Limit, MinSamples: c.MinSamples,
+			Until: UntilBaked, OnLimit: c.OnLimit, OnNoEvidence: c.OnNoEvidence,
+		}
+	}
+	// At full weight there is no baseline left to compare with, so the proof
+	// is due one stage earlier.
+	if n := len(stages); n > 1 && !c.DangerouslyPromoteUnproven {
+		stages[n-2].Until = UntilSafe
+	}
+	return stages, ValidateStages(stages)
+}
+
+// Sequence runs strategies one after the other. A stage name that occurs twice
+// is an [*InvalidError], as is an empty sequence.
+func Sequence(ss ...Strategy) Strategy { return sequence(ss) }
+
+type sequence []Strategy
+
+func (q sequence) Stages(baseline, candidate string) ([]Stage, error) {
+	var all []Stage
+	var errs []error
+	for i, s := range q {
+		if s == nil {
+			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Sequence[%d]", i), Value: nil, Want: "a strategy"})
+			continue
+		}
+		stages, err := s.Stages(baseline, candidate)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("strategies: part %d of the sequence: %w", i, err))
+		}
+		all = append(all, stages...)
+	}
+	if errs != nil {
+		return nil, errors.Join(errs...)
+	}
+	return all, ValidateStages(all)
+}

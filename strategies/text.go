@@ -1,0 +1,97 @@
+package strategies
+
+import (
+	"fmt"
+	"strings"
+)
+
+// names gives the values of a small integer type their spelling: in logs, in
+// the durable document and in plans that people write by hand.
+type names[T ~int] []string
+
+func (n names[T]) name(v T) (string, bool) {
+	if v < 0 || int(v) >= len(n) {
+		return "", false
+	}
+	return n[v], true
+}
+
+func (n names[T]) string(v T) string {
+	if s, ok := n.name(v); ok {
+		return s
+	}
+	return fmt.Sprintf("%T(%d)", v, int(v))
+}
+
+func (n names[T]) marshal(v T) ([]byte, error) {
+	s, ok := n.name(v)
+	if !ok {
+		return nil, &InvalidError{Field: fmt.Sprintf("%T", v), Value: int(v), Want: n.want()}
+	}
+	return []byte(s), nil
+}
+
+func (n names[T]) unmarshal(v *T, text []byte) error {
+	for i, s := range n {
+		if s == string(text) {
+			*v = T(i)
+			return nil
+		}
+	}
+	return &InvalidError{Field: fmt.Sprintf("%T", *v), Value: fmt.Sprintf("%q", text), Want: n.want()}
+}
+
+func (n names[T]) want() string { return "one of " + strings.Join(n, ", ") }
+
+var (
+	untilNames   = names[Until]{"safe", "baked"}
+	actionNames  = names[Action]{"hold", "roll back", "continue"}
+	phaseNames   = names[Phase]{"preflight", "before", "baking", "after", "postflight", "promoted", "rolled back", "aborted", "superseded", "failed"}
+	commandNames = names[Command]{"none", "pause", "resume", "promote", "abort", "supersede"}
+	doNames      = names[Do]{"stay", "enter", "pause", "resume", "refuse"}
+)
+
+// String returns "safe" or "baked".
+func (u Until) String() string { return untilNames.string(u) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (u Until) MarshalText() ([]byte, error) { return untilNames.marshal(u) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
+func (u *Until) UnmarshalText(text []byte) error { return untilNames.unmarshal(u, text) }
+
+// String returns "hold", "roll back" or "continue".
+func (a Action) String() string { return actionNames.string(a) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (a Action) MarshalText() ([]byte, error) { return actionNames.marshal(a) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
+func (a *Action) UnmarshalText(text []byte) error { return actionNames.unmarshal(a, text) }
+
+// String returns the lower-case name of the phase.
+func (p Phase) String() string { return phaseNames.string(p) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (p Phase) MarshalText() ([]byte, error) { return phaseNames.marshal(p) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
+func (p *Phase) UnmarshalText(text []byte) error { return phaseNames.unmarshal(p, text) }
+
+// String returns the lower-case name of the command.
+func (c Command) String() string { return commandNames.string(c) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (c Command) MarshalText() ([]byte, error) { return commandNames.marshal(c) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
+func (c *Command) UnmarshalText(text []byte) error { return commandNames.unmarshal(c, text) }
+
+// String returns the lower-case name of d.
+func (d Do) String() string { return doNames.string(d) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (d Do) MarshalText() ([]byte, error) { return doNames.marshal(d) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
+func (d *Do) UnmarshalText(text []byte) error { return doNames.unmarshal(d, text) }
