@@ -490,3 +490,11 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkStream(b *testing.B) {
+	h := server(b, Config{Seed: 1, Length: 48})
+	b.ReportAllocs()
+	for b.Loop() {
+		post(h, "/v1/chat/completions", hello+`,"stream":true}`)
+	}
+}
