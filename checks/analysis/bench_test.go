@@ -1,0 +1,105 @@
+package analysis
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+func benchRecorder(b testing.TB) *Recorder {
+	b.Helper()
+	r, err := NewRecorder(Plan{}, "1.4.0", "1.5.0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// traffic returns observations of both arms, the same on every call.
+func traffic() []Observation {
+	obs := make([]Observation, 1024)
+	for i := range obs {
+		scale := math.Exp(0.6 * math.Sin(float64(i)))
+		obs[i] = Observation{
+			Arm:  "1.4.0",
+			TTFT: time.Duration(2e8 * scale), ITL: time.Duration(2e7 * scale), Latency: time.Duration(1e9 * scale),
+			InputTokens: 100, OutputTokens: 50, Cost: Money(400 * scale),
+		}
+		if i%2 == 1 {
+			obs[i].Arm = "1.5.0"
+		}
+		if i%100 < 2 {
+			obs[i].Class = Error
+		}
+	}
+	return obs
+}
+
+func BenchmarkRecord(b *testing.B) {
+	r, obs := benchRecorder(b), traffic()
+	b.ReportAllocs()
+	for i := range b.N {
+		r.Record(obs[i%len(obs)])
+	}
+}
+
+func BenchmarkRecord16Goroutines(b *testing.B) {
+	r, obs := benchRecorder(b), traffic()
+	b.ReportAllocs()
+	b.SetParallelism(8) // times GOMAXPROCS
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			r.Record(obs[i%len(obs)])
+		}
+	})
+}
+
+// One arm alone is the worst case: all goroutines want one lock.
+func BenchmarkRecord16GoroutinesOneArm(b *testing.B) {
+	r, obs := benchRecorder(b), traffic()
+	arm := r.Arm("1.5.0")
+	b.ReportAllocs()
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			arm.Record(obs[i%len(obs)])
+		}
+	})
+}
+
+func BenchmarkJudge(b *testing.B) {
+	r, obs := benchRecorder(b), traffic()
+	c, err := r.Comparison("1.5.0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Unix(1e9, 0)
+	b.ReportAllocs()
+	for i := range b.N {
+		b.StopTimer()
+		for k := range 100 {
+			r.Record(obs[(i*100+k)%len(obs)])
+		}
+		now = now.Add(time.Second)
+		b.StartTimer()
+		c.Judge(now)
+	}
+}
+
+func BenchmarkEvidence(b *testing.B) {
+	r, obs := benchRecorder(b), traffic()
+	c, err := r.Comparison("1.5.0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for range 100 {
+		for _, o := range obs {
+			r.Record(o)
+		}
+		c.Judge(time.Unix(1e9, 0))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Evidence()
+	}
+}

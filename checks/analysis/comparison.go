@@ -1,0 +1,235 @@
+package analysis
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/serin-go/serin/internal/evalue"
+)
+
+// Comparison compares one candidate of a [Recorder] with its baseline. It is
+// safe for concurrent use.
+type Comparison struct {
+	r      *Recorder
+	digest string
+
+	mu         sync.Mutex
+	base, cand reading
+	tests      []test // by metric
+	harm       Strength
+	tripped    string
+	begun      bool // something was judged or restored
+}
+
+// test is the state of one metric's comparison.
+type test struct {
+	contest    contest
+	harm, safe Strength
+	// taken is how much of each arm the contest has been given, since when
+	// nothing was.
+	taken [2]cursor
+	since time.Time
+}
+
+// cursor is a position in what an arm has recorded since it was made.
+type cursor struct {
+	rate
+	next uint64 // of a series
+}
+
+// reading is a copy of what an arm has recorded, as one moment has it.
+type reading struct {
+	arm     *Arm
+	classes [numClasses]uint64
+	invalid uint64
+	metrics []metricReading
+	fuses   []fuseReading
+}
+
+type metricReading struct {
+	total rate    // with what was restored
+	value float64 // what is shown: rate, median or mean
+	at    cursor
+	fresh []float64 // the newest values past the cursor, oldest first
+}
+
+type fuseReading struct{ events, requests int }
+
+// Comparison returns a comparison of the named candidate with the baseline. It
+// covers what is recorded from now on. Each comparison judges on its own, so
+// one suffices for each candidate.
+func (r *Recorder) Comparison(candidate string) (*Comparison, error) {
+	i := slices.IndexFunc(r.arms[1:], func(a *Arm) bool { return a.name == candidate })
+	if i < 0 {
+		names := make([]string, len(r.arms)-1)
+		for j, a := range r.arms[1:] {
+			names[j] = a.name
+		}
+		return nil, &InvalidError{Field: "candidate", Value: fmt.Sprintf("%q", candidate), Want: fmt.Sprintf("one of %q", names)}
+	}
+	c := &Comparison{
+		r: r, digest: r.plan.digest(),
+		base: reading{arm: r.arms[0], metrics: make([]metricReading, len(r.meters))},
+		cand: reading{arm: r.arms[i+1], metrics: make([]metricReading, len(r.meters))},
+	}
+	for _, m := range r.meters {
+		c.tests = append(c.tests, test{contest: newContest(m)})
+	}
+	for side, rd := range []*reading{&c.base, &c.cand} {
+		rd.arm.lock()
+		for i := range c.tests {
+			c.tests[i].taken[side] = rd.arm.tallies[i].cursor()
+		}
+		rd.arm.mu.Unlock()
+	}
+	return c, nil
+}
+
+// Judge takes in what was recorded since the last call and returns the verdict
+// on everything so far. Call it as often as you like, at times that do not
+// depend on the outcomes: the guarantees hold however often one looks. What is
+// recorded between two calls is compared as one block; so call it whenever the
+// split changes, and at least once in a [Plan.Window].
+func (c *Comparison) Judge(now time.Time) Judgement {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = true
+	c.base.read(c.r.meters, c.tests, 0)
+	c.cand.read(c.r.meters, c.tests, 1)
+	for i := range c.tests {
+		c.take(i, now)
+	}
+	logE, weights := make([]float64, 0, len(c.tests)), make([]float64, 0, len(c.tests))
+	for i := range c.tests {
+		if m := c.r.meters[i]; m.Role != Report {
+			logE, weights = append(logE, c.tests[i].harm.LogE), append(weights, m.Weight)
+		}
+	}
+	c.harm.set(evalue.Average(logE, weights))
+	if c.tripped == "" {
+		c.tripped = c.trip()
+	}
+	return c.r.plan.judge(c.evidence(), now)
+}
+
+// take gives metric i's contest what is new, if both arms have something. While
+// one is silent the other's requests wait for it, but not longer than the
+// window: what is further apart must not be compared.
+func (c *Comparison) take(i int, now time.Time) {
+	t, base, cand := &c.tests[i], &c.base.metrics[i], &c.cand.metrics[i]
+	nb, nc := base.at.n-t.taken[0].n, cand.at.n-t.taken[1].n
+	if t.since.IsZero() || nb == 0 && nc == 0 {
+		t.since = now
+	}
+	switch {
+	case nb > 0 && nc > 0:
+		t.contest.block(base.at.minus(t.taken[0]), cand.at.minus(t.taken[1]))
+		pairs(base.fresh, cand.fresh, nb, nc, t.contest.pair)
+		harm, safe := t.contest.logE()
+		t.harm.set(harm)
+		t.safe.set(safe)
+	case now.Sub(t.since) <= c.r.plan.Window:
+		return
+	}
+	t.taken, t.since = [2]cursor{base.at, cand.at}, now
+}
+
+func (c cursor) minus(d cursor) rate { return rate{n: c.n - d.n, events: c.events - d.events} }
+
+// trip returns why a breaker trips, "" if none does.
+func (c *Comparison) trip() string {
+	for i, b := range c.r.plan.Breakers {
+		above := func(f fuseReading) bool {
+			return float64(f.events) > b.Above*float64(f.requests) && f.requests >= b.Requests
+		}
+		if cand := c.cand.fuses[i]; above(cand) && !above(c.base.fuses[i]) {
+			return fmt.Sprintf("breaker: %s above %s: %d of the last %d requests of %s",
+				b.Metric, percent(b.Above), cand.events, cand.requests, c.cand.arm.name)
+		}
+	}
+	return ""
+}
+
+// evidence returns the evidence without the encoded distributions and sums.
+func (c *Comparison) evidence() Evidence {
+	e := Evidence{
+		Plan: c.digest, Baseline: c.base.evidence(), Candidate: c.cand.evidence(),
+		Metrics: make([]MetricEvidence, len(c.tests)), Harm: c.harm, Tripped: c.tripped,
+	}
+	for i, t := range c.tests {
+		e.Metrics[i] = MetricEvidence{
+			Name: c.r.meters[i].Name, Baseline: c.base.metrics[i].sample(), Candidate: c.cand.metrics[i].sample(),
+			Harm: Test{Strength: t.harm}, Safe: Test{Strength: t.safe},
+		}
+	}
+	return e
+}
+
+func (rd *reading) evidence() ArmEvidence {
+	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid)}
+	for c, n := range rd.classes {
+		if n > 0 {
+			e.Classes[Class(c)] = int(n)
+		}
+	}
+	return e
+}
+
+func (m *metricReading) sample() Sample {
+	return Sample{N: int(m.total.n), Events: int(m.total.events), Value: m.value}
+}
+
+// read copies what rd's arm has recorded, and the values that lie past the
+// cursors of tests.
+func (rd *reading) read(meters []meter, tests []test, side int) {
+	a := rd.arm
+	a.lock()
+	defer a.mu.Unlock()
+	rd.classes, rd.invalid = a.classes, a.invalid
+	for i := range rd.metrics {
+		m, t := &rd.metrics[i], &a.tallies[i]
+		m.at = t.cursor()
+		m.total = rate{n: t.n + t.past.n, events: t.events + t.past.events}
+		m.fresh = m.fresh[:0]
+		if m.total.n == 0 {
+			continue
+		}
+		switch meters[i].Kind {
+		case Rate:
+			m.value = float64(m.total.events) / float64(m.total.n)
+			continue
+		case Amount:
+			m.value = t.hist.Quantile(0.5)
+		case Score:
+			m.value = t.hist.Mean()
+		}
+		from := tests[i].taken[side].next
+		if t.next-from > recent {
+			from = t.next - recent
+		}
+		for ; from < t.next; from++ {
+			m.fresh = append(m.fresh, t.ring[from%recent])
+		}
+	}
+	rd.fuses = rd.fuses[:0]
+	for i := range a.fuses {
+		rd.fuses = append(rd.fuses, a.fuses[i].read())
+	}
+}
+
+func (t *tally) cursor() cursor {
+	c := cursor{rate: t.rate}
+	if t.series != nil {
+		c.next = t.series.next
+	}
+	return c
+}
+
+func (f *fuse) read() fuseReading {
+	if f.full {
+		return fuseReading{events: f.events, requests: len(f.last)}
+	}
+	return fuseReading{events: f.events, requests: f.at}
+}

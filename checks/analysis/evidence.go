@@ -1,0 +1,217 @@
+package analysis
+
+import (
+	"fmt"
+
+	"github.com/serin-go/serin/internal/hist"
+)
+
+// Evidence is what a [Comparison] has gathered: sufficient statistics, a few
+// kilobytes of plain data, whatever the number of requests. Stored and given
+// back by [Comparison.Restore], it lets a restarted process go on as if it had
+// never stopped. The zero Evidence is that of a comparison that has not begun.
+type Evidence struct {
+	// Plan identifies the plan under which the evidence was gathered. It means
+	// nothing under another one.
+	Plan      string           `json:"plan,omitempty"`
+	Baseline  ArmEvidence      `json:"baseline"`
+	Candidate ArmEvidence      `json:"candidate"`
+	Metrics   []MetricEvidence `json:"metrics,omitempty"`
+	// Harm is the combined evidence for harm in any gate or guard.
+	Harm Strength `json:"harm"`
+	// Tripped says which breaker has tripped and why, empty if none has.
+	Tripped string `json:"tripped,omitempty"`
+}
+
+// ArmEvidence counts the requests of one arm.
+type ArmEvidence struct {
+	Arm     string        `json:"arm,omitempty"`
+	Classes map[Class]int `json:"classes,omitempty"`
+	Invalid int           `json:"invalid,omitempty"`
+}
+
+// counted returns the number of requests that are neither cancelled nor
+// rejected.
+func (a ArmEvidence) counted() int {
+	n := 0
+	for c, count := range a.Classes {
+		if c < numClasses && answered>>c&1 == 1 {
+			n += count
+		}
+	}
+	return n
+}
+
+// MetricEvidence is the evidence in one metric.
+type MetricEvidence struct {
+	Name      string `json:"name"`
+	Baseline  Sample `json:"baseline"`
+	Candidate Sample `json:"candidate"`
+	Harm      Test   `json:"harm"`
+	Safe      Test   `json:"safe"`
+}
+
+// Sample is what one arm has shown of one metric.
+type Sample struct {
+	// N counts requests that have a value; Events those among them that are
+	// events, if the metric is a rate.
+	N      int `json:"n"`
+	Events int `json:"events,omitempty"`
+	// Value is the rate, the median of an amount, or the mean of a score.
+	Value float64 `json:"value"`
+	// Values is the distribution, encoded; empty if the metric is a rate.
+	Values []byte `json:"values,omitempty"`
+}
+
+// Test is the state of one sequential test.
+type Test struct {
+	Strength
+	// Sums are the sufficient statistics of the test. For a rate: the
+	// baseline's events and requests, then the log-likelihood ratio of each
+	// alternative. For an amount: pairs won and lost. For a score: the number
+	// of pairs, the sum of their differences and of the squares of those, and
+	// the log of the wealth. Those of disjoint data add up.
+	Sums []float64 `json:"sums,omitempty"`
+}
+
+// Strength is how strong evidence is: ln E, now and at its strongest. Verdicts
+// rest on the strongest, since Ville's inequality bounds that.
+type Strength struct {
+	LogE float64 `json:"log_e"`
+	Peak float64 `json:"peak"`
+}
+
+func (s *Strength) set(logE float64) { s.LogE, s.Peak = logE, max(s.Peak, logE) }
+
+// Requests returns how many requests of the named arm were counted: all but
+// cancelled and rejected ones. It is 0 for an arm that was not compared.
+func (e Evidence) Requests(arm string) int {
+	switch arm {
+	case e.Baseline.Arm:
+		return e.Baseline.counted()
+	case e.Candidate.Arm:
+		return e.Candidate.counted()
+	}
+	return 0
+}
+
+// Evidence returns what has been gathered up to the last [Comparison.Judge].
+// Requests that could not be compared yet, because the other arm was silent,
+// are in the counts, but a restored comparison does not take them up.
+func (c *Comparison) Evidence() Evidence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.evidence()
+	for i := range e.Metrics {
+		m := &e.Metrics[i]
+		m.Baseline.Values = c.base.arm.values(i)
+		m.Candidate.Values = c.cand.arm.values(i)
+		m.Harm.Sums, m.Safe.Sums = c.tests[i].contest.sums()
+	}
+	return e
+}
+
+// values returns the encoded distribution of metric i, nil if it is a rate.
+func (a *Arm) values(i int) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.tallies[i].series; s != nil && s.hist.Count() > 0 {
+		return s.hist.AppendTo(nil)
+	}
+	return nil
+}
+
+// Restore gives c the evidence that an earlier comparison of the same arms
+// under the same plan has gathered. Call it before the first request is
+// recorded. The zero Evidence changes nothing. If the error is not nil, c is
+// unchanged.
+func (c *Comparison) Restore(e Evidence) error {
+	if e.Plan == "" && len(e.Metrics) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	bad := func(field string, value any, want string) error {
+		return &InvalidError{Field: "Evidence." + field, Value: value, Want: want}
+	}
+	switch {
+	case e.Plan != c.digest:
+		return bad("Plan", e.Plan, c.digest+", the plan of this comparison")
+	case e.Baseline.Arm != c.base.arm.name:
+		return bad("Baseline.Arm", e.Baseline.Arm, c.base.arm.name)
+	case e.Candidate.Arm != c.cand.arm.name:
+		return bad("Candidate.Arm", e.Candidate.Arm, c.cand.arm.name)
+	case len(e.Metrics) != len(c.tests):
+		return bad("Metrics", len(e.Metrics), fmt.Sprintf("%d metrics", len(c.tests)))
+	case c.begun:
+		return bad("Candidate.Arm", e.Candidate.Arm, "a comparison that has not begun")
+	}
+	// Everything is decoded before anything is changed.
+	var past [2]past
+	tests := make([]test, len(c.tests))
+	for i, m := range e.Metrics {
+		meter := c.r.meters[i]
+		if m.Name != meter.Name {
+			return bad(fmt.Sprintf("Metrics[%d].Name", i), m.Name, meter.Name)
+		}
+		tests[i] = test{contest: newContest(meter), harm: m.Harm.Strength, safe: m.Safe.Strength}
+		if err := tests[i].contest.add(m.Harm.Sums, m.Safe.Sums); err != nil {
+			return bad(fmt.Sprintf("Metrics[%d]", i), err, "the sums of a "+meter.Kind.String())
+		}
+		for side, s := range []Sample{m.Baseline, m.Candidate} {
+			if err := past[side].add(s); err != nil {
+				return bad(fmt.Sprintf("Metrics[%d].%s", i, [...]string{"Baseline", "Candidate"}[side]), err, "what was stored")
+			}
+		}
+	}
+	c.base.arm.restore(e.Baseline, past[0])
+	c.cand.arm.restore(e.Candidate, past[1])
+	c.tests, c.harm, c.tripped, c.begun = tests, e.Harm, e.Tripped, true
+	return nil
+}
+
+// past is what an arm has counted before a restart, by metric.
+type past struct {
+	rates []rate
+	hists []*hist.Histogram
+}
+
+func (p *past) add(s Sample) error {
+	if s.N < 0 || s.Events < 0 || s.Events > s.N {
+		return fmt.Errorf("%d events of %d", s.Events, s.N)
+	}
+	var h *hist.Histogram
+	if len(s.Values) > 0 {
+		h = new(hist.Histogram)
+		if err := h.UnmarshalBinary(s.Values); err != nil {
+			return err
+		}
+	}
+	p.rates = append(p.rates, rate{n: uint64(s.N), events: uint64(s.Events)})
+	p.hists = append(p.hists, h)
+	return nil
+}
+
+// restore adds what was counted before a restart, once: the baseline takes part
+// in several comparisons, and each brings the same.
+func (a *Arm) restore(e ArmEvidence, p past) {
+	a.lock()
+	defer a.mu.Unlock()
+	if a.restored {
+		return
+	}
+	a.restored = true
+	for c, n := range e.Classes {
+		if c < numClasses && n > 0 {
+			a.classes[c] += uint64(n)
+		}
+	}
+	a.invalid += uint64(max(e.Invalid, 0))
+	for i := range a.tallies {
+		t := &a.tallies[i]
+		t.past = p.rates[i]
+		if h := p.hists[i]; h != nil && t.series != nil {
+			t.series.hist.Merge(h)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package analysis
+
+import (
+	"math"
+	"time"
+)
+
+// Judgement is the verdict on a candidate with everything that it rests on. It
+// is plain data that survives JSON.
+type Judgement struct {
+	At      time.Time `json:"at"`
+	Verdict Verdict   `json:"verdict"`
+	// Reason is a sentence that a person understands.
+	Reason    string   `json:"reason"`
+	Baseline  ArmCount `json:"baseline"`
+	Candidate ArmCount `json:"candidate"`
+	// Harm is the combined evidence that the candidate is worse in any gate or
+	// guard: the weighted average of their e-values. It is judged Harmed when E
+	// reaches Limit.
+	Harm Proof `json:"harm"`
+	// Metrics are in the order of the plan.
+	Metrics []Finding `json:"metrics"`
+}
+
+// ArmCount says how many requests of an arm a judgement rests on.
+type ArmCount struct {
+	Arm string `json:"arm"`
+	// Requests were counted; Excluded were cancelled or rejected.
+	Requests int `json:"requests"`
+	Excluded int `json:"excluded,omitempty"`
+}
+
+// Proof is an e-value against its limit: 1 is no evidence, and Limit is reached
+// by chance with a probability of at most 1/Limit, however often one looks.
+type Proof struct {
+	// E is the largest value so far, on which verdicts rest; Now is the
+	// present one. Neither exceeds 1e300.
+	E     float64 `json:"e"`
+	Now   float64 `json:"now"`
+	Limit float64 `json:"limit"`
+}
+
+// Reached reports whether the proof is complete.
+func (p Proof) Reached() bool { return p.Limit > 0 && p.E >= p.Limit }
+
+// proof returns s as a proof.
+func (s Strength) proof(limit float64) Proof {
+	return Proof{E: exp(s.Peak), Now: exp(s.LogE), Limit: limit}
+}
+
+// exp returns e^x, kept finite so that it has a representation in JSON.
+func exp(x float64) float64 { return math.Exp(min(x, 690)) }
+
+// Finding is what a judgement says about one metric.
+type Finding struct {
+	Metric string    `json:"metric"`
+	Kind   Kind      `json:"kind"`
+	Unit   string    `json:"unit,omitempty"`
+	Better Direction `json:"better"`
+	Role   Role      `json:"role"`
+	// Baseline and Candidate are rates, medians of amounts or means of scores;
+	// BaselineN and CandidateN are the numbers of requests that have a value.
+	Baseline   float64 `json:"baseline"`
+	Candidate  float64 `json:"candidate"`
+	BaselineN  int     `json:"baseline_n"`
+	CandidateN int     `json:"candidate_n"`
+	// Harm is the evidence that the candidate is worse. Its limit is where this
+	// metric alone makes the verdict Harmed, given its weight.
+	Harm Proof `json:"harm"`
+	// Safe is the evidence that the candidate is no worse than Margin allows.
+	Safe   Proof  `json:"safe"`
+	Margin Margin `json:"margin"`
+	// Verdict is about this metric alone. Reason is a sentence about it.
+	Verdict Verdict `json:"verdict"`
+	Reason  string  `json:"reason"`
+}
+
+// judge returns the judgement on e. It is pure: equal evidence gives equal
+// judgements. p has its defaults.
+func (p Plan) judge(e Evidence, now time.Time) Judgement {
+	j := Judgement{
+		At: now, Baseline: e.Baseline.count(), Candidate: e.Candidate.count(),
+		Harm:    e.Harm.proof(1 / p.AlphaRollback),
+		Metrics: make([]Finding, len(p.Metrics)),
+	}
+	var total float64
+	for _, m := range p.Metrics {
+		if m.Role != Report {
+			total += m.Weight
+		}
+	}
+	for i, m := range p.Metrics {
+		share := 1.0
+		if m.Role != Report {
+			share = m.Weight / total
+		}
+		j.Metrics[i] = m.finding(e.Metrics[i], share*p.AlphaRollback, p.AlphaPromote)
+	}
+	// The combined evidence may suffice where no single metric's does; then the
+	// one that contributes most is the reason.
+	if blamed := j.blamed(); j.Harm.Reached() && blamed != nil {
+		blamed.Verdict = Harmed
+	}
+	for i := range j.Metrics {
+		j.Metrics[i].Reason = j.Metrics[i].reason()
+	}
+	j.Verdict, j.Reason = p.verdict(e, &j)
+	return j
+}
+
+func (a ArmEvidence) count() ArmCount {
+	c := ArmCount{Arm: a.Arm, Requests: a.counted()}
+	for _, n := range a.Classes {
+		c.Excluded += n
+	}
+	c.Excluded -= c.Requests
+	return c
+}
+
+// finding returns what e says about m, all but the words.
+func (m Metric) finding(e MetricEvidence, alphaHarm, alphaSafe float64) Finding {
+	f := Finding{
+		Metric: m.Name, Kind: m.Kind, Unit: m.Unit, Better: m.Better, Role: m.Role, Margin: m.Margin,
+		Baseline: e.Baseline.Value, BaselineN: e.Baseline.N,
+		Candidate: e.Candidate.Value, CandidateN: e.Candidate.N,
+		Harm: e.Harm.proof(1 / alphaHarm), Safe: e.Safe.proof(1 / alphaSafe),
+	}
+	switch {
+	case f.Harm.Reached():
+		f.Verdict = Harmed
+	case f.BaselineN == 0 && f.CandidateN == 0:
+		f.Verdict = NoEvidence
+	case f.BaselineN == 0 || f.CandidateN == 0:
+		f.Verdict = Unmeasurable
+	case f.Safe.Reached():
+		f.Verdict = Safe
+	}
+	return f
+}
+
+// blamed returns the gate or guard that contributes most to the combined
+// evidence for harm, nil if there is none.
+func (j *Judgement) blamed() *Finding {
+	var worst *Finding
+	for i := range j.Metrics {
+		f := &j.Metrics[i]
+		if f.Role != Report && (worst == nil || f.Harm.E/f.Harm.Limit > worst.Harm.E/worst.Harm.Limit) {
+			worst = f
+		}
+	}
+	return worst
+}
+
+// verdict decides, and says why. Everything that is not proven is not Safe.
+func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
+	switch {
+	case e.Tripped != "":
+		return Harmed, e.Tripped
+	case j.Harm.Reached():
+		return Harmed, j.harmed()
+	case j.Candidate.Requests == 0:
+		return NoEvidence, "no request of " + j.Candidate.Arm + " could be counted"
+	case j.Baseline.Requests == 0:
+		return Unmeasurable, "no request of " + j.Baseline.Arm + " could be counted, so there is nothing to compare with"
+	case min(j.Candidate.Requests, j.Baseline.Requests) < p.MinSamples:
+		return Continue, j.collecting(p.MinSamples)
+	}
+	proven := 0
+	var open, blind []Finding
+	for _, f := range j.Metrics {
+		switch {
+		case f.Role != Gate, f.Verdict == NoEvidence:
+		case f.Verdict == Safe:
+			proven++
+		case f.Verdict == Unmeasurable:
+			blind = append(blind, f)
+		default:
+			open = append(open, f)
+		}
+	}
+	switch {
+	case len(blind) > 0:
+		return Unmeasurable, unmeasurable(blind)
+	case len(open) > 0 || proven == 0:
+		return Continue, unproven(open)
+	}
+	return Safe, j.safe()
+}

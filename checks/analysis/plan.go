@@ -1,0 +1,169 @@
+package analysis
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Plan says how candidates are judged. The zero value is ready to use, and each
+// field's zero value means the default that it documents.
+//
+// A Plan is plain data and survives JSON, but for the functions of custom
+// metrics; see [Plan.Bind].
+type Plan struct {
+	// Metrics are compared between the arms. Nil means [DefaultMetrics].
+	Metrics []Metric `json:"metrics,omitempty"`
+	// AlphaRollback bounds the probability that a candidate that is no worse is
+	// ever judged Harmed, over all metrics and however often one looks. Zero
+	// means 0.05.
+	AlphaRollback float64 `json:"alpha_rollback,omitempty"`
+	// AlphaPromote bounds the probability that a candidate that is worse than a
+	// gate's margin is ever judged Safe. Zero means 0.05.
+	AlphaPromote float64 `json:"alpha_promote,omitempty"`
+	// MinSamples is the smallest number of counted requests of each arm before
+	// the verdict may be Safe. Zero means 50.
+	MinSamples int `json:"min_samples,omitempty"`
+	// Breakers judge a candidate Harmed at once, outside all statistics. Nil
+	// means one: an error rate above 20 % over 50 requests. Empty but not nil
+	// means none.
+	Breakers []Breaker `json:"breakers"`
+	// Window is how far apart in time requests may be and still be compared. An
+	// arm that is silent for longer is not compared with what the other did
+	// meanwhile. Zero means one minute.
+	Window time.Duration `json:"window_ns,omitempty"`
+}
+
+// Breaker is a hard limit on a rate of the candidate: a catastrophe is not left
+// to statistics. It does not trip while the baseline is above the limit too,
+// since then the candidate is not what is wrong.
+type Breaker struct {
+	// Metric names a metric of the plan whose kind is Rate.
+	Metric string `json:"metric"`
+	// Above is the limit, a share from 0 to below 1.
+	Above float64 `json:"above"`
+	// Requests is over how many of the last requests the rate is taken, from 1
+	// to 10,000. The breaker cannot trip before there were that many.
+	Requests int `json:"requests"`
+}
+
+// withDefaults returns p with its zero fields replaced by what they stand for.
+func (p Plan) withDefaults() Plan {
+	if p.Metrics == nil {
+		p.Metrics = DefaultMetrics()
+	}
+	p.Metrics = slices.Clone(p.Metrics)
+	for i, m := range p.Metrics {
+		p.Metrics[i] = m.defaults()
+	}
+	if p.AlphaRollback == 0 {
+		p.AlphaRollback = 0.05
+	}
+	if p.AlphaPromote == 0 {
+		p.AlphaPromote = 0.05
+	}
+	if p.MinSamples == 0 {
+		p.MinSamples = 50
+	}
+	if p.Breakers == nil && slices.ContainsFunc(p.Metrics, func(m Metric) bool { return m.Name == nameErrors && m.Of == nil }) {
+		p.Breakers = []Breaker{{Metric: nameErrors, Above: 0.2, Requests: 50}}
+	}
+	if p.Window == 0 {
+		p.Window = time.Minute
+	}
+	return p
+}
+
+// Validate reports everything that is wrong with p, joined; each problem is an
+// [*InvalidError].
+func (p Plan) Validate() error {
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, &InvalidError{Field: "Plan." + field, Value: value, Want: want})
+	}
+	if p.Metrics != nil && len(p.Metrics) == 0 {
+		bad("Metrics", "empty", "nil for the defaults, or at least one metric")
+	}
+	if len(p.Metrics) > maxMetrics {
+		bad("Metrics", len(p.Metrics), fmt.Sprintf("at most %d metrics", maxMetrics))
+	}
+	kinds := make(map[string]Kind)
+	gates := false
+	metrics := p.Metrics
+	if metrics == nil {
+		metrics = DefaultMetrics()
+	}
+	for i, m := range metrics {
+		prefix := fmt.Sprintf("Metrics[%d].", i)
+		m.problems(func(field string, value any, want string) { bad(prefix+field, value, want) })
+		if _, twice := kinds[m.Name]; twice {
+			bad(prefix+"Name", m.Name, "a name that no other metric has")
+		}
+		kinds[m.Name] = m.Kind
+		gates = gates || m.Role == Gate
+	}
+	if !gates && len(metrics) > 0 {
+		bad("Metrics[].Role", "never gate", "at least one gate: without one nothing could ever be proven")
+	}
+	alpha := func(field string, a float64) {
+		if a != 0 && !(a >= 1e-9 && a <= 0.5) {
+			bad(field, a, "0 for 0.05, or a probability from 1e-9 to 0.5")
+		}
+	}
+	alpha("AlphaRollback", p.AlphaRollback)
+	alpha("AlphaPromote", p.AlphaPromote)
+	if p.MinSamples < 0 {
+		bad("MinSamples", p.MinSamples, "a number >= 0; 0 stands for 50")
+	}
+	if p.Window < 0 {
+		bad("Window", p.Window, "a duration >= 0; 0 stands for 1m")
+	}
+	for i, b := range p.Breakers {
+		prefix := fmt.Sprintf("Breakers[%d].", i)
+		if k, known := kinds[b.Metric]; !known || k != Rate {
+			bad(prefix+"Metric", fmt.Sprintf("%q", b.Metric), "the name of a metric of the plan whose kind is rate")
+		}
+		if !(b.Above >= 0 && b.Above < 1) {
+			bad(prefix+"Above", b.Above, "a share from 0 to below 1")
+		}
+		if b.Requests < 1 || b.Requests > maxBreaker {
+			bad(prefix+"Requests", b.Requests, fmt.Sprintf("1 to %d", maxBreaker))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	maxMetrics = 64     // keeps a recorder's memory in bounds
+	maxBreaker = 10_000 // so does this
+)
+
+// Bind returns p with the functions of custom put into the metrics of the same
+// names. A plan that was read from JSON needs it if it has custom metrics;
+// [Plan.Validate] says which still lack theirs.
+func (p Plan) Bind(custom ...Metric) Plan {
+	p.Metrics = slices.Clone(p.Metrics)
+	for i, m := range p.Metrics {
+		for _, c := range custom {
+			if c.Name == m.Name {
+				p.Metrics[i].Of = c.Of
+			}
+		}
+	}
+	return p
+}
+
+// digest identifies what p measures and decides: evidence gathered under one
+// digest means nothing under another.
+func (p Plan) digest() string {
+	data, err := json.Marshal(p.withDefaults())
+	if err != nil {
+		return "" // only an invalid plan has no JSON
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}

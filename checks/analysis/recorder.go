@@ -1,0 +1,301 @@
+package analysis
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/serin-go/serin/internal/hist"
+)
+
+// Recorder counts observations by arm, in memory that does not grow with their
+// number: about 20 KB for each arm and metric that is not a rate. It is safe
+// for concurrent use, and recording allocates nothing.
+type Recorder struct {
+	plan   Plan // with defaults
+	meters []meter
+	arms   []*Arm // the baseline first
+	stray  *Arm   // takes what belongs to none of them
+}
+
+// NewRecorder returns a recorder for a baseline and at least one candidate. The
+// error joins everything that is wrong with the plan and the names.
+func NewRecorder(p Plan, baseline string, candidates ...string) (*Recorder, error) {
+	if err := validate(p, baseline, candidates); err != nil {
+		return nil, err
+	}
+	p = p.withDefaults()
+	r := &Recorder{plan: p, stray: newArm("", nil, nil)}
+	for _, m := range p.Metrics {
+		r.meters = append(r.meters, m.meter())
+	}
+	for _, name := range append([]string{baseline}, candidates...) {
+		r.arms = append(r.arms, newArm(name, r.meters, p.Breakers))
+	}
+	return r, nil
+}
+
+// Record counts o under the arm that it names. An arm that is neither the
+// baseline nor a candidate is ignored but for [Recorder.Unknown].
+func (r *Recorder) Record(o Observation) { r.Arm(o.Arm).record(&o) }
+
+// Arm returns a handle that counts observations under the named arm. The handle
+// of an unknown arm ignores them but for [Recorder.Unknown].
+func (r *Recorder) Arm(name string) *Arm {
+	for _, a := range r.arms {
+		if a.name == name {
+			return a
+		}
+	}
+	return r.stray
+}
+
+// Unknown returns how many observations belonged to no arm of the recorder.
+func (r *Recorder) Unknown() int {
+	r.stray.lock()
+	defer r.stray.mu.Unlock()
+	return r.stray.requests()
+}
+
+// Arm counts the observations of one version. It is safe for concurrent use;
+// arms share no lock.
+type Arm struct {
+	name   string
+	meters []meter
+
+	staging // used while callers collide
+
+	mu      sync.Mutex // guards what follows
+	classes [numClasses]uint64
+	invalid uint64 // values that no request can have: negative, NaN, infinite
+	tallies []tally
+	fuses   []fuse // by breaker
+
+	restored bool // what was counted before a restart has been added
+}
+
+// tally is what an arm has counted of one metric.
+type tally struct {
+	rate         // since the arm was made
+	past    rate // before that, in an earlier process
+	*series      // nil if the metric is a rate
+}
+
+// rate counts requests, and the events among them.
+type rate struct{ n, events uint64 }
+
+// recent is how many of the newest values a series keeps for comparison. An arm
+// that takes more between two judgements is compared by the newest.
+const recent = 512
+
+// series holds the distribution of all values, and the newest as they came.
+type series struct {
+	hist hist.Histogram
+	ring [recent]float64 // value number i is at i % recent
+	next uint64          // the number of the next value
+}
+
+// fuse counts the events among the last requests, for a Breaker.
+type fuse struct {
+	metric int
+	last   []bool // ring
+	at     int
+	full   bool
+	events int
+}
+
+func newArm(name string, meters []meter, breakers []Breaker) *Arm {
+	a := &Arm{name: name, meters: meters, tallies: make([]tally, len(meters))}
+	a.staging.init(len(meters))
+	for i, m := range meters {
+		if m.Kind != Rate {
+			a.tallies[i].series = new(series)
+		}
+	}
+	for _, b := range breakers {
+		i := slices.IndexFunc(meters, func(m meter) bool { return m.Name == b.Metric })
+		a.fuses = append(a.fuses, fuse{metric: i, last: make([]bool, b.Requests)})
+	}
+	return a
+}
+
+// Name returns the arm's name, "" if it belongs to no arm of the recorder.
+func (a *Arm) Name() string { return a.name }
+
+// Record counts o under this arm, whatever arm o names. Values that no request
+// can have (a negative duration, a score above 1, NaN from a custom metric) are
+// left out and counted; see [Summary.Invalid].
+func (a *Arm) Record(o Observation) { a.record(&o) }
+
+func (a *Arm) record(o *Observation) {
+	class := o.Class
+	if class >= numClasses {
+		class = Error // whatever it is, it is not known to be good
+	}
+	if !a.collided.Load() {
+		if a.mu.TryLock() {
+			a.classes[class]++
+			for i := range a.meters {
+				a.add(i, a.meters[i].value(o, class))
+			}
+			a.mu.Unlock()
+			return
+		}
+		a.collided.Store(true)
+	}
+	a.stage(o, class)
+}
+
+// What meter.value returns when there is no value. Values are never negative.
+const (
+	noValue      = -1.0
+	invalidValue = -2.0
+)
+
+// value returns m's value of o, which ended as class.
+func (m *meter) value(o *Observation, class Class) float64 {
+	if m.population>>class&1 == 0 {
+		return noValue
+	}
+	switch m.source {
+	case fromClass:
+		return float64(m.events >> class & 1)
+	case fromTTFT:
+		return seconds(o.TTFT)
+	case fromITL:
+		return seconds(o.ITL)
+	case fromLatency:
+		return seconds(o.Latency)
+	case fromSpeed:
+		if o.ITL <= 0 { // if negative, ITL counts it as invalid
+			return noValue
+		}
+		return o.TokensPerSecond()
+	case fromCost:
+		if o.Cost <= 0 {
+			return noValue
+		}
+		return float64(o.Cost) / 1e6
+	case fromScore:
+		if o.Score == 0 {
+			return noValue
+		}
+		return m.checked(o.Score)
+	default:
+		return m.call(o)
+	}
+}
+
+// seconds returns d as a value: zero stands for not measured.
+func seconds(d time.Duration) float64 {
+	switch {
+	case d > 0:
+		return float64(d) / 1e9
+	case d == 0:
+		return noValue
+	}
+	return invalidValue
+}
+
+// call returns the value of a custom metric. One that panics has an invalid
+// value: measuring must not break the request that is measured.
+func (m *meter) call(o *Observation) (v float64) {
+	defer func() {
+		if recover() != nil {
+			v = invalidValue
+		}
+	}()
+	v, ok := m.Of(*o)
+	if !ok {
+		return noValue
+	}
+	return m.checked(v)
+}
+
+// checked returns v if it can be a value of m at all.
+func (m *meter) checked(v float64) float64 {
+	ok := v >= 0 && v <= 1 && (m.Kind == Score || v == 0 || v == 1)
+	if m.Kind == Amount {
+		ok = v >= 0 && v <= math.MaxFloat64
+	}
+	if !ok {
+		return invalidValue
+	}
+	return v
+}
+
+// add counts a value of metric i.
+func (a *Arm) add(i int, v float64) {
+	switch v {
+	case noValue:
+		return
+	case invalidValue:
+		a.invalid++
+		return
+	}
+	t := &a.tallies[i]
+	t.n++
+	if s := t.series; s != nil {
+		s.hist.Add(v)
+		s.ring[s.next%recent] = v
+		s.next++
+		return
+	}
+	t.events += uint64(v)
+	for j := range a.fuses {
+		if f := &a.fuses[j]; f.metric == i {
+			f.add(v == 1)
+		}
+	}
+}
+
+func (f *fuse) add(event bool) {
+	if f.last[f.at] {
+		f.events--
+	}
+	if event {
+		f.events++
+	}
+	f.last[f.at] = event
+	if f.at++; f.at == len(f.last) {
+		f.at, f.full = 0, true
+	}
+}
+
+// requests returns how many observations were recorded. a is locked.
+func (a *Arm) requests() int {
+	var n uint64
+	for _, c := range a.classes {
+		n += c
+	}
+	return int(n)
+}
+
+// validate reports everything that is wrong with the arguments of NewRecorder.
+func validate(p Plan, baseline string, candidates []string) error {
+	var errs []error
+	if err := p.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if len(candidates) == 0 {
+		errs = append(errs, &InvalidError{Field: "candidates", Value: "empty", Want: "at least one name"})
+	}
+	seen := make(map[string]bool)
+	for i, name := range append([]string{baseline}, candidates...) {
+		field := "baseline"
+		if i > 0 {
+			field = fmt.Sprintf("candidates[%d]", i-1)
+		}
+		switch {
+		case name == "":
+			errs = append(errs, &InvalidError{Field: field, Value: `""`, Want: "a name that is not empty"})
+		case seen[name]:
+			errs = append(errs, &InvalidError{Field: field, Value: name, Want: "a name that no other arm has"})
+		}
+		seen[name] = true
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,86 @@
+package analysis
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// staging lets many goroutines record under one arm at once. A recording takes
+// some 60 ns under the arm's lock; goroutines that fight for it take turns in
+// moving the arm's memory between cores, which costs several times as much. So
+// the first collision sends everybody to the stages, small buffers of which
+// each core tends to find its own again, and which are emptied into the arm
+// when they are full. Whoever reads the arm empties them all, and ends staging
+// until the next collision. A single goroutine never stages: what it records
+// is in order.
+type staging struct {
+	collided atomic.Bool
+	stages   []*stage
+	next     atomic.Uint32
+	pool     sync.Pool // of *stage, all of them in stages; used for its affinity to cores alone
+}
+
+// stage holds observations that have been taken in but not counted yet.
+type stage struct {
+	mu      sync.Mutex // taken before the arm's
+	n       int
+	classes [stageRows]Class
+	values  []float64 // stageRows rows, each with a value per metric
+	_       [64]byte  // no two stages on one cache line
+}
+
+const (
+	stageRows = 32
+	maxStages = 16
+)
+
+func (s *staging) init(metrics int) {
+	s.stages = make([]*stage, min(runtime.GOMAXPROCS(0), maxStages))
+	for i := range s.stages {
+		s.stages[i] = &stage{values: make([]float64, stageRows*metrics)}
+	}
+	s.pool.New = func() any { return s.stages[s.next.Add(1)%uint32(len(s.stages))] }
+}
+
+// stage takes o in.
+func (a *Arm) stage(o *Observation, class Class) {
+	s := a.pool.Get().(*stage)
+	s.mu.Lock()
+	s.classes[s.n] = class
+	row := s.values[s.n*len(a.meters):]
+	for i := range a.meters {
+		row[i] = a.meters[i].value(o, class)
+	}
+	if s.n++; s.n == stageRows {
+		a.mu.Lock()
+		a.empty(s)
+		a.mu.Unlock()
+	}
+	s.mu.Unlock()
+	a.pool.Put(s)
+}
+
+// empty counts what s holds. Both are locked.
+func (a *Arm) empty(s *stage) {
+	for r := range s.n {
+		a.classes[s.classes[r]]++
+		for i, v := range s.values[r*len(a.meters) : (r+1)*len(a.meters)] {
+			a.add(i, v)
+		}
+	}
+	s.n = 0
+}
+
+// lock locks a with everything counted that was recorded before the call.
+func (a *Arm) lock() {
+	for _, s := range a.stages {
+		s.mu.Lock()
+		a.mu.Lock()
+		a.empty(s)
+		a.mu.Unlock()
+		s.mu.Unlock()
+	}
+	a.collided.Store(false)
+	a.mu.Lock()
+}

@@ -1,0 +1,80 @@
+package analysis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Verdict is the word on a candidate. The zero value is Continue: nothing has
+// been shown yet, go on measuring. No verdict but Safe says that the candidate
+// is good.
+type Verdict int
+
+const (
+	// Continue means that nothing has been shown yet.
+	Continue Verdict = iota
+	// Harmed means that the candidate has been shown to be worse than the
+	// baseline, or has tripped a [Breaker]. It stays.
+	Harmed
+	// Safe means that the candidate has been shown to be no worse than the
+	// baseline, within the margins, in everything that gates. It stays unless
+	// harm is shown.
+	Safe
+	// NoEvidence means that not one request of the candidate could be counted.
+	NoEvidence
+	// Unmeasurable means that requests are counted, but no comparison can come
+	// of them: the baseline has none, or what gates is not measured on one arm.
+	Unmeasurable
+)
+
+var verdictNames = []string{"continue", "harmed", "safe", "no evidence", "unmeasurable"}
+
+// String returns the name of v in lower case.
+func (v Verdict) String() string { return nameOf(v, verdictNames) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (v Verdict) MarshalText() ([]byte, error) { return marshalName(v, verdictNames, "verdict") }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (v *Verdict) UnmarshalText(text []byte) error {
+	return unmarshalName(v, text, verdictNames, "verdict")
+}
+
+// nameOf, marshalName and unmarshalName give the small enumerations of this
+// package their text.
+
+func nameOf[T ~int](v T, names []string) string {
+	if v >= 0 && int(v) < len(names) {
+		return names[v]
+	}
+	return fmt.Sprintf("%T(%d)", v, int(v))
+}
+
+func marshalName[T ~int](v T, names []string, what string) ([]byte, error) {
+	if v < 0 || int(v) >= len(names) {
+		return nil, &InvalidError{Field: what, Value: int(v), Want: "one of " + strings.Join(names, ", ")}
+	}
+	return []byte(names[v]), nil
+}
+
+func unmarshalName[T ~int](v *T, text []byte, names []string, what string) error {
+	i := slices.Index(names, string(text))
+	if i < 0 {
+		return &InvalidError{Field: what, Value: fmt.Sprintf("%q", text), Want: "one of " + strings.Join(names, ", ")}
+	}
+	*v = T(i)
+	return nil
+}
+
+// InvalidError says which value cannot be used, what it is and what would be
+// accepted.
+type InvalidError struct {
+	Field string
+	Value any
+	Want  string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("analysis: %s is %v, want %s", e.Field, e.Value, e.Want)
+}

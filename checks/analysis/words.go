@@ -1,0 +1,162 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// harmed words why the candidate is judged worse.
+func (j *Judgement) harmed() string {
+	f := j.blamed()
+	if f == nil {
+		return "worse"
+	}
+	s := fmt.Sprintf("%s is worse: candidate %s against %s%s, e-value %s of %s after %s requests",
+		f.Metric, f.show(f.Candidate), f.show(f.Baseline), f.where(), short(j.Harm.E), short(j.Harm.Limit), thousands(j.Candidate.Requests))
+	var also []string
+	for _, g := range j.Metrics {
+		if g.Verdict == Harmed && g.Metric != f.Metric && g.Role != Report {
+			also = append(also, g.Metric)
+		}
+	}
+	if len(also) > 0 {
+		s += "; so is " + strings.Join(also, ", ")
+	}
+	return s
+}
+
+// safe words what has been proven.
+func (j *Judgement) safe() string {
+	var names []string
+	for _, f := range j.Metrics {
+		if f.Role == Gate && f.Verdict == Safe {
+			names = append(names, f.Metric)
+		}
+	}
+	return fmt.Sprintf("no worse than %s within the margins in %s, after %s requests",
+		j.Baseline.Arm, strings.Join(names, ", "), thousands(j.Candidate.Requests))
+}
+
+// collecting words how many requests are still missing.
+func (j *Judgement) collecting(want int) string {
+	return fmt.Sprintf("collecting: %d of %d requests of %s, %d of %d of %s",
+		min(j.Candidate.Requests, want), want, j.Candidate.Arm, min(j.Baseline.Requests, want), want, j.Baseline.Arm)
+}
+
+func unmeasurable(blind []Finding) string {
+	reasons := make([]string, len(blind))
+	for i, f := range blind {
+		reasons[i] = f.Metric + " is " + f.Reason
+	}
+	return strings.Join(reasons, "; ")
+}
+
+func unproven(open []Finding) string {
+	if len(open) == 0 {
+		return "no harm seen, but nothing that gates could be measured"
+	}
+	names := make([]string, len(open))
+	for i, f := range open {
+		names[i] = fmt.Sprintf("%s (e-value %s of %s)", f.Metric, short(f.Safe.E), short(f.Safe.Limit))
+	}
+	return "no harm seen; still to be proven: " + strings.Join(names, ", ")
+}
+
+// reason words the finding.
+func (f *Finding) reason() string {
+	both := fmt.Sprintf("candidate %s against %s%s", f.show(f.Candidate), f.show(f.Baseline), f.where())
+	switch f.Verdict {
+	case Harmed:
+		return fmt.Sprintf("worse: %s, e-value %s of %s", both, short(f.Harm.E), short(f.Harm.Limit))
+	case Safe:
+		return fmt.Sprintf("no worse within %s: %s, e-value %s of %s", f.Margin, both, short(f.Safe.E), short(f.Safe.Limit))
+	case NoEvidence:
+		return "measured on neither arm"
+	case Unmeasurable:
+		if f.BaselineN == 0 {
+			return "measured on the candidate alone"
+		}
+		return "measured on the baseline alone"
+	}
+	return fmt.Sprintf("open: %s, e-value for harm %s of %s, for safety %s of %s",
+		both, short(f.Harm.E), short(f.Harm.Limit), short(f.Safe.E), short(f.Safe.Limit))
+}
+
+// where says which statistic the values are, where that needs saying.
+func (f *Finding) where() string {
+	switch f.Kind {
+	case Amount:
+		return " at the median"
+	case Score:
+		return " on average"
+	}
+	return ""
+}
+
+// show formats a value of the metric.
+func (f *Finding) show(v float64) string { return FormatValue(v, f.Kind, f.Unit) }
+
+// FormatValue formats a value of a metric for people, in three significant
+// digits: rates as "1.5 %", amounts in "s" as a duration such as "208 ms",
+// others with their unit.
+func FormatValue(v float64, k Kind, unit string) string {
+	switch {
+	case k == Rate:
+		return percent(v)
+	case unit == "s":
+		return duration(v)
+	case unit == "":
+		return digits(v)
+	}
+	return digits(v) + " " + unit
+}
+
+func percent(v float64) string { return digits(100*v) + " %" }
+
+// duration formats seconds.
+func duration(s float64) string {
+	switch {
+	case s == 0:
+		return "0 s"
+	case s < 1e-3:
+		return digits(s*1e6) + " µs"
+	case s < 0.9995:
+		return digits(s*1e3) + " ms"
+	case s < 600 || s > math.MaxInt64/1e9:
+		return digits(s) + " s"
+	}
+	return time.Duration(s * 1e9).Round(time.Second).String()
+}
+
+// digits formats v with three significant digits, whole numbers in full.
+func digits(v float64) string {
+	if math.Abs(v) >= 100 && math.Abs(v) < 1e9 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+// short formats an e-value.
+func short(e float64) string {
+	switch {
+	case e >= 1e6:
+		return "over a million"
+	case e >= 99.5:
+		return thousands(int(math.Round(e)))
+	case e >= 9.95 || e == math.Trunc(e):
+		return strconv.FormatFloat(e, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(e, 'f', 1, 64)
+}
+
+// thousands formats n in groups of three digits.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
