@@ -1,0 +1,55 @@
+package loadtest_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest"
+)
+
+func ExampleRun() {
+	model, err := tinylm.New(tinylm.Config{Seed: 1}) // any server with the OpenAI API will do
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewServer(model)
+	defer server.Close()
+
+	prompts, err := loadtest.ReadPrompts(strings.NewReader(`{"prompt": "What is light?"}
+{"messages": [{"role": "user", "content": "What is colour?"}]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	report, err := loadtest.Run(context.Background(), loadtest.Plan{
+		Target:    server.URL,
+		Model:     "tinylm",
+		Prompts:   prompts,
+		Pacer:     loadtest.Poisson(200, 1), // independent users, 200 requests a second
+		Requests:  50,
+		MaxTokens: 16,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(report.Classes[analysis.OK], "of", report.Sent, "answered,", report.OutputTokens, "tokens")
+	fmt.Println("time to first token of", report.TTFT.Count(), "streams is known:", report.CorrectedTTFT.Quantile(0.95) > 0)
+	// Output:
+	// 50 of 50 answered, 800 tokens
+	// time to first token of 50 streams is known: true
+}
+
+func ExamplePlan_Validate() {
+	err := loadtest.Plan{Target: "localhost", Model: "tinylm", Pacer: loadtest.Constant(-1)}.Validate()
+	fmt.Println(err)
+	// Output:
+	// loadtest: Target is "localhost", want a URL such as http://127.0.0.1:8080/v1
+	// loadtest: len(Prompts) is 0, want at least one prompt
+	// loadtest: Constant rate is -1, want requests a second, from 0.000001 to 100,000
+}

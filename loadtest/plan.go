@@ -1,0 +1,164 @@
+package loadtest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Plan says what to send where, when, and for how long. The tags are those of
+// go-envconfig; Target, Model, Prompts and Pacer are required, all other fields
+// have a default. A Plan is not changed by [Run] and can be used again.
+type Plan struct {
+	// Target is the base URL of a server that speaks the OpenAI API, with or
+	// without its path: "http://127.0.0.1:8080" means the same as
+	// "http://127.0.0.1:8080/v1" and ".../v1/chat/completions".
+	Target string `env:"TARGET"`
+	// Model is the name of the model to ask for.
+	Model string `env:"MODEL"`
+	// Prompts are asked one after the other, and again from the first.
+	Prompts []Prompt
+	// Pacer says when requests are due.
+	Pacer Pacer
+
+	// Duration ends the run: requests due later are not sent, those under way
+	// are awaited. Requests ends it after so many. Whichever comes first counts;
+	// zero means no end, and with both zero the run lasts until its context or
+	// its Pacer ends.
+	Duration time.Duration `env:"DURATION"`
+	Requests int           `env:"REQUESTS"`
+
+	// MaxTokens limits the output tokens of each answer. Zero leaves that to the
+	// server.
+	MaxTokens int `env:"MAX_TOKENS"`
+	// Header is sent with each request, Authorization for example.
+	Header http.Header
+	// Prepare, if not nil, is called for each request right before it is sent
+	// and may change its header: seq counts requests from 0. It is called
+	// concurrently.
+	Prepare func(seq uint64, r *http.Request)
+
+	// Timeout bounds each request from its first byte to its last. Zero means
+	// 2 minutes.
+	Timeout time.Duration `env:"TIMEOUT"`
+	// FirstToken bounds the time to the first token, Idle the silence within a
+	// stream after that. Zero means no bound but Timeout.
+	FirstToken time.Duration `env:"FIRST_TOKEN_TIMEOUT"`
+	Idle       time.Duration `env:"IDLE_TIMEOUT"`
+	// Drain is how long requests under way may go on after the context of the
+	// run has ended. Zero cancels them at once.
+	Drain time.Duration `env:"DRAIN"`
+
+	// Workers is the largest number of requests under way at once. Requests that
+	// are due while all are busy wait, which the report shows as SchedLag. Zero
+	// means 10,000.
+	Workers int `env:"WORKERS"`
+	// LagBound is the p99 of SchedLag above which a report is marked as late.
+	// Zero means 50 ms.
+	LagBound time.Duration `env:"LAG_BOUND"`
+
+	// Transport sends the requests. Nil means one made for the run, with as many
+	// idle connections as Workers, which is closed at the end.
+	Transport http.RoundTripper
+	// OnResult, if not nil, is called once for each finished request, never
+	// concurrently. While it runs no other request can be concluded, so it must
+	// be quick.
+	OnResult func(Result)
+}
+
+const (
+	defaultTimeout  = 2 * time.Minute
+	defaultWorkers  = 10_000
+	defaultLagBound = 50 * time.Millisecond
+	maxWorkers      = 1_000_000
+)
+
+// InvalidError says which field of a [Plan] cannot be used, what it holds and
+// what would be accepted.
+type InvalidError struct {
+	Field string
+	Value any
+	Want  string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("loadtest: %s is %#v, want %s", e.Field, e.Value, e.Want)
+}
+
+// Validate reports everything that is wrong with p, joined; each problem is an
+// [*InvalidError], unless a Pacer reports its own.
+func (p Plan) Validate() error {
+	var errs []error
+	check := func(ok bool, field string, value any, want string) {
+		if !ok {
+			errs = append(errs, &InvalidError{field, value, want})
+		}
+	}
+	_, err := p.endpoint()
+	check(err == nil, "Target", p.Target, "a URL such as http://127.0.0.1:8080/v1")
+	check(p.Model != "", "Model", p.Model, "the name of a model")
+	check(len(p.Prompts) > 0, "len(Prompts)", len(p.Prompts), "at least one prompt")
+	for i, prompt := range p.Prompts {
+		if err := prompt.check(); err != nil {
+			errs = append(errs, &InvalidError{fmt.Sprintf("Prompts[%d]", i), prompt, "a prompt that can be sent: " + err.Error()})
+		}
+	}
+	switch pacer := p.Pacer.(type) {
+	case nil:
+		check(false, "Pacer", p.Pacer, "a schedule such as Constant(10)")
+	case interface{ Validate() error }:
+		errs = append(errs, pacer.Validate())
+	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"Duration", p.Duration}, {"Timeout", p.Timeout}, {"FirstToken", p.FirstToken},
+		{"Idle", p.Idle}, {"Drain", p.Drain}, {"LagBound", p.LagBound},
+	} {
+		check(d.value >= 0, d.field, d.value.String(), "at least 0")
+	}
+	check(p.Requests >= 0, "Requests", p.Requests, "at least 0")
+	check(p.MaxTokens >= 0, "MaxTokens", p.MaxTokens, "at least 0")
+	check(p.Workers >= 0 && p.Workers <= maxWorkers, "Workers", p.Workers, fmt.Sprintf("0 to %d", maxWorkers))
+	return errors.Join(errs...)
+}
+
+// withDefaults returns p with its zero fields filled in.
+func (p Plan) withDefaults() Plan {
+	if p.Timeout == 0 {
+		p.Timeout = defaultTimeout
+	}
+	if p.Workers == 0 {
+		p.Workers = defaultWorkers
+	}
+	if p.LagBound == 0 {
+		p.LagBound = defaultLagBound
+	}
+	return p
+}
+
+// endpoint returns the URL that requests are sent to.
+func (p Plan) endpoint() (*url.URL, error) {
+	u, err := url.Parse(p.Target)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("no http or https URL with a host")
+	}
+	const endpoint = "/chat/completions"
+	switch path := strings.TrimRight(u.Path, "/"); {
+	case path == "":
+		u.Path = "/v1" + endpoint
+	case strings.HasSuffix(path, endpoint):
+		u.Path = path
+	default:
+		u.Path = path + endpoint
+	}
+	u.RawPath = ""
+	return u, nil
+}

@@ -1,0 +1,88 @@
+package loadtest
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func distribution(values ...time.Duration) *Distribution {
+	d := new(Distribution)
+	for _, v := range values {
+		d.add(v)
+	}
+	d.seal()
+	return d
+}
+
+func TestQuantiles(t *testing.T) {
+	d := distribution(40*ms, 10*ms, 30*ms, 20*ms)
+	got := []time.Duration{d.Quantile(0), d.Quantile(0.5), d.Quantile(0.9), d.Quantile(0.99), d.Quantile(1), d.Quantile(-1), d.Quantile(2), d.Mean(), d.Max()}
+	want := []time.Duration{10 * ms, 25 * ms, 37 * ms, 39700 * time.Microsecond, 40 * ms, 10 * ms, 40 * ms, 25 * ms, 40 * ms}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("quantiles (-want +got):\n%s", diff)
+	}
+	if d := distribution(); d.Quantile(0.5) != 0 || d.Mean() != 0 || d.Max() != 0 || d.Count() != 0 {
+		t.Error("an empty distribution has figures")
+	}
+}
+
+func TestManyDurationsStayAccurate(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	values := make([]time.Duration, 50_000)
+	for i := range values {
+		values[i] = time.Duration(rng.ExpFloat64() * float64(100*ms))
+	}
+	many := distribution(values...)
+	slices.Sort(values)
+	for _, q := range []float64{0.01, 0.5, 0.9, 0.99, 0.999} {
+		want := values[int(q*float64(len(values)-1))]
+		if got := many.Quantile(q); got < want*98/100 || got > want*102/100 {
+			t.Errorf("quantile %v of %d durations is %v, want %v", q, len(values), got, want)
+		}
+	}
+	if many.exact != nil || many.Count() != 50_000 || many.Max() != values[len(values)-1] {
+		t.Errorf("count %d, max %v, %d kept", many.Count(), many.Max(), len(many.exact))
+	}
+}
+
+func TestReportText(t *testing.T) {
+	p := plan(script{parts: spoken})
+	p.Pacer, p.Requests, p.Workers = Constant(5), 1200, 1
+	report, _ := simulate(t, p)
+	want := strings.TrimPrefix(`
+Requests  1,200 sent in 6m18s, 5/s due, 3.175/s reached
+Outcomes  1,200 ok (100 %)
+Tokens    7,200 out (19.04/s), 10,800 in, 4,800 cached
+                      count     mean      p50      p90      p99    p99.9      max
+TTFB                  1,200       0s       0s       0s       0s       0s       0s
+TTFT                  1,200    200ms    200ms    200ms    200ms    200ms    200ms
+TTFC                  1,200    200ms    200ms    200ms    200ms    200ms    200ms
+ITL                   3,600   36.7ms     30ms     60ms     60ms     60ms     60ms
+TPOT                  1,200     22ms     22ms     22ms     22ms     22ms     22ms
+E2E                   1,200    310ms    310ms    310ms    310ms    310ms    310ms
+Latency               1,200    315ms    315ms    315ms    315ms    315ms    315ms
+SchedLag              1,200   1m8.9s   1m8.9s     2m4s    2m17s    2m18s    2m18s
+corrected TTFT        1,200   1m9.1s   1m9.1s     2m4s    2m17s    2m18s    2m18s
+corrected E2E         1,200   1m9.3s   1m9.3s     2m4s    2m17s    2m18s    2m18s
+corrected Latency     1,200   1m9.3s   1m9.3s     2m4s    2m17s    2m18s    2m18s
+LATE      The p99 of SchedLag, 2m17s, exceeds 50ms: believe the corrected figures.`, "\n")
+	if got := report.String(); got != want {
+		t.Errorf("report:\n%s", got)
+	}
+}
+
+func TestShort(t *testing.T) {
+	for in, want := range map[time.Duration]string{
+		0: "0s", 7: "7ns", 999: "999ns", 1234: "1.23µs", 123456: "123µs", 1234567: "1.23ms", 123456789: "123ms",
+		12345678901: "12.3s", 754 * time.Second: "12m34s", -1234567: "-1.23ms",
+	} {
+		if got := short(in).String(); got != want {
+			t.Errorf("short(%d) = %s, want %s", int64(in), got, want)
+		}
+	}
+}

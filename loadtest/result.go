@@ -1,0 +1,56 @@
+package loadtest
+
+import (
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// Result is one finished request. Durations count from Sent; the package
+// documentation defines them. A zero TTFB, TTFT, TTFC, E2E or TPOT means that
+// there was none.
+type Result struct {
+	// Seq numbers the requests of a run from 0, in the order they were due.
+	Seq uint64
+	// Prompt is the index of the prompt in [Plan.Prompts].
+	Prompt int
+	// Due is when the request should have been sent, Sent when it was.
+	Due, Sent time.Time
+
+	// Class says how the request ended.
+	Class analysis.Class
+	// Status is the HTTP status, 0 if there was no response.
+	Status int
+	// Err is what went wrong, for people. It is nil for an answer without fault.
+	Err error
+
+	TTFB, TTFT, TTFC, E2E, Latency, TPOT time.Duration
+
+	// Chunks is the number of token chunks, Coalesced how many of them arrived
+	// in one piece with the one before.
+	Chunks, Coalesced int
+	// InputTokens includes CachedTokens, OutputTokens includes ReasoningTokens.
+	InputTokens, CachedTokens, OutputTokens, ReasoningTokens int
+	// TokensFromUsage says that OutputTokens was reported by the server;
+	// otherwise it is Chunks.
+	TokensFromUsage bool
+	// FinishReason is why the model stopped, as the server put it.
+	FinishReason string
+
+	// Version and RequestID are the response headers Serin-Version and
+	// Serin-Request-Id: which version served the request, and its name for
+	// feedback. They are empty when no Serin router is in the way.
+	Version, RequestID string
+}
+
+// SchedLag returns how much later than due the request was sent, at least 0.
+func (r Result) SchedLag() time.Duration { return max(0, r.Sent.Sub(r.Due)) }
+
+// complete reports whether the answer came to its own end.
+func (r Result) complete() bool {
+	switch r.Class {
+	case analysis.OK, analysis.Refused, analysis.Empty, analysis.Invalid:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,119 @@
+package loadtest
+
+import (
+	"context"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// Run carries out p and blocks until all its requests are finished. The only
+// error is a plan that is not valid; see [Plan.Validate]. A server that fails,
+// or is not there at all, is a finding and part of the report.
+//
+// When ctx ends, no more requests are sent, those under way are cancelled once
+// [Plan.Drain] has passed, and the report tells what was found until then. That
+// is the usual end of a plan that has neither Duration nor Requests.
+func Run(ctx context.Context, p Plan) (*Report, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	p = p.withDefaults()
+	endpoint, err := p.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{"Content-Type": {"application/json"}, "Accept": {"text/event-stream"}}
+	maps.Copy(header, p.Header)
+	bodies := make([][]byte, len(p.Prompts))
+	for i, prompt := range p.Prompts {
+		bodies[i] = encodeBody(p, prompt)
+	}
+	base := p.Transport
+	if base == nil {
+		own := newTransport(p.Workers)
+		defer own.CloseIdleConnections()
+		base = own
+	}
+	sched, release := newSchedule(ctx, p)
+	defer release()
+	requests, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	results := &collector{onResult: p.OnResult, report: &Report{
+		Target: endpoint.String(), Model: p.Model, Began: time.Now(), LagBound: p.LagBound,
+		Classes: make(map[analysis.Class]int), FirstErrors: make(map[analysis.Class]error),
+	}}
+
+	// An attacker serves one attack only, so each run has its own.
+	attacker := vegeta.NewAttacker(
+		vegeta.Client(&http.Client{Transport: &sender{
+			plan: p, run: ctx, requests: requests, schedule: sched, results: results,
+			url: endpoint, bodies: bodies, header: header, base: base,
+		}}),
+		vegeta.MaxWorkers(uint64(p.Workers)),
+		vegeta.MaxBody(0),
+	)
+	defer context.AfterFunc(ctx, func() {
+		attacker.Stop() // it may be waiting for a worker
+		select {
+		case <-time.After(p.Drain):
+			cancel(errStopped)
+		case <-requests.Done(): // Run has returned
+		}
+	})()
+	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodPost, URL: endpoint.String()})
+	for range attacker.Attack(target, sched, 0, "") {
+		// All there is to know has been collected by the sender.
+	}
+
+	r := results.report
+	r.Unsent += sched.unsent()
+	r.Interrupted = sched.interrupted() || r.Classes[analysis.Cancelled] > 0
+	r.finish()
+	return r, nil
+}
+
+// newTransport returns a Transport that keeps a connection for each worker: the
+// default one keeps two and would measure handshakes. It does not ask for
+// compression, which would hold back the chunks of streams.
+func newTransport(workers int) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true,
+		MaxIdleConnsPerHost:   workers,
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+}
+
+// collector gathers the results of all workers.
+type collector struct {
+	mu       sync.Mutex
+	report   *Report
+	onResult func(Result)
+}
+
+func (c *collector) add(r Result, tokens []time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.add(r, tokens)
+	if c.onResult != nil {
+		c.onResult(r)
+	}
+}
+
+// skip counts a request that was due but came too late to be sent.
+func (c *collector) skip() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Unsent++
+}
