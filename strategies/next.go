@@ -68,6 +68,8 @@ type State struct {
 	// SplitError says why the split of this state cannot be put in force; empty
 	// when it is.
 	SplitError string
+	// Postflight says that there are checks to pass after the last stage.
+	Postflight bool
 	// Checked says that the checks of a checking phase have finished, Checks
 	// with which result, ChecksReason why.
 	Checked      bool
@@ -154,7 +156,7 @@ func command(stages []Stage, s State) Decision {
 	case s.Command == Promote && s.Phase != Baking:
 		return refuse(s, "its checks ("+s.Phase.String()+") have not finished; they are never skipped")
 	case s.Command == Promote:
-		return leave(stages, s.Stage, "promoted out of stage "+stages[s.Stage].Name)
+		return leave(stages, s, "promoted out of stage "+stages[s.Stage].Name)
 	default:
 		return refuse(s, "there is no such command")
 	}
@@ -171,9 +173,9 @@ func checked(stages []Stage, s State) Decision {
 	case Before:
 		return Decision{Do: Enter, Phase: Baking, Stage: s.Stage, Reason: "checks before the stage: " + s.Checks.String()}
 	case After:
-		return follow(stages, s.Stage, "checks after the stage: "+s.Checks.String())
+		return follow(stages, s, "checks after the stage: "+s.Checks.String())
 	default:
-		return finish(s, Promoted, "postflight checks: "+s.Checks.String())
+		return promote(s)
 	}
 }
 
@@ -189,7 +191,7 @@ func bake(stages []Stage, s State) Decision {
 	case stage.Until == UntilSafe && s.Verdict != analysis.Safe:
 		missing = "proof that the candidate is no worse"
 	default:
-		return leave(stages, s.Stage, ended(stage, s))
+		return leave(stages, s, ended(stage, s))
 	}
 	if s.Waited < stage.limit() {
 		return Decision{Reason: "waiting for " + missing}
@@ -203,7 +205,7 @@ func bake(stages []Stage, s State) Decision {
 	case RollBack:
 		return finish(s, RolledBack, reason)
 	case Continue:
-		return leave(stages, s.Stage, reason)
+		return leave(stages, s, reason)
 	default:
 		return Decision{Do: SetPause, Phase: s.Phase, Stage: s.Stage, Reason: reason + "; a person must promote, resume or abort"}
 	}
@@ -226,20 +228,29 @@ func arrive(stages []Stage, i int, reason string) Decision {
 	return Decision{Do: Enter, Phase: phase, Stage: i, Reason: reason}
 }
 
-// leave leaves stage i by way of its checks, if it has any.
-func leave(stages []Stage, i int, reason string) Decision {
-	if len(stages[i].After) > 0 {
-		return Decision{Do: Enter, Phase: After, Stage: i, Reason: reason}
+// leave leaves the stage by way of its checks, if it has any.
+func leave(stages []Stage, s State, reason string) Decision {
+	if len(stages[s.Stage].After) > 0 {
+		return Decision{Do: Enter, Phase: After, Stage: s.Stage, Reason: reason}
 	}
-	return follow(stages, i, reason)
+	return follow(stages, s, reason)
 }
 
-// follow goes to what comes after stage i.
-func follow(stages []Stage, i int, reason string) Decision {
-	if i+1 < len(stages) {
-		return arrive(stages, i+1, reason)
+// follow goes to what comes after the stage.
+func follow(stages []Stage, s State, reason string) Decision {
+	switch {
+	case s.Stage+1 < len(stages):
+		return arrive(stages, s.Stage+1, reason)
+	case s.Postflight:
+		return Decision{Do: Enter, Phase: Postflight, Stage: s.Stage, Reason: reason}
+	default:
+		return promote(s)
 	}
-	return Decision{Do: Enter, Phase: Postflight, Stage: i, Reason: reason}
+}
+
+// promote ends the rollout well.
+func promote(s State) Decision {
+	return finish(s, Promoted, orElse(s.VerdictReason, "all stages are complete"))
 }
 
 func finish(s State, outcome Phase, reason string) Decision {

@@ -72,7 +72,8 @@ func TestNext(t *testing.T) {
 		{"limit, no evidence", state{Phase: baking, Stage: 1, Baked: tooLong, Waited: tooLong, Verdict: analysis.NoEvidence}, to{pause, baking, 1}},
 		{"limit, unmeasurable", state{Phase: baking, Stage: 1, Baked: tooLong, Waited: tooLong, Verdict: analysis.Unmeasurable}, to{pause, baking, 1}},
 		{"resumed after the limit", state{Phase: baking, Stage: 1, Baked: 2 * tooLong, Waited: minute}, to{do: stay}},
-		{"last stage", state{Phase: baking, Stage: 2, Baked: minute}, to{enter, strategies.Postflight, 2}},
+		{"last stage", state{Phase: baking, Stage: 2, Baked: minute}, to{enter, strategies.Promoted, 2}},
+		{"last stage, postflight", state{Phase: baking, Stage: 2, Baked: minute, Postflight: true}, to{enter, strategies.Postflight, 2}},
 		{"after passes", state{Phase: strategies.After, Checked: true, Checks: passed}, to{enter, baking, 1}},
 		{"after fails", state{Phase: strategies.After, Checked: true, Checks: checks.Fail}, to{enter, strategies.RolledBack, 0}},
 		{"postflight passes", state{Phase: strategies.Postflight, Stage: 2, Checked: true, Checks: passed}, to{enter, strategies.Promoted, 2}},
@@ -117,7 +118,7 @@ func drawState(t *rapid.T) strategies.State {
 		Waited:  time.Duration(rapid.Int64Range(0, int64(2*time.Hour)).Draw(t, "waited")),
 		Samples: rapid.IntRange(0, 20).Draw(t, "samples"),
 		Verdict: analysis.Verdict(rapid.IntRange(0, int(analysis.Unmeasurable)).Draw(t, "verdict")),
-		Checked: rapid.Bool().Draw(t, "checked"),
+		Checked: rapid.Bool().Draw(t, "checked"), Postflight: rapid.Bool().Draw(t, "postflight"),
 		Checks:  checks.Status(rapid.IntRange(0, int(checks.Fail)).Draw(t, "checks")),
 		Command: strategies.Command(rapid.IntRange(0, int(strategies.Supersede)).Draw(t, "command")),
 	}
@@ -146,8 +147,8 @@ func TestNextLaws(t *testing.T) {
 			t.Fatalf("a gate is passed without its checks: %+v", d)
 		case moves && s.Paused && !d.Phase.Terminal() && s.Command == strategies.None:
 			t.Fatalf("a paused rollout moves forward by itself: %+v", d)
-		case d.Phase == strategies.Promoted && moves && s.Phase != strategies.Postflight:
-			t.Fatalf("promoted without its postflight checks: %+v", d)
+		case d.Phase == strategies.Promoted && moves && (s.Stage != 2 || s.Postflight != (s.Phase == strategies.Postflight) && s.Phase != strategies.Postflight):
+			t.Fatalf("promoted before the last stage, or without its postflight checks: %+v", d)
 		}
 	})
 }

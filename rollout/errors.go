@@ -1,0 +1,56 @@
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/serin-go/serin/strategies"
+)
+
+// InvalidError says which field of a plan or a configuration cannot be used,
+// what it holds and what would be accepted.
+type InvalidError struct {
+	Field string
+	Value any
+	Want  string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("rollout: %s is %v, want %s", e.Field, e.Value, e.Want)
+}
+
+// BusyError says that another rollout of the same target is active.
+type BusyError struct {
+	Target string
+	Active ID // the rollout that is in the way
+}
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("rollout: target %s is busy with rollout %s; wait for it, or abort it", e.Target, e.Active)
+}
+
+// RefusedError says that a command makes no sense in the state that the rollout
+// is in. Nothing has changed.
+type RefusedError struct {
+	Rollout ID
+	Command strategies.Command
+	Reason  string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("rollout: %s: %s", e.Rollout, e.Reason)
+}
+
+// DamagedError says that the stored document of a target cannot be read. The
+// target is not driven and its split is left to its default, the baseline; the
+// next Start keeps a copy of the document and begins anew.
+type DamagedError struct {
+	Target string
+	Err    error
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("rollout: the document of target %s is damaged: %v", e.Target, e.Err)
+}
+
+// Unwrap returns what is wrong with the document.
+func (e *DamagedError) Unwrap() error { return e.Err }

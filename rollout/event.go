@@ -1,0 +1,134 @@
+package rollout
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+)
+
+// Kind says what happened. Its values are stored and never change.
+type Kind string
+
+const (
+	Started      Kind = "started"       // the rollout was accepted; no traffic has moved
+	Continued    Kind = "continued"     // an engine took the rollout up again after a restart
+	PhaseEntered Kind = "phase entered" // checks begin, or a stage's split is in force
+	Measured     Kind = "measured"      // the evidence so far was written down
+	Paused       Kind = "paused"        // nobody but a person moves it forward
+	Resumed      Kind = "resumed"
+	Ended        Kind = "ended" // Phase is the outcome
+)
+
+// Event is one thing that happened to a rollout: one commit of its document and
+// one entry of its audit trail. The events of a rollout are numbered without
+// gaps from 1, and each carries the hash of the one before it.
+//
+// It is plain data; its JSON form is the audit format.
+type Event struct {
+	Rollout ID        `json:"rollout"`
+	Seq     uint64    `json:"seq"`
+	At      time.Time `json:"at"` // wall clock, UTC, for people; nothing is decided by it
+	Kind    Kind      `json:"kind"`
+	By      Actor     `json:"by"`
+	Reason  string    `json:"reason"`
+
+	// The state after the event.
+	Phase  strategies.Phase `json:"phase"`
+	Stage  int              `json:"stage"` // index into the plan's stages
+	Name   string           `json:"name"`  // name of that stage
+	Paused bool             `json:"paused,omitempty"`
+	Split  strategies.Split `json:"split"`
+	Baked  time.Duration    `json:"baked_ns"`
+
+	// What the decision was made from, where there was any.
+	Judgement *analysis.Judgement `json:"judgement,omitempty"`
+	Checks    *checks.Report      `json:"checks,omitempty"`
+
+	// Prev is the Hash of the event before, empty for the first. Hash is the
+	// SHA-256, in hex, of this event's JSON with Hash left empty.
+	Prev string `json:"prev,omitempty"`
+	Hash string `json:"hash,omitempty"`
+}
+
+// String words the event in one line.
+func (e Event) String() string {
+	return fmt.Sprintf("%s #%d %s (%s, %s): %s", e.Rollout, e.Seq, e.Kind, e.Phase, e.Name, e.Reason)
+}
+
+// sealed returns e with its hash filled in, and its JSON.
+func (e Event) sealed() (Event, []byte, error) {
+	e.Hash = ""
+	body, err := json.Marshal(e)
+	if err != nil {
+		return e, nil, fmt.Errorf("rollout: event %s #%d: %w", e.Rollout, e.Seq, err)
+	}
+	sum := sha256.Sum256(body)
+	e.Hash = hex.EncodeToString(sum[:])
+	body, err = json.Marshal(e)
+	return e, body, err
+}
+
+// Verify reports whether e is what was sealed and follows the event before it.
+// prev is the zero Event for the first. The error names what does not fit.
+func (e Event) Verify(prev Event) error {
+	again, _, err := e.sealed()
+	switch {
+	case err != nil:
+		return err
+	case again.Hash != e.Hash:
+		return fmt.Errorf("rollout: event %s #%d was altered: its content has hash %s, it says %s", e.Rollout, e.Seq, again.Hash, e.Hash)
+	case e.Seq != prev.Seq+1 || e.Prev != prev.Hash || prev.Seq > 0 && e.Rollout != prev.Rollout:
+		return fmt.Errorf("rollout: event %s #%d does not follow %s #%d", e.Rollout, e.Seq, prev.Rollout, prev.Seq)
+	}
+	return nil
+}
+
+// Observer is told of every event, after it has been committed and has taken
+// effect. Observe is called by one goroutine of a rollout at a time, in order
+// of Seq; it must not block for long, and it cannot stop the rollout. After a
+// crash the last event before it may be missing or may come again: what must
+// not be missed is read from [Engine.Events].
+type Observer interface {
+	Observe(ctx context.Context, e Event)
+}
+
+// ObserverFunc is a function as an [Observer].
+type ObserverFunc func(ctx context.Context, e Event)
+
+// Observe implements [Observer].
+func (f ObserverFunc) Observe(ctx context.Context, e Event) { f(ctx, e) }
+
+// Tee returns an Observer that tells each of os in order.
+func Tee(os ...Observer) Observer {
+	return ObserverFunc(func(ctx context.Context, e Event) {
+		for _, o := range os {
+			o.Observe(ctx, e)
+		}
+	})
+}
+
+// Log returns an Observer that writes one record per event to l, at level Info,
+// Warn for pauses and for endings other than Promoted, and Debug for evidence.
+func Log(l *slog.Logger) Observer {
+	return ObserverFunc(func(ctx context.Context, e Event) {
+		level := slog.LevelInfo
+		switch {
+		case e.Kind == Measured:
+			level = slog.LevelDebug
+		case e.Kind == Paused, e.Kind == Ended && e.Phase != strategies.Promoted:
+			level = slog.LevelWarn
+		}
+		l.LogAttrs(ctx, level, "rollout "+string(e.Kind),
+			slog.String("rollout", string(e.Rollout)), slog.Uint64("seq", e.Seq),
+			slog.String("phase", e.Phase.String()), slog.String("stage", e.Name),
+			slog.String("by", e.By.Name), slog.String("reason", e.Reason))
+	})
+}

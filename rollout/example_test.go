@@ -1,0 +1,75 @@
+package rollout_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/memstore"
+	"github.com/serin-go/serin/strategies"
+	"github.com/serin-go/serin/versioning"
+)
+
+// gateway stands for what divides the traffic: a traffic.Router, usually.
+type gateway struct{}
+
+func (gateway) SetSplit(context.Context, strategies.Split) error { return nil }
+
+// A candidate whose preflight check fails receives no traffic.
+func ExampleEngine() {
+	ctx := context.Background()
+	engine, err := rollout.Open(ctx, rollout.Config{
+		Store:   new(memstore.Store),
+		Targets: map[string]rollout.Splitter{"chat": gateway{}},
+		Checks: map[string]checks.Check{
+			"evaluation": checks.Func(func(context.Context) checks.Result {
+				return checks.Result{Status: checks.Fail, Summary: "quality fell from 0.81 to 0.64"}
+			}),
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer engine.Close()
+
+	id, err := engine.Start(ctx, rollout.Plan{
+		Target:    "chat",
+		Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
+		Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
+		Preflight: []string{"evaluation"},
+	}, rollout.Actor{Name: "ana"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for event, err := range engine.Events(ctx, id, 1) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(event)
+	}
+	// Output:
+	// chat/1 #1 started (preflight, canary 5%): 1.5.0 replaces 1.4.0 in 4 stages
+	// chat/1 #2 ended (failed, canary 5%): preflight checks: fail: 0 of 1 pass; evaluation: fail (quality fell from 0.81 to 0.64)
+}
+
+// What is wrong with a plan is told all at once, before anything happens.
+func ExamplePlan_Validate() {
+	err := rollout.Plan{
+		Target:    "Chat Service",
+		Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
+		Candidate: versioning.Release{Version: versioning.MustParse("1.4.0")},
+		Stages: []strategies.Stage{{
+			Name:  "everything",
+			Split: strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: 9000}}},
+		}},
+	}.Validate()
+	fmt.Println(err)
+	// Output:
+	// rollout: Plan.Target is "Chat Service", want a name that matches ^[a-z0-9._-]{1,64}$
+	// rollout: Plan.Candidate.Version is 1.4.0, want another version than the baseline's
+	// strategies: stage 0 (everything): strategies: the sum of Split.Arms[].Weight is 9000, want exactly 10000 (hundredths of a percent)
+}

@@ -1,0 +1,138 @@
+// Package memstore keeps the documents of package rollout in memory: for tests
+// and examples, where nothing needs to survive the process.
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/serin-go/serin/rollout"
+)
+
+var _ rollout.Store = (*Store)(nil)
+
+// Store is a [rollout.Store] in memory. The zero value is empty and ready to
+// use. It may be used concurrently and must not be copied.
+type Store struct {
+	mu       sync.Mutex
+	entries  map[string]rollout.Entry
+	revision int
+	changed  chan struct{} // closed and replaced by each Put; nil until somebody watches
+	closed   bool
+}
+
+// Get implements [rollout.Store].
+func (s *Store) Get(ctx context.Context, key string) (rollout.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return rollout.Entry{}, err
+	}
+	e, ok := s.entries[key]
+	if !ok {
+		return rollout.Entry{}, fmt.Errorf("memstore: %s: %w", key, rollout.ErrNotFound)
+	}
+	e.Value = slices.Clone(e.Value)
+	return e, nil
+}
+
+// Put implements [rollout.Store].
+func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return "", err
+	}
+	if s.entries[key].Revision != prev {
+		return "", fmt.Errorf("memstore: %s: %w", key, rollout.ErrConflict)
+	}
+	if s.entries == nil {
+		s.entries = make(map[string]rollout.Entry)
+	}
+	s.revision++
+	rev := rollout.Revision(strconv.Itoa(s.revision))
+	s.entries[key] = rollout.Entry{Key: key, Value: slices.Clone(value), Revision: rev}
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+	return rev, nil
+}
+
+// Watch implements [rollout.Store]. It hints at every change of the store.
+func (s *Store) Watch(ctx context.Context, _ string) (<-chan struct{}, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	hints := make(chan struct{}, 1)
+	next := s.next()
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-next:
+			}
+			s.mu.Lock()
+			next = s.next()
+			s.mu.Unlock()
+			select {
+			case hints <- struct{}{}:
+			default: // a hint is waiting already
+			}
+		}
+	}()
+	return hints, nil
+}
+
+// next returns the channel that the next Put closes. s.mu must be held.
+func (s *Store) next() <-chan struct{} {
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.changed
+}
+
+// List implements [rollout.Store]. It yields the store as it was when the
+// iteration began.
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry, error] {
+	return func(yield func(rollout.Entry, error) bool) {
+		s.mu.Lock()
+		err := s.ready(ctx)
+		entries := maps.Clone(s.entries)
+		s.mu.Unlock()
+		if err != nil {
+			yield(rollout.Entry{}, err)
+			return
+		}
+		for _, key := range slices.Sorted(maps.Keys(entries)) {
+			if strings.HasPrefix(key, prefix) && !yield(entries[key], nil) {
+				return
+			}
+		}
+	}
+}
+
+// Close implements [rollout.Store].
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
+
+// ready says whether an operation may go on. s.mu must be held.
+func (s *Store) ready(ctx context.Context) error {
+	if s.closed {
+		return fmt.Errorf("memstore: %w", rollout.ErrClosed)
+	}
+	return context.Cause(ctx)
+}

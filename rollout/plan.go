@@ -1,0 +1,140 @@
+package rollout
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+	"github.com/serin-go/serin/versioning"
+)
+
+// ID identifies a rollout within its store: the target, a slash and a number
+// that counts the target's rollouts from 1, as in "chat/3".
+type ID string
+
+// Target returns the target that the rollout is about.
+func (id ID) Target() string {
+	i := strings.LastIndexByte(string(id), '/')
+	if i < 0 {
+		return ""
+	}
+	return string(id[:i])
+}
+
+// Actor is who asked for something. It is recorded with everything that they
+// bring about.
+type Actor struct {
+	// Name identifies the person or the program. It must not be empty.
+	Name string `json:"name"`
+}
+
+// engineActor is who decides on its own.
+var engineActor = Actor{Name: "serin"}
+
+// Plan says what is to be rolled out, how, and what must hold. It is data: what
+// was started is stored with the rollout and survives a restart.
+type Plan struct {
+	// Target names what is moved, one of the targets of [Config]. It matches
+	// [a-z0-9._-]{1,64}.
+	Target string `json:"target"`
+	// Baseline is the release that serves now, Candidate the one that is to
+	// take over. Their versions name the arms of the split.
+	Baseline  versioning.Release `json:"baseline"`
+	Candidate versioning.Release `json:"candidate"`
+	// Strategy makes the stages. It is used when Stages is nil; nil then means
+	// the zero [strategies.Canary].
+	Strategy strategies.Strategy `json:"-"`
+	// Stages are carried out in order. Start fills them in from Strategy and
+	// gives each split the rollout's salt.
+	Stages []strategies.Stage `json:"stages"`
+	// Preflight names the checks that must pass before any traffic moves,
+	// Postflight those that must pass after the last stage. Each must be bound
+	// in [Config].
+	Preflight  []string `json:"preflight,omitempty"`
+	Postflight []string `json:"postflight,omitempty"`
+	// Analysis says how the candidate is judged. The zero value has good
+	// defaults.
+	Analysis analysis.Plan `json:"analysis"`
+}
+
+// compile returns p with its stages filled in.
+func (p Plan) compile() (Plan, error) {
+	if p.Stages != nil {
+		p.Stages = slices.Clone(p.Stages)
+		return p, nil
+	}
+	if p.Strategy == nil {
+		p.Strategy = strategies.Canary{}
+	}
+	var err error
+	p.Stages, err = p.Strategy.Stages(p.Baseline.Arm(), p.Candidate.Arm())
+	return p, err
+}
+
+var targetName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+
+// Validate reports everything that is wrong with p, joined; it needs no engine.
+// The problems are [*InvalidError] values and those of packages strategies and
+// analysis.
+func (p Plan) Validate() error {
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, &InvalidError{Field: "Plan." + field, Value: value, Want: want})
+	}
+	if !targetName.MatchString(p.Target) {
+		bad("Target", fmt.Sprintf("%q", p.Target), "a name that matches "+targetName.String())
+	}
+	if p.Baseline.Version == p.Candidate.Version {
+		bad("Candidate.Version", p.Candidate.Version, "another version than the baseline's")
+	}
+	p, err := p.compile()
+	if err == nil {
+		err = strategies.ValidateStages(p.Stages)
+	}
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for i, s := range p.Stages {
+		for _, a := range s.Split.Arms {
+			if a.Name != p.Baseline.Arm() && a.Name != p.Candidate.Arm() {
+				bad(fmt.Sprintf("Stages[%d].Split.Arms", i), a.Name, p.Baseline.Arm()+" or "+p.Candidate.Arm())
+			}
+		}
+		if b := s.Split.Baseline(); b != "" && b != p.Baseline.Arm() {
+			bad(fmt.Sprintf("Stages[%d].Split.Arms[0]", i), b, "the baseline, "+p.Baseline.Arm())
+		}
+	}
+	if err := p.Analysis.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// checkNames returns the names of all the plan's checks, each once, in order.
+func (p Plan) checkNames() []string {
+	names := slices.Concat(p.Preflight, p.Postflight)
+	for _, s := range p.Stages {
+		names = append(append(names, s.Before...), s.After...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// due returns the names of the checks that a checking phase waits for.
+func (p Plan) due(phase strategies.Phase, stage int) []string {
+	switch phase {
+	case strategies.Preflight:
+		return p.Preflight
+	case strategies.Before:
+		return p.Stages[stage].Before
+	case strategies.After:
+		return p.Stages[stage].After
+	case strategies.Postflight:
+		return p.Postflight
+	}
+	return nil
+}

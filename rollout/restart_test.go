@@ -1,0 +1,213 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/memstore"
+	"github.com/serin-go/serin/strategies"
+)
+
+// TestRestartContinues closes the engine in the middle of the second stage. The
+// next one goes on there, with the bake time that was served.
+func TestRestartContinues(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		go tgt.serve(t.Context(), 20*time.Millisecond)
+		e := open(t, cfg)
+		id, err := e.Start(t.Context(), plan(), ana)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(90 * time.Second) // a minute at 5 %, half a minute at 25 %
+		before, err := e.Status(t.Context(), id)
+		if err != nil || before.Stage != 1 {
+			t.Fatalf("stage %d, %v; want 1", before.Stage, err)
+		}
+		e.Close()
+
+		again := &target{}
+		go again.serve(t.Context(), 20*time.Millisecond)
+		cfg.Targets = map[string]rollout.Splitter{"chat": again}
+		e = open(t, cfg)
+		after, err := e.Status(t.Context(), id)
+		if err != nil || after.Stage != 1 || after.Baked < before.Baked || after.Baked > before.Baked+time.Second {
+			t.Fatalf("after the restart: stage %d, baked %v, %v; want stage 1 with %v", after.Stage, after.Baked, err, before.Baked)
+		}
+		if after.Exposed < before.Exposed {
+			t.Errorf("%d exposed requests are known after the restart, %d before it", after.Exposed, before.Exposed)
+		}
+		if got := again.current().Weight("1.5.0"); got != 2500 {
+			t.Errorf("the new process gives the candidate %v, want 25%%", got)
+		}
+		events := finish(t, e, id)
+		if end := last(events); end.Phase != strategies.Promoted {
+			t.Errorf("ended with %v", end)
+		}
+		continued := 0
+		for _, ev := range events {
+			if ev.Kind == rollout.Continued {
+				continued++
+			}
+		}
+		if continued != 1 {
+			t.Errorf("%d events tell of the restart, want 1", continued)
+		}
+	})
+}
+
+func TestRestartAppliesTheOutcome(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		e := open(t, cfg)
+		id, err := e.Start(t.Context(), plan(), ana)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Do(t.Context(), id, strategies.Abort, ana); err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+		again := &target{}
+		cfg.Targets = map[string]rollout.Splitter{"chat": again}
+		open(t, cfg)
+		if got := again.current(); got.Weight("1.4.0") != strategies.Full {
+			t.Errorf("after a restart the split is %v, want all on 1.4.0", got)
+		}
+	})
+}
+
+func TestRestartWithoutACheckPauses(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		e := open(t, cfg)
+		p := plan()
+		p.Postflight = []string{"pass"}
+		id, err := e.Start(t.Context(), p, ana)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+		cfg.Checks = nil
+		e = open(t, cfg)
+		st, err := e.Status(t.Context(), id)
+		if err != nil || !st.Paused || !strings.Contains(st.Reason, "no check is bound to pass") {
+			t.Errorf("paused %v, %q, %v; want it paused with the name of the check", st.Paused, st.Reason, err)
+		}
+	})
+}
+
+// TestDamagedDocument: the target is left alone until somebody starts anew.
+func TestDamagedDocument(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		e := open(t, cfg)
+		first, err := e.Start(t.Context(), plan(), ana)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+		entry, err := cfg.Store.Get(t.Context(), "rollout/chat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := []byte(strings.Replace(string(entry.Value), `"stage":0`, `"stage":2`, 1))
+		if _, err := cfg.Store.Put(t.Context(), "rollout/chat", bad, entry.Revision); err != nil {
+			t.Fatal(err)
+		}
+		again := &target{}
+		cfg.Targets = map[string]rollout.Splitter{"chat": again}
+		e = open(t, cfg)
+		var damaged *rollout.DamagedError
+		if _, err := e.Status(t.Context(), first); !errors.As(err, &damaged) || damaged.Target != "chat" {
+			t.Errorf("Status = %v, want a DamagedError", err)
+		}
+		if len(again.splits) != 0 {
+			t.Errorf("a damaged document set the split %v", again.splits)
+		}
+		second, err := e.Start(t.Context(), plan(), ana)
+		if err != nil || second != "chat/2" {
+			t.Fatalf("Start = %s, %v; want chat/2", second, err)
+		}
+		if kept, err := cfg.Store.Get(t.Context(), "quarantine/chat/1"); err != nil || string(kept.Value) != string(bad) {
+			t.Errorf("the damaged document was not kept: %v", err)
+		}
+	})
+}
+
+// TestLaterEngineTakesOver: the engine that was first writes no more.
+func TestLaterEngineTakesOver(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		go tgt.serve(t.Context(), 20*time.Millisecond)
+		old := open(t, cfg)
+		id, err := old.Start(t.Context(), plan(), ana)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		e := open(t, cfg)
+		if err := old.Do(t.Context(), id, strategies.Promote, ana); !errors.Is(err, rollout.ErrConflict) && (err == nil || !strings.Contains(err.Error(), "another engine")) {
+			t.Errorf("a command to the old engine = %v, want it to say that another engine drives", err)
+		}
+		finish(t, e, id) // verifies the chain
+	})
+}
+
+// flaky is a store whose writes fail: some before they are applied, some after.
+type flaky struct {
+	rollout.Store
+	n, every atomic.Int64
+}
+
+var errFlaky = errors.New("the network went away")
+
+func (f *flaky) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	every := f.every.Load()
+	switch n := f.n.Add(1); {
+	case every > 0 && n%every == 0:
+		return "", errFlaky
+	case every > 0 && n%every == 1:
+		if _, err := f.Store.Put(ctx, key, value, prev); err != nil {
+			return "", err
+		}
+		return "", errFlaky
+	}
+	return f.Store.Put(ctx, key, value, prev)
+}
+
+func (f *flaky) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry, error] {
+	return f.Store.List(ctx, prefix)
+}
+
+// TestUnknownOutcomes: whatever the store answers, each commit happens once and
+// the audit trail has no gap.
+func TestUnknownOutcomes(t *testing.T) {
+	for _, every := range []int64{3, 4, 5, 7} {
+		run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+			go tgt.serve(t.Context(), 20*time.Millisecond)
+			store := &flaky{Store: new(memstore.Store)}
+			cfg.Store = store
+			e := open(t, cfg)
+			id, err := e.Start(t.Context(), plan(), ana)
+			if err != nil {
+				t.Fatal(err)
+			}
+			store.every.Store(every)
+			events := finish(t, e, id) // verifies numbers and chain
+			if end := last(events); end.Phase != strategies.Promoted {
+				t.Errorf("every %d: ended with %v", every, end)
+			}
+			stages := 0
+			for _, ev := range events {
+				if ev.Kind == rollout.PhaseEntered && ev.Phase == strategies.Baking {
+					stages++
+				}
+			}
+			if stages != 4 {
+				t.Errorf("every %d: %d stages were entered, want 4", every, stages)
+			}
+		})
+	}
+}

@@ -1,0 +1,60 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"iter"
+)
+
+// The errors of a [Store] that its callers branch on.
+var (
+	// ErrNotFound says that there is no value under the key, or no such rollout.
+	ErrNotFound = errors.New("rollout: not found")
+	// ErrConflict says that a Put was not applied because the revision is not
+	// the one that was expected. It means nothing else: not that another value
+	// is visible already.
+	ErrConflict = errors.New("rollout: conflict: the value has changed")
+	// ErrClosed says that the store or the engine has been closed.
+	ErrClosed = errors.New("rollout: closed")
+)
+
+// Revision identifies one state of one key. It is opaque and only good for
+// [Store.Put]: it says nothing about order. The empty Revision means that the
+// key does not exist.
+type Revision string
+
+// Entry is a value as it was read from a [Store].
+type Entry struct {
+	Key      string
+	Value    []byte
+	Revision Revision
+}
+
+// Store keeps small documents, one under each key. The engine needs nothing
+// else from it: no lease, no expiry, no transaction over several keys.
+// Everything that must change together is in one value.
+//
+// Rules for implementers; package storetest tests them:
+//
+//   - Methods may be called concurrently.
+//   - Keys match [a-z0-9/._-]{1,200}; values are at most 256 KiB.
+//   - Get returns the newest committed value, or an error that wraps
+//     ErrNotFound.
+//   - Put stores value if the key's revision is prev; prev "" creates the key.
+//     An error that wraps ErrConflict means that it was not applied, and
+//     nothing else. Any other error means that the outcome is unknown. When Put
+//     returns nil the value survives whatever the store promises to survive.
+//   - A revision is never given out twice for one key, even for equal values.
+//   - Watch returns a channel that receives after values under the prefix may
+//     have changed, until ctx ends. It is a hint: it may miss, repeat and
+//     coalesce changes, and may be nil.
+//   - List yields the entries whose keys begin with prefix, in order of keys.
+//     After an error it yields nothing more.
+//   - After Close every method returns an error that wraps ErrClosed.
+type Store interface {
+	Get(ctx context.Context, key string) (Entry, error)
+	Put(ctx context.Context, key string, value []byte, prev Revision) (Revision, error)
+	Watch(ctx context.Context, prefix string) (<-chan struct{}, error)
+	List(ctx context.Context, prefix string) iter.Seq2[Entry, error]
+	Close() error
+}
