@@ -58,7 +58,7 @@ func (r Result) reason() string {
 // resultJSON is a Result in JSON, its error as text.
 type resultJSON struct {
 	Status   Status            `json:"status"`
-	Summary   string            `json:"summary,omitempty"`
+	Summary  string            `json:"summary,omitempty"`
 	Evidence map[string]string `json:"evidence,omitempty"`
 	Error    string            `json:"error,omitempty"`
 }

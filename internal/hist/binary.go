@@ -1,0 +1,119 @@
+package hist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// The binary form: a version; sum, minimum and maximum as floats; the numbers
+// of clamped and invalid values; then for each bucket in use the distance from
+// the one before it and its count, as varints. The histogram of a latency takes
+// about a kilobyte.
+const (
+	version   = 1
+	headBytes = 1 + 3*8
+)
+
+// AppendTo appends the binary form of h to b and returns the result.
+func (h *Histogram) AppendTo(b []byte) []byte {
+	b = append(b, version)
+	for _, f := range []float64{h.sum, h.min, h.max} {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(f))
+	}
+	b = binary.AppendUvarint(b, h.clamped)
+	b = binary.AppendUvarint(b, h.invalid)
+	if h.count == 0 {
+		return b
+	}
+	last := 0
+	for i := int(h.lo); i <= int(h.hi); i++ {
+		if h.counts[i] > 0 {
+			b = binary.AppendUvarint(b, uint64(i-last))
+			b = binary.AppendUvarint(b, uint64(h.counts[i]))
+			last = i
+		}
+	}
+	return b
+}
+
+// MarshalBinary implements [encoding.BinaryMarshaler].
+func (h *Histogram) MarshalBinary() ([]byte, error) { return h.AppendTo(nil), nil }
+
+var errCut = errors.New("hist: the data end too early")
+
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. If the data cannot be
+// those of a histogram it returns an error and leaves h unchanged.
+func (h *Histogram) UnmarshalBinary(data []byte) error {
+	if len(data) < headBytes {
+		return errCut
+	}
+	if data[0] != version {
+		return fmt.Errorf("hist: version %d, want %d", data[0], version)
+	}
+	var n Histogram
+	for i, f := range []*float64{&n.sum, &n.min, &n.max} {
+		*f = math.Float64frombits(binary.LittleEndian.Uint64(data[1+8*i:]))
+	}
+	data = data[headBytes:]
+	uvarint := func() (v uint64, ok bool) {
+		v, size := binary.Uvarint(data)
+		if size <= 0 {
+			return 0, false
+		}
+		data = data[size:]
+		return v, true
+	}
+	var ok [2]bool
+	n.clamped, ok[0] = uvarint()
+	n.invalid, ok[1] = uvarint()
+	if !ok[0] || !ok[1] {
+		return errCut
+	}
+	at := uint64(0)
+	for len(data) > 0 {
+		var step, count uint64
+		step, ok[0] = uvarint()
+		count, ok[1] = uvarint()
+		switch {
+		case !ok[0] || !ok[1]:
+			return errCut
+		case step >= numBuckets-at || step == 0 && n.count > 0:
+			return fmt.Errorf("hist: bucket %d after bucket %d of %d", at+step, at, numBuckets)
+		case count == 0 || count > math.MaxUint32:
+			return fmt.Errorf("hist: bucket %d holds %d", at+step, count)
+		}
+		at += step
+		if n.count == 0 {
+			n.lo = uint16(at)
+		}
+		n.hi = uint16(at)
+		n.counts[at] = uint32(count)
+		n.count += count
+	}
+	if err := n.check(); err != nil {
+		return err
+	}
+	*h = n
+	return nil
+}
+
+// check reports whether the parts of h fit together.
+func (h *Histogram) check() error {
+	switch {
+	case h.count == 0:
+		if h.sum != 0 || h.min != 0 || h.max != 0 || h.clamped != 0 {
+			return errors.New("hist: sum, minimum or maximum of no values")
+		}
+	case !(h.min >= 0 && h.min <= h.max && h.max <= math.MaxFloat64):
+		return fmt.Errorf("hist: minimum %v and maximum %v", h.min, h.max)
+	case clamp(index(h.min), 0, numBuckets-1) != int(h.lo) || clamp(index(h.max), 0, numBuckets-1) != int(h.hi):
+		return fmt.Errorf("hist: minimum %v and maximum %v are not in the first and last bucket", h.min, h.max)
+	case !(h.sum >= h.max):
+		return fmt.Errorf("hist: the sum %v is less than the maximum %v", h.sum, h.max)
+	case h.clamped > h.count:
+		return fmt.Errorf("hist: %d of %d values clamped", h.clamped, h.count)
+	}
+	return nil
+}
