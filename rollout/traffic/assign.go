@@ -1,0 +1,81 @@
+package traffic
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// Assignment says which arm serves one piece of work that does not pass through
+// the router, and takes its outcome. It is a small value; copies stand for the
+// same assignment. The zero Assignment has no arm, and takes no outcome.
+type Assignment struct {
+	router     *Router
+	arm        *arm
+	generation uint64
+	unit       string
+	began      time.Time
+	ticket     *ticket
+	number     uint64
+}
+
+// ticket makes sure that an assignment is reported once, whatever copies there
+// are of it. Tickets are used again; the number tells the assignments apart.
+type ticket struct{ number atomic.Uint64 }
+
+var tickets = sync.Pool{New: func() any { return new(ticket) }}
+
+// Assign returns the arm for unit under the split in force, by the same rule as
+// for requests; "" is assigned at random. Each assignment must be ended with
+// [Assignment.Done]: until then it counts as in flight. The context is not kept.
+// Assign does not allocate.
+func (r *Router) Assign(_ context.Context, unit string) Assignment {
+	t := r.table.Load()
+	a := Assignment{router: r, arm: t.pick(unit), generation: t.split.Generation, unit: unit, began: time.Now()}
+	a.ticket = tickets.Get().(*ticket)
+	a.number = a.ticket.number.Load()
+	a.arm.stats.inFlight.Add(1)
+	return a
+}
+
+// Arm returns the name of the arm that is to serve.
+func (a Assignment) Arm() string {
+	if a.arm == nil {
+		return ""
+	}
+	return a.arm.name
+}
+
+// Generation returns the generation of the split that made the assignment.
+func (a Assignment) Generation() uint64 { return a.generation }
+
+// Done ends the assignment with its outcome. Arm, Unit and Generation of o are
+// set by the router; so are At if it is zero, Latency if it is zero (the time
+// since Assign), and Cost if it is zero: from the tokens if the arm's price is
+// known, and to -1, unknown, if it is not. An assignment that came to nothing ends with [analysis.Cancelled].
+//
+// Only the first call has an effect; it returns true. Done is safe for
+// concurrent use.
+func (a Assignment) Done(o analysis.Observation) bool {
+	if a.ticket == nil || !a.ticket.number.CompareAndSwap(a.number, a.number+1) {
+		return false
+	}
+	tickets.Put(a.ticket)
+	a.arm.stats.inFlight.Add(-1)
+	o.Arm, o.Unit, o.Generation = a.arm.name, a.unit, a.generation
+	now := time.Now()
+	if o.At.IsZero() {
+		o.At = now
+	}
+	if o.Latency == 0 {
+		o.Latency = now.Sub(a.began)
+	}
+	if o.Cost == 0 {
+		o.Cost = a.arm.backend.Price.cost(o.InputTokens, o.OutputTokens, o.CachedTokens)
+	}
+	a.router.report(a.arm.stats, o)
+	return true
+}

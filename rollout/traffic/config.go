@@ -1,0 +1,218 @@
+package traffic
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+)
+
+// Defaults of [Config].
+const (
+	DefaultMaxBody          = 8 << 20
+	DefaultFirstByteTimeout = 5 * time.Minute
+)
+
+// UnitHeader is the request header that names the unit of assignment unless
+// [Config].Unit says otherwise.
+const UnitHeader = "Serin-Unit"
+
+// Config says what a [Router] is made of. Only Arms is required. New does not
+// keep the map.
+type Config struct {
+	// Arms holds the backend of each version, by its name in splits.
+	Arms map[string]Backend
+
+	// Split is in force until [Router.SetSplit] brings another one. The zero
+	// Split gives all traffic to the only arm; with several arms it is an error,
+	// as no order of names says which of them is to be trusted.
+	Split strategies.Split
+
+	// Unit returns whom a request is assigned by: equal units see equal arms. It
+	// may read the body of a request that is no larger than MaxBody; what it
+	// reads is sent on all the same. "" assigns the request by itself, at random.
+	//
+	// Nil means the header Serin-Unit, and at random without one. It is not the
+	// Authorization header: one key often stands for a whole service, which would
+	// then move between versions as one.
+	Unit func(*http.Request) string
+
+	// Observe, if not nil, receives the observation of each request when it has
+	// ended, besides the recorder of [Router.Measure]. It is called from many
+	// goroutines and must not block.
+	Observe func(analysis.Observation)
+
+	// MaxBody is the largest request body, in bytes, that is held in memory while
+	// its request is served. Larger ones are streamed, and cannot be rescued. 0
+	// means [DefaultMaxBody].
+	MaxBody int64 `env:"MAX_BODY"`
+
+	// FirstByteTimeout is how long an arm may take to send the first byte of an
+	// answer's body before it counts as hanging: the baseline rescues the request,
+	// or the caller gets a 504 if there is no rescue. 0 means
+	// [DefaultFirstByteTimeout], which leaves long answers time that are not
+	// streamed; where all are, a few times the expected TTFT is better. Negative
+	// means no limit.
+	FirstByteTimeout time.Duration `env:"FIRST_BYTE_TIMEOUT"`
+
+	// NoRescue lets the failures of candidates reach the callers.
+	NoRescue bool `env:"NO_RESCUE"`
+
+	// Logger hears of rescues and of panics in handlers, at most once a second
+	// for each arm. Nil discards.
+	Logger *slog.Logger
+
+	// MeterProvider exports the counters of [Router.Stats] as observable
+	// instruments. Nil means the global one.
+	MeterProvider metric.MeterProvider
+}
+
+// Backend says how one version is reached. Which fields it needs depends on the
+// shape that is used: ServeHTTP needs Handler or URL, RoundTripper needs URL,
+// and Assign needs none.
+type Backend struct {
+	// Handler serves the requests of this arm in ServeHTTP. It must return soon
+	// after the context of its request has ended. Nil means [Proxy] to URL.
+	Handler http.Handler
+	// URL is where the version is served: scheme, host and possibly a path that
+	// is put before that of requests.
+	URL string
+	// Transport carries the requests of RoundTripper to URL. Nil means one with
+	// the settings of [Proxy].
+	Transport http.RoundTripper
+	// Price is what the version's tokens cost. The zero Price is unknown.
+	Price Price
+}
+
+// Price is what a million tokens cost, in [analysis.Money]: 2_500_000 is 2.50 a
+// million. The zero Price is unknown, not free, and leaves costs unknown.
+type Price struct {
+	Input, Output analysis.Money
+	// Cached is the price of cached input tokens; 0 means that of Input.
+	Cached analysis.Money
+}
+
+// Headers of responses.
+const (
+	VersionHeader = "Serin-Version"
+	RequestHeader = "Serin-Request-Id"
+)
+
+// ScopeName is the name of the OpenTelemetry instrumentation scope.
+const ScopeName = "github.com/serin-go/serin/rollout/traffic"
+
+// InvalidError says which field of a configuration cannot be used, what it holds
+// and what would be accepted.
+type InvalidError struct {
+	Field string
+	Value any
+	Want  string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("traffic: %s is %v, want %s", e.Field, e.Value, e.Want)
+}
+
+// NoBackendError says that a split gives traffic to an arm that the router has
+// no backend for. The split that was in force stays in force.
+type NoBackendError struct{ Arm string }
+
+func (e *NoBackendError) Error() string {
+	return fmt.Sprintf("traffic: arm %q has traffic but no backend; add it with SetBackend first", e.Arm)
+}
+
+// InUseError says that a backend cannot be removed, because the split in force
+// gives traffic to it or names it as the baseline.
+type InUseError struct{ Arm string }
+
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("traffic: arm %q is in use by the split in force", e.Arm)
+}
+
+// withDefaults fills in what cfg leaves open.
+func (cfg Config) withDefaults() Config {
+	if len(cfg.Split.Arms) == 0 && len(cfg.Arms) == 1 {
+		for name := range cfg.Arms {
+			cfg.Split.Arms = []strategies.Arm{{Name: name, Weight: strategies.Full}}
+		}
+	}
+	if cfg.Unit == nil {
+		cfg.Unit = func(r *http.Request) string { return r.Header.Get(UnitHeader) }
+	}
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = DefaultMaxBody
+	}
+	if cfg.FirstByteTimeout == 0 {
+		cfg.FirstByteTimeout = DefaultFirstByteTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg
+}
+
+// validate reports everything that is wrong with cfg, backends and split apart.
+func (cfg Config) validate() error {
+	var errs []error
+	if len(cfg.Arms) == 0 {
+		errs = append(errs, &InvalidError{Field: "Config.Arms", Value: "empty", Want: "at least one arm"})
+	}
+	if cfg.MaxBody < 0 {
+		errs = append(errs, &InvalidError{Field: "Config.MaxBody", Value: cfg.MaxBody, Want: "a number of bytes, or 0 for the default"})
+	}
+	if len(cfg.Split.Arms) == 0 && len(cfg.Arms) > 1 {
+		errs = append(errs, &InvalidError{
+			Field: "Config.Split", Value: "zero",
+			Want: fmt.Sprintf("a split between %q, since there are several", slices.Sorted(maps.Keys(cfg.Arms))),
+		})
+	}
+	return errors.Join(errs...)
+}
+
+// validate reports everything that is wrong with the backend of an arm.
+func (b Backend) validate(name string) error {
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, &InvalidError{Field: fmt.Sprintf("Config.Arms[%q]%s", name, field), Value: value, Want: want})
+	}
+	if name == "" {
+		bad("", `""`, "a name that is not empty")
+	}
+	if b.URL != "" {
+		if _, err := parseTarget(b.URL); err != nil {
+			bad(".URL", fmt.Sprintf("%q", b.URL), "an absolute http or https URL with a host, without query or fragment")
+		}
+	} else if b.Transport != nil {
+		bad(".URL", `""`, "a URL, since there is a Transport")
+	}
+	for _, p := range []struct {
+		field string
+		price analysis.Money
+	}{{"Input", b.Price.Input}, {"Output", b.Price.Output}, {"Cached", b.Price.Cached}} {
+		if p.price < 0 {
+			bad(".Price."+p.field, int64(p.price), "a price >= 0")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// parseTarget parses the URL of a backend.
+func parseTarget(target string) (*url.URL, error) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("not an absolute http or https URL")
+	}
+	return u, nil
+}

@@ -1,0 +1,171 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/sse"
+)
+
+// exchange is one request and its answer, whatever the shape in which they
+// pass. It belongs to one goroutine at a time.
+type exchange struct {
+	router     *Router
+	arm        *arm
+	generation uint64
+	unit, id   string
+	began      time.Time
+
+	meter   sse.Meter
+	metered bool // the answer's body is in a form that the meter can read
+	status  int
+}
+
+// ending says how an exchange ended, as far as the answer itself does not.
+type ending struct {
+	expired bool  // no first byte in time
+	broken  error // the arm failed, or broke off its answer
+	gone    error // the caller went away, or gave up waiting
+}
+
+var (
+	errFirstByte = errors.New("traffic: no byte of an answer in time")
+	errBrokenOff = errors.New("traffic: the answer was broken off")
+)
+
+// begin assigns a request that is about to be served.
+func (r *Router) begin(unit string) (*exchange, *table) {
+	t := r.table.Load()
+	x := &exchange{router: r, arm: t.pick(unit), generation: t.split.Generation, unit: unit, id: newID()}
+	x.began = time.Now()
+	return x, t
+}
+
+// newID returns 64 random bits in hexadecimal.
+func newID() string {
+	const digits = "0123456789abcdef"
+	var b [16]byte
+	bits := rand.Uint64()
+	for i := range b {
+		b[i] = digits[bits>>(60-4*i)&15]
+	}
+	return string(b[:])
+}
+
+// answer takes the status and the header of the answer that is measured, and
+// decides how its body is to be read.
+func (x *exchange) answer(status int, h http.Header) {
+	x.status = status
+	if enc := h.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return // compressed by somebody behind us; the status must do
+	}
+	kind := h.Get("Content-Type")
+	switch {
+	case strings.HasPrefix(kind, "text/event-stream"):
+		x.metered = true
+	case strings.HasPrefix(kind, "application/json"):
+		x.metered, x.meter.JSON = true, true
+	default:
+		if kind, _, err := mime.ParseMediaType(kind); err == nil && strings.HasSuffix(kind, "+json") {
+			x.metered, x.meter.JSON = true, true
+		}
+	}
+}
+
+// feed measures a part of the answer's body that passed at the given instant.
+func (x *exchange) feed(p []byte, at time.Duration) {
+	if x.metered {
+		x.meter.Feed(p, at)
+	}
+}
+
+// finish records the one observation of the exchange.
+func (x *exchange) finish(e ending) {
+	now := time.Now()
+	x.meter.End(now.Sub(x.began))
+	s := x.meter.Stream()
+	class, err := x.classify(s, e)
+	o := analysis.Observation{
+		At: now, ID: x.id, Arm: x.arm.name, Unit: x.unit, Generation: x.generation,
+		Class: class, Latency: now.Sub(x.began), ITL: s.TPOT(), Err: err,
+		InputTokens: s.InputTokens, OutputTokens: s.OutputTokens, CachedTokens: s.CachedTokens,
+		Cost: -1,
+	}
+	if s.Chunks > 0 && !x.meter.JSON {
+		o.TTFT = s.First
+	}
+	if s.FromUsage {
+		o.Cost = x.arm.backend.Price.cost(s.InputTokens, s.OutputTokens, s.CachedTokens)
+	}
+	x.router.report(x.arm.stats, o)
+}
+
+// rescued records the one observation of an exchange whose arm failed and whose
+// request the baseline served: what the baseline generated says nothing about
+// the arm.
+func (x *exchange) rescued(e ending) {
+	x.arm.stats.rescued.Add(1)
+	x.meter, x.metered = sse.Meter{}, false
+	if x.status < 500 {
+		x.status = 0 // a header without an answer behind it
+	}
+	x.finish(e)
+}
+
+// classify says how the exchange ended. The rules are tried in order: what
+// stopped an answer says more than the part of it that came.
+func (x *exchange) classify(s sse.Stream, e ending) (analysis.Class, error) {
+	switch {
+	case e.expired:
+		return analysis.Timeout, errFirstByte
+	case e.gone != nil && !(s.Done && e.broken == nil):
+		// A caller who hangs up after the terminator has had everything.
+		if errors.Is(e.gone, context.DeadlineExceeded) {
+			return analysis.Timeout, e.gone
+		}
+		return analysis.Cancelled, e.gone
+	case x.status == http.StatusTooManyRequests:
+		return analysis.Limited, nil
+	case x.status >= 500:
+		if e.broken != nil {
+			return analysis.Error, e.broken
+		}
+		return analysis.Error, fmt.Errorf("traffic: the arm answered with status %d", x.status)
+	case x.status >= 400:
+		return analysis.Rejected, nil
+	case s.Err != "":
+		return analysis.Error, fmt.Errorf("traffic: error inside an answer: %s", s.Err)
+	case e.broken != nil && x.status == 0:
+		return analysis.Error, e.broken
+	case e.broken != nil:
+		return analysis.Truncated, e.broken
+	case s.Known && !s.Done:
+		return analysis.Truncated, errBrokenOff
+	case s.Refused:
+		return analysis.Refused, nil
+	case s.Chunks == 0 && (s.Known || x.metered && !x.meter.JSON && s.Events == 0):
+		return analysis.Empty, nil
+	}
+	return analysis.OK, nil
+}
+
+// cost returns what tokens cost, -1 if the price is unknown.
+func (p Price) cost(input, output, cached int) analysis.Money {
+	if p == (Price{}) {
+		return -1
+	}
+	if p.Cached == 0 {
+		p.Cached = p.Input
+	}
+	const million = 1e6
+	sum := float64(max(input-cached, 0))*float64(p.Input) + float64(cached)*float64(p.Cached) + float64(output)*float64(p.Output)
+	return analysis.Money(math.Round(min(sum/million, 1e18)))
+}

@@ -1,0 +1,161 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+var _ http.Handler = (*Router)(nil)
+
+// ServeHTTP serves the request by the arm that the split in force assigns it to,
+// or by the baseline if that arm fails before it has answered. It supports what
+// the server below it supports: flushing, informational answers, trailers and
+// hijacking.
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := hold(req, r.maxBody)
+	if err != nil {
+		r.reject(w, req, err)
+		return
+	}
+	in := req.WithContext(req.Context()) // a copy, since req must not be modified
+	_ = body.attach(in)                  // only a body that is made anew can fail
+	x, t := r.begin(r.unit(in))
+
+	base := t.baseline()
+	rescuable := r.rescues(x.arm, base, body, req) && base.backend.Handler != nil
+	first := r.serve(w, req, body, x, attempt{arm: x.arm, rescuable: rescuable, measured: true})
+	if !first.rescue {
+		x.finish(first.ending)
+		first.leave()
+		return
+	}
+	r.logRescue(req.Context(), x, first.ending)
+	second := r.serve(w, req, body, x, attempt{arm: base})
+	x.rescued(first.ending)
+	second.leave()
+}
+
+// rescues reports whether a request that is assigned to a could be served by
+// base instead.
+func (r *Router) rescues(a, base *arm, body payload, req *http.Request) bool {
+	return !r.noRescue && base != nil && base != a && body.held && req.Header.Get("Upgrade") == ""
+}
+
+// attempt is one try to have a request served by an arm, and how it went.
+type attempt struct {
+	arm                 *arm
+	rescuable, measured bool
+
+	ending   ending
+	rescue   bool // nothing has reached the caller, and the baseline should serve
+	panicked any  // what is to be panicked with, after all is accounted for
+}
+
+// leave ends the request in a way that the caller of ServeHTTP can see.
+func (t attempt) leave() {
+	if t.panicked != nil {
+		panic(t.panicked)
+	}
+}
+
+// serve makes one attempt.
+func (r *Router) serve(w http.ResponseWriter, req *http.Request, body payload, x *exchange, t attempt) attempt {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	in := req.WithContext(ctx)
+	_ = body.attach(in)
+	if !body.held {
+		// The body arrives while the answer may be under way already; without
+		// this, a server would cut the one when the other begins.
+		_ = http.NewResponseController(w).EnableFullDuplex() // not every server needs or has it
+	}
+	wr := &writer{ResponseWriter: w, x: x, arm: t.arm, rescuable: t.rescuable, measured: t.measured}
+	if h := w.Header(); len(h) > 0 {
+		wr.outer = maps.Clone(h)
+	}
+	if r.timeout > 0 {
+		timer := time.AfterFunc(r.timeout, func() {
+			if wr.expire() {
+				cancel(errFirstByte)
+			}
+		})
+		defer timer.Stop()
+	}
+	t.arm.stats.inFlight.Add(1)
+	defer t.arm.stats.inFlight.Add(-1)
+
+	p := r.run(t.arm, wr, in)
+	t.conclude(req.Context(), wr, p)
+	return t
+}
+
+// conclude draws the conclusions from a handler that has returned, or panicked
+// with p.
+func (t *attempt) conclude(ctx context.Context, wr *writer, p any) {
+	e := &t.ending
+	e.expired = wr.progress.Load() == expired
+	e.broken = wr.failure
+	switch {
+	case p == nil:
+	case p == http.ErrAbortHandler:
+		e.broken = errBrokenOff
+	default:
+		e.broken = fmt.Errorf("traffic: the handler panicked: %v", p)
+	}
+	if e.gone = ctx.Err(); e.gone == nil {
+		e.gone = wr.gone
+	}
+	unanswered := p != nil || e.expired || wr.status >= 500
+	if t.rescuable && unanswered && e.gone == nil && !wr.sent && !wr.hijacked {
+		t.rescue = true
+		wr.restore()
+		return
+	}
+	switch {
+	case e.expired && wr.sent:
+		// The header has gone out and nothing will follow it. That must not look
+		// like an empty answer.
+		t.panicked = http.ErrAbortHandler
+	case e.expired || p == nil:
+		wr.conclude()
+	default:
+		t.panicked = p
+	}
+}
+
+// run calls the handler of an arm and returns what it panicked with.
+func (r *Router) run(a *arm, w *writer, req *http.Request) (p any) {
+	if a.backend.Handler == nil {
+		upstreamError(w, req, fmt.Errorf("traffic: arm %q has neither Handler nor URL", a.name))
+		return nil
+	}
+	defer func() {
+		p = recover()
+		if p != nil && p != http.ErrAbortHandler {
+			r.logPanic(req.Context(), a, p, debug.Stack())
+		}
+	}()
+	a.backend.Handler.ServeHTTP(w, req)
+	return nil
+}
+
+// reject answers a request whose body could not be read. It is recorded, too:
+// somebody asked and was not served.
+func (r *Router) reject(w http.ResponseWriter, req *http.Request, err error) {
+	in := req.WithContext(req.Context())
+	in.Body = http.NoBody
+	x, _ := r.begin(r.unit(in))
+	status := http.StatusBadRequest
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		status = http.StatusRequestEntityTooLarge
+	}
+	wr := &writer{ResponseWriter: w, x: x, arm: x.arm, measured: true}
+	writeError(wr, status, "the body of the request could not be read")
+	x.finish(ending{gone: req.Context().Err()})
+}

@@ -1,0 +1,104 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// Proxy returns a handler that forwards requests to the server at target, an
+// absolute http or https URL whose path, if any, is put before that of requests.
+// It is an [httputil.ReverseProxy] with the settings that model traffic needs:
+//
+//   - a transport that keeps as many idle connections to its one host as there
+//     were requests at a time (the default of two costs more than twice the CPU),
+//     and gives up connecting after five seconds;
+//   - a pool of buffers;
+//   - every chunk of an answer of unknown length flushed at once, an answer of
+//     known length not flushed needlessly;
+//   - no compression between here and the model, so that answers can be measured;
+//   - errors of the connection answered with 502 or 504 in the form that clients
+//     of models expect, without internal names in them.
+func Proxy(target string) (http.Handler, error) {
+	u, err := parseTarget(target)
+	if err != nil {
+		return nil, &InvalidError{Field: "target", Value: fmt.Sprintf("%q", target), Want: "an absolute http or https URL with a host, without query or fragment"}
+	}
+	return newProxy(u), nil
+}
+
+func newProxy(target *url.URL) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(target)
+			pr.SetXForwarded()
+			pr.Out.Header.Del("Accept-Encoding")
+		},
+		Transport:  newTransport(),
+		BufferPool: &buffers,
+		// Zero is not "late": ReverseProxy flushes event streams and answers of
+		// unknown length at once by itself. A negative interval would add a timer
+		// and a second write to each small answer of known length.
+		FlushInterval: 0,
+		ErrorHandler:  upstreamError,
+		// What it would log reaches the observation instead.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+}
+
+// newTransport returns the transport for one backend.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          0, // no limit; there is one host
+		MaxIdleConnsPerHost:   4096,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   5 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		DisableCompression:    true,
+	}
+}
+
+// upstreamError answers a request that got no answer.
+func upstreamError(w http.ResponseWriter, _ *http.Request, err error) {
+	if w, ok := w.(*writer); ok {
+		w.failure = err
+	}
+	var timeout net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
+		writeError(w, http.StatusGatewayTimeout, "the model did not answer in time")
+		return
+	}
+	writeError(w, http.StatusBadGateway, "the model could not be reached")
+}
+
+// writeError writes an error in the form of the OpenAI interface.
+func writeError(w http.ResponseWriter, status int, message string) {
+	body := fmt.Sprintf(`{"error":{"message":%q,"type":"server_error","param":null,"code":%d}}`+"\n", message, status)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", fmt.Sprint(len(body)))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // the caller may be gone, and that is noticed elsewhere
+}
+
+const bufferSize = 32 << 10
+
+// bufferPool pools the buffers that answers are copied through.
+type bufferPool struct{ pool sync.Pool }
+
+var buffers = bufferPool{sync.Pool{New: func() any { return new([bufferSize]byte) }}}
+
+func (p *bufferPool) Get() []byte  { return p.pool.Get().(*[bufferSize]byte)[:] }
+func (p *bufferPool) Put(b []byte) { p.pool.Put((*[bufferSize]byte)(b)) }

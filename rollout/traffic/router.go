@@ -1,0 +1,193 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+)
+
+// Router assigns requests to arms and measures them; see the package comment.
+// Its methods are safe for concurrent use. Make one with [New].
+type Router struct {
+	unit     func(*http.Request) string
+	observe  func(analysis.Observation)
+	maxBody  int64
+	timeout  time.Duration
+	noRescue bool
+	logger   *slog.Logger
+
+	table    atomic.Pointer[table] // the split in force
+	recorder atomic.Pointer[analysis.Recorder]
+
+	mu    sync.Mutex      // held to change the table, never to read it
+	arms  map[string]*arm // guarded by mu
+	known atomic.Pointer[[]*stats]
+}
+
+// arm is one version as requests see it. It is immutable but for its stats,
+// which survive a change of its backend.
+type arm struct {
+	name     string
+	header   []string // name, as the value of a response header
+	backend  Backend
+	upstream *upstream // nil without a URL
+	stats    *stats
+}
+
+// New returns a Router that serves cfg.Split. All that is wrong with cfg is
+// reported at once: [*InvalidError], [*NoBackendError] and
+// [*strategies.InvalidError] values, joined. New starts nothing and connects to
+// nothing.
+func New(cfg Config) (*Router, error) {
+	cfg = cfg.withDefaults()
+	errs := []error{cfg.validate()}
+	r := &Router{
+		unit: cfg.Unit, observe: cfg.Observe, maxBody: cfg.MaxBody, timeout: cfg.FirstByteTimeout,
+		noRescue: cfg.NoRescue, logger: cfg.Logger, arms: make(map[string]*arm, len(cfg.Arms)),
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Arms)) {
+		if err := cfg.Arms[name].validate(name); err != nil {
+			errs = append(errs, err)
+		}
+		r.arms[name] = newArm(name, cfg.Arms[name], nil)
+	}
+	if len(cfg.Split.Arms) > 0 {
+		errs = append(errs, cfg.Split.Validate())
+		for _, a := range cfg.Split.Arms {
+			if a.Weight > 0 && r.arms[a.Name] == nil {
+				errs = append(errs, &NoBackendError{Arm: a.Name})
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	t, err := newTable(cfg.Split, r.arms)
+	if err != nil {
+		return nil, err
+	}
+	r.table.Store(t)
+	r.publish()
+	if err := r.export(cfg.MeterProvider); err != nil {
+		return nil, fmt.Errorf("traffic: %w", err)
+	}
+	return r, nil
+}
+
+// newArm makes an arm whose backend has been validated.
+func newArm(name string, b Backend, s *stats) *arm {
+	if s == nil {
+		s = newStats(name)
+	}
+	a := &arm{name: name, header: []string{name}, backend: b, stats: s}
+	if u, err := parseTarget(b.URL); err == nil {
+		a.upstream = &upstream{base: u, transport: b.Transport}
+		if b.Transport == nil {
+			a.upstream.transport = newTransport()
+		}
+		if b.Handler == nil {
+			a.backend.Handler = newProxy(u)
+		}
+	}
+	return a
+}
+
+// SetSplit puts a split in force for all requests that come from now on;
+// requests that are being served end where they began. A split that is not
+// valid, or that gives traffic to an arm without a backend, is an error and
+// leaves the one in force as it was. A split whose generation is older than that
+// of the one in force is ignored, without an error, unless it is zero: an
+// overtaken message must not undo a rollback.
+func (r *Router) SetSplit(ctx context.Context, split strategies.Split) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("traffic: %w", context.Cause(ctx))
+	}
+	if err := split.Validate(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g := split.Generation; g != 0 && g < r.table.Load().split.Generation {
+		return nil
+	}
+	t, err := newTable(split, r.arms)
+	if err != nil {
+		return err
+	}
+	r.table.Store(t)
+	return nil
+}
+
+// Split returns the split in force.
+func (r *Router) Split() strategies.Split { return cloneSplit(r.table.Load().split) }
+
+// SetBackend adds an arm, or replaces the backend of one for the requests that
+// come from now on. It does not change the split. Errors are [*InvalidError]
+// values, joined.
+func (r *Router) SetBackend(name string, b Backend) error {
+	if err := b.validate(name); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var s *stats
+	if old := r.arms[name]; old != nil {
+		s = old.stats
+	}
+	r.arms[name] = newArm(name, b, s)
+	// The split in force may name the arm already, with weight 0 or with the
+	// backend that is replaced.
+	t, err := newTable(r.table.Load().split, r.arms)
+	if err != nil {
+		return err
+	}
+	r.table.Store(t)
+	r.publish()
+	return nil
+}
+
+// RemoveBackend forgets an arm and its stats. Requests that it is serving end
+// there. An arm that the split in force gives traffic to, or that is its
+// baseline, stays and is an [*InUseError]. Removing an unknown arm does nothing.
+func (r *Router) RemoveBackend(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	split := r.table.Load().split
+	if split.Weight(name) > 0 || split.Baseline() == name {
+		return &InUseError{Arm: name}
+	}
+	delete(r.arms, name)
+	t, err := newTable(split, r.arms)
+	if err != nil {
+		return err
+	}
+	r.table.Store(t)
+	r.publish()
+	return nil
+}
+
+// Measure has the observations of all requests that end from now on recorded by
+// rec, in place of the recorder before it; nil detaches. One recorder belongs to
+// one rollout.
+func (r *Router) Measure(rec *analysis.Recorder) { r.recorder.Store(rec) }
+
+// report hands on the observation of one finished request.
+func (r *Router) report(s *stats, o analysis.Observation) {
+	s.count(o.Class)
+	if rec := r.recorder.Load(); rec != nil {
+		rec.Record(o)
+	}
+	if r.observe != nil {
+		r.observe(o)
+	}
+}

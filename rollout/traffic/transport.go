@@ -1,0 +1,273 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// upstream is where an arm is served, for the RoundTripper.
+type upstream struct {
+	base      *url.URL
+	transport http.RoundTripper
+}
+
+// send sends a copy of req with the given context and body.
+func (u *upstream) send(ctx context.Context, req *http.Request, body payload) (*http.Response, error) {
+	out := req.WithContext(ctx)
+	target := *req.URL
+	out.URL = &target
+	(&httputil.ProxyRequest{In: req, Out: out}).SetURL(u.base)
+	if err := body.attach(out); err != nil {
+		return nil, err
+	}
+	return u.transport.RoundTrip(out)
+}
+
+// RoundTripper returns the router as a transport for services that call models
+// themselves. Requests go to the URL of their arm, whose path is put before
+// theirs; scheme and host of the request are replaced. Responses carry the
+// headers Serin-Version and Serin-Request-Id. A request ends, and is recorded,
+// when the body of its response has been read to the end or closed.
+//
+// Bodies of requests that can be had again through GetBody are not copied.
+func (r *Router) RoundTripper() http.RoundTripper { return (*roundTripper)(r) }
+
+type roundTripper Router
+
+// RoundTrip implements [http.RoundTripper].
+func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	r := (*Router)(rt)
+	body, err := holdOutgoing(req, r.maxBody)
+	if err != nil {
+		return nil, fmt.Errorf("traffic: body of the request: %w", err)
+	}
+	in := req.WithContext(req.Context())
+	if err := body.attach(in); err != nil {
+		return nil, fmt.Errorf("traffic: body of the request: %w", err)
+	}
+	x, t := r.begin(r.unit(in))
+
+	base := t.baseline()
+	rescuable := r.rescues(x.arm, base, body, req) && base.upstream != nil
+	resp, e := r.exchange(req, body, &reply{x: x, arm: x.arm}, rescuable)
+	if resp != nil {
+		return resp, nil
+	}
+	if !rescuable || e.gone != nil {
+		x.finish(e)
+		return nil, e.err()
+	}
+	r.logRescue(req.Context(), x, e)
+	resp, second := r.exchange(req, body, &reply{x: x, arm: base, instead: &e}, false)
+	if resp == nil {
+		x.rescued(e)
+		return nil, second.err()
+	}
+	return resp, nil
+}
+
+// err is what the caller of a RoundTripper is told when there is no response.
+func (e ending) err() error {
+	switch {
+	case e.expired:
+		return errFirstByte
+	case e.gone != nil:
+		return e.gone
+	}
+	return e.broken
+}
+
+// exchange sends req to the arm of b, and returns the response with b as its
+// body. Without a response the exchange is not recorded yet. While a rescue is
+// possible, it waits for the first byte of the body.
+func (r *Router) exchange(req *http.Request, body payload, b *reply, rescuable bool) (*http.Response, ending) {
+	b.caller = req.Context()
+	ctx, cancel := context.WithCancelCause(b.caller)
+	b.cancel = cancel
+	b.arm.stats.inFlight.Add(1)
+	if r.timeout > 0 {
+		b.timer = time.AfterFunc(r.timeout, b.expire)
+	}
+	if b.arm.upstream == nil {
+		b.release()
+		return nil, ending{broken: fmt.Errorf("traffic: arm %q has no URL", b.arm.name)}
+	}
+	resp, err := b.arm.upstream.send(ctx, req, body)
+	if err != nil {
+		b.release()
+		return nil, b.ending(err)
+	}
+	if b.instead == nil {
+		b.x.answer(resp.StatusCode, resp.Header)
+	}
+	resp.Header[VersionHeader] = b.arm.header
+	resp.Header[RequestHeader] = []string{b.x.id}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// The connection is the caller's now; wrapping it would cost abilities.
+		b.finish(ending{})
+		return resp, ending{}
+	}
+	b.body, b.length = resp.Body, resp.ContentLength
+	if rescuable {
+		if err := b.await(resp.StatusCode); err != nil {
+			e := b.ending(err)
+			_ = b.body.Close() // what it says of an answer that is given up is of no use
+			b.release()
+			return nil, e
+		}
+	}
+	resp.Body = b
+	return resp, ending{}
+}
+
+// reply is the body of a response, measured as it is read.
+type reply struct {
+	x       *exchange
+	arm     *arm
+	instead *ending // how the arm failed in whose place this one serves
+	caller  context.Context
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer
+
+	progress atomic.Uint32
+
+	body   io.ReadCloser
+	length int64  // as announced, -1 if it was not
+	first  []byte // read already, not yet given out
+	after  error  // what came behind first
+
+	mu    sync.Mutex // Close may come while a Read is under way
+	read  int64
+	ended bool
+}
+
+// expire gives the request up unless the first byte has come.
+func (b *reply) expire() {
+	if b.progress.CompareAndSwap(waiting, expired) {
+		b.cancel(errFirstByte)
+	}
+}
+
+// await reads the first bytes of the body, or finds out that there is none to
+// come. An error means that the arm has not answered.
+func (b *reply) await(status int) error {
+	if status >= 500 {
+		_, _ = io.CopyN(io.Discard, b.body, maxDropped) // keeps the connection usable
+		return fmt.Errorf("traffic: the arm answered with status %d", status)
+	}
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := b.receive(buf)
+		if n == 0 && err == nil {
+			continue
+		}
+		if n == 0 && err != io.EOF {
+			return err
+		}
+		b.first, b.after = buf[:n], err
+		return nil
+	}
+}
+
+// receive reads from the arm and measures what came.
+func (b *reply) receive(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if n > 0 && b.progress.Load() == waiting && b.progress.CompareAndSwap(waiting, answering) && b.timer != nil {
+		b.timer.Stop()
+	}
+	if n > 0 {
+		at := time.Since(b.x.began)
+		b.mu.Lock()
+		b.read += int64(n)
+		if b.instead == nil && !b.ended {
+			b.x.feed(p[:n], at)
+		}
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+// Read implements [io.Reader].
+func (b *reply) Read(p []byte) (int, error) {
+	if len(b.first) > 0 {
+		n := copy(p, b.first)
+		b.first = b.first[n:]
+		return n, nil
+	}
+	n, err := 0, b.after
+	if err == nil {
+		n, err = b.receive(p)
+	}
+	if err == io.EOF {
+		b.finish(ending{})
+	} else if err != nil {
+		e := b.ending(err)
+		b.finish(e)
+		if e.expired {
+			err = errFirstByte
+		}
+	}
+	return n, err
+}
+
+// Close implements [io.Closer]. Closing a body whose end was not reached means
+// that the caller has lost interest, unless everything that matters had come.
+func (b *reply) Close() error {
+	b.mu.Lock()
+	complete := b.read == b.length
+	b.mu.Unlock()
+	e := ending{}
+	if !complete {
+		e.gone = errClosed
+	}
+	b.finish(e)
+	return b.body.Close()
+}
+
+var errClosed = errors.New("traffic: the body was closed before its end")
+
+// ending interprets an error of the arm's connection.
+func (b *reply) ending(err error) ending {
+	e := ending{expired: b.progress.Load() == expired, gone: b.caller.Err()}
+	if e.gone == nil {
+		e.broken = err
+	}
+	return e
+}
+
+// finish records the exchange, once.
+func (b *reply) finish(e ending) {
+	b.mu.Lock()
+	ended := b.ended
+	b.ended = true
+	b.mu.Unlock()
+	if ended {
+		return
+	}
+	b.release()
+	if b.instead != nil {
+		b.x.rescued(*b.instead)
+		return
+	}
+	b.x.finish(e)
+}
+
+// release lets go of what an attempt holds. Its context ends only here, when
+// nobody reads from it any more.
+func (b *reply) release() {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	b.arm.stats.inFlight.Add(-1)
+	if b.x.status != http.StatusSwitchingProtocols {
+		b.cancel(nil)
+	}
+}

@@ -1,0 +1,176 @@
+package traffic
+
+import (
+	"bufio"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// writer stands between a backend's handler and the caller for one attempt to
+// serve a request. It measures what passes and, while the attempt may still be
+// given up for a rescue, holds back the header until the first byte of the body
+// shows that there is an answer.
+//
+// As any [http.ResponseWriter] it is used by one goroutine at a time; only
+// expire is called from another one.
+type writer struct {
+	http.ResponseWriter
+	x   *exchange
+	arm *arm
+	// rescuable says that nothing may reach the caller before the arm has shown
+	// an answer; measured, that the exchange is about this attempt.
+	rescuable, measured bool
+
+	outer    http.Header // the header as it was before, nil if it was empty
+	progress atomic.Uint32
+	status   int  // what the handler said; 0 before it did
+	sent     bool // the header is on its way to the caller
+	hijacked bool
+	dropped  int   // bytes of an error's body that nobody will see
+	failure  error // why the arm did not answer, if it could be told
+	gone     error // why the caller could not be written to
+}
+
+// The progress of an attempt towards its first byte.
+const (
+	waiting uint32 = iota
+	answering
+	expired
+)
+
+var (
+	_ http.Flusher  = (*writer)(nil)
+	_ http.Hijacker = (*writer)(nil)
+)
+
+// Unwrap lets [http.ResponseController] reach what is not wrapped here.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// expire gives the attempt up unless its first byte has come. It reports whether
+// it did.
+func (w *writer) expire() bool { return w.progress.CompareAndSwap(waiting, expired) }
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *writer) WriteHeader(status int) {
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	if w.measured {
+		w.x.answer(status, w.Header())
+	}
+	if !w.rescuable && w.progress.Load() != expired {
+		w.send()
+	}
+}
+
+// send sends the header.
+func (w *writer) send() {
+	w.sent = true
+	w.sign()
+	w.ResponseWriter.WriteHeader(w.status)
+}
+
+// sign says in the header who serves which request.
+func (w *writer) sign() {
+	h := w.Header()
+	h[VersionHeader] = w.arm.header
+	h[RequestHeader] = []string{w.x.id}
+}
+
+// maxDropped is how much of the body of an answer that will not be sent is read,
+// which keeps the connection usable, before the handler is stopped.
+const maxDropped = 64 << 10
+
+var errGivenUp = errors.New("traffic: the attempt was given up")
+
+// Write implements [http.ResponseWriter]. The bytes are passed on before they
+// are measured, under the time at which they came.
+func (w *writer) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if !w.sent && w.status >= 500 {
+		if w.dropped += len(p); w.dropped > maxDropped {
+			return 0, errGivenUp
+		}
+		return len(p), nil
+	}
+	if len(p) > 0 && w.progress.Load() != answering && !w.progress.CompareAndSwap(waiting, answering) {
+		return 0, errGivenUp
+	}
+	at := time.Since(w.x.began)
+	if !w.sent {
+		w.send()
+	}
+	n, err := w.ResponseWriter.Write(p)
+	if err != nil {
+		w.gone = err
+	}
+	if w.measured {
+		w.x.feed(p[:n], at)
+	}
+	return n, err
+}
+
+// Flush implements [http.Flusher].
+func (w *writer) Flush() { _ = w.FlushError() }
+
+// FlushError is what [http.ResponseController] calls. A header that is held back
+// stays so.
+func (w *writer) FlushError() error {
+	if !w.sent {
+		if w.status == 0 {
+			w.WriteHeader(http.StatusOK)
+		}
+		if !w.sent {
+			return nil
+		}
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Hijack implements [http.Hijacker]. Who takes the connection has answered.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.hijacked = true
+		w.progress.CompareAndSwap(waiting, answering)
+		w.sign()
+	}
+	return conn, rw, err
+}
+
+// conclude sends what the handler left unsent, once it has returned.
+func (w *writer) conclude() {
+	switch {
+	case w.hijacked || w.sent:
+	case w.progress.Load() == expired:
+		w.restore()
+		w.sent = true
+		w.sign()
+		writeError(w.ResponseWriter, http.StatusGatewayTimeout, "the model did not answer in time")
+	default:
+		if w.status == 0 {
+			w.WriteHeader(http.StatusOK)
+		}
+		if !w.sent {
+			w.send()
+		}
+	}
+}
+
+// restore undoes what the handler has done to the header.
+func (w *writer) restore() {
+	h := w.Header()
+	clear(h)
+	maps.Copy(h, w.outer)
+}
