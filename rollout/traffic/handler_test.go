@@ -201,7 +201,9 @@ func unanswered(t *testing.T) map[string]struct {
 }
 
 // briefly is a FirstByteTimeout for models that are meant to exceed it.
-func briefly(c *traffic.Config) { c.FirstByteTimeout = 100 * time.Millisecond }
+func briefly(c *traffic.Config) { c.FirstByteTimeout = briefTime }
+
+const briefTime = 100 * time.Millisecond
 
 func TestRescue(t *testing.T) {
 	for name, failure := range unanswered(t) {

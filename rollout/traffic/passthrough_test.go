@@ -1,0 +1,191 @@
+package traffic_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/rollout/traffic"
+)
+
+func TestInformationalAndTrailers(t *testing.T) {
+	model := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		h.Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		h.Del("Link")
+		h.Set("Trailer", "Checksum")
+		stream(w, role, token("Hel"), finish, done)
+		h.Set("Checksum", "17")
+	})
+	url, _, d := setup(t, nobody(t), model, nil)
+	var hints []string
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+			hints = append(hints, fmt.Sprint(code, h.Get("Link")))
+			return nil
+		},
+	})
+	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(resp); got.err != nil || got.status != 200 || got.version != "new" {
+		t.Errorf("got %+v", got)
+	}
+	if len(hints) != 1 || hints[0] != "103</style.css>; rel=preload" {
+		t.Errorf("hints %q", hints)
+	}
+	if got := resp.Trailer.Get("Checksum"); got != "17" {
+		t.Errorf("trailer %q", got)
+	}
+	d.one(t)
+}
+
+func TestUpgrade(t *testing.T) {
+	model := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_ = rw.Flush()
+		line, _ := rw.ReadString('\n')
+		fmt.Fprint(rw, "echo ", line)
+		_ = rw.Flush()
+	})
+	url, _, d := setup(t, nobody(t), model, nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil || resp.StatusCode != 101 || resp.Header.Get(traffic.VersionHeader) != "new" {
+		t.Fatalf("response %+v, %v", resp, err)
+	}
+	fmt.Fprint(conn, "hello\n")
+	if line, err := r.ReadString('\n'); line != "echo hello\n" {
+		t.Errorf("got %q, %v", line, err)
+	}
+	_ = conn.Close()
+	if o := d.one(t); o.Class != analysis.OK && o.Class != analysis.Cancelled {
+		t.Errorf("observation %+v", o)
+	}
+}
+
+// TestHandlerBackends covers arms that are handlers in the same process.
+func TestHandlerBackends(t *testing.T) {
+	var log bytes.Buffer
+	tests := []struct {
+		name    string
+		handler http.HandlerFunc
+		version string
+		class   analysis.Class
+	}{
+		{"answers", good, "new", analysis.OK},
+		{"panics", func(http.ResponseWriter, *http.Request) { panic("boom") }, "old", analysis.Error},
+		{"panics after a header", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(200)
+			panic("boom")
+		}, "old", analysis.Error},
+		{"sends nothing", func(http.ResponseWriter, *http.Request) {}, "new", analysis.OK},
+		{"sends a header only", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202) }, "new", analysis.OK},
+		{"answers late in spite of its context", func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			if _, err := io.WriteString(w, "late"); err == nil {
+				t.Error("a late answer was taken")
+			}
+		}, "old", analysis.Timeout},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, d := newRouter(t, "http://x.invalid", "http://x.invalid", func(c *traffic.Config) {
+				briefly(c)
+				c.Arms = map[string]traffic.Backend{"old": {Handler: http.HandlerFunc(good)}, "new": {Handler: tt.handler}}
+				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			})
+			// A header set by somebody around the router outlives a failed attempt.
+			url := serve(t, func(w http.ResponseWriter, req *http.Request) {
+				w.Header().Set("Outer", "kept")
+				r.ServeHTTP(w, req)
+			})
+			resp, err := http.Get(url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			outer := resp.Header.Get("Outer")
+			if got := read(resp); got.version != tt.version || got.err != nil || outer != "kept" {
+				t.Errorf("got %+v, outer header %q", got, outer)
+			}
+			if o := d.one(t); o.Class != tt.class || o.Arm != "new" {
+				t.Errorf("observation %+v", o)
+			}
+		})
+	}
+	for _, want := range []string{"a handler panicked", "panic=boom", "in place of an arm that failed", "arm=new"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, log.String())
+		}
+	}
+}
+
+// TestPanicPassesOn checks that a panic that no rescue can mend stays one.
+func TestPanicPassesOn(t *testing.T) {
+	r, d := newRouter(t, "http://x.invalid", "http://x.invalid", func(c *traffic.Config) {
+		c.Arms = map[string]traffic.Backend{"old": {}, "new": {Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			stream(w, role, token("Hel"))
+			panic("boom")
+		})}}
+	})
+	url := serve(t, func(w http.ResponseWriter, req *http.Request) {
+		defer func() {
+			if p := recover(); p != "boom" {
+				t.Errorf("panicked with %v", p)
+			}
+			panic(http.ErrAbortHandler)
+		}()
+		r.ServeHTTP(w, req)
+	})
+	if got := post(t, url, "{}"); got.err == nil {
+		t.Errorf("got %+v", got)
+	}
+	if o := d.one(t); o.Class != analysis.Truncated {
+		t.Errorf("observation %+v", o)
+	}
+}
+
+// TestResponseController checks that handlers reach what the server offers.
+func TestResponseController(t *testing.T) {
+	r, d := newRouter(t, "http://x.invalid", "http://x.invalid", func(c *traffic.Config) {
+		c.Arms["new"] = traffic.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)); err != nil {
+				t.Error(err)
+			}
+			if _, ok := w.(http.Flusher); !ok {
+				t.Error("not a Flusher")
+			}
+		})}
+	})
+	post(t, serve(t, r.ServeHTTP), "{}")
+	d.one(t)
+}
