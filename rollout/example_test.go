@@ -53,7 +53,7 @@ func ExampleEngine() {
 	}
 	// Output:
 	// chat/1 #1 started (preflight, canary 5%): 1.5.0 replaces 1.4.0 in 4 stages
-	// chat/1 #2 ended (failed, canary 5%): preflight checks: fail: 0 of 1 pass; evaluation: fail (quality fell from 0.81 to 0.64)
+	// chat/1 #2 ended (failed, canary 5%): preflight checks: fail: 0 of 1 pass; evaluation: fail: quality fell from 0.81 to 0.64
 }
 
 // What is wrong with a plan is told all at once, before anything happens.

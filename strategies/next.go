@@ -185,7 +185,7 @@ func bake(stages []Stage, s State) Decision {
 	var missing string
 	switch {
 	case s.Baked < stage.Bake:
-		return Decision{Reason: fmt.Sprintf("baking: %v of %v", s.Baked, stage.Bake)}
+		return Decision{Reason: fmt.Sprintf("baking: %v of %v", s.Baked.Round(time.Second/10), stage.Bake)}
 	case s.Samples < stage.MinSamples:
 		missing = fmt.Sprintf("samples: %d of %d", s.Samples, stage.MinSamples)
 	case stage.Until == UntilSafe && s.Verdict != analysis.Safe:
