@@ -1,0 +1,94 @@
+package serin_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/serin-go/serin"
+
+// ladder says which packages of this module each package may import, besides
+// those below internal/. It is the drawing of the house in CONTRIBUTING.md: an
+// edge that is not here must not be in the code.
+var ladder = map[string][]string{
+	"":                  {},
+	"versioning":        {},
+	"checks":            {},
+	"checks/analysis":   {"checks"},
+	"strategies":        {"checks", "checks/analysis"},
+	"rollout":           {"strategies", "checks", "checks/analysis", "versioning"},
+	"rollout/boltstore": {"rollout"},
+	"rollout/memstore":  {"rollout"},
+	"rollout/storetest": {"rollout"},
+	"rollout/traffic":   {"strategies", "checks/analysis"},
+	"loadtest":          {"checks", "checks/analysis"},
+}
+
+// foreign says which other modules each package may link, whoever of its
+// imports brings them in. Only the standard library and these.
+var foreign = map[string][]string{
+	"rollout/boltstore": {"go.etcd.io/bbolt", "golang.org/x/sys"},
+	"rollout/storetest": {"github.com/google/go-cmp"},
+	"rollout/traffic": {"github.com/cespare/xxhash/v2",
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/auto/sdk",
+		"github.com/go-logr/logr", "github.com/go-logr/stdr"},
+	"loadtest": {"github.com/tsenart/vegeta/v12",
+		"github.com/influxdata/tdigest", "github.com/josharian/intern", "github.com/mailru/easyjson", "github.com/rs/dnscache",
+		"golang.org/x/net", "golang.org/x/text", "golang.org/x/sync"},
+}
+
+// standardOnly are the packages that link the standard library and nothing else.
+var standardOnly = []string{"", "versioning", "checks", "checks/analysis", "strategies", "rollout", "rollout/memstore"}
+
+func list(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v", strings.Join(args, " "), err)
+	}
+	lines := strings.Fields(string(out))
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+func within(pkg string) string { return strings.TrimPrefix(strings.TrimPrefix(pkg, module), "/") }
+
+func TestImportLadder(t *testing.T) {
+	for _, line := range list(t, "-f", "{{.ImportPath}}={{join .Imports \",\"}}", "./...") {
+		pkg, imports, _ := strings.Cut(line, "=")
+		from := within(pkg)
+		allowed, drawn := ladder[from]
+		internal := strings.HasPrefix(from, "internal/")
+		if !drawn && !internal && !strings.HasPrefix(from, "examples/") {
+			t.Errorf("package %s is not on the ladder; draw it here and in CONTRIBUTING.md", from)
+		}
+		for imported := range strings.SplitSeq(imports, ",") {
+			to := within(imported)
+			switch {
+			case to == imported, strings.HasPrefix(to, "internal/"), strings.HasPrefix(from, "examples/"):
+			case internal:
+				t.Errorf("%s imports %s; internal packages import no others but internal ones", from, to)
+			case !slices.Contains(allowed, to):
+				t.Errorf("%s imports %s, which the ladder does not allow", from, to)
+			}
+			if imported == "testing" && !strings.HasSuffix(from, "test") {
+				t.Errorf("%s imports testing outside a test; every importer would link it", from)
+			}
+		}
+	}
+}
+
+func TestForeignModules(t *testing.T) {
+	for _, pkg := range standardOnly {
+		foreign[pkg] = nil
+	}
+	for pkg, allowed := range foreign {
+		for _, mod := range list(t, "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./"+pkg) {
+			if mod != module && !slices.Contains(allowed, mod) {
+				t.Errorf("%s links %s, which is not on its list", pkg, mod)
+			}
+		}
+	}
+}
