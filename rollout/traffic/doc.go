@@ -53,9 +53,9 @@
 // within [Config].FirstByteTimeout, the baseline serves the same request. The
 // caller sees a good answer, and in the response the version that gave it; the
 // failure is counted once, against the candidate. To make that possible, request
-// bodies are held up to [Config].MaxBody, and the answer's header waits for its
-// first byte. The header of an answer says nothing about a model: servers send it
-// before they have computed anything. Answers below 500 are not rescued, 429
+// bodies are held up to [Config].MaxBody, and the header of an answer, of any arm,
+// waits for the first byte of its body: servers send headers before they have
+// computed anything. Answers below 500 are not rescued, 429
 // included: they are about the request or its sender. The baseline's own failures
 // pass through, as there is nobody left to ask. Config.NoRescue turns it off.
 //

@@ -117,10 +117,6 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any) {
 		return
 	}
 	switch {
-	case e.expired && wr.sent:
-		// The header has gone out and nothing will follow it. That must not look
-		// like an empty answer.
-		t.panicked = http.ErrAbortHandler
 	case e.expired || p == nil:
 		wr.conclude()
 	default:

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
@@ -175,4 +176,29 @@ func TestPrice(t *testing.T) {
 			t.Errorf("%s: cost = %d, want %d", tt.name, got, tt.want)
 		}
 	}
+}
+
+// BenchmarkPick compares the whole decision, with the load of the split in
+// force, with a hash of the unit alone.
+func BenchmarkPick(b *testing.B) {
+	const unit = "user-6b1f3f0e-4cf3-4d0c-9a51-0a7f1c2d3e4f"
+	r, err := New(Config{Arms: map[string]Backend{"a": {}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.table.Store(newTestTable(b, "salt", 9000, 500, 500))
+	b.Run("xxhash alone", func(b *testing.B) {
+		b.ReportAllocs()
+		var sum uint64
+		for b.Loop() {
+			sum += xxhash.Sum64String(unit)
+		}
+		_ = sum
+	})
+	b.Run("pick", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r.table.Load().pick(unit)
+		}
+	})
 }

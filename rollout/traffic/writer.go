@@ -11,9 +11,10 @@ import (
 )
 
 // writer stands between a backend's handler and the caller for one attempt to
-// serve a request. It measures what passes and, while the attempt may still be
-// given up for a rescue, holds back the header until the first byte of the body
-// shows that there is an answer.
+// serve a request. It measures what passes, and holds back the header until the
+// first byte of the body shows that there is an answer. It does so for all arms:
+// if some callers have little patience for headers, they must have as little
+// with the baseline as with a candidate, or the comparison is unfair.
 //
 // As any [http.ResponseWriter] it is used by one goroutine at a time; only
 // expire is called from another one.
@@ -21,8 +22,8 @@ type writer struct {
 	http.ResponseWriter
 	x   *exchange
 	arm *arm
-	// rescuable says that nothing may reach the caller before the arm has shown
-	// an answer; measured, that the exchange is about this attempt.
+	// rescuable says that an error of the arm need not reach the caller;
+	// measured, that the exchange is about this attempt.
 	rescuable, measured bool
 
 	outer    http.Header // the header as it was before, nil if it was empty
@@ -67,9 +68,6 @@ func (w *writer) WriteHeader(status int) {
 	if w.measured {
 		w.x.answer(status, w.Header())
 	}
-	if !w.rescuable && w.progress.Load() != expired {
-		w.send()
-	}
 }
 
 // send sends the header.
@@ -98,13 +96,16 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	if !w.sent && w.status >= 500 {
+	if w.rescuable && !w.sent && w.status >= 500 {
 		if w.dropped += len(p); w.dropped > maxDropped {
 			return 0, errGivenUp
 		}
 		return len(p), nil
 	}
-	if len(p) > 0 && w.progress.Load() != answering && !w.progress.CompareAndSwap(waiting, answering) {
+	if len(p) == 0 {
+		return 0, nil // not an answer yet
+	}
+	if w.progress.Load() != answering && !w.progress.CompareAndSwap(waiting, answering) {
 		return 0, errGivenUp
 	}
 	at := time.Since(w.x.began)
@@ -124,16 +125,11 @@ func (w *writer) Write(p []byte) (int, error) {
 // Flush implements [http.Flusher].
 func (w *writer) Flush() { _ = w.FlushError() }
 
-// FlushError is what [http.ResponseController] calls. A header that is held back
-// stays so.
+// FlushError is what [http.ResponseController] calls. It does not make a header
+// go out alone, which spares a packet for each stream besides.
 func (w *writer) FlushError() error {
 	if !w.sent {
-		if w.status == 0 {
-			w.WriteHeader(http.StatusOK)
-		}
-		if !w.sent {
-			return nil
-		}
+		return nil
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
@@ -162,9 +158,7 @@ func (w *writer) conclude() {
 		if w.status == 0 {
 			w.WriteHeader(http.StatusOK)
 		}
-		if !w.sent {
-			w.send()
-		}
+		w.send()
 	}
 }
 
