@@ -15,18 +15,19 @@ type act struct {
 	story    string           // what is known about the candidate, unlike in real life
 	want     strategies.Phase // how it should end
 	any      bool             // nobody knows how it should end
+	samples  int              // requests that the candidate must answer in each stage
 }
 
 // acts are run in order. The baseline of each is the version that was promoted
 // last.
 var acts = []act{
-	{from: "1.4.0", to: "1.5.0", story: "a good candidate", want: strategies.Promoted},
-	{from: "1.5.0", to: "1.6.0", story: "60 % slower to the first token", want: strategies.RolledBack},
-	{from: "1.5.0", to: "1.6.1", story: "8 % of its requests fail", want: strategies.RolledBack},
+	{from: "1.4.0", to: "1.5.0", story: "a good candidate", want: strategies.Promoted, samples: 250},
+	{from: "1.5.0", to: "1.6.0", story: "60 % slower to the first token", want: strategies.RolledBack, samples: 250},
+	{from: "1.5.0", to: "1.6.1", story: "8 % of its requests fail", want: strategies.RolledBack, samples: 250},
 }
 
 // yours is the one act against servers of the user's own.
-var yours = []act{{from: "1.0.0", to: "1.1.0", story: "your candidate", any: true}}
+var yours = []act{{from: "1.0.0", to: "1.1.0", story: "your candidate", any: true, samples: 20}}
 
 // model is a version of the built-in language model. All take about 25 ms to
 // the first token and 2 ms to each further one, and fail once in 200 requests,
@@ -58,7 +59,7 @@ func (a act) plan(bake time.Duration) rollout.Plan {
 		Baseline:  release(a.from),
 		Candidate: release(a.to),
 		Strategy: strategies.Canary{
-			Bake: bake, Limit: 15 * bake, MinSamples: 250,
+			Bake: bake, Limit: 20 * bake, MinSamples: a.samples,
 			OnLimit: strategies.RollBack, OnNoEvidence: strategies.RollBack,
 		},
 		Preflight: []string{"candidate answers", "candidate is newer"},

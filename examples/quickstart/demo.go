@@ -233,7 +233,7 @@ func (d *demo) play(ctx context.Context, view *view, first int, under rollout.ID
 func (d *demo) bake() time.Duration {
 	bake := 4 * time.Second
 	if d.cfg.external() {
-		bake = time.Minute
+		bake = 30 * time.Second
 	}
 	return time.Duration(float64(bake) / d.cfg.Speed)
 }

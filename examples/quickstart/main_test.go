@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/tinylm"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/strategies"
@@ -198,6 +200,31 @@ func stored(t *testing.T, path string) (stage int, phase strategies.Phase) {
 		t.Fatal(err)
 	}
 	return doc.Doc.Stage, doc.Doc.Phase
+}
+
+// TestYourServers runs the canary against servers that it did not start.
+func TestYourServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs for a quarter of a minute")
+	}
+	dir := t.TempDir()
+	args := []string{"-speed", "10", "-rate", "200", "-model", "my-model"}
+	for _, name := range []string{"-baseline", "-candidate"} {
+		lm, err := tinylm.New(tinylm.Config{Models: []string{"my-model"}, Length: 12, TTFT: 10 * time.Millisecond, Jitter: 0.2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(lm)
+		defer server.Close()
+		args = append(args, name, server.URL)
+	}
+	out, err := program(t, dir, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !regexp.MustCompile(`(?m)^1\.0\.0 -> 1\.1\.0 +promoted`).Match(out) {
+		t.Errorf("an equal candidate was not promoted:\n%s", out)
+	}
 }
 
 func TestParse(t *testing.T) {

@@ -30,8 +30,7 @@ type view struct {
 
 	mu      sync.Mutex
 	nth     int
-	r       *result // of the act that is shown
-	stages  []string
+	r       *result  // of the act that is shown
 	past    []string // how the acts before ended
 	painted int      // lines of the frame on the screen
 }
