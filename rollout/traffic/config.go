@@ -69,7 +69,7 @@ type Config struct {
 
 	// Logger hears of rescues and of panics in handlers, at most once a second
 	// for each arm. Nil discards.
-	Logger *slog.Logger
+	Logger *slog.Logger `env:", noinit"`
 
 	// MeterProvider exports the counters of [Router.Stats] as observable
 	// instruments. Nil means the global one.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sethvargo/go-envconfig"
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -336,5 +337,43 @@ func TestShapesAgree(t *testing.T) {
 				t.Errorf("%s: %s and %s", unit, got.version, a.Arm())
 			}
 		}
+	}
+}
+
+// TestMeasure uses a recorder that knows none of the arms: it counts what it was
+// given.
+func TestMeasure(t *testing.T) {
+	r, _ := newRouter(t, "http://a.invalid", "http://b.invalid", nil)
+	first, err := analysis.NewRecorder(analysis.Plan{}, "x", "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := analysis.NewRecorder(analysis.Plan{}, "x", "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, rec := range []*analysis.Recorder{nil, first, second, first, nil} {
+		r.Measure(rec)
+		for range i {
+			r.Assign(context.Background(), "").Done(analysis.Observation{})
+		}
+	}
+	if first.Unknown() != 1+3 || second.Unknown() != 2 {
+		t.Errorf("recorded %d and %d, want 4 and 2", first.Unknown(), second.Unknown())
+	}
+}
+
+// TestConfigFromEnvironment fills the plain fields of a Config from variables.
+func TestConfigFromEnvironment(t *testing.T) {
+	var cfg traffic.Config
+	err := envconfig.ProcessWith(context.Background(), &envconfig.Config{
+		Target:   &cfg,
+		Lookuper: envconfig.MapLookuper(map[string]string{"MAX_BODY": "1000", "FIRST_BYTE_TIMEOUT": "3s", "NO_RESCUE": "true"}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.MaxBody != 1000 || cfg.FirstByteTimeout != 3*time.Second || !cfg.NoRescue || cfg.Logger != nil {
+		t.Errorf("got %+v", cfg)
 	}
 }
