@@ -24,7 +24,7 @@ func Example() {
 	fmt.Println(report.Summary())
 	// Output:
 	// unknown false
-	// 1 of 2 pass; licence: unknown: no route to the registry
+	// 1 of 2 pass; licence: unknown (no route to the registry)
 }
 
 // A check that does not return is abandoned when its time is up.
@@ -45,5 +45,5 @@ func ExampleReport_Failure() {
 	if errors.As(report.Failure(), &failed) {
 		fmt.Println(len(failed.Results), failed)
 	}
-	// Output: 1 checks: load test: fail: ttft p95 461 ms > 400 ms
+	// Output: 1 checks: load test: fail (ttft p95 461 ms > 400 ms)
 }

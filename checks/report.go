@@ -88,7 +88,7 @@ func (r Report) Summary() string {
 func (n NamedResult) line() string {
 	s := n.Name + ": " + n.Status.String()
 	if why := n.reason(); why != "" {
-		s += ": " + why
+		s += " (" + why + ")"
 	}
 	return s
 }

@@ -18,6 +18,7 @@ type Comparison struct {
 	mu         sync.Mutex
 	base, cand reading
 	tests      []test // by metric
+	breakers   []breakerState
 	harm       Strength
 	tripped    string
 	begun      bool // something was judged or restored
@@ -45,7 +46,7 @@ type reading struct {
 	classes [numClasses]uint64
 	invalid uint64
 	metrics []metricReading
-	fuses   []fuseReading
+	fuses   []rate // by breaker, of its last requests
 }
 
 type metricReading struct {
@@ -54,8 +55,6 @@ type metricReading struct {
 	at    cursor
 	fresh []float64 // the newest values past the cursor, oldest first
 }
-
-type fuseReading struct{ events, requests int }
 
 // Comparison returns a comparison of the named candidate with the baseline. It
 // covers what is recorded from now on. Each comparison judges on its own, so
@@ -84,6 +83,11 @@ func (r *Recorder) Comparison(candidate string) (*Comparison, error) {
 		}
 		rd.arm.mu.Unlock()
 	}
+	for _, b := range r.plan.Breakers {
+		i := slices.IndexFunc(r.meters, func(m meter) bool { return m.Name == b.Metric })
+		from := c.tests[i].taken
+		c.breakers = append(c.breakers, breakerState{Breaker: b, metric: i, looks: []look{{from[0].n, from[1].n}}})
+	}
 	return c, nil
 }
 
@@ -96,8 +100,7 @@ func (c *Comparison) Judge(now time.Time) Judgement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.begun = true
-	c.base.read(c.r.meters, c.tests, 0)
-	c.cand.read(c.r.meters, c.tests, 1)
+	c.read()
 	for i := range c.tests {
 		c.take(i, now)
 	}
@@ -108,10 +111,14 @@ func (c *Comparison) Judge(now time.Time) Judgement {
 		}
 	}
 	c.harm.set(evalue.Average(logE, weights))
-	if c.tripped == "" {
-		c.tripped = c.trip()
-	}
+	c.trip()
 	return c.r.plan.judge(c.evidence(), now)
+}
+
+// read takes a reading of both arms.
+func (c *Comparison) read() {
+	c.base.read(c.r.meters, c.tests, 0)
+	c.cand.read(c.r.meters, c.tests, 1)
 }
 
 // take gives metric i's contest what is new, if both arms have something. While
@@ -137,20 +144,6 @@ func (c *Comparison) take(i int, now time.Time) {
 }
 
 func (c cursor) minus(d cursor) rate { return rate{n: c.n - d.n, events: c.events - d.events} }
-
-// trip returns why a breaker trips, "" if none does.
-func (c *Comparison) trip() string {
-	for i, b := range c.r.plan.Breakers {
-		above := func(f fuseReading) bool {
-			return float64(f.events) > b.Above*float64(f.requests) && f.requests >= b.Requests
-		}
-		if cand := c.cand.fuses[i]; above(cand) && !above(c.base.fuses[i]) {
-			return fmt.Sprintf("breaker: %s above %s: %d of the last %d requests of %s",
-				b.Metric, percent(b.Above), cand.events, cand.requests, c.cand.arm.name)
-		}
-	}
-	return ""
-}
 
 // evidence returns the evidence without the encoded distributions and sums.
 func (c *Comparison) evidence() Evidence {
@@ -215,7 +208,7 @@ func (rd *reading) read(meters []meter, tests []test, side int) {
 	}
 	rd.fuses = rd.fuses[:0]
 	for i := range a.fuses {
-		rd.fuses = append(rd.fuses, a.fuses[i].read())
+		rd.fuses = append(rd.fuses, a.fuses[i].newest(maxBreaker))
 	}
 }
 
@@ -225,11 +218,4 @@ func (t *tally) cursor() cursor {
 		c.next = t.series.next
 	}
 	return c
-}
-
-func (f *fuse) read() fuseReading {
-	if f.full {
-		return fuseReading{events: f.events, requests: len(f.last)}
-	}
-	return fuseReading{events: f.events, requests: f.at}
 }

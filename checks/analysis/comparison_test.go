@@ -21,13 +21,14 @@ type load struct {
 	share  float64            // of the candidate
 	errors map[string]float64 // rate, by arm
 	slower float64            // factor on the candidate's times
+	common float64            // factor on both arms' times
 	rng    *rand.Rand
 	now    time.Time
 }
 
 func newLoad(seed uint64, share float64) *load {
 	return &load{
-		share: share, errors: map[string]float64{base: 0.01, cand: 0.01}, slower: 1,
+		share: share, errors: map[string]float64{base: 0.01, cand: 0.01}, slower: 1, common: 1,
 		rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1e9, 0).UTC(),
 	}
 }
@@ -37,9 +38,9 @@ func (l *load) next() Observation {
 	if l.rng.Float64() < l.share {
 		o.Arm = cand
 	}
-	f := 1.0
+	f := l.common
 	if o.Arm == cand {
-		f = l.slower
+		f *= l.slower
 	}
 	if l.rng.Float64() < l.errors[o.Arm] {
 		o.Class = Error
@@ -120,7 +121,9 @@ func TestRestartContinuesExactly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("evidence: %d bytes", len(data))
+	if len(data) > 32<<10 {
+		t.Errorf("the evidence takes %d bytes, want at most 32 KB", len(data))
+	}
 	var e Evidence
 	if err := json.Unmarshal(data, &e); err != nil {
 		t.Fatal(err)
@@ -129,8 +132,11 @@ func TestRestartContinuesExactly(t *testing.T) {
 	if err := again.Restore(e); err != nil {
 		t.Fatal(err)
 	}
+	if diff := cmp.Diff(half.Evidence(), again.Evidence(), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("restored evidence (-want +got):\n%s", diff)
+	}
 	want, got := l1.run(whole, 1000), l2.run(again, 1000)
-	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(0, 0)); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("judgement (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(whole.Evidence(), again.Evidence(), cmpopts.EquateApprox(1e-12, 0)); diff != "" {

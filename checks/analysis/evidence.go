@@ -1,7 +1,9 @@
 package analysis
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/serin-go/serin/internal/hist"
 )
@@ -83,6 +85,13 @@ type Strength struct {
 
 func (s *Strength) set(logE float64) { s.LogE, s.Peak = logE, max(s.Peak, logE) }
 
+func (s Strength) check() error {
+	if x := s.LogE - s.Peak; math.IsNaN(x) || math.IsInf(x, 0) {
+		return fmt.Errorf("ln E is %v, at its peak %v", s.LogE, s.Peak)
+	}
+	return nil
+}
+
 // Requests returns how many requests of the named arm were counted: all but
 // cancelled and rejected ones. It is 0 for an arm that was not compared.
 func (e Evidence) Requests(arm string) int {
@@ -143,6 +152,8 @@ func (c *Comparison) Restore(e Evidence) error {
 		return bad("Candidate.Arm", e.Candidate.Arm, c.cand.arm.name)
 	case len(e.Metrics) != len(c.tests):
 		return bad("Metrics", len(e.Metrics), fmt.Sprintf("%d metrics", len(c.tests)))
+	case e.Harm.check() != nil:
+		return bad("Harm", e.Harm, "finite numbers")
 	case c.begun:
 		return bad("Candidate.Arm", e.Candidate.Arm, "a comparison that has not begun")
 	}
@@ -154,7 +165,10 @@ func (c *Comparison) Restore(e Evidence) error {
 		if m.Name != meter.Name {
 			return bad(fmt.Sprintf("Metrics[%d].Name", i), m.Name, meter.Name)
 		}
-		tests[i] = test{contest: newContest(meter), harm: m.Harm.Strength, safe: m.Safe.Strength}
+		if err := errors.Join(m.Harm.check(), m.Safe.check()); err != nil {
+			return bad(fmt.Sprintf("Metrics[%d]", i), err, "finite numbers")
+		}
+		tests[i] = test{contest: newContest(meter), harm: m.Harm.Strength, safe: m.Safe.Strength, taken: c.tests[i].taken}
 		if err := tests[i].contest.add(m.Harm.Sums, m.Safe.Sums); err != nil {
 			return bad(fmt.Sprintf("Metrics[%d]", i), err, "the sums of a "+meter.Kind.String())
 		}
@@ -167,6 +181,7 @@ func (c *Comparison) Restore(e Evidence) error {
 	c.base.arm.restore(e.Baseline, past[0])
 	c.cand.arm.restore(e.Candidate, past[1])
 	c.tests, c.harm, c.tripped, c.begun = tests, e.Harm, e.Tripped, true
+	c.read()
 	return nil
 }
 

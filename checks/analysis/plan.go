@@ -38,19 +38,6 @@ type Plan struct {
 	Window time.Duration `json:"window_ns,omitempty"`
 }
 
-// Breaker is a hard limit on a rate of the candidate: a catastrophe is not left
-// to statistics. It does not trip while the baseline is above the limit too,
-// since then the candidate is not what is wrong.
-type Breaker struct {
-	// Metric names a metric of the plan whose kind is Rate.
-	Metric string `json:"metric"`
-	// Above is the limit, a share from 0 to below 1.
-	Above float64 `json:"above"`
-	// Requests is over how many of the last requests the rate is taken, from 1
-	// to 10,000. The breaker cannot trip before there were that many.
-	Requests int `json:"requests"`
-}
-
 // withDefaults returns p with its zero fields replaced by what they stand for.
 func (p Plan) withDefaults() Plan {
 	if p.Metrics == nil {
@@ -138,8 +125,8 @@ func (p Plan) Validate() error {
 }
 
 const (
-	maxMetrics = 64     // keeps a recorder's memory in bounds
-	maxBreaker = 10_000 // so does this
+	maxMetrics = 64   // keeps a recorder's memory in bounds
+	maxBreaker = 1000 // so does this
 )
 
 // Bind returns p with the functions of custom put into the metrics of the same

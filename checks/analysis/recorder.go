@@ -21,8 +21,9 @@ type Recorder struct {
 	stray  *Arm   // takes what belongs to none of them
 }
 
-// NewRecorder returns a recorder for a baseline and at least one candidate. The
-// error joins everything that is wrong with the plan and the names.
+// NewRecorder returns a recorder for a baseline and its candidates, of which
+// there may be none if nothing is to be compared. The error joins everything
+// that is wrong with the plan and the names.
 func NewRecorder(p Plan, baseline string, candidates ...string) (*Recorder, error) {
 	if err := validate(p, baseline, candidates); err != nil {
 		return nil, err
@@ -98,15 +99,6 @@ type series struct {
 	next uint64          // the number of the next value
 }
 
-// fuse counts the events among the last requests, for a Breaker.
-type fuse struct {
-	metric int
-	last   []bool // ring
-	at     int
-	full   bool
-	events int
-}
-
 func newArm(name string, meters []meter, breakers []Breaker) *Arm {
 	a := &Arm{name: name, meters: meters, tallies: make([]tally, len(meters))}
 	a.staging.init(len(meters))
@@ -117,7 +109,7 @@ func newArm(name string, meters []meter, breakers []Breaker) *Arm {
 	}
 	for _, b := range breakers {
 		i := slices.IndexFunc(meters, func(m meter) bool { return m.Name == b.Metric })
-		a.fuses = append(a.fuses, fuse{metric: i, last: make([]bool, b.Requests)})
+		a.fuses = append(a.fuses, newFuse(i, b.Requests))
 	}
 	return a
 }
@@ -252,19 +244,6 @@ func (a *Arm) add(i int, v float64) {
 	}
 }
 
-func (f *fuse) add(event bool) {
-	if f.last[f.at] {
-		f.events--
-	}
-	if event {
-		f.events++
-	}
-	f.last[f.at] = event
-	if f.at++; f.at == len(f.last) {
-		f.at, f.full = 0, true
-	}
-}
-
 // requests returns how many observations were recorded. a is locked.
 func (a *Arm) requests() int {
 	var n uint64
@@ -279,9 +258,6 @@ func validate(p Plan, baseline string, candidates []string) error {
 	var errs []error
 	if err := p.Validate(); err != nil {
 		errs = append(errs, err)
-	}
-	if len(candidates) == 0 {
-		errs = append(errs, &InvalidError{Field: "candidates", Value: "empty", Want: "at least one name"})
 	}
 	seen := make(map[string]bool)
 	for i, name := range append([]string{baseline}, candidates...) {

@@ -98,7 +98,7 @@ func (h *Histogram) Mean() float64 {
 	if h.count == 0 {
 		return 0
 	}
-	return h.sum / float64(h.count)
+	return min(h.sum, math.MaxFloat64) / float64(h.count)
 }
 
 // Min returns the smallest counted value, 0 if there is none.

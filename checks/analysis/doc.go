@@ -1,0 +1,42 @@
+// Package analysis answers: what was seen on live traffic, and is the candidate
+// worse?
+//
+// A [Recorder] counts one [Observation] per request under the version (arm)
+// that served it. A [Comparison] turns what has been recorded since the last
+// look into a [Judgement]: a [Verdict], the reason in words, and for each
+// [Metric] both arms' values with the evidence for harm and for safety.
+//
+//	rec, err := analysis.NewRecorder(analysis.Plan{}, "1.4.0", "1.5.0")
+//	cmp, err := rec.Comparison("1.5.0")
+//	...
+//	rec.Record(observation) // for each request, from any goroutine
+//	...
+//	judgement := cmp.Judge(time.Now()) // every second, say
+//
+// # What a verdict is worth
+//
+// Harmed is wrong with a probability of at most [Plan.AlphaRollback], over all
+// metrics together, however often one looks, while the split changes, while the
+// base rate drifts and while incidents hit both arms. Safe is wrong with a
+// probability of at most [Plan.AlphaPromote]. The tests are e-processes; see
+// Turner, Ly and Grünwald on 2x2 tables and Ramdas et al., "Game-theoretic
+// statistics and safe anytime-valid inference".
+//
+//   - A rate is compared by 2x2 blocks, one for each look.
+//   - An amount, such as a latency, is compared request by request: pairs of
+//     the same time, whose is larger.
+//   - A score is compared by betting on the differences of pairs.
+//   - Harm in any metric is the weighted average of their e-values; safety
+//     needs every gate to be proven within its margin.
+//
+// This holds if requests are assigned to the arms at random and independently.
+// Where a split is sticky and one user sends many requests that share a fate,
+// those are not independent, and harm is found too easily.
+//
+// # Failing closed
+//
+// Nothing but proof makes a candidate Safe. No traffic is NoEvidence, traffic
+// that cannot be compared is Unmeasurable, and neither is success. Values that
+// no request can have are counted and left out. Cancelled and rejected requests
+// are neither successes nor failures.
+package analysis

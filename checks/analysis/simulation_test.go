@@ -1,0 +1,112 @@
+package analysis
+
+import (
+	"flag"
+	"math"
+	"slices"
+	"testing"
+)
+
+var runs = flag.Int("runs", 200, "simulated rollouts per row of the simulations")
+
+// scenario is a simulated rollout: how its traffic changes from look to look.
+type scenario struct {
+	name   string
+	looks  int
+	size   int // requests per look, both arms together
+	change func(l *load, look int)
+}
+
+func ramp(l *load, look int) { l.share = []float64{0.05, 0.1, 0.25, 0.5}[min(look/15, 3)] }
+
+func noChange(*load, int) {}
+
+// rollout simulates s until verdict, and returns the candidate's requests until
+// then, or -1 if it did not come to that.
+func (s scenario) rollout(t *testing.T, seed uint64, p Plan, verdict Verdict) int {
+	c, l := compare(t, p), newLoad(seed, 0.5)
+	for look := range s.looks {
+		s.change(l, look)
+		for range s.size {
+			c.r.Record(l.next())
+		}
+		l.now = l.now.Add(1e9)
+		if j := c.Judge(l.now); j.Verdict == verdict {
+			return j.Candidate.Requests
+		}
+	}
+	return -1
+}
+
+// TestFalseAlarms simulates whole rollouts, all default metrics together, of
+// candidates that are no worse, and of such as must not be proven.
+func TestFalseAlarms(t *testing.T) {
+	limit := 0.05 + 3*math.Sqrt(0.05*0.95/float64(*runs))
+	both := func(l *load, rate float64) { l.errors[base], l.errors[cand] = rate, rate }
+	for _, tt := range []struct {
+		scenario
+		verdict Verdict
+	}{
+		{scenario{"nothing changes", 60, 200, noChange}, Harmed},
+		{scenario{"ramp, error rate 1 -> 3 %, times double", 60, 200, func(l *load, look int) {
+			ramp(l, look)
+			if look == 30 {
+				both(l, 0.03)
+				l.common = 2
+			}
+		}}, Harmed},
+		{scenario{"incident on both arms", 60, 200, func(l *load, look int) {
+			both(l, 0.01)
+			l.common = 1
+			if look >= 20 && look < 25 {
+				both(l, 0.3)
+				l.common = 2
+			}
+		}}, Harmed},
+		{scenario{"errors at the margin", 60, 200, func(l *load, _ int) { l.errors[cand] = 0.02 }}, Safe},
+		{scenario{"times at the margin, ramp", 60, 200, func(l *load, look int) { ramp(l, look); l.slower = 1.2 }}, Safe},
+	} {
+		count := 0
+		for i := range *runs {
+			if tt.rollout(t, uint64(i), Plan{}, tt.verdict) >= 0 {
+				count++
+			}
+		}
+		share := float64(count) / float64(*runs)
+		t.Logf("%-44s %-8s %.3f", tt.name, tt.verdict, share)
+		if share > limit {
+			t.Errorf("%s: %s in %.3f of the rollouts, want at most %.3f", tt.name, tt.verdict, share, limit)
+		}
+	}
+}
+
+// TestDetection measures the candidate's requests until the verdict, with all
+// default metrics together.
+func TestDetection(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		change  func(l *load, look int)
+		verdict Verdict
+		atMost  int // median
+	}{
+		{"errors 1 -> 5 %", func(l *load, _ int) { l.errors[cand] = 0.05 }, Harmed, 400},
+		{"errors 1 -> 2 %", func(l *load, _ int) { l.errors[cand] = 0.02 }, Harmed, 2700},
+		{"times +50 %", func(l *load, _ int) { l.slower = 1.5 }, Harmed, 90},
+		{"times +10 %", func(l *load, _ int) { l.slower = 1.1 }, Harmed, 1500},
+		{"no worse", noChange, Safe, 2750},
+	} {
+		s := scenario{name: tt.name, looks: 600, size: 20, change: tt.change}
+		needed := make([]int, max(*runs/4, 25))
+		for i := range needed {
+			if needed[i] = s.rollout(t, uint64(i), Plan{Breakers: []Breaker{}}, tt.verdict); needed[i] < 0 {
+				needed[i] = math.MaxInt
+			}
+		}
+		slices.Sort(needed)
+		median := needed[len(needed)/2]
+		t.Logf("%-16s %-8s median %d candidate requests, p90 %d", tt.name, tt.verdict, median, needed[len(needed)*9/10])
+		if median > tt.atMost {
+			t.Errorf("%s: median %d, want at most %d", tt.name, median, tt.atMost)
+		}
+	}
+}
