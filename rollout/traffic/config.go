@@ -43,7 +43,8 @@ type Config struct {
 	//
 	// Nil means the header Serin-Unit, and at random without one. It is not the
 	// Authorization header: one key often stands for a whole service, which would
-	// then move between versions as one.
+	// then move between versions as one. Whoever sets the header picks the slot;
+	// where callers are not trusted with that, say what the unit is.
 	Unit func(*http.Request) string
 
 	// Observe, if not nil, receives the observation of each request when it has

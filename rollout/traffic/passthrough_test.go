@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,4 +189,67 @@ func TestResponseController(t *testing.T) {
 	})
 	post(t, serve(t, r.ServeHTTP), "{}")
 	d.one(t)
+}
+
+// TestBodyIsHeld checks that a model is not asked before the whole request is
+// there: only then can its answer not get in the way of the body.
+func TestBodyIsHeld(t *testing.T) {
+	var complete atomic.Bool
+	model := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if !complete.Load() {
+			t.Error("the model was asked when half of the request was there")
+		}
+		good(w, r)
+	})
+	url, _, d := setup(t, nobody(t), model, nil)
+	body, send := io.Pipe()
+	go func() {
+		fmt.Fprint(send, "first half, ")
+		time.Sleep(20 * time.Millisecond) // gives a router that does not wait the time to show it
+		complete.Store(true)
+		fmt.Fprint(send, "second half")
+		_ = send.Close()
+	}()
+	resp, err := http.Post(url, "text/plain", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(resp); got.body != goodStream || got.err != nil {
+		t.Errorf("got %+v", got)
+	}
+	d.one(t)
+}
+
+// TestLargeBodyBothWays has a model answer in full while a body that is too
+// large to be held is still on its way.
+func TestLargeBodyBothWays(t *testing.T) {
+	model := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.ReadFull(r.Body, make([]byte, 2000)); err != nil {
+			t.Error(err)
+		}
+		good(w, r)
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	url, _, d := setup(t, nobody(t), model, func(c *traffic.Config) { c.MaxBody = 1000 })
+	body, send := io.Pipe()
+	go func() { _, _ = send.Write(make([]byte, 2000)) }()
+	resp, err := http.Post(url, "text/plain", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer := make([]byte, len(goodStream))
+	if _, err := io.ReadFull(resp.Body, answer); err != nil || string(answer) != goodStream {
+		t.Errorf("got %q, %v", answer, err)
+	}
+	_ = send.Close()
+	if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) > 0 {
+		t.Errorf("rest %q, %v", rest, err)
+	}
+	if o := d.one(t); o.Class != analysis.OK {
+		t.Errorf("observation %+v", o)
+	}
 }

@@ -112,8 +112,8 @@ func TestFlip(t *testing.T) {
 	}
 }
 
-// TestInstantAnswers sends bodies to a model that answers before it has read
-// them, which makes a plain reverse proxy break off streams (golang/go#40747).
+// TestInstantAnswers sends bodies to a model that answers without having read
+// them, which can make a plain reverse proxy break off streams (golang/go#40747).
 func TestInstantAnswers(t *testing.T) {
 	n := 4000
 	if testing.Short() {
