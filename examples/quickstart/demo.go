@@ -254,7 +254,8 @@ func (d *demo) load(ctx context.Context, target string) (<-chan *loadtest.Report
 	plan := loadtest.Plan{
 		Target: target, Model: d.cfg.Model, Prompts: prompts,
 		Pacer: loadtest.Poisson(rate, 1), MaxTokens: 256, Drain: 10 * time.Second,
-		Header: http.Header{},
+		Workers: 500, // a machine that is too slow for the rate gets less of it
+		Header:  http.Header{},
 		// 997 users, each of whom stays with the version that they have met.
 		Prepare: func(seq uint64, r *http.Request) {
 			r.Header.Set(traffic.UnitHeader, "user-"+strconv.FormatUint(seq*7919%997, 10))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,33 +30,46 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestMain lets a test start this very program as a process of its own.
-func TestMain(m *testing.M) {
-	if os.Getenv("QUICKSTART_AS_PROGRAM") != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
+var binary struct {
+	sync.Once
+	path string
+	err  error
 }
 
-// program prepares the program with its files in dir.
+// program prepares the program, as a process of its own with its files in dir.
+// It is built without the race detector even when the test has it: its load is
+// open-loop, and a machine that is ten times slower could not carry it.
 func program(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	if testing.Short() {
+		t.Skip("runs for half a minute")
 	}
-	cmd := exec.Command(exe, args...)
+	binary.Do(func() {
+		binary.path = filepath.Join(os.TempDir(), fmt.Sprintf("serin-quickstart-test-%d", os.Getpid()))
+		var out []byte
+		if out, binary.err = exec.Command("go", "build", "-o", binary.path, ".").CombinedOutput(); binary.err != nil {
+			binary.err = fmt.Errorf("%w\n%s", binary.err, out)
+		}
+	})
+	if binary.err != nil {
+		t.Fatal(binary.err)
+	}
+	cmd := exec.Command(binary.path, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "QUICKSTART_AS_PROGRAM=1", "CI=1")
+	cmd.Env = append(os.Environ(), "CI=1")
 	return cmd
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binary.path != "" {
+		os.Remove(binary.path)
+	}
+	os.Exit(code)
 }
 
 // TestAllThree runs the whole demonstration, faster than by default.
 func TestAllThree(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs for half a minute")
-	}
 	dir := t.TempDir()
 	out, err := program(t, dir, "-speed", "2", "-rate", "300").CombinedOutput()
 	if err != nil {
@@ -131,9 +146,6 @@ func checkAudit(t *testing.T, path string, rollouts int) {
 // TestKilled kills the program with SIGKILL in the second stage. Started again
 // with the same store it goes on there, and comes to the same end.
 func TestKilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs for half a minute")
-	}
 	dir := t.TempDir()
 	args := []string{"-only", "1", "-speed", "2", "-rate", "300"}
 	first := program(t, dir, args...)
@@ -204,9 +216,6 @@ func stored(t *testing.T, path string) (stage int, phase strategies.Phase) {
 
 // TestYourServers runs the canary against servers that it did not start.
 func TestYourServers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs for a quarter of a minute")
-	}
 	dir := t.TempDir()
 	args := []string{"-speed", "10", "-rate", "200", "-model", "my-model"}
 	for _, name := range []string{"-baseline", "-candidate"} {
