@@ -49,11 +49,15 @@ func ExampleEngine() {
 			fmt.Println(err)
 			return
 		}
-		fmt.Println(event)
+		fmt.Println(event.Rollout, event.Seq, event.Kind, event.Phase, event.Split.Arms)
+		if event.Checks != nil {
+			fmt.Println(event.Checks.Results[0].Name, event.Checks.Status, event.Checks.Results[0].Summary)
+		}
 	}
 	// Output:
-	// chat/1 #1 started (preflight, canary 5%): 1.5.0 replaces 1.4.0 in 4 stages
-	// chat/1 #2 ended (failed, canary 5%): preflight checks: fail: 0 of 1 pass; evaluation: fail: quality fell from 0.81 to 0.64
+	// chat/1 1 started preflight [{1.4.0 100%} {1.5.0 0%}]
+	// chat/1 2 ended failed [{1.4.0 100%} {1.5.0 0%}]
+	// evaluation fail quality fell from 0.81 to 0.64
 }
 
 // What is wrong with a plan is told all at once, before anything happens.
