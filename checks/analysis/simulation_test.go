@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var runs = flag.Int("runs", 200, "simulated rollouts per row of the simulations")
+var runs = flag.Int("runs", 100, "simulated rollouts per row of the simulations")
 
 // scenario is a simulated rollout: how its traffic changes from look to look.
 type scenario struct {
@@ -47,15 +47,15 @@ func TestFalseAlarms(t *testing.T) {
 		scenario
 		verdict Verdict
 	}{
-		{scenario{"nothing changes", 60, 200, noChange}, Harmed},
-		{scenario{"ramp, error rate 1 -> 3 %, times double", 60, 200, func(l *load, look int) {
+		{scenario{"nothing changes", 60, 100, noChange}, Harmed},
+		{scenario{"ramp, error rate 1 -> 3 %, times double", 60, 100, func(l *load, look int) {
 			ramp(l, look)
 			if look == 30 {
 				both(l, 0.03)
 				l.common = 2
 			}
 		}}, Harmed},
-		{scenario{"incident on both arms", 60, 200, func(l *load, look int) {
+		{scenario{"incident on both arms", 60, 100, func(l *load, look int) {
 			both(l, 0.01)
 			l.common = 1
 			if look >= 20 && look < 25 {
@@ -63,8 +63,8 @@ func TestFalseAlarms(t *testing.T) {
 				l.common = 2
 			}
 		}}, Harmed},
-		{scenario{"errors at the margin", 60, 200, func(l *load, _ int) { l.errors[cand] = 0.02 }}, Safe},
-		{scenario{"times at the margin, ramp", 60, 200, func(l *load, look int) { ramp(l, look); l.slower = 1.2 }}, Safe},
+		{scenario{"errors at the margin", 60, 100, func(l *load, _ int) { l.errors[cand] = 0.02 }}, Safe},
+		{scenario{"times at the margin, ramp", 60, 100, func(l *load, look int) { ramp(l, look); l.slower = 1.2 }}, Safe},
 	} {
 		count := 0
 		for i := range *runs {
