@@ -110,9 +110,13 @@ func TestNext(t *testing.T) {
 }
 
 func drawState(t *rapid.T) strategies.State {
+	phase := strategies.Phase(rapid.IntRange(0, int(strategies.Failed)).Draw(t, "phase"))
+	stage := rapid.IntRange(0, 2).Draw(t, "stage")
+	if phase == strategies.Preflight {
+		stage = 0
+	}
 	return strategies.State{
-		Phase:   strategies.Phase(rapid.IntRange(0, int(strategies.Failed)).Draw(t, "phase")),
-		Stage:   rapid.IntRange(0, 2).Draw(t, "stage"),
+		Phase: phase, Stage: stage,
 		Paused:  rapid.Bool().Draw(t, "paused"),
 		Baked:   time.Duration(rapid.Int64Range(0, int64(2*time.Hour)).Draw(t, "baked")),
 		Waited:  time.Duration(rapid.Int64Range(0, int64(2*time.Hour)).Draw(t, "waited")),
@@ -147,7 +151,7 @@ func TestNextLaws(t *testing.T) {
 			t.Fatalf("a gate is passed without its checks: %+v", d)
 		case moves && s.Paused && !d.Phase.Terminal() && s.Command == strategies.None:
 			t.Fatalf("a paused rollout moves forward by itself: %+v", d)
-		case d.Phase == strategies.Promoted && moves && (s.Stage != 2 || s.Postflight != (s.Phase == strategies.Postflight) && s.Phase != strategies.Postflight):
+		case d.Phase == strategies.Promoted && moves && (s.Stage != 2 && s.Phase != strategies.Postflight || s.Postflight && s.Phase != strategies.Postflight):
 			t.Fatalf("promoted before the last stage, or without its postflight checks: %+v", d)
 		}
 	})
