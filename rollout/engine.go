@@ -44,7 +44,7 @@ type Config struct {
 	// Observer is told of every event. Nil means nobody.
 	Observer Observer
 	// Logger receives what the engine could not do. Nil discards it.
-	Logger *slog.Logger
+	Logger *slog.Logger `env:", noinit"`
 
 	// Tick is the time between two judgements. Zero means 1 s.
 	Tick time.Duration `env:"TICK"`
