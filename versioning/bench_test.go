@@ -38,3 +38,29 @@ func BenchmarkString(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkParseRange(b *testing.B) {
+	for _, s := range []string{">=1.2.0 <2.0.0", "^1.2.3", "1.x || >=2.5.0 || 5.0.0 - 7.2.3"} {
+		b.Run(s, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := ParseRange(s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkContains(b *testing.B) {
+	r := MustParseRange(">=1.2.0 <2.0.0")
+	for name, s := range map[string]string{"hit": "1.9.3", "miss": "2.1.0"} {
+		v := MustParse(s)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = r.Contains(v)
+			}
+		})
+	}
+}

@@ -1,0 +1,535 @@
+package versioning
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// RangeOptions says how ranges are read. The zero value is node-semver's
+// grammar and its default mode.
+type RangeOptions struct {
+	// IncludePrerelease treats prereleases like other versions: in "1.x" is then
+	// every prerelease from 1.0.0-0 up to and not including 2.0.0-0.
+	IncludePrerelease bool
+	// Lenient also accepts the spellings of Masterminds/semver: "," for AND,
+	// "!=" (with x-ranges too), "=>" and "=<", leading zeros, and numbers up to
+	// 64 bits. What they mean follows node-semver: prereleases are invited for
+	// one major.minor.patch only. "!=1.2.3" stands for "<1.2.3 || >1.2.3".
+	Lenient bool
+}
+
+// RangeError says what is wrong with a text that should have been a range.
+type RangeError struct {
+	// Input is the whole text.
+	Input string
+	// Term is the part of it that could not be understood; it is empty when the
+	// text as a whole is at fault.
+	Term string
+	// Problem says in words what is wrong.
+	Problem string
+}
+
+func (e *RangeError) Error() string {
+	if e.Term == "" {
+		return fmt.Sprintf("versioning: %q is not a range: %s", clip(e.Input), e.Problem)
+	}
+	return fmt.Sprintf("versioning: %q is not a range: %q: %s", clip(e.Input), clip(e.Term), e.Problem)
+}
+
+// clip bounds how much of a bad input an error repeats.
+func clip(s string) string {
+	if len(s) <= shown {
+		return s
+	}
+	return s[:shown] + "..."
+}
+
+// ParseRange reads a range in the grammar of npm: comparators ("<2", ">=1.2.3"),
+// "^1.2", "~1.2", x-ranges ("1.x", "*", ""), hyphen ranges ("1.2 - 2.3"),
+// spaces for AND and "||" for OR. It accepts and rejects what node-semver does.
+// As numbers there have 53 bits, a bound above 9007199254740991 is refused;
+// [RangeOptions] lifts that. Errors are a [*RangeError].
+func ParseRange(s string) (Range, error) { return RangeOptions{}.Parse(s) }
+
+// MustParseRange is [ParseRange] for ranges that are written into the program.
+// It panics when s is not a range.
+func MustParseRange(s string) Range {
+	r, err := ParseRange(s)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+// Parse reads a range as o says. Errors are a [*RangeError].
+func (o RangeOptions) Parse(s string) (Range, error) {
+	if len(s) > MaxRangeLength {
+		return Range{}, &RangeError{s, "", fmt.Sprintf("%d bytes, want at most %d", len(s), MaxRangeLength)}
+	}
+	p := rangeParser{RangeOptions: o, limit: 1<<53 - 1}
+	if o.Lenient {
+		p.limit = 1<<64 - 2 // one less than the largest, as bounds are one more
+	}
+	r := Range{text: s, include: o.IncludePrerelease}
+	rest := collapse(s, o.Lenient)
+	for more := true; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, "||")
+		start := len(p.terms)
+		if problem := p.alternative(strings.Trim(part, " ")); problem != "" {
+			return Range{}, &RangeError{s, p.term, problem}
+		}
+		p.close(start)
+	}
+	r.terms = reduce(p.terms)
+	return r, nil
+}
+
+// rangeParser collects the comparators of one range.
+type rangeParser struct {
+	RangeOptions
+	limit uint64
+	terms []comparator
+	term  string // where the parser is, for errors
+	holes []comparator
+}
+
+const (
+	malformed = "want a comparator such as >=1.2.3, ^1.2, ~1.2, 1.x or 1.2 - 2.3"
+	tooLarge  = "a number is too large"
+	tooMany   = "too many != conditions"
+)
+
+// alternative reads what stands between two "||" and appends its comparators.
+func (p *rangeParser) alternative(s string) (problem string) {
+	p.holes = p.holes[:0]
+	s = stripBuild(s)
+	if from, to, found := strings.Cut(s, " - "); found {
+		low, okLow := p.partial(from, true)
+		high, okHigh := p.partial(strings.TrimSuffix(to, " "), true)
+		if okLow && okHigh {
+			p.term = s
+			return p.hyphen(low, high)
+		}
+	}
+	after := false // behind a blank that stripBuild left
+	for more := true; more; {
+		var token string
+		token, s, more = strings.Cut(s, " ")
+		token, s, more = joinOperator(token, s, more, after)
+		p.term, after = token, token == ""
+		if problem := p.comparator(token); problem != "" {
+			return problem
+		}
+	}
+	return p.cutHoles()
+}
+
+// joinOperator appends to token, an operator that stands apart from its version,
+// what it belongs to. Which blanks node-semver deletes for that is intricate:
+// one behind each operator, and none behind an "=" that is a second sign or
+// follows a "v". Two blanks are left where build metadata was between them, and
+// after tells of those before token.
+func joinOperator(token, s string, more, after bool) (string, string, bool) {
+	for joined := after && token == "="; more && s != "" && opensComparator(token, joined); {
+		end := token[len(token)-1]
+		prefix := end == '~' || end == '^'
+		var next string
+		next, s, more = strings.Cut(s, " ")
+		joined = !prefix || next == ""
+		switch {
+		case token == "~>" && strings.HasPrefix(next, ">"):
+			token, joined = "~", false
+		case prefix && next == "" && more && startsVersion(s):
+			next, s, more = strings.Cut(s, " ")
+		}
+		token += next
+	}
+	return token, s, more
+}
+
+// startsVersion reports whether s begins with a version or x-range.
+func startsVersion(s string) bool {
+	s = strings.TrimLeft(s, "v=")
+	return s != "" && (s[0]-'0' <= 9 || s[0] == 'x' || s[0] == 'X' || s[0] == '*')
+}
+
+// opensComparator reports whether token ends in an operator that lacks its version.
+func opensComparator(token string, joined bool) bool {
+	if token == "" || joined {
+		return false
+	}
+	switch token[len(token)-1] {
+	case '<', '>', '^', '~':
+		return true
+	case '=':
+		before := strings.TrimSuffix(token, "=")
+		return before == "" || before[len(before)-1] != 'v' && before[len(before)-1] != '='
+	}
+	return false
+}
+
+// partial is a version with wildcards. n holds what is given; width counts the
+// numbers before the first wildcard.
+type partial struct {
+	text   string // as written, with its prefix
+	prefix string // signs and letters v before it
+	n      [3]uint64
+	wild   [3]bool
+	pre    string
+	plain  bool // a bare or v-prefixed version that may stand as it is
+}
+
+func (q *partial) width() int {
+	for i, wild := range q.wild {
+		if wild {
+			return i
+		}
+	}
+	return 3
+}
+
+// disordered reports a number behind a wildcard, "1.x.3".
+func (q *partial) disordered() bool {
+	return q.wild[0] && !q.wild[1] || q.wild[1] && !q.wild[2]
+}
+
+// partial reads "[v=]*X[.Y[.Z[-PRE]]]" and nothing behind it.
+func (p *rangeParser) partial(s string, blanks bool) (q partial, ok bool) {
+	i := 0
+	for i < len(s) && (s[i] == 'v' || s[i] == '=' || blanks && s[i] == ' ') {
+		i++
+	}
+	q = partial{text: s, prefix: s[:i], wild: [3]bool{true, true, true}}
+	for k := range 3 {
+		if k > 0 {
+			if i >= len(s) || s[i] != '.' {
+				return q, i == len(s)
+			}
+			i++
+		}
+		switch {
+		case i < len(s) && (s[i] == 'x' || s[i] == 'X' || s[i] == '*'):
+			i++
+			continue
+		case p.Lenient:
+			for i+1 < len(s) && s[i] == '0' && s[i+1]-'0' <= 9 {
+				i++
+			}
+		}
+		n, end, reason := parseNumber(s, i)
+		if end < 0 && reason == Overflow {
+			for end = i; end < len(s) && s[end]-'0' <= 9; end++ {
+			}
+			n = 1<<64 - 1 // beyond every limit
+		} else if end < 0 {
+			return q, false
+		}
+		q.n[k], q.wild[k], i = n, false, end
+	}
+	if i < len(s) && s[i] == '-' {
+		end, _ := parseIdentifiers(s, i+1, true)
+		if end != len(s) {
+			return q, false
+		}
+		q.pre = s[i+1:]
+		i = end
+	}
+	q.plain = q.prefix == "" || q.prefix == "v"
+	return q, i == len(s)
+}
+
+// comparator appends what one word of a range stands for.
+func (p *rangeParser) comparator(token string) (problem string) {
+	if token == "" {
+		return p.add(opAny, Version{})
+	}
+	switch {
+	case token[0] == '^':
+		if q, ok := p.partial(token[1:], false); ok {
+			return p.caret(q)
+		}
+	case token[0] == '~':
+		if q, ok := p.partial(strings.TrimPrefix(token[1:], ">"), false); ok {
+			return p.tilde(q)
+		}
+	case p.Lenient && strings.HasPrefix(token, "!="):
+		if q, ok := p.partial(token[2:], false); ok && !q.disordered() {
+			return p.hole(q)
+		}
+		return malformed
+	}
+	op, rest := splitOperator(token, p.Lenient)
+	q, ok := p.partial(rest, false)
+	if ok && !q.disordered() {
+		return p.primitive(op, q)
+	}
+	// node-semver deletes a star from whatever it has not understood, and
+	// accepts what is left if it is a comparator: "1.2.3*".
+	if at := strings.IndexByte(token, '*'); at >= 0 {
+		before := strings.TrimSuffix(token[:at], "=")
+		if n := len(before); n > 0 && (before[n-1] == '<' || before[n-1] == '>') {
+			before = before[:n-1]
+		}
+		token = before + token[at+1:]
+		if token == "" {
+			return p.add(opAny, Version{})
+		}
+		op, rest = splitOperator(token, p.Lenient)
+		if plus := strings.IndexByte(rest, '+'); plus >= 0 {
+			if end, _ := parseIdentifiers(rest, plus+1, false); end == len(rest) {
+				rest = rest[:plus]
+			}
+		}
+		if q, ok := p.partial(rest, false); ok && q.width() == 3 && q.plain {
+			return p.add(op, q.version())
+		}
+	}
+	return malformed
+}
+
+func splitOperator(s string, lenient bool) (op operator, rest string) {
+	switch {
+	case strings.HasPrefix(s, "<="), lenient && strings.HasPrefix(s, "=<"):
+		return opLessEqual, s[2:]
+	case strings.HasPrefix(s, ">="), lenient && strings.HasPrefix(s, "=>"):
+		return opGreaterEqual, s[2:]
+	case strings.HasPrefix(s, "<"):
+		return opLess, s[1:]
+	case strings.HasPrefix(s, ">"):
+		return opGreater, s[1:]
+	case strings.HasPrefix(s, "="):
+		return opEqual, s[1:]
+	}
+	return opEqual, s
+}
+
+func (q *partial) version() Version {
+	return Version{major: q.n[0], minor: q.n[1], patch: q.n[2], pre: q.pre}
+}
+
+// least returns the smallest version of an x-range.
+func (p *rangeParser) least(q *partial) Version {
+	v := Version{major: q.n[0], minor: q.n[1], patch: q.n[2]}
+	if p.IncludePrerelease {
+		v.pre = "0"
+	}
+	return v
+}
+
+// after returns the first version beyond those that agree with q in the given
+// number of numbers: "<2.0.0-0" follows 1.x, prereleases of 2.0.0 included.
+func after(q *partial, numbers int) Version {
+	switch numbers {
+	case 1:
+		return Version{major: q.n[0] + 1, pre: "0"}
+	case 2:
+		return Version{major: q.n[0], minor: q.n[1] + 1, pre: "0"}
+	}
+	return Version{major: q.n[0], minor: q.n[1], patch: q.n[2] + 1, pre: "0"}
+}
+
+// exceeds reports whether a bound made of q would be too large a number.
+func (p *rangeParser) exceeds(q *partial) bool {
+	return slices.ContainsFunc(q.n[:q.width()], func(n uint64) bool { return n > p.limit })
+}
+
+func (p *rangeParser) caret(q partial) string {
+	switch width := q.width(); {
+	case width == 0:
+		return p.add(opAny, Version{})
+	case p.exceeds(&q):
+		return tooLarge
+	case width < 3:
+		clear(q.n[width:])
+		fixed := 1
+		if width == 2 && q.n[0] == 0 {
+			fixed = 2
+		}
+		return p.between(p.least(&q), after(&q, fixed))
+	}
+	fixed := 1
+	if q.n[0] == 0 {
+		fixed = 2
+		if q.n[1] == 0 {
+			fixed = 3
+		}
+	}
+	return p.between(q.version(), after(&q, fixed))
+}
+
+func (p *rangeParser) tilde(q partial) string {
+	switch width := q.width(); {
+	case width == 0:
+		return p.add(opAny, Version{})
+	case p.exceeds(&q):
+		return tooLarge
+	case width < 3:
+		clear(q.n[width:])
+		return p.between(p.least(&q), after(&q, width))
+	}
+	return p.between(q.version(), after(&q, 2))
+}
+
+func (p *rangeParser) between(low, high Version) string {
+	if problem := p.add(opGreaterEqual, low); problem != "" {
+		return problem
+	}
+	return p.add(opLess, high)
+}
+
+// primitive appends an operator with a version or an x-range.
+func (p *rangeParser) primitive(op operator, q partial) string {
+	width := q.width()
+	switch {
+	case width == 0 && (op == opLess || op == opGreater):
+		return p.add(opLess, Version{pre: "0"}) // nothing is beyond everything
+	case width == 0:
+		return p.add(opAny, Version{})
+	case p.exceeds(&q):
+		return tooLarge
+	case width == 3 && !q.plain:
+		return malformed
+	case width == 3 && q.prefix != "":
+		return p.keep(op, q.version())
+	case width == 3:
+		return p.add(op, q.version())
+	}
+	clear(q.n[width:])
+	switch op {
+	case opGreater:
+		v := after(&q, width)
+		if !p.IncludePrerelease {
+			v.pre = ""
+		}
+		return p.add(opGreaterEqual, v)
+	case opLessEqual:
+		return p.add(opLess, after(&q, width))
+	case opLess:
+		v := q.version()
+		v.pre = "0"
+		return p.add(opLess, v)
+	case opGreaterEqual:
+		return p.add(opGreaterEqual, p.least(&q))
+	}
+	return p.between(p.least(&q), after(&q, width))
+}
+
+func (p *rangeParser) hyphen(low, high partial) string {
+	lowWidth, highWidth := low.width(), high.width()
+	if p.exceeds(&low) || p.exceeds(&high) {
+		return tooLarge
+	}
+	if lowWidth == 3 && !low.plain || highWidth == 3 && !high.plain && high.pre == "" && !p.IncludePrerelease {
+		return malformed
+	}
+	switch {
+	case lowWidth == 0 && highWidth == 0:
+		return p.add(opAny, Version{})
+	case lowWidth > 0:
+		clear(low.n[lowWidth:])
+		v := low.version()
+		if lowWidth < 3 {
+			v.pre = ""
+		}
+		if p.IncludePrerelease && v.pre == "" {
+			v.pre = "0"
+		}
+		add := p.add
+		if lowWidth == 3 && low.prefix != "" {
+			add = p.keep
+		}
+		if problem := add(opGreaterEqual, v); problem != "" {
+			return problem
+		}
+	}
+	switch {
+	case highWidth == 0:
+		return ""
+	case highWidth < 3 || high.pre == "" && p.IncludePrerelease:
+		clear(high.n[highWidth:])
+		return p.add(opLess, after(&high, highWidth))
+	}
+	return p.add(opLessEqual, high.version())
+}
+
+// add appends one comparator to the conjunction being read; what every version
+// satisfies becomes any version. node-semver looks for that in the text, where
+// a "v" hides it: see keep.
+func (p *rangeParser) add(op operator, v Version) (problem string) {
+	least := Version{}
+	if p.IncludePrerelease {
+		least.pre = "0"
+	}
+	if op == opGreaterEqual && v == least {
+		op, v = opAny, Version{}
+	}
+	return p.keep(op, v)
+}
+
+// keep appends one comparator as it is.
+func (p *rangeParser) keep(op operator, v Version) (problem string) {
+	if max(v.major, v.minor, v.patch) > p.limit {
+		return tooLarge
+	}
+	if v.pre != "" && len(v.pre) > MaxLength-len("0.0.0-") && len(v.String()) > MaxLength {
+		return fmt.Sprintf("a version of more than %d bytes", MaxLength)
+	}
+	if p.terms == nil {
+		p.terms = make([]comparator, 0, 2)
+	}
+	p.terms = append(p.terms, comparator{v: v, op: op})
+	return ""
+}
+
+// collapse turns every run of blanks into one space, and in lenient mode commas
+// too.
+func collapse(s string, lenient bool) string {
+	plain := true
+	for i := 0; i < len(s) && plain; i++ {
+		c := s[i]
+		plain = c < utf8.RuneSelf && !(c-'\t' <= '\r'-'\t') && !(lenient && c == ',') && !(c == ' ' && i+1 < len(s) && s[i+1] == ' ')
+	}
+	if plain {
+		return strings.Trim(s, " ")
+	}
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return blank(r) || lenient && r == ','
+	}), " ")
+}
+
+// blank reports what ECMAScript calls white space.
+func blank(r rune) bool {
+	return r == 0xfeff || r != 0x85 && unicode.IsSpace(r)
+}
+
+// stripBuild deletes all build metadata of s.
+func stripBuild(s string) string {
+	at := strings.IndexByte(s, '+')
+	if at < 0 {
+		return s
+	}
+	b := []byte(s[:at])
+	for at < len(s) {
+		if s[at] != '+' {
+			b = append(b, s[at])
+			at++
+			continue
+		}
+		end := at + 1
+		for end < len(s) && classOf[s[end]] != 0 {
+			end++
+			if end+1 < len(s) && s[end] == '.' && classOf[s[end+1]] != 0 {
+				end++
+			}
+		}
+		if end == at+1 {
+			b = append(b, '+')
+		}
+		at = end
+	}
+	return string(b)
+}
