@@ -1,0 +1,261 @@
+package gitlog
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/versioning"
+)
+
+var (
+	// ErrNoGit says that the git program was not found.
+	ErrNoGit = errors.New("gitlog: git was not found; install it or set Log.Git to its path")
+	// ErrShallow says that the clone does not hold its whole history, so that
+	// commits and tags are missing.
+	ErrShallow = errors.New("gitlog: the clone is shallow, run git fetch --unshallow --tags or set Log.AllowShallow")
+)
+
+// Log reads the history of one git repository. The zero value reads all that is
+// reachable from HEAD in the current directory. It may be used by several
+// goroutines at once.
+type Log struct {
+	// Dir is a directory in the repository; empty means the current one.
+	Dir string
+	// From excludes what is reachable from this revision; empty excludes nothing.
+	From string
+	// To is the newest revision; empty means HEAD.
+	To string
+	// Paths limits the history to commits that touch these, in the notation of
+	// git and relative to Dir. All commits are read nevertheless, as the tags
+	// may be on others.
+	Paths []string
+	// AllowShallow reads a clone that does not hold its whole history.
+	AllowShallow bool
+	// Git is the program to run; empty means git from the path.
+	Git string
+}
+
+var _ versioning.Source = Log{}
+
+// format separates fields by NUL, which no commit message can contain; with -z
+// the records are separated so too.
+const (
+	format = "--format=%H%x00%P%x00%D%x00%an%x00%ae%x00%ct%x00%B"
+	fields = 7
+)
+
+// Commits runs git log. A repository without commits has no entries. Messages
+// come as UTF-8 as far as git knows their encoding. Errors carry what git said;
+// see also [ErrNoGit] and [ErrShallow].
+func (l Log) Commits(ctx context.Context) iter.Seq2[versioning.Entry, error] {
+	return func(yield func(versioning.Entry, error) bool) {
+		err := l.commits(ctx, func(e versioning.Entry) bool { return yield(e, nil) })
+		if err != nil {
+			yield(versioning.Entry{}, err)
+		}
+	}
+}
+
+func (l Log) commits(ctx context.Context, yield func(versioning.Entry) bool) error {
+	revisions, err := l.revisions()
+	if err != nil {
+		return err
+	}
+	if !l.AllowShallow {
+		var shallow bool
+		err := l.run(ctx, []string{"rev-parse", "--is-shallow-repository"}, func(r *bufio.Reader) error {
+			answer, err := r.ReadString('\n')
+			shallow = strings.TrimSpace(answer) == "true"
+			return ignoreEOF(err)
+		})
+		if err != nil {
+			return err
+		}
+		if shallow {
+			return ErrShallow
+		}
+	}
+	var touched map[string]bool
+	if len(l.Paths) > 0 {
+		if touched, err = l.touched(ctx, revisions); err != nil {
+			return err
+		}
+	}
+	args := append([]string{"log", "-z", "--topo-order", "--no-show-signature", "--no-color", "--decorate=full", "--decorate-refs=refs/tags/", format}, revisions...)
+	err = l.run(ctx, append(args, "--"), func(r *bufio.Reader) error {
+		for {
+			e, err := record(r)
+			if err != nil {
+				return ignoreEOF(err)
+			}
+			e.Elsewhere = touched != nil && !touched[e.Hash]
+			if !yield(e) {
+				return errStop
+			}
+		}
+	})
+	if errors.Is(err, errStop) || errors.Is(err, errEmpty) {
+		return nil
+	}
+	return err
+}
+
+var (
+	errStop  = errors.New("gitlog: no more is wanted")
+	errEmpty = errors.New("gitlog: no commits yet")
+)
+
+func ignoreEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// revisions returns the arguments that choose what is read.
+func (l Log) revisions() ([]string, error) {
+	to := l.To
+	if to == "" {
+		to = "HEAD"
+	}
+	for field, revision := range map[string]string{"From": l.From, "To": to} {
+		if strings.HasPrefix(revision, "-") || strings.HasPrefix(revision, "^") || strings.Contains(revision, "..") {
+			return nil, fmt.Errorf("gitlog: Log.%s: %q is not one revision, want a commit, a branch or a tag", field, revision)
+		}
+	}
+	if l.From == "" {
+		return []string{to}, nil
+	}
+	return []string{to, "^" + l.From}, nil
+}
+
+// touched returns the hashes of the commits that touch the paths.
+func (l Log) touched(ctx context.Context, revisions []string) (map[string]bool, error) {
+	hashes := map[string]bool{}
+	args := append([]string{"log", "--format=%H", "--full-history"}, revisions...)
+	err := l.run(ctx, append(append(args, "--"), l.Paths...), func(r *bufio.Reader) error {
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return ignoreEOF(err)
+			}
+			hashes[strings.TrimSpace(line)] = true
+		}
+	})
+	if errors.Is(err, errEmpty) {
+		err = nil
+	}
+	return hashes, err
+}
+
+// run starts git, hands its output to read, and waits for its end.
+func (l Log) run(ctx context.Context, args []string, read func(*bufio.Reader) error) error {
+	git := l.Git
+	if git == "" {
+		git = "git"
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, git, args...)
+	cmd.Dir = l.Dir
+	// The words of git's errors are looked at below; no pager, no questions.
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("gitlog: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		if errors.Is(err, exec.ErrNotFound) {
+			return fmt.Errorf("%w: %w", ErrNoGit, err)
+		}
+		return fmt.Errorf("gitlog: running git in %q: %w", l.Dir, err)
+	}
+	readErr := read(bufio.NewReaderSize(out, 64<<10))
+	if readErr != nil {
+		cancel()
+	}
+	waitErr := cmd.Wait()
+	said := strings.TrimSpace(stderr.String())
+	switch {
+	case readErr != nil:
+		return readErr
+	case waitErr == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("gitlog: %w", ctx.Err())
+	case strings.Contains(said, "does not have any commits yet"),
+		l.To == "" && strings.Contains(said, "bad revision 'HEAD'"):
+		return errEmpty
+	}
+	return fmt.Errorf("gitlog: git %s in %q: %w: %s", args[0], l.Dir, waitErr, said)
+}
+
+// record reads one commit. All its fields share one string.
+func record(r *bufio.Reader) (versioning.Entry, error) {
+	var room [4 << 10]byte
+	buf := room[:0]
+	var ends [fields]int
+	for i := range fields {
+		for {
+			part, err := r.ReadSlice(0)
+			buf = append(buf, part...)
+			if err == bufio.ErrBufferFull {
+				if len(buf) > 64<<20 {
+					return versioning.Entry{}, errors.New("gitlog: a commit message of more than 64 MiB")
+				}
+				continue
+			}
+			if err == io.EOF && i == 0 && len(buf) == 0 {
+				return versioning.Entry{}, io.EOF
+			}
+			if err != nil && (err != io.EOF || i != fields-1) {
+				return versioning.Entry{}, fmt.Errorf("gitlog: git's output ended within a commit: %w", err)
+			}
+			if err == io.EOF { // the last record has no NUL behind it
+				buf = append(buf, 0)
+			}
+			break
+		}
+		ends[i] = len(buf)
+	}
+	text := string(buf)
+	var field [fields]string
+	start := 0
+	for i, end := range ends {
+		field[i], start = text[start:end-1], end
+	}
+	seconds, err := strconv.ParseInt(field[5], 10, 64)
+	if err != nil {
+		return versioning.Entry{}, fmt.Errorf("gitlog: the time of commit %s: %w", field[0], err)
+	}
+	return versioning.Entry{
+		Hash: strings.TrimLeft(field[0], "\n"), Parents: strings.Fields(field[1]), Tags: tags(field[2]),
+		Author: field[3], Email: field[4], Time: time.Unix(seconds, 0).UTC(), Message: field[6],
+	}, nil
+}
+
+// tags reads a decoration, "tag: refs/tags/v1.2.0, tag: refs/tags/v1".
+func tags(decoration string) []string {
+	if decoration == "" {
+		return nil
+	}
+	var names []string
+	for ref := range strings.SplitSeq(decoration, ", ") {
+		if name, ok := strings.CutPrefix(ref, "tag: refs/tags/"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}

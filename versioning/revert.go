@@ -1,0 +1,147 @@
+package versioning
+
+import "strings"
+
+// targets is what a commit takes back.
+type targets struct {
+	hashes      []string // full or shortened
+	header      string   // of the commit, when no hash is known
+	description string   // for people
+	left        []string // what was not found in the same release
+}
+
+func (t *targets) any() bool { return len(t.hashes) > 0 || t.header != "" }
+
+// revertsOf reads the three ways in which a revert is written:
+//
+//	Revert "feat: x"     and "This reverts commit <hash>." below (git revert)
+//	Reapply "feat: x"    and the same below (git revert of a revert)
+//	revert: feat: x      and "Refs: <hash>, <hash>" or the sentence of git below
+func revertsOf(header, message string, c *Commit) (t targets) {
+	quoted, isRevert := quotedHeader(header, "Revert ")
+	again, isReapply := quotedHeader(header, "Reapply ")
+	switch {
+	case isRevert:
+		t.header = quoted
+		t.description = quoted
+	case isReapply:
+		t.header = `Revert "` + again + `"`
+		t.description = t.header
+	case c.Type == "revert":
+		t.header = c.Description
+		t.description = c.Description
+	default:
+		return targets{}
+	}
+	const sentence = "This reverts commit "
+	for rest := message; ; {
+		at := strings.Index(rest, sentence)
+		if at < 0 {
+			break
+		}
+		rest = rest[at+len(sentence):]
+		t.addHash(rest)
+	}
+	if c.Type == "revert" && len(t.hashes) == 0 {
+		for value := range c.Values("Refs") {
+			for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' }) {
+				t.addHash(word)
+			}
+		}
+	}
+	return t
+}
+
+func quotedHeader(header, word string) (quoted string, ok bool) {
+	rest, ok := strings.CutPrefix(header, word+`"`)
+	if !ok {
+		return "", false
+	}
+	end := strings.LastIndexByte(rest, '"')
+	if end < 0 {
+		return "", false
+	}
+	return rest[:end], true
+}
+
+// addHash notes the hash that s begins with, if it does.
+func (t *targets) addHash(s string) {
+	const shortest = 7
+	n := 0
+	for n < len(s) && (s[n]-'0' <= 9 || s[n]-'a' <= 'f'-'a') {
+		n++
+	}
+	if n >= shortest && n <= 64 && (n == len(s) || classOf[s[n]] == 0) {
+		t.hashes = append(t.hashes, s[:n])
+	}
+}
+
+// cancel finds, among the commits of one release from the newest to the oldest,
+// those that were taken back before they were released, and says why they do not
+// appear. A revert that is itself reverted takes nothing back.
+func cancel(members []*node) map[*node]string {
+	var reverts []*node
+	for _, n := range members {
+		if n.reverts.any() {
+			reverts = append(reverts, n)
+		}
+	}
+	if len(reverts) == 0 {
+		return nil
+	}
+	cancelled := map[*node]string{}
+	byHash, byHeader := map[string]*node{}, map[string]*node{} // active reverts of what is still to come
+	var short []string
+	for _, n := range members {
+		by, key := byHash[n.change.Hash], n.change.Hash
+		for i := 0; by == nil && i < len(short); i++ {
+			if strings.HasPrefix(n.change.Hash, short[i]) {
+				by, key = byHash[short[i]], short[i]
+			}
+		}
+		if by != nil {
+			delete(byHash, key)
+		} else if by = byHeader[n.header]; by != nil && by != n {
+			delete(byHeader, n.header)
+		}
+		if by != nil {
+			cancelled[n] = "reverted by " + shortHash(by.change.Hash) + " before it was released"
+			by.reverts.found(key)
+			continue
+		}
+		if !n.reverts.any() {
+			continue
+		}
+		n.reverts.left = append([]string(nil), n.reverts.hashes...)
+		if len(n.reverts.hashes) == 0 {
+			byHeader[n.reverts.header] = n
+			n.reverts.left = []string{n.reverts.header}
+		}
+		for _, hash := range n.reverts.hashes {
+			byHash[hash] = n
+			if len(hash) < len(n.change.Hash) {
+				short = append(short, hash)
+			}
+		}
+	}
+	for _, n := range reverts {
+		if cancelled[n] == "" && len(n.reverts.left) == 0 {
+			cancelled[n] = "reverts what was not released yet"
+		}
+	}
+	return cancelled
+}
+
+// found strikes a target off; a target by header is the only one.
+func (t *targets) found(key string) {
+	if len(t.hashes) == 0 {
+		t.left = nil
+		return
+	}
+	for i, hash := range t.left {
+		if hash == key {
+			t.left = append(t.left[:i], t.left[i+1:]...)
+			return
+		}
+	}
+}
