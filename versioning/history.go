@@ -82,7 +82,7 @@ type HistoryOptions struct {
 func DefaultChanges() map[string]Change {
 	return map[string]Change{
 		"feat": Minor, "feature": Minor, "deprecate": Minor,
-		"fix": Patch, "perf": Patch, "security": Patch, "revert": Patch, "remove": Patch,
+		"fix": Patch, "perf": Patch, "security": Patch, "revert": Patch, "remove": Patch, "change": Patch,
 	}
 }
 

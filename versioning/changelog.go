@@ -1,0 +1,381 @@
+package versioning
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// MaxChangelogLength is the length in bytes of the longest text that
+// [ParseChangelog] reads.
+const MaxChangelogLength = 8 << 20
+
+// Sections are the kinds of changes of Keep a Changelog 2.0.0, in their order.
+// The result is a new slice each time.
+func Sections() []string {
+	return []string{"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+}
+
+// Changelog is a file after Keep a Changelog 2.0.0. It keeps the text as it was
+// read, byte for byte, and changes only the lines that it is told to: line
+// ends, wrapped entries, foreign sections, comments and code stay as they are.
+// The zero value is an empty file.
+//
+// A Changelog must not be used by several goroutines while one changes it.
+type Changelog struct {
+	lines    []string // each with its line end
+	marks    []mark   // one for each line
+	releases []span
+	links    map[string]int // lines of definitions, by label in lower case
+	unclosed int            // line at which a code block or comment begins that never ends; else len(lines)
+}
+
+// ChangelogRelease is one release in a [Changelog].
+type ChangelogRelease struct {
+	// Name is the version as it is written: "1.2.0", "v1.2.0", "Unreleased".
+	Name       string
+	Version    Version
+	Unreleased bool
+	// Date is what is written behind the name, "2026-06-07", in whatever form.
+	Date string
+	// Time is Date when that is an ISO 8601 day, in UTC; otherwise it is zero.
+	Time   time.Time
+	Yanked bool
+	Line   int // of the heading, from 1
+	// Summary is the text between the heading and the first section.
+	Summary  string
+	Sections []Section
+}
+
+// Section is a group of changes of one kind.
+type Section struct {
+	Name    string   // "Added"
+	Entries []string // without their bullets; lines within are joined by "\n"
+}
+
+// ParseChangelog reads a changelog. Any text is one, as there is no wrong
+// Markdown; [Changelog.Lint] says what is unusual about it. Only a text above
+// [MaxChangelogLength] is an error.
+//
+// Headings of releases are recognised in all the usual forms: "## [1.2.0] -
+// 2026-06-07", "## 1.2.0 (2026-06-07)", "# v1.2.0", "### [1.2.1](link)
+// (2026-06-08)", underlined headings, and "## [Unreleased]". What looks like a
+// heading in a code block or a comment is none.
+func ParseChangelog(text string) (*Changelog, error) {
+	if len(text) > MaxChangelogLength {
+		return nil, fmt.Errorf("versioning: a changelog of %d bytes, want at most %d", len(text), MaxChangelogLength)
+	}
+	c := &Changelog{lines: slices.Collect(strings.Lines(text))}
+	c.scan()
+	return c, nil
+}
+
+// String returns the text of the file.
+func (c *Changelog) String() string { return strings.Join(c.lines, "") }
+
+// Releases returns what the file says about each release, in its order.
+func (c *Changelog) Releases() []ChangelogRelease {
+	releases := make([]ChangelogRelease, len(c.releases))
+	for i, s := range c.releases {
+		releases[i] = c.read(s)
+	}
+	return releases
+}
+
+// Release returns the release of a version; builds are told apart.
+func (c *Changelog) Release(v Version) (ChangelogRelease, bool) {
+	for _, s := range c.releases {
+		if !s.head.unreleased && s.head.version == v {
+			return c.read(s), true
+		}
+	}
+	return ChangelogRelease{}, false
+}
+
+// read collects the contents of a release.
+func (c *Changelog) read(s span) ChangelogRelease {
+	r := ChangelogRelease{Name: s.head.name, Version: s.head.version, Unreleased: s.head.unreleased, Date: s.head.date, Yanked: s.head.yanked, Line: s.start + 1}
+	if day, err := time.Parse(time.DateOnly, r.Date); err == nil {
+		r.Time = day
+	}
+	var summary []string
+	var section *Section
+	open := false // the last entry may go on
+	for i := s.body; i < s.end; i++ {
+		line := trimEOL(c.lines[i])
+		m := c.marks[i]
+		switch {
+		case m.kind == markSection:
+			r.Sections = append(r.Sections, Section{Name: m.text})
+			section, open = &r.Sections[len(r.Sections)-1], false
+		case m.kind == markLink || m.kind == markComment:
+			open = false
+		case section == nil:
+			summary = append(summary, line)
+		case m.kind == markText && bullet(line) > 0:
+			section.Entries = append(section.Entries, strings.TrimRight(line[bullet(line):], " \t"))
+			open = true
+		case open:
+			last := &section.Entries[len(section.Entries)-1]
+			*last += "\n" + strings.TrimRight(strings.TrimPrefix(line, "  "), " \t")
+		}
+	}
+	for i := range r.Sections {
+		for j, e := range r.Sections[i].Entries {
+			r.Sections[i].Entries[j] = strings.TrimRight(e, "\n")
+		}
+	}
+	r.Summary = strings.TrimSpace(strings.Join(summary, "\n"))
+	return r
+}
+
+// Add appends an entry to a section of the unreleased changes, "Added", and
+// makes the section, and the heading above it, where they are missing. Lines of
+// the entry after the first are indented.
+func (c *Changelog) Add(section, entry string) error {
+	entry = strings.TrimSpace(entry)
+	section = strings.TrimSpace(section)
+	switch {
+	case entry == "":
+		return fmt.Errorf("versioning: the entry for section %q is empty", section)
+	case section == "" || strings.ContainsAny(section, "\r\n#"):
+		return fmt.Errorf("versioning: %q cannot be the name of a section, want one such as %s", section, strings.Join(Sections(), ", "))
+	}
+	unreleased := c.ensureUnreleased()
+	text := strings.Split(strings.ReplaceAll(entry, "\r\n", "\n"), "\n")
+	text[0] = "- " + strings.TrimSpace(text[0])
+	for i := 1; i < len(text); i++ {
+		if text[i] = strings.TrimRight(text[i], " \t"); text[i] != "" {
+			text[i] = "  " + text[i]
+		}
+	}
+	at := c.ensureSection(unreleased, section)
+	c.insert(c.lastContent(at, c.sectionEnd(at))+1, text...)
+	return nil
+}
+
+// ensureUnreleased returns the index of the first unreleased release.
+func (c *Changelog) ensureUnreleased() int {
+	if i := slices.IndexFunc(c.releases, func(s span) bool { return s.head.unreleased }); i >= 0 {
+		return i
+	}
+	if len(c.releases) > 0 {
+		c.insert(c.releases[0].start, "## [Unreleased]", "")
+		return 0
+	}
+	if len(c.lines) == 0 {
+		c.insert(0, "# Changelog")
+	}
+	at := min(c.lastContent(0, len(c.lines))+1, c.unclosed)
+	for at > 0 && c.marks[at-1].kind == markLink { // links stay at the end
+		at--
+	}
+	heading := []string{"## [Unreleased]"}
+	if at > 0 && trimEOL(c.lines[at-1]) != "" {
+		heading = append([]string{""}, heading...)
+	}
+	if at < len(c.lines) && trimEOL(c.lines[at]) != "" {
+		heading = append(heading, "")
+	}
+	c.insert(at, heading...)
+	return 0
+}
+
+// ensureSection returns the line of the heading of a section.
+func (c *Changelog) ensureSection(release int, name string) int {
+	s := c.releases[release]
+	rank := sectionRank(name)
+	before, found := -1, -1
+	for i := s.body; i < s.end; i++ {
+		if c.marks[i].kind != markSection {
+			continue
+		}
+		if strings.EqualFold(c.marks[i].text, name) {
+			found = i
+		}
+		if before < 0 && sectionRank(c.marks[i].text) > rank {
+			before = i
+		}
+	}
+	switch {
+	case found >= 0:
+		return found
+	case before >= 0:
+		c.insert(before, "### "+name, "", "")
+		return before
+	}
+	at := c.lastContent(s.body-1, s.end) + 1
+	c.insert(at, "", "### "+name, "")
+	if at+3 < len(c.lines) && c.marks[at+3].kind != markBlank {
+		c.insert(at+3, "")
+	}
+	return at + 1
+}
+
+func sectionRank(name string) int {
+	rank := slices.IndexFunc(Sections(), func(s string) bool { return strings.EqualFold(s, name) })
+	if rank < 0 {
+		return len(Sections())
+	}
+	return rank
+}
+
+// sectionEnd returns the first line behind the section whose heading is at i.
+func (c *Changelog) sectionEnd(i int) int {
+	for i++; i < c.unclosed; i++ {
+		if k := c.marks[i].kind; k == markSection || k == markRelease || k == markHeading || k == markLink {
+			return i
+		}
+	}
+	return i
+}
+
+// lastContent returns the last line of lines[from:to] that says something; the
+// line from is taken when none does. A blank line right below a heading belongs
+// to the heading.
+func (c *Changelog) lastContent(from, to int) int {
+	last := from
+	for i := from; i < to; i++ {
+		if k := c.marks[i].kind; k != markBlank && k != markLink {
+			last = i
+		}
+	}
+	if last == from && from >= 0 && from+1 < to && c.marks[from].kind == markSection && c.marks[from+1].kind == markBlank {
+		last++
+	}
+	return last
+}
+
+// eol returns the line end that the file uses.
+func (c *Changelog) eol() string {
+	if len(c.lines) > 0 && strings.HasSuffix(c.lines[0], "\r\n") {
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// insert puts lines before line at.
+func (c *Changelog) insert(at int, lines ...string) {
+	eol := c.eol()
+	added := make([]string, len(lines))
+	for i, line := range lines {
+		added[i] = line + eol
+	}
+	if at > 0 && !strings.HasSuffix(c.lines[at-1], "\n") {
+		// The file lacks its last line end; it keeps lacking it.
+		c.lines[at-1] += eol
+		added[len(added)-1] = lines[len(lines)-1]
+	}
+	c.lines = slices.Insert(c.lines, at, added...)
+	c.scan()
+}
+
+func (c *Changelog) remove(at, n int) {
+	c.lines = slices.Delete(c.lines, at, at+n)
+	c.scan()
+}
+
+// Cut turns what is unreleased into the release of a version, dated with the
+// day of date in its own zone, and leaves an empty unreleased section above it.
+// A version that is lower than others in the file, as that of a backport, goes
+// to its place among them. Links to comparisons are carried on in the form that
+// the link of the unreleased section has.
+//
+// It is an error when nothing is unreleased or when the version is there.
+func (c *Changelog) Cut(v Version, date time.Time) error {
+	if _, there := c.Release(v); there {
+		return fmt.Errorf("versioning: the changelog has a release %v already", v)
+	}
+	i := slices.IndexFunc(c.releases, func(s span) bool { return s.head.unreleased })
+	if i < 0 || c.empty(c.releases[i]) {
+		return fmt.Errorf("versioning: nothing is unreleased, so there is nothing to cut %v from", v)
+	}
+	s := c.releases[i]
+	level, bracket, prefix := s.head.level, s.head.bracket, ""
+	previous := -1
+	for j, other := range c.releases {
+		if !other.head.unreleased && compareTo(&other.head.version, &v) < 0 {
+			previous = j
+			break
+		}
+	}
+	if j := slices.IndexFunc(c.releases, func(s span) bool { return !s.head.unreleased }); j >= 0 {
+		bracket = c.releases[j].head.bracket
+		if strings.HasPrefix(c.releases[j].head.name, "v") {
+			prefix = "v"
+		}
+	}
+	name := prefix + v.String()
+	if bracket {
+		name = "[" + name + "]"
+	}
+	heading := strings.Repeat("#", level) + " " + name + " - " + date.Format(time.DateOnly)
+	newest := slices.IndexFunc(c.releases, func(s span) bool { return !s.head.unreleased })
+	if previous == newest || newest < 0 || newest < i {
+		c.insert(s.body, "", heading)
+	} else {
+		c.moveDown(s, previous, heading)
+	}
+	if _, linked := c.link("unreleased"); linked {
+		base, tagPrefix, ok := c.linkStyle()
+		if ok {
+			return c.FixLinks(base, tagPrefix)
+		}
+	}
+	return nil
+}
+
+// moveDown takes the body of an unreleased section to before release number
+// previous, or to the end of the releases.
+func (c *Changelog) moveDown(s span, previous int, heading string) {
+	body := slices.Clone(c.lines[s.body : c.lastContent(s.body, s.end)+1])
+	for len(body) > 0 && strings.TrimSpace(body[0]) == "" {
+		body = body[1:]
+	}
+	at := c.releases[len(c.releases)-1].end
+	if previous >= 0 {
+		at = c.releases[previous].start
+	} else {
+		at = c.lastContent(c.releases[len(c.releases)-1].start, at) + 1
+	}
+	block := []string{heading, ""}
+	for _, line := range body {
+		block = append(block, trimEOL(line))
+	}
+	if previous >= 0 {
+		block = append(block, "")
+	} else {
+		block = append([]string{""}, block...)
+	}
+	c.insert(at, block...)
+	c.remove(s.body, c.lastContent(s.body, s.end)+1-s.body)
+}
+
+// empty reports a release that says nothing.
+func (c *Changelog) empty(s span) bool {
+	for i := s.body; i < s.end; i++ {
+		if k := c.marks[i].kind; k != markBlank && k != markLink && k != markSection && k != markComment {
+			return false
+		}
+	}
+	return true
+}
+
+// Yank marks the release of a version as withdrawn, "[YANKED]". Doing so twice
+// is the same as once.
+func (c *Changelog) Yank(v Version) error {
+	for _, s := range c.releases {
+		if s.head.unreleased || s.head.version != v {
+			continue
+		}
+		if !s.head.yanked {
+			line := c.lines[s.start]
+			text := strings.TrimRight(trimEOL(line), " \t")
+			c.lines[s.start] = text + " [YANKED]" + line[len(trimEOL(line)):]
+			c.scan()
+		}
+		return nil
+	}
+	return fmt.Errorf("versioning: the changelog has no release %v to yank", v)
+}

@@ -1,0 +1,217 @@
+package versioning
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// FixLinks brings the link definitions of releases in order: the unreleased
+// section compares the newest release with HEAD, each release the one before it
+// with itself, and the oldest leads to its tag. base is the address of the
+// repository, "https://example.com/owner/name", and tagPrefix stands before the
+// version in its tags, "v". Only releases whose heading is in brackets have such
+// links. Definitions that are right, and those of other labels, are left alone.
+func (c *Changelog) FixLinks(base, tagPrefix string) error {
+	base = strings.TrimRight(base, "/")
+	if base == "" || strings.ContainsAny(base, " \t\r\n") {
+		return fmt.Errorf("versioning: %q cannot be the address of a repository, want one such as https://example.com/owner/name", base)
+	}
+	sorted := slices.DeleteFunc(slices.Clone(c.releases), func(s span) bool { return s.head.unreleased })
+	slices.SortStableFunc(sorted, func(a, b span) int { return b.head.version.Compare(a.head.version) })
+	rank := make(map[int]int, len(sorted)) // by the line of the heading
+	for i, r := range sorted {
+		rank[r.start] = i
+	}
+	fresh := map[int][]string{} // new definitions, by the line that they follow
+	after := -1
+	for _, s := range c.releases {
+		if !s.head.bracket || s.head.inline || s.head.unreleased && len(sorted) == 0 {
+			continue
+		}
+		url := base
+		switch i := rank[s.start]; {
+		case s.head.unreleased:
+			url += "/compare/" + tagPrefix + sorted[0].head.version.String() + "...HEAD"
+		case i == len(sorted)-1:
+			url += "/releases/tag/" + tagPrefix + s.head.version.String()
+		default:
+			url += "/compare/" + tagPrefix + sorted[i+1].head.version.String() + "..." + tagPrefix + s.head.version.String()
+		}
+		line, found := c.link(s.head.name)
+		if !found {
+			fresh[after] = append(fresh[after], "["+s.head.name+"]: "+url)
+			continue
+		}
+		after = line
+		text := trimEOL(c.lines[line])
+		if label, target, _ := linkDefinition(text); target != url {
+			c.lines[line] = "[" + label + "]: " + url + c.lines[line][len(text):]
+		}
+	}
+	c.insertLinks(fresh)
+	return nil
+}
+
+// insertLinks puts definitions behind the lines that they follow. Those that
+// follow none go before the first that there is, or to the end.
+func (c *Changelog) insertLinks(fresh map[int][]string) {
+	if first := fresh[-1]; len(first) > 0 {
+		delete(fresh, -1)
+		at := slices.IndexFunc(c.marks, func(m mark) bool { return m.kind == markLink && linksRelease(m.text) })
+		if at < 0 {
+			at = c.unclosed
+			for at > 0 && c.marks[at-1].kind == markBlank {
+				at--
+			}
+			if at > 0 && c.marks[at-1].kind != markLink {
+				first = append([]string{""}, first...)
+			}
+		}
+		fresh[at-1] = append(first, fresh[at-1]...)
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	eol := c.eol()
+	lines := make([]string, 0, len(c.lines)+len(fresh))
+	for _, text := range fresh[-1] {
+		lines = append(lines, text+eol)
+	}
+	for i, line := range c.lines {
+		if len(fresh[i]) > 0 && !strings.HasSuffix(line, "\n") {
+			line += eol
+		}
+		lines = append(lines, line)
+		for _, text := range fresh[i] {
+			lines = append(lines, text+eol)
+		}
+	}
+	c.lines = lines
+	c.scan()
+}
+
+func linksRelease(label string) bool {
+	_, err := Parse(strings.TrimPrefix(label, "v"))
+	return err == nil || strings.EqualFold(label, "unreleased")
+}
+
+// link returns the line of the first definition of a label, in any case.
+func (c *Changelog) link(label string) (line int, found bool) {
+	line, found = c.links[strings.ToLower(label)]
+	return line, found
+}
+
+// linkStyle reads the address of the repository and the prefix of its tags from
+// the link of the unreleased section.
+func (c *Changelog) linkStyle() (base, tagPrefix string, ok bool) {
+	i, found := c.link("unreleased")
+	if !found {
+		return "", "", false
+	}
+	_, target, _ := linkDefinition(trimEOL(c.lines[i]))
+	base, compared, ok := strings.Cut(target, "/compare/")
+	if !ok {
+		return "", "", false
+	}
+	tag, _, ok := strings.Cut(compared, "...")
+	start := strings.IndexAny(tag, "0123456789")
+	if !ok || start < 0 {
+		return base, "v", ok
+	}
+	return base, tag[:start], true
+}
+
+// Finding is something unusual about a changelog.
+type Finding struct {
+	Line    int    // from 1; 0 when it is about the whole file
+	Rule    string // a short name, "order"
+	Message string
+}
+
+// String returns "12: order: ...".
+func (f Finding) String() string { return fmt.Sprintf("%d: %s: %s", f.Line, f.Rule, f.Message) }
+
+// Lint says where the file departs from Keep a Changelog 2.0.0, in the order of
+// its lines. It never changes anything.
+func (c *Changelog) Lint() []Finding {
+	var found []Finding
+	add := func(line int, rule, format string, args ...any) {
+		found = append(found, Finding{line, rule, fmt.Sprintf(format, args...)})
+	}
+	if !slices.ContainsFunc(c.releases, func(s span) bool { return s.head.unreleased }) {
+		add(0, "unreleased", "there is no section for unreleased changes, want \"## [Unreleased]\"")
+	}
+	var last *heading
+	seen := map[string]int{}
+	for _, s := range c.releases {
+		line, h := s.start+1, s.head
+		key := strings.ToLower(strings.TrimPrefix(h.name, "v"))
+		if first, twice := seen[key]; twice {
+			add(line, "duplicate", "%s is at line %d already", h.name, first)
+		} else {
+			seen[key] = line
+		}
+		if h.lines == 2 || h.level != 2 {
+			add(line, "heading", "want the heading of a release to begin with \"## \"")
+		}
+		c.lintDate(line, &h, add)
+		if !h.unreleased {
+			if last != nil && last.version.Compare(h.version) < 0 {
+				add(line, "order", "%s is above %s, want the latest first", last.name, h.name)
+			}
+			last = &h
+		}
+		if _, linked := c.link(h.name); h.bracket && !h.inline && !linked && (!h.unreleased || len(c.releases) > 1) {
+			add(line, "link", "there is no link definition for [%s]", h.name)
+		}
+		c.lintBody(s, add)
+	}
+	for i, m := range c.marks {
+		if _, there := seen[strings.ToLower(strings.TrimPrefix(m.text, "v"))]; m.kind == markLink && linksRelease(m.text) && !there {
+			add(i+1, "link", "[%s] leads to a release that is not in the file", m.text)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Finding) int { return a.Line - b.Line })
+	return found
+}
+
+func (c *Changelog) lintDate(line int, h *heading, add func(int, string, string, ...any)) {
+	_, err := time.Parse(time.DateOnly, h.date)
+	switch {
+	case h.unreleased && h.date != "":
+		add(line, "date", "unreleased changes have no date yet, not %q", h.date)
+	case h.unreleased:
+	case h.date == "":
+		add(line, "date", "%s has no date, want YYYY-MM-DD", h.name)
+	case err != nil:
+		add(line, "date", "%q is not a date, want YYYY-MM-DD", h.date)
+	case h.dash != "-":
+		add(line, "date", "want a hyphen before the date, not %q", h.dash)
+	}
+}
+
+func (c *Changelog) lintBody(s span, add func(int, string, string, ...any)) {
+	if c.empty(s) && !s.head.unreleased {
+		add(s.start+1, "empty", "%s says nothing", s.head.name)
+	}
+	sections := map[string]int{}
+	for i := s.body; i < s.end; i++ {
+		m := c.marks[i]
+		if m.kind != markSection {
+			continue
+		}
+		if sectionRank(m.text) == len(Sections()) {
+			add(i+1, "section", "%q is none of %s", m.text, strings.Join(Sections(), ", "))
+		}
+		if first, twice := sections[strings.ToLower(m.text)]; twice {
+			add(i+1, "section", "%q is at line %d already", m.text, first)
+		} else {
+			sections[strings.ToLower(m.text)] = i + 1
+		}
+		if c.lastContent(i, min(c.sectionEnd(i), s.end)) <= i+1 && bullet(trimEOL(c.lines[min(i+1, len(c.lines)-1)])) == 0 {
+			add(i+1, "section", "%q is empty", m.text)
+		}
+	}
+}

@@ -1,0 +1,267 @@
+package versioning
+
+import (
+	"strings"
+)
+
+// mark says what a line is.
+type mark struct {
+	kind markKind
+	text string // of a section's heading; the label of a link
+	head heading
+}
+
+type markKind uint8
+
+const (
+	markText    markKind = iota
+	markBlank            // nothing but blanks
+	markRelease          // the heading of a release
+	markSection          // the heading of a section
+	markHeading          // another heading on the level of releases or above
+	markLink             // a link definition
+	markCode             // in a code block, its fences included
+	markComment          // in a comment
+)
+
+// heading is what the heading of a release says.
+type heading struct {
+	name       string
+	version    Version
+	unreleased bool
+	bracket    bool
+	yanked     bool
+	inline     bool // its link is in the heading itself
+	dash       string
+	date       string
+	level      int
+	lines      int // 2 for an underlined heading
+}
+
+// span is where a release stands: lines[start] is its heading, and
+// lines[body:end] what it says.
+type span struct {
+	start, body, end int
+	head             heading
+}
+
+// scan finds out what each line is. It reads each line once.
+func (c *Changelog) scan() {
+	c.marks = make([]mark, len(c.lines))
+	c.releases = c.releases[:0]
+	c.links = map[string]int{}
+	var fence string
+	comment := false
+	began := 0 // where the open code block or comment began
+	level := 0 // of the release that is open
+	for i := 0; i < len(c.lines); i++ {
+		line := trimEOL(c.lines[i])
+		if i == 0 {
+			line = strings.TrimPrefix(line, "\uFEFF")
+		}
+		m := &c.marks[i]
+		switch {
+		case fence != "":
+			m.kind = markCode
+			if closesFence(line, fence) {
+				fence = ""
+			}
+		case comment:
+			m.kind = markComment
+			comment = !strings.Contains(line, "-->")
+		default:
+			if fence = opensFence(line); fence != "" {
+				m.kind, began = markCode, i
+				continue
+			}
+			if rest, ok := strings.CutPrefix(strings.TrimLeft(line, " "), "<!--"); ok {
+				m.kind, began = markComment, i
+				comment = !strings.Contains(rest, "-->")
+				continue
+			}
+			level = c.classify(i, line, level)
+			if m.head.lines == 2 {
+				i++ // the underline
+			}
+		}
+	}
+	c.unclosed = len(c.lines)
+	if fence != "" || comment {
+		c.unclosed = began
+	}
+	for i := range c.releases {
+		end := c.unclosed
+		if i+1 < len(c.releases) {
+			end = c.releases[i+1].start
+		}
+		for j := c.releases[i].body; j < end; j++ {
+			if c.marks[j].kind == markHeading {
+				end = j
+			}
+		}
+		c.releases[i].end = end
+	}
+}
+
+// classify marks a line that is neither code nor comment.
+func (c *Changelog) classify(i int, line string, open int) (level int) {
+	m := &c.marks[i]
+	if blankLine(line) {
+		m.kind = markBlank
+		return open
+	}
+	text, depth, height := c.headingAt(i, line)
+	if depth == 0 {
+		if label, _, ok := linkDefinition(line); ok {
+			m.kind, m.text = markLink, label
+			if _, twice := c.links[strings.ToLower(label)]; !twice {
+				c.links[strings.ToLower(label)] = i
+			}
+		}
+		return open
+	}
+	m.head.lines = height
+	if depth <= 3 {
+		if head, ok := releaseHeading(text); ok {
+			head.level, head.lines = depth, height
+			m.kind, m.head = markRelease, head
+			c.releases = append(c.releases, span{start: i, body: i + height, head: head})
+			return depth
+		}
+	}
+	switch {
+	case open == 0 || depth < 3 && depth <= open:
+		m.kind = markHeading
+	case depth == 3 || depth == open+1:
+		m.kind, m.text = markSection, text
+	}
+	return open
+}
+
+// headingAt returns the text and the depth of the heading that begins at line i,
+// and over how many lines it goes. Depth 0 is no heading.
+func (c *Changelog) headingAt(i int, line string) (text string, depth, height int) {
+	if strings.HasPrefix(line, "#") {
+		depth = len(line) - len(strings.TrimLeft(line, "#"))
+		rest := line[depth:]
+		if depth > 6 || rest != "" && rest[0] != ' ' && rest[0] != '\t' {
+			return "", 0, 0
+		}
+		rest = strings.TrimSpace(rest)
+		if trimmed := strings.TrimRight(rest, "#"); trimmed == "" || strings.HasSuffix(trimmed, " ") {
+			rest = strings.TrimSpace(trimmed)
+		}
+		return rest, depth, 1
+	}
+	// Underlined: the line below is all "=" or all "-", and this one is a text of
+	// its own.
+	if i+1 < len(c.lines) && line[0] != ' ' && bullet(line) == 0 && (i == 0 || blankLine(trimEOL(c.lines[i-1]))) {
+		under := strings.TrimRight(trimEOL(c.lines[i+1]), " \t")
+		switch {
+		case len(under) >= 2 && strings.Trim(under, "=") == "":
+			return strings.TrimSpace(line), 1, 2
+		case len(under) >= 2 && strings.Trim(under, "-") == "":
+			return strings.TrimSpace(line), 2, 2
+		}
+	}
+	return "", 0, 0
+}
+
+// releaseHeading reads "[1.2.0](link) - 2026-06-07 [YANKED]" and its relatives.
+func releaseHeading(text string) (h heading, ok bool) {
+	rest := text
+	if inner, found := strings.CutPrefix(text, "["); found {
+		var closed bool
+		h.name, rest, closed = strings.Cut(inner, "]")
+		if !closed {
+			return h, false
+		}
+		h.bracket = true
+		if strings.HasPrefix(rest, "(") {
+			_, rest, closed = strings.Cut(rest, ")")
+			if !closed {
+				return h, false
+			}
+			h.inline = true
+		}
+	} else if end := strings.IndexAny(text, " \t"); end >= 0 {
+		h.name, rest = text[:end], text[end:]
+	} else {
+		h.name, rest = text, ""
+	}
+	if strings.EqualFold(h.name, "unreleased") {
+		h.unreleased = true
+	} else {
+		v, err := Parse(strings.TrimPrefix(h.name, "v"))
+		if err != nil {
+			return h, false
+		}
+		h.version = v
+	}
+	if before, after, found := strings.Cut(rest, "[YANKED]"); found {
+		h.yanked, rest = true, before+after
+	}
+	rest = strings.TrimSpace(rest)
+	for _, dash := range []string{"-", "–", "—", "on "} {
+		if after, found := strings.CutPrefix(rest, dash); found {
+			h.dash, rest = strings.TrimSpace(dash), strings.TrimSpace(after)
+			break
+		}
+	}
+	if strings.HasPrefix(rest, "(") && strings.HasSuffix(rest, ")") {
+		h.dash, rest = "(", strings.TrimSpace(rest[1:len(rest)-1])
+	}
+	h.date = rest
+	return h, true
+}
+
+// linkDefinition reads "[label]: target".
+func linkDefinition(line string) (label, target string, ok bool) {
+	rest, ok := strings.CutPrefix(line, "[")
+	if !ok {
+		return "", "", false
+	}
+	label, target, ok = strings.Cut(rest, "]:")
+	target = strings.TrimSpace(target)
+	if !ok || label == "" || target == "" || strings.ContainsAny(label, "[]") {
+		return "", "", false
+	}
+	return label, target, true
+}
+
+// opensFence returns the fence that begins a code block, "```" or "~~~" or more.
+func opensFence(line string) string {
+	trimmed := strings.TrimLeft(line, " ")
+	if len(trimmed) < 3 || trimmed[0] != '`' && trimmed[0] != '~' {
+		return ""
+	}
+	rest := strings.TrimLeft(trimmed, trimmed[:1])
+	fence := trimmed[:len(trimmed)-len(rest)]
+	if len(fence) < 3 || fence[0] == '`' && strings.Contains(rest, "`") {
+		return ""
+	}
+	return fence
+}
+
+func closesFence(line, fence string) bool {
+	line = strings.TrimSpace(line)
+	return len(line) >= len(fence) && strings.Trim(line, fence[:1]) == ""
+}
+
+// bullet returns where the text of a list item begins, or 0.
+func bullet(line string) int {
+	i := 0
+	for i < len(line) && i < 2 && line[i] == ' ' {
+		i++
+	}
+	if i < 2 && i+1 < len(line) && (line[i] == '-' || line[i] == '*' || line[i] == '+') && line[i+1] == ' ' {
+		for i += 2; i < len(line) && line[i] == ' '; i++ {
+		}
+		return i
+	}
+	return 0
+}
+
+func trimEOL(line string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+}
