@@ -39,7 +39,9 @@ func (l *LogRelease) Render(o RenderOptions) []Section {
 	if o.Sections == nil {
 		o.Sections = DefaultSections()
 	}
-	breaking, usual := map[string][]string{}, map[string][]string{}
+	type line struct{ scope, text string }
+	breaking, usual := map[string][]line{}, map[string][]line{}
+	scopes := map[string]int{} // the order in which they first appear
 	var names []string
 	for _, c := range slices.Backward(l.Changes) {
 		section := o.section(&c)
@@ -53,15 +55,25 @@ func (l *LogRelease) Render(o RenderOptions) []Section {
 		if len(breaking[section])+len(usual[section]) == 0 {
 			names = append(names, section)
 		}
-		entry := o.entry(&c)
-		if !slices.Contains(group[section], entry) { // cherry-picked twice, told once
-			group[section] = append(group[section], entry)
+		if _, seen := scopes[c.Scope]; !seen {
+			scopes[c.Scope] = len(scopes)
 		}
+		group[section] = append(group[section], line{c.Scope, o.entry(&c)})
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return sectionRank(a) - sectionRank(b) })
 	sections := make([]Section, len(names))
 	for i, name := range names {
-		sections[i] = Section{Name: name, Entries: append(breaking[name], usual[name]...)}
+		sections[i].Name = name
+		told := map[string]bool{} // a change may be picked twice, and is told once
+		for _, group := range [][]line{breaking[name], usual[name]} {
+			slices.SortStableFunc(group, func(a, b line) int { return scopes[a.scope] - scopes[b.scope] })
+			for _, entry := range group {
+				if !told[entry.text] {
+					told[entry.text] = true
+					sections[i].Entries = append(sections[i].Entries, entry.text)
+				}
+			}
+		}
 	}
 	return sections
 }

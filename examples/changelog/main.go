@@ -1,0 +1,182 @@
+// Changelog prints the next version of a git repository and the notes for it,
+// and keeps its CHANGELOG.md.
+//
+//	go run ./examples/changelog -repo .
+//	go run ./examples/changelog -repo . -path ':!internal'
+//	go run ./examples/changelog -repo . -from v1.2.0 -to v1.3.0
+//	go run ./examples/changelog -repo . -write     # draft what is unreleased
+//	go run ./examples/changelog -repo . -check     # fail when that was forgotten
+//
+// Commits follow Conventional Commits. What users do not notice (tests, chores)
+// is left out, and so is what was reverted before it was released.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/versioning"
+	"github.com/serin-go/serin/versioning/gitlog"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "changelog:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+// settings are the flags.
+type settings struct {
+	log          gitlog.Log
+	tagPrefix    string
+	all          bool
+	write, check bool
+	file         string
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var s settings
+	flags := flag.NewFlagSet("changelog", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&s.log.Dir, "repo", ".", "the `directory` of the repository")
+	flags.StringVar(&s.log.From, "from", "", "leave out what this `revision` contains, usually a tag")
+	flags.StringVar(&s.log.To, "to", "", "the newest `revision`; HEAD if empty")
+	flags.StringVar(&s.tagPrefix, "prefix", "", "what stands before the version in tags, \"client/v\"; \"v\" or nothing if empty")
+	flags.Func("path", "only commits that touch this `path` below -repo, or with \":!path\" anything else; may be repeated", func(path string) error {
+		s.log.Paths = append(s.log.Paths, path)
+		return nil
+	})
+	flags.BoolVar(&s.all, "all", false, "print the whole history as a changelog")
+	flags.BoolVar(&s.write, "write", false, "add what is unreleased to CHANGELOG.md")
+	flags.BoolVar(&s.check, "check", false, "fail when -write would change CHANGELOG.md")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	s.file = filepath.Join(s.log.Dir, "CHANGELOG.md")
+	h, err := versioning.ReadHistory(ctx, s.log, s.options())
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.write || s.check:
+		return s.update(h, stdout)
+	case s.all:
+		_, err = io.WriteString(stdout, h.Changelog(versioning.RenderOptions{}).String())
+		return err
+	}
+	return notes(h, stdout, stderr)
+}
+
+// options takes the version before the first commit from -from.
+func (s *settings) options() versioning.HistoryOptions {
+	o := versioning.HistoryOptions{TagPrefix: s.tagPrefix}
+	name := strings.TrimPrefix(s.log.From, s.tagPrefix)
+	if s.tagPrefix == "" {
+		name = strings.TrimPrefix(name, "v")
+	}
+	if v, err := versioning.Parse(name); err == nil {
+		o.Base, o.HasBase = v, true
+	}
+	return o
+}
+
+// notes prints the next version, why it is the next, and what is in it. The
+// notes go to one stream and what was left out to the other.
+func notes(h *versioning.History, stdout, stderr io.Writer) error {
+	if len(h.Releases) == 0 {
+		_, err := fmt.Fprintln(stdout, "Nothing has been committed.")
+		return err
+	}
+	newest := &h.Releases[0]
+	title, date := newest.Tag, newest.Time
+	if newest.Unreleased {
+		next := h.NextVersion()
+		if next.Cause == nil {
+			_, err := fmt.Fprintf(stdout, "Nothing to release after %v: %s.\n", next.Last, next.Reason)
+			return err
+		}
+		if _, err := fmt.Fprintf(stdout, "Next version: %v\nReason: %s\n\n", next.Version, next.Reason); err != nil {
+			return err
+		}
+		title, date = next.Version.String(), time.Now()
+	}
+	entry := versioning.ChangelogRelease{Sections: newest.Render(versioning.RenderOptions{})}
+	if _, err := fmt.Fprintf(stdout, "## %s - %s\n\n%s", title, date.Format(time.DateOnly), entry.Markdown()); err != nil {
+		return err
+	}
+	for _, skipped := range newest.Skipped {
+		fmt.Fprintf(stderr, "left out: %.10s %s: %s\n", skipped.Hash, skipped.Header, skipped.Reason)
+	}
+	for _, tag := range h.SkippedTags {
+		fmt.Fprintf(stderr, "left out: tag %s: %s\n", tag.Text, tag.Reason)
+	}
+	return nil
+}
+
+// update brings CHANGELOG.md up to date, or says that it is not.
+func (s *settings) update(h *versioning.History, stdout io.Writer) error {
+	old, err := os.ReadFile(s.file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var c *versioning.Changelog
+	switch {
+	case err != nil:
+		c = h.Changelog(versioning.RenderOptions{})
+	default:
+		if c, err = versioning.ParseChangelog(string(old)); err != nil {
+			return err
+		}
+		if len(h.Releases) > 0 && h.Releases[0].Unreleased {
+			if err := c.AddRelease(&h.Releases[0], versioning.RenderOptions{}); err != nil {
+				return err
+			}
+		}
+	}
+	text := []byte(c.String())
+	switch {
+	case bytes.Equal(old, text):
+		_, err = fmt.Fprintf(stdout, "%s is up to date.\n", s.file)
+		return err
+	case s.check:
+		return fmt.Errorf("%s is stale; run go run ./examples/changelog -repo %s -write", s.file, s.log.Dir)
+	}
+	if err := replace(s.file, text); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s has been written.\n", s.file)
+	return err
+}
+
+// replace writes a file so that it is the old one or the new one at any time.
+func replace(name string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".changelog-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

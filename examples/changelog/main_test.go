@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestChangelog(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("needs git")
+	}
+	dir := t.TempDir()
+	git := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"}, args...)...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	call := func(args ...string) (string, string, error) {
+		var stdout, stderr bytes.Buffer
+		err := run(t.Context(), append([]string{"-repo", dir}, args...), &stdout, &stderr)
+		return stdout.String(), stderr.String(), err
+	}
+	git("init", "-q")
+	if out, _, err := call(); err != nil || out != "Nothing has been committed.\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	git("commit", "-q", "--allow-empty", "-m", "feat: first")
+	git("tag", "v1.0.0")
+	if out, _, err := call(); err != nil || !strings.HasPrefix(out, "## v1.0.0 - ") {
+		t.Errorf("%q, %v", out, err)
+	}
+	git("commit", "-q", "--allow-empty", "-m", "feat(api): second")
+	git("commit", "-q", "--allow-empty", "-m", "wip")
+	out, left, err := call()
+	if err != nil || !strings.HasPrefix(out, "Next version: 1.1.0\nReason: ") || !strings.HasSuffix(out, "\n\n### Added\n\n- **api**: second\n") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if !strings.Contains(left, " wip: ") {
+		t.Errorf("left out: %q", left)
+	}
+	if out, _, err := call("-from", "v1.0.0"); err != nil || !strings.HasPrefix(out, "Next version: 1.1.0\n") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if _, _, err := call("-check"); err == nil || !strings.Contains(err.Error(), "stale") {
+		t.Errorf("before writing: %v", err)
+	}
+	for _, flag := range []string{"-write", "-check", "-write"} {
+		if out, _, err := call(flag); err != nil {
+			t.Errorf("%s: %q, %v", flag, out, err)
+		}
+	}
+	git("commit", "-q", "--allow-empty", "-m", "fix: third")
+	if _, _, err := call("-check"); err == nil {
+		t.Error("not stale after another commit")
+	}
+	if _, _, err := call("-write"); err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "CHANGELOG.md"))
+	if err != nil || strings.Count(string(text), "- ") < 3 || !strings.Contains(string(text), "### Fixed\n\n- third\n\n## 1.0.0 - ") {
+		t.Errorf("%s, %v", text, err)
+	}
+	if out, _, err := call("-all"); err != nil || !strings.HasPrefix(out, "# Changelog\n") {
+		t.Errorf("%q, %v", out, err)
+	}
+	for _, args := range [][]string{{"surplus"}, {"-to", "nowhere"}, {"-unknown"}} {
+		if _, _, err := call(args...); err == nil {
+			t.Errorf("%v was accepted", args)
+		}
+	}
+}
