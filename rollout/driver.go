@@ -35,6 +35,7 @@ type driver struct {
 	counted   time.Time // until when time is in doc.Baked
 	saved     time.Time // when the evidence was last committed
 	splitErr  error     // why doc.Split is not in force
+	unaudited bool      // the last event is not in the audit trail yet
 	replaced  bool      // another engine has taken the rollout over
 	gate      *gate
 }
@@ -74,6 +75,10 @@ func (d *driver) begin(ctx context.Context, first *document) error {
 func (d *driver) resume(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	// The crash may have come between the last commit and its audit entry.
+	if err := writeAudit(ctx, d.e.cfg.Store, d.doc.Last); err != nil {
+		return err
+	}
 	if d.doc.Phase.Terminal() {
 		d.apply(ctx)
 		return d.splitErr
@@ -145,11 +150,14 @@ func (d *driver) step(ctx context.Context) (more bool) {
 	if d.splitErr != nil {
 		d.apply(ctx)
 	}
+	if d.unaudited {
+		d.audit(ctx)
+	}
 	// A rollout visits each phase of each stage at most once, which bounds the
 	// loop even if Next were to err.
 	for range 4*len(d.doc.Plan.Stages) + 4 {
 		if d.doc.Phase.Terminal() {
-			return d.splitErr != nil
+			return d.splitErr != nil || d.unaudited
 		}
 		d.count()
 		d.startChecks(ctx)
@@ -306,10 +314,11 @@ func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor
 // with d.doc read anew; otherwise the outcome is unknown and d.doc unchanged.
 func (d *driver) commit(ctx context.Context, next *document) error {
 	store := d.e.cfg.Store
-	if d.doc.Seq > 0 {
+	if d.unaudited {
 		if err := writeAudit(ctx, store, d.doc.Last); err != nil {
 			return err
 		}
+		d.unaudited = false
 	}
 	var err error
 	next.Before, next.Nonce = d.hash, rand.Text()
@@ -328,13 +337,19 @@ func (d *driver) commit(ctx context.Context, next *document) error {
 	}
 	d.doc, d.hash, d.rev, d.saved = next, hash, rev, time.Now()
 	d.apply(ctx)
-	// The entry is in the document. If it cannot be written to the trail now,
-	// it is before the next commit.
-	if err := writeAudit(context.WithoutCancel(ctx), store, next.Last); err != nil {
-		d.e.cfg.Logger.ErrorContext(ctx, "audit entry delayed", "rollout", d.id, "seq", next.Seq, "error", err)
+	d.audit(ctx)
+	return nil
+}
+
+// audit writes the event of the last commit to the audit trail. It is in the
+// document; if it cannot be written now, step tries again, and commit does
+// before it goes on.
+func (d *driver) audit(ctx context.Context) {
+	err := writeAudit(context.WithoutCancel(ctx), d.e.cfg.Store, d.doc.Last)
+	if d.unaudited = err != nil; d.unaudited {
+		d.e.cfg.Logger.ErrorContext(ctx, "audit entry delayed", "rollout", d.id, "seq", d.doc.Seq, "error", err)
 	}
 	d.e.wake()
-	return nil
 }
 
 // resolve finds out what became of a Put that returned an error. It returns the
@@ -360,7 +375,7 @@ func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Rev
 		d.replaced = true
 		return "", fmt.Errorf("rollout: %s was taken over by another engine: %w", d.id, ErrConflict)
 	}
-	d.doc, d.hash, d.rev = there, hash, entry.Revision
+	d.doc, d.hash, d.rev, d.unaudited = there, hash, entry.Revision, true
 	d.apply(ctx)
 	return "", errors.Join(putErr, ErrConflict)
 }

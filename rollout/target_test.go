@@ -132,14 +132,18 @@ func open(t *testing.T, cfg rollout.Config) *rollout.Engine {
 	return e
 }
 
-// finish follows a rollout to its end and returns its events.
+// finish follows a rollout to its end and returns its events. A rollout that
+// has not ended after three days never will.
 func finish(t *testing.T, e *rollout.Engine, id rollout.ID) []rollout.Event {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 72*time.Hour)
+	defer cancel()
 	var events []rollout.Event
 	var prev rollout.Event
-	for ev, err := range e.Events(t.Context(), id, 1) {
+	for ev, err := range e.Events(ctx, id, 1) {
 		if err != nil {
-			t.Fatalf("after %d events: %v", len(events), err)
+			st, _ := e.Status(t.Context(), id)
+			t.Fatalf("after %d events: %v; the last: %v; status: %v stage %d, paused %v, %d samples, waiting for %s", len(events), err, prev, st.Phase, st.Stage, st.Paused, st.Samples, st.Waiting)
 		}
 		if err := ev.Verify(prev); err != nil {
 			t.Fatal(err)
