@@ -146,7 +146,7 @@ func ReadHistory(ctx context.Context, src Source, o HistoryOptions) (*History, e
 		o.First = Version{minor: 1}
 	}
 	h := &History{options: o}
-	r := historyReader{History: h, ordinals: map[string]int{}}
+	r := historyReader{History: h, ordinals: map[string]int32{}}
 	for entry, err := range src.Commits(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("versioning: reading the history: %w", err)
@@ -160,9 +160,9 @@ func ReadHistory(ctx context.Context, src Source, o HistoryOptions) (*History, e
 // historyReader sorts commits into releases.
 type historyReader struct {
 	*History
-	nodes    []node
-	ordinals map[string]int // of nodes, by hash
-	graph    bool           // the source tells of parents
+	nodes    []*node
+	ordinals map[string]int32 // of nodes, by hash
+	graph    bool             // the source tells of parents
 }
 
 type node struct {
@@ -170,17 +170,23 @@ type node struct {
 	header  string
 	problem string // why it is no conventional commit
 	parents []string
-	release int // index of its release, counted from the oldest, plus one
-	tag     string
-	version Version
-	reverts targets
+	tagged  *tagged  // nil without a tag
+	reverts *targets // nil when it takes nothing back
+	release int32    // index of its release, counted from the oldest, plus one
 	skip    bool
 }
 
+type tagged struct {
+	tag     string
+	version Version
+}
+
 func (r *historyReader) read(e Entry) {
-	n := node{parents: e.Parents, skip: e.Elsewhere}
+	n := &node{parents: e.Parents, skip: e.Elsewhere}
 	n.change = LogChange{Hash: e.Hash, Author: e.Author, Time: e.Time}
-	n.tag, n.version = r.tagOf(e.Tags)
+	if tag, v := r.tagOf(e.Tags); tag != "" {
+		n.tagged = &tagged{tag, v}
+	}
 	if !e.Elsewhere {
 		n.header, _, _ = strings.Cut(strings.TrimLeft(e.Message, "\r\n"), "\n")
 		n.header = strings.TrimRight(n.header, "\r")
@@ -192,7 +198,7 @@ func (r *historyReader) read(e Entry) {
 		n.reverts = revertsOf(n.header, e.Message, &c)
 	}
 	if _, seen := r.ordinals[e.Hash]; !seen {
-		r.ordinals[e.Hash] = len(r.nodes)
+		r.ordinals[e.Hash] = int32(len(r.nodes))
 	}
 	r.graph = r.graph || len(e.Parents) > 0
 	r.nodes = append(r.nodes, n)
@@ -228,31 +234,34 @@ func (r *historyReader) tagOf(tags []string) (tag string, v Version) {
 func (r *historyReader) group() {
 	releases := []LogRelease{}
 	for i := len(r.nodes) - 1; i >= 0; i-- {
-		if n := &r.nodes[i]; n.tag != "" {
-			releases = append(releases, LogRelease{Tag: n.tag, Version: n.version, Time: n.change.Time})
-			r.assign(i, len(releases))
+		if n := r.nodes[i]; n.tagged != nil {
+			releases = append(releases, LogRelease{Tag: n.tagged.tag, Version: n.tagged.version, Time: n.change.Time})
+			r.assign(i, int32(len(releases)))
 		}
 	}
 	open := LogRelease{Unreleased: true}
-	for i := range r.nodes {
-		if r.nodes[i].release == 0 && !r.nodes[i].skip {
-			if open.Time.IsZero() {
-				open.Time = r.nodes[i].change.Time
+	opened := false
+	for _, n := range r.nodes {
+		if n.release == 0 && !n.skip {
+			if !opened {
+				opened, open.Time = true, n.change.Time
 			}
-			r.nodes[i].release = len(releases) + 1
+			n.release = int32(len(releases) + 1)
 		}
 	}
-	if !open.Time.IsZero() || slices.ContainsFunc(r.nodes, func(n node) bool { return n.release == len(releases)+1 }) {
+	if opened {
 		releases = append(releases, open)
 	}
 	members := make([][]*node, len(releases)+1)
-	for i := range r.nodes {
-		if n := &r.nodes[i]; n.release > 0 && !n.skip {
+	for _, n := range r.nodes {
+		if n.release > 0 && !n.skip {
 			members[n.release] = append(members[n.release], n)
 		}
 	}
+	r.nodes, r.ordinals = nil, nil
 	for i := range releases {
 		releases[i].fill(members[i+1])
+		members[i+1] = nil
 	}
 	slices.Reverse(releases)
 	r.Releases = releases
@@ -260,15 +269,15 @@ func (r *historyReader) group() {
 
 // assign gives node i and all that it contains to a release, but for what
 // belongs to an earlier one.
-func (r *historyReader) assign(i, release int) {
+func (r *historyReader) assign(i int, release int32) {
 	if !r.graph { // a line: everything older that is still free
 		for ; i < len(r.nodes) && r.nodes[i].release == 0; i++ {
 			r.nodes[i].release = release
 		}
 		return
 	}
-	for stack := []int{i}; len(stack) > 0; {
-		n := &r.nodes[stack[len(stack)-1]]
+	for stack := []int32{int32(i)}; len(stack) > 0; {
+		n := r.nodes[stack[len(stack)-1]]
 		stack = stack[:len(stack)-1]
 		if n.release != 0 {
 			continue
@@ -285,12 +294,13 @@ func (r *historyReader) assign(i, release int) {
 // fill sorts the commits of one release, newest first, into changes and skipped.
 func (l *LogRelease) fill(members []*node) {
 	cancelled := cancel(members)
+	l.Changes = make([]LogChange, 0, len(members))
 	for _, n := range members {
 		reason := n.problem
 		switch {
 		case cancelled[n] != "":
 			reason = cancelled[n]
-		case len(n.reverts.left) > 0:
+		case n.reverts != nil && len(n.reverts.left) > 0:
 			if reason != "" {
 				n.change.Commit = Commit{Type: "revert", Description: n.reverts.description}
 			}

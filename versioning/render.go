@@ -32,9 +32,10 @@ func DefaultSections() map[string]string {
 }
 
 // Render groups the changes of a release into sections, in the order of Keep a
-// Changelog, the oldest first within each. Breaking changes lead their section
-// and are marked "**Breaking:**"; what takes back something released is listed
-// under Removed, or under Changed when it was no feature.
+// Changelog. Within each, changes of one scope stand together, the oldest first.
+// Breaking changes lead their section and are marked "**Breaking:**"; what takes
+// back something released is listed under Removed, or under Changed when it was
+// no feature.
 func (l *LogRelease) Render(o RenderOptions) []Section {
 	if o.Sections == nil {
 		o.Sections = DefaultSections()

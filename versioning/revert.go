@@ -10,14 +10,13 @@ type targets struct {
 	left        []string // what was not found in the same release
 }
 
-func (t *targets) any() bool { return len(t.hashes) > 0 || t.header != "" }
-
 // revertsOf reads the three ways in which a revert is written:
 //
 //	Revert "feat: x"     and "This reverts commit <hash>." below (git revert)
 //	Reapply "feat: x"    and the same below (git revert of a revert)
 //	revert: feat: x      and "Refs: <hash>, <hash>" or the sentence of git below
-func revertsOf(header, message string, c *Commit) (t targets) {
+func revertsOf(header, message string, c *Commit) *targets {
+	t := &targets{}
 	quoted, isRevert := quotedHeader(header, "Revert ")
 	again, isReapply := quotedHeader(header, "Reapply ")
 	switch {
@@ -31,7 +30,7 @@ func revertsOf(header, message string, c *Commit) (t targets) {
 		t.header = c.Description
 		t.description = c.Description
 	default:
-		return targets{}
+		return nil
 	}
 	const sentence = "This reverts commit "
 	for rest := message; ; {
@@ -82,7 +81,7 @@ func (t *targets) addHash(s string) {
 func cancel(members []*node) map[*node]string {
 	var reverts []*node
 	for _, n := range members {
-		if n.reverts.any() {
+		if n.reverts != nil {
 			reverts = append(reverts, n)
 		}
 	}
@@ -109,7 +108,7 @@ func cancel(members []*node) map[*node]string {
 			by.reverts.found(key)
 			continue
 		}
-		if !n.reverts.any() {
+		if n.reverts == nil {
 			continue
 		}
 		n.reverts.left = append([]string(nil), n.reverts.hashes...)
