@@ -57,6 +57,15 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	if len(weights) == 0 || weights[len(weights)-1] != Full {
 		weights = append(weights[:len(weights):len(weights)], Full)
 	}
+	// At full weight there is no baseline left to compare with, so the proof is
+	// due one stage earlier.
+	proof := len(weights) - 2
+	if proof < 0 && !c.DangerouslyPromoteUnproven {
+		return nil, &InvalidError{
+			Field: "Canary.Weights", Value: weights,
+			Want: "a weight below Full first, at which the candidate can be compared, or DangerouslyPromoteUnproven",
+		}
+	}
 	stages := make([]Stage, len(weights))
 	for i, w := range weights {
 		stages[i] = Stage{
@@ -66,10 +75,8 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 			Until: UntilBaked, OnLimit: c.OnLimit, OnNoEvidence: c.OnNoEvidence,
 		}
 	}
-	// At full weight there is no baseline left to compare with, so the proof
-	// is due one stage earlier.
-	if n := len(stages); n > 1 && !c.DangerouslyPromoteUnproven {
-		stages[n-2].Until = UntilSafe
+	if !c.DangerouslyPromoteUnproven {
+		stages[proof].Until = UntilSafe
 	}
 	return stages, ValidateStages(stages)
 }

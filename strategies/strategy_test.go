@@ -71,6 +71,8 @@ func TestBadStrategies(t *testing.T) {
 		{"zero weight", canary(0, 100), []string{"Canary.Weights[0] is 0"}},
 		{"over full", canary(100, 10_001), []string{"Canary.Weights[1] is 10001"}},
 		{"falling", canary(500, 100, 50), []string{"Canary.Weights[1] is 100", "Canary.Weights[2] is 50"}},
+		{"nothing to compare with", canary(strategies.Full), []string{"Canary.Weights is [100%]", "DangerouslyPromoteUnproven"}},
+		{"no weights", strategies.Canary{Weights: []strategies.Weight{}}, []string{"Canary.Weights is [100%]"}},
 		{"bake", strategies.Canary{Bake: -time.Second}, []string{"Stages[0].Bake is -1s", "Stages[3].Bake"}},
 		{"limit", strategies.Canary{Bake: time.Hour, Limit: time.Minute}, []string{"Stages[0].Limit is 1m0s"}},
 		{"samples", strategies.Canary{MinSamples: -1}, []string{"Stages[0].MinSamples is -1"}},
