@@ -375,6 +375,7 @@ func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Rev
 		d.replaced = true
 		return "", fmt.Errorf("rollout: %s was taken over by another engine: %w", d.id, ErrConflict)
 	}
+	there.Plan.Analysis = d.doc.Plan.Analysis // with its functions
 	d.doc, d.hash, d.rev, d.unaudited = there, hash, entry.Revision, true
 	d.apply(ctx)
 	return "", errors.Join(putErr, ErrConflict)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,6 +42,9 @@ type Config struct {
 	Targets map[string]Splitter
 	// Checks binds the names that plans use to checks.
 	Checks map[string]checks.Check
+	// Metrics binds the custom metrics of plans: their functions are not
+	// stored, and are found here by name after a restart.
+	Metrics []analysis.Metric
 	// Observer is told of every event. Nil means nobody.
 	Observer Observer
 	// Logger receives what the engine could not do. Nil discards it.
@@ -161,6 +165,7 @@ func (e *Engine) take(ctx context.Context, target string, splitter Splitter) err
 		e.cfg.Logger.ErrorContext(ctx, "rollout not continued", "target", target, "error", err)
 		return nil
 	}
+	doc.Plan.Analysis = doc.Plan.Analysis.Bind(e.cfg.Metrics...)
 	d := newDriver(e, splitter, doc, hash, entry.Revision)
 	if err := d.resume(ctx); err != nil {
 		return fmt.Errorf("rollout: continuing %s: %w", doc.ID, err)
@@ -264,6 +269,12 @@ func (e *Engine) accept(p Plan, by Actor) error {
 		errs = append(errs, &InvalidError{Field: "Plan.Target", Value: p.Target, Want: "a target of Config.Targets"})
 	}
 	p, _ = p.compile() // Validate has told of the error
+	for i, m := range p.Analysis.Metrics {
+		bound := slices.ContainsFunc(e.cfg.Metrics, func(b analysis.Metric) bool { return b.Name == m.Name && b.Of != nil })
+		if m.Of != nil && !bound {
+			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Plan.Analysis.Metrics[%d]", i), Value: fmt.Sprintf("%q", m.Name), Want: "a custom metric that is bound in Config.Metrics too, or it would be lost by a restart"})
+		}
+	}
 	for _, name := range e.unbound(p) {
 		errs = append(errs, &InvalidError{Field: "Plan: check", Value: fmt.Sprintf("%q", name), Want: "a name that is bound in Config.Checks"})
 	}

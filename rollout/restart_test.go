@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/strategies"
@@ -96,6 +97,46 @@ func TestRestartWithoutACheckPauses(t *testing.T) {
 		st, err := e.Status(t.Context(), id)
 		if err != nil || !st.Paused || !strings.Contains(st.Reason, "no check is bound to pass") {
 			t.Errorf("paused %v, %q, %v; want it paused with the name of the check", st.Paused, st.Reason, err)
+		}
+	})
+}
+
+// TestCustomMetricSurvivesARestart: its function is found by name.
+func TestCustomMetricSurvivesARestart(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		long := analysis.Metric{Name: "long answers", Kind: analysis.Rate, Role: analysis.Guard, Of: func(o analysis.Observation) (float64, bool) {
+			if o.OutputTokens > 100 {
+				return 1, true
+			}
+			return 0, true
+		}}
+		p := plan()
+		p.Analysis.Metrics = append(analysis.DefaultMetrics(), long)
+		e := open(t, cfg)
+		var invalid *rollout.InvalidError
+		if _, err := e.Start(t.Context(), p, ana); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "long answers") {
+			t.Errorf("Start with a metric that a restart would lose = %v", err)
+		}
+		e.Close()
+
+		cfg.Metrics = []analysis.Metric{long}
+		e = open(t, cfg)
+		id, err := e.Start(t.Context(), p, ana)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		e.Close()
+		e = open(t, cfg)
+		go tgt.serve(t.Context(), 20*time.Millisecond)
+		end := last(finish(t, e, id))
+		if end.Phase != strategies.Promoted {
+			t.Fatalf("ended with %v", end)
+		}
+		for _, m := range end.Judgement.Metrics {
+			if m.Metric == long.Name && m.CandidateN == 0 {
+				t.Error("the custom metric was not measured after the restart")
+			}
 		}
 	})
 }
