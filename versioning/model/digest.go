@@ -1,0 +1,133 @@
+package model
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+const digestPrefix = "sha256:"
+
+func validDigest(s string) bool {
+	hexes, ok := strings.CutPrefix(s, digestPrefix)
+	return ok && len(hexes) == 2*sha256.Size && strings.Trim(hexes, "0123456789abcdef") == ""
+}
+
+// validPath reports a path that cannot leave its folder, nor be mistaken for two.
+func validPath(s string) bool {
+	return fs.ValidPath(s) && s != "." && !strings.ContainsAny(s, "\x00\n\\")
+}
+
+func digestOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return digestPrefix + hex.EncodeToString(sum[:])
+}
+
+// FilesDigest returns the digest of a set of files: the SHA-256 of one line for
+// each, "<path> NUL <digest> LF", sorted by path. It does not depend on the order
+// of files, nor on their sizes.
+func FilesDigest(files []File) string {
+	sorted := slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	h := sha256.New()
+	for _, f := range sorted {
+		io.WriteString(h, f.Path+"\x00"+f.Digest+"\n")
+	}
+	return digestPrefix + hex.EncodeToString(h.Sum(nil))
+}
+
+// ContentDigest returns what identifies the content of the build: [FilesDigest]
+// of its files, or, where the weights are unseen, the digest of what is asked of
+// the provider: snapshot, prompts, template and sampling parameters.
+func (m *Manifest) ContentDigest() string {
+	if !m.Opaque() {
+		return FilesDigest(m.Files)
+	}
+	text, _ := json.Marshal(map[string]any{ // strings only, which JSON always has
+		"provider": m.API.Provider, "snapshot": m.API.SnapshotID, "endpoint": m.API.Endpoint,
+		"prompts": FilesDigest(m.Prompts), "template": m.ChatTemplate.Digest, "sampling": m.Sampling,
+	})
+	return digestOf(text)
+}
+
+// HashFiles hashes all files below root, several at once, and returns them
+// sorted by path. What is neither a file nor a folder, a link for example, is an
+// error, as its content could change under the same digest.
+func HashFiles(ctx context.Context, fsys fs.FS, root string) ([]File, error) {
+	var files []File
+	err := fs.WalkDir(fsys, root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return nil
+		case !d.Type().IsRegular():
+			return fmt.Errorf("%q is no regular file", path)
+		}
+		name := strings.TrimPrefix(path, root+"/")
+		if !validPath(name) {
+			return fmt.Errorf("%q cannot stand in a manifest", path)
+		}
+		files = append(files, File{Path: name})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("model: hashing files: %w", err)
+	}
+	problems := make([]error, len(files))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		workers.Go(func() {
+			buf := make([]byte, 1<<20)
+			for i := range next {
+				path := files[i].Path
+				if root != "." {
+					path = root + "/" + path
+				}
+				files[i].Digest, files[i].Size, problems[i] = hashFile(ctx, fsys, path, buf)
+			}
+		})
+	}
+	for i := range files {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("model: hashing files: %w", err)
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return files, nil
+}
+
+func hashFile(ctx context.Context, fsys fs.FS, path string, buf []byte) (digest string, size int64, err error) {
+	f, err := fsys.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", 0, err
+		}
+		n, err := f.Read(buf)
+		h.Write(buf[:n])
+		size += int64(n)
+		if err == io.EOF {
+			return digestPrefix + hex.EncodeToString(h.Sum(nil)), size, nil
+		}
+		if err != nil {
+			return "", 0, err
+		}
+	}
+}

@@ -1,0 +1,333 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/versioning"
+)
+
+// MaxManifestLength is the length in bytes of the longest manifest that [Parse]
+// reads.
+const MaxManifestLength = 4 << 20
+
+// Manifest describes one build of one version of a model. The field names follow
+// ModelPack, the metadata of Hugging Face, and CycloneDX, as far as they have a
+// name for a thing. Only Name, and either Files or API, are required.
+type Manifest struct {
+	Name    string             `json:"name"`
+	Version versioning.Version `json:"version"`
+	// Variant tells builds of one version apart, "int8"; empty is the main one.
+	Variant string `json:"variant,omitempty"`
+	// Digest identifies the content: [Manifest.ContentDigest].
+	Digest    string    `json:"digest,omitempty"`
+	Files     []File    `json:"files,omitempty"`
+	CreatedAt time.Time `json:"createdAt,omitzero"`
+	Authors   []string  `json:"authors,omitempty"`
+	Vendor    string    `json:"vendor,omitempty"`
+	Family    string    `json:"family,omitempty"`
+	Licenses  []string  `json:"licenses,omitempty"` // SPDX expressions
+	// DataTerms says where data is kept and for how long, in the words of the
+	// contract.
+	DataTerms string `json:"dataTerms,omitempty"`
+
+	Base         *Base     `json:"base,omitempty"`
+	Architecture string    `json:"architecture,omitempty"`
+	Format       string    `json:"format,omitempty"`
+	ParamSize    string    `json:"paramSize,omitempty"` // "8B"
+	Precision    string    `json:"precision,omitempty"`
+	Quantization string    `json:"quantization,omitempty"`
+	Tokenizer    Tokenizer `json:"tokenizer,omitzero"`
+	Embedding    Embedding `json:"embedding,omitzero"`
+
+	ContextWindow int               `json:"contextWindow,omitempty"` // tokens; 0 is unknown
+	MaxOutput     int               `json:"maxOutput,omitempty"`     // tokens; 0 is unknown
+	ChatTemplate  ChatTemplate      `json:"chatTemplate,omitzero"`
+	Prompts       []File            `json:"prompts,omitempty"`
+	Interface     Interface         `json:"interface,omitzero"`
+	Sampling      map[string]string `json:"samplingDefaults,omitempty"`
+
+	InputTypes      []string `json:"inputTypes,omitempty"` // "text", "image"
+	OutputTypes     []string `json:"outputTypes,omitempty"`
+	ToolUsage       bool     `json:"toolUsage,omitempty"`
+	Reasoning       bool     `json:"reasoning,omitempty"`
+	Languages       []string `json:"languages,omitempty"`
+	KnowledgeCutoff string   `json:"knowledgeCutoff,omitempty"`
+	Corpus          string   `json:"corpus,omitempty"` // digest of what it retrieves from
+
+	Evals       []Eval      `json:"evals,omitempty"`
+	Serving     Serving     `json:"serving,omitzero"`
+	Training    Training    `json:"training,omitzero"`
+	Limitations []string    `json:"limitations,omitempty"`
+	IntendedUse []string    `json:"intendedUse,omitempty"`
+	SafetyRisk  string      `json:"safetyRisk,omitempty"`
+	Provenance  Provenance  `json:"provenance,omitzero"`
+	Deprecation Deprecation `json:"deprecation,omitzero"`
+	// API identifies a hosted model whose weights nobody here has seen.
+	API *API `json:"api,omitempty"`
+}
+
+// File is one file, named by its path with slashes, and its SHA-256 in the form
+// "sha256:<64 hexadecimal digits>".
+type File struct {
+	Path   string `json:"path"`
+	Digest string `json:"digest"`
+	Size   int64  `json:"size,omitempty"` // bytes
+}
+
+// Base is the model that this one was made from.
+type Base struct {
+	Model    string `json:"model"`
+	Version  string `json:"version,omitempty"`
+	Digest   string `json:"digest,omitempty"`
+	Relation string `json:"relation,omitempty"` // finetune, adapter, quantized, merge or distill
+}
+
+// Tokenizer identifies how text becomes tokens.
+type Tokenizer struct {
+	Name      string `json:"name,omitempty"`
+	Digest    string `json:"digest,omitempty"` // of its files
+	VocabSize int    `json:"vocabSize,omitempty"`
+	// Encodings is the digest of what it makes of a fixed corpus. Where that is
+	// equal, other files make no difference to users.
+	Encodings string `json:"encodings,omitempty"`
+	// CorpusTokens is how many tokens the fixed corpus has.
+	CorpusTokens int `json:"corpusTokens,omitempty"`
+}
+
+// Embedding describes vectors that the model returns.
+type Embedding struct {
+	Dimension int    `json:"dimension,omitempty"`
+	Digest    string `json:"digest,omitempty"` // of the weights that make them
+}
+
+// ChatTemplate describes how messages become a prompt.
+type ChatTemplate struct {
+	Digest        string   `json:"digest,omitempty"`
+	Roles         []string `json:"roles,omitempty"`
+	SpecialTokens []string `json:"specialTokens,omitempty"`
+}
+
+// Interface is what programs rely on.
+type Interface struct {
+	OutputSchema   string   `json:"outputSchema,omitempty"` // digest
+	Parameters     []string `json:"parameters,omitempty"`   // of requests
+	ToolCallFormat string   `json:"toolCallFormat,omitempty"`
+	JSONMode       bool     `json:"jsonMode,omitempty"`
+	StopReasons    []string `json:"stopReasons,omitempty"`
+	StreamEvents   []string `json:"streamEvents,omitempty"`
+}
+
+// Eval is one measurement.
+type Eval struct {
+	Task     string `json:"task"`
+	Dataset  string `json:"dataset,omitempty"`
+	Revision string `json:"revision,omitempty"` // of the data set
+	Split    string `json:"split,omitempty"`
+	Metric   string `json:"metric"`
+	// Value lies within the interval from Low to High. Without an interval, Low
+	// and High are both 0.
+	Value float64 `json:"value"`
+	Low   float64 `json:"low,omitempty"`
+	High  float64 `json:"high,omitempty"`
+	N     int     `json:"n,omitempty"`
+	// LowerIsBetter is set for rates of errors, refusals and the like.
+	LowerIsBetter bool `json:"lowerIsBetter,omitempty"`
+	// Floor is the worst value that is acceptable, and Margin how much worse than
+	// the version before a value may be. With either one the evaluation is
+	// guarded.
+	Floor   *float64 `json:"floor,omitempty"`
+	Margin  *float64 `json:"margin,omitempty"`
+	Harness string   `json:"harness,omitempty"`
+}
+
+// Key tells evaluations apart: what was measured on what.
+func (e *Eval) Key() string {
+	return strings.Join([]string{e.Task, e.Dataset, e.Revision, e.Split, e.Metric}, "/")
+}
+
+// Guarded reports whether the evaluation has a floor or a margin.
+func (e *Eval) Guarded() bool { return e.Floor != nil || e.Margin != nil }
+
+// Serving is how the model is run.
+type Serving struct {
+	Engine       string `json:"engine,omitempty"` // name and version
+	PriceClass   string `json:"priceClass,omitempty"`
+	LatencyClass string `json:"latencyClass,omitempty"`
+}
+
+// Training is what is known of how the model was made.
+type Training struct {
+	Datasets      []string `json:"datasets,omitempty"`
+	Statement     string   `json:"statement,omitempty"`
+	SensitiveData bool     `json:"sensitiveData,omitempty"`
+}
+
+// Provenance is where the build comes from.
+type Provenance struct {
+	Builder    string `json:"builder,omitempty"` // a URI
+	SourceRepo string `json:"sourceRepo,omitempty"`
+	Commit     string `json:"commit,omitempty"`
+	RunID      string `json:"runId,omitempty"`
+}
+
+// Deprecation says when a version goes away.
+type Deprecation struct {
+	DeprecatedAt time.Time `json:"deprecatedAt,omitzero"`
+	RetireAt     time.Time `json:"retireAt,omitzero"`
+	Replacement  string    `json:"replacement,omitempty"`
+}
+
+// API identifies a hosted model.
+type API struct {
+	Endpoint   string `json:"endpoint,omitempty"`
+	Provider   string `json:"provider"`
+	SnapshotID string `json:"snapshotId"`
+}
+
+// Opaque reports whether the weights are unseen, so that the digest identifies
+// what was asked of a provider and no content.
+func (m *Manifest) Opaque() bool { return m.API != nil && len(m.Files) == 0 }
+
+// Parse reads a manifest from JSON and validates it. A field that is not known
+// is an error, as it would be lost.
+func Parse(text []byte) (Manifest, error) {
+	if len(text) > MaxManifestLength {
+		return Manifest{}, fmt.Errorf("model: a manifest of %d bytes, want at most %d", len(text), MaxManifestLength)
+	}
+	var m Manifest
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&m); err != nil {
+		return Manifest{}, fmt.Errorf("model: reading a manifest: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return Manifest{}, errors.New("model: there is text behind the manifest")
+	}
+	if err := m.Validate(); err != nil {
+		return Manifest{}, err
+	}
+	return m, nil
+}
+
+// Canonical returns the manifest as JSON that is the same for equal manifests:
+// keys sorted, no blanks, nothing escaped that need not be. It fails for numbers
+// that JSON does not have.
+func (m *Manifest) Canonical() ([]byte, error) {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	return canonical(text)
+}
+
+// canonical sorts the keys of JSON.
+func canonical(text []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil { // sorts the keys of maps
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// Validate reports everything that is wrong with the manifest, joined.
+func (m *Manifest) Validate() error {
+	var problems []error
+	bad := func(field, format string, args ...any) {
+		problems = append(problems, fmt.Errorf("model: %s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	if strings.TrimSpace(m.Name) == "" {
+		bad("name", "is empty, want the name that users ask for")
+	}
+	if len(m.Files) == 0 && m.API == nil {
+		bad("files", "are missing, want files, or an api for a hosted model")
+	}
+	if m.API != nil && (m.API.Provider == "" || m.API.SnapshotID == "") {
+		bad("api", "want a provider and the id of a snapshot, not of an alias that moves")
+	}
+	checkFiles("files", m.Files, bad)
+	checkFiles("prompts", m.Prompts, bad)
+	for field, digest := range map[string]string{"digest": m.Digest, "tokenizer.digest": m.Tokenizer.Digest, "chatTemplate.digest": m.ChatTemplate.Digest, "interface.outputSchema": m.Interface.OutputSchema} {
+		if digest != "" && !validDigest(digest) {
+			bad(field, "%q is no digest, want sha256: and 64 hexadecimal digits", digest)
+		}
+	}
+	if want := m.ContentDigest(); m.Digest != "" && m.Digest != want {
+		bad("digest", "is %s, but the content has %s", m.Digest, want)
+	}
+	for field, n := range map[string]int{"contextWindow": m.ContextWindow, "maxOutput": m.MaxOutput, "tokenizer.vocabSize": m.Tokenizer.VocabSize, "embedding.dimension": m.Embedding.Dimension} {
+		if n < 0 {
+			bad(field, "is %d, want 0 or more", n)
+		}
+	}
+	if d := m.Deprecation; !d.RetireAt.IsZero() && d.RetireAt.Before(d.DeprecatedAt) {
+		bad("deprecation.retireAt", "is before deprecatedAt")
+	}
+	m.checkEvals(bad)
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(problems...)
+}
+
+func (m *Manifest) checkEvals(bad func(string, string, ...any)) {
+	seen := map[string]bool{}
+	for i := range m.Evals {
+		e := &m.Evals[i]
+		field := fmt.Sprintf("evals[%d]", i)
+		if e.Task == "" || e.Metric == "" {
+			bad(field, "want a task and a metric")
+		}
+		if seen[e.Key()] {
+			bad(field, "%s is there twice", e.Key())
+		}
+		seen[e.Key()] = true
+		numbers := []float64{e.Value, e.Low, e.High}
+		for _, p := range []*float64{e.Floor, e.Margin} {
+			if p != nil {
+				numbers = append(numbers, *p)
+			}
+		}
+		if slices.ContainsFunc(numbers, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }) {
+			bad(field, "has a number that is not finite")
+		}
+		if e.interval() && (e.Low > e.Value || e.High < e.Value) {
+			bad(field, "the value %v is not between %v and %v", e.Value, e.Low, e.High)
+		}
+		if e.Margin != nil && *e.Margin < 0 {
+			bad(field, "the margin is %v, want 0 or more", *e.Margin)
+		}
+	}
+}
+
+func (e *Eval) interval() bool { return e.Low != 0 || e.High != 0 }
+
+func checkFiles(field string, files []File, bad func(string, string, ...any)) {
+	seen := map[string]bool{}
+	for i, f := range files {
+		where := fmt.Sprintf("%s[%d]", field, i)
+		if !validPath(f.Path) {
+			bad(where, "%q is no path, want one below the model's folder, with slashes", f.Path)
+		}
+		if !validDigest(f.Digest) {
+			bad(where, "%q is no digest, want sha256: and 64 hexadecimal digits", f.Digest)
+		}
+		if seen[f.Path] {
+			bad(where, "%q is there twice", f.Path)
+		}
+		seen[f.Path] = true
+	}
+}
