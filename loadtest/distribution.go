@@ -1,56 +1,94 @@
 package loadtest
 
 import (
+	"encoding/json"
+	"math"
 	"slices"
 	"time"
-
-	"github.com/serin-go/serin/internal/hist"
 )
 
 // Distribution tells how the durations of a kind are distributed. Up to 4,096
 // of them every figure is exact; beyond that, quantiles are off by at most
-// 1.6 %, and the memory stays bounded. The zero value is empty. It is safe for
-// concurrent reading.
+// 0.1 % or a microsecond, and the memory stays bounded. The zero value is empty.
+// It is safe for concurrent reading.
 type Distribution struct {
 	exact []float64 // in seconds; sorted by the time anybody reads
-	more  *hist.Histogram
+	more  *hdr
+	sum   float64
+	least time.Duration
+	most  time.Duration
+	count uint64
 }
 
 // exactly is how many durations are kept as they are.
 const exactly = 4096
 
 func (d *Distribution) add(v time.Duration) {
-	s := v.Seconds()
+	if d.count == 0 || v < d.least {
+		d.least = v
+	}
+	d.count++
+	d.sum += v.Seconds()
+	d.most = max(d.most, v)
 	if d.more == nil && len(d.exact) < exactly {
-		d.exact = append(d.exact, s)
+		d.exact = append(d.exact, v.Seconds())
 		return
 	}
-	if d.more == nil {
-		d.more = new(hist.Histogram)
-		for _, e := range d.exact {
-			d.more.Add(e)
-		}
-		d.exact = nil
+	d.coarsen()
+	d.more.add(micros(v.Seconds()))
+}
+
+func micros(s float64) uint64 { return uint64(max(0, math.Round(s*1e6))) }
+
+// coarsen moves the exact durations to the histogram.
+func (d *Distribution) coarsen() {
+	if d.more != nil {
+		return
 	}
-	d.more.Add(s)
+	d.more = new(hdr)
+	for _, e := range d.exact {
+		d.more.add(micros(e))
+	}
+	d.exact = nil
+}
+
+// merge adds the durations of o, which is not changed.
+func (d *Distribution) merge(o *Distribution) {
+	if o.count == 0 {
+		return
+	}
+	if d.count == 0 || o.least < d.least {
+		d.least = o.least
+	}
+	d.most, d.sum, d.count = max(d.most, o.most), d.sum+o.sum, d.count+o.count
+	if d.more == nil && o.more == nil && len(d.exact)+len(o.exact) <= exactly {
+		d.exact = append(d.exact, o.exact...)
+		d.seal()
+		return
+	}
+	d.coarsen()
+	if o.more != nil {
+		d.more.merge(o.more)
+	}
+	for _, e := range o.exact {
+		d.more.add(micros(e))
+	}
 }
 
 // seal prepares d for reading.
 func (d *Distribution) seal() { slices.Sort(d.exact) }
 
 // Count returns the number of durations.
-func (d *Distribution) Count() uint64 {
-	if d.more != nil {
-		return d.more.Count()
-	}
-	return uint64(len(d.exact))
-}
+func (d *Distribution) Count() uint64 { return d.count }
 
 // Quantile returns the duration below which the share q, from 0 to 1, of all
 // lies; between two durations it interpolates linearly. It is 0 when d is empty.
 func (d *Distribution) Quantile(q float64) time.Duration {
 	if d.more != nil {
-		return seconds(d.more.Quantile(q))
+		if q <= 0 {
+			return d.least
+		}
+		return max(d.least, min(d.most, seconds(d.more.quantile(q)/1e6)))
 	}
 	if len(d.exact) == 0 {
 		return 0
@@ -62,21 +100,64 @@ func (d *Distribution) Quantile(q float64) time.Duration {
 }
 
 // Mean returns the mean, or 0 when d is empty.
-func (d *Distribution) Mean() time.Duration {
-	if d.more != nil {
-		return seconds(d.more.Mean())
-	}
-	var sum float64
-	for _, s := range d.exact {
-		sum += s
-	}
-	return seconds(sum / max(1, float64(len(d.exact))))
-}
+func (d *Distribution) Mean() time.Duration { return seconds(d.sum / max(1, float64(d.count))) }
 
 // Max returns the longest duration, or 0 when d is empty.
-func (d *Distribution) Max() time.Duration {
-	if d.more != nil {
-		return seconds(d.more.Max())
+func (d *Distribution) Max() time.Duration { return d.most }
+
+// Min returns the shortest duration, or 0 when d is empty.
+func (d *Distribution) Min() time.Duration { return d.least }
+
+// distributionJSON is the form of a Distribution in JSON: what people look for,
+// in seconds, and the histogram for programs.
+type distributionJSON struct {
+	Count uint64  `json:"count"`
+	Mean  float64 `json:"mean_s"`
+	Min   float64 `json:"min_s"`
+	P50   float64 `json:"p50_s"`
+	P90   float64 `json:"p90_s"`
+	P99   float64 `json:"p99_s"`
+	P999  float64 `json:"p999_s"`
+	Max   float64 `json:"max_s"`
+	HDR   string  `json:"hdr,omitempty"`
+}
+
+// MarshalJSON implements [json.Marshaler]. Member hdr holds all durations in
+// microseconds as an HdrHistogram V2, so that what is read back can be merged
+// and asked for any quantile.
+func (d Distribution) MarshalJSON() ([]byte, error) {
+	j := distributionJSON{d.count, d.Mean().Seconds(), d.least.Seconds(), d.Quantile(0.5).Seconds(), d.Quantile(0.9).Seconds(),
+		d.Quantile(0.99).Seconds(), d.Quantile(0.999).Seconds(), d.most.Seconds(), ""}
+	if d.count > 0 {
+		j.HDR = d.histogram().encode()
 	}
-	return d.Quantile(1)
+	return json.Marshal(j)
+}
+
+// histogram returns all durations as a histogram. It must not be changed.
+func (d *Distribution) histogram() *hdr {
+	if d.more != nil {
+		return d.more
+	}
+	all := Distribution{exact: d.exact}
+	all.coarsen()
+	return all.more
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (d *Distribution) UnmarshalJSON(data []byte) error {
+	var j distributionJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return err
+	}
+	*d = Distribution{count: j.Count, sum: j.Mean * float64(j.Count), least: seconds(j.Min), most: seconds(j.Max)}
+	if j.Count == 0 {
+		return nil
+	}
+	h, err := decodeHDR(j.HDR)
+	if err != nil {
+		return err
+	}
+	d.more, d.count = h, h.total
+	return nil
 }
