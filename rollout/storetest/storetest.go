@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -209,6 +210,7 @@ func increment(ctx context.Context, s rollout.Store) error {
 		if err != nil {
 			return fmt.Errorf("a torn value: %w", err)
 		}
+		runtime.Gosched() // so that others come between, even in a fast store
 		_, err = s.Put(ctx, "n", []byte(strconv.Itoa(n+1)), e.Revision)
 		if !errors.Is(err, rollout.ErrConflict) {
 			return err

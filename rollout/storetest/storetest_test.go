@@ -1,0 +1,142 @@
+package storetest_test
+
+import (
+	"context"
+	"iter"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/memstore"
+	"github.com/serin-go/serin/rollout/storetest"
+)
+
+// broken are stores that break one rule each, by the test that must notice.
+var broken = map[string]func() rollout.Store{
+	"CompareAndSet": func() rollout.Store { return &lastWins{new(memstore.Store)} },
+	"CreateOnlyOnce": func() rollout.Store {
+		return &override{Store: new(memstore.Store), put: func(s rollout.Store, ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+			if e, err := s.Get(ctx, key); prev == "" && err == nil {
+				prev = e.Revision // "create" replaces
+			}
+			return s.Put(ctx, key, value, prev)
+		}}
+	},
+	"Increments": func() rollout.Store {
+		return &override{Store: new(memstore.Store), put: func(s rollout.Store, ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+			rev, err := s.Put(ctx, key, value, prev)
+			if e, getErr := s.Get(ctx, key); err != nil && getErr == nil && key == "n" {
+				s.Put(ctx, key, value, e.Revision) // a conflict that was applied after all
+			}
+			return rev, err
+		}}
+	},
+	"ValuesAreCopies": func() rollout.Store { return &sharing{Store: new(memstore.Store), last: map[string][]byte{}} },
+	"List":            func() rollout.Store { return &unordered{new(memstore.Store)} },
+	"Values": func() rollout.Store {
+		return &override{Store: new(memstore.Store), put: func(s rollout.Store, ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+			return s.Put(ctx, key, []byte(strings.ToValidUTF8(string(value), "?")), prev)
+		}}
+	},
+	"Closed": func() rollout.Store { return &immortal{new(memstore.Store)} },
+}
+
+type override struct {
+	rollout.Store
+	put func(s rollout.Store, ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error)
+}
+
+func (o *override) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	return o.put(o.Store, ctx, key, value, prev)
+}
+
+// lastWins ignores the revision.
+type lastWins struct{ rollout.Store }
+
+func (l *lastWins) Put(ctx context.Context, key string, value []byte, _ rollout.Revision) (rollout.Revision, error) {
+	e, _ := l.Get(ctx, key)
+	return l.Store.Put(ctx, key, value, e.Revision)
+}
+
+// sharing hands out the memory that it was given.
+type sharing struct {
+	rollout.Store
+	last map[string][]byte
+}
+
+func (s *sharing) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	rev, err := s.Store.Put(ctx, key, value, prev)
+	if err == nil {
+		s.last[key] = value
+	}
+	return rev, err
+}
+
+func (s *sharing) Get(ctx context.Context, key string) (rollout.Entry, error) {
+	e, err := s.Store.Get(ctx, key)
+	if err == nil {
+		e.Value = s.last[key]
+	}
+	return e, err
+}
+
+// unordered lists from the last key to the first.
+type unordered struct{ rollout.Store }
+
+func (u *unordered) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry, error] {
+	return func(yield func(rollout.Entry, error) bool) {
+		var all []rollout.Entry
+		for e, err := range u.Store.List(ctx, prefix) {
+			if err != nil {
+				yield(e, err)
+				return
+			}
+			all = append(all, e)
+		}
+		for _, e := range slices.Backward(all) {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// immortal goes on after Close.
+type immortal struct{ rollout.Store }
+
+func (*immortal) Close() error { return nil }
+
+const brokenEnv = "STORETEST_BROKEN"
+
+// TestOne runs the suite over one broken store. It is for TestBrokenStores,
+// which wants it to fail.
+func TestOne(t *testing.T) {
+	open, ok := broken[os.Getenv(brokenEnv)]
+	if !ok {
+		t.Skip("runs only as a process of TestBrokenStores")
+	}
+	storetest.Run(t, func(*testing.T) rollout.Store { return open() })
+}
+
+// TestBrokenStores: each broken store is found out by the test that is about
+// its rule.
+func TestBrokenStores(t *testing.T) {
+	if os.Getenv(brokenEnv) != "" {
+		t.Skip("a process of its own")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range broken {
+		cmd := exec.Command(exe, "-test.run=TestOne/"+name+"$", "-test.v")
+		cmd.Env = append(os.Environ(), brokenEnv+"="+name)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "--- FAIL: TestOne/"+name) {
+			t.Errorf("the store that breaks %s was not found out: %v\n%s", name, err, out)
+		}
+	}
+}
