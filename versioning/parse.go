@@ -80,6 +80,52 @@ func (e *ParseError) Error() string {
 // a [*ParseError]. The result shares the memory of s; Parse itself does not
 // allocate unless it fails.
 func Parse(s string) (Version, error) {
+	// Most versions are three short numbers. They are read here, without calls,
+	// and everything else, errors included, below.
+	major, i := digits(s, 0)
+	if !short(s, 0, i) || i == len(s) || s[i] != '.' {
+		return parse(s)
+	}
+	start := i + 1
+	minor, i := digits(s, start)
+	if !short(s, start, i) || i == len(s) || s[i] != '.' {
+		return parse(s)
+	}
+	start = i + 1
+	patch, i := digits(s, start)
+	if !short(s, start, i) {
+		return parse(s)
+	}
+	v := Version{major: major, minor: minor, patch: patch}
+	if i == len(s) {
+		return v, nil
+	}
+	if len(s) > MaxLength {
+		return parse(s)
+	}
+	return parseTail(s, i, v)
+}
+
+// digits reads the number that begins at i, which overflows when it is long.
+func digits(s string, i int) (n uint64, end int) {
+	for i < len(s) && s[i]-'0' <= 9 {
+		n = n*10 + uint64(s[i]-'0')
+		i++
+	}
+	return n, i
+}
+
+// short reports whether s[start:end] are digits of which 64 bits hold any, with
+// no superfluous zero in front.
+func short(s string, start, end int) bool {
+	return uint(end-start-1) < safe && (s[start] != '0' || end == start+1)
+}
+
+// safe is how many digits always fit into 64 bits.
+const safe = 19
+
+// parse is Parse, which says what is wrong.
+func parse(s string) (Version, error) {
 	if len(s) > MaxLength {
 		return Version{}, &ParseError{s, MaxLength, TooLong}
 	}
@@ -98,6 +144,11 @@ func Parse(s string) (Version, error) {
 		}
 		*number, pos = n, end
 	}
+	return parseTail(s, pos, v)
+}
+
+// parseTail reads what follows the three numbers.
+func parseTail(s string, pos int, v Version) (Version, error) {
 	if pos < len(s) && s[pos] == '-' {
 		end, reason := parseIdentifiers(s, pos+1, true)
 		if end < 0 {
@@ -132,7 +183,6 @@ func MustParse(s string) Version {
 // the first byte after them; on failure it is the complement of the position
 // at which the trouble is, hence negative.
 func parseNumber(s string, pos int) (n uint64, end int, reason Reason) {
-	const safe = 19 // as many digits always fit into 64 bits
 	i := pos
 	for ; i < len(s) && s[i]-'0' <= 9; i++ {
 		d := uint64(s[i] - '0')

@@ -21,6 +21,12 @@ const MaxRangeLength = 4096
 //
 // A bare version means exactly that version, as for npm; Cargo reads it as "^".
 type Range struct {
+	// A pointer, so that a call of Contains passes one word and not six. Nil is
+	// the empty range; what it points to is never changed.
+	set *conditions
+}
+
+type conditions struct {
 	text    string
 	terms   []comparator // alternatives one after the other
 	include bool         // prereleases need no invitation
@@ -34,18 +40,20 @@ type comparator struct {
 	last bool
 }
 
+// operator has a bit for each outcome of a comparison that satisfies it.
 type operator uint8
 
 const (
-	opAny operator = iota
+	opLess operator = 1 << iota
 	opEqual
-	opLess
-	opLessEqual
 	opGreater
-	opGreaterEqual
+
+	opLessEqual    = opLess | opEqual
+	opGreaterEqual = opGreater | opEqual
+	opAny          = opLess | opEqual | opGreater
 )
 
-var operatorText = [...]string{"", "", "<", "<=", ">", ">="}
+var operatorText = [...]string{opLess: "<", opEqual: "", opLessEqual: "<=", opGreater: ">", opGreaterEqual: ">="}
 
 // String returns the condition as node-semver prints it: "" is any version.
 func (c *comparator) String() string {
@@ -55,23 +63,7 @@ func (c *comparator) String() string {
 	return operatorText[c.op] + c.v.String()
 }
 
-func (c *comparator) holds(v *Version) bool {
-	if c.op == opAny {
-		return true
-	}
-	order := compareTo(v, &c.v)
-	switch c.op {
-	case opEqual:
-		return order == 0
-	case opLess:
-		return order < 0
-	case opLessEqual:
-		return order <= 0
-	case opGreater:
-		return order > 0
-	}
-	return order >= 0
-}
+func (c *comparator) holds(v *Version) bool { return c.op>>(compareTo(v, &c.v)+1)&1 != 0 }
 
 // compareTo is [Version.Compare] without copying two versions.
 func compareTo(v, w *Version) int {
@@ -114,10 +106,31 @@ func sameCore(v, w *Version) bool {
 }
 
 // Contains reports whether v is in r. It does not allocate.
-func (r Range) Contains(v Version) bool { return contains(r.terms, &v, r.include) }
+func (r Range) Contains(v Version) bool {
+	switch {
+	case r.set == nil:
+		return false
+	case v.pre == "":
+		return containsRelease(r.set.terms, v.major, v.minor, v.patch)
+	}
+	return contains(r.set.terms, &v, r.set.include)
+}
+
+var emptySet conditions
+
+// conditions is r.set, which may be nil.
+func (r Range) conditions() *conditions {
+	if r.set == nil {
+		return &emptySet
+	}
+	return r.set
+}
 
 func contains(terms []comparator, v *Version, include bool) bool {
-	ok, invited := true, include || v.pre == ""
+	if v.pre == "" {
+		return containsRelease(terms, v.major, v.minor, v.patch)
+	}
+	ok, invited := true, include
 	for i := range terms {
 		c := &terms[i]
 		if ok {
@@ -128,7 +141,43 @@ func contains(terms []comparator, v *Version, include bool) bool {
 			if ok && invited {
 				return true
 			}
-			ok, invited = true, include || v.pre == ""
+			ok, invited = true, include
+		}
+	}
+	return false
+}
+
+// containsRelease is contains for versions that are no prereleases, which are
+// most: they need no invitation, and come after every prerelease of theirs.
+func containsRelease(terms []comparator, major, minor, patch uint64) bool {
+	ok := true
+	for i := range terms {
+		c := &terms[i]
+		if ok {
+			outcome := opGreater
+			switch {
+			case major != c.v.major:
+				if major < c.v.major {
+					outcome = opLess
+				}
+			case minor != c.v.minor:
+				if minor < c.v.minor {
+					outcome = opLess
+				}
+			case patch != c.v.patch:
+				if patch < c.v.patch {
+					outcome = opLess
+				}
+			case c.v.pre == "":
+				outcome = opEqual
+			}
+			ok = c.op&outcome != 0
+		}
+		if c.last {
+			if ok {
+				return true
+			}
+			ok = true
 		}
 	}
 	return false
@@ -138,19 +187,24 @@ func contains(terms []comparator, v *Version, include bool) bool {
 // alternatives by "||": ">=1.2.0 <2.0.0-0||3.1.4" for "^1.2 || 3.1.4". The range
 // of all versions is "*". Parsed with the same options it gives the same range.
 func (r Range) String() string {
+	return describe(r.conditions().terms)
+}
+
+// describe is String for some of the comparators of a range.
+func describe(terms []comparator) string {
 	var b strings.Builder
 	start := true
-	for i := range r.terms {
+	for i := range terms {
 		if !start {
 			b.WriteByte(' ')
 		}
-		b.WriteString(r.terms[i].String())
-		if start = r.terms[i].last; start && i+1 < len(r.terms) {
+		b.WriteString(terms[i].String())
+		if start = terms[i].last; start && i+1 < len(terms) {
 			b.WriteString("||")
 		}
 	}
 	switch {
-	case r.terms == nil:
+	case terms == nil:
 		return "<0.0.0-0"
 	case b.Len() == 0:
 		return "*"
@@ -160,10 +214,10 @@ func (r Range) String() string {
 
 // MarshalText returns the text that r was parsed from.
 func (r Range) MarshalText() ([]byte, error) {
-	if r.terms == nil {
+	if r.set == nil {
 		return []byte(r.String()), nil
 	}
-	return []byte(r.text), nil
+	return []byte(r.set.text), nil
 }
 
 // UnmarshalText sets r to what [ParseRange] makes of text. On an error r is left
@@ -178,12 +232,13 @@ func (r *Range) UnmarshalText(text []byte) error {
 }
 
 // alternatives yields the conjunctions of r.
-func (r *Range) alternatives() iter.Seq[[]comparator] {
+func (r Range) alternatives() iter.Seq[[]comparator] {
+	terms := r.conditions().terms
 	return func(yield func([]comparator) bool) {
 		start := 0
-		for i := range r.terms {
-			if r.terms[i].last {
-				if !yield(r.terms[start : i+1]) {
+		for i := range terms {
+			if terms[i].last {
+				if !yield(terms[start : i+1]) {
 					return
 				}
 				start = i + 1
@@ -263,9 +318,9 @@ func (r Range) Explain(v Version) error {
 	if r.Contains(v) {
 		return nil
 	}
-	e := &Unsatisfied{Version: v, Range: r.text}
+	e := &Unsatisfied{Version: v, Range: r.conditions().text}
 	for terms := range r.alternatives() {
-		f := Failure{Alternative: Range{terms: terms}.String()}
+		f := Failure{Alternative: describe(terms)}
 		for i := range terms {
 			if !terms[i].holds(&v) {
 				f.Comparator = terms[i].String()

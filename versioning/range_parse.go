@@ -73,7 +73,6 @@ func (o RangeOptions) Parse(s string) (Range, error) {
 	if o.Lenient {
 		p.limit = 1<<64 - 2 // one less than the largest, as bounds are one more
 	}
-	r := Range{text: s, include: o.IncludePrerelease}
 	rest := collapse(s, o.Lenient)
 	for more := true; more; {
 		var part string
@@ -84,8 +83,7 @@ func (o RangeOptions) Parse(s string) (Range, error) {
 		}
 		p.close(start)
 	}
-	r.terms = reduce(p.terms)
-	return r, nil
+	return Range{&conditions{text: s, terms: reduce(p.terms), include: o.IncludePrerelease}}, nil
 }
 
 // rangeParser collects the comparators of one range.

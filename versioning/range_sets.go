@@ -54,7 +54,7 @@ func lowest(terms []comparator) (low Version, found bool) {
 // node-semver, it compares comparators two by two, so for prereleases it may
 // report an overlap that no version fills.
 func (r Range) Intersects(s Range) bool {
-	include := r.include && s.include
+	include := r.conditions().include && s.conditions().include
 	for a := range r.alternatives() {
 		if !satisfiable(a, include) {
 			continue
@@ -132,7 +132,7 @@ func (r Range) Subset(s Range) bool {
 next:
 	for sub := range r.alternatives() {
 		for dom := range s.alternatives() {
-			within, empty := subset(sub, dom, r.include)
+			within, empty := subset(sub, dom, r.conditions().include)
 			sawSome = sawSome || !empty
 			if within && !empty {
 				continue next
@@ -302,10 +302,10 @@ func (r Range) Simplify(versions []Version) Range {
 	if len(parts) == 0 {
 		text = "<0.0.0-0"
 	}
-	if len(text) >= len(r.text) {
+	if len(text) >= len(r.conditions().text) {
 		return r
 	}
-	shorter, err := RangeOptions{IncludePrerelease: r.include}.Parse(text)
+	shorter, err := RangeOptions{IncludePrerelease: r.conditions().include}.Parse(text)
 	// A run of prereleases cannot always be said in short: the bounds may not
 	// invite what lies between them.
 	if err != nil || slices.ContainsFunc(sorted, func(v Version) bool { return shorter.Contains(v) != r.Contains(v) }) {
