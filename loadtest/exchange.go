@@ -52,7 +52,7 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 		result := s.send(seq, due, x)
 		s.results.add(result, x.tokens)
 		x.meter.Reset()
-		x.tokens = x.tokens[:0]
+		x.tokens, x.bytes = x.tokens[:0], 0
 		exchanges.Put(x)
 	}
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Header: make(http.Header), Request: r}, nil
@@ -62,6 +62,8 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 type exchange struct {
 	meter  sse.Meter
 	tokens []time.Duration // when token chunks arrived, since Sent
+	bytes  int64
+	record *Recording // nil unless asked for
 	buf    [16 << 10]byte
 }
 
@@ -107,7 +109,7 @@ func (s *sender) send(seq uint64, due time.Time, x *exchange) Result {
 	defer cancel(nil)
 	deadline := watch(s.plan.Timeout, "the end of the answer", cancel)
 	defer deadline.stop()
-	first := watch(s.plan.FirstToken, "the first token", cancel)
+	first := watch(s.plan.FirstToken, firstText, cancel)
 	defer first.stop()
 	idle := watchdog{}
 	defer func() { idle.stop() }()
@@ -116,16 +118,18 @@ func (s *sender) send(seq uint64, due time.Time, x *exchange) Result {
 	x.meter.OnToken = func(at time.Duration) {
 		if len(x.tokens) == 0 {
 			first.stop()
-			idle = watch(s.plan.Idle, "the next part of the stream", cancel)
+			idle = watch(s.plan.Idle, idleText, cancel)
 		}
 		x.tokens = append(x.tokens, at)
 	}
 
+	result.BytesOut = max(0, r.ContentLength)
 	result.Sent = time.Now()
 	resp, err := s.base.RoundTrip(r)
 	if err != nil {
 		result.Latency = time.Since(result.Sent)
 		result.Class, result.Err = classify(0, sse.Stream{}, "", err, context.Cause(ctx))
+		result.Fault = faultOf(0, sse.Stream{}, err, context.Cause(ctx))
 		return result
 	}
 	defer resp.Body.Close()
@@ -133,6 +137,11 @@ func (s *sender) send(seq uint64, due time.Time, x *exchange) Result {
 	result.Status = resp.StatusCode
 	result.Version, result.RequestID = resp.Header.Get("Serin-Version"), resp.Header.Get("Serin-Request-Id")
 	x.meter.JSON = strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json")
+	x.record = nil
+	if s.plan.Record {
+		x.record = new(Recording)
+		result.Recording = x.record
+	}
 	head, end, err := x.read(resp.Body, result.Sent, func() { idle.reset() })
 	result.Latency = end
 	stream := x.meter.Stream()
@@ -140,7 +149,10 @@ func (s *sender) send(seq uint64, due time.Time, x *exchange) Result {
 		stream.Chunks, stream.ContentChunks, stream.Coalesced = 0, 0, 0 // not a stream: it has no instants
 	}
 	result.measure(stream)
+	result.longest(x.tokens)
+	result.BytesIn = x.bytes
 	result.Class, result.Err = classify(resp.StatusCode, stream, head, err, context.Cause(ctx))
+	result.Fault = faultOf(resp.StatusCode, stream, err, context.Cause(ctx))
 	return result
 }
 
@@ -152,7 +164,11 @@ func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (head stri
 		n, err := body.Read(x.buf[:])
 		// The instant comes before everything else: what follows takes time.
 		at := time.Since(sent)
+		if x.record != nil {
+			x.record.add(x.buf[:n], at, err)
+		}
 		if n > 0 {
+			x.bytes += int64(n)
 			alive()
 			if len(head) < enough {
 				head += string(x.buf[:min(n, enough-len(head))])
@@ -169,6 +185,22 @@ func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (head stri
 	}
 }
 
+// maxRecording is how many bytes of a stream are kept.
+const maxRecording = 4 << 20
+
+func (r *Recording) add(p []byte, at time.Duration, err error) {
+	if len(r.Body)+len(p) > maxRecording {
+		r.Truncated = true
+	}
+	if !r.Truncated && len(p) > 0 {
+		r.Body = append(r.Body, p...)
+		r.Reads = append(r.Reads, Read{at, len(p)})
+	}
+	if err != nil {
+		r.Reads = append(r.Reads, Read{At: at})
+	}
+}
+
 // measure copies what the stream showed into r.
 func (r *Result) measure(s sse.Stream) {
 	r.Chunks, r.Coalesced = s.Chunks, s.Coalesced
@@ -182,6 +214,18 @@ func (r *Result) measure(s sse.Stream) {
 		r.TTFC = s.FirstContent
 	}
 }
+
+// longest notes the longest gap between token chunks.
+func (r *Result) longest(tokens []time.Duration) {
+	for i := 1; i < len(tokens); i++ {
+		r.LongestGap = max(r.LongestGap, tokens[i]-tokens[i-1])
+	}
+}
+
+const (
+	firstText = "the first token"
+	idleText  = "the next part of the stream"
+)
 
 // errStopped is the cause of requests that were cancelled with their run.
 var errStopped = errors.New("loadtest: the run was stopped")

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
 )
 
 // Plan says what to send where, when, and for how long. The tags are those of
@@ -59,6 +61,26 @@ type Plan struct {
 	// LagBound is the p99 of SchedLag above which a report is marked as late.
 	// Zero means 50 ms.
 	LagBound time.Duration `env:"LAG_BOUND"`
+
+	// WarmUp and CoolDown are left out of all durations, tokens and goodput:
+	// requests due before WarmUp has passed, and those due in the last CoolDown
+	// of Duration. They are sent, counted by class, and in Trimmed. CoolDown
+	// needs a Duration.
+	WarmUp   time.Duration `env:"WARM_UP"`
+	CoolDown time.Duration `env:"COOL_DOWN"`
+
+	// SLOs are what makes a request good; see [Report.Goodput].
+	SLOs []SLO
+	// Thresholds judge the whole run. Their durations count from when requests
+	// were due; see [Gate] and [Report.Verdict].
+	Thresholds []analysis.Threshold
+	// AbortOnBreach ends the run when a threshold fails, looked at twice a
+	// second once 50 requests have finished.
+	AbortOnBreach bool `env:"ABORT_ON_BREACH"`
+
+	// Record gives each [Result] the [Recording] of its stream, up to 4 MiB. The
+	// run keeps none, so memory stays bounded as long as OnResult lets them go.
+	Record bool `env:"RECORD"`
 
 	// Transport sends the requests. Nil means one made for the run, with as many
 	// idle connections as Workers, which is closed at the end.
@@ -117,13 +139,18 @@ func (p Plan) Validate() error {
 		value time.Duration
 	}{
 		{"Duration", p.Duration}, {"Timeout", p.Timeout}, {"FirstToken", p.FirstToken},
-		{"Idle", p.Idle}, {"Drain", p.Drain}, {"LagBound", p.LagBound},
+		{"Idle", p.Idle}, {"Drain", p.Drain}, {"LagBound", p.LagBound}, {"WarmUp", p.WarmUp}, {"CoolDown", p.CoolDown},
 	} {
 		check(d.value >= 0, d.field, d.value.String(), "at least 0")
 	}
 	check(p.Requests >= 0, "Requests", p.Requests, "at least 0")
 	check(p.MaxTokens >= 0, "MaxTokens", p.MaxTokens, "at least 0")
 	check(p.Workers >= 0 && p.Workers <= maxWorkers, "Workers", p.Workers, fmt.Sprintf("0 to %d", maxWorkers))
+	check(p.CoolDown == 0 || p.Duration > p.WarmUp+p.CoolDown, "Duration", p.Duration.String(), "more than WarmUp and CoolDown together")
+	for i, s := range p.SLOs {
+		check(min(s.TTFT, s.TPOT, s.ITL, s.Latency) >= 0, fmt.Sprintf("SLOs[%d]", i), s.String(), "limits of at least 0")
+	}
+	errs = append(errs, checkThresholds(p.Thresholds))
 	return errors.Join(errs...)
 }
 

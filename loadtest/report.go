@@ -16,6 +16,8 @@ import (
 // Report is what a run has found. The package documentation defines the
 // durations. Its methods and distributions are safe for concurrent reading.
 type Report struct {
+	// Generator tells whether the figures below are to be believed.
+	Generator     Generator
 	Target, Model string
 	// Began is when the run began, Elapsed how long it took until the last
 	// request was finished.
@@ -29,7 +31,11 @@ type Report struct {
 	// counts those that became due and were not sent because the run was
 	// interrupted.
 	Sent, Unsent int
-	Classes      map[analysis.Class]int
+	// Trimmed of those sent belong to the warm-up or the cool-down.
+	Trimmed int
+	Classes map[analysis.Class]int
+	// Faults counts what went wrong more closely.
+	Faults map[Fault]int
 	// FirstErrors holds the first error of each class that had any.
 	FirstErrors map[analysis.Class]error
 
@@ -60,6 +66,13 @@ type Report struct {
 	Late     bool
 	LagBound time.Duration
 
+	// Goodput has an entry for each SLO of the plan.
+	Goodput []Goodput
+	// Judged has an entry for each threshold of the plan.
+	Judged []Judged
+	// Aborted says which threshold ended the run, empty if none did.
+	Aborted string
+
 	firstDue, lastDue, firstSent, lastSent time.Time
 }
 
@@ -80,8 +93,23 @@ func (r *Report) add(res Result, tokens []time.Duration) {
 	}
 	r.firstDue, r.lastDue = span(r.firstDue, r.lastDue, res.Due)
 	r.firstSent, r.lastSent = span(r.firstSent, r.lastSent, res.Sent)
+	if res.Fault != None {
+		r.Faults[res.Fault]++
+	}
 	r.Elapsed = max(r.Elapsed, res.Sent.Add(res.Latency).Sub(r.Began))
 
+	if res.Trimmed {
+		r.Trimmed++
+		return
+	}
+	for i := range r.Goodput {
+		if g := &r.Goodput[i]; res.Class != analysis.Cancelled {
+			g.Sent++
+			if g.SLO.Good(res) {
+				g.Good++
+			}
+		}
+	}
 	r.InputTokens += res.InputTokens
 	r.CachedTokens += res.CachedTokens
 	r.OutputTokens += res.OutputTokens
@@ -134,6 +162,18 @@ func span(first, last, at time.Time) (time.Time, time.Time) {
 	return first, last
 }
 
+// newReport returns the empty report of a run that begins now.
+func newReport(p Plan, target string) *Report {
+	r := &Report{
+		Target: target, Model: p.Model, Began: time.Now(), LagBound: p.LagBound,
+		Classes: make(map[analysis.Class]int), Faults: make(map[Fault]int), FirstErrors: make(map[analysis.Class]error),
+	}
+	for _, s := range p.SLOs {
+		r.Goodput = append(r.Goodput, Goodput{SLO: s})
+	}
+	return r
+}
+
 // finish computes what follows from the whole.
 func (r *Report) finish() {
 	for _, row := range r.rows() {
@@ -146,6 +186,15 @@ func (r *Report) finish() {
 		return 0
 	}
 	r.DueRate, r.SentRate = rate(r.firstDue, r.lastDue), rate(r.firstSent, r.lastSent)
+	r.Generator.LagP99, r.Generator.LagBound = r.SchedLag.Quantile(0.99), r.LagBound
+	r.Generator.DueRate, r.Generator.SentRate = r.DueRate, r.SentRate
+	r.Generator.Coalesced = float64(r.Coalesced) / float64(max(1, r.Chunks))
+	r.Generator.judge()
+	for i := range r.Goodput {
+		if r.Elapsed > 0 {
+			r.Goodput[i].Rate = float64(r.Goodput[i].Good) / r.Elapsed.Seconds()
+		}
+	}
 	r.Late = r.SchedLag.Quantile(0.99) > r.LagBound
 }
 
@@ -165,7 +214,14 @@ func (r *Report) rows() []row {
 // newline.
 func (r *Report) String() string {
 	var b strings.Builder
+	fmt.Fprintf(&b, "Generator %v\n", r.Generator)
+	for _, reason := range r.Generator.Reasons {
+		fmt.Fprintf(&b, "          %s: believe the corrected figures at most\n", reason)
+	}
 	fmt.Fprintf(&b, "Requests  %s sent in %v, %.4g/s due, %.4g/s reached", grouped(r.Sent), short(r.Elapsed), r.DueRate, r.SentRate)
+	if r.Trimmed > 0 {
+		fmt.Fprintf(&b, "; %s of them trimmed", grouped(r.Trimmed))
+	}
 	if r.Interrupted {
 		fmt.Fprintf(&b, "; interrupted, %s unsent", grouped(r.Unsent))
 	}
@@ -174,6 +230,23 @@ func (r *Report) String() string {
 	for i, c := range classes {
 		b.WriteString([]string{" ", ", "}[min(i, 1)])
 		fmt.Fprintf(&b, "%s %v (%.4g %%)", grouped(r.Classes[c]), c, 100*float64(r.Classes[c])/float64(r.Sent))
+	}
+	if len(r.Faults) > 0 {
+		b.WriteString("\nFaults   ")
+		for f := range Fault(len(faultNames)) {
+			if n := r.Faults[f]; n > 0 {
+				fmt.Fprintf(&b, " %s %v;", grouped(n), f)
+			}
+		}
+	}
+	for _, g := range r.Goodput {
+		fmt.Fprintf(&b, "\nGoodput   %.4g/s: %s of %s sent kept %v (%.4g %%)", g.Rate, grouped(g.Good), grouped(g.Sent), g.SLO, 100*g.Share())
+	}
+	for _, j := range r.Judged {
+		fmt.Fprintf(&b, "\nThreshold %v: %s", j.Result.Status, j.Result.Summary)
+	}
+	if r.Aborted != "" {
+		fmt.Fprintf(&b, "\nAborted   %s", strings.TrimPrefix(r.Aborted, "loadtest: "))
 	}
 	fmt.Fprintf(&b, "\nTokens    %s out (%.4g/s), %s in, %s cached", grouped(r.OutputTokens), r.TokenRate(), grouped(r.InputTokens), grouped(r.CachedTokens))
 	if r.CountedTokens > 0 {
@@ -189,9 +262,6 @@ func (r *Report) String() string {
 		}
 		fmt.Fprintf(&b, "%-18s%9s%9v%9v%9v%9v%9v%9v\n", row.name, grouped(int(row.d.Count())), short(row.d.Mean()),
 			short(row.d.Quantile(0.5)), short(row.d.Quantile(0.9)), short(row.d.Quantile(0.99)), short(row.d.Quantile(0.999)), short(row.d.Max()))
-	}
-	if r.Late {
-		fmt.Fprintf(&b, "LATE      The p99 of SchedLag, %v, exceeds %v: believe the corrected figures.\n", short(r.SchedLag.Quantile(0.99)), r.LagBound)
 	}
 	for _, c := range classes {
 		if err := r.FirstErrors[c]; err != nil {

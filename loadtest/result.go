@@ -14,17 +14,26 @@ type Result struct {
 	Seq uint64
 	// Prompt is the index of the prompt in [Plan.Prompts].
 	Prompt int
+	// Trimmed says that the request belongs to the warm-up or the cool-down.
+	Trimmed bool
 	// Due is when the request should have been sent, Sent when it was.
 	Due, Sent time.Time
 
 	// Class says how the request ended.
 	Class analysis.Class
+	// Fault says what went wrong more closely, and in which phase.
+	Fault Fault
 	// Status is the HTTP status, 0 if there was no response.
 	Status int
 	// Err is what went wrong, for people. It is nil for an answer without fault.
 	Err error
 
 	TTFB, TTFT, TTFC, E2E, Latency, TPOT time.Duration
+
+	// LongestGap is the longest ITL of the stream.
+	LongestGap time.Duration
+	// BytesOut is the size of the body that was sent, BytesIn of what arrived.
+	BytesOut, BytesIn int64
 
 	// Chunks is the number of token chunks, Coalesced how many of them arrived
 	// in one piece with the one before.
@@ -41,6 +50,10 @@ type Result struct {
 	// Serin-Request-Id: which version served the request, and its name for
 	// feedback. They are empty when no Serin router is in the way.
 	Version, RequestID string
+
+	// Recording is the stream as it arrived, nil unless [Plan.Record] is set or
+	// when there was no response.
+	Recording *Recording
 }
 
 // SchedLag returns how much later than due the request was sent, at least 0.

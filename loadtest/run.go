@@ -41,14 +41,21 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 		defer own.CloseIdleConnections()
 		base = own
 	}
+	judges, err := newJury(p.Thresholds)
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	sched, release := newSchedule(ctx, p)
 	defer release()
 	requests, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	results := &collector{onResult: p.OnResult, report: &Report{
-		Target: endpoint.String(), Model: p.Model, Began: time.Now(), LagBound: p.LagBound,
-		Classes: make(map[analysis.Class]int), FirstErrors: make(map[analysis.Class]error),
-	}}
+	results := &collector{onResult: p.OnResult, report: newReport(p, endpoint.String()), plan: p, jury: judges}
+	if p.AbortOnBreach {
+		results.abort = end
+	}
+	used := readResources()
 
 	// An attacker serves one attack only, so each run has its own.
 	attacker := vegeta.NewAttacker(
@@ -75,6 +82,9 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	r := results.report
 	r.Unsent += sched.unsent()
 	r.Interrupted = sched.interrupted() || r.Classes[analysis.Cancelled] > 0
+	r.Judged = judges.verdicts()
+	r.Generator.since(used)
+	r.Generator.DueCV, r.Generator.SentCV = sched.asked.cv(), sched.taken.cv()
 	r.finish()
 	return r, nil
 }
@@ -97,15 +107,33 @@ func newTransport(workers int) *http.Transport {
 
 // collector gathers the results of all workers.
 type collector struct {
+	plan     Plan
+	jury     *jury
+	abort    context.CancelCauseFunc // nil: thresholds do not end the run
 	mu       sync.Mutex
 	report   *Report
+	looked   time.Time // when the thresholds were last looked at
 	onResult func(Result)
 }
 
 func (c *collector) add(r Result, tokens []time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	due := r.Due.Sub(c.report.Began)
+	trimmed := due < c.plan.WarmUp || c.plan.CoolDown > 0 && due > c.plan.Duration-c.plan.CoolDown
+	r.Trimmed = trimmed
 	c.report.add(r, tokens)
+	if !trimmed {
+		c.jury.add(r)
+	}
+	if now := r.Sent.Add(r.Latency); c.abort != nil && c.report.Sent >= abortAfter && now.Sub(c.looked) >= abortEvery {
+		c.looked = now
+		if err := breach(c.jury.verdicts()); err != nil {
+			c.report.Aborted = err.Error()
+			c.abort(err)
+			c.abort = nil
+		}
+	}
 	if c.onResult != nil {
 		c.onResult(r)
 	}

@@ -21,6 +21,8 @@ type schedule struct {
 	mu    sync.Mutex
 	began time.Time // of the attack, by vegeta's own clock
 	due   map[uint64]time.Duration
+	asked gaps // between the instants at which requests are due
+	taken gaps // between those at which they were
 	ended bool // the plan has no more requests
 }
 
@@ -50,6 +52,7 @@ func (s *schedule) wait(elapsed time.Duration, seq uint64) (time.Duration, bool)
 		s.began = time.Now().Add(-elapsed)
 	}
 	s.due[seq] = at
+	s.asked.add(s.began.Add(at))
 	return at - elapsed, true
 }
 
@@ -84,9 +87,10 @@ func (s *schedule) Rate(time.Duration) float64 { return math.NaN() }
 func (s *schedule) take(seq uint64) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.due[seq]
+	at := s.began.Add(s.due[seq])
 	delete(s.due, seq)
-	return s.began.Add(at)
+	s.taken.add(time.Now())
+	return at
 }
 
 // interrupted reports whether requests remained when the attack ended.

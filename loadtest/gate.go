@@ -1,0 +1,74 @@
+package loadtest
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// Gate returns a check that runs p and judges the outcome by the thresholds,
+// to which those of the plan are added. A rollout names it among its preflight
+// checks, so that a version meets its load before it meets its users.
+//
+// The check fails when a threshold is breached, which ends the run at once. It
+// is [checks.Unknown], and so opens nothing, when there is no threshold, when
+// the plan is not valid, when the run was interrupted, when something that a
+// threshold asks for was not measured, and when the generator was the
+// bottleneck: then the figures are the generator's, not the server's.
+//
+// It sends load each time it is asked. Plans without an end run until the
+// context of the check ends, and are Unknown.
+func Gate(p Plan, slo ...analysis.Threshold) checks.Check {
+	p.Thresholds = append(append([]analysis.Threshold(nil), p.Thresholds...), slo...)
+	p.AbortOnBreach = true
+	return checks.Func(func(ctx context.Context) checks.Result {
+		if len(p.Thresholds) == 0 {
+			return checks.Result{Summary: "nothing to judge the load test by", Err: &InvalidError{"len(Thresholds)", 0, "at least one threshold"}}
+		}
+		report, err := Run(ctx, p)
+		if err != nil {
+			return checks.Result{Summary: "the load test cannot be run", Err: err}
+		}
+		return report.Verdict()
+	})
+}
+
+// Verdict judges the run by the thresholds of its plan, as [Gate] does.
+func (r *Report) Verdict() checks.Result {
+	result := checks.Result{Evidence: map[string]string{
+		"target": r.Target, "requests": strconv.Itoa(r.Sent), "rate": fmt.Sprintf("%.4g/s", r.SentRate),
+		"p99 lag": short(r.SchedLag.Quantile(0.99)).String(),
+	}}
+	for _, j := range r.Judged {
+		if result.Summary != "" {
+			result.Summary += "; "
+		}
+		result.Summary += j.Result.Summary
+		result.Evidence[j.Threshold.String()] = j.Result.Status.String()
+	}
+	failure := breach(r.Judged)
+	switch {
+	case len(r.Judged) == 0:
+		result.Summary = "no thresholds were set"
+	case r.Generator.Bottleneck:
+		// Thresholds that hold despite a late generator hold all the more, but
+		// the load asked for was not applied; ones that are breached may be its
+		// own fault.
+		result.Summary = "the generator was the bottleneck: " + r.Generator.Reason()
+	case failure != nil:
+		result.Status, result.Err = checks.Fail, failure
+	case r.Interrupted:
+		result.Summary = "the run was interrupted; " + result.Summary
+	default:
+		result.Status = checks.Pass
+		for _, j := range r.Judged {
+			if !j.Result.Status.Opens() {
+				result.Status = checks.Unknown
+			}
+		}
+	}
+	return result
+}

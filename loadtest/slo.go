@@ -1,0 +1,72 @@
+package loadtest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// SLO is what one request must keep to be good. All limits that are set must
+// hold, counted from the instant at which the request was due, so that a
+// generator that is late makes no request look better. A request that lacks a
+// value which is limited is not good, and neither is one without a usable
+// answer.
+type SLO struct {
+	// Name is shown in reports. Empty means the text of the limits.
+	Name string `env:"NAME" json:"name,omitempty"`
+	// TTFT, TPOT, ITL and Latency are upper limits as the package documentation
+	// defines them; ITL limits the longest gap of a stream. Zero: no limit. TPOT
+	// and ITL do not ask for anything from answers of a single token chunk.
+	TTFT    time.Duration `env:"TTFT" json:"ttft_ns,omitempty"`
+	TPOT    time.Duration `env:"TPOT" json:"tpot_ns,omitempty"`
+	ITL     time.Duration `env:"ITL" json:"itl_ns,omitempty"`
+	Latency time.Duration `env:"LATENCY" json:"latency_ns,omitempty"`
+}
+
+// String returns the name, or else the limits.
+func (s SLO) String() string {
+	if s.Name != "" {
+		return s.Name
+	}
+	text := ""
+	for _, l := range []struct {
+		name  string
+		limit time.Duration
+	}{{"TTFT", s.TTFT}, {"TPOT", s.TPOT}, {"ITL", s.ITL}, {"Latency", s.Latency}} {
+		if l.limit > 0 {
+			if text != "" {
+				text += ", "
+			}
+			text += fmt.Sprintf("%s <= %v", l.name, l.limit)
+		}
+	}
+	if text == "" {
+		return "answered"
+	}
+	return text
+}
+
+// Good reports whether r keeps s.
+func (s SLO) Good(r Result) bool {
+	lag := r.SchedLag()
+	return r.Class == analysis.OK &&
+		(s.TTFT == 0 || r.Chunks > 0 && r.TTFT+lag <= s.TTFT) &&
+		(s.TPOT == 0 || r.Chunks > 0 && r.TPOT <= s.TPOT) &&
+		(s.ITL == 0 || r.Chunks > 0 && r.LongestGap <= s.ITL) &&
+		(s.Latency == 0 || r.Latency+lag <= s.Latency)
+}
+
+// Goodput is how many requests kept an [SLO].
+type Goodput struct {
+	SLO SLO `json:"slo"`
+	// Good of Sent requests kept it. Sent has all that were sent but those
+	// cancelled with the run, whatever became of them: failures are not good.
+	Good int `json:"good"`
+	Sent int `json:"sent"`
+	// Rate is the good requests per second of the whole run.
+	Rate float64 `json:"rate"`
+}
+
+// Share returns Good / Sent, or 0 when nothing was sent.
+func (g Goodput) Share() float64 { return float64(g.Good) / float64(max(1, g.Sent)) }
