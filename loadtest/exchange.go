@@ -29,6 +29,8 @@ type sender struct {
 	schedule *schedule
 	results  *collector
 	url      *url.URL
+	plain    *url.URL // the target as it was given
+	keep     bool     // record all streams
 	bodies   [][]byte // by prompt
 	header   http.Header
 	base     http.RoundTripper
@@ -48,14 +50,20 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.run.Err() != nil {
 		s.results.skip()
 	} else {
-		x := exchanges.Get().(*exchange)
-		result := s.send(seq, due, x)
-		s.results.add(result, x.tokens)
-		x.meter.Reset()
-		x.tokens, x.bytes = x.tokens[:0], 0
-		exchanges.Put(x)
+		s.carryOut(s.job(seq, due))
 	}
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Header: make(http.Header), Request: r}, nil
+}
+
+// carryOut sends one request and concludes its result.
+func (s *sender) carryOut(j job) Result {
+	x := exchanges.Get().(*exchange)
+	defer exchanges.Put(x)
+	result := s.send(j, x)
+	s.results.add(result, x.tokens)
+	x.meter.Reset()
+	x.tokens, x.bytes, x.record = x.tokens[:0], 0, nil
+	return result
 }
 
 // exchange is the memory that one request needs while it is under way.
@@ -85,26 +93,77 @@ func encodeBody(p Plan, prompt Prompt) []byte {
 	return body
 }
 
+// job is one request that is about to be sent.
+type job struct {
+	seq    uint64
+	due    time.Time
+	prompt int
+	body   []byte
+	method string
+	url    *url.URL
+	plain  bool // any 2xx is a good answer
+}
+
+// job returns the planned request with the given number.
+func (s *sender) job(seq uint64, due time.Time) job {
+	seq = global(s.plan.Pacer, seq)
+	j := job{seq: seq, due: due, method: http.MethodPost, url: s.url}
+	if s.plan.Workload == nil {
+		j.prompt = int(seq % uint64(len(s.bodies)))
+		j.body = s.bodies[j.prompt]
+		return j
+	}
+	asked := s.plan.Workload.Request(seq)
+	j.prompt, j.plain = -1, asked.Plain
+	if asked.Body == nil {
+		p := s.plan
+		if asked.MaxTokens > 0 {
+			p.MaxTokens = asked.MaxTokens
+		}
+		j.body = encodeBody(p, asked.Prompt)
+		return j
+	}
+	j.body = asked.Body
+	if asked.Method != "" {
+		j.method = asked.Method
+	}
+	if ref, err := url.Parse(asked.Path); err == nil && asked.Path != "" {
+		j.url = s.url.ResolveReference(ref)
+	} else if asked.Plain {
+		j.url = s.plain
+	}
+	return j
+}
+
+// global returns the number in the whole schedule of request seq of its part.
+func global(p Pacer, seq uint64) uint64 {
+	if part, ok := p.(shard); ok {
+		return global(part.of, seq*uint64(part.n)+uint64(part.i))
+	}
+	return seq
+}
+
 // request makes the planned request.
-func (s *sender) request(ctx context.Context, seq uint64, prompt int) *http.Request {
-	body := s.bodies[prompt]
+func (s *sender) request(ctx context.Context, j job) *http.Request {
 	r := (&http.Request{
-		Method: http.MethodPost, URL: s.url, Host: s.url.Host, Header: s.header.Clone(),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(body)),
+		Method: j.method, URL: j.url, Host: j.url.Host, Header: s.header.Clone(),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(j.body)),
 		// With GetBody the transport can repeat a request that met a connection
 		// which the server had just closed.
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(j.body)), nil },
 	}).WithContext(ctx)
-	r.Body, _ = r.GetBody()
+	if len(j.body) > 0 {
+		r.Body, _ = r.GetBody()
+	}
 	if s.plan.Prepare != nil {
-		s.plan.Prepare(seq, r)
+		s.plan.Prepare(j.seq, r)
 	}
 	return r
 }
 
 // send sends one request and reads the answer.
-func (s *sender) send(seq uint64, due time.Time, x *exchange) Result {
-	result := Result{Seq: seq, Prompt: int(seq % uint64(len(s.bodies))), Due: due}
+func (s *sender) send(j job, x *exchange) Result {
+	result := Result{Seq: j.seq, Prompt: j.prompt, Due: j.due}
 	ctx, cancel := context.WithCancelCause(s.requests)
 	defer cancel(nil)
 	deadline := watch(s.plan.Timeout, "the end of the answer", cancel)
@@ -114,7 +173,7 @@ func (s *sender) send(seq uint64, due time.Time, x *exchange) Result {
 	idle := watchdog{}
 	defer func() { idle.stop() }()
 
-	r := s.request(ctx, seq, result.Prompt)
+	r := s.request(ctx, j)
 	x.meter.OnToken = func(at time.Duration) {
 		if len(x.tokens) == 0 {
 			first.stop()
@@ -138,7 +197,7 @@ func (s *sender) send(seq uint64, due time.Time, x *exchange) Result {
 	result.Version, result.RequestID = resp.Header.Get("Serin-Version"), resp.Header.Get("Serin-Request-Id")
 	x.meter.JSON = strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json")
 	x.record = nil
-	if s.plan.Record {
+	if s.plan.Record || s.keep {
 		x.record = new(Recording)
 		result.Recording = x.record
 	}
@@ -153,6 +212,9 @@ func (s *sender) send(seq uint64, due time.Time, x *exchange) Result {
 	result.BytesIn = x.bytes
 	result.Class, result.Err = classify(resp.StatusCode, stream, head, err, context.Cause(ctx))
 	result.Fault = faultOf(resp.StatusCode, stream, err, context.Cause(ctx))
+	if plainly := resp.StatusCode/100 == 2 && err == nil; j.plain && plainly {
+		result.Class, result.Fault, result.Err = analysis.OK, None, nil
+	}
 	return result
 }
 

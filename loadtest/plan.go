@@ -23,8 +23,18 @@ type Plan struct {
 	Model string `env:"MODEL"`
 	// Prompts are asked one after the other, and again from the first.
 	Prompts []Prompt
+	// Workload, if not nil, says what to ask in place of Prompts.
+	Workload Workload
 	// Pacer says when requests are due.
 	Pacer Pacer
+	// Users, if not 0, sends in a closed loop in place of a Pacer: so many users
+	// each ask, wait for the answer, think for Think and ask again. A server that
+	// is slow then gets fewer requests, which flatters it; there is no SchedLag.
+	// With Conversations, each user in turn takes the next of them, asks its
+	// turns one after the other, and sends what was said before along.
+	Users         int           `env:"USERS"`
+	Think         time.Duration `env:"THINK"`
+	Conversations []Conversation
 
 	// Duration ends the run: requests due later are not sent, those under way
 	// are awaited. Requests ends it after so many. Whichever comes first counts;
@@ -121,25 +131,32 @@ func (p Plan) Validate() error {
 	}
 	_, err := p.endpoint()
 	check(err == nil, "Target", p.Target, "a URL such as http://127.0.0.1:8080/v1")
-	check(p.Model != "", "Model", p.Model, "the name of a model")
-	check(len(p.Prompts) > 0, "len(Prompts)", len(p.Prompts), "at least one prompt")
+	_, http := p.Workload.(plain)
+	check(p.Model != "" || http, "Model", p.Model, "the name of a model")
+	check(len(p.Prompts) > 0 || p.Workload != nil || len(p.Conversations) > 0, "len(Prompts)", len(p.Prompts), "at least one prompt")
+	check(len(p.Conversations) == 0 || p.Users > 0, "Users", p.Users, "at least one for Conversations")
+	for i, c := range p.Conversations {
+		check(c.check() == nil, fmt.Sprintf("Conversations[%d]", i), c, "at least one turn, none of them empty")
+	}
+	if w, ok := p.Workload.(interface{ Validate() error }); ok {
+		errs = append(errs, w.Validate())
+	}
 	for i, prompt := range p.Prompts {
 		if err := prompt.check(); err != nil {
 			errs = append(errs, &InvalidError{fmt.Sprintf("Prompts[%d]", i), prompt, "a prompt that can be sent: " + err.Error()})
 		}
 	}
-	switch pacer := p.Pacer.(type) {
-	case nil:
-		check(false, "Pacer", p.Pacer, "a schedule such as Constant(10)")
-	case interface{ Validate() error }:
-		errs = append(errs, pacer.Validate())
+	check(p.Users >= 0 && p.Users <= maxWorkers, "Users", p.Users, fmt.Sprintf("0 to %d", maxWorkers))
+	check(p.Users == 0 || p.Pacer == nil, "Pacer", p.Pacer, "none together with Users")
+	if p.Users == 0 {
+		errs = append(errs, checkPacer("Pacer", p.Pacer))
 	}
 	for _, d := range []struct {
 		field string
 		value time.Duration
 	}{
 		{"Duration", p.Duration}, {"Timeout", p.Timeout}, {"FirstToken", p.FirstToken},
-		{"Idle", p.Idle}, {"Drain", p.Drain}, {"LagBound", p.LagBound}, {"WarmUp", p.WarmUp}, {"CoolDown", p.CoolDown},
+		{"Idle", p.Idle}, {"Drain", p.Drain}, {"Think", p.Think}, {"LagBound", p.LagBound}, {"WarmUp", p.WarmUp}, {"CoolDown", p.CoolDown},
 	} {
 		check(d.value >= 0, d.field, d.value.String(), "at least 0")
 	}

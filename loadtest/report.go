@@ -74,6 +74,7 @@ type Report struct {
 	Aborted string
 
 	firstDue, lastDue, firstSent, lastSent time.Time
+	series                                 series
 }
 
 // TokenRate returns the output tokens per second of the whole run.
@@ -98,6 +99,7 @@ func (r *Report) add(res Result, tokens []time.Duration) {
 	}
 	r.Elapsed = max(r.Elapsed, res.Sent.Add(res.Latency).Sub(r.Began))
 
+	r.series.add(r.Began, res)
 	if res.Trimmed {
 		r.Trimmed++
 		return

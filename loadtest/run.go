@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -47,8 +48,15 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	sched, release := newSchedule(ctx, p)
+	sched, release := &schedule{}, func() {}
+	if p.Users == 0 {
+		sched, release = newSchedule(ctx, p)
+	}
 	defer release()
+	bare, err := url.Parse(p.Target)
+	if err != nil {
+		return nil, err
+	}
 	requests, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	results := &collector{onResult: p.OnResult, report: newReport(p, endpoint.String()), plan: p, jury: judges}
@@ -57,36 +65,46 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	}
 	used := readResources()
 
-	// An attacker serves one attack only, so each run has its own.
-	attacker := vegeta.NewAttacker(
-		vegeta.Client(&http.Client{Transport: &sender{
-			plan: p, run: ctx, requests: requests, schedule: sched, results: results,
-			url: endpoint, bodies: bodies, header: header, base: base,
-		}}),
-		vegeta.MaxWorkers(uint64(p.Workers)),
-		vegeta.MaxBody(0),
-	)
+	out := &sender{
+		plan: p, run: ctx, requests: requests, schedule: sched, results: results,
+		url: endpoint, plain: bare, bodies: bodies, header: header, base: base, keep: len(p.Conversations) > 0,
+	}
 	defer context.AfterFunc(ctx, func() {
-		attacker.Stop() // it may be waiting for a worker
 		select {
 		case <-time.After(p.Drain):
 			cancel(errStopped)
 		case <-requests.Done(): // Run has returned
 		}
 	})()
-	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodPost, URL: endpoint.String()})
-	for range attacker.Attack(target, sched, 0, "") {
-		// All there is to know has been collected by the sender.
+	if p.Users > 0 {
+		out.loop()
+	} else {
+		out.attack()
 	}
 
 	r := results.report
 	r.Unsent += sched.unsent()
-	r.Interrupted = sched.interrupted() || r.Classes[analysis.Cancelled] > 0
+	r.Interrupted = p.Users == 0 && sched.interrupted() || p.Users > 0 && ctx.Err() != nil || r.Classes[analysis.Cancelled] > 0
 	r.Judged = judges.verdicts()
 	r.Generator.since(used)
 	r.Generator.DueCV, r.Generator.SentCV = sched.asked.cv(), sched.taken.cv()
 	r.finish()
 	return r, nil
+}
+
+// attack sends the requests of the schedule.
+func (s *sender) attack() {
+	// An attacker serves one attack only, so each run has its own.
+	attacker := vegeta.NewAttacker(
+		vegeta.Client(&http.Client{Transport: s}),
+		vegeta.MaxWorkers(uint64(s.plan.Workers)),
+		vegeta.MaxBody(0),
+	)
+	defer context.AfterFunc(s.run, func() { attacker.Stop() })() // it may be waiting for a worker
+	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodPost, URL: s.url.String()})
+	for range attacker.Attack(target, s.schedule, 0, "") {
+		// All there is to know has been collected by the sender.
+	}
 }
 
 // newTransport returns a Transport that keeps a connection for each worker: the

@@ -1,0 +1,189 @@
+package loadtest
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// Format is a format of files with one result on each line.
+type Format string
+
+const (
+	// JSONLines has one object a line: vegeta's members, which its commands read,
+	// and those of this package besides. Nothing is lost but the text of errors
+	// above 1,000 bytes.
+	JSONLines Format = "jsonl"
+	// CSV has the twelve columns of vegeta, without a header, and no more.
+	CSV Format = "csv"
+)
+
+// resultJSON is a line of a JSON file. The first block is what vegeta reads.
+type resultJSON struct {
+	Attack    string        `json:"attack"`
+	Seq       uint64        `json:"seq"`
+	Code      uint16        `json:"code"`
+	Timestamp time.Time     `json:"timestamp"`
+	Latency   time.Duration `json:"latency"`
+	BytesOut  int64         `json:"bytes_out"`
+	BytesIn   int64         `json:"bytes_in"`
+	Error     string        `json:"error"`
+	Body      *string       `json:"body"`
+	Method    string        `json:"method"`
+	URL       string        `json:"url"`
+	Headers   *struct{}     `json:"headers"`
+
+	Prompt       int            `json:"prompt"`
+	Trimmed      bool           `json:"trimmed,omitempty"`
+	Due          time.Time      `json:"due"`
+	Class        analysis.Class `json:"class"`
+	Fault        Fault          `json:"fault"`
+	TTFB         time.Duration  `json:"ttfb_ns"`
+	TTFT         time.Duration  `json:"ttft_ns"`
+	TTFC         time.Duration  `json:"ttfc_ns"`
+	E2E          time.Duration  `json:"e2e_ns"`
+	TPOT         time.Duration  `json:"tpot_ns"`
+	LongestGap   time.Duration  `json:"longest_gap_ns"`
+	Chunks       int            `json:"chunks"`
+	Coalesced    int            `json:"coalesced,omitempty"`
+	InputTokens  int            `json:"input_tokens"`
+	CachedTokens int            `json:"cached_tokens,omitempty"`
+	OutputTokens int            `json:"output_tokens"`
+	Reasoning    int            `json:"reasoning_tokens,omitempty"`
+	FromUsage    bool           `json:"tokens_from_usage"`
+	FinishReason string         `json:"finish_reason,omitempty"`
+	Version      string         `json:"version,omitempty"`
+	RequestID    string         `json:"request_id,omitempty"`
+}
+
+// maxErrorText is how many bytes of an error are written.
+const maxErrorText = 1000
+
+// Writer writes results as they come, so that memory does not grow with their
+// number. It is not safe for concurrent use; OnResult of a [Plan] need not care.
+// Neither prompts nor headers are ever written.
+type Writer struct {
+	format Format
+	attack string
+	target string
+	buf    *bufio.Writer
+	csv    *csv.Writer
+	err    error
+}
+
+// NewWriter returns a writer of results to w. attack names the run, target is
+// its URL; both go into each line.
+func NewWriter(w io.Writer, f Format, attack, target string) (*Writer, error) {
+	if f != JSONLines && f != CSV {
+		return nil, &InvalidError{"Format", string(f), "jsonl or csv"}
+	}
+	buf := bufio.NewWriterSize(w, 64<<10)
+	return &Writer{format: f, attack: attack, target: target, buf: buf, csv: csv.NewWriter(buf)}, nil
+}
+
+// Write writes one result. The first error of the underlying writer is kept and
+// given by [Writer.Flush].
+func (w *Writer) Write(r Result) {
+	if w.err != nil {
+		return
+	}
+	text := ""
+	if r.Err != nil {
+		text = strings.ToValidUTF8(r.Err.Error()[:min(maxErrorText, len(r.Err.Error()))], "")
+	}
+	if w.format == CSV {
+		w.err = w.csv.Write([]string{
+			strconv.FormatInt(r.Sent.UnixNano(), 10), strconv.Itoa(r.Status), strconv.FormatInt(int64(r.Latency), 10),
+			strconv.FormatInt(r.BytesOut, 10), strconv.FormatInt(r.BytesIn, 10), text, base64.StdEncoding.EncodeToString(nil),
+			w.attack, strconv.FormatUint(r.Seq, 10), "POST", w.target, "",
+		})
+		return
+	}
+	line, err := json.Marshal(resultJSON{
+		Attack: w.attack, Seq: r.Seq, Code: uint16(r.Status), Timestamp: r.Sent.Round(0), Latency: r.Latency,
+		BytesOut: r.BytesOut, BytesIn: r.BytesIn, Error: text, Method: "POST", URL: w.target,
+		Prompt: r.Prompt, Trimmed: r.Trimmed, Due: r.Due.Round(0), Class: r.Class, Fault: r.Fault,
+		TTFB: r.TTFB, TTFT: r.TTFT, TTFC: r.TTFC, E2E: r.E2E, TPOT: r.TPOT, LongestGap: r.LongestGap,
+		Chunks: r.Chunks, Coalesced: r.Coalesced, InputTokens: r.InputTokens, CachedTokens: r.CachedTokens,
+		OutputTokens: r.OutputTokens, Reasoning: r.ReasoningTokens, FromUsage: r.TokensFromUsage,
+		FinishReason: r.FinishReason, Version: r.Version, RequestID: r.RequestID,
+	})
+	if err == nil {
+		_, err = w.buf.Write(append(line, '\n'))
+	}
+	w.err = err
+}
+
+// Flush writes what is still held back and returns the first error of all.
+func (w *Writer) Flush() error {
+	w.csv.Flush()
+	if err := errors.Join(w.csv.Error(), w.err, w.buf.Flush()); err != nil {
+		return fmt.Errorf("loadtest: write results: %w", err)
+	}
+	return nil
+}
+
+// ReadResults calls each for every result of a file of JSON lines, in the order
+// of the file, without keeping them. The error is that of each, or says which
+// line cannot be read; a last line that was cut off is such an error too, and
+// comes after all whole lines were given.
+func ReadResults(r io.Reader, each func(Result) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	n := 0
+	for lines.Scan() {
+		n++
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		result, err := parseResult(lines.Bytes())
+		if err != nil {
+			return fmt.Errorf("loadtest: results, line %d: %w", n, err)
+		}
+		if err := each(result); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("loadtest: results, line %d: %w", n+1, err)
+	}
+	return nil
+}
+
+func parseResult(line []byte) (Result, error) {
+	var j resultJSON
+	if err := json.Unmarshal(line, &j); err != nil {
+		return Result{}, err
+	}
+	for _, d := range []time.Duration{j.Latency, j.TTFB, j.TTFT, j.TTFC, j.E2E, j.TPOT, j.LongestGap} {
+		if d < 0 {
+			return Result{}, fmt.Errorf("a duration of %v, want at least 0", d)
+		}
+	}
+	if min(j.Chunks, j.Coalesced, j.InputTokens, j.CachedTokens, j.OutputTokens, j.Reasoning) < 0 {
+		return Result{}, errors.New("a negative count of chunks or tokens")
+	}
+	if j.Timestamp.IsZero() || j.Due.IsZero() {
+		return Result{}, errors.New("no timestamp or no due, want a line that this package wrote")
+	}
+	r := Result{
+		Seq: j.Seq, Prompt: j.Prompt, Trimmed: j.Trimmed, Due: j.Due, Sent: j.Timestamp, Class: j.Class, Fault: j.Fault, Status: int(j.Code),
+		TTFB: j.TTFB, TTFT: j.TTFT, TTFC: j.TTFC, E2E: j.E2E, Latency: j.Latency, TPOT: j.TPOT, LongestGap: j.LongestGap,
+		BytesOut: j.BytesOut, BytesIn: j.BytesIn, Chunks: j.Chunks, Coalesced: j.Coalesced, InputTokens: j.InputTokens,
+		CachedTokens: j.CachedTokens, OutputTokens: j.OutputTokens, ReasoningTokens: j.Reasoning, TokensFromUsage: j.FromUsage,
+		FinishReason: j.FinishReason, Version: j.Version, RequestID: j.RequestID,
+	}
+	if j.Error != "" {
+		r.Err = errors.New(j.Error)
+	}
+	return r, nil
+}

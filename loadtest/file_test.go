@@ -1,0 +1,173 @@
+package loadtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+func golden() Result {
+	at := time.Unix(1700000000, 800000000).UTC()
+	return Result{Seq: 8, Status: 503, Due: at, Sent: at, Latency: 900 * ms, BytesOut: 10, BytesIn: 100,
+		Class: analysis.Error, Fault: ServerError, Err: errors.New("503 Service Unavailable")}
+}
+
+func write(t *testing.T, f Format, results ...Result) string {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := NewWriter(&b, f, "golden", "http://127.0.0.1/v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		w.Write(r)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestCSVIsThatOfVegeta(t *testing.T) {
+	want := "1700000000800000000,503,900000000,10,100,503 Service Unavailable,,golden,8,POST,http://127.0.0.1/v1,\n"
+	if got := write(t, CSV, golden()); got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+}
+
+// TestVegetaReadsOurFiles decodes what was written with vegeta's own decoder.
+func TestVegetaReadsOurFiles(t *testing.T) {
+	for _, f := range []Format{CSV, JSONLines} {
+		text := write(t, f, golden(), golden())
+		decode := vegeta.NewJSONDecoder(strings.NewReader(text))
+		if f == CSV {
+			decode = vegeta.NewCSVDecoder(strings.NewReader(text))
+		}
+		for range 2 {
+			var got vegeta.Result
+			if err := decode(&got); err != nil {
+				t.Fatal(f, err)
+			}
+			g := golden()
+			if got.Seq != g.Seq || got.Code != 503 || !got.Timestamp.Equal(g.Sent) || got.Latency != g.Latency || got.BytesIn != 100 || got.BytesOut != 10 || got.Error != g.Err.Error() {
+				t.Errorf("%s: vegeta reads %+v", f, got)
+			}
+		}
+		if !strings.HasSuffix(text, "\n") {
+			t.Errorf("%s: the last line has no newline", f)
+		}
+	}
+}
+
+func TestFilesAreReadBack(t *testing.T) {
+	p := plan(script{parts: spoken})
+	p.Pacer, p.Requests = Constant(10), 30
+	report, results := simulate(t, p)
+	text := write(t, JSONLines, results...)
+	var back []Result
+	if err := ReadResults(strings.NewReader(text), func(r Result) error { back = append(back, r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(results, back, cmpopts.EquateErrors(), cmpopts.EquateApproxTime(0)); diff != "" {
+		t.Errorf("results (-written +read):\n%s", diff)
+	}
+	again, err := Summarise(strings.NewReader(text), SLO{TTFT: time.Second})
+	if err != nil || again.Sent != report.Sent || again.TTFT.Quantile(0.9) != report.TTFT.Quantile(0.9) || again.OutputTokens != report.OutputTokens || again.Goodput[0].Good != 30 {
+		t.Errorf("%v\n%v", again, err)
+	}
+	again, err = Summarise(strings.NewReader(text[:len(text)-40]))
+	if err == nil || !strings.Contains(err.Error(), "line 30") || again.Sent != 29 {
+		t.Errorf("a file that was cut off: %v, %d results", err, again.Sent)
+	}
+}
+
+func TestReportFormats(t *testing.T) {
+	p := plan(script{parts: spoken})
+	p.Pacer, p.Requests = Constant(10), 30
+	report, _ := simulate(t, p)
+	data, err := json.Marshal(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back struct {
+		Sent      int                     `json:"sent"`
+		Durations map[string]Distribution `json:"durations"`
+	}
+	if err := json.Unmarshal(data, &back); err != nil {
+		t.Fatal(err)
+	}
+	ttft := back.Durations["TTFT"]
+	if got := ttft.Quantile(0.5); back.Sent != 30 || (got-200*ms).Abs() > 200*time.Microsecond {
+		t.Errorf("sent %d, TTFT p50 %v", back.Sent, got)
+	}
+	var log bytes.Buffer
+	if err := report.WriteHistogramLog(&log); err != nil {
+		t.Fatal(err)
+	}
+	tags := 0
+	for line := range strings.Lines(log.String()) {
+		if rest, ok := strings.CutPrefix(line, "Tag="); ok {
+			tags++
+			fields := strings.Split(strings.TrimSpace(rest), ",")
+			if h, err := decodeHDR(fields[4]); err != nil || h.total == 0 {
+				t.Errorf("%s: %v", line, err)
+			}
+		}
+	}
+	if tags != 11 {
+		t.Errorf("%d histograms:\n%s", tags, log.String())
+	}
+}
+
+// TestSeriesStaysSmall runs for a virtual day.
+func TestSeriesStaysSmall(t *testing.T) {
+	var s series
+	began := time.Unix(0, 0)
+	for i := range 86_400 {
+		due := began.Add(time.Duration(i) * time.Second)
+		s.add(began, Result{Due: due, Sent: due, Latency: 2500 * ms, OutputTokens: 1})
+	}
+	r := Report{series: s}
+	sent, tokens := 0, 0
+	for _, x := range r.Series() {
+		sent, tokens = sent+x.Sent, tokens+x.Tokens
+	}
+	got := r.Series()[10]
+	if len(s.bins) > maxBins || sent != 86_400 || tokens != 86_400 || got.Active < 2.49 || got.Active > 2.51 || got.Whole99 < 2.45 {
+		t.Errorf("%d bins with %d requests, the tenth %+v", len(s.bins), sent, got)
+	}
+}
+
+func TestMergedReports(t *testing.T) {
+	p := plan(script{parts: spoken})
+	p.Pacer, p.Requests = Constant(20), 60
+	whole, _ := simulate(t, p)
+	p.Pacer, p.Requests = Shard(Constant(20), 0, 2), 30
+	merged, _ := simulate(t, p)
+	p.Pacer = Shard(Constant(20), 1, 2)
+	second, _ := simulate(t, p)
+	merged.Merge(second)
+	if merged.Sent != whole.Sent || merged.OutputTokens != whole.OutputTokens || merged.SentRate != whole.SentRate || merged.Elapsed != whole.Elapsed {
+		t.Errorf("merged:\n%v\nwhole:\n%v", merged, whole)
+	}
+	if diff := cmp.Diff(whole.Series(), merged.Series()); diff != "" {
+		t.Errorf("series (-whole +merged):\n%s", diff)
+	}
+}
+
+func FuzzReadResults(f *testing.F) {
+	f.Add([]byte(`{"attack":"a","seq":1,"code":200,"timestamp":"2023-11-14T22:13:20Z","due":"2023-11-14T22:13:20Z","latency":5,"class":"ok","fault":"none"}`))
+	f.Add([]byte("{}\n\nnull\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, _ = Summarise(bytes.NewReader(data), SLO{TTFT: 1})
+	})
+}

@@ -1,0 +1,142 @@
+package loadtest
+
+import (
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/hist"
+)
+
+// Interval is what happened in one part of a run. Requests belong to the
+// interval in which they were due. Durations are corrected and in seconds.
+type Interval struct {
+	Start   float64 `json:"start_s"`
+	Length  float64 `json:"length_s"`
+	Sent    int     `json:"sent"`
+	Failed  int     `json:"failed"`
+	Tokens  int     `json:"output_tokens"`
+	Active  float64 `json:"concurrency"` // mean number of requests under way
+	TTFT50  float64 `json:"ttft_p50_s"`
+	TTFT99  float64 `json:"ttft_p99_s"`
+	Whole50 float64 `json:"latency_p50_s"`
+	Whole99 float64 `json:"latency_p99_s"`
+}
+
+// series keeps a run's course in at most maxBins bins: when they do not
+// suffice, neighbours are merged and all become twice as wide.
+type series struct {
+	width time.Duration
+	bins  []bin
+}
+
+type bin struct {
+	sent, failed, tokens int
+	busy                 time.Duration
+	ttft, latency        *hist.Histogram // nil when empty
+}
+
+const (
+	maxBins  = 240
+	firstBin = 250 * time.Millisecond
+)
+
+// at returns the bin of an instant since the start, after making room for it.
+func (s *series) at(t time.Duration) *bin {
+	if s.width == 0 {
+		s.width = firstBin
+	}
+	t = max(0, t)
+	for t/s.width >= maxBins {
+		s.halve()
+	}
+	for int(t/s.width) >= len(s.bins) {
+		s.bins = append(s.bins, bin{})
+	}
+	return &s.bins[t/s.width]
+}
+
+func (s *series) halve() {
+	for i := range s.bins {
+		if i%2 == 1 {
+			s.bins[i/2].merge(&s.bins[i])
+		} else {
+			s.bins[i/2] = s.bins[i]
+		}
+	}
+	s.bins = s.bins[:(len(s.bins)+1)/2]
+	s.width *= 2
+}
+
+func (b *bin) merge(o *bin) {
+	b.sent, b.failed, b.tokens, b.busy = b.sent+o.sent, b.failed+o.failed, b.tokens+o.tokens, b.busy+o.busy
+	for _, pair := range []struct{ to, from **hist.Histogram }{{&b.ttft, &o.ttft}, {&b.latency, &o.latency}} {
+		if *pair.from == nil {
+			continue
+		}
+		if *pair.to == nil {
+			*pair.to = new(hist.Histogram)
+		}
+		(*pair.to).Merge(*pair.from)
+	}
+}
+
+// merge adds a bin of another series with the given width.
+func (s *series) merge(width time.Duration, i int, b *bin) {
+	for s.width != 0 && s.width < width {
+		s.halve()
+	}
+	s.at(time.Duration(i) * width).merge(b)
+}
+
+func observeInto(h **hist.Histogram, d time.Duration) {
+	if *h == nil {
+		*h = new(hist.Histogram)
+	}
+	(*h).Add(d.Seconds())
+}
+
+func (s *series) add(began time.Time, r Result) {
+	due := r.Due.Sub(began)
+	b := s.at(due)
+	b.sent++
+	b.tokens += r.OutputTokens
+	switch r.Class {
+	case analysis.OK, analysis.Refused, analysis.Cancelled:
+	default:
+		b.failed++
+	}
+	if r.Chunks > 0 {
+		observeInto(&b.ttft, r.TTFT+r.SchedLag())
+	}
+	observeInto(&b.latency, r.Latency+r.SchedLag())
+	s.busy(max(0, r.Sent.Sub(began)), r.Latency)
+}
+
+// busy spreads the time of one request over the bins that it crosses, as far
+// as the course is shown.
+func (s *series) busy(from, took time.Duration) {
+	s.at(from + took)
+	for end := from + took; from < end; {
+		i := from / s.width
+		until := min(end, (i+1)*s.width)
+		s.bins[i].busy += until - from
+		from = until
+	}
+}
+
+// Series returns the course of the run in at most 240 intervals of equal
+// length, however long it was.
+func (r *Report) Series() []Interval {
+	out := make([]Interval, len(r.series.bins))
+	for i, b := range r.series.bins {
+		w := r.series.width.Seconds()
+		out[i] = Interval{Start: float64(i) * w, Length: w, Sent: b.sent, Failed: b.failed, Tokens: b.tokens, Active: b.busy.Seconds() / w}
+		if b.ttft != nil {
+			out[i].TTFT50, out[i].TTFT99 = b.ttft.Quantile(0.5), b.ttft.Quantile(0.99)
+		}
+		if b.latency != nil {
+			out[i].Whole50, out[i].Whole99 = b.latency.Quantile(0.5), b.latency.Quantile(0.99)
+		}
+	}
+	return out
+}

@@ -1,0 +1,183 @@
+package loadtest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+)
+
+// Request is what one request asks for.
+type Request struct {
+	// Prompt is asked of the model, for at most MaxTokens tokens of output; zero
+	// means as many as the plan says.
+	Prompt    Prompt
+	MaxTokens int
+
+	// Body, if not nil, is sent in place of the prompt's JSON, by Method to Path
+	// below the host of the target; empty means POST, and the path of the
+	// target. Plain says that the answer is not a model's: any 2xx is OK.
+	Body         []byte
+	Method, Path string
+	Plain        bool
+}
+
+// Workload says what each request asks for. [Synthetic] and [Trace] are two;
+// others may be written.
+//
+// Rules for implementers:
+//
+//   - Request depends on nothing but seq, so that a run can be repeated and cut
+//     into shards.
+//   - It is called concurrently, right before the request is sent: it must be
+//     quick, and what it takes is counted as SchedLag.
+//   - A Validate() error method, if there is one, is called by [Plan.Validate].
+type Workload interface {
+	Request(seq uint64) Request
+}
+
+// HTTP returns the workload of one HTTP request that is sent again and again;
+// any 2xx answer is OK. The empty method is GET, and the empty path that of the
+// target.
+func HTTP(method, path string, body []byte) Workload {
+	if method == "" {
+		method = http.MethodGet
+	}
+	if body == nil {
+		body = []byte{}
+	}
+	return plain{Request{Body: body, Method: method, Path: path, Plain: true}}
+}
+
+type plain struct{ request Request }
+
+func (p plain) Request(uint64) Request { return p.request }
+
+func (p plain) Validate() error {
+	if _, err := http.NewRequest(p.request.Method, "http://host/", nil); err != nil {
+		return &InvalidError{"HTTP method", p.request.Method, "an HTTP method such as GET"}
+	}
+	if p.request.Path != "" && !strings.HasPrefix(p.request.Path, "/") {
+		return &InvalidError{"HTTP path", p.request.Path, "a path that begins with /"}
+	}
+	return nil
+}
+
+// Length is how many tokens something has. The zero value is 0 tokens.
+type Length struct {
+	// Mean and SD, the standard deviation, in tokens. SD 0 is a fixed length.
+	Mean, SD float64
+	// LogNormal draws from a log-normal distribution, as real prompts have,
+	// rather than a normal one.
+	LogNormal bool
+	// Min and Max bound what is drawn. Max 0 means four times the mean.
+	Min, Max int
+	// Choices, if there are any, are drawn by weight instead of all above.
+	Choices []Choice
+}
+
+// Choice is a length with its weight relative to the others.
+type Choice struct {
+	Tokens int
+	Weight float64
+}
+
+const maxLength = 1 << 20
+
+func (l Length) validate(field string) error {
+	var errs []error
+	check := func(ok bool, sub string, value any, want string) {
+		if !ok {
+			errs = append(errs, &InvalidError{field + sub, value, want})
+		}
+	}
+	check(l.Mean >= 0 && l.Mean <= maxLength, ".Mean", l.Mean, "0 to 1,048,576 tokens")
+	check(l.SD >= 0 && l.SD <= maxLength, ".SD", l.SD, "0 to 1,048,576 tokens")
+	check(!l.LogNormal || l.Mean > 0, ".Mean", l.Mean, "more than 0 for a log-normal distribution")
+	check(l.Min >= 0 && (l.Max == 0 || l.Max >= l.Min) && l.Max <= maxLength, ".Max", l.Max, "at least Min, at most 1,048,576")
+	for i, c := range l.Choices {
+		check(c.Tokens >= 0 && c.Tokens <= maxLength && c.Weight > 0 && !math.IsInf(c.Weight, 0), fmt.Sprintf(".Choices[%d]", i), c, "0 to 1,048,576 tokens with a weight above 0")
+	}
+	return errors.Join(errs...)
+}
+
+func (l Length) draw(rng *rand.Rand) int {
+	if len(l.Choices) > 0 {
+		total := 0.0
+		for _, c := range l.Choices {
+			total += c.Weight
+		}
+		at := rng.Float64() * total
+		for _, c := range l.Choices {
+			if at -= c.Weight; at < 0 {
+				return c.Tokens
+			}
+		}
+		return l.Choices[len(l.Choices)-1].Tokens
+	}
+	n := l.Mean + l.SD*rng.NormFloat64()
+	if l.LogNormal {
+		variance := math.Log1p(l.SD * l.SD / l.Mean / l.Mean)
+		n = math.Exp(math.Log(l.Mean) - variance/2 + math.Sqrt(variance)*rng.NormFloat64())
+	}
+	most := l.Max
+	if most == 0 {
+		most = max(l.Min, int(4*l.Mean))
+	}
+	return int(max(float64(l.Min), min(math.Round(n), float64(most))))
+}
+
+// Synthetic is a workload of made-up prompts. A token is taken to be one short
+// English word, which is near what tokenizers make of it; the report has what
+// the server counted.
+type Synthetic struct {
+	// Input is the length of prompts, Output the most tokens of answers. An
+	// output of 0 leaves the answer to the plan and the server.
+	Input, Output Length
+	// Prefix is how many tokens at the start of each prompt come from one of
+	// Prefixes texts that requests share, as system prompts are. They are part
+	// of the input. Prefixes 0 means 1.
+	Prefix, Prefixes int
+	// Seed makes the prompts: equal seeds give equal bytes.
+	Seed uint64
+}
+
+// Validate reports everything that is wrong with s.
+func (s Synthetic) Validate() error {
+	errs := []error{s.Input.validate("Synthetic.Input"), s.Output.validate("Synthetic.Output")}
+	if s.Prefix < 0 || s.Prefix > maxLength {
+		errs = append(errs, &InvalidError{"Synthetic.Prefix", s.Prefix, "0 to 1,048,576 tokens"})
+	}
+	if s.Prefixes < 0 {
+		errs = append(errs, &InvalidError{"Synthetic.Prefixes", s.Prefixes, "at least 0"})
+	}
+	return errors.Join(errs...)
+}
+
+// Request returns the request with number seq.
+func (s Synthetic) Request(seq uint64) Request {
+	rng := rand.New(rand.NewPCG(s.Seed, seq))
+	n := max(1, s.Input.draw(rng))
+	shared := min(s.Prefix, n)
+	var b strings.Builder
+	if shared > 0 {
+		prefix := rand.New(rand.NewPCG(^s.Seed, rng.Uint64N(uint64(max(1, s.Prefixes)))))
+		appendWords(&b, prefix, shared)
+	}
+	appendWords(&b, rng, n-shared)
+	return Request{Prompt: Ask(b.String()), MaxTokens: s.Output.draw(rng)}
+}
+
+var vocabulary = strings.Fields("light ray glass prism colour red blue green white dark sun lens air water edge part body force heat time " +
+	"the a of in by with from and or not is are was may can each same other more less")
+
+func appendWords(b *strings.Builder, rng *rand.Rand, n int) {
+	for range n {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(vocabulary[rng.IntN(len(vocabulary))])
+	}
+}
