@@ -158,7 +158,15 @@ func readCSVTrace(r *bufio.Reader) ([]Arrival, error) {
 		if errors.Is(err, io.EOF) {
 			return arrivals, errors.Join(errs...)
 		}
-		line, _ := rows.FieldPos(0)
+		line := 0
+		var broken *csv.ParseError
+		if errors.As(err, &broken) {
+			line, err = broken.Line, broken.Err
+		} else if err != nil { // the file itself cannot be read any further
+			return nil, errors.Join(append(errs, fmt.Errorf("loadtest: trace: %w", err))...)
+		} else {
+			line, _ = rows.FieldPos(0)
+		}
 		if err == nil && len(row) <= max(at, input, output) {
 			err = fmt.Errorf("%d columns, want %d", len(row), max(at, input, output)+1)
 		}
