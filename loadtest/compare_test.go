@@ -1,0 +1,123 @@
+package loadtest
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+func speak(first time.Duration) script {
+	return script{parts: []part{{at: first, data: content("a")}, {at: first + 20*ms, data: content("b")}, {at: first + 21*ms, data: goodTail}}}
+}
+
+func TestCompareTargetsAndFiles(t *testing.T) {
+	for name, test := range map[string]struct {
+		first time.Duration
+		want  analysis.Verdict
+	}{"slower": {180 * ms, analysis.Harmed}, "equal": {100 * ms, analysis.Safe}} {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			luck := map[string]*rand.Rand{"model.test": rand.New(rand.NewPCG(1, 1)), "new.test": rand.New(rand.NewPCG(2, 2))}
+			p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				mu.Lock()
+				first := time.Duration(luck[r.URL.Host].Int64N(int64(40 * ms)))
+				mu.Unlock()
+				first += 100 * ms
+				if r.URL.Host == "new.test" {
+					first += test.first - 100*ms
+				}
+				return speak(first).RoundTrip(r)
+			}))
+			p.Pacer, p.Requests = Constant(50), 2000
+			got, err := Compare(t.Context(), p, "http://new.test", analysis.Plan{})
+			if err != nil || got.Judgement.Verdict != test.want || got.Baseline.Sent != 2000 || got.Candidate.Sent != 2000 {
+				t.Errorf("%s: %v\n%v", name, err, got)
+			}
+			d := got.Differences[0]
+			if truth := test.first - 100*ms; d.Name != "TTFT p50" || d.Low > truth || d.High < truth || (d.Low > 0) != (truth > 0) {
+				t.Errorf("%s: %+v does not cover %v", name, d, truth)
+			}
+			var files [2]string
+			for i, first := range []time.Duration{100 * ms, test.first} {
+				var results []Result
+				rng := rand.New(rand.NewPCG(uint64(i), 7))
+				p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					return speak(first + time.Duration(rng.Int64N(int64(40*ms)))).RoundTrip(r)
+				}))
+				p.Pacer, p.Requests = Constant(50), 2000
+				p.OnResult = func(r Result) { results = append(results, r) }
+				if _, err := Run(t.Context(), p); err != nil {
+					t.Fatal(err)
+				}
+				files[i] = write(t, JSONLines, results...)
+			}
+			got, err = CompareFiles(strings.NewReader(files[0]), strings.NewReader(files[1]), analysis.Plan{})
+			if err != nil || got.Judgement.Verdict != test.want {
+				t.Errorf("files, %s: %v\n%v", name, err, got)
+			}
+		})
+	}
+	if _, err := CompareFiles(strings.NewReader("x\n"), strings.NewReader(""), analysis.Plan{}); err == nil || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("a bad file: %v", err)
+	}
+}
+
+// queue is a server that answers one request after the other, 20 ms each: it
+// can take 50 a second, and close to that its queue grows.
+type queue struct {
+	mu   sync.Mutex
+	free time.Time
+}
+
+func (q *queue) RoundTrip(r *http.Request) (*http.Response, error) {
+	q.mu.Lock()
+	begin := time.Now()
+	if q.free.After(begin) {
+		begin = q.free
+	}
+	q.free = begin.Add(20 * ms)
+	wait := time.Until(q.free)
+	q.mu.Unlock()
+	return script{parts: []part{{at: wait, data: content("a") + goodTail}}}.RoundTrip(r)
+}
+
+func TestCapacity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan(&queue{})
+		p.Pacer, p.Requests, p.Duration, p.SLOs = nil, 0, time.Minute, []SLO{{TTFT: 200 * ms}}
+		got, err := FindCapacity(t.Context(), Search{Plan: p, From: 2, To: 400, Seed: 3})
+		// Of an M/D/1 queue at a load of 0.8 about 0.5 % wait for more than 180 ms,
+		// at 0.9 7 %, at 1 nearly all of a long run.
+		if err != nil || got.Kept < 36 || got.Broken > 50 || got.Broken/got.Kept > 1.1 {
+			t.Errorf("%v, %v", got, err)
+		}
+		got, err = FindCapacity(t.Context(), Search{Plan: p, From: 2, To: 4})
+		if err != nil || got.Kept != 4 || got.Broken != 0 {
+			t.Errorf("all: %v, %v", got, err)
+		}
+		got, err = FindCapacity(t.Context(), Search{Plan: p, From: 200, To: 400})
+		if err != nil || got.Kept != 0 || !strings.Contains(got.String(), "none shown") {
+			t.Errorf("none: %v, %v", got, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if got, _ = FindCapacity(ctx, Search{Plan: p, From: 2, To: 400}); !strings.Contains(got.Reason, "interrupted") {
+			t.Errorf("interrupted: %v", got)
+		}
+	})
+	if _, err := FindCapacity(t.Context(), Search{Share: 2, Precision: 0.5, Confidence: -1}); err == nil || strings.Count(err.Error(), "\n") < 6 {
+		t.Errorf("not all problems: %v", err)
+	}
+	if low, high := wilson(95, 100, 0.975); low < 0.888 || low > 0.889 || high < 0.978 || high > 0.979 {
+		t.Errorf("wilson: %v to %v, want 0.8882 to 0.9785", low, high)
+	}
+}

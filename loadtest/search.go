@@ -1,0 +1,193 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// Search says how to look for the capacity of a target: the highest rate at
+// which requests keep an [SLO].
+type Search struct {
+	// Plan is run again and again, with a Pacer of its own in place of the
+	// plan's. Its first SLO is what must be kept; Duration is required and is that
+	// of each run.
+	Plan Plan
+	// From and To bound the rates that are tried, in requests a second.
+	From, To float64
+	// Share of the requests must keep the SLO. Zero means 0.95.
+	Share float64
+	// Confidence is that of each run's bound on its share. Zero means 0.95.
+	Confidence float64
+	// Precision is the ratio of the two bounds at which the search ends. Zero
+	// means 1.1.
+	Precision float64
+	// Seed makes the schedules, which are [Poisson].
+	Seed uint64
+	// OnStep, if not nil, is called after each run.
+	OnStep func(Step)
+}
+
+// Step is one run of a search.
+type Step struct {
+	Rate      float64 // asked for, in requests a second
+	Good      int     // requests that kept the SLO, of Sent
+	Sent      int
+	Low, High float64 // bounds of the true share
+	// Kept says that Low reaches the share asked for, Broken that High does not.
+	// Neither means that the run was too short to tell.
+	Kept, Broken bool
+	Report       *Report
+}
+
+// Capacity is what a search has found.
+type Capacity struct {
+	// Kept is the highest rate that was shown to keep the SLO, 0 if none was.
+	// Broken is the lowest above it that was not: shown to break it, or not shown
+	// to keep it. It is 0 if all kept it up to To.
+	Kept, Broken float64
+	Steps        []Step
+	// Reason says why the search ended.
+	Reason string
+}
+
+// Validate reports everything that is wrong with s.
+func (s Search) Validate() error {
+	p := s.Plan
+	p.Pacer = Constant(1)
+	errs := []error{p.Validate()}
+	check := func(ok bool, field string, value any, want string) {
+		if !ok {
+			errs = append(errs, &InvalidError{field, value, want})
+		}
+	}
+	check(len(s.Plan.SLOs) > 0, "len(Plan.SLOs)", len(s.Plan.SLOs), "at least one, which is to be kept")
+	check(s.Plan.Duration > 0, "Plan.Duration", s.Plan.Duration.String(), "more than 0")
+	check(s.From >= minRate && s.To > s.From && s.To <= maxRate, "From and To", fmt.Sprintf("%g to %g", s.From, s.To), "a range within 0.000001 to 100,000")
+	check(s.Share >= 0 && s.Share < 1, "Share", s.Share, "0 to below 1")
+	check(s.Confidence >= 0 && s.Confidence < 1, "Confidence", s.Confidence, "0 to below 1")
+	check(s.Precision == 0 || s.Precision > 1 && s.Precision <= 10, "Precision", s.Precision, "above 1, at most 10")
+	return errors.Join(errs...)
+}
+
+// maxSteps is more than any search needs: each halves the logarithm of what is
+// left.
+const maxSteps = 40
+
+// FindCapacity carries out s: it doubles the rate until the SLO is not kept any
+// more, and then halves the range in between, by ratio. All runs are open-loop.
+// A run in which the generator was the bottleneck ends the search, as what
+// follows would tell of the generator. The error is a search that is not valid.
+func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
+	if err := s.Validate(); err != nil {
+		return Capacity{}, err
+	}
+	s.Share, s.Confidence, s.Precision = or(s.Share, 0.95), or(s.Confidence, 0.95), or(s.Precision, 1.1)
+	var c Capacity
+	rate := s.From
+	for range maxSteps {
+		step, err := s.try(ctx, rate, uint64(len(c.Steps)))
+		if err != nil {
+			return c, err
+		}
+		c.Steps = append(c.Steps, step)
+		if s.OnStep != nil {
+			s.OnStep(step)
+		}
+		switch {
+		case ctx.Err() != nil:
+			c.Reason = "the search was interrupted"
+			return c, nil
+		case step.Report.Generator.Bottleneck:
+			c.Reason = fmt.Sprintf("the generator was the bottleneck at %.4g/s: %s", rate, step.Report.Generator.Reason())
+			return c, nil
+		case step.Kept:
+			c.Kept = rate
+		default:
+			c.Broken = rate
+		}
+		switch {
+		case c.Kept >= s.To:
+			c.Reason = "all rates kept it"
+			return c, nil
+		case c.Broken == 0:
+			rate = min(s.To, 2*rate)
+		case c.Kept == 0:
+			c.Reason = "not even the lowest rate kept it"
+			return c, nil
+		case c.Broken/c.Kept <= s.Precision:
+			c.Reason = "the bounds are close enough"
+			return c, nil
+		default:
+			rate = math.Sqrt(c.Kept * c.Broken)
+		}
+	}
+	c.Reason = "too many steps"
+	return c, nil
+}
+
+func (s Search) try(ctx context.Context, rate float64, n uint64) (Step, error) {
+	p := s.Plan
+	p.Pacer = Poisson(rate, s.Seed+n)
+	report, err := Run(ctx, p)
+	if err != nil {
+		return Step{}, err
+	}
+	g := report.Goodput[0]
+	step := Step{Rate: rate, Good: g.Good, Sent: g.Sent, Report: report}
+	step.Low, step.High = wilson(g.Good, g.Sent, s.Confidence)
+	step.Kept, step.Broken = step.Low >= s.Share, step.High < s.Share
+	return step, nil
+}
+
+// wilson returns one-sided bounds of a share by E. B. Wilson's score interval
+// (1927), each with the given confidence.
+func wilson(good, n int, confidence float64) (low, high float64) {
+	if n == 0 {
+		return 0, 1
+	}
+	z := math.Sqrt2 * math.Erfinv(2*confidence-1)
+	m, p := float64(n), float64(good)/float64(n)
+	mid := (p + z*z/2/m) / (1 + z*z/m)
+	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/4/m/m)
+	return max(0, mid-half), min(1, mid+half)
+}
+
+func or(v, otherwise float64) float64 {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+// String returns the steps and the result as a text, without a final newline.
+func (c Capacity) String() string {
+	var b strings.Builder
+	for _, s := range c.Steps {
+		fmt.Fprintf(&b, "%v\n", s)
+	}
+	switch {
+	case c.Kept == 0:
+		b.WriteString("Capacity  none shown")
+	case c.Broken == 0:
+		fmt.Fprintf(&b, "Capacity  at least %.4g/s", c.Kept)
+	default:
+		fmt.Fprintf(&b, "Capacity  %.4g/s was kept, %.4g/s was not", c.Kept, c.Broken)
+	}
+	return b.String() + ": " + c.Reason
+}
+
+// String returns one line about the step.
+func (s Step) String() string {
+	word := "cannot tell"
+	if s.Kept {
+		word = "kept"
+	} else if s.Broken {
+		word = "broken"
+	}
+	return fmt.Sprintf("%9.4g/s  %s of %s good, %.1f to %.1f %%: %s; TTFT p99 %v, out %.4g tokens/s", s.Rate, grouped(s.Good), grouped(s.Sent),
+		100*s.Low, 100*s.High, word, short(s.Report.CorrectedTTFT.Quantile(0.99)).Round(time.Microsecond), s.Report.TokenRate())
+}
