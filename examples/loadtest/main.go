@@ -1,0 +1,96 @@
+// Command loadtest tells what a language model service can take, and how its
+// streams feel to users.
+//
+//	go run ./examples/loadtest attack -duration 5s
+//
+// Without -url it starts a small language model of its own and attacks that.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usage = `loadtest tells what a language model service can take, and how its streams feel.
+
+  loadtest attack   send requests at a rate, whatever the server does, and report
+  loadtest search   find the highest rate at which requests keep a limit
+  loadtest compare  send the same requests to two servers, or compare two files
+  loadtest report   make a report of a file of results
+
+Try this first; it brings a small model of its own:
+
+  loadtest attack -duration 5s
+
+Each command explains its flags:
+
+  loadtest attack -help
+
+Exit codes: 0 all is well, 1 a threshold is breached or the candidate is worse,
+2 wrong use, 3 it cannot be told (interrupted, or the generator was too slow).
+`
+
+// exit is an error that carries an exit code. The text may be empty when all
+// has been said.
+type exit struct {
+	code int
+	text string
+}
+
+func (e exit) Error() string { return e.text }
+
+const (
+	breached   = 1
+	wrongUse   = 2
+	cannotTell = 3
+)
+
+// console is where a command reads its surroundings and writes its words.
+type console struct {
+	out, err io.Writer
+	getenv   func(string) string
+	live     bool // err is a terminal
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	info, err := os.Stderr.Stat()
+	c := console{os.Stdout, os.Stderr, os.Getenv, err == nil && info.Mode()&os.ModeCharDevice != 0}
+	os.Exit(run(ctx, c, os.Args[1:]))
+}
+
+// run carries out one command and returns the exit code.
+func run(ctx context.Context, c console, args []string) int {
+	commands := map[string]func(context.Context, console, []string) error{
+		"attack": attack, "search": search, "compare": compare, "report": report,
+	}
+	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
+		fmt.Fprint(c.out, usage)
+		return 0
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		fmt.Fprintf(c.err, "loadtest: there is no command %q\n\n%s", args[0], usage)
+		return wrongUse
+	}
+	err := command(ctx, c, args[1:])
+	var e exit
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &e):
+		if e.text != "" {
+			fmt.Fprintln(c.err, e.text)
+		}
+		return e.code
+	}
+	fmt.Fprintln(c.err, err)
+	return wrongUse
+}
