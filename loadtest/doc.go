@@ -33,7 +33,21 @@
 // not, and its figures miss the worst of what they would have met. Here each
 // request knows when it was due: SchedLag is how much later it was sent, and the
 // corrected figures count from the instant at which it was due. Believe those.
-// A report whose p99 SchedLag exceeds [Plan.LagBound] is marked as late.
+// A report whose p99 SchedLag exceeds [Plan.LagBound] is marked as late. SLOs,
+// thresholds and comparisons rest on the corrected figures.
+//
+// # What to do with it
+//
+// [Gate] makes a check of a run that a rollout can name. [Compare] sends the same
+// load to two targets and judges the second, [FindCapacity] looks for the rate
+// at which an [SLO] breaks, and [Recorder] writes down live traffic that
+// [ReadTrace] gives back for replay. [Writer] streams results to files that
+// vegeta reads; a [Report] is text, JSON, an HdrHistogram log or a page.
+// A [Recording] of a stream gives the figures of other tools by their own
+// [Definition] of them.
+//
+// Each report begins with the verdict of the [Generator] on itself. Believe no
+// figure of a run in which it was the bottleneck.
 //
 // The requests are sent by the vegeta library, which stays behind this
 // package's own types.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/tinylm"
@@ -43,6 +44,40 @@ func ExampleRun() {
 	// Output:
 	// 50 of 50 answered, 800 tokens
 	// time to first token of 50 streams is known: true
+}
+
+func ExampleGate() {
+	model, err := tinylm.New(tinylm.Config{Seed: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewServer(model)
+	defer server.Close()
+
+	limit, err := analysis.ParseThreshold("error rate <= 1%")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	gate := loadtest.Gate(loadtest.Plan{
+		Target: server.URL, Model: "tinylm", Pacer: loadtest.Constant(50), Requests: 20, LagBound: time.Minute,
+		Workload: loadtest.Synthetic{Input: loadtest.Length{Mean: 20}, Output: loadtest.Length{Mean: 4}},
+	}, limit)
+	fmt.Println(gate.Check(context.Background()).Summary)
+	// Output: error rate <= 1%: 0 % over 20 requests
+}
+
+func ExampleStages() {
+	schedule := loadtest.Stages(
+		loadtest.Stage{Pacer: loadtest.Ramp(0, 4, 2*time.Second), For: 2 * time.Second},
+		loadtest.Stage{Pacer: loadtest.Constant(4), For: time.Second},
+	)
+	for at := range schedule.Arrivals() {
+		fmt.Print(at.Round(time.Millisecond), " ")
+	}
+	fmt.Println()
+	// Output: 1s 1.414s 1.732s 2s 2.25s 2.5s 2.75s 3s
 }
 
 func ExamplePlan_Validate() {

@@ -130,7 +130,7 @@ func (r *Report) plots() []template.HTML {
 		plot("Requests per second", "s", "1/s", over("sent", blue, func(i Interval) float64 { return float64(i.Sent) / i.Length }), over("failed", red, func(i Interval) float64 { return float64(i.Failed) / i.Length })),
 		plot("Output tokens per second, by when due", "s", "1/s", over("tokens", green, func(i Interval) float64 { return float64(i.Tokens) / i.Length })),
 		plot("Requests under way, mean", "s", "", over("under way", blue, func(i Interval) float64 { return i.Active })),
-		plot("Percentiles of latency", "nines", "ms", spectrum("as measured", blue, &r.Latency), spectrum("corrected", orange, &r.CorrectedLatency)),
+		plot("Latency by percentile (1: p90, 2: p99, 3: p99.9)", "nines", "ms", spectrum("as measured", blue, &r.Latency), spectrum("corrected", orange, &r.CorrectedLatency)),
 		plot("TTFT, share of requests by time", "ms", "%", density("TTFT", blue, &r.TTFT)),
 		plot("ITL, share of gaps by time", "ms", "%", density("ITL", green, &r.ITL)),
 	}
@@ -174,7 +174,7 @@ func density(name, colour string, d *Distribution) line {
 
 // plot draws lines as SVG. Points that are NaN interrupt their line.
 func plot(title, xUnit, yUnit string, lines ...line) template.HTML {
-	const w, h, left, right, top, bottom = 560.0, 220.0, 56.0, 12.0, 34.0, 30.0
+	const w, h, left, right, top, bottom = 560.0, 230.0, 56.0, 12.0, 46.0, 30.0
 	xMax, yMax := 0.0, 0.0
 	for _, l := range lines {
 		for i := range l.x {
@@ -200,7 +200,7 @@ func plot(title, xUnit, yUnit string, lines ...line) template.HTML {
 	for i := 0.0; i*xStep <= xMax*1.0001; i++ {
 		fmt.Fprintf(&b, `<text class="x" x="%.1f" y="%g">%.4g</text>`, px(i*xStep), h-bottom+16, i*xStep)
 	}
-	fmt.Fprintf(&b, `<text class="u" x="%g" y="%g">%s</text><text class="y" x="%g" y="%g">%s</text>`, w-right, h-2, xUnit, left-6, top-10, yUnit)
+	fmt.Fprintf(&b, `<text class="u" x="%g" y="%g">%s</text><text class="y" x="%g" y="%g">%s</text>`, w-right, h-2, xUnit, left-6, top-14, yUnit)
 	at := w - right
 	for _, l := range slices.Backward(lines) {
 		fmt.Fprintf(&b, `<text class="u" x="%g" y="14" style="fill:%s">%s</text>`, at, l.colour, l.name)

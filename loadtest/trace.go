@@ -82,7 +82,7 @@ const maxTraceErrors = 20
 //     BurstGPT has them, with instants in seconds;
 //   - JSON lines with timestamp (milliseconds), input_length, output_length and
 //     hash_ids (one for each 512 tokens of input), as Mooncake publishes them;
-//   - the same with messages, the prompt itself, as a member.
+//   - the same with messages, the prompt itself, as [Recorder] writes them.
 //
 // Arrivals are sorted by time. The error joins a [*TraceError] for each of the
 // first 20 lines that cannot be used.

@@ -1,0 +1,173 @@
+package loadtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/serin-go/serin/internal/sse"
+)
+
+// RecorderConfig says what a [Recorder] writes. Next and Out are required.
+type RecorderConfig struct {
+	// Next serves the requests, Out takes one JSON line for each when its answer
+	// has ended; [ReadTrace] reads them.
+	Next http.Handler
+	Out  io.Writer
+	// Redact, if not nil, makes of each text of a prompt what may be written; it
+	// is called concurrently. Nil writes no prompts, only their lengths, and a
+	// replay makes up others of the same length.
+	Redact func(text string) string
+	// MaxBody is how many bytes of a request are looked at. Zero means 1 MiB; of
+	// longer ones only the length is known, at four bytes a token.
+	MaxBody int
+}
+
+// Recorder is a handler that passes requests on and writes down when they came
+// and how long they and their answers were, so that the traffic can be replayed
+// against a candidate. It holds nothing back: bodies and streams pass as they
+// come. It is safe for concurrent use.
+type Recorder struct {
+	cfg RecorderConfig
+
+	mu    sync.Mutex
+	began time.Time
+	err   error
+}
+
+// NewRecorder returns a recorder.
+func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
+	var errs []error
+	if cfg.Next == nil {
+		errs = append(errs, &InvalidError{"Next", nil, "the handler that serves the requests"})
+	}
+	if cfg.Out == nil {
+		errs = append(errs, &InvalidError{"Out", nil, "a writer, such as a file"})
+	}
+	if cfg.MaxBody < 0 {
+		errs = append(errs, &InvalidError{"MaxBody", cfg.MaxBody, "at least 0"})
+	}
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = 1 << 20
+	}
+	return &Recorder{cfg: cfg}, errors.Join(errs...)
+}
+
+// ServeHTTP serves one request by Next and writes it down. Requests other than
+// POST pass unrecorded.
+func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method != http.MethodPost || req.Body == nil {
+		r.cfg.Next.ServeHTTP(w, req)
+		return
+	}
+	at := time.Now()
+	r.mu.Lock()
+	if r.began.IsZero() {
+		r.began = at
+	}
+	since := at.Sub(r.began)
+	r.mu.Unlock()
+	body := &listener{ReadCloser: req.Body, most: r.cfg.MaxBody}
+	req = req.Clone(req.Context())
+	req.Body = body
+	answer := &meterWriter{ResponseWriter: w, began: at}
+	// Also when the handler panics, as it does to cut a stream.
+	defer func() { r.write(since, body, answer) }()
+	r.cfg.Next.ServeHTTP(answer, req)
+}
+
+// Err returns the first error of writing. Requests are served despite it, and
+// nothing is written any more.
+func (r *Recorder) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+func (r *Recorder) write(since time.Duration, body *listener, answer *meterWriter) {
+	answer.meter.End(time.Since(answer.began))
+	stream := answer.meter.Stream()
+	var asked struct {
+		Messages []Message `json:"messages"`
+	}
+	row := struct {
+		Timestamp float64   `json:"timestamp"` // milliseconds
+		Input     int       `json:"input_length"`
+		Output    int       `json:"output_length"`
+		Messages  []Message `json:"messages,omitempty"`
+	}{float64(since) / float64(time.Millisecond), stream.InputTokens, stream.OutputTokens, nil}
+	body.mu.Lock()
+	whole := body.size <= body.most && json.Unmarshal(body.head.Bytes(), &asked) == nil
+	if row.Input == 0 {
+		row.Input = body.size / 4
+	}
+	body.mu.Unlock()
+	row.Input, row.Output = min(row.Input, maxLength), min(row.Output, maxLength)
+	if prompt := (Prompt{asked.Messages}); whole && r.cfg.Redact != nil && prompt.check() == nil {
+		for i := range asked.Messages {
+			asked.Messages[i].Content = r.cfg.Redact(asked.Messages[i].Content)
+		}
+		if prompt.check() == nil { // what was redacted away altogether is made up again
+			row.Messages = asked.Messages
+		}
+	}
+	line, err := json.Marshal(row)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil && err == nil {
+		_, err = r.cfg.Out.Write(append(line, '\n'))
+	}
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// listener keeps the head of a request's body as it is read. The lock is for
+// handlers that still read when they have returned.
+type listener struct {
+	io.ReadCloser
+	most int
+	mu   sync.Mutex
+	head bytes.Buffer
+	size int
+}
+
+func (l *listener) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.size += n
+	if room := l.most - l.head.Len(); room > 0 {
+		l.head.Write(p[:min(n, room)])
+	}
+	return n, err
+}
+
+// meterWriter reads along with an answer.
+type meterWriter struct {
+	http.ResponseWriter
+	began   time.Time
+	meter   sse.Meter
+	started bool
+}
+
+func (m *meterWriter) Write(p []byte) (int, error) {
+	if !m.started {
+		m.started = true
+		m.meter.JSON = strings.HasPrefix(m.Header().Get("Content-Type"), "application/json")
+	}
+	n, err := m.ResponseWriter.Write(p)
+	m.meter.Feed(p[:n], time.Since(m.began))
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the writer below.
+func (m *meterWriter) Unwrap() http.ResponseWriter { return m.ResponseWriter }
+
+// Flush is for handlers that look for http.Flusher.
+func (m *meterWriter) Flush() { _ = http.NewResponseController(m.ResponseWriter).Flush() }
