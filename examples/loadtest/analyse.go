@@ -5,7 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -18,19 +20,23 @@ func report(_ context.Context, c console, args []string) error {
 	o.files(fs)
 	o.slos.parse = parseSLO
 	fs.Var(&o.slos, "slo", "what makes a request good, such as `ttft=400ms,tpot=50ms`; may be repeated")
-	if err := parse(fs, c, args, "loadtest report makes a report of results that attack -results has written.\n\n  loadtest report -html report.html results.jsonl"); err != nil {
+	if err := parse(fs, c, args, "loadtest report makes a report of results that attack -results has written.\nThose of several processes, each with a -shard, make one report.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl"); err != nil {
 		return err
 	}
-	if fs.NArg() != 1 {
-		return fmt.Errorf("loadtest report: %d files, want one of results in JSON lines", fs.NArg())
+	if fs.NArg() == 0 {
+		return errors.New("loadtest report: no files, want one or more of results in JSON lines")
 	}
-	f, err := os.Open(fs.Arg(0))
-	if err != nil {
-		return err
+	var all []io.Reader
+	for _, name := range fs.Args() {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		all = append(all, f, strings.NewReader("\n")) // in case the last line was cut off
 	}
-	defer f.Close()
-	r, err := loadtest.Summarise(f, o.slos.values...)
-	r.Target = fs.Arg(0)
+	r, err := loadtest.Summarise(io.MultiReader(all...), o.slos.values...)
+	r.Target = strings.Join(fs.Args(), ", ")
 	// A file that was cut off still tells what is in it.
 	return errors.Join(o.publish(c, r), err)
 }

@@ -58,6 +58,32 @@ func opensWithoutErrors(t *testing.T, page string) {
 	}
 }
 
+// TestShardsMakeOneReport sends one schedule by one process and by two.
+func TestShardsMakeOneReport(t *testing.T) {
+	dir := t.TempDir()
+	var files []string
+	for _, part := range []string{"0/1", "0/2", "1/2"} {
+		file := filepath.Join(dir, strings.ReplaceAll(part, "/", "of"))
+		if _, out, errs := command(t, "attack", "-duration", "1s", "-rate", "30", "-output", "3", "-results", file, "-shard", part); !strings.Contains(out, "sent") {
+			t.Fatalf("%s\n%s", out, errs)
+		}
+		files = append(files, file)
+	}
+	outcomes := func(files ...string) string {
+		_, out, _ := command(t, append([]string{"report"}, files...)...)
+		for line := range strings.Lines(out) {
+			if strings.HasPrefix(line, "Outcomes") {
+				return line
+			}
+		}
+		return out
+	}
+	whole, parts := outcomes(files[0]), outcomes(files[1:]...)
+	if whole != parts || !strings.Contains(whole, " ok (100 %)") {
+		t.Errorf("one process: %stwo: %s", whole, parts)
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bad")
 	if err := os.WriteFile(file, []byte("{\"prompt\":1}\n{\n"), 0o600); err != nil {

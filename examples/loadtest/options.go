@@ -28,6 +28,7 @@ type options struct {
 	input, output   int
 	prefix          int
 	seed            uint64
+	part            string
 	slos            list[loadtest.SLO]
 	thresholds      list[analysis.Threshold]
 	headers         list[[2]string]
@@ -78,6 +79,7 @@ func (o *options) arrivals(fs *flag.FlagSet) {
 	fs.Float64Var(&o.speedup, "speedup", 1, "replay the trace so many `times` faster")
 	fs.IntVar(&o.plan.Users, "users", 0, "a closed loop of so many users `instead` of a rate")
 	fs.DurationVar(&o.plan.Think, "think", 0, "how long each user waits between requests")
+	fs.StringVar(&o.part, "shard", "", "send only part `i/n` of the schedule, from 0/n; n processes together send what one would")
 	o.thresholds.parse = analysis.ParseThreshold
 	fs.Var(&o.thresholds, "threshold", "what the run must keep, such as `'ttft p95 <= 400ms'`; may be repeated")
 	fs.BoolVar(&o.plan.AbortOnBreach, "abort", false, "end the run as soon as a threshold is breached")
@@ -121,6 +123,13 @@ func (o *options) finish(c console) (stop func(), err error) {
 		p.Header.Add(h[0], h[1])
 	}
 	errs := []error{o.ask(), o.pace()}
+	if o.part != "" && p.Pacer != nil {
+		var i, n int
+		if _, err := fmt.Sscanf(o.part, "%d/%d", &i, &n); err != nil {
+			errs = append(errs, fmt.Errorf("-shard is %q, want a part of a whole, such as 0/2", o.part))
+		}
+		p.Pacer = loadtest.Shard(p.Pacer, i, n)
+	}
 	if p.Target == "" && !o.dry {
 		if p.Target, stop, err = startModel(p.Model); err != nil {
 			return stop, err
