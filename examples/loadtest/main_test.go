@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func command(t *testing.T, args ...string) (code int, out, errs string) {
@@ -44,7 +45,9 @@ func opensWithoutErrors(t *testing.T, page string) {
 		t.Log("no chromium here")
 		return
 	}
-	cmd := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
 		"--enable-logging=stderr", "--log-level=0", "--dump-dom", "file://"+page)
 	var dom, log bytes.Buffer
