@@ -131,12 +131,13 @@ confidence; so short runs find less.
 		return err
 	}
 	s.Plan, s.Seed = o.plan, o.seed
-	s.OnStep = func(step loadtest.Step) { fmt.Fprintln(c.err, step) }
+	s.OnStep = func(step loadtest.Step) { fmt.Fprintln(c.out, step) }
 	found, err := loadtest.FindCapacity(ctx, s)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(c.out, found)
+	text := found.String() // its steps have been shown as they came
+	fmt.Fprintln(c.out, text[strings.LastIndexByte(text, '\n')+1:])
 	if found.Kept == 0 {
 		return exit{code: cannotTell}
 	}
