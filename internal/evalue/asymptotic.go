@@ -40,3 +40,30 @@ func AsymptoticHalfWidth(n, sigma2, alpha, nStar float64, oneSided bool) float64
 	}
 	return math.Sqrt(sigma2 * 2 * (v + 1) / (n * v) * tail)
 }
+
+// AsymptoticLogE returns ln E against "the mean is 0" or, one-sided, "at most
+// 0", for an estimate after n observations with variance sigma2 each. It is the
+// test whose interval is that of [AsymptoticHalfWidth], but for a one-sided
+// interval, which is a little wider than it need be. Impossible arguments are no
+// evidence, 0.
+func AsymptoticLogE(n, estimate, sigma2, alpha, nStar float64, oneSided bool) float64 {
+	if nStar == 0 {
+		nStar = 5000
+	}
+	if !(n > 0 && sigma2 > 0 && alpha > 0 && alpha < 1 && nStar > 0) || math.IsNaN(estimate) {
+		return 0
+	}
+	rho := MixtureRho(alpha, nStar, oneSided)
+	v := n * rho * rho
+	z := estimate * math.Sqrt(n/sigma2) * math.Sqrt(v/(v+1))
+	logE := z*z/2 - math.Log1p(v)/2
+	if oneSided {
+		// Twice the share of the mixture that lies above 0; far below, by the
+		// asymptote of erfc, which itself would be 0.
+		if z < -30 {
+			return -math.Log(-z*math.Sqrt(math.Pi/2)) - math.Log1p(v)/2
+		}
+		logE += math.Log(math.Erfc(-z / math.Sqrt2))
+	}
+	return logE
+}

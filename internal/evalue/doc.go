@@ -12,10 +12,22 @@
 // Averages of e-values are e-values under any dependence.
 //
 //	TwoByTwo    rates of two arms, block by block; base rate and shares may drift
-//	EventsLogE  events alone, under a constant share of the traffic
-//	PairsLogE   pairs of heavy-tailed values: whose is larger
+//	Events      events alone, under known shares of the traffic (EventsLogE: one share)
+//	Pairs       pairs of heavy-tailed values: whose is larger (PairsLogE: the counts)
 //	Bet         means of bounded values
-//	Dirichlet   counts by category against intended shares
-//	Asymptotic  confidence sequences for means
+//	Split       counts by category against intended shares (DirichletLogE: one stage)
+//	Asymptotic  tests and confidence sequences for means
 //	EBH         which of several hypotheses to reject
+//
+// What is shown beside a verdict, and what comes after a promotion:
+//
+//	RateInterval, Bounded  confidence sequences for a rate, for a mean of scores
+//	Regression             differences of means, less what a covariate explains (CUPED)
+//	Detector               a change at an unknown time, at a stated rate of false alarms
+//	PSI, PageHinkley       customary measures of drift, the first with a limit that holds
+//
+// The state of each is plain data or gives such: counts and sums that survive
+// JSON and add up over blocks, stages and replicas. Only a Detector and a
+// PageHinkley are not sums, since they forget; replicas add up what they give
+// to a step.
 package evalue

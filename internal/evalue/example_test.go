@@ -25,3 +25,39 @@ func ExamplePairsLogE() {
 	fmt.Printf("E = %.1f\n", math.Exp(evalue.PairsLogE(24, 6)))
 	// Output: E = 111.6
 }
+
+// After a promotion the error rate is 1 %, as the profile of the version before
+// has it, and then it rises. An alarm at 1/alpha comes wrongly once in 1/alpha
+// steps at the most.
+func ExampleDetector() {
+	const alpha = 0.001
+	var watch evalue.Detector
+	for minute, errors := range []int{2, 1, 3, 2, 9, 12, 11} {
+		watch.Step(evalue.RateLogE(nil, errors, 200, 0.01)...)
+		if watch.LogSR() >= -math.Log(alpha) {
+			fmt.Printf("alarm in minute %d\n", minute)
+			break
+		}
+	}
+	// Output: alarm in minute 5
+}
+
+// Longer prompts take longer. What the length explains is taken out of the
+// comparison, so that less remains to chance.
+func ExampleDifference() {
+	var base, cand evalue.Regression
+	for tokens := 100.0; tokens <= 1000; tokens += 100 {
+		base.Add(tokens, 0.2+tokens/1000)
+		cand.Add(tokens+50, 0.3+(tokens+50)/1000)
+	}
+	difference, variance := evalue.Difference(base, cand)
+	fmt.Printf("%.3f s slower, standard error %.3f s\n", difference, math.Sqrt(variance))
+	// Output: 0.100 s slower, standard error 0.000 s
+}
+
+// The customary limit of 0.1 would call this stable.
+func ExamplePSI() {
+	index, limit := evalue.PSI([]int{2500, 2500, 2500, 2500}, []int{2800, 2450, 2400, 2350}, 0.01)
+	fmt.Printf("PSI %.4f, at most %.4f if nothing has changed\n", index, limit)
+	// Output: PSI 0.0048, at most 0.0023 if nothing has changed
+}

@@ -28,3 +28,30 @@ func PairsLogE(wins, losses int) float64 {
 	}
 	return logMeanExp(l[:])
 }
+
+// Pairs is [PairsLogE] pair by pair: its two counts. It is plain data; counts of
+// disjoint pairs add up. The zero Pairs has seen none.
+type Pairs struct {
+	Wins   int `json:"wins"`
+	Losses int `json:"losses"`
+}
+
+// Add takes in a pair of values of the same time: a win if the candidate's
+// exceeds factor times the baseline's, a loss if it is below. Values that differ
+// by no more than rounding are a tie and count as neither; so the result is the
+// same in any unit. NaN is ignored.
+func (p *Pairs) Add(base, cand, factor float64) {
+	bound := factor * base
+	switch rounding := 1e-12 * max(math.Abs(bound), math.Abs(cand)); {
+	case cand-bound > rounding:
+		p.Wins++
+	case bound-cand > rounding:
+		p.Losses++
+	}
+}
+
+// Merge adds pairs that were seen elsewhere.
+func (p *Pairs) Merge(o Pairs) { p.Wins, p.Losses = p.Wins+o.Wins, p.Losses+o.Losses }
+
+// LogE returns ln E for "the candidate's values are larger".
+func (p Pairs) LogE() float64 { return PairsLogE(p.Wins, p.Losses) }
