@@ -132,8 +132,9 @@ func (c *Comparison) take(i int, now time.Time) {
 	}
 	switch {
 	case nb > 0 && nc > 0:
-		t.contest.block(base.at.minus(t.taken[0]), cand.at.minus(t.taken[1]))
-		pairs(base.fresh, cand.fresh, nb, nc, t.contest.pair)
+		b := block{rates: [2]rate{base.at.minus(t.taken[0]), cand.at.minus(t.taken[1])}}
+		b.values[0], b.values[1] = overlap(base.fresh, cand.fresh, nb, nc)
+		t.contest.take(b)
 		harm, safe := t.contest.logE()
 		t.harm.set(harm)
 		t.safe.set(safe)

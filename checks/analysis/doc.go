@@ -24,7 +24,8 @@
 //
 //   - A rate is compared by 2x2 blocks, one for each look.
 //   - An amount, such as a latency, is compared request by request: pairs of
-//     the same time, whose is larger.
+//     the same time, whose is larger; and in its tail, by the shares beyond the
+//     95th percentile of the baseline's past.
 //   - A score is compared by betting on the differences of pairs.
 //   - Harm in any metric is the weighted average of their e-values; safety
 //     needs every gate to be proven within its margin.

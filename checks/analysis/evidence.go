@@ -51,6 +51,8 @@ type MetricEvidence struct {
 	Candidate Sample `json:"candidate"`
 	Harm      Test   `json:"harm"`
 	Safe      Test   `json:"safe"`
+	// Tail is where the tail of an amount begins.
+	Tail Level `json:"tail,omitzero"`
 }
 
 // Sample is what one arm has shown of one metric.
@@ -70,7 +72,8 @@ type Test struct {
 	Strength
 	// Sums are the sufficient statistics of the test. For a rate: the
 	// baseline's events and requests, then the log-likelihood ratio of each
-	// alternative. For an amount: pairs won and lost. For a score: the number
+	// alternative. For an amount: pairs won and lost, and for harm those of the
+	// rate beyond [MetricEvidence.Tail]. For a score: the number
 	// of pairs, the sum of their differences and of the squares of those, and
 	// the log of the wealth. Those of disjoint data add up.
 	Sums []float64 `json:"sums,omitempty"`
@@ -115,7 +118,7 @@ func (c *Comparison) Evidence() Evidence {
 		m := &e.Metrics[i]
 		m.Baseline.Values = c.base.arm.values(i)
 		m.Candidate.Values = c.cand.arm.values(i)
-		m.Harm.Sums, m.Safe.Sums = c.tests[i].contest.sums()
+		c.tests[i].contest.save(m)
 	}
 	return e
 }
@@ -169,7 +172,7 @@ func (c *Comparison) Restore(e Evidence) error {
 			return bad(fmt.Sprintf("Metrics[%d]", i), err, "finite numbers")
 		}
 		tests[i] = test{contest: newContest(meter), harm: m.Harm.Strength, safe: m.Safe.Strength, taken: c.tests[i].taken}
-		if err := tests[i].contest.add(m.Harm.Sums, m.Safe.Sums); err != nil {
+		if err := tests[i].contest.load(m); err != nil {
 			return bad(fmt.Sprintf("Metrics[%d]", i), err, "the sums of a "+meter.Kind.String())
 		}
 		for side, s := range []Sample{m.Baseline, m.Candidate} {

@@ -58,6 +58,8 @@ type Finding struct {
 	Unit   string    `json:"unit,omitempty"`
 	Better Direction `json:"better"`
 	Role   Role      `json:"role"`
+	// Test names the test, as [Metric.Test] does.
+	Test string `json:"test"`
 	// Baseline and Candidate are rates, medians of amounts or means of scores;
 	// BaselineN and CandidateN are the numbers of requests that have a value.
 	Baseline   float64 `json:"baseline"`
@@ -120,7 +122,7 @@ func (a ArmEvidence) count() ArmCount {
 // finding returns what e says about m, all but the words.
 func (m Metric) finding(e MetricEvidence, alphaHarm, alphaSafe float64) Finding {
 	f := Finding{
-		Metric: m.Name, Kind: m.Kind, Unit: m.Unit, Better: m.Better, Role: m.Role, Margin: m.Margin,
+		Metric: m.Name, Kind: m.Kind, Unit: m.Unit, Better: m.Better, Role: m.Role, Test: m.Test(), Margin: m.Margin,
 		Baseline: e.Baseline.Value, BaselineN: e.Baseline.N,
 		Candidate: e.Candidate.Value, CandidateN: e.Candidate.N,
 		Harm: e.Harm.proof(1 / alphaHarm), Safe: e.Safe.proof(1 / alphaSafe),

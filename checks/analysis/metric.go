@@ -13,9 +13,10 @@ const (
 	// are compared by the 2x2 block test.
 	Rate Kind = iota
 	// Amount is a positive quantity of each request: a duration, a speed, a
-	// price. Requests are compared pair by pair: whose is larger. Neither heavy
-	// tails nor the unit matter, and an incident that hits both arms does not
-	// either. The reported value is the median.
+	// price. Requests are compared pair by pair: whose is larger; and so are the
+	// shares beyond the baseline's past 95th percentile, which shows what harms
+	// the tail alone. Neither heavy tails nor the unit matter, and an incident
+	// that hits both arms does not either. The reported value is the median.
 	Amount
 	// Score is a grade from 0 to 1 of each request. Arms are compared by the
 	// mean difference of pairs.
@@ -74,6 +75,13 @@ const (
 )
 
 var roleNames = []string{"gate", "guard", "report"}
+
+// RollsBack reports whether a metric in role r can make the verdict Harmed.
+func (r Role) RollsBack() bool { return r == Gate || r == Guard }
+
+// MustBeProven reports whether a metric in role r must be proven no worse
+// before the verdict can be Safe.
+func (r Role) MustBeProven() bool { return r == Gate }
 
 // String returns the name of r in lower case.
 func (r Role) String() string { return nameOf(r, roleNames) }
@@ -145,140 +153,17 @@ type Metric struct {
 	Of func(o Observation) (value float64, ok bool) `json:"-"`
 }
 
-// The classes that the ready-made metrics tell apart, as sets of bits.
-const (
-	failures = 1<<Error | 1<<Timeout | 1<<Truncated | 1<<Empty | 1<<Invalid | 1<<Limited
-	// answered requests are the population of rates: not what the caller took
-	// back or got wrong.
-	answered = failures | 1<<OK | 1<<Refused
-	// complete requests have a latency that says something: an error may be
-	// quick, a timeout is at least as slow as it looks.
-	complete = 1<<OK | 1<<Refused | 1<<Invalid | 1<<Timeout
-	// begun requests may have produced tokens and cost.
-	begun = answered &^ (1 << Limited)
-)
-
-// Names of the ready-made metrics.
-const (
-	nameErrors       = "error rate"
-	nameTimeouts     = "timeouts"
-	nameTruncations  = "truncated"
-	nameRefusals     = "refusals"
-	nameEmpty        = "empty output"
-	nameInvalid      = "invalid output"
-	nameRejections   = "rejections"
-	nameTTFT         = "ttft"
-	nameITL          = "itl"
-	nameLatency      = "latency"
-	nameSpeed        = "tokens/s"
-	nameCost         = "cost"
-	nameSatisfaction = "satisfaction"
-)
-
-// ErrorRate is the share of requests that got no usable answer: error, timeout,
-// truncated stream, empty or invalid output, 429. Cancelled requests and those
-// rejected as the caller's fault count neither as errors nor as requests.
-// Candidates are proven within one percentage point.
-func ErrorRate() Metric { return Metric{Name: nameErrors, Weight: 4} }
-
-// Timeouts is the share of requests without a complete answer in time.
-func Timeouts() Metric { return Metric{Name: nameTimeouts} }
-
-// Truncations is the share of streams that ended before their terminator.
-func Truncations() Metric { return Metric{Name: nameTruncations} }
-
-// Refusals is the share of requests that the model declined.
-func Refusals() Metric { return Metric{Name: nameRefusals} }
-
-// EmptyOutputs is the share of complete answers without a token.
-func EmptyOutputs() Metric { return Metric{Name: nameEmpty} }
-
-// InvalidOutputs is the share of answers not in the structure asked for.
-func InvalidOutputs() Metric { return Metric{Name: nameInvalid} }
-
-// Rejections is the share of requests rejected as the caller's own fault. A
-// candidate that understands less than the baseline rejects more.
-func Rejections() Metric { return Metric{Name: nameRejections} }
-
-// TTFT is the time to the first generated token, of requests that had one.
-// Candidates are proven within a factor of 1.2.
-func TTFT() Metric { return Metric{Name: nameTTFT, Kind: Amount, Unit: "s", Weight: 2} }
-
-// ITL is a request's mean time between generated tokens, of requests with at
-// least two. Candidates are proven within a factor of 1.2.
-func ITL() Metric { return Metric{Name: nameITL, Kind: Amount, Unit: "s"} }
-
-// Latency is the time from the request to the end of its answer, of complete
-// answers and of timeouts. Candidates are proven within a factor of 1.2.
-func Latency() Metric { return Metric{Name: nameLatency, Kind: Amount, Unit: "s", Weight: 2} }
-
-// TokensPerSecond is the speed of generation after the first token. It is the
-// reciprocal of [ITL], which decides already; so its role is Report.
-func TokensPerSecond() Metric {
-	return Metric{Name: nameSpeed, Kind: Amount, Unit: "tok/s", Better: Higher, Role: Report}
-}
-
-// Cost is the price of a request, of requests with a known price above zero.
-// Candidates are proven within a factor of 1.2.
-func Cost() Metric { return Metric{Name: nameCost, Kind: Amount, Weight: 1} }
-
-// Satisfaction is [Observation.Score], of requests that have one. Candidates
-// are proven within 0.05.
-func Satisfaction() Metric { return Metric{Name: nameSatisfaction, Kind: Score, Better: Higher} }
-
-// DefaultMetrics are those of a [Plan] that names none: error rate, TTFT, ITL,
-// latency, tokens per second and cost.
-func DefaultMetrics() []Metric {
-	return []Metric{ErrorRate(), TTFT(), ITL(), Latency(), TokensPerSecond(), Cost()}
-}
-
-// source is how a metric's value is taken from an observation.
-type source uint8
-
-const (
-	fromFunc source = iota
-	fromClass
-	fromTTFT
-	fromITL
-	fromLatency
-	fromSpeed
-	fromCost
-	fromScore
-)
-
-// meter is a metric as the hot path needs it.
-type meter struct {
-	Metric
-	source     source
-	population uint16 // classes that are counted at all
-	events     uint16 // classes that are events, if source is fromClass
-}
-
-// ready holds the ready-made meters by name.
-var ready = map[string]meter{
-	nameErrors:       {Metric: ErrorRate(), source: fromClass, population: answered, events: failures},
-	nameTimeouts:     {Metric: Timeouts(), source: fromClass, population: answered, events: 1 << Timeout},
-	nameTruncations:  {Metric: Truncations(), source: fromClass, population: answered, events: 1 << Truncated},
-	nameRefusals:     {Metric: Refusals(), source: fromClass, population: answered, events: 1 << Refused},
-	nameEmpty:        {Metric: EmptyOutputs(), source: fromClass, population: answered, events: 1 << Empty},
-	nameInvalid:      {Metric: InvalidOutputs(), source: fromClass, population: answered, events: 1 << Invalid},
-	nameRejections:   {Metric: Rejections(), source: fromClass, population: answered | 1<<Rejected, events: 1 << Rejected},
-	nameTTFT:         {Metric: TTFT(), source: fromTTFT, population: begun},
-	nameITL:          {Metric: ITL(), source: fromITL, population: begun},
-	nameLatency:      {Metric: Latency(), source: fromLatency, population: complete},
-	nameSpeed:        {Metric: TokensPerSecond(), source: fromSpeed, population: begun},
-	nameCost:         {Metric: Cost(), source: fromCost, population: begun},
-	nameSatisfaction: {Metric: Satisfaction(), source: fromScore, population: begun},
-}
-
-// meter returns m for the hot path, with its defaults filled in. m is valid.
-func (m Metric) meter() meter {
-	r := meter{source: fromFunc, population: answered}
-	if m.Of == nil {
-		r = ready[m.Name]
+// Test names the statistical test that compares two arms in m.
+func (m Metric) Test() string {
+	switch m.Kind {
+	case Rate:
+		return "2x2 blocks"
+	case Amount:
+		return "signs of pairs, and the share beyond the baseline's p95"
+	case Score:
+		return "bets on the differences of pairs"
 	}
-	r.Metric = m.defaults()
-	return r
+	return m.Kind.String()
 }
 
 // defaults returns m with its zero fields replaced by what they stand for.
@@ -286,7 +171,7 @@ func (m Metric) defaults() Metric {
 	if m.Weight == 0 {
 		m.Weight = 1
 	}
-	if m.Tolerance == (Margin{}) {
+	if m.Tolerance == (Margin{}) && m.Kind != Score { // of a score, no points at all
 		m.Tolerance = Times(1)
 	}
 	if m.Margin == (Margin{}) {

@@ -81,8 +81,11 @@ type Observation struct {
 	// Cost is what the request cost. Negative: unknown, and left out of the
 	// cost metric.
 	Cost Money
-	// Score is the caller's or a judge's satisfaction in (0, 1]. Zero: none.
-	Score float64
+	// Score is the caller's or a judge's satisfaction from 0 to 1; see
+	// [FromStars] and [FromThumb]. Zero: none, unless Scored says that it is one.
+	// A score that comes later goes to [Recorder.Feedback].
+	Score  float64
+	Scored bool
 	// Err is what went wrong, for people; verdicts look at Class alone.
 	Err error
 }

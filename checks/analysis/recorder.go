@@ -3,10 +3,8 @@ package analysis
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/serin-go/serin/internal/hist"
 )
@@ -139,84 +137,6 @@ func (a *Arm) record(o *Observation) {
 		a.collided.Store(true)
 	}
 	a.stage(o, class)
-}
-
-// What meter.value returns when there is no value. Values are never negative.
-const (
-	noValue      = -1.0
-	invalidValue = -2.0
-)
-
-// value returns m's value of o, which ended as class.
-func (m *meter) value(o *Observation, class Class) float64 {
-	if m.population>>class&1 == 0 {
-		return noValue
-	}
-	switch m.source {
-	case fromClass:
-		return float64(m.events >> class & 1)
-	case fromTTFT:
-		return seconds(o.TTFT)
-	case fromITL:
-		return seconds(o.ITL)
-	case fromLatency:
-		return seconds(o.Latency)
-	case fromSpeed:
-		if o.ITL <= 0 { // if negative, ITL counts it as invalid
-			return noValue
-		}
-		return o.TokensPerSecond()
-	case fromCost:
-		if o.Cost <= 0 {
-			return noValue
-		}
-		return float64(o.Cost) / 1e6
-	case fromScore:
-		if o.Score == 0 {
-			return noValue
-		}
-		return m.checked(o.Score)
-	default:
-		return m.call(o)
-	}
-}
-
-// seconds returns d as a value: zero stands for not measured.
-func seconds(d time.Duration) float64 {
-	switch {
-	case d > 0:
-		return float64(d) / 1e9
-	case d == 0:
-		return noValue
-	}
-	return invalidValue
-}
-
-// call returns the value of a custom metric. One that panics has an invalid
-// value: measuring must not break the request that is measured.
-func (m *meter) call(o *Observation) (v float64) {
-	defer func() {
-		if recover() != nil {
-			v = invalidValue
-		}
-	}()
-	v, ok := m.Of(*o)
-	if !ok {
-		return noValue
-	}
-	return m.checked(v)
-}
-
-// checked returns v if it can be a value of m at all.
-func (m *meter) checked(v float64) float64 {
-	ok := v >= 0 && v <= 1 && (m.Kind == Score || v == 0 || v == 1)
-	if m.Kind == Amount {
-		ok = v >= 0 && v <= math.MaxFloat64
-	}
-	if !ok {
-		return invalidValue
-	}
-	return v
 }
 
 // add counts a value of metric i.

@@ -26,9 +26,12 @@ const (
 	// Unmeasurable means that requests are counted, but no comparison can come
 	// of them: the baseline has none, or what gates is not measured on one arm.
 	Unmeasurable
+	// Incident means that both arms have got worse together, so that nothing is
+	// the candidate's fault: hold, and tell people.
+	Incident
 )
 
-var verdictNames = []string{"continue", "harmed", "safe", "no evidence", "unmeasurable"}
+var verdictNames = []string{"continue", "harmed", "safe", "no evidence", "unmeasurable", "incident"}
 
 // String returns the name of v in lower case.
 func (v Verdict) String() string { return nameOf(v, verdictNames) }

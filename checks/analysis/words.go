@@ -101,13 +101,15 @@ func (f *Finding) show(v float64) string { return FormatValue(v, f.Kind, f.Unit)
 
 // FormatValue formats a value of a metric for people, in three significant
 // digits: rates as "1.5 %", amounts in "s" as a duration such as "208 ms",
-// others with their unit.
+// scores in "stars" on a scale such as "4.2 of 5", others with their unit.
 func FormatValue(v float64, k Kind, unit string) string {
 	switch {
 	case k == Rate:
 		return percent(v)
 	case unit == "s":
 		return duration(v)
+	case k == Score && unit == unitStars:
+		return digits(1+4*v) + " of 5"
 	case unit == "":
 		return digits(v)
 	}

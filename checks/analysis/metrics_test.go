@@ -1,0 +1,137 @@
+package analysis
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What each ready-made metric makes of a request.
+func TestReadyMadeValues(t *testing.T) {
+	full := Observation{
+		TTFT: 200 * time.Millisecond, ITL: 10 * time.Millisecond, Latency: 1200 * time.Millisecond,
+		InputTokens: 30, OutputTokens: 101, Cost: 1500, Score: 0.75,
+	}
+	change := func(f func(o *Observation)) Observation { o := full; f(&o); return o }
+	none, bad := math.NaN(), math.Inf(-1)
+	for _, tt := range []struct {
+		metric Metric
+		o      Observation
+		want   float64
+	}{
+		{ErrorRate(), full, 0},
+		{ErrorRate(), Observation{Class: Limited}, 1},
+		{ErrorRate(), Observation{Class: Cancelled}, none},
+		{Timeouts(), Observation{Class: Timeout}, 1},
+		{Truncations(), Observation{Class: Truncated}, 1},
+		{Refusals(), Observation{Class: Refused}, 1},
+		{EmptyOutputs(), Observation{Class: Empty}, 1},
+		{InvalidOutputs(), Observation{Class: Invalid}, 1},
+		{Rejections(), Observation{Class: Rejected}, 1},
+		{Rejections(), Observation{Class: Cancelled}, none},
+		{TTFT(), full, 0.2},
+		{TTFT(), Observation{}, none},
+		{TTFT(), Observation{TTFT: -1}, bad},
+		{ITL(), full, 0.01},
+		{TPOT(), full, 0.01},
+		{TPOT(), change(func(o *Observation) { o.OutputTokens = 1 }), none},
+		{TPOT(), change(func(o *Observation) { o.Latency = 0 }), none},
+		{TPOT(), change(func(o *Observation) { o.Latency = o.TTFT / 2 }), bad},
+		{TPOT(), change(func(o *Observation) { o.Class = Timeout }), none},
+		{Latency(), full, 1.2},
+		{Latency(), change(func(o *Observation) { o.Class = Error }), none},
+		{TokensPerSecond(), full, 100},
+		{Cost(), full, 0.0015},
+		{Cost(), change(func(o *Observation) { o.Cost = -1 }), none},
+		{InputLength(), full, 30},
+		{InputLength(), Observation{InputTokens: -3}, bad},
+		{OutputLength(), full, 101},
+		{OutputLength(), Observation{}, none},
+		{Satisfaction(), full, 0.75},
+		{Satisfaction(), Observation{}, none},
+		{Satisfaction(), Observation{Scored: true}, 0},
+		{Satisfaction(), Observation{Score: FromStars(0)}, bad},
+		{Satisfaction(), Observation{Score: math.Inf(1)}, bad},
+		{Stars(), Observation{Score: FromStars(4)}, 0.75},
+		{Stars(), Observation{Score: FromStars(1), Scored: true}, 0},
+		{ThumbsUp(), Observation{Score: FromThumb(true)}, 1},
+		{ThumbsUp(), Observation{Score: FromThumb(false), Scored: true}, 0},
+		{ThumbsUp(), full, 1},
+		{ThumbsUp(), Observation{Score: -1}, bad},
+	} {
+		m := tt.metric.meter()
+		got := m.value(&tt.o, tt.o.Class)
+		switch {
+		case math.IsNaN(tt.want):
+			tt.want = noValue
+		case tt.want == bad:
+			tt.want = invalidValue
+		}
+		if math.Abs(got-tt.want) > 1e-12 {
+			t.Errorf("%s of %+v is %v, want %v", tt.metric.Name, tt.o, got, tt.want)
+		}
+	}
+	if got := FormatValue(0.75, Score, Stars().Unit); got != "4 of 5" {
+		t.Errorf("four stars are shown as %q", got)
+	}
+}
+
+// Each ready-made metric is complete and says what it does: test, margin, and
+// what it may decide.
+func TestReadyMadeMetricsSayWhatTheyDo(t *testing.T) {
+	for name, r := range ready {
+		m := r.meter().Metric
+		if m.Name != name || m.Test() == "" || m.Margin == (Margin{}) || m.Role.MustBeProven() && !m.Role.RollsBack() {
+			t.Errorf("%s: %+v", name, m)
+		}
+		p := Plan{Metrics: []Metric{ErrorRate(), m}}
+		if name == nameErrors {
+			p.Metrics = p.Metrics[:1]
+		}
+		if err := p.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		f := m.finding(MetricEvidence{}, 0.05, 0.05)
+		if f.Test != m.Test() || f.Role != m.Role || f.Margin != m.Margin {
+			t.Errorf("%s: the finding says %+v", name, f)
+		}
+	}
+	if got := Kind(9); !strings.Contains((Metric{Kind: got}).Test(), "Kind(9)") {
+		t.Errorf("a kind that does not exist has the test %q", Metric{Kind: got}.Test())
+	}
+}
+
+// A dry run is measured, tested and shown, and decides nothing: neither alone
+// nor by its share of the evidence.
+func TestDryRun(t *testing.T) {
+	refusals := Refusals()
+	refusals.Role = Report
+	judge := func(p Plan) Judgement {
+		c, l := compare(t, p), newLoad(1, 0.5)
+		for i := range 6000 {
+			o := l.next()
+			if o.Arm == cand && o.Class == OK && i%3 == 0 {
+				o.Class = Refused
+			}
+			c.r.Record(o)
+			if i%10 == 9 {
+				c.Judge(l.now)
+			}
+		}
+		return c.Judge(l.now)
+	}
+	with, without := judge(Plan{Metrics: append(DefaultMetrics(), refusals)}), judge(Plan{})
+	dry := with.Metrics[len(with.Metrics)-1]
+	if dry.Verdict != Harmed || !dry.Harm.Reached() {
+		t.Errorf("the dry run shows %+v", dry)
+	}
+	if diff := cmp.Diff(without, Judgement{
+		At: with.At, Verdict: with.Verdict, Reason: with.Reason, Baseline: with.Baseline, Candidate: with.Candidate,
+		Harm: with.Harm, Metrics: with.Metrics[:len(with.Metrics)-1],
+	}); diff != "" || with.Verdict != Safe {
+		t.Errorf("%s: the dry run changed the verdict (-without +with):\n%s", with.Verdict, diff)
+	}
+}
