@@ -39,6 +39,7 @@ func ExampleNext() {
 	for _, s := range []strategies.State{
 		{Phase: strategies.Baking, Baked: 20 * time.Second},
 		{Phase: strategies.Baking, Baked: time.Minute},
+		{Phase: strategies.Baking, Baked: time.Minute, Samples: 250},
 		{Phase: strategies.Baking, Verdict: analysis.Harmed, VerdictReason: "errors: 5 % against 1 %"},
 		{Phase: strategies.Baking, Command: strategies.Resume},
 	} {
@@ -47,7 +48,8 @@ func ExampleNext() {
 	}
 	// Output:
 	// stay, preflight: baking: 20s of 1m0s
-	// enter, baking: baked 1m0s with 0 samples, no harm seen
+	// stay, preflight: waiting for samples: 0 of 1
+	// enter, baking: baked 1m0s with 250 samples, no harm seen
 	// enter, rolled back: errors: 5 % against 1 %
 	// refuse, baking: cannot resume: the rollout is not paused
 }
@@ -59,4 +61,45 @@ func ExampleSplit_Validate() {
 	// Output:
 	// strategies: Split.Arms[1].Name is 1.4.0, want a name that no other arm has
 	// strategies: the sum of Split.Arms[].Weight is 9900, want exactly 10000 (hundredths of a percent)
+}
+
+// A blue-green switch: a preview for testers, smoke checks, then everything.
+func ExampleBlueGreen() {
+	stages, err := strategies.BlueGreen{Smoke: []string{"smoke"}, Warm: time.Minute}.Stages("blue", "green")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range stages {
+		fmt.Printf("%s: green gets %v, rules %d, for %v, then %v\n", s.Name, s.Split.Weight("green"), len(s.Split.Rules), s.Bake, s.After)
+	}
+	// Output:
+	// preview: green gets 0%, rules 1, for 1m0s, then [smoke]
+	// switch: green gets 100%, rules 0, for 30m0s, then []
+}
+
+// Copies first, then an exponential ramp with proof at 10 %, and somebody's
+// word before the rest.
+func ExampleSequence() {
+	stages, err := strategies.Sequence(
+		strategies.Shadow{Share: strategies.Percent(5)},
+		strategies.Canary{
+			Weights: strategies.Exponential(10, 10),
+			Prove:   strategies.Percent(10),
+			Approve: &strategies.Approval{FourEyes: true},
+		},
+	).Stages("1.4.0", "1.5.0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range stages {
+		fmt.Printf("%s, until %v, approval %t\n", s.Name, s.Until, s.Approve != nil)
+	}
+	// Output:
+	// shadow 5%, until safe, approval false
+	// canary 0.1%, until baked, approval false
+	// canary 1%, until baked, approval false
+	// canary 10%, until safe, approval false
+	// canary 100%, until baked, approval true
 }

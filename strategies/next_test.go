@@ -67,13 +67,22 @@ func TestNext(t *testing.T) {
 		{"baked, paused", state{Phase: baking, Paused: true, Baked: minute, Samples: 10}, to{do: stay}},
 		{"not proven", state{Phase: baking, Stage: 1, Baked: minute, Waited: minute}, to{do: stay}},
 		{"proven too early", state{Phase: baking, Stage: 1, Baked: 1, Verdict: analysis.Safe}, to{do: stay}},
-		{"proven", state{Phase: baking, Stage: 1, Baked: minute, Verdict: analysis.Safe}, to{enter, baking, 2}},
-		{"limit", state{Phase: baking, Stage: 1, Baked: tooLong, Waited: tooLong}, to{enter, strategies.RolledBack, 1}},
+		{"proven", state{Phase: baking, Stage: 1, Baked: minute, Samples: 1, Verdict: analysis.Safe}, to{enter, baking, 2}},
+		{"limit", state{Phase: baking, Stage: 1, Baked: tooLong, Waited: tooLong, Samples: 1}, to{enter, strategies.RolledBack, 1}},
 		{"limit, no evidence", state{Phase: baking, Stage: 1, Baked: tooLong, Waited: tooLong, Verdict: analysis.NoEvidence}, to{pause, baking, 1}},
 		{"limit, unmeasurable", state{Phase: baking, Stage: 1, Baked: tooLong, Waited: tooLong, Verdict: analysis.Unmeasurable}, to{pause, baking, 1}},
 		{"resumed after the limit", state{Phase: baking, Stage: 1, Baked: 2 * tooLong, Waited: minute}, to{do: stay}},
-		{"last stage", state{Phase: baking, Stage: 2, Baked: minute}, to{enter, strategies.Promoted, 2}},
-		{"last stage, postflight", state{Phase: baking, Stage: 2, Baked: minute, Postflight: true}, to{enter, strategies.Postflight, 2}},
+		{"nothing seen", state{Phase: baking, Stage: 2, Baked: minute}, to{do: stay}},
+		{"nothing seen till the limit", state{Phase: baking, Stage: 2, Baked: tooLong, Waited: tooLong}, to{pause, baking, 2}},
+		{"last stage", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1}, to{enter, strategies.Promoted, 2}},
+		{"last stage, watch", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Postflight: true, Watch: minute}, to{enter, strategies.Watching, 2}},
+		{"watch", state{Phase: strategies.Watching, Stage: 2, Waited: minute - 1, Watch: minute}, to{do: stay}},
+		{"watch ends", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute}, to{enter, strategies.Promoted, 2}},
+		{"watch ends, postflight", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute, Postflight: true}, to{enter, strategies.Postflight, 2}},
+		{"watch sees harm", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute, Verdict: harmed}, to{enter, strategies.RolledBack, 2}},
+		{"watch sees an incident", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute, Verdict: analysis.Incident}, to{do: stay}},
+		{"incident holds a stage", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Verdict: analysis.Incident}, to{do: stay}},
+		{"last stage, postflight", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Postflight: true}, to{enter, strategies.Postflight, 2}},
 		{"after passes", state{Phase: strategies.After, Checked: true, Checks: passed}, to{enter, baking, 1}},
 		{"after fails", state{Phase: strategies.After, Checked: true, Checks: checks.Fail}, to{enter, strategies.RolledBack, 0}},
 		{"postflight passes", state{Phase: strategies.Postflight, Stage: 2, Checked: true, Checks: passed}, to{enter, strategies.Promoted, 2}},
@@ -95,6 +104,15 @@ func TestNext(t *testing.T) {
 		{"promote keeps the checks", state{Phase: baking, Command: strategies.Promote}, to{enter, strategies.After, 0}},
 		{"promote during checks", state{Command: strategies.Promote}, to{refuse, strategies.Preflight, 0}},
 		{"promote what is over", state{Phase: strategies.Promoted, Command: strategies.Promote}, to{refuse, strategies.Promoted, 0}},
+		{"skip what has not begun", state{Phase: strategies.Before, Stage: 1, Command: strategies.Skip}, to{enter, baking, 2}},
+		{"skip what has begun", state{Phase: baking, Stage: 1, Command: strategies.Skip}, to{refuse, baking, 1}},
+		{"skip the last", state{Phase: strategies.Before, Stage: 2, Command: strategies.Skip}, to{refuse, strategies.Before, 2}},
+		{"promote fully", state{Phase: baking, Command: strategies.PromoteFully}, to{enter, baking, 2}},
+		{"promote fully before preflight", state{Command: strategies.PromoteFully}, to{refuse, strategies.Preflight, 0}},
+		{"frozen", state{Phase: strategies.Before, Checked: true, Checks: passed, Frozen: "weekend"}, to{do: stay}},
+		{"frozen, promote", state{Phase: baking, Stage: 1, Command: strategies.Promote, Frozen: "weekend"}, to{refuse, baking, 1}},
+		{"frozen, harm", state{Phase: baking, Stage: 1, Verdict: harmed, Frozen: "weekend"}, to{enter, strategies.RolledBack, 1}},
+		{"ramp down without a way", state{Phase: baking, Stage: 1, Command: strategies.RampDown}, to{refuse, baking, 1}},
 		{"over", state{Phase: strategies.RolledBack, Verdict: analysis.Safe}, to{do: stay}},
 		{"no such stage", state{Phase: baking, Stage: 3}, to{do: refuse}},
 		{"no such phase", state{Phase: -1}, to{do: refuse}},
@@ -112,47 +130,97 @@ func TestNext(t *testing.T) {
 func drawState(t *rapid.T) strategies.State {
 	phase := strategies.Phase(rapid.IntRange(0, int(strategies.Failed)).Draw(t, "phase"))
 	stage := rapid.IntRange(0, 2).Draw(t, "stage")
-	if phase == strategies.Preflight {
+	switch phase {
+	case strategies.Preflight:
 		stage = 0
+	case strategies.Watching, strategies.Postflight:
+		stage = 2
+	}
+	duration := func(name string) time.Duration {
+		return time.Duration(rapid.Int64Range(0, int64(2*time.Hour)).Draw(t, name))
 	}
 	return strategies.State{
 		Phase: phase, Stage: stage,
-		Paused:  rapid.Bool().Draw(t, "paused"),
-		Baked:   time.Duration(rapid.Int64Range(0, int64(2*time.Hour)).Draw(t, "baked")),
-		Waited:  time.Duration(rapid.Int64Range(0, int64(2*time.Hour)).Draw(t, "waited")),
+		Paused: rapid.Bool().Draw(t, "paused"),
+		Baked:  duration("baked"), Waited: duration("waited"), Watch: duration("watch"),
 		Samples: rapid.IntRange(0, 20).Draw(t, "samples"),
-		Verdict: analysis.Verdict(rapid.IntRange(0, int(analysis.Unmeasurable)).Draw(t, "verdict")),
+		Verdict: analysis.Verdict(rapid.IntRange(0, int(analysis.Incident)).Draw(t, "verdict")),
 		Checked: rapid.Bool().Draw(t, "checked"), Postflight: rapid.Bool().Draw(t, "postflight"),
 		Checks:  checks.Status(rapid.IntRange(0, int(checks.Fail)).Draw(t, "checks")),
-		Command: strategies.Command(rapid.IntRange(0, int(strategies.Supersede)).Draw(t, "command")),
+		Consent: strategies.Consent(rapid.IntRange(0, int(strategies.Rejected)).Draw(t, "consent")),
+		Frozen:  rapid.SampledFrom([]string{"", "weekend"}).Draw(t, "frozen"),
+		Descent: strategies.Down(500, 3, time.Minute), Step: rapid.IntRange(-1, 3).Draw(t, "step"),
+		Command: strategies.Command(rapid.IntRange(0, int(strategies.RampDown)).Draw(t, "command")),
 	}
+}
+
+// lawful says which law the decision d in state s breaks, "" if none.
+func lawful(list []strategies.Stage, s strategies.State, d strategies.Decision) string {
+	moves := d.Do == strategies.Enter
+	changes := moves || d.Do == strategies.SetPause || d.Do == strategies.SetResume || d.Do == strategies.TakeVote
+	onward := moves && !d.Phase.Terminal() && d.Phase != strategies.RampingDown
+	byHand := s.Command == strategies.Promote || s.Command == strategies.PromoteFully || s.Command == strategies.Skip
+	switch {
+	case d.Reason == "" || d.Rule == "":
+		return "a decision without a reason or a rule"
+	case s.Phase.Terminal():
+		if changes {
+			return "an outcome is left"
+		}
+	case s.Command == strategies.Abort:
+		if !moves || d.Phase != strategies.Aborted {
+			return "an abort is not carried out"
+		}
+	case s.Command == strategies.Supersede:
+		if !moves || d.Phase != strategies.Superseded {
+			return "a supersede is not carried out"
+		}
+	case s.Verdict == analysis.Harmed:
+		if !moves || !d.Phase.Terminal() || d.Phase == strategies.Promoted {
+			return "harm does not end the rollout"
+		}
+	case onward && d.Stage < s.Stage:
+		return "a stage is repeated"
+	case onward && d.Stage > s.Stage+1 && s.Command != strategies.PromoteFully:
+		return "a stage is skipped"
+	case onward && s.Phase.Checking() && s.Command != strategies.Skip && !(s.Checked && (s.Checks == checks.Pass || s.Checks == checks.Warn)):
+		return "a gate is passed without its checks"
+	case onward && d.Phase == strategies.Baking && s.Frozen != "":
+		return "a stage begins in a freeze"
+	case onward && s.Paused && !byHand:
+		return "a paused rollout moves forward by itself"
+	case onward && d.Phase == strategies.Baking && list[d.Stage].Approve != nil && s.Phase != strategies.Before &&
+		!(s.Phase == strategies.Approving && s.Consent == strategies.Granted):
+		return "a stage begins without its approval"
+	case onward && d.Phase == strategies.Baking && len(list[d.Stage].Before) > 0 && s.Phase != strategies.Before:
+		return "a stage begins without its checks"
+	case onward && s.Phase == strategies.RampingDown:
+		return "the way down leads up again"
+	case moves && d.Phase == strategies.Promoted:
+		switch {
+		case s.Stage != len(list)-1:
+			return "promoted before the last stage"
+		case s.Postflight && s.Phase != strategies.Postflight:
+			return "promoted without the postflight checks"
+		case s.Watch > 0 && s.Phase != strategies.Postflight && s.Phase != strategies.Watching:
+			return "promoted without the watch"
+		}
+	}
+	return ""
 }
 
 // TestNextLaws checks what holds in every state.
 func TestNextLaws(t *testing.T) {
 	list := stages(t)
+	list[1].Approve = &strategies.Approval{}
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawState(t)
 		d := strategies.Next(list, s)
-		moves := d.Do == strategies.Enter
-		switch {
-		case d != strategies.Next(list, s):
+		if d != strategies.Next(list, s) {
 			t.Fatal("equal states give different decisions")
-		case s.Phase.Terminal() && (moves || d.Do == strategies.SetPause || d.Do == strategies.SetResume):
-			t.Fatalf("an outcome is left: %+v", d)
-		case s.Phase.Terminal():
-		case s.Command == strategies.Abort && d.Phase != strategies.Aborted:
-			t.Fatalf("an abort is not carried out: %+v", d)
-		case s.Verdict == analysis.Harmed && !(moves && d.Phase.Terminal() && d.Phase != strategies.Promoted):
-			t.Fatalf("harm does not end the rollout: %+v", d)
-		case moves && !d.Phase.Terminal() && (d.Stage < s.Stage || d.Stage > s.Stage+1):
-			t.Fatalf("a stage is skipped or repeated: %+v", d)
-		case moves && s.Phase.Checking() && !d.Phase.Terminal() && !(s.Checked && (s.Checks == checks.Pass || s.Checks == checks.Warn)):
-			t.Fatalf("a gate is passed without its checks: %+v", d)
-		case moves && s.Paused && !d.Phase.Terminal() && s.Command == strategies.None:
-			t.Fatalf("a paused rollout moves forward by itself: %+v", d)
-		case d.Phase == strategies.Promoted && moves && (s.Stage != 2 && s.Phase != strategies.Postflight || s.Postflight && s.Phase != strategies.Postflight):
-			t.Fatalf("promoted before the last stage, or without its postflight checks: %+v", d)
+		}
+		if broken := lawful(list, s, d); broken != "" {
+			t.Fatalf("%s: %+v", broken, d)
 		}
 	})
 }

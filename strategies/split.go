@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // Weight is a share of live traffic in hundredths of a percent: 0 means no
@@ -53,6 +54,14 @@ type Split struct {
 	// unrelated slots under two salts. It stays the same for a whole rollout,
 	// or users would move for no reason.
 	Salt string `json:"salt,omitempty"`
+
+	// Rules place requests before the weights do: the first rule that holds
+	// decides. A preview for testers is a rule; see [Rule].
+	Rules []Rule `json:"rules,omitempty"`
+
+	// Mirrors send copies of live requests to arms whose answers nobody sees;
+	// see [Mirror].
+	Mirrors []Mirror `json:"mirrors,omitempty"`
 
 	// Generation orders splits of one target: a larger one is newer. Each
 	// request is recorded under the generation that served it. A plane that is
@@ -106,6 +115,16 @@ func (s Split) Validate() error {
 	if sum != uint64(Full) {
 		bad("the sum of Split.Arms[].Weight", sum, fmt.Sprintf("exactly %d (hundredths of a percent)", Full))
 	}
+	for i, r := range s.Rules {
+		r.problems(func(field string, value any, want string) {
+			bad(fmt.Sprintf("Split.Rules[%d].%s", i, field), value, want)
+		}, seen)
+	}
+	for i, m := range s.Mirrors {
+		m.problems(func(field string, value any, want string) {
+			bad(fmt.Sprintf("Split.Mirrors[%d].%s", i, field), value, want)
+		}, seen, s.Baseline())
+	}
 	return errors.Join(errs...)
 }
 
@@ -136,8 +155,29 @@ func Slot(hash uint64) int {
 	return int(hi)
 }
 
-// RollBack returns s with all traffic on its baseline: every other arm keeps
-// its name and gets weight 0. The result is valid whenever s names an arm.
+// Equal reports whether s and t send the same requests to the same arms. Their
+// generations may differ.
+func (s Split) Equal(t Split) bool {
+	return s.Salt == t.Salt && slices.Equal(s.Arms, t.Arms) &&
+		slices.Equal(s.Rules, t.Rules) && slices.Equal(s.Mirrors, t.Mirrors)
+}
+
+// Plain returns s without rules and mirrors: the weights alone.
+func (s Split) Plain() Split {
+	s.Rules, s.Mirrors = nil, nil
+	return s
+}
+
+// Reaches reports whether any request, or a copy of one, may reach the arm.
+func (s Split) Reaches(arm string) bool {
+	return s.Weight(arm) > 0 ||
+		slices.ContainsFunc(s.Rules, func(r Rule) bool { return r.Arm == arm }) ||
+		slices.ContainsFunc(s.Mirrors, func(m Mirror) bool { return m.Arm == arm })
+}
+
+// RollBack returns s with all traffic on its baseline, without rules and
+// mirrors: every other arm keeps its name and gets weight 0. The result is valid
+// whenever s names an arm.
 func (s Split) RollBack() Split {
 	arms := make([]Arm, len(s.Arms))
 	for i, a := range s.Arms {
@@ -147,7 +187,7 @@ func (s Split) RollBack() Split {
 		}
 	}
 	s.Arms = arms
-	return s
+	return s.Plain()
 }
 
 // Shares turns proportions of any positive scale into weights that sum to

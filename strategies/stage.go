@@ -9,6 +9,9 @@ import (
 // DefaultLimit bounds a stage whose Limit is zero: no stage waits for ever.
 const DefaultLimit = 24 * time.Hour
 
+// MaxStages is the largest number of stages of a rollout.
+const MaxStages = 100
+
 // Stage is one step of a rollout: a split of the traffic, and what must be
 // true before the next stage may begin. It is plain data.
 type Stage struct {
@@ -24,20 +27,29 @@ type Stage struct {
 	// rollout is paused does not count.
 	Limit time.Duration `json:"limit_ns,omitempty"`
 	// MinSamples is the smallest number of requests that the candidate must
-	// have answered during the stage.
+	// have answered during the stage. Zero means 1 where the stage sends it any:
+	// a stage in which nothing was seen does not end well.
 	MinSamples int `json:"min_samples,omitempty"`
 	// Until says which evidence ends the stage; the zero value demands proof.
 	Until Until `json:"until"`
 	// OnLimit is what happens when Limit has passed and the evidence, though
 	// there is some, does not suffice. The zero value holds.
 	OnLimit Action `json:"on_limit"`
-	// OnNoEvidence is what happens when Limit has passed and nothing could be
-	// concluded at all: no traffic, or nothing that could be measured.
-	OnNoEvidence Action `json:"on_no_evidence"`
+	// OnNoEvidence is what happens when there was no traffic to judge by, and
+	// OnUnmeasurable when there was but nothing that could be compared, for as
+	// long as EvidenceLimit. The zero value holds.
+	OnNoEvidence   Action `json:"on_no_evidence"`
+	OnUnmeasurable Action `json:"on_unmeasurable"`
+	// EvidenceLimit is the time after which those two apply, at most Limit.
+	// Zero means Limit.
+	EvidenceLimit time.Duration `json:"evidence_limit_ns,omitempty"`
 	// Before and After name the checks that must pass before the stage's split
 	// is applied, and before the stage is left.
 	Before []string `json:"before,omitempty"`
 	After  []string `json:"after,omitempty"`
+	// Approve says who must agree before the stage begins, before its checks
+	// run. Nil asks nobody.
+	Approve *Approval `json:"approve,omitempty"`
 }
 
 // limit returns the effective Limit.
@@ -46,6 +58,22 @@ func (s Stage) limit() time.Duration {
 		return DefaultLimit
 	}
 	return s.Limit
+}
+
+// samples returns the effective MinSamples.
+func (s Stage) samples() int {
+	if s.MinSamples == 0 && (s.Split.Weight(s.Split.Baseline()) < Full || len(s.Split.Mirrors) > 0) {
+		return 1
+	}
+	return s.MinSamples
+}
+
+// evidenceLimit returns the effective EvidenceLimit.
+func (s Stage) evidenceLimit() time.Duration {
+	if s.EvidenceLimit == 0 {
+		return s.limit()
+	}
+	return min(s.EvidenceLimit, s.limit())
 }
 
 // Until says which evidence ends a stage. The zero value is UntilSafe.
@@ -72,13 +100,15 @@ const (
 	RollBack
 	// Continue goes on to the next stage, without the evidence.
 	Continue
+	// Escalate holds, and marks the event as urgent for those who are alerted.
+	Escalate
 )
 
 // ValidateStages reports everything that is wrong with stages, joined; each
 // problem is an [*InvalidError] that names the stage and the field.
 func ValidateStages(stages []Stage) error {
-	if len(stages) == 0 {
-		return &InvalidError{Field: "Stages", Value: "empty", Want: "at least one stage"}
+	if len(stages) == 0 || len(stages) > MaxStages {
+		return &InvalidError{Field: "Stages", Value: len(stages), Want: fmt.Sprintf("at least one stage, at most %d", MaxStages)}
 	}
 	var errs []error
 	names := make(map[string]bool, len(stages))
@@ -111,12 +141,18 @@ func ValidateStages(stages []Stage) error {
 		if _, ok := untilNames.name(s.Until); !ok {
 			bad("Until", int(s.Until), "UntilSafe or UntilBaked")
 		}
-		if _, ok := actionNames.name(s.OnLimit); !ok {
-			bad("OnLimit", int(s.OnLimit), "Hold, RollBack or Continue")
+		if s.EvidenceLimit < 0 || s.EvidenceLimit > s.limit() {
+			bad("EvidenceLimit", s.EvidenceLimit, fmt.Sprintf("0 (for Limit) to Limit, %v", s.limit()))
 		}
-		if _, ok := actionNames.name(s.OnNoEvidence); !ok {
-			bad("OnNoEvidence", int(s.OnNoEvidence), "Hold, RollBack or Continue")
+		action := func(field string, a Action) {
+			if _, ok := actionNames.name(a); !ok {
+				bad(field, int(a), actionNames.want())
+			}
 		}
+		action("OnLimit", s.OnLimit)
+		action("OnNoEvidence", s.OnNoEvidence)
+		action("OnUnmeasurable", s.OnUnmeasurable)
+		s.Approve.problems(bad)
 	}
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package strategies
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,8 +20,17 @@ type Strategy interface {
 // [DefaultWeights] without waiting longer than the evidence takes.
 type Canary struct {
 	// Weights are the candidate's shares, strictly rising, each in (0, Full].
-	// Full is appended when it is not the last. Nil means [DefaultWeights].
+	// Full is appended when it is not the last. Nil means [DefaultWeights];
+	// [Linear] and [Exponential] make ramps.
 	Weights []Weight
+	// Prove is the share at which the candidate must be shown to be no worse; it
+	// is one of Weights below Full. The weights after it are the ramp of the
+	// promotion. Zero means the last weight below Full.
+	Prove Weight
+	// Approve says who must agree before the candidate takes everything, and
+	// Before names the checks that must pass then. Nil asks nobody.
+	Approve *Approval
+	Before  []string
 	// Bake, Limit, MinSamples, OnLimit and OnNoEvidence hold for each stage;
 	// see [Stage].
 	Bake, Limit           time.Duration
@@ -60,6 +70,11 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	// At full weight there is no baseline left to compare with, so the proof is
 	// due one stage earlier.
 	proof := len(weights) - 2
+	if c.Prove != 0 {
+		if proof = slices.Index(weights, c.Prove); proof < 0 || c.Prove == Full {
+			return nil, &InvalidError{Field: "Canary.Prove", Value: c.Prove, Want: fmt.Sprintf("one of the weights below Full in %v", weights)}
+		}
+	}
 	if proof < 0 && !c.DangerouslyPromoteUnproven {
 		return nil, &InvalidError{
 			Field: "Canary.Weights", Value: weights,
@@ -78,6 +93,8 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	if !c.DangerouslyPromoteUnproven {
 		stages[proof].Until = UntilSafe
 	}
+	last := &stages[len(stages)-1]
+	last.Approve, last.Before = c.Approve, c.Before
 	return stages, ValidateStages(stages)
 }
 

@@ -77,6 +77,19 @@ func TestBadStrategies(t *testing.T) {
 		{"limit", strategies.Canary{Bake: time.Hour, Limit: time.Minute}, []string{"Stages[0].Limit is 1m0s"}},
 		{"samples", strategies.Canary{MinSamples: -1}, []string{"Stages[0].MinSamples is -1"}},
 		{"action", strategies.Canary{OnLimit: 9, OnNoEvidence: -1}, []string{"OnLimit is 9", "OnNoEvidence is -1"}},
+		{"proof at a weight it has not", strategies.Canary{Prove: 700}, []string{"Canary.Prove is 7%"}},
+		{"proof at full weight", strategies.Canary{Prove: strategies.Full}, []string{"Canary.Prove is 100%"}},
+		{"switch without a check", strategies.BlueGreen{}, []string{"BlueGreen.Smoke is empty", "DangerouslySwitchUnchecked"}},
+		{"preview by nothing", strategies.BlueGreen{Smoke: []string{"x"}, Preview: strategies.Rule{Value: "1"}}, []string{"Split.Rules[0].Header"}},
+		{"everything to B", strategies.AB{Share: strategies.Full}, []string{"AB.Share is 10000"}},
+		{"horizon before bake", strategies.AB{Bake: time.Hour, Horizon: time.Minute}, []string{"Limit is 1m0s"}},
+		{"one replica", strategies.Rolling{Replicas: 1}, []string{"Rolling.Replicas is 1"}},
+		{"all replicas at once", strategies.Rolling{Replicas: 3, Batch: 3}, []string{"Rolling.Batch is 3"}},
+		{"copies over full", strategies.Shadow{Share: 10_001}, []string{"Split.Mirrors[0].Share is 10001"}},
+		{"a stage that is not there", strategies.Adjust(canary(5), "canary 7%", func(*strategies.Stage) {}), []string{"Adjust.stage", "canary 0.05%"}},
+		{"adjusted badly", strategies.Adjust(canary(5), "canary 0.05%", func(s *strategies.Stage) { s.MinSamples = -1 }), []string{"MinSamples is -1"}},
+		{"approval", strategies.Canary{Approve: &strategies.Approval{Need: 11, MFA: -1, Timeout: -1, OnTimeout: 9}}, []string{"Approve.Need", "Approve.MFA", "Approve.Timeout", "Approve.OnTimeout"}},
+		{"evidence limit", strategies.Adjust(canary(5), "canary 0.05%", func(s *strategies.Stage) { s.EvidenceLimit = 25 * time.Hour }), []string{"EvidenceLimit is 25h"}},
 		{"empty sequence", strategies.Sequence(), []string{"at least one stage"}},
 		{"nil in sequence", strategies.Sequence(canary(5), nil), []string{"Sequence[1]"}},
 		{"same names", strategies.Sequence(canary(5), canary(5)), []string{"Stages[2].Name is canary 0.05%"}},
@@ -133,5 +146,93 @@ func TestStagesAsJSON(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(`[{"until":"tomorrow"}]`), &back); err == nil || !strings.Contains(err.Error(), `"tomorrow"`) {
 		t.Errorf("unknown word: %v; want an error that repeats it", err)
+	}
+}
+
+func TestOtherStrategies(t *testing.T) {
+	type row struct {
+		Name   string
+		Weight strategies.Weight
+		Until  strategies.Until
+	}
+	for _, c := range []struct {
+		name     string
+		strategy strategies.Strategy
+		want     []row
+	}{
+		{"a/b", strategies.AB{}, []row{{"a/b 50%", 5000, strategies.UntilSafe}, {"winner", strategies.Full, strategies.UntilBaked}}},
+		{"rolling", strategies.Rolling{Replicas: 5, Batch: 2}, []row{
+			{"replica 2/5", 4000, strategies.UntilBaked}, {"replica 4/5", 8000, strategies.UntilSafe}, {"replica 5/5", strategies.Full, strategies.UntilBaked},
+		}},
+		{"promotion ramp", strategies.Canary{Weights: []strategies.Weight{500, 2500, 5000, 7500}, Prove: 500}, []row{
+			{"canary 5%", 500, strategies.UntilSafe}, {"canary 25%", 2500, strategies.UntilBaked}, {"canary 50%", 5000, strategies.UntilBaked},
+			{"canary 75%", 7500, strategies.UntilBaked}, {"canary 100%", strategies.Full, strategies.UntilBaked},
+		}},
+		{"shadow", strategies.Shadow{Until: strategies.UntilBaked}, []row{{"shadow 10%", 0, strategies.UntilBaked}}},
+	} {
+		stages, err := c.strategy.Stages("old", "new")
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		var got []row
+		for _, s := range stages {
+			got = append(got, row{s.Name, s.Split.Weight("new"), s.Until})
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+func TestRamps(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		got, want []strategies.Weight
+	}{
+		{"linear", strategies.Linear(strategies.Percent(50), 5), []strategies.Weight{1000, 2000, 3000, 4000, 5000}},
+		{"linear that does not divide", strategies.Linear(strategies.Full, 3), []strategies.Weight{3333, 6667, 10_000}},
+		{"linear by the smallest step", strategies.Linear(3, 3), []strategies.Weight{1, 2, 3}},
+		{"linear by less than that", strategies.Linear(3, 4), nil},
+		{"linear in no steps", strategies.Linear(3, 0), nil},
+		{"exponential", strategies.Exponential(1, 10), []strategies.Weight{1, 10, 100, 1000, 10_000}},
+		{"exponential that rounds", strategies.Exponential(1, 1.2)[:4], []strategies.Weight{1, 2, 3, 4}},
+		{"exponential that falls", strategies.Exponential(5, 0.5), nil},
+		{"exponential from nothing", strategies.Exponential(0, 2), nil},
+	} {
+		if diff := cmp.Diff(c.want, c.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+	down := strategies.Down(strategies.Percent(50), 3, time.Minute)
+	want := []strategies.Descent{{Weight: 3333, For: time.Minute}, {Weight: 1667, For: time.Minute}}
+	if diff := cmp.Diff(want, down); diff != "" {
+		t.Errorf("down (-want +got):\n%s", diff)
+	}
+	if err := strategies.ValidateDescent(down); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range [][]strategies.Descent{{{Weight: strategies.Full, For: 1}}, {{Weight: 5, For: 1}, {Weight: 5, For: 1}}, {{Weight: 5}}, make([]strategies.Descent, 101)} {
+		if err := strategies.ValidateDescent(bad); err == nil {
+			t.Errorf("a way down over %v was accepted", bad)
+		}
+	}
+}
+
+func TestRulesAndMirrors(t *testing.T) {
+	split := strategies.Split{Arms: []strategies.Arm{{Name: "old", Weight: strategies.Full}, {Name: "new"}}}
+	split.Rules = []strategies.Rule{{Arm: "new", Header: "Preview"}, {Arm: "newer", Cookie: "a", Query: "b"}, {Arm: "new", Unit: "ana", Value: "x"}}
+	split.Mirrors = []strategies.Mirror{{Arm: "new", Share: 1}, {Arm: "old", Share: 0}}
+	err := split.Validate()
+	for _, want := range []string{`Rules[1].Arm is "newer"`, "Rules[1].Header", "Rules[2].Value", `Mirrors[1].Arm is "old"`, "Mirrors[1].Share is 0"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Validate = %v, does not say %q", err, want)
+		}
+	}
+	if !split.Reaches("new") || split.Plain().Reaches("new") || split.RollBack().Reaches("new") || !split.RollBack().Reaches("old") {
+		t.Error("Reaches does not follow rules and mirrors")
+	}
+	if split.Equal(split.Plain()) || !split.Plain().Equal(split.RollBack()) {
+		t.Error("Equal does not see rules and mirrors")
 	}
 }

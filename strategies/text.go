@@ -45,10 +45,10 @@ func (n names[T]) want() string { return "one of " + strings.Join(n, ", ") }
 
 var (
 	untilNames   = names[Until]{"safe", "baked"}
-	actionNames  = names[Action]{"hold", "roll back", "continue"}
-	phaseNames   = names[Phase]{"preflight", "before", "baking", "after", "postflight", "promoted", "rolled back", "aborted", "superseded", "failed"}
-	commandNames = names[Command]{"none", "pause", "resume", "promote", "abort", "supersede"}
-	doNames      = names[Do]{"stay", "enter", "pause", "resume", "refuse"}
+	actionNames  = names[Action]{"hold", "roll back", "continue", "escalate"}
+	phaseNames   = names[Phase]{"preflight", "approving", "before", "baking", "after", "watching", "postflight", "ramping down", "promoted", "rolled back", "aborted", "superseded", "failed"}
+	commandNames = names[Command]{"none", "pause", "resume", "promote", "abort", "supersede", "approve", "reject", "skip", "promote fully", "ramp down"}
+	doNames      = names[Do]{"stay", "enter", "pause", "resume", "refuse", "take vote"}
 )
 
 // String returns "safe" or "baked".
@@ -60,7 +60,7 @@ func (u Until) MarshalText() ([]byte, error) { return untilNames.marshal(u) }
 // UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
 func (u *Until) UnmarshalText(text []byte) error { return untilNames.unmarshal(u, text) }
 
-// String returns "hold", "roll back" or "continue".
+// String returns "hold", "roll back", "continue" or "escalate".
 func (a Action) String() string { return actionNames.string(a) }
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -95,3 +95,14 @@ func (d Do) MarshalText() ([]byte, error) { return doNames.marshal(d) }
 
 // UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
 func (d *Do) UnmarshalText(text []byte) error { return doNames.unmarshal(d, text) }
+
+var consentNames = names[Consent]{"awaited", "granted", "rejected"}
+
+// String returns "awaited", "granted" or "rejected".
+func (c Consent) String() string { return consentNames.string(c) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (c Consent) MarshalText() ([]byte, error) { return consentNames.marshal(c) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
+func (c *Consent) UnmarshalText(text []byte) error { return consentNames.unmarshal(c, text) }

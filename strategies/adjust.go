@@ -1,0 +1,30 @@
+package strategies
+
+import "fmt"
+
+// Adjust returns s with one of its stages changed by f: another limit, a check,
+// an approval. A name that no stage has is an [*InvalidError], so that a typing
+// error does not leave a stage without its check.
+func Adjust(s Strategy, stage string, f func(*Stage)) Strategy { return adjusted{s, stage, f} }
+
+type adjusted struct {
+	Strategy
+	stage string
+	f     func(*Stage)
+}
+
+func (a adjusted) Stages(baseline, candidate string) ([]Stage, error) {
+	stages, err := a.Strategy.Stages(baseline, candidate)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range stages {
+		if stages[i].Name == a.stage {
+			a.f(&stages[i])
+			return stages, ValidateStages(stages)
+		}
+		names = append(names, stages[i].Name)
+	}
+	return nil, &InvalidError{Field: "Adjust.stage", Value: fmt.Sprintf("%q", a.stage), Want: fmt.Sprintf("one of %q", names)}
+}

@@ -1,0 +1,66 @@
+package strategies
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Linear returns the weights of a ramp in n equal steps that ends at to:
+// Linear(Percent(50), 5) is 10, 20, 30, 40 and 50 %. It returns nil, which no
+// strategy takes for a ramp, unless 1 <= n <= to <= Full.
+func Linear(to Weight, n int) []Weight {
+	if n < 1 || to > Full || n > int(to) {
+		return nil
+	}
+	weights := make([]Weight, n)
+	for i := range weights {
+		weights[i] = Weight((int64(to)*int64(i+1) + int64(n)/2) / int64(n))
+	}
+	return weights
+}
+
+// Exponential returns the weights of a ramp that begins at from and grows by
+// factor until it reaches Full, its last: Exponential(1, 10) is 0.01, 0.1, 1, 10
+// and 100 %. Each is at least one step (0.01 %) above the one before. It
+// returns nil unless 1 <= from <= Full and factor > 1.
+func Exponential(from Weight, factor float64) []Weight {
+	if from < 1 || from > Full || !(factor > 1) {
+		return nil
+	}
+	weights := []Weight{from}
+	for exact := float64(from); weights[len(weights)-1] < Full; {
+		exact *= factor
+		next := Weight(min(math.Round(exact), float64(Full)))
+		weights = append(weights, max(next, weights[len(weights)-1]+1))
+	}
+	return weights
+}
+
+// Down returns the way down from a share in n equal steps of equal length,
+// ending at zero; see [RampDown].
+func Down(from Weight, n int, each time.Duration) []Descent {
+	up := Linear(from, n)
+	steps := make([]Descent, 0, len(up))
+	for i := len(up) - 2; i >= 0; i-- {
+		steps = append(steps, Descent{Weight: up[i], For: each})
+	}
+	return steps
+}
+
+// ValidateDescent reports what is wrong with a way down: at most [MaxStages]
+// steps, each lower than the one before, each lasting some time.
+func ValidateDescent(steps []Descent) error {
+	if len(steps) > MaxStages {
+		return &InvalidError{Field: "Descent", Value: len(steps), Want: fmt.Sprintf("at most %d steps", MaxStages)}
+	}
+	for i, d := range steps {
+		if d.Weight >= Full || i > 0 && d.Weight >= steps[i-1].Weight {
+			return &InvalidError{Field: fmt.Sprintf("Descent[%d].Weight", i), Value: uint32(d.Weight), Want: "a weight below Full and below the one before"}
+		}
+		if d.For <= 0 {
+			return &InvalidError{Field: fmt.Sprintf("Descent[%d].For", i), Value: d.For, Want: "a duration > 0"}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package strategies
+
+import (
+	"fmt"
+	"time"
+)
+
+// Rolling replaces replicas of the baseline by replicas of the candidate, some
+// at a time; the candidate's share is that of the replicas it has. The proof
+// that the candidate is no worse is due before the last of them.
+type Rolling struct {
+	// Replicas is how many there are, from 2 to 1,000, and Batch how many are
+	// replaced at a time; zero means 1.
+	Replicas, Batch int
+	// Ready names the checks that must pass before each step's traffic moves,
+	// such as that the new replicas answer.
+	Ready []string
+	// Bake, Limit, MinSamples and OnLimit hold for each step; see [Stage].
+	Bake, Limit time.Duration
+	MinSamples  int
+	OnLimit     Action
+}
+
+// Stages implements [Strategy].
+func (r Rolling) Stages(baseline, candidate string) ([]Stage, error) {
+	if r.Batch == 0 {
+		r.Batch = 1
+	}
+	if r.Replicas < 2 || r.Replicas > 1000 {
+		return nil, &InvalidError{Field: "Rolling.Replicas", Value: r.Replicas, Want: "2 to 1000"}
+	}
+	if r.Batch < 1 || r.Batch >= r.Replicas {
+		return nil, &InvalidError{Field: "Rolling.Batch", Value: r.Batch, Want: "0 (for 1) to one less than Replicas"}
+	}
+	var stages []Stage
+	for n := r.Batch; ; n = min(n+r.Batch, r.Replicas) {
+		w := Weight(n * int(Full) / r.Replicas)
+		stages = append(stages, Stage{
+			Name:   fmt.Sprintf("replica %d/%d", n, r.Replicas),
+			Split:  Split{Arms: []Arm{{baseline, Full - w}, {candidate, w}}},
+			Before: r.Ready,
+			Bake:   r.Bake, Limit: r.Limit, MinSamples: r.MinSamples, Until: UntilBaked, OnLimit: r.OnLimit,
+		})
+		if n == r.Replicas {
+			break
+		}
+	}
+	stages[len(stages)-2].Until = UntilSafe
+	return stages, ValidateStages(stages)
+}

@@ -1,0 +1,280 @@
+package strategies
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// command carries out every command but Abort and Supersede.
+func command(stages []Stage, s State) Decision {
+	last := s.Stage == len(stages)-1
+	switch s.Command {
+	case Pause:
+		if s.Paused {
+			return refuse(s, "the rollout is paused already")
+		}
+		return Decision{Do: SetPause, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "paused"}
+	case Resume:
+		if !s.Paused {
+			return refuse(s, "the rollout is not paused")
+		}
+		return Decision{Do: SetResume, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "resumed"}
+	case Promote:
+		switch s.Phase {
+		case Baking:
+			return byHand(leave(stages, s, "command", "promoted out of stage "+stages[s.Stage].Name))
+		case Watching:
+			return byHand(watched(s, "command", "the watch was ended"))
+		}
+		return refuse(s, waitsFor(s))
+	case PromoteFully:
+		switch {
+		case s.Phase == Baking && !last:
+			return byHand(arrive(stages, len(stages)-1, "command", "promoted fully"))
+		case s.Phase == Baking:
+			return byHand(leave(stages, s, "command", "promoted fully"))
+		case s.Phase == Watching:
+			return byHand(watched(s, "command", "promoted fully"))
+		}
+		return refuse(s, waitsFor(s))
+	case Skip:
+		if s.Phase != Approving && s.Phase != Before {
+			return refuse(s, "only a stage that has not begun can be passed over; this is "+s.Phase.String())
+		}
+		if last {
+			return refuse(s, "the last stage cannot be passed over")
+		}
+		return byHand(arrive(stages, s.Stage+1, "command", "stage "+stages[s.Stage].Name+" was passed over"))
+	case Approve, Reject:
+		if s.Phase != Approving {
+			return refuse(s, "nothing waits for approval; this is "+s.Phase.String())
+		}
+		return Decision{Do: TakeVote, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: s.Command.String()}
+	case RampDown:
+		switch {
+		case s.Phase == RampingDown:
+			return refuse(s, "it is on its way down already")
+		case len(s.Descent) == 0:
+			return refuse(s, "the plan has no way down; abort instead")
+		case backOut(s) == Failed:
+			return finish(s, Aborted, "command", "aborted before any traffic had moved")
+		}
+		return Decision{Do: Enter, Phase: RampingDown, Stage: s.Stage, Rule: "command", Reason: "aborted; the candidate's share goes down"}
+	}
+	return refuse(s, "there is no such command")
+}
+
+// waitsFor says what stands between a rollout and the stage it would go to.
+func waitsFor(s State) string {
+	switch {
+	case s.Phase.Checking():
+		return "its checks (" + s.Phase.String() + ") have not finished; they are never skipped"
+	case s.Phase == Approving:
+		return "the stage waits for approval, which is never skipped"
+	default:
+		return "it is on its way down"
+	}
+}
+
+// byHand marks a move that a person asked for: it ends a pause as well.
+func byHand(d Decision) Decision {
+	d.Resume = true
+	return d
+}
+
+// descend goes on with the way down.
+func descend(s State) Decision {
+	switch {
+	case s.Step < 0 || s.Step >= len(s.Descent):
+		return finish(s, Aborted, "ramp down", "aborted")
+	case s.Waited < s.Descent[s.Step].For:
+		return Decision{Rule: "ramp down", Reason: "going down: " + s.Descent[s.Step].Weight.String()}
+	case s.Step+1 < len(s.Descent):
+		return Decision{Do: Enter, Phase: RampingDown, Stage: s.Stage, Step: s.Step + 1, Rule: "ramp down", Reason: "going down to " + s.Descent[s.Step+1].Weight.String()}
+	default:
+		return finish(s, Aborted, "ramp down", "aborted; the way down is complete")
+	}
+}
+
+// approve decides a stage that waits for people.
+func approve(stages []Stage, s State) Decision {
+	a := stages[s.Stage].Approve
+	switch {
+	case a == nil || s.Consent == Granted:
+		return prepare(stages, s.Stage, "approval", orElse(s.ConsentReason, "nobody has to approve"))
+	case s.Consent == Rejected:
+		return finish(s, Aborted, "approval", orElse(s.ConsentReason, "rejected"))
+	case s.Waited < a.patience():
+		return Decision{Rule: "approval", Reason: because("waiting for approval", s.ConsentReason)}
+	}
+	reason := because(fmt.Sprintf("no approval within %v", a.patience()), s.ConsentReason)
+	if a.OnTimeout == Continue {
+		return prepare(stages, s.Stage, "approval timeout", reason)
+	}
+	return expire(s, a.OnTimeout, backOut(s), "approval timeout", reason)
+}
+
+// watch decides a rollout whose stages are complete.
+func watch(s State) Decision {
+	if s.Verdict == analysis.Incident {
+		return Decision{Rule: "incident", Reason: orElse(s.VerdictReason, "an incident")}
+	}
+	if s.Waited < s.Watch {
+		return Decision{Rule: "watch", Reason: fmt.Sprintf("watching: %v of %v", s.Waited.Round(time.Second/10), s.Watch)}
+	}
+	return watched(s, "watch", fmt.Sprintf("watched for %v, no harm seen", s.Watch))
+}
+
+func watched(s State, rule, reason string) Decision {
+	if s.Postflight {
+		return Decision{Do: Enter, Phase: Postflight, Stage: s.Stage, Rule: rule, Reason: reason}
+	}
+	return promote(s)
+}
+
+// checked decides a phase whose checks, if they have ended, have passed.
+func checked(stages []Stage, s State) Decision {
+	if !s.Checked {
+		return Decision{Rule: "checks", Reason: s.Phase.String() + " checks are running"}
+	}
+	switch s.Phase {
+	case Preflight:
+		return arrive(stages, 0, "checks", "preflight checks: "+s.Checks.String())
+	case Before:
+		return Decision{Do: Enter, Phase: Baking, Stage: s.Stage, Rule: "checks", Reason: "checks before the stage: " + s.Checks.String()}
+	case After:
+		return follow(stages, s, "checks", "checks after the stage: "+s.Checks.String())
+	default:
+		return promote(s)
+	}
+}
+
+// bake decides a stage whose split is in force.
+func bake(stages []Stage, s State) Decision {
+	stage := stages[s.Stage]
+	var missing string
+	switch {
+	case s.Baked < stage.Bake:
+		return Decision{Rule: "bake", Reason: fmt.Sprintf("baking: %v of %v", s.Baked.Round(time.Second/10), stage.Bake)}
+	case s.Verdict == analysis.Incident:
+		missing = "an end of the incident: " + s.VerdictReason
+	case s.Samples < stage.samples():
+		missing = fmt.Sprintf("samples: %d of %d", s.Samples, stage.samples())
+	case stage.Until == UntilSafe && s.Verdict != analysis.Safe:
+		missing = "proof that the candidate is no worse"
+	default:
+		return leave(stages, s, "evidence", ended(stage, s))
+	}
+	action, limit, rule := stage.OnLimit, stage.limit(), "limit"
+	switch {
+	case s.Verdict == analysis.NoEvidence || s.Samples == 0:
+		action, limit, rule = stage.OnNoEvidence, stage.evidenceLimit(), "no evidence"
+	case s.Verdict == analysis.Unmeasurable:
+		action, limit, rule = stage.OnUnmeasurable, stage.evidenceLimit(), "unmeasurable"
+	}
+	if s.Waited < limit {
+		return Decision{Rule: rule, Reason: "waiting for " + missing}
+	}
+	reason := fmt.Sprintf("limit of %v reached without %s", limit, missing)
+	if rule != "limit" {
+		reason += " (verdict: " + s.Verdict.String() + ")"
+	}
+	if action == Continue {
+		return leave(stages, s, rule, reason)
+	}
+	return expire(s, action, RolledBack, rule, reason)
+}
+
+// expire carries out what is to happen when a limit has passed.
+func expire(s State, a Action, outcome Phase, rule, reason string) Decision {
+	if a == RollBack {
+		return finish(s, outcome, rule, reason)
+	}
+	return Decision{
+		Do: SetPause, Phase: s.Phase, Stage: s.Stage, Urgent: a == Escalate, Rule: rule,
+		Reason: reason + "; a person must resume, promote or abort",
+	}
+}
+
+// ended words why a stage ends well.
+func ended(stage Stage, s State) string {
+	if stage.Until == UntilSafe {
+		return orElse(s.VerdictReason, "the candidate is no worse")
+	}
+	return fmt.Sprintf("baked %v with %d samples, no harm seen", stage.Bake, s.Samples)
+}
+
+// arrive goes to stage i by way of its approval and its checks, if it has any.
+func arrive(stages []Stage, i int, rule, reason string) Decision {
+	if stages[i].Approve != nil {
+		return Decision{Do: Enter, Phase: Approving, Stage: i, Rule: rule, Reason: reason}
+	}
+	return prepare(stages, i, rule, reason)
+}
+
+// prepare goes to stage i by way of its checks, if it has any.
+func prepare(stages []Stage, i int, rule, reason string) Decision {
+	phase := Baking
+	if len(stages[i].Before) > 0 {
+		phase = Before
+	}
+	return Decision{Do: Enter, Phase: phase, Stage: i, Rule: rule, Reason: reason}
+}
+
+// leave leaves the stage by way of its checks, if it has any.
+func leave(stages []Stage, s State, rule, reason string) Decision {
+	if len(stages[s.Stage].After) > 0 {
+		return Decision{Do: Enter, Phase: After, Stage: s.Stage, Rule: rule, Reason: reason}
+	}
+	return follow(stages, s, rule, reason)
+}
+
+// follow goes to what comes after the stage.
+func follow(stages []Stage, s State, rule, reason string) Decision {
+	switch {
+	case s.Stage+1 < len(stages):
+		return arrive(stages, s.Stage+1, rule, reason)
+	case s.Watch > 0:
+		return Decision{Do: Enter, Phase: Watching, Stage: s.Stage, Rule: rule, Reason: reason}
+	default:
+		return watched(s, rule, reason)
+	}
+}
+
+// promote ends the rollout well.
+func promote(s State) Decision {
+	return finish(s, Promoted, "complete", orElse(s.VerdictReason, "all stages are complete"))
+}
+
+func finish(s State, outcome Phase, rule, reason string) Decision {
+	return Decision{Do: Enter, Phase: outcome, Stage: s.Stage, Rule: rule, Reason: reason}
+}
+
+// backOut is the outcome of a rollout that cannot go on: Failed as long as no
+// traffic has moved.
+func backOut(s State) Phase {
+	if s.Phase == Preflight || s.Stage == 0 && (s.Phase == Before || s.Phase == Approving) {
+		return Failed
+	}
+	return RolledBack
+}
+
+func because(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + ": " + why
+}
+
+func refuse(s State, reason string) Decision {
+	return Decision{Do: Refuse, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "cannot " + s.Command.String() + ": " + reason}
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

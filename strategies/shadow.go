@@ -1,0 +1,37 @@
+package strategies
+
+import "time"
+
+// Shadow sends the candidate copies of live requests. Nobody sees its answers;
+// they are measured and compared. It moves no traffic, so it comes before a
+// strategy that does: Sequence(Shadow{}, Canary{}).
+type Shadow struct {
+	// Share of the requests that are copied. Zero means 10 %.
+	Share Weight
+	// Bake, Limit, MinSamples, OnLimit, OnNoEvidence and Until are those of the
+	// stage; see [Stage]. MinSamples zero means 100.
+	Bake, Limit           time.Duration
+	MinSamples            int
+	OnLimit, OnNoEvidence Action
+	Until                 Until
+}
+
+// Stages implements [Strategy].
+func (s Shadow) Stages(baseline, candidate string) ([]Stage, error) {
+	if s.Share == 0 {
+		s.Share = Percent(10)
+	}
+	if s.MinSamples == 0 {
+		s.MinSamples = 100
+	}
+	stages := []Stage{{
+		Name: "shadow " + s.Share.String(),
+		Split: Split{
+			Arms:    []Arm{{baseline, Full}, {candidate, 0}},
+			Mirrors: []Mirror{{Arm: candidate, Share: s.Share}},
+		},
+		Bake: s.Bake, Limit: s.Limit, MinSamples: s.MinSamples,
+		Until: s.Until, OnLimit: s.OnLimit, OnNoEvidence: s.OnNoEvidence,
+	}}
+	return stages, ValidateStages(stages)
+}
