@@ -20,6 +20,7 @@ type Assignment struct {
 	began      time.Time
 	ticket     *ticket
 	number     uint64
+	fixed      bool
 }
 
 // ticket makes sure that an assignment is reported once, whatever copies there
@@ -34,7 +35,8 @@ var tickets = sync.Pool{New: func() any { return new(ticket) }}
 // Assign does not allocate.
 func (r *Router) Assign(_ context.Context, unit string) Assignment {
 	t := r.table.Load()
-	a := Assignment{router: r, arm: t.pick(unit), generation: t.split.Generation, unit: unit, began: time.Now()}
+	a := Assignment{router: r, generation: t.split.Generation, unit: unit, began: time.Now()}
+	a.arm, a.fixed = t.place(unit, nil, r.stale(a.began))
 	a.ticket = tickets.Get().(*ticket)
 	a.number = a.ticket.number.Load()
 	a.arm.stats.inFlight.Add(1)
@@ -76,6 +78,6 @@ func (a Assignment) Done(o analysis.Observation) bool {
 	if o.Cost == 0 {
 		o.Cost = a.arm.backend.Price.cost(o.InputTokens, o.OutputTokens, o.CachedTokens)
 	}
-	a.router.report(a.arm.stats, o)
+	a.router.report(a.arm.stats, o, a.fixed)
 	return true
 }

@@ -23,6 +23,7 @@ type exchange struct {
 	generation uint64
 	unit, id   string
 	began      time.Time
+	fixed      bool // the arm was not chosen by chance
 
 	meter   sse.Meter
 	metered bool // the answer's body is in a form that the meter can read
@@ -42,10 +43,11 @@ var (
 )
 
 // begin assigns a request that is about to be served.
-func (r *Router) begin(unit string) (*exchange, *table) {
+func (r *Router) begin(req *http.Request) (*exchange, *table) {
 	t := r.table.Load()
-	x := &exchange{router: r, arm: t.pick(unit), generation: t.split.Generation, unit: unit, id: newID()}
+	x := &exchange{router: r, generation: t.split.Generation, unit: r.unit(req), id: newID()}
 	x.began = time.Now()
+	x.arm, x.fixed = t.place(x.unit, req, r.stale(x.began))
 	return x, t
 }
 
@@ -105,7 +107,7 @@ func (x *exchange) finish(e ending) {
 	if s.FromUsage {
 		o.Cost = x.arm.backend.Price.cost(s.InputTokens, s.OutputTokens, s.CachedTokens)
 	}
-	x.router.report(x.arm.stats, o)
+	x.router.report(x.arm.stats, o, x.fixed)
 }
 
 // rescued records the one observation of an exchange whose arm failed and whose

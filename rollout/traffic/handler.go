@@ -24,7 +24,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	in := req.WithContext(req.Context()) // a copy, since req must not be modified
 	_ = body.attach(in)                  // only a body that is made anew can fail
-	x, t := r.begin(r.unit(in))
+	x, t := r.begin(in)
 
 	base := t.baseline()
 	rescuable := r.rescues(x.arm, base, body, req) && base.backend.Handler != nil
@@ -145,7 +145,7 @@ func (r *Router) run(a *arm, w *writer, req *http.Request) (p any) {
 func (r *Router) reject(w http.ResponseWriter, req *http.Request, err error) {
 	in := req.WithContext(req.Context())
 	in.Body = http.NoBody
-	x, _ := r.begin(r.unit(in))
+	x, _ := r.begin(in)
 	status := http.StatusBadRequest
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {

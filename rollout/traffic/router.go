@@ -28,6 +28,8 @@ type Router struct {
 
 	table    atomic.Pointer[table] // the split in force
 	recorder atomic.Pointer[analysis.Recorder]
+	epoch    time.Time    // from which expiry counts, on the monotonic clock
+	expiry   atomic.Int64 // nanoseconds after epoch; 0 is never
 
 	mu    sync.Mutex      // held to change the table, never to read it
 	arms  map[string]*arm // guarded by mu
@@ -53,7 +55,7 @@ func New(cfg Config) (*Router, error) {
 	errs := []error{cfg.validate()}
 	r := &Router{
 		unit: cfg.Unit, observe: cfg.Observe, maxBody: cfg.MaxBody, timeout: cfg.FirstByteTimeout,
-		noRescue: cfg.NoRescue, logger: cfg.Logger, arms: make(map[string]*arm, len(cfg.Arms)),
+		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Arms)) {
 		if err := cfg.Arms[name].validate(name); err != nil {
@@ -181,10 +183,32 @@ func (r *Router) RemoveBackend(name string) error {
 // one rollout.
 func (r *Router) Measure(rec *analysis.Recorder) { r.recorder.Store(rec) }
 
-// report hands on the observation of one finished request.
-func (r *Router) report(s *stats, o analysis.Observation) {
+// Expire says until when the split in force may be relied on; a request that
+// begins later is served by the baseline. It is for an engine that shares its
+// store with others: when it cannot read the store any more, a rollback may have
+// happened that it does not know of. Each request looks at the time itself, so
+// that a process that was asleep does not serve one request too many. The zero
+// time means for ever, which is how a router begins.
+func (r *Router) Expire(at time.Time) {
+	var d int64
+	if !at.IsZero() {
+		d = max(1, int64(at.Sub(r.epoch)))
+	}
+	r.expiry.Store(d)
+}
+
+// stale reports whether the split in force must not be relied on any more.
+func (r *Router) stale(now time.Time) bool {
+	d := r.expiry.Load()
+	return d != 0 && int64(now.Sub(r.epoch)) >= d
+}
+
+// report hands on the observation of one finished request. Where the arm was
+// fixed, by a rule or by a stale split, the requests of the two arms are not
+// comparable, and the recorder does not hear of it.
+func (r *Router) report(s *stats, o analysis.Observation, fixed bool) {
 	s.count(o.Class)
-	if rec := r.recorder.Load(); rec != nil {
+	if rec := r.recorder.Load(); rec != nil && !fixed {
 		rec.Record(o)
 	}
 	if r.observe != nil {

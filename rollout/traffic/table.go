@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"math/rand/v2"
+	"net/http"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -16,6 +17,7 @@ type table struct {
 	salt  uint64
 	slots []uint8 // the owner of each slot, an index into arms
 	arms  []*arm  // as in split.Arms; nil for one without a backend or traffic
+	rules []rule
 }
 
 // newTable binds a valid split to arms.
@@ -28,7 +30,32 @@ func newTable(split strategies.Split, arms map[string]*arm) (*table, error) {
 		}
 		t.arms = append(t.arms, bound)
 	}
+	if len(split.Mirrors) > 0 {
+		return nil, &InvalidError{Field: "Split.Mirrors", Value: len(split.Mirrors), Want: "none: the router does not copy requests"}
+	}
+	for _, rl := range split.Rules {
+		bound := arms[rl.Arm]
+		if bound == nil {
+			return nil, &NoBackendError{Arm: rl.Arm}
+		}
+		t.rules = append(t.rules, rule{Rule: rl, arm: bound})
+	}
 	return t, nil
+}
+
+// place returns the arm of a request, and whether chance had no part in it: then
+// a rule did it, or the split has gone stale. req is nil for work that is not a
+// request.
+func (t *table) place(unit string, req *http.Request, stale bool) (a *arm, fixed bool) {
+	if stale && t.arms[0] != nil {
+		return t.arms[0], true
+	}
+	for i := range t.rules {
+		if t.rules[i].holds(unit, req) {
+			return t.rules[i].arm, true
+		}
+	}
+	return t.pick(unit), false
 }
 
 // pick returns the arm of a unit; "" is assigned at random.
@@ -61,6 +88,6 @@ func mix(h uint64) uint64 {
 }
 
 func cloneSplit(s strategies.Split) strategies.Split {
-	s.Arms = slices.Clone(s.Arms)
+	s.Arms, s.Rules, s.Mirrors = slices.Clone(s.Arms), slices.Clone(s.Rules), slices.Clone(s.Mirrors)
 	return s
 }

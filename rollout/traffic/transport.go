@@ -53,7 +53,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := body.attach(in); err != nil {
 		return nil, fmt.Errorf("traffic: body of the request: %w", err)
 	}
-	x, t := r.begin(r.unit(in))
+	x, t := r.begin(in)
 
 	base := t.baseline()
 	rescuable := r.rescues(x.arm, base, body, req) && base.upstream != nil
