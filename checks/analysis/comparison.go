@@ -12,14 +12,16 @@ import (
 // Comparison compares one candidate of a [Recorder] with its baseline. It is
 // safe for concurrent use.
 type Comparison struct {
-	r      *Recorder
-	digest string
+	r         *Recorder
+	digest    string
+	candidate int // number among the candidates
 
 	mu         sync.Mutex
 	base, cand reading
 	tests      []test // by metric
 	breakers   []breakerState
 	harm       Strength
+	split      SplitEvidence
 	tripped    string
 	begun      bool // something was judged or restored
 }
@@ -69,7 +71,7 @@ func (r *Recorder) Comparison(candidate string) (*Comparison, error) {
 		return nil, &InvalidError{Field: "candidate", Value: fmt.Sprintf("%q", candidate), Want: fmt.Sprintf("one of %q", names)}
 	}
 	c := &Comparison{
-		r: r, digest: r.plan.digest(),
+		r: r, digest: r.plan.digest(), candidate: i,
 		base: reading{arm: r.arms[0], metrics: make([]metricReading, len(r.meters))},
 		cand: reading{arm: r.arms[i+1], metrics: make([]metricReading, len(r.meters))},
 	}
@@ -119,6 +121,7 @@ func (c *Comparison) Judge(now time.Time) Judgement {
 func (c *Comparison) read() {
 	c.base.read(c.r.meters, c.tests, 0)
 	c.cand.read(c.r.meters, c.tests, 1)
+	c.split = c.r.expected.read(c.r.arms, c.candidate)
 }
 
 // take gives metric i's contest what is new, if both arms have something. While
@@ -150,7 +153,7 @@ func (c cursor) minus(d cursor) rate { return rate{n: c.n - d.n, events: c.event
 func (c *Comparison) evidence() Evidence {
 	e := Evidence{
 		Plan: c.digest, Baseline: c.base.evidence(), Candidate: c.cand.evidence(),
-		Metrics: make([]MetricEvidence, len(c.tests)), Harm: c.harm, Tripped: c.tripped,
+		Metrics: make([]MetricEvidence, len(c.tests)), Harm: c.harm, Split: c.split, Tripped: c.tripped,
 	}
 	for i, t := range c.tests {
 		e.Metrics[i] = MetricEvidence{

@@ -34,6 +34,15 @@
 // Where a split is sticky and one user sends many requests that share a fate,
 // those are not independent, and harm is found too easily.
 //
+// # Is traffic split as intended?
+//
+// If not, no comparison of the arms means anything. Who assigns requests says
+// so with [Recorder.Assign], and who decides on the split says with
+// [Recorder.Expect] what it is meant to be. When the assignments are not what
+// was meant, beyond what chance explains, the verdict is Unmeasurable and stays
+// so, whatever else was seen; only breakers still act. Shares may change as
+// often as they like.
+//
 // # Failing closed
 //
 // Nothing but proof makes a candidate Safe. No traffic is NoEvidence, traffic

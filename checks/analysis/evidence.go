@@ -21,6 +21,8 @@ type Evidence struct {
 	Metrics   []MetricEvidence `json:"metrics,omitempty"`
 	// Harm is the combined evidence for harm in any gate or guard.
 	Harm Strength `json:"harm"`
+	// Split is the evidence that traffic is not split as intended.
+	Split SplitEvidence `json:"split,omitzero"`
 	// Tripped says which breaker has tripped and why, empty if none has.
 	Tripped string `json:"tripped,omitempty"`
 }
@@ -157,6 +159,8 @@ func (c *Comparison) Restore(e Evidence) error {
 		return bad("Metrics", len(e.Metrics), fmt.Sprintf("%d metrics", len(c.tests)))
 	case e.Harm.check() != nil:
 		return bad("Harm", e.Harm, "finite numbers")
+	case e.Split.problem() != nil:
+		return bad("Split", e.Split.problem(), "what was stored")
 	case c.begun:
 		return bad("Candidate.Arm", e.Candidate.Arm, "a comparison that has not begun")
 	}
@@ -183,6 +187,7 @@ func (c *Comparison) Restore(e Evidence) error {
 	}
 	c.base.arm.restore(e.Baseline, past[0])
 	c.cand.arm.restore(e.Candidate, past[1])
+	c.r.expected.restore(c.candidate, e.Split)
 	c.tests, c.harm, c.tripped, c.begun = tests, e.Harm, e.Tripped, true
 	c.read()
 	return nil

@@ -18,6 +18,8 @@ type Judgement struct {
 	// guard: the weighted average of their e-values. It is judged Harmed when E
 	// reaches Limit.
 	Harm Proof `json:"harm"`
+	// Split says whether traffic is split as intended.
+	Split SplitFinding `json:"split"`
 	// Metrics are in the order of the plan.
 	Metrics []Finding `json:"metrics"`
 }
@@ -28,6 +30,18 @@ type ArmCount struct {
 	// Requests were counted; Excluded were cancelled or rejected.
 	Requests int `json:"requests"`
 	Excluded int `json:"excluded,omitempty"`
+}
+
+// SplitFinding says whether traffic is split as intended, between the baseline
+// and one candidate. It is zero but for the limit where nothing was expected.
+type SplitFinding struct {
+	// Baseline and Candidate count assignments; Expected is how many of them
+	// were meant to be the candidate's.
+	Baseline  int     `json:"baseline"`
+	Candidate int     `json:"candidate"`
+	Expected  float64 `json:"expected"`
+	// Mismatch is the evidence that they are not.
+	Mismatch Proof `json:"mismatch"`
 }
 
 // Proof is an e-value against its limit: 1 is no evidence, and Limit is reached
@@ -82,7 +96,11 @@ type Finding struct {
 func (p Plan) judge(e Evidence, now time.Time) Judgement {
 	j := Judgement{
 		At: now, Baseline: e.Baseline.count(), Candidate: e.Candidate.count(),
-		Harm:    e.Harm.proof(1 / p.AlphaRollback),
+		Harm: e.Harm.proof(1 / p.AlphaRollback),
+		Split: SplitFinding{
+			Baseline: e.Split.Baseline, Candidate: e.Split.Candidate, Expected: e.Split.Expected,
+			Mismatch: e.Split.proof(1 / p.AlphaSplit),
+		},
 		Metrics: make([]Finding, len(p.Metrics)),
 	}
 	var total float64
@@ -158,6 +176,8 @@ func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
 	switch {
 	case e.Tripped != "":
 		return Harmed, e.Tripped
+	case j.Split.Mismatch.Reached():
+		return Unmeasurable, j.mismatched()
 	case j.Harm.Reached():
 		return Harmed, j.harmed()
 	case j.Candidate.Requests == 0:

@@ -130,7 +130,7 @@ func TestDryRun(t *testing.T) {
 	}
 	if diff := cmp.Diff(without, Judgement{
 		At: with.At, Verdict: with.Verdict, Reason: with.Reason, Baseline: with.Baseline, Candidate: with.Candidate,
-		Harm: with.Harm, Metrics: with.Metrics[:len(with.Metrics)-1],
+		Harm: with.Harm, Split: with.Split, Metrics: with.Metrics[:len(with.Metrics)-1],
 	}); diff != "" || with.Verdict != Safe {
 		t.Errorf("%s: the dry run changed the verdict (-without +with):\n%s", with.Verdict, diff)
 	}

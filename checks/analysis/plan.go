@@ -25,6 +25,13 @@ type Plan struct {
 	// AlphaPromote bounds the probability that a candidate that is worse than a
 	// gate's margin is ever judged Safe. Zero means 0.05.
 	AlphaPromote float64 `json:"alpha_promote,omitempty"`
+	// AlphaSplit bounds the probability that traffic that is split as intended is
+	// ever said not to be; see [Recorder.Expect]. Traffic that is not split as
+	// intended cannot be compared: who was left out of an arm may be just those
+	// whom it would have harmed. The verdict is Unmeasurable from then on,
+	// neither Harmed by statistics nor Safe, while breakers still act. Zero
+	// means 0.01.
+	AlphaSplit float64 `json:"alpha_split,omitempty"`
 	// MinSamples is the smallest number of counted requests of each arm before
 	// the verdict may be Safe. Zero means 50.
 	MinSamples int `json:"min_samples,omitempty"`
@@ -52,6 +59,9 @@ func (p Plan) withDefaults() Plan {
 	}
 	if p.AlphaPromote == 0 {
 		p.AlphaPromote = 0.05
+	}
+	if p.AlphaSplit == 0 {
+		p.AlphaSplit = 0.01
 	}
 	if p.MinSamples == 0 {
 		p.MinSamples = 50
@@ -96,13 +106,14 @@ func (p Plan) Validate() error {
 	if !gates && len(metrics) > 0 {
 		bad("Metrics[].Role", "never gate", "at least one gate: without one nothing could ever be proven")
 	}
-	alpha := func(field string, a float64) {
+	alpha := func(field string, a, zero float64) {
 		if a != 0 && !(a >= 1e-9 && a <= 0.5) {
-			bad(field, a, "0 for 0.05, or a probability from 1e-9 to 0.5")
+			bad(field, a, fmt.Sprintf("0 for %v, or a probability from 1e-9 to 0.5", zero))
 		}
 	}
-	alpha("AlphaRollback", p.AlphaRollback)
-	alpha("AlphaPromote", p.AlphaPromote)
+	alpha("AlphaRollback", p.AlphaRollback, 0.05)
+	alpha("AlphaPromote", p.AlphaPromote, 0.05)
+	alpha("AlphaSplit", p.AlphaSplit, 0.01)
 	if p.MinSamples < 0 {
 		bad("MinSamples", p.MinSamples, "a number >= 0; 0 stands for 50")
 	}

@@ -17,6 +17,8 @@ type Recorder struct {
 	meters []meter
 	arms   []*Arm // the baseline first
 	stray  *Arm   // takes what belongs to none of them
+
+	expected expectations
 }
 
 // NewRecorder returns a recorder for a baseline and its candidates, of which
@@ -34,6 +36,7 @@ func NewRecorder(p Plan, baseline string, candidates ...string) (*Recorder, erro
 	for _, name := range append([]string{baseline}, candidates...) {
 		r.arms = append(r.arms, newArm(name, r.meters, p.Breakers))
 	}
+	r.expected.ledgers = make([]ledger, len(candidates))
 	return r, nil
 }
 
@@ -66,6 +69,8 @@ type Arm struct {
 	meters []meter
 
 	staging // used while callers collide
+
+	assigned assignments
 
 	mu      sync.Mutex // guards what follows
 	classes [numClasses]uint64

@@ -24,7 +24,8 @@ const (
 	// NoEvidence means that not one request of the candidate could be counted.
 	NoEvidence
 	// Unmeasurable means that requests are counted, but no comparison can come
-	// of them: the baseline has none, or what gates is not measured on one arm.
+	// of them: the baseline has none, what gates is not measured on one arm, or
+	// traffic is not split as intended.
 	Unmeasurable
 	// Incident means that both arms have got worse together, so that nothing is
 	// the candidate's fault: hold, and tell people.

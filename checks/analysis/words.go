@@ -40,6 +40,14 @@ func (j *Judgement) safe() string {
 		j.Baseline.Arm, strings.Join(names, ", "), thousands(j.Candidate.Requests))
 }
 
+// mismatched words why nothing can be compared.
+func (j *Judgement) mismatched() string {
+	s := j.Split
+	return fmt.Sprintf("traffic is not split as intended: %s of %s assignments to %s, where %s were meant, e-value %s of %s; nothing can be concluded from it",
+		thousands(s.Candidate), thousands(s.Baseline+s.Candidate), j.Candidate.Arm, thousands(int(math.Round(s.Expected))),
+		short(s.Mismatch.E), short(s.Mismatch.Limit))
+}
+
 // collecting words how many requests are still missing.
 func (j *Judgement) collecting(want int) string {
 	return fmt.Sprintf("collecting: %d of %d requests of %s, %d of %d of %s",
