@@ -48,7 +48,7 @@ func BenchmarkShortResponses(b *testing.B) {
 	b.Run("vegeta", func(b *testing.B) {
 		began := processCPU()
 		attacker := vegeta.NewAttacker(vegeta.MaxWorkers(workers), vegeta.Connections(workers), vegeta.MaxBody(0))
-		pacer, release := newSchedule(b.Context(), Plan{Pacer: Constant(maxRate), Requests: b.N})
+		pacer, release := newSchedule(b.Context(), Plan{Pacer: Constant(maxRate), Requests: b.N}, time.Now())
 		defer release()
 		var m vegeta.Metrics
 		for r := range attacker.Attack(vegeta.NewStaticTargeter(vegeta.Target{Method: "GET", URL: server.URL}), pacer, 0, "") {

@@ -99,7 +99,7 @@ func CompareFiles(baseline, candidate io.Reader, how analysis.Plan) (*Comparison
 			if reports[i].Sent == 0 {
 				reports[i].Began = r.Due
 			}
-			reports[i].add(r, nil)
+			reports[i].add(r, chunks{})
 		}
 		return r, ok && err == nil, err
 	}
@@ -170,6 +170,19 @@ func (j *judge) add(arm string, r Result) {
 		j.looked = o.At
 		j.comparison.Judge(o.At)
 	}
+}
+
+// observe returns r as live traffic would have been recorded. Durations count
+// from the instant at which the request was due: a user waits since then.
+func observe(r Result) analysis.Observation {
+	o := analysis.Observation{
+		At: r.Sent.Add(r.Latency), ID: r.RequestID, Arm: targetArm, Class: r.Class, Latency: r.Latency + r.SchedLag(), ITL: r.TPOT,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, CachedTokens: r.CachedTokens, Cost: -1, Err: r.Err,
+	}
+	if r.Chunks > 0 {
+		o.TTFT = r.TTFT + r.SchedLag()
+	}
+	return o
 }
 
 func (j *judge) conclude(a, b *Report) *Comparison {

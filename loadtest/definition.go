@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -150,15 +152,9 @@ func (r Recording) end() *time.Duration {
 // moments decodes the events of r, and the number of output tokens.
 func (r Recording) moments(tokens func(string) int) (all []moment, n int) {
 	counted, reported := 0, 0
-	begin := 0
-	for begin < len(r.Body) {
-		length, sep := eventEnd(r.Body[begin:])
-		m, usage, ok := decodeMoment(r.Body[begin:begin+length], tokens)
-		begin += length + sep
-		if !ok {
-			continue
-		}
-		m.at = r.arrival(begin)
+	for p, end := range r.pieces() {
+		m, usage := p.moment(tokens)
+		m.at = r.arrival(end)
 		reported = max(reported, usage)
 		counted += m.tokens
 		all = append(all, m)
@@ -191,30 +187,95 @@ func (r Recording) arrival(offset int) time.Duration {
 	return *r.end()
 }
 
-func decodeMoment(event []byte, tokens func(string) int) (m moment, usage int, ok bool) {
+// piece is one event of a stream, decoded as far as it is of interest.
+type piece struct {
+	Choices []struct {
+		Text  string `json:"text"`
+		Delta struct {
+			Content          string            `json:"content"`
+			Refusal          string            `json:"refusal"`
+			Reasoning        string            `json:"reasoning"`
+			ReasoningContent string            `json:"reasoning_content"`
+			ToolCalls        []json.RawMessage `json:"tool_calls"`
+		} `json:"delta"`
+	} `json:"choices"`
+	Usage *struct {
+		CompletionTokens int `json:"completion_tokens"`
+	} `json:"usage"`
+	// Of the responses interface.
+	Type  string          `json:"type"`
+	Delta json.RawMessage `json:"delta"`
+}
+
+// pieces yields the events of r that can be read, and where each of them ends.
+func (r Recording) pieces() iter.Seq2[piece, int] {
+	return func(yield func(piece, int) bool) {
+		for begin := 0; begin < len(r.Body); {
+			length, sep := eventEnd(r.Body[begin:])
+			p, ok := decodePiece(r.Body[begin : begin+length])
+			begin += length + sep
+			if ok && !yield(p, begin) {
+				return
+			}
+		}
+	}
+}
+
+func decodePiece(event []byte) (p piece, ok bool) {
 	var data []byte
 	for line := range bytes.Lines(event) {
 		if rest, found := bytes.CutPrefix(bytes.TrimRight(line, "\r\n"), []byte("data:")); found {
 			data = append(append(data, bytes.TrimPrefix(rest, []byte(" "))...), '\n')
 		}
 	}
-	var chunk struct {
-		Choices []struct {
-			Text  string `json:"text"`
-			Delta struct {
-				Content          string            `json:"content"`
-				Reasoning        string            `json:"reasoning"`
-				ReasoningContent string            `json:"reasoning_content"`
-				ToolCalls        []json.RawMessage `json:"tool_calls"`
-			} `json:"delta"`
-		} `json:"choices"`
-		Usage *struct {
-			CompletionTokens int `json:"completion_tokens"`
-		} `json:"usage"`
+	// Otherwise it is a comment, [DONE], or what no tool could read.
+	return p, len(data) > 0 && json.Unmarshal(data, &p) == nil
+}
+
+// spoken returns the text of an event of the responses interface that is a part
+// of the kind's text, such as output_text.
+func (p piece) spoken(kind string) (text string) {
+	if p.Type == "response."+kind+".delta" {
+		_ = json.Unmarshal(p.Delta, &text) // or there is none
 	}
-	if len(data) == 0 || json.Unmarshal(data, &chunk) != nil {
-		return m, 0, false // a comment, [DONE], or what no tool could read
+	return text
+}
+
+// content returns the text of the answer itself.
+func (p piece) content() string {
+	text := p.spoken("output_text")
+	for _, c := range p.Choices {
+		text += c.Text + c.Delta.Content
 	}
+	return text
+}
+
+// Text returns the content of the answer, without reasoning.
+func (r Recording) Text() string {
+	var b strings.Builder
+	for p := range r.pieces() {
+		b.WriteString(p.content())
+	}
+	return b.String()
+}
+
+// texts returns the text of each chunk that bears any: content, reasoning or a
+// refusal.
+func (r Recording) texts() (all []string) {
+	for p := range r.pieces() {
+		text := p.content() + p.spoken("reasoning_text") + p.spoken("reasoning_summary_text") + p.spoken("refusal")
+		for _, c := range p.Choices {
+			text += c.Delta.Reasoning + c.Delta.ReasoningContent + c.Delta.Refusal
+		}
+		if text != "" {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// moment returns what tools see in an event.
+func (chunk piece) moment(tokens func(string) int) (m moment, usage int) {
 	m.choices = len(chunk.Choices) > 0
 	for _, c := range chunk.Choices {
 		text := c.Text + c.Delta.Content
@@ -228,5 +289,5 @@ func decodeMoment(event []byte, tokens func(string) int) (m moment, usage int, o
 	if chunk.Usage != nil {
 		usage = chunk.Usage.CompletionTokens
 	}
-	return m, usage, true
+	return m, usage
 }

@@ -23,19 +23,24 @@ type Distribution struct {
 // exactly is how many durations are kept as they are.
 const exactly = 4096
 
-func (d *Distribution) add(v time.Duration) {
+func (d *Distribution) add(v time.Duration) { d.addN(v, 1) }
+
+// addN adds v n times.
+func (d *Distribution) addN(v time.Duration, n uint64) {
 	if d.count == 0 || v < d.least {
 		d.least = v
 	}
-	d.count++
-	d.sum += v.Seconds()
+	d.count += n
+	d.sum += v.Seconds() * float64(n)
 	d.most = max(d.most, v)
-	if d.more == nil && len(d.exact) < exactly {
-		d.exact = append(d.exact, v.Seconds())
+	if d.more == nil && d.count <= exactly {
+		for range n {
+			d.exact = append(d.exact, v.Seconds())
+		}
 		return
 	}
 	d.coarsen()
-	d.more.add(micros(v.Seconds()))
+	d.more.addN(micros(v.Seconds()), n)
 }
 
 func micros(s float64) uint64 { return uint64(max(0, math.Round(s*1e6))) }

@@ -1,15 +1,11 @@
 package loadtest
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,58 +14,11 @@ import (
 	"github.com/serin-go/serin/internal/sse"
 )
 
-// sender is the RoundTripper inside vegeta. It ignores the request that vegeta
-// made but for its number, sends the planned one in its place, reads the answer
-// to its end and concludes the result. vegeta sees an empty answer: its own
-// measurements begin too early and lose what came before a failure.
-type sender struct {
-	plan     Plan
-	run      context.Context // after its end nothing more is sent
-	requests context.Context // after its end requests under way are cancelled
-	schedule *schedule
-	results  *collector
-	url      *url.URL
-	plain    *url.URL // the target as it was given
-	keep     bool     // record all streams
-	bodies   [][]byte // by prompt
-	header   http.Header
-	base     http.RoundTripper
-}
-
-// seqHeader is where vegeta puts the number of a request.
-const seqHeader = "X-Vegeta-Seq"
-
-// RoundTrip sends one planned request. The error is for numbers that vegeta
-// did not make, which does not happen.
-func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
-	seq, err := strconv.ParseUint(r.Header.Get(seqHeader), 10, 64)
-	if err != nil {
-		return nil, err
-	}
-	due := s.schedule.take(seq)
-	if s.run.Err() != nil {
-		s.results.skip()
-	} else {
-		s.carryOut(s.job(seq, due))
-	}
-	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Header: make(http.Header), Request: r}, nil
-}
-
-// carryOut sends one request and concludes its result.
-func (s *sender) carryOut(j job) Result {
-	x := exchanges.Get().(*exchange)
-	defer exchanges.Put(x)
-	result := s.send(j, x)
-	s.results.add(result, x.tokens)
-	x.meter.Reset()
-	x.tokens, x.bytes, x.record = x.tokens[:0], 0, nil
-	return result
-}
-
 // exchange is the memory that one request needs while it is under way.
 type exchange struct {
 	meter  sse.Meter
 	tokens []time.Duration // when token chunks arrived, since Sent
+	borne  []int           // how many tokens each of them bore, if that is known
 	bytes  int64
 	record *Recording // nil unless asked for
 	buf    [16 << 10]byte
@@ -77,93 +26,12 @@ type exchange struct {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// encodeBody returns the JSON of the request for one prompt. Encoding is done
-// once for each prompt and before the run, so that none of it is measured.
-func encodeBody(p Plan, prompt Prompt) []byte {
-	body, err := json.Marshal(struct {
-		Model         string          `json:"model"`
-		Messages      []Message       `json:"messages"`
-		MaxTokens     int             `json:"max_tokens,omitempty"`
-		Stream        bool            `json:"stream"`
-		StreamOptions map[string]bool `json:"stream_options"`
-	}{p.Model, prompt.Messages, p.MaxTokens, true, map[string]bool{"include_usage": true}})
-	if err != nil {
-		panic(fmt.Sprintf("loadtest: a prompt has no JSON: %v", err)) // strings and numbers always have
-	}
-	return body
-}
-
-// job is one request that is about to be sent.
-type job struct {
-	seq    uint64
-	due    time.Time
-	prompt int
-	body   []byte
-	method string
-	url    *url.URL
-	plain  bool // any 2xx is a good answer
-}
-
-// job returns the planned request with the given number.
-func (s *sender) job(seq uint64, due time.Time) job {
-	seq = global(s.plan.Pacer, seq)
-	j := job{seq: seq, due: due, method: http.MethodPost, url: s.url}
-	if s.plan.Workload == nil {
-		j.prompt = int(seq % uint64(len(s.bodies)))
-		j.body = s.bodies[j.prompt]
-		return j
-	}
-	asked := s.plan.Workload.Request(seq)
-	j.prompt, j.plain = -1, asked.Plain
-	if asked.Body == nil {
-		p := s.plan
-		if asked.MaxTokens > 0 {
-			p.MaxTokens = asked.MaxTokens
-		}
-		j.body = encodeBody(p, asked.Prompt)
-		return j
-	}
-	j.body = asked.Body
-	if asked.Method != "" {
-		j.method = asked.Method
-	}
-	if ref, err := url.Parse(asked.Path); err == nil && asked.Path != "" {
-		j.url = s.url.ResolveReference(ref)
-	} else if asked.Plain {
-		j.url = s.plain
-	}
-	return j
-}
-
-// global returns the number in the whole schedule of request seq of its part.
-func global(p Pacer, seq uint64) uint64 {
-	if part, ok := p.(shard); ok {
-		return global(part.of, seq*uint64(part.n)+uint64(part.i))
-	}
-	return seq
-}
-
-// request makes the planned request.
-func (s *sender) request(ctx context.Context, j job) *http.Request {
-	r := (&http.Request{
-		Method: j.method, URL: j.url, Host: j.url.Host, Header: s.header.Clone(),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(j.body)),
-		// With GetBody the transport can repeat a request that met a connection
-		// which the server had just closed.
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(j.body)), nil },
-	}).WithContext(ctx)
-	if len(j.body) > 0 {
-		r.Body, _ = r.GetBody()
-	}
-	if s.plan.Prepare != nil {
-		s.plan.Prepare(j.seq, r)
-	}
-	return r
-}
-
 // send sends one request and reads the answer.
 func (s *sender) send(j job, x *exchange) Result {
-	result := Result{Seq: j.seq, Prompt: j.prompt, Due: j.due}
+	result := Result{Seq: j.seq, Prompt: j.prompt, Due: j.due, URL: j.shown}
+	if j.shown != "" {
+		result.Method = j.method
+	}
 	ctx, cancel := context.WithCancelCause(s.requests)
 	defer cancel(nil)
 	deadline := watch(s.plan.Timeout, "the end of the answer", cancel)
@@ -184,44 +52,65 @@ func (s *sender) send(j job, x *exchange) Result {
 
 	result.BytesOut = max(0, r.ContentLength)
 	result.Sent = time.Now()
+	s.results.under.enter(result.Sent.Sub(s.began))
+	defer func() { s.results.under.leave(result.Sent.Add(result.Latency).Sub(s.began)) }()
 	resp, err := s.base.RoundTrip(r)
 	if err != nil {
 		result.Latency = time.Since(result.Sent)
 		result.Class, result.Err = classify(0, sse.Stream{}, "", err, context.Cause(ctx))
 		result.Fault = faultOf(0, sse.Stream{}, err, context.Cause(ctx))
+		result.Err = s.censor.error(result.Err)
 		return result
 	}
 	defer resp.Body.Close()
 	result.TTFB = time.Since(result.Sent)
 	result.Status = resp.StatusCode
 	result.Version, result.RequestID = resp.Header.Get("Serin-Version"), resp.Header.Get("Serin-Request-Id")
-	x.meter.JSON = strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json")
-	x.record = nil
-	if s.plan.Record || s.keep {
+	x.meter.JSON = isJSON(resp.Header.Get("Content-Type"))
+	if s.plan.Record || s.keep || s.plan.Tokenizer != nil {
 		x.record = new(Recording)
-		result.Recording = x.record
 	}
 	head, end, err := x.read(resp.Body, result.Sent, func() { idle.reset() })
 	result.Latency = end
+	s.conclude(&result, j, x, head, err, context.Cause(ctx))
+	return result
+}
+
+// isJSON tells a document from a stream.
+func isJSON(contentType string) bool {
+	return strings.HasPrefix(strings.ToLower(contentType), "application/json")
+}
+
+// conclude fills in what the answer showed, now that it has ended.
+func (s *sender) conclude(result *Result, j job, x *exchange, head string, err, cause error) {
 	stream := x.meter.Stream()
 	if x.meter.JSON {
 		stream.Chunks, stream.ContentChunks, stream.Coalesced = 0, 0, 0 // not a stream: it has no instants
 	}
+	if s.plan.Record || s.keep {
+		result.Recording = x.record
+	}
 	result.measure(stream)
+	if s.plan.Tokenizer != nil && x.record != nil {
+		x.borne = result.tokenize(*x.record, j.asked, s.plan.Tokenizer, len(x.tokens))
+	}
+	if stream.Chunks > 0 && result.OutputTokens > 0 {
+		result.NTPOT = result.E2E / time.Duration(result.OutputTokens)
+	}
 	result.longest(x.tokens)
 	result.BytesIn = x.bytes
-	result.Class, result.Err = classify(resp.StatusCode, stream, head, err, context.Cause(ctx))
-	result.Fault = faultOf(resp.StatusCode, stream, err, context.Cause(ctx))
-	if plainly := resp.StatusCode/100 == 2 && err == nil; j.plain && plainly {
+	result.Class, result.Err = classify(result.Status, stream, head, err, cause)
+	result.Fault = faultOf(result.Status, stream, err, cause)
+	if result.Status/100 == 2 && err == nil && (j.plain || s.plan.API == Embeddings && stream.Done && strings.Contains(head, `"embedding"`)) {
 		result.Class, result.Fault, result.Err = analysis.OK, None, nil
 	}
-	return result
+	result.Err = s.censor.error(result.Err)
 }
 
 // read feeds the meter with body. It returns the head of it, when its end came,
 // and the error that ended it, nil for an ordinary end.
 func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (head string, end time.Duration, err error) {
-	const enough = 256 // for an error message
+	const enough = 512 // for an error message, and for what kind of answer it is
 	for {
 		n, err := body.Read(x.buf[:])
 		// The instant comes before everything else: what follows takes time.
@@ -267,7 +156,13 @@ func (r *Recording) add(p []byte, at time.Duration, err error) {
 func (r *Result) measure(s sse.Stream) {
 	r.Chunks, r.Coalesced = s.Chunks, s.Coalesced
 	r.InputTokens, r.CachedTokens = s.InputTokens, min(s.CachedTokens, s.InputTokens)
-	r.OutputTokens, r.ReasoningTokens, r.TokensFromUsage = s.OutputTokens, s.ReasoningTokens, s.FromUsage
+	r.OutputTokens, r.ReasoningTokens = s.OutputTokens, s.ReasoningTokens
+	switch {
+	case s.FromUsage:
+		r.TokenSource = FromUsage
+	case s.Chunks > 0:
+		r.TokenSource = FromChunks
+	}
 	r.FinishReason = s.FinishReason
 	if s.Chunks > 0 {
 		r.TTFT, r.E2E, r.TPOT = s.First, s.Last, s.TPOT()
@@ -275,6 +170,31 @@ func (r *Result) measure(s sse.Stream) {
 	if s.ContentChunks > 0 {
 		r.TTFC = s.FirstContent
 	}
+}
+
+// tokenize counts the tokens of the answer, and of the prompt, where the server
+// has not reported them, and returns those of each of n chunks, nil if the
+// recording does not tell them apart.
+func (r *Result) tokenize(rec Recording, asked Prompt, count func(string) int, n int) (borne []int) {
+	var all strings.Builder
+	for _, text := range rec.texts() {
+		borne = append(borne, count(text))
+		all.WriteString(text)
+	}
+	if r.TokenSource != FromUsage && all.Len() > 0 && !rec.Truncated {
+		// Of the whole: chunks are no borders of tokens.
+		r.OutputTokens, r.TokenSource = count(all.String()), FromTokenizer
+		if r.Chunks > 1 && r.OutputTokens > 1 {
+			r.TPOT = (r.E2E - r.TTFT) / time.Duration(r.OutputTokens-1)
+		}
+	}
+	if r.InputTokens == 0 {
+		r.InputTokens = count(asked.text())
+	}
+	if len(borne) != n {
+		return nil
+	}
+	return borne
 }
 
 // longest notes the longest gap between token chunks.
@@ -370,5 +290,6 @@ func statusError(status int, s sse.Stream, head string) error {
 	if s.Err != "" {
 		head = s.Err
 	}
+	head = head[:min(len(head), 256)]
 	return fmt.Errorf("loadtest: status %d: %s", status, strings.ToValidUTF8(strings.TrimSpace(head), "?"))
 }

@@ -42,6 +42,7 @@ type resultJSON struct {
 	URL       string        `json:"url"`
 	Headers   *struct{}     `json:"headers"`
 
+	Own          bool           `json:"own_url,omitempty"` // method and url are the result's
 	Prompt       int            `json:"prompt"`
 	Trimmed      bool           `json:"trimmed,omitempty"`
 	Due          time.Time      `json:"due"`
@@ -52,6 +53,7 @@ type resultJSON struct {
 	TTFC         time.Duration  `json:"ttfc_ns"`
 	E2E          time.Duration  `json:"e2e_ns"`
 	TPOT         time.Duration  `json:"tpot_ns"`
+	NTPOT        time.Duration  `json:"ntpot_ns"`
 	LongestGap   time.Duration  `json:"longest_gap_ns"`
 	Chunks       int            `json:"chunks"`
 	Coalesced    int            `json:"coalesced,omitempty"`
@@ -59,14 +61,11 @@ type resultJSON struct {
 	CachedTokens int            `json:"cached_tokens,omitempty"`
 	OutputTokens int            `json:"output_tokens"`
 	Reasoning    int            `json:"reasoning_tokens,omitempty"`
-	FromUsage    bool           `json:"tokens_from_usage"`
+	TokenSource  TokenSource    `json:"token_source,omitempty"`
 	FinishReason string         `json:"finish_reason,omitempty"`
 	Version      string         `json:"version,omitempty"`
 	RequestID    string         `json:"request_id,omitempty"`
 }
-
-// maxErrorText is how many bytes of an error are written.
-const maxErrorText = 1000
 
 // Writer writes results as they come, so that memory does not grow with their
 // number. It is not safe for concurrent use; OnResult of a [Plan] need not care.
@@ -100,21 +99,25 @@ func (w *Writer) Write(r Result) {
 	if r.Err != nil {
 		text = strings.ToValidUTF8(r.Err.Error()[:min(maxErrorText, len(r.Err.Error()))], "")
 	}
+	method, target := "POST", w.target
+	if r.URL != "" {
+		method, target = r.Method, r.URL
+	}
 	if w.format == CSV {
 		w.err = w.csv.Write([]string{
 			strconv.FormatInt(r.Sent.UnixNano(), 10), strconv.Itoa(r.Status), strconv.FormatInt(int64(r.Latency), 10),
 			strconv.FormatInt(r.BytesOut, 10), strconv.FormatInt(r.BytesIn, 10), text, base64.StdEncoding.EncodeToString(nil),
-			w.attack, strconv.FormatUint(r.Seq, 10), "POST", w.target, "",
+			w.attack, strconv.FormatUint(r.Seq, 10), method, target, "",
 		})
 		return
 	}
 	line, err := json.Marshal(resultJSON{
 		Attack: w.attack, Seq: r.Seq, Code: uint16(r.Status), Timestamp: r.Sent.Round(0), Latency: r.Latency,
-		BytesOut: r.BytesOut, BytesIn: r.BytesIn, Error: text, Method: "POST", URL: w.target,
+		BytesOut: r.BytesOut, BytesIn: r.BytesIn, Error: text, Method: method, URL: target, Own: r.URL != "",
 		Prompt: r.Prompt, Trimmed: r.Trimmed, Due: r.Due.Round(0), Class: r.Class, Fault: r.Fault,
 		TTFB: r.TTFB, TTFT: r.TTFT, TTFC: r.TTFC, E2E: r.E2E, TPOT: r.TPOT, LongestGap: r.LongestGap,
 		Chunks: r.Chunks, Coalesced: r.Coalesced, InputTokens: r.InputTokens, CachedTokens: r.CachedTokens,
-		OutputTokens: r.OutputTokens, Reasoning: r.ReasoningTokens, FromUsage: r.TokensFromUsage,
+		OutputTokens: r.OutputTokens, Reasoning: r.ReasoningTokens, TokenSource: r.TokenSource, NTPOT: r.NTPOT,
 		FinishReason: r.FinishReason, Version: r.Version, RequestID: r.RequestID,
 	})
 	if err == nil {
@@ -164,7 +167,7 @@ func parseResult(line []byte) (Result, error) {
 	if err := json.Unmarshal(line, &j); err != nil {
 		return Result{}, err
 	}
-	for _, d := range []time.Duration{j.Latency, j.TTFB, j.TTFT, j.TTFC, j.E2E, j.TPOT, j.LongestGap} {
+	for _, d := range []time.Duration{j.Latency, j.TTFB, j.TTFT, j.TTFC, j.E2E, j.TPOT, j.NTPOT, j.LongestGap} {
 		if d < 0 {
 			return Result{}, fmt.Errorf("a duration of %v, want at least 0", d)
 		}
@@ -179,8 +182,11 @@ func parseResult(line []byte) (Result, error) {
 		Seq: j.Seq, Prompt: j.Prompt, Trimmed: j.Trimmed, Due: j.Due, Sent: j.Timestamp, Class: j.Class, Fault: j.Fault, Status: int(j.Code),
 		TTFB: j.TTFB, TTFT: j.TTFT, TTFC: j.TTFC, E2E: j.E2E, Latency: j.Latency, TPOT: j.TPOT, LongestGap: j.LongestGap,
 		BytesOut: j.BytesOut, BytesIn: j.BytesIn, Chunks: j.Chunks, Coalesced: j.Coalesced, InputTokens: j.InputTokens,
-		CachedTokens: j.CachedTokens, OutputTokens: j.OutputTokens, ReasoningTokens: j.Reasoning, TokensFromUsage: j.FromUsage,
+		CachedTokens: j.CachedTokens, OutputTokens: j.OutputTokens, ReasoningTokens: j.Reasoning, TokenSource: j.TokenSource, NTPOT: j.NTPOT,
 		FinishReason: j.FinishReason, Version: j.Version, RequestID: j.RequestID,
+	}
+	if j.Own {
+		r.Method, r.URL = j.Method, j.URL
 	}
 	if j.Error != "" {
 		r.Err = errors.New(j.Error)

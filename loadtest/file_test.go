@@ -98,16 +98,23 @@ func TestReportFormats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back struct {
-		Sent      int                     `json:"sent"`
-		Durations map[string]Distribution `json:"durations"`
-	}
+	var back Report
 	if err := json.Unmarshal(data, &back); err != nil {
 		t.Fatal(err)
 	}
-	ttft := back.Durations["TTFT"]
-	if got := ttft.Quantile(0.5); back.Sent != 30 || (got-200*ms).Abs() > 200*time.Microsecond {
+	if got := back.TTFT.Quantile(0.5); back.Sent != 30 || (got-200*ms).Abs() > 200*time.Microsecond {
 		t.Errorf("sent %d, TTFT p50 %v", back.Sent, got)
+	}
+	if diff := cmp.Diff(report.Series(), back.Series()); diff != "" || back.TotalTokenRate() != report.TotalTokenRate() {
+		t.Errorf("series (-before +after):\n%s", diff)
+	}
+	if a, b := report.String(), back.String(); strings.Split(a, "\n")[1] != strings.Split(b, "\n")[1] {
+		t.Errorf("before:\n%s\nafter:\n%s", a, b)
+	}
+	for _, bad := range []string{`{}`, `{"state":{}}`, `{"sent":-1,"state":{"tally":{}}}`, `{"state":{"tally":{},"series":{"width_ns":1,"bins":[{"i":999}]}}}`, `{"state":{"tally":{"values":{"ttft":"AA=="}}}}`} {
+		if err := json.Unmarshal([]byte(bad), new(Report)); err == nil {
+			t.Errorf("%s is read as a report", bad)
+		}
 	}
 	var log bytes.Buffer
 	if err := report.WriteHistogramLog(&log); err != nil {
@@ -123,7 +130,7 @@ func TestReportFormats(t *testing.T) {
 			}
 		}
 	}
-	if tags != 11 {
+	if tags != 16 {
 		t.Errorf("%d histograms:\n%s", tags, log.String())
 	}
 }

@@ -39,6 +39,8 @@ type Generator struct {
 	// process, such as a server under test.
 	CPU   float64 `json:"cpu"`
 	Procs int     `json:"procs"`
+
+	wall time.Duration // of which CPU is a share
 }
 
 // Reason returns all reasons in one line.
@@ -50,7 +52,11 @@ func (g Generator) String() string {
 	if g.Bottleneck {
 		word = "LATE, THE BOTTLENECK"
 	}
-	text := fmt.Sprintf("%s: %.4g/s of %.4g/s, gap CV %.2f of %.2f, lag p99 %v", word, g.SentRate, g.DueRate, g.SentCV, g.DueCV, short(g.LagP99))
+	text := fmt.Sprintf("%s: %.4g/s of %.4g/s", word, g.SentRate, g.DueRate)
+	if g.DueCV > 0 || g.SentCV > 0 {
+		text += fmt.Sprintf(", gap CV %.2f of %.2f", g.SentCV, g.DueCV)
+	}
+	text += fmt.Sprintf(", lag p99 %v", short(g.LagP99))
 	if g.CPU >= 0 {
 		text += fmt.Sprintf(", CPU %.0f %% of %d", 100*g.CPU, g.Procs)
 	}
@@ -124,6 +130,7 @@ func (g *Generator) since(before resources) {
 	if took := now.at.Sub(before.at).Seconds(); took > 0 && now.cpu >= 0 {
 		g.CPU = (now.cpu - before.cpu) / took / float64(g.Procs)
 	}
+	g.wall = now.at.Sub(before.at)
 	if now.pauses == nil || before.pauses == nil || len(now.pauses.Counts) != len(before.pauses.Counts) {
 		return
 	}

@@ -25,32 +25,38 @@ const (
 	hdrHalfBits = 10           // 2,048 buckets in the first octaves, 1,024 in each further one
 	hdrHighest  = 3600_000_000 // µs
 	hdrDigits   = 3
-	hdrMask     = 2<<hdrHalfBits - 1
 	hdrSlots    = 23 << hdrHalfBits
 	hdrCookie   = 0x1c849313 // V2, counts of any width
 	hdrZipped   = 0x1c849314
 	hdrHeader   = 40
 )
 
-func hdrSlot(us uint64) int {
-	us = min(us, hdrHighest)
-	octave := bits.Len64(us|hdrMask) - (hdrHalfBits + 1)
-	return (octave+1)<<hdrHalfBits + int(us>>octave) - 1<<hdrHalfBits
+func hdrSlot(us uint64) int { return slotOf(min(us, hdrHighest), hdrHalfBits) }
+
+func hdrValue(slot int) float64 { return slotValue(slot, hdrHalfBits) }
+
+// slotOf returns the slot of a number in a histogram with 2^(half+1) slots of
+// width one at its low end, and 2^half in each octave above.
+func slotOf(us uint64, half int) int {
+	octave := bits.Len64(us|(2<<half-1)) - (half + 1)
+	return (octave+1)<<half + int(us>>octave) - 1<<half
 }
 
-// hdrValue returns the middle of a slot.
-func hdrValue(slot int) float64 {
-	octave := slot>>hdrHalfBits - 1
+// slotValue returns the middle of a slot.
+func slotValue(slot, half int) float64 {
+	octave := slot>>half - 1
 	if octave < 1 {
 		return float64(slot) // these slots are one microsecond wide
 	}
-	sub := slot&(1<<hdrHalfBits-1) + 1<<hdrHalfBits
+	sub := slot&(1<<half-1) + 1<<half
 	return float64(uint64(sub)<<octave) + float64(uint64(1)<<octave)/2
 }
 
-func (h *hdr) add(us uint64) {
-	h.counts[hdrSlot(us)]++
-	h.total++
+func (h *hdr) add(us uint64) { h.addN(us, 1) }
+
+func (h *hdr) addN(us, n uint64) {
+	h.counts[hdrSlot(us)] += n
+	h.total += n
 }
 
 func (h *hdr) merge(o *hdr) {

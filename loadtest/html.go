@@ -30,7 +30,8 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		Plots  []template.HTML
 		Rows   []htmlRow
 		Counts []count
-	}{r, r.tiles(), r.plots(), r.htmlRows(), r.counts()})
+		Source string
+	}{r, r.tiles(), r.plots(), r.htmlRows(), r.counts(), strings.TrimPrefix(r.tokenSource(), "; ")})
 	if err != nil {
 		return fmt.Errorf("loadtest: write HTML: %w", err)
 	}

@@ -18,7 +18,7 @@ func TestDefinitions(t *testing.T) {
 	report, results := simulate(t, plan(script{parts: spoken}))
 	want := Result{
 		Status: 200, TTFB: 0, TTFT: 200 * ms, TTFC: 200 * ms, E2E: 310 * ms, TPOT: 22 * ms, Latency: 315 * ms, LongestGap: 60 * ms, BytesOut: 123, BytesIn: 919,
-		Chunks: 4, InputTokens: 9, CachedTokens: 4, OutputTokens: 6, ReasoningTokens: 2, TokensFromUsage: true, FinishReason: "stop",
+		Chunks: 4, InputTokens: 9, CachedTokens: 4, OutputTokens: 6, ReasoningTokens: 2, TokenSource: FromUsage, NTPOT: 51_666_666, FinishReason: "stop",
 	}
 	if diff := cmp.Diff(want, results[0], cmpopts.IgnoreFields(Result{}, "Due", "Sent")); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
@@ -49,8 +49,8 @@ func TestUsageMovesNoInstants(t *testing.T) {
 	if before.E2E.Max() != 20*ms || after.E2E.Max() != 20*ms || after.ITL.Count() != 1 {
 		t.Errorf("E2E %v and %v with %d gaps, want 20ms twice and 1", before.E2E.Max(), after.E2E.Max(), after.ITL.Count())
 	}
-	if before.OutputTokens != 2 || before.CountedTokens != 1 || after.OutputTokens != 6 || after.CountedTokens != 0 {
-		t.Errorf("tokens %d (%d counted) and %d (%d counted), want 2 (1) and 6 (0)", before.OutputTokens, before.CountedTokens, after.OutputTokens, after.CountedTokens)
+	if before.OutputTokens != 2 || before.TokenSources[FromChunks] != 1 || after.OutputTokens != 6 || after.TokenSources[FromChunks] != 0 {
+		t.Errorf("tokens %d (%d counted) and %d (%d counted), want 2 (1) and 6 (0)", before.OutputTokens, before.TokenSources[FromChunks], after.OutputTokens, after.TokenSources[FromChunks])
 	}
 	lying := strings.Replace(usage, `"cached_tokens":4`, `"cached_tokens":40`, 1)
 	if r := one(t, script{parts: []part{{data: content("a") + lying + goodTail}}}); r.CachedTokens != 9 || r.InputTokens != 9 {

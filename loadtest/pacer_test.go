@@ -30,7 +30,7 @@ func TestConstantWait(t *testing.T) {
 		{1500 * ms, 120, -290 * ms}, {1500 * ms, 150, 10 * ms}, {0, 1, 20 * ms},
 	}
 	for _, test := range tests {
-		s, release := newSchedule(t.Context(), Plan{Pacer: Constant(100)})
+		s, release := newSchedule(t.Context(), Plan{Pacer: Constant(100)}, time.Now())
 		for skip := range test.hits {
 			s.wait(0, skip)
 		}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -17,8 +17,11 @@ import (
 type Plan struct {
 	// Target is the base URL of a server that speaks the OpenAI API, with or
 	// without its path: "http://127.0.0.1:8080" means the same as
-	// "http://127.0.0.1:8080/v1" and ".../v1/chat/completions".
+	// "http://127.0.0.1:8080/v1" and ".../v1/chat/completions". It may be empty for
+	// [Targets], which bring their own.
 	Target string `env:"TARGET"`
+	// API is the interface that is asked. Empty means [Chat].
+	API API `env:"API"`
 	// Model is the name of the model to ask for.
 	Model string `env:"MODEL"`
 	// Prompts are asked one after the other, and again from the first.
@@ -27,15 +30,24 @@ type Plan struct {
 	Workload Workload
 	// Pacer says when requests are due.
 	Pacer Pacer
-	// Users, if not 0, sends in a closed loop in place of a Pacer: so many users
-	// each ask, wait for the answer, think for Think and ask again. A server that
-	// is slow then gets fewer requests, which flatters it; there is no SchedLag.
+	// Users, if not 0, is how many users there are, each of whom waits for the
+	// answer before asking again. Without a Pacer they form a closed loop: each
+	// asks, waits, thinks for Think and asks again; a server that is slow then
+	// gets fewer requests, which flatters it, and there is no SchedLag. With a
+	// Pacer, they take its arrivals in turn: 15 users at 1 request a second each
+	// ask every 15 seconds, and a turn for which the answer before has not come is
+	// sent late, which counts as SchedLag.
+	//
 	// With Conversations, each user in turn takes the next of them, asks its
 	// turns one after the other, and sends what was said before along.
 	Users         int           `env:"USERS"`
 	Think         time.Duration `env:"THINK"`
 	Conversations []Conversation
 
+	// Start is the instant at which the run begins and from which the arrivals of
+	// the Pacer count, so that several machines can begin as one. Zero means at
+	// once.
+	Start time.Time `env:"START"`
 	// Duration ends the run: requests due later are not sent, those under way
 	// are awaited. Requests ends it after so many. Whichever comes first counts;
 	// zero means no end, and with both zero the run lasts until its context or
@@ -46,8 +58,15 @@ type Plan struct {
 	// MaxTokens limits the output tokens of each answer. Zero leaves that to the
 	// server.
 	MaxTokens int `env:"MAX_TOKENS"`
-	// Header is sent with each request, Authorization for example.
+	// Header is sent with each request, and its values are taken out of all texts
+	// of errors: no secret in it gets into a result or report.
 	Header http.Header
+	// APIKey is sent as bearer token in the header Authorization.
+	APIKey Secret `env:"API_KEY"`
+	// Tokenizer, if not nil, counts the tokens of a text: of answers whose usage
+	// the server does not report, of their prompts, and of each chunk, for the
+	// ITL. It is called concurrently when an answer has ended.
+	Tokenizer func(text string) int
 	// Prepare, if not nil, is called for each request right before it is sent
 	// and may change its header: seq counts requests from 0. It is called
 	// concurrently.
@@ -99,6 +118,11 @@ type Plan struct {
 	// concurrently. While it runs no other request can be concluded, so it must
 	// be quick.
 	OnResult func(Result)
+	// OnInterval, if not nil, is given a report each second on the requests that
+	// were finished within it, and a last one before [Run] returns; with
+	// [Report.Append] they add up to what Run returns. It is never called
+	// concurrently, and holds back nothing but itself. It may keep the report.
+	OnInterval func(*Report)
 }
 
 const (
@@ -131,8 +155,8 @@ func (p Plan) Validate() error {
 	}
 	_, err := p.endpoint()
 	check(err == nil, "Target", p.Target, "a URL such as http://127.0.0.1:8080/v1")
-	_, http := p.Workload.(plain)
-	check(p.Model != "" || http, "Model", p.Model, "the name of a model")
+	check(p.API == "" || slices.Contains(APIs(), p.API), "API", string(p.API), "one of chat, completions, responses, embeddings")
+	check(p.Model != "" || modelless(p.Workload), "Model", p.Model, "the name of a model")
 	check(len(p.Prompts) > 0 || p.Workload != nil || len(p.Conversations) > 0, "len(Prompts)", len(p.Prompts), "at least one prompt")
 	check(len(p.Conversations) == 0 || p.Users > 0, "Users", p.Users, "at least one for Conversations")
 	for i, c := range p.Conversations {
@@ -147,10 +171,10 @@ func (p Plan) Validate() error {
 		}
 	}
 	check(p.Users >= 0 && p.Users <= maxWorkers, "Users", p.Users, fmt.Sprintf("0 to %d", maxWorkers))
-	check(p.Users == 0 || p.Pacer == nil, "Pacer", p.Pacer, "none together with Users")
-	if p.Users == 0 {
+	if p.Users == 0 || p.Pacer != nil {
 		errs = append(errs, checkPacer("Pacer", p.Pacer))
 	}
+	check(p.Pacer == nil || p.Users == 0 || p.Think == 0, "Think", p.Think.String(), "0 together with a Pacer, which says when users ask")
 	for _, d := range []struct {
 		field string
 		value time.Duration
@@ -182,27 +206,42 @@ func (p Plan) withDefaults() Plan {
 	if p.LagBound == 0 {
 		p.LagBound = defaultLagBound
 	}
+	if p.API == "" {
+		p.API = Chat
+	}
 	return p
 }
 
-// endpoint returns the URL that requests are sent to.
-func (p Plan) endpoint() (*url.URL, error) {
-	u, err := url.Parse(p.Target)
+// modelless reports whether w asks no model.
+func modelless(w Workload) bool {
+	switch w.(type) {
+	case plain, *Targets:
+		return true
+	}
+	return false
+}
+
+// base returns the target as it was given.
+func (p Plan) base() (*url.URL, error) {
+	target := p.Target
+	if t, ok := p.Workload.(*Targets); ok && t != nil && target == "" && len(t.requests) > 0 {
+		target = t.requests[0].Path
+	}
+	u, err := url.Parse(target)
 	if err != nil {
 		return nil, err
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("no http or https URL with a host")
 	}
-	const endpoint = "/chat/completions"
-	switch path := strings.TrimRight(u.Path, "/"); {
-	case path == "":
-		u.Path = "/v1" + endpoint
-	case strings.HasSuffix(path, endpoint):
-		u.Path = path
-	default:
-		u.Path = path + endpoint
-	}
-	u.RawPath = ""
 	return u, nil
+}
+
+// endpoint returns the URL that prompts are sent to.
+func (p Plan) endpoint() (*url.URL, error) {
+	u, err := p.base()
+	if err != nil {
+		return nil, err
+	}
+	return p.API.below(u), nil
 }

@@ -1,13 +1,6 @@
 package loadtest
 
 import (
-	"cmp"
-	"fmt"
-	"maps"
-	"math"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -44,23 +37,27 @@ type Report struct {
 	DueRate, SentRate float64
 
 	InputTokens, CachedTokens, OutputTokens, ReasoningTokens int
-	// CountedTokens is the number of requests whose output tokens were not
-	// reported by the server but counted as chunks.
-	CountedTokens int
+	// TokenSources says where the output tokens of how many requests come from.
+	TokenSources map[TokenSource]int
 	// Chunks is the number of token chunks, Coalesced how many of them arrived
 	// in one piece with the one before: their gaps of 0 are no news of the model.
 	Chunks, Coalesced int
 
-	// TTFB has all responses, TTFT, TTFC and ITL all token chunks that arrived,
-	// also those of answers that failed later. E2E and TPOT have the answers that
-	// came to their own end; Latency has these and, with the time they took in
-	// vain, those that ran into a timeout.
-	TTFB, TTFT, TTFC, ITL, TPOT, E2E, Latency Distribution
+	// PeakConcurrency is the largest number of requests that were under way at
+	// one instant; of reports that were merged it is at most that. It is 0 when
+	// unknown, as it is for results that were read from a file.
+	PeakConcurrency int
+
+	// TTFB has all responses, TTFT, TTFC, ITL and ICL all token chunks that
+	// arrived, also those of answers that failed later. E2E, TPOT and NTPOT have
+	// the answers that came to their own end; Latency has these and, with the time
+	// they took in vain, those that ran into a timeout.
+	TTFB, TTFT, TTFC, ITL, ICL, TPOT, NTPOT, E2E, Latency Distribution
 	// SchedLag is how much later than due requests were sent.
 	SchedLag Distribution
-	// CorrectedTTFT, CorrectedE2E and CorrectedLatency count from the instant
-	// at which requests were due.
-	CorrectedTTFT, CorrectedE2E, CorrectedLatency Distribution
+	// The corrected twins count from the instant at which requests were due. ITL,
+	// ICL and TPOT have none: they do not depend on it.
+	CorrectedTTFB, CorrectedTTFT, CorrectedTTFC, CorrectedNTPOT, CorrectedE2E, CorrectedLatency Distribution
 	// Late says that the p99 of SchedLag exceeds LagBound. The uncorrected
 	// figures are then better than what users would have met.
 	Late     bool
@@ -72,9 +69,15 @@ type Report struct {
 	Judged []Judged
 	// Aborted says which threshold ended the run, empty if none did.
 	Aborted string
+	// Missing counts requests of which nothing is known, because the worker that
+	// was to send them was lost. They are neither sent nor unsent.
+	Missing int
+	// Notes say what else should be known, one sentence each.
+	Notes []string
 
 	firstDue, lastDue, firstSent, lastSent time.Time
 	series                                 series
+	tally                                  tally
 }
 
 // TokenRate returns the output tokens per second of the whole run.
@@ -85,8 +88,27 @@ func (r *Report) TokenRate() float64 {
 	return float64(r.OutputTokens) / r.Elapsed.Seconds()
 }
 
-// add takes in one finished request and the instants of its token chunks.
-func (r *Report) add(res Result, tokens []time.Duration) {
+// TotalTokenRate returns the tokens per second, input and output together, of
+// the whole run.
+func (r *Report) TotalTokenRate() float64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return float64(r.InputTokens+r.OutputTokens) / r.Elapsed.Seconds()
+}
+
+// chunks are the token chunks of one answer: when each arrived, and how many
+// tokens it bore, nil for one each.
+type chunks struct {
+	at     []time.Duration
+	tokens []int
+}
+
+// maxErrorText is how many bytes of an error are kept.
+const maxErrorText = 1000
+
+// add takes in one finished request and its token chunks.
+func (r *Report) add(res Result, c chunks) {
 	r.Sent++
 	r.Classes[res.Class]++
 	if res.Err != nil && r.FirstErrors[res.Class] == nil {
@@ -118,18 +140,20 @@ func (r *Report) add(res Result, tokens []time.Duration) {
 	r.ReasoningTokens += res.ReasoningTokens
 	r.Chunks += res.Chunks
 	r.Coalesced += res.Coalesced
-	if res.Chunks > 0 && !res.TokensFromUsage {
-		r.CountedTokens++
+	if res.TokenSource != NoTokens {
+		r.TokenSources[res.TokenSource]++
 	}
-	r.measure(res, tokens)
+	r.tally.add(res)
+	r.measure(res, c)
 }
 
 // measure adds the durations of one request.
-func (r *Report) measure(res Result, tokens []time.Duration) {
+func (r *Report) measure(res Result, c chunks) {
 	lag := res.SchedLag()
 	r.SchedLag.add(lag)
 	if res.Status != 0 {
 		r.TTFB.add(res.TTFB)
+		r.CorrectedTTFB.add(res.TTFB + lag)
 	}
 	if res.Chunks > 0 {
 		r.TTFT.add(res.TTFT)
@@ -137,13 +161,23 @@ func (r *Report) measure(res Result, tokens []time.Duration) {
 	}
 	if res.TTFC > 0 {
 		r.TTFC.add(res.TTFC)
+		r.CorrectedTTFC.add(res.TTFC + lag)
 	}
-	for i := 1; i < len(tokens); i++ {
-		r.ITL.add(tokens[i] - tokens[i-1])
+	for i := 1; i < len(c.at); i++ {
+		gap, n := c.at[i]-c.at[i-1], 1
+		if c.tokens != nil {
+			n = max(1, c.tokens[i])
+		}
+		r.ICL.add(gap)
+		r.ITL.addN(gap/time.Duration(n), uint64(n))
 	}
 	if res.complete() && res.Chunks > 0 {
 		r.E2E.add(res.E2E)
 		r.CorrectedE2E.add(res.E2E + lag)
+		if res.NTPOT > 0 {
+			r.NTPOT.add(res.NTPOT)
+			r.CorrectedNTPOT.add(res.NTPOT + lag/time.Duration(max(1, res.OutputTokens)))
+		}
 	}
 	if res.complete() && res.Chunks > 1 {
 		r.TPOT.add(res.TPOT)
@@ -164,10 +198,10 @@ func span(first, last, at time.Time) (time.Time, time.Time) {
 	return first, last
 }
 
-// newReport returns the empty report of a run that begins now.
+// newReport returns the empty report of a run.
 func newReport(p Plan, target string) *Report {
 	r := &Report{
-		Target: target, Model: p.Model, Began: time.Now(), LagBound: p.LagBound,
+		Target: target, Model: p.Model, Began: p.Start, LagBound: p.LagBound, TokenSources: make(map[TokenSource]int),
 		Classes: make(map[analysis.Class]int), Faults: make(map[Fault]int), FirstErrors: make(map[analysis.Class]error),
 	}
 	for _, s := range p.SLOs {
@@ -191,6 +225,7 @@ func (r *Report) finish() {
 	r.Generator.LagP99, r.Generator.LagBound = r.SchedLag.Quantile(0.99), r.LagBound
 	r.Generator.DueRate, r.Generator.SentRate = r.DueRate, r.SentRate
 	r.Generator.Coalesced = float64(r.Coalesced) / float64(max(1, r.Chunks))
+	r.Generator.Bottleneck, r.Generator.Reasons = false, nil
 	r.Generator.judge()
 	for i := range r.Goodput {
 		if r.Elapsed > 0 {
@@ -200,93 +235,11 @@ func (r *Report) finish() {
 	r.Late = r.SchedLag.Quantile(0.99) > r.LagBound
 }
 
-type row struct {
-	name string
-	d    *Distribution
-}
+// Summary returns what [analysis.Threshold]s speak of, in the form in which live
+// traffic is summarised: rates, TTFT, ITL (the mean of each request, as
+// package analysis has it), latency and tokens per second.
+func (r *Report) Summary() analysis.Summary { return r.tally.summary() }
 
-func (r *Report) rows() []row {
-	return []row{
-		{"TTFB", &r.TTFB}, {"TTFT", &r.TTFT}, {"TTFC", &r.TTFC}, {"ITL", &r.ITL}, {"TPOT", &r.TPOT}, {"E2E", &r.E2E}, {"Latency", &r.Latency},
-		{"SchedLag", &r.SchedLag}, {"corrected TTFT", &r.CorrectedTTFT}, {"corrected E2E", &r.CorrectedE2E}, {"corrected Latency", &r.CorrectedLatency},
-	}
-}
-
-// String returns the report as a text of about 20 lines, without a final
-// newline.
-func (r *Report) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Generator %v\n", r.Generator)
-	for _, reason := range r.Generator.Reasons {
-		fmt.Fprintf(&b, "          %s: believe the corrected figures at most\n", reason)
-	}
-	fmt.Fprintf(&b, "Requests  %s sent in %v, %.4g/s due, %.4g/s reached", grouped(r.Sent), short(r.Elapsed), r.DueRate, r.SentRate)
-	if r.Trimmed > 0 {
-		fmt.Fprintf(&b, "; %s of them trimmed", grouped(r.Trimmed))
-	}
-	if r.Interrupted {
-		fmt.Fprintf(&b, "; interrupted, %s unsent", grouped(r.Unsent))
-	}
-	b.WriteString("\nOutcomes ")
-	classes := slices.SortedFunc(maps.Keys(r.Classes), func(x, y analysis.Class) int { return cmp.Compare(x, y) })
-	for i, c := range classes {
-		b.WriteString([]string{" ", ", "}[min(i, 1)])
-		fmt.Fprintf(&b, "%s %v (%.4g %%)", grouped(r.Classes[c]), c, 100*float64(r.Classes[c])/float64(r.Sent))
-	}
-	if len(r.Faults) > 0 {
-		b.WriteString("\nFaults   ")
-		for f := range Fault(len(faultNames)) {
-			if n := r.Faults[f]; n > 0 {
-				fmt.Fprintf(&b, " %s %v;", grouped(n), f)
-			}
-		}
-	}
-	for _, g := range r.Goodput {
-		fmt.Fprintf(&b, "\nGoodput   %.4g/s: %s of %s sent kept %v (%.4g %%)", g.Rate, grouped(g.Good), grouped(g.Sent), g.SLO, 100*g.Share())
-	}
-	for _, j := range r.Judged {
-		fmt.Fprintf(&b, "\nThreshold %v: %s", j.Result.Status, j.Result.Summary)
-	}
-	if r.Aborted != "" {
-		fmt.Fprintf(&b, "\nAborted   %s", strings.TrimPrefix(r.Aborted, "loadtest: "))
-	}
-	fmt.Fprintf(&b, "\nTokens    %s out (%.4g/s), %s in, %s cached", grouped(r.OutputTokens), r.TokenRate(), grouped(r.InputTokens), grouped(r.CachedTokens))
-	if r.CountedTokens > 0 {
-		fmt.Fprintf(&b, "; %s answers without usage, their chunks counted", grouped(r.CountedTokens))
-	}
-	if r.Coalesced > 0 {
-		fmt.Fprintf(&b, "; %.2g %% of the chunks coalesced", 100*float64(r.Coalesced)/float64(r.Chunks))
-	}
-	fmt.Fprintf(&b, "\n%-18s%9s%9s%9s%9s%9s%9s%9s\n", "", "count", "mean", "p50", "p90", "p99", "p99.9", "max")
-	for _, row := range r.rows() {
-		if row.d.Count() == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "%-18s%9s%9v%9v%9v%9v%9v%9v\n", row.name, grouped(int(row.d.Count())), short(row.d.Mean()),
-			short(row.d.Quantile(0.5)), short(row.d.Quantile(0.9)), short(row.d.Quantile(0.99)), short(row.d.Quantile(0.999)), short(row.d.Max()))
-	}
-	for _, c := range classes {
-		if err := r.FirstErrors[c]; err != nil {
-			fmt.Fprintf(&b, "First %v: %s\n", c, strings.TrimPrefix(err.Error(), "loadtest: "))
-		}
-	}
-	return strings.TrimRight(b.String(), "\n")
-}
-
-// short rounds d to three digits that count.
-func short(d time.Duration) time.Duration {
-	if d == 0 {
-		return 0
-	}
-	digits := math.Floor(math.Log10(math.Abs(float64(d))))
-	return d.Round(time.Duration(math.Pow(10, max(0, digits-2))))
-}
-
-// grouped writes n with commas between thousands.
-func grouped(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+// Judge sets Judged to the word of the thresholds, which need not be those of
+// the plan.
+func (r *Report) Judge(ts ...analysis.Threshold) { r.Judged = r.tally.judge(ts) }

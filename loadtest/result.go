@@ -7,13 +7,16 @@ import (
 )
 
 // Result is one finished request. Durations count from Sent; the package
-// documentation defines them. A zero TTFB, TTFT, TTFC, E2E or TPOT means that
-// there was none.
+// documentation defines them. A zero TTFB, TTFT, TTFC, E2E, TPOT or NTPOT means
+// that there was none.
 type Result struct {
 	// Seq numbers the requests of a run from 0, in the order they were due.
 	Seq uint64
 	// Prompt is the index of the prompt in [Plan.Prompts].
 	Prompt int
+	// Method and URL say where the request went if its [Workload] said so, without
+	// password and query; they are empty for prompts.
+	Method, URL string
 	// Trimmed says that the request belongs to the warm-up or the cool-down.
 	Trimmed bool
 	// Due is when the request should have been sent, Sent when it was.
@@ -28,7 +31,7 @@ type Result struct {
 	// Err is what went wrong, for people. It is nil for an answer without fault.
 	Err error
 
-	TTFB, TTFT, TTFC, E2E, Latency, TPOT time.Duration
+	TTFB, TTFT, TTFC, E2E, Latency, TPOT, NTPOT time.Duration
 
 	// LongestGap is the longest ITL of the stream.
 	LongestGap time.Duration
@@ -40,9 +43,8 @@ type Result struct {
 	Chunks, Coalesced int
 	// InputTokens includes CachedTokens, OutputTokens includes ReasoningTokens.
 	InputTokens, CachedTokens, OutputTokens, ReasoningTokens int
-	// TokensFromUsage says that OutputTokens was reported by the server;
-	// otherwise it is Chunks.
-	TokensFromUsage bool
+	// TokenSource says where OutputTokens comes from.
+	TokenSource TokenSource
 	// FinishReason is why the model stopped, as the server put it.
 	FinishReason string
 
@@ -55,6 +57,16 @@ type Result struct {
 	// when there was no response.
 	Recording *Recording
 }
+
+// TokenSource says where a number of output tokens comes from.
+type TokenSource string
+
+const (
+	NoTokens      TokenSource = ""          // there are none
+	FromUsage     TokenSource = "usage"     // the server reported it
+	FromTokenizer TokenSource = "tokenizer" // [Plan.Tokenizer] counted the text
+	FromChunks    TokenSource = "chunks"    // each token chunk counts as one
+)
 
 // SchedLag returns how much later than due the request was sent, at least 0.
 func (r Result) SchedLag() time.Duration { return max(0, r.Sent.Sub(r.Due)) }

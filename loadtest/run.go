@@ -2,16 +2,11 @@ package loadtest
 
 import (
 	"context"
-	"maps"
 	"net"
 	"net/http"
-	"net/url"
-	"sync"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
-
-	"github.com/serin-go/serin/checks/analysis"
 )
 
 // Run carries out p and blocks until all its requests are finished. The only
@@ -26,49 +21,34 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 		return nil, err
 	}
 	p = p.withDefaults()
-	endpoint, err := p.endpoint()
+	out, err := newSender(p)
 	if err != nil {
 		return nil, err
 	}
-	header := http.Header{"Content-Type": {"application/json"}, "Accept": {"text/event-stream"}}
-	maps.Copy(header, p.Header)
-	bodies := make([][]byte, len(p.Prompts))
-	for i, prompt := range p.Prompts {
-		bodies[i] = encodeBody(p, prompt)
-	}
-	base := p.Transport
-	if base == nil {
+	if p.Transport == nil {
 		own := newTransport(p.Workers)
 		defer own.CloseIdleConnections()
-		base = own
-	}
-	judges, err := newJury(p.Thresholds)
-	if err != nil {
-		return nil, err
+		out.base = own
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	out.began = time.Now()
+	if !p.Start.IsZero() {
+		out.began = out.began.Add(time.Until(p.Start)) // on the monotonic clock from here on
+		sleepUntil(ctx, time.Until(out.began))
+	}
 	sched, release := &schedule{}, func() {}
 	if p.Users == 0 {
-		sched, release = newSchedule(ctx, p)
+		sched, release = newSchedule(ctx, p, out.began)
 	}
 	defer release()
-	bare, err := url.Parse(p.Target)
-	if err != nil {
-		return nil, err
-	}
 	requests, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	results := &collector{onResult: p.OnResult, report: newReport(p, endpoint.String()), plan: p, jury: judges}
+	results := newCollector(p, out)
 	if p.AbortOnBreach {
 		results.abort = end
 	}
-	used := readResources()
-
-	out := &sender{
-		plan: p, run: ctx, requests: requests, schedule: sched, results: results,
-		url: endpoint, plain: bare, bodies: bodies, header: header, base: base, keep: len(p.Conversations) > 0,
-	}
+	out.run, out.requests, out.schedule, out.results = ctx, requests, sched, results
 	defer context.AfterFunc(ctx, func() {
 		select {
 		case <-time.After(p.Drain):
@@ -76,20 +56,18 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 		case <-requests.Done(): // Run has returned
 		}
 	})()
+	stop := results.everySecond()
+	interrupted := false
 	if p.Users > 0 {
-		out.loop()
+		interrupted = out.loop()
 	} else {
 		out.attack()
+		interrupted = sched.interrupted()
 	}
-
-	r := results.report
-	r.Unsent += sched.unsent()
-	r.Interrupted = p.Users == 0 && sched.interrupted() || p.Users > 0 && ctx.Err() != nil || r.Classes[analysis.Cancelled] > 0
-	r.Judged = judges.verdicts()
-	r.Generator.since(used)
-	r.Generator.DueCV, r.Generator.SentCV = sched.asked.cv(), sched.taken.cv()
-	r.finish()
-	return r, nil
+	stop()
+	results.skip(sched.unsent())
+	closed := p.Users > 0 && p.Pacer == nil
+	return results.conclude(interrupted || closed && ctx.Err() != nil, sched), nil
 }
 
 // attack sends the requests of the schedule.
@@ -121,45 +99,4 @@ func newTransport(workers int) *http.Transport {
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
 	}
-}
-
-// collector gathers the results of all workers.
-type collector struct {
-	plan     Plan
-	jury     *jury
-	abort    context.CancelCauseFunc // nil: thresholds do not end the run
-	mu       sync.Mutex
-	report   *Report
-	looked   time.Time // when the thresholds were last looked at
-	onResult func(Result)
-}
-
-func (c *collector) add(r Result, tokens []time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	due := r.Due.Sub(c.report.Began)
-	trimmed := due < c.plan.WarmUp || c.plan.CoolDown > 0 && due > c.plan.Duration-c.plan.CoolDown
-	r.Trimmed = trimmed
-	c.report.add(r, tokens)
-	if !trimmed {
-		c.jury.add(r)
-	}
-	if now := r.Sent.Add(r.Latency); c.abort != nil && c.report.Sent >= abortAfter && now.Sub(c.looked) >= abortEvery {
-		c.looked = now
-		if err := breach(c.jury.verdicts()); err != nil {
-			c.report.Aborted = err.Error()
-			c.abort(err)
-			c.abort = nil
-		}
-	}
-	if c.onResult != nil {
-		c.onResult(r)
-	}
-}
-
-// skip counts a request that was due but came too late to be sent.
-func (c *collector) skip() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.report.Unsent++
 }

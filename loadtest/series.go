@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/hist"
 )
 
 // Interval is what happened in one part of a run. Requests belong to the
@@ -32,7 +31,7 @@ type series struct {
 type bin struct {
 	sent, failed, tokens int
 	busy                 time.Duration
-	ttft, latency        *hist.Histogram // nil when empty
+	ttft, latency        *sketch // nil when empty
 }
 
 const (
@@ -69,30 +68,33 @@ func (s *series) halve() {
 
 func (b *bin) merge(o *bin) {
 	b.sent, b.failed, b.tokens, b.busy = b.sent+o.sent, b.failed+o.failed, b.tokens+o.tokens, b.busy+o.busy
-	for _, pair := range []struct{ to, from **hist.Histogram }{{&b.ttft, &o.ttft}, {&b.latency, &o.latency}} {
+	for _, pair := range []struct{ to, from **sketch }{{&b.ttft, &o.ttft}, {&b.latency, &o.latency}} {
 		if *pair.from == nil {
 			continue
 		}
 		if *pair.to == nil {
-			*pair.to = new(hist.Histogram)
+			*pair.to = new(sketch)
 		}
-		(*pair.to).Merge(*pair.from)
+		(*pair.to).merge(*pair.from)
 	}
 }
 
 // merge adds a bin of another series with the given width.
 func (s *series) merge(width time.Duration, i int, b *bin) {
-	for s.width != 0 && s.width < width {
+	if s.width == 0 {
+		s.width = width
+	}
+	for s.width < width {
 		s.halve()
 	}
 	s.at(time.Duration(i) * width).merge(b)
 }
 
-func observeInto(h **hist.Histogram, d time.Duration) {
-	if *h == nil {
-		*h = new(hist.Histogram)
+func observeInto(s **sketch, d time.Duration) {
+	if *s == nil {
+		*s = new(sketch)
 	}
-	(*h).Add(d.Seconds())
+	(*s).add(d)
 }
 
 func (s *series) add(began time.Time, r Result) {
@@ -132,11 +134,54 @@ func (r *Report) Series() []Interval {
 		w := r.series.width.Seconds()
 		out[i] = Interval{Start: float64(i) * w, Length: w, Sent: b.sent, Failed: b.failed, Tokens: b.tokens, Active: b.busy.Seconds() / w}
 		if b.ttft != nil {
-			out[i].TTFT50, out[i].TTFT99 = b.ttft.Quantile(0.5), b.ttft.Quantile(0.99)
+			out[i].TTFT50, out[i].TTFT99 = b.ttft.quantile(0.5), b.ttft.quantile(0.99)
 		}
 		if b.latency != nil {
-			out[i].Whole50, out[i].Whole99 = b.latency.Quantile(0.5), b.latency.Quantile(0.99)
+			out[i].Whole50, out[i].Whole99 = b.latency.quantile(0.5), b.latency.quantile(0.99)
 		}
 	}
 	return out
+}
+
+// binJSON is a bin of a series in JSON; those in which nothing happened are left
+// out.
+type binJSON struct {
+	I       int           `json:"i"`
+	Sent    int           `json:"sent"`
+	Failed  int           `json:"failed"`
+	Tokens  int           `json:"tokens"`
+	Busy    time.Duration `json:"busy_ns"`
+	TTFT    *sketch       `json:"ttft,omitempty"`
+	Latency *sketch       `json:"latency,omitempty"`
+}
+
+type seriesJSON struct {
+	Width time.Duration `json:"width_ns"`
+	Bins  []binJSON     `json:"bins"`
+}
+
+func (s *series) json() seriesJSON {
+	j := seriesJSON{Width: s.width}
+	for i, b := range s.bins {
+		if b.sent > 0 || b.busy > 0 || i == len(s.bins)-1 {
+			j.Bins = append(j.Bins, binJSON{i, b.sent, b.failed, b.tokens, b.busy, b.ttft, b.latency})
+		}
+	}
+	return j
+}
+
+// restore sets s to what j says.
+func (s *series) restore(j seriesJSON) error {
+	*s = series{}
+	for _, b := range j.Bins {
+		if j.Width < firstBin || b.I < 0 || b.I >= maxBins || min(b.Sent, b.Failed, b.Tokens) < 0 || b.Busy < 0 {
+			return &InvalidError{"series", b.I, "up to 240 intervals of at least 250ms, with counts of at least 0"}
+		}
+		s.width = j.Width
+		for b.I >= len(s.bins) {
+			s.bins = append(s.bins, bin{})
+		}
+		s.bins[b.I] = bin{b.Sent, b.Failed, b.Tokens, b.Busy, b.TTFT, b.Latency}
+	}
+	return nil
 }

@@ -35,11 +35,6 @@ type Stage struct {
 // time. A stage whose own arrivals end earlier is silent for the rest of it.
 func Stages(stages ...Stage) Pacer { return staged(stages) }
 
-// Shard returns part i, from 0, of n parts of a schedule: its requests i, i+n,
-// i+2n and so on. The parts together are the whole, each request at its own
-// instant, so that n processes that begin at one instant send what one would.
-func Shard(p Pacer, i, n int) Pacer { return shard{p, i, n} }
-
 type ramp struct {
 	from, to float64
 	over     time.Duration
@@ -219,33 +214,6 @@ func (s staged) String() string {
 	}
 	return text
 }
-
-type shard struct {
-	of   Pacer
-	i, n int
-}
-
-func (s shard) Arrivals() iter.Seq[time.Duration] {
-	return func(yield func(time.Duration) bool) {
-		k := 0
-		for at := range s.of.Arrivals() {
-			if k%s.n == s.i && !yield(at) {
-				return
-			}
-			k++
-		}
-	}
-}
-
-func (s shard) Validate() error {
-	err := checkPacer("Shard Pacer", s.of)
-	if s.n < 1 || s.i < 0 || s.i >= s.n {
-		err = errors.Join(err, &InvalidError{"Shard", fmt.Sprintf("%d of %d", s.i, s.n), "a part from 0 of at least one"})
-	}
-	return err
-}
-
-func (s shard) String() string { return fmt.Sprintf("part %d of %d of %v", s.i, s.n, s.of) }
 
 // checkPacer returns what is wrong with a Pacer inside another one.
 func checkPacer(field string, p Pacer) error {

@@ -88,8 +88,14 @@ func TestShardsAreTheWhole(t *testing.T) {
 			t.Errorf("%v: %s", p, diff)
 		}
 	}
-	if got := global(Shard(Shard(Constant(1), 1, 2), 2, 3), 4); got != 29 { // (4*3+2)*2+1
-		t.Errorf("request 4 is %d of the whole", got)
+	k := 0
+	for number, at := range numbered(Shard(After(Shard(First(Constant(1), 50), 1, 2), 0), 2, 3)) {
+		if k++; k == 5 && (number != 29 || at != 30*time.Second) { // (4*3+2)*2+1
+			t.Errorf("request 4 is %d of the whole, at %v", number, at)
+		}
+	}
+	if k != 8 { // of 25 odd ones
+		t.Errorf("%d requests, want 8", k)
 	}
 }
 

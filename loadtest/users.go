@@ -2,10 +2,8 @@ package loadtest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,41 +24,100 @@ func (c Conversation) check() error {
 	return nil
 }
 
-// loop lets all users of the plan work until the run ends.
-func (s *sender) loop() {
-	began := time.Now()
+// loop lets all users of the plan work until the run ends. It reports whether
+// requests of the schedule, if there is one, remained.
+func (s *sender) loop() (interrupted bool) {
 	ctx, stop := s.run, context.CancelFunc(func() {})
-	if s.plan.Duration > 0 {
-		ctx, stop = context.WithDeadline(s.run, began.Add(s.plan.Duration))
+	if s.plan.Duration > 0 && s.plan.Pacer == nil {
+		ctx, stop = context.WithDeadline(s.run, s.began.Add(s.plan.Duration))
 	}
 	defer stop()
-	var next atomic.Uint64  // number of the next request
-	var talks atomic.Uint64 // and of the next conversation
+	crowd := &crowd{sender: s}
+	if s.plan.Pacer != nil {
+		crowd.turns = make([]chan arrival, s.plan.Users)
+		for i := range crowd.turns {
+			crowd.turns[i] = make(chan arrival, maxTurns)
+		}
+	}
 	var users sync.WaitGroup
-	for range s.plan.Users {
+	for i := range s.plan.Users {
 		users.Go(func() {
-			for s.user(ctx, &next, &talks) {
+			u := &user{crowd: crowd, index: i}
+			for u.talk(ctx) {
 			}
 		})
 	}
+	interrupted = crowd.turns != nil && crowd.dispatch(ctx)
 	users.Wait()
+	for _, turns := range crowd.turns {
+		for range turns { // what was due, and no user came to it
+			s.results.skip(1)
+			interrupted = true
+		}
+	}
+	return interrupted
 }
 
-// user carries out one request, or one conversation, with the pause after each
+// maxTurns is how many turns of one user may be late before the schedule waits.
+const maxTurns = 4096
+
+// crowd is what users share.
+type crowd struct {
+	sender *sender
+	next   atomic.Uint64 // number of the next request, in a closed loop
+	talks  atomic.Uint64 // and of the next conversation
+	turns  []chan arrival
+}
+
+// dispatch gives the arrivals of the schedule to the users in turn, each when it
+// is due. It reports whether some were left when ctx ended.
+func (c *crowd) dispatch(ctx context.Context) (left bool) {
+	defer func() {
+		for _, turns := range c.turns {
+			close(turns)
+		}
+	}()
+	p, i := c.sender.plan, 0
+	for number, at := range numbered(p.Pacer) {
+		if p.Duration > 0 && at > p.Duration || p.Requests > 0 && i >= p.Requests {
+			return false
+		}
+		if ctx.Err() != nil || !sleepUntil(ctx, time.Until(c.sender.began.Add(at))) {
+			return true
+		}
+		select {
+		case c.turns[i%len(c.turns)] <- arrival{number, at}:
+		case <-ctx.Done():
+			c.sender.results.skip(1)
+			return true
+		}
+		i++
+	}
+	return false
+}
+
+// user is one user, who waits for the answer before asking again.
+type user struct {
+	*crowd
+	index int
+}
+
+// talk carries out one request, or one conversation, with the pause after each
 // request. It reports whether to go on.
-func (s *sender) user(ctx context.Context, next, talks *atomic.Uint64) bool {
-	if len(s.plan.Conversations) == 0 {
-		_, more := s.turn(ctx, next, nil)
+func (u *user) talk(ctx context.Context) bool {
+	plan := u.sender.plan
+	if len(plan.Conversations) == 0 {
+		_, more := u.turn(ctx, nil)
 		return more
 	}
-	talk := s.plan.Conversations[int((talks.Add(1)-1)%uint64(len(s.plan.Conversations)))]
+	talk := plan.Conversations[int((u.talks.Add(1)-1)%uint64(len(plan.Conversations)))]
 	var said []Message
 	if talk.System != "" {
 		said = append(said, Message{"system", talk.System})
 	}
 	for _, text := range talk.Turns {
 		said = append(said, Message{"user", text})
-		result, more := s.turn(ctx, next, said)
+		result, more := u.turn(ctx, said)
 		if !more {
 			return false
 		}
@@ -77,63 +134,48 @@ func (s *sender) user(ctx context.Context, next, talks *atomic.Uint64) bool {
 }
 
 // turn sends one request and then thinks.
-func (s *sender) turn(ctx context.Context, next *atomic.Uint64, said []Message) (Result, bool) {
-	if ctx.Err() != nil {
-		return Result{}, false
-	}
-	seq := next.Add(1) - 1
-	if s.plan.Requests > 0 && seq >= uint64(s.plan.Requests) {
+func (u *user) turn(ctx context.Context, said []Message) (Result, bool) {
+	s := u.sender
+	number, due, more := u.await(ctx)
+	if !more {
 		return Result{}, false
 	}
 	var j job
 	if said == nil {
-		j = s.job(seq, time.Now())
+		j = s.job(number, due)
 	} else {
-		j = s.said(seq, encodeBody(s.plan, Prompt{said}))
+		prompt := Prompt{said}
+		j = job{seq: number, due: due, prompt: -1, asked: prompt, body: encodeBody(s.plan, prompt), method: "POST", url: s.url}
 	}
-	j.due = time.Now() // a closed loop has no schedule to be late for
+	if u.turns == nil {
+		j.due = time.Now() // a closed loop has no schedule to be late for
+	}
 	result := s.carryOut(j)
 	if s.plan.Think == 0 {
 		return result, true
 	}
-	timer := time.NewTimer(s.plan.Think)
-	defer timer.Stop()
+	return result, sleepUntil(ctx, s.plan.Think)
+}
+
+// await returns the number of the user's next request and when it is due, as
+// soon as it is.
+func (u *user) await(ctx context.Context) (number uint64, due time.Time, more bool) {
+	if ctx.Err() != nil {
+		return 0, due, false
+	}
+	if u.turns == nil {
+		number = u.next.Add(1) - 1
+		limit := u.sender.plan.Requests
+		return number, time.Now(), limit == 0 || number < uint64(limit)
+	}
 	select {
-	case <-timer.C:
-		return result, true
-	case <-ctx.Done():
-		return result, false
-	}
-}
-
-// said returns the request with the given body, of no prompt of the plan.
-func (s *sender) said(seq uint64, body []byte) job {
-	return job{seq: seq, prompt: -1, body: body, method: "POST", url: s.url}
-}
-
-// Text returns the content of the answer, without reasoning.
-func (r Recording) Text() string {
-	var b strings.Builder
-	begin := 0
-	for begin < len(r.Body) {
-		length, sep := eventEnd(r.Body[begin:])
-		for line := range strings.Lines(string(r.Body[begin : begin+length])) {
-			data, found := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "data:")
-			var chunk struct {
-				Choices []struct {
-					Delta struct {
-						Content string `json:"content"`
-					} `json:"delta"`
-				} `json:"choices"`
-			}
-			if !found || json.Unmarshal([]byte(data), &chunk) != nil {
-				continue
-			}
-			for _, c := range chunk.Choices {
-				b.WriteString(c.Delta.Content)
-			}
+	case a, more := <-u.turns[u.index]:
+		if more && ctx.Err() != nil {
+			u.sender.results.skip(1)
+			return 0, due, false
 		}
-		begin += length + sep
+		return a.number, u.sender.began.Add(a.at), more
+	case <-ctx.Done():
+		return 0, due, false
 	}
-	return b.String()
 }

@@ -17,10 +17,12 @@ type Request struct {
 	MaxTokens int
 
 	// Body, if not nil, is sent in place of the prompt's JSON, by Method to Path
-	// below the host of the target; empty means POST, and the path of the
-	// target. Plain says that the answer is not a model's: any 2xx is OK.
+	// below the host of the target, with Header besides that of the plan; empty
+	// means POST, and the path of the target. Path may be a whole URL. Plain says
+	// that the answer is not a model's: any 2xx is OK.
 	Body         []byte
 	Method, Path string
+	Header       http.Header
 	Plain        bool
 }
 

@@ -1,0 +1,116 @@
+package loadtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// API is one of the interfaces of the OpenAI API. It decides the path below the
+// target, the form of the body, and what a good answer is.
+type API string
+
+const (
+	// Chat is /chat/completions, streamed. It is the zero value's meaning too.
+	Chat API = "chat"
+	// Completions is /completions, streamed: the texts of a prompt's messages,
+	// with an empty line between them, are one text to continue.
+	Completions API = "completions"
+	// Responses is /responses, streamed.
+	Responses API = "responses"
+	// Embeddings is /embeddings, which does not stream: there is Latency and
+	// there are input tokens, but no instants of tokens.
+	Embeddings API = "embeddings"
+)
+
+// APIs lists all of them.
+func APIs() []API { return []API{Chat, Completions, Responses, Embeddings} }
+
+func (a API) path() string {
+	switch a {
+	case Completions:
+		return "/completions"
+	case Responses:
+		return "/responses"
+	case Embeddings:
+		return "/embeddings"
+	}
+	return "/chat/completions"
+}
+
+// below returns the URL of the interface at a base URL that has no path, has
+// that of a version such as /v1, or is that of an interface already.
+func (a API) below(base *url.URL) *url.URL {
+	u := *base
+	path := strings.TrimRight(u.Path, "/")
+	for _, other := range APIs() {
+		if cut, found := strings.CutSuffix(path, other.path()); found {
+			path = cut
+			break
+		}
+	}
+	if path == "" {
+		path = "/v1"
+	}
+	u.Path, u.RawPath = path+a.path(), ""
+	return &u
+}
+
+// encodeBody returns the JSON of the request for one prompt. Encoding is done
+// once for each prompt and before the run, so that none of it is measured.
+func encodeBody(p Plan, prompt Prompt) []byte {
+	var v any
+	switch p.API {
+	case Completions:
+		v = struct {
+			Model         string          `json:"model"`
+			Prompt        string          `json:"prompt"`
+			MaxTokens     int             `json:"max_tokens,omitempty"`
+			Stream        bool            `json:"stream"`
+			StreamOptions map[string]bool `json:"stream_options"`
+		}{p.Model, prompt.text(), p.MaxTokens, true, map[string]bool{"include_usage": true}}
+	case Embeddings:
+		v = struct {
+			Model string `json:"model"`
+			Input string `json:"input"`
+		}{p.Model, prompt.text()}
+	case Responses:
+		v = struct {
+			Model     string    `json:"model"`
+			Input     []Message `json:"input"`
+			MaxTokens int       `json:"max_output_tokens,omitempty"`
+			Stream    bool      `json:"stream"`
+		}{p.Model, prompt.Messages, p.MaxTokens, true}
+	default:
+		v = struct {
+			Model         string          `json:"model"`
+			Messages      []Message       `json:"messages"`
+			MaxTokens     int             `json:"max_tokens,omitempty"`
+			Stream        bool            `json:"stream"`
+			StreamOptions map[string]bool `json:"stream_options"`
+		}{p.Model, prompt.Messages, p.MaxTokens, true, map[string]bool{"include_usage": true}}
+	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("loadtest: a prompt has no JSON: %v", err)) // strings and numbers always have
+	}
+	return body
+}
+
+// text returns the texts of all messages of p as one.
+func (p Prompt) text() string {
+	texts := make([]string, len(p.Messages))
+	for i, m := range p.Messages {
+		texts[i] = m.Content
+	}
+	return strings.Join(texts, "\n\n")
+}
+
+// shown returns what may be written about where a request went: neither a
+// password nor the values of a query, which may be keys.
+func shown(u *url.URL) string {
+	bare := *u
+	bare.User, bare.RawQuery, bare.Fragment = nil, "", ""
+	return bare.String()
+}

@@ -1,0 +1,138 @@
+package loadtest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// collector gathers the results of all workers.
+type collector struct {
+	plan   Plan
+	target string
+	under  overlap
+	used   resources               // at the start
+	abort  context.CancelCauseFunc // nil: thresholds do not end the run
+
+	mu       sync.Mutex
+	report   *Report
+	interval *Report   // of this second, nil unless it is asked for
+	lately   resources // at the start of the interval
+	looked   time.Time // when the thresholds were last looked at
+}
+
+func newCollector(p Plan, s *sender) *collector {
+	c := &collector{plan: p, target: shown(s.url), used: readResources()}
+	if modelless(p.Workload) {
+		c.target = shown(s.plain)
+	}
+	p.Start = s.began
+	c.plan = p
+	c.report = newReport(p, c.target)
+	if p.OnInterval != nil {
+		c.interval, c.lately = newReport(p, c.target), c.used
+	}
+	return c
+}
+
+func (c *collector) add(r Result, what chunks) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	due := r.Due.Sub(c.report.Began)
+	r.Trimmed = due < c.plan.WarmUp || c.plan.CoolDown > 0 && due > c.plan.Duration-c.plan.CoolDown
+	c.report.add(r, what)
+	if c.interval != nil {
+		c.interval.add(r, what)
+	}
+	if c.abort != nil && c.report.Sent >= abortAfter {
+		c.look(r.Sent.Add(r.Latency))
+	}
+	if c.plan.OnResult != nil {
+		c.plan.OnResult(r)
+	}
+}
+
+// look ends the run if a threshold is breached.
+func (c *collector) look(now time.Time) {
+	if now.Sub(c.looked) < abortEvery {
+		return
+	}
+	c.looked = now
+	if err := breach(c.report.tally.judge(c.plan.Thresholds)); err != nil {
+		c.report.Aborted = err.Error()
+		if c.interval != nil {
+			c.interval.Aborted = err.Error()
+		}
+		c.abort(err)
+		c.abort = nil
+	}
+}
+
+// skip counts requests that were due but came too late to be sent.
+func (c *collector) skip(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Unsent += n
+	if c.interval != nil {
+		c.interval.Unsent += n
+	}
+}
+
+// interval is how often OnInterval is called.
+const interval = time.Second
+
+// everySecond calls OnInterval until the returned function is.
+func (c *collector) everySecond() (stop func()) {
+	if c.interval == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				c.cut()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wait.Wait()
+	}
+}
+
+// cut hands out the report of this interval and begins another.
+func (c *collector) cut() {
+	fresh := newReport(c.plan, c.target)
+	c.mu.Lock()
+	r, before := c.interval, c.lately
+	c.interval, c.lately = fresh, readResources()
+	c.mu.Unlock()
+	r.Generator.since(before)
+	r.PeakConcurrency = c.under.recent()
+	r.finish()
+	c.plan.OnInterval(r) // without the lock: it may write to a network
+}
+
+// conclude returns the report of the whole run.
+func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
+	r := c.report
+	r.Interrupted = interrupted || r.Classes[analysis.Cancelled] > 0
+	if c.interval != nil {
+		c.interval.Interrupted = r.Interrupted
+		c.cut()
+	}
+	r.Judge(c.plan.Thresholds...)
+	r.Generator.since(c.used)
+	r.Generator.DueCV, r.Generator.SentCV = sched.asked.cv(), sched.taken.cv()
+	r.PeakConcurrency = c.under.most()
+	r.finish()
+	return r
+}

@@ -1,0 +1,192 @@
+package loadtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/hist"
+)
+
+// tally holds what thresholds speak of: counts and histograms of the layout in
+// which live traffic is recorded, so that one threshold judges both alike.
+// Tallies of parts of a run add up without loss. The zero value is empty.
+type tally struct {
+	classes [analysis.Cancelled + 1]uint64
+	// Of requests that have them; see amounts.
+	ttft, itl, latency, speed hist.Histogram
+}
+
+// Sets of classes, as the metrics of package analysis define them.
+var (
+	failed   = classSet(analysis.Error, analysis.Timeout, analysis.Truncated, analysis.Empty, analysis.Invalid, analysis.Limited)
+	answered = failed | classSet(analysis.OK, analysis.Refused)
+	finished = classSet(analysis.OK, analysis.Refused, analysis.Invalid, analysis.Timeout)
+	begun    = answered &^ classSet(analysis.Limited)
+)
+
+func classSet(cs ...analysis.Class) (set uint16) {
+	for _, c := range cs {
+		set |= 1 << c
+	}
+	return set
+}
+
+// add counts one request. Durations count from the instant at which it was due:
+// a user waits since then.
+func (t *tally) add(r Result) {
+	t.classes[r.Class]++
+	observe := func(h *hist.Histogram, population uint16, seconds float64) {
+		if population>>r.Class&1 == 1 && seconds > 0 {
+			h.Add(seconds)
+		}
+	}
+	lag := r.SchedLag()
+	if r.Chunks > 0 {
+		observe(&t.ttft, begun, (r.TTFT + lag).Seconds())
+	}
+	observe(&t.itl, begun, r.TPOT.Seconds())
+	if r.TPOT > 0 {
+		observe(&t.speed, begun, float64(time.Second)/float64(r.TPOT))
+	}
+	observe(&t.latency, finished, (r.Latency + lag).Seconds())
+}
+
+func (t *tally) merge(o *tally) {
+	for c, n := range o.classes {
+		t.classes[c] += n
+	}
+	theirs := o.amounts()
+	for i, a := range t.amounts() {
+		a.values.Merge(theirs[i].values)
+	}
+}
+
+// amount is a metric with a distribution.
+type amount struct {
+	metric analysis.Metric
+	values *hist.Histogram
+}
+
+func (t *tally) amounts() []amount {
+	return []amount{{analysis.TTFT(), &t.ttft}, {analysis.ITL(), &t.itl}, {analysis.Latency(), &t.latency}, {analysis.TokensPerSecond(), &t.speed}}
+}
+
+// rates are the metrics without one, with the classes that are counted and
+// those among them that are events.
+func rates() []struct {
+	metric             analysis.Metric
+	population, events uint16
+} {
+	return []struct {
+		metric             analysis.Metric
+		population, events uint16
+	}{
+		{analysis.ErrorRate(), answered, failed},
+		{analysis.Timeouts(), answered, classSet(analysis.Timeout)},
+		{analysis.Truncations(), answered, classSet(analysis.Truncated)},
+		{analysis.Refusals(), answered, classSet(analysis.Refused)},
+		{analysis.EmptyOutputs(), answered, classSet(analysis.Empty)},
+		{analysis.Rejections(), answered | classSet(analysis.Rejected), classSet(analysis.Rejected)},
+	}
+}
+
+// thresholdMetrics are the names that thresholds may speak of.
+func thresholdMetrics() (names []string) {
+	for _, r := range rates() {
+		names = append(names, r.metric.Name)
+	}
+	for _, a := range new(tally).amounts() {
+		names = append(names, a.metric.Name)
+	}
+	return names
+}
+
+// summary returns t as live traffic would be summarised.
+func (t *tally) summary() analysis.Summary {
+	s := analysis.Summary{Arm: targetArm, Classes: make(map[analysis.Class]int)}
+	count := func(set uint16) (n int) {
+		for c, k := range t.classes {
+			if set>>c&1 == 1 {
+				n += int(k)
+			}
+		}
+		return n
+	}
+	s.Requests = count(^uint16(0))
+	for c, n := range t.classes {
+		if n > 0 {
+			s.Classes[analysis.Class(c)] = int(n)
+		}
+	}
+	for _, r := range rates() {
+		m := analysis.MetricSummary{Metric: r.metric.Name, Kind: r.metric.Kind, Unit: r.metric.Unit, N: count(r.population), Events: count(r.events)}
+		if m.N > 0 {
+			m.Mean = float64(m.Events) / float64(m.N)
+		}
+		s.Metrics = append(s.Metrics, m)
+	}
+	for _, a := range t.amounts() {
+		h := a.values
+		s.Metrics = append(s.Metrics, analysis.MetricSummary{
+			Metric: a.metric.Name, Kind: a.metric.Kind, Unit: a.metric.Unit, N: int(h.Count()), Mean: h.Mean(), Min: h.Min(), Max: h.Max(),
+			P50: h.Quantile(0.5), P75: h.Quantile(0.75), P90: h.Quantile(0.9), P95: h.Quantile(0.95), P99: h.Quantile(0.99), P999: h.Quantile(0.999),
+		})
+	}
+	return s
+}
+
+func (t *tally) judge(ts []analysis.Threshold) []Judged {
+	if len(ts) == 0 {
+		return nil
+	}
+	s := t.summary()
+	out := make([]Judged, len(ts))
+	for i, threshold := range ts {
+		out[i] = Judged{threshold, threshold.Judge(s)}
+	}
+	return out
+}
+
+// tallyJSON is the form of a tally in JSON.
+type tallyJSON struct {
+	Classes map[analysis.Class]uint64 `json:"classes,omitempty"`
+	Values  map[string][]byte         `json:"values,omitempty"`
+}
+
+// MarshalJSON is part of that of a [Report].
+func (t *tally) MarshalJSON() ([]byte, error) {
+	j := tallyJSON{make(map[analysis.Class]uint64), make(map[string][]byte)}
+	for c, n := range t.classes {
+		if n > 0 {
+			j.Classes[analysis.Class(c)] = n
+		}
+	}
+	for _, a := range t.amounts() {
+		if a.values.Count() > 0 {
+			j.Values[a.metric.Name] = a.values.AppendTo(nil)
+		}
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON is part of that of a [Report].
+func (t *tally) UnmarshalJSON(data []byte) error {
+	var j tallyJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return err
+	}
+	*t = tally{}
+	for c, n := range j.Classes {
+		t.classes[c] = n
+	}
+	for _, a := range t.amounts() {
+		if values := j.Values[a.metric.Name]; len(values) > 0 {
+			if err := a.values.UnmarshalBinary(values); err != nil {
+				return fmt.Errorf("%s: %w", a.metric.Name, err)
+			}
+		}
+	}
+	return nil
+}

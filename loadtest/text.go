@@ -1,0 +1,129 @@
+package loadtest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// row is one kind of duration of a report.
+type row struct {
+	name  string
+	d     *Distribution
+	quiet bool // left out of the text
+}
+
+func (r *Report) rows() []row {
+	return []row{
+		{"TTFB", &r.TTFB, false}, {"TTFT", &r.TTFT, false}, {"TTFC", &r.TTFC, false}, {"ITL", &r.ITL, false},
+		{"ICL", &r.ICL, r.TokenSources[FromTokenizer] == 0}, // it is ITL then
+		{"TPOT", &r.TPOT, false}, {"NTPOT", &r.NTPOT, false}, {"E2E", &r.E2E, false}, {"Latency", &r.Latency, false}, {"SchedLag", &r.SchedLag, false},
+		{"corrected TTFB", &r.CorrectedTTFB, true}, {"corrected TTFT", &r.CorrectedTTFT, false}, {"corrected TTFC", &r.CorrectedTTFC, true},
+		{"corrected NTPOT", &r.CorrectedNTPOT, true}, {"corrected E2E", &r.CorrectedE2E, false}, {"corrected Latency", &r.CorrectedLatency, false},
+	}
+}
+
+// String returns the report as a text of about 20 lines, without a final
+// newline.
+func (r *Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Generator %v\n", r.Generator)
+	for _, reason := range r.Generator.Reasons {
+		fmt.Fprintf(&b, "          %s: believe the corrected figures at most\n", reason)
+	}
+	fmt.Fprintf(&b, "Requests  %s sent in %v, %.4g/s due, %.4g/s reached", grouped(r.Sent), short(r.Elapsed), r.DueRate, r.SentRate)
+	if r.Trimmed > 0 {
+		fmt.Fprintf(&b, "; %s of them trimmed", grouped(r.Trimmed))
+	}
+	if r.Interrupted {
+		fmt.Fprintf(&b, "; interrupted, %s unsent", grouped(r.Unsent))
+	}
+	if r.Missing > 0 {
+		fmt.Fprintf(&b, "; %s MISSING", grouped(r.Missing))
+	}
+	b.WriteString("\nOutcomes ")
+	classes := slices.SortedFunc(maps.Keys(r.Classes), func(x, y analysis.Class) int { return cmp.Compare(x, y) })
+	for i, c := range classes {
+		b.WriteString([]string{" ", ", "}[min(i, 1)])
+		fmt.Fprintf(&b, "%s %v (%.4g %%)", grouped(r.Classes[c]), c, 100*float64(r.Classes[c])/float64(r.Sent))
+	}
+	if len(r.Faults) > 0 {
+		b.WriteString("\nFaults   ")
+		for f := range Fault(len(faultNames)) {
+			if n := r.Faults[f]; n > 0 {
+				fmt.Fprintf(&b, " %s %v;", grouped(n), f)
+			}
+		}
+	}
+	for _, g := range r.Goodput {
+		fmt.Fprintf(&b, "\nGoodput   %.4g/s: %s of %s sent kept %v (%.4g %%)", g.Rate, grouped(g.Good), grouped(g.Sent), g.SLO, 100*g.Share())
+	}
+	for _, j := range r.Judged {
+		fmt.Fprintf(&b, "\nThreshold %v: %s", j.Result.Status, j.Result.Summary)
+	}
+	if r.Aborted != "" {
+		fmt.Fprintf(&b, "\nAborted   %s", strings.TrimPrefix(r.Aborted, "loadtest: "))
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(&b, "\nNote      %s", note)
+	}
+	fmt.Fprintf(&b, "\nTokens    %s out (%.4g/s), %s in, %s cached, %.4g/s in all%s", grouped(r.OutputTokens), r.TokenRate(), grouped(r.InputTokens), grouped(r.CachedTokens), r.TotalTokenRate(), r.tokenSource())
+	if r.Coalesced > 0 {
+		fmt.Fprintf(&b, "; %.2g %% of the chunks coalesced", 100*float64(r.Coalesced)/float64(r.Chunks))
+	}
+	fmt.Fprintf(&b, "\n%-18s%9s%9s%9s%9s%9s%9s%9s\n", "", "count", "mean", "p50", "p90", "p99", "p99.9", "max")
+	for _, row := range r.rows() {
+		if row.d.Count() == 0 || row.quiet {
+			continue
+		}
+		fmt.Fprintf(&b, "%-18s%9s%9v%9v%9v%9v%9v%9v\n", row.name, grouped(int(row.d.Count())), short(row.d.Mean()),
+			short(row.d.Quantile(0.5)), short(row.d.Quantile(0.9)), short(row.d.Quantile(0.99)), short(row.d.Quantile(0.999)), short(row.d.Max()))
+	}
+	for _, c := range classes {
+		if err := r.FirstErrors[c]; err != nil {
+			fmt.Fprintf(&b, "First %v: %s\n", c, strings.TrimPrefix(err.Error(), "loadtest: "))
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// short rounds d to three digits that count.
+func short(d time.Duration) time.Duration {
+	if d == 0 {
+		return 0
+	}
+	digits := math.Floor(math.Log10(math.Abs(float64(d))))
+	return d.Round(time.Duration(math.Pow(10, max(0, digits-2))))
+}
+
+// grouped writes n with commas between thousands.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// tokenSource says in words where the number of output tokens comes from.
+func (r *Report) tokenSource() string {
+	words := map[TokenSource]string{FromUsage: "as the server reported", FromTokenizer: "by the tokenizer", FromChunks: "counted as chunks"}
+	text := ""
+	for _, s := range []TokenSource{FromUsage, FromTokenizer, FromChunks} {
+		switch n := r.TokenSources[s]; {
+		case n == 0:
+		case len(r.TokenSources) == 1:
+			return "; " + words[s]
+		default:
+			text += fmt.Sprintf("; %s answers %s", grouped(n), words[s])
+		}
+	}
+	return text
+}

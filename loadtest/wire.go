@@ -1,0 +1,211 @@
+package loadtest
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// reportJSON is the form of a Report in JSON: figures for people, and the state
+// from which a program can go on.
+type reportJSON struct {
+	Generator   Generator                 `json:"generator"`
+	Target      string                    `json:"target"`
+	Model       string                    `json:"model"`
+	Began       time.Time                 `json:"began"`
+	Elapsed     float64                   `json:"elapsed_s"`
+	Interrupted bool                      `json:"interrupted"`
+	Aborted     string                    `json:"aborted,omitempty"`
+	Sent        int                       `json:"sent"`
+	Unsent      int                       `json:"unsent"`
+	Trimmed     int                       `json:"trimmed"`
+	Missing     int                       `json:"missing"`
+	Notes       []string                  `json:"notes,omitempty"`
+	Classes     map[analysis.Class]int    `json:"classes"`
+	Faults      map[Fault]int             `json:"faults"`
+	FirstErrors map[analysis.Class]string `json:"first_errors,omitempty"`
+	Goodput     []Goodput                 `json:"goodput,omitempty"`
+	Judged      []Judged                  `json:"thresholds,omitempty"`
+	Input       int                       `json:"input_tokens"`
+	Cached      int                       `json:"cached_tokens"`
+	Output      int                       `json:"output_tokens"`
+	Reasoning   int                       `json:"reasoning_tokens"`
+	OutputRate  float64                   `json:"output_tokens_per_s"`
+	TotalRate   float64                   `json:"total_tokens_per_s"`
+	Sources     map[TokenSource]int       `json:"token_sources"`
+	Chunks      int                       `json:"chunks"`
+	Coalesced   int                       `json:"coalesced"`
+	Peak        int                       `json:"peak_concurrency"`
+	Durations   map[string]*Distribution  `json:"durations"`
+	Series      []Interval                `json:"series,omitempty"`
+	State       stateJSON                 `json:"state"`
+}
+
+// stateJSON is what programs need besides the figures, to merge reports.
+type stateJSON struct {
+	Elapsed   time.Duration `json:"elapsed_ns"`
+	LagBound  time.Duration `json:"lag_bound_ns"`
+	FirstDue  time.Time     `json:"first_due,omitzero"`
+	LastDue   time.Time     `json:"last_due,omitzero"`
+	FirstSent time.Time     `json:"first_sent,omitzero"`
+	LastSent  time.Time     `json:"last_sent,omitzero"`
+	Series    seriesJSON    `json:"series"`
+	Tally     *tally        `json:"tally"`
+}
+
+// MarshalJSON implements [json.Marshaler]. All figures are there, the
+// distributions as histograms too; names in JSON carry their units. A Report is
+// read back from it.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	j := reportJSON{
+		Generator: r.Generator, Target: r.Target, Model: r.Model, Began: r.Began, Elapsed: r.Elapsed.Seconds(), Interrupted: r.Interrupted,
+		Aborted: r.Aborted, Sent: r.Sent, Unsent: r.Unsent, Trimmed: r.Trimmed, Missing: r.Missing, Notes: r.Notes, Classes: r.Classes, Faults: r.Faults,
+		FirstErrors: make(map[analysis.Class]string), Goodput: r.Goodput, Judged: r.Judged, Input: r.InputTokens, Cached: r.CachedTokens,
+		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.TotalTokenRate(),
+		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency,
+		Durations: make(map[string]*Distribution), Series: r.Series(),
+		State: stateJSON{r.Elapsed, r.LagBound, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.series.json(), &r.tally},
+	}
+	for c, err := range r.FirstErrors {
+		text := err.Error()
+		j.FirstErrors[c] = text[:min(len(text), maxErrorText)]
+	}
+	for _, row := range r.rows() {
+		j.Durations[row.name] = row.d
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. The report is as it was but for
+// the smallest of details: distributions are those of their histograms, and the
+// judgements of thresholds have lost their errors.
+func (r *Report) UnmarshalJSON(data []byte) error {
+	var j reportJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return err
+	}
+	if j.State.Tally == nil {
+		return errors.New("loadtest: the JSON is not that of a report: it has no state")
+	}
+	if n := min(j.Sent, j.Unsent, j.Trimmed, j.Missing, j.Chunks, j.Coalesced, j.Input, j.Output); n < 0 {
+		return &InvalidError{"report", n, "counts of at least 0"}
+	}
+	s := j.State
+	*r = Report{
+		Generator: j.Generator, Target: j.Target, Model: j.Model, Began: j.Began, Elapsed: s.Elapsed, Interrupted: j.Interrupted, Aborted: j.Aborted,
+		Sent: j.Sent, Unsent: j.Unsent, Trimmed: j.Trimmed, Missing: j.Missing, Notes: j.Notes, Classes: ensure(j.Classes), Faults: ensure(j.Faults),
+		FirstErrors: make(map[analysis.Class]error), Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,
+		OutputTokens: j.Output, ReasoningTokens: j.Reasoning, TokenSources: ensure(j.Sources), Chunks: j.Chunks, Coalesced: j.Coalesced,
+		PeakConcurrency: j.Peak, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, tally: *s.Tally,
+	}
+	for c, text := range j.FirstErrors {
+		r.FirstErrors[c] = errors.New(text)
+	}
+	for _, row := range r.rows() {
+		if d := j.Durations[row.name]; d != nil {
+			*row.d = *d
+		}
+	}
+	if err := r.series.restore(s.Series); err != nil {
+		return err
+	}
+	r.finish()
+	return nil
+}
+
+func ensure[K comparable](m map[K]int) map[K]int {
+	if m == nil {
+		return make(map[K]int)
+	}
+	return m
+}
+
+// Merge adds what o has found to r, as if one run had sent the requests of
+// both: counts add up and distributions merge without loss. It is meant for runs
+// of parts of one schedule that went on side by side; see [Shard]. Thresholds
+// are not judged anew, and rates are those of both together. The variation of
+// gaps is not known of the whole, nor is PeakConcurrency, which becomes an upper
+// bound. o is not changed.
+func (r *Report) Merge(o *Report) {
+	r.PeakConcurrency += o.PeakConcurrency
+	r.join(o, max(r.Generator.CPU, o.Generator.CPU))
+}
+
+// Append adds what o has found to r, which is an earlier part of the same run,
+// as [Plan].OnInterval gives them. It differs from [Report.Merge] in what cannot
+// be added: PeakConcurrency is the larger of both, and the use of processors is
+// that of both in turn.
+func (r *Report) Append(o *Report) {
+	r.PeakConcurrency = max(r.PeakConcurrency, o.PeakConcurrency)
+	cpu := -1.0
+	if mine, theirs := r.Generator, o.Generator; mine.wall+theirs.wall > 0 && theirs.CPU >= 0 {
+		cpu = (max(0, mine.CPU)*mine.wall.Seconds() + theirs.CPU*theirs.wall.Seconds()) / (mine.wall + theirs.wall).Seconds()
+	}
+	wall := r.Generator.wall + o.Generator.wall
+	r.join(o, cpu)
+	r.Generator.wall = wall
+}
+
+func (r *Report) join(o *Report, cpu float64) {
+	r.Elapsed = max(r.Elapsed, o.Elapsed)
+	r.Interrupted = r.Interrupted || o.Interrupted
+	if r.Aborted == "" {
+		r.Aborted = o.Aborted
+	}
+	r.Sent, r.Unsent, r.Trimmed, r.Missing = r.Sent+o.Sent, r.Unsent+o.Unsent, r.Trimmed+o.Trimmed, r.Missing+o.Missing
+	r.Notes = append(r.Notes[:len(r.Notes):len(r.Notes)], o.Notes...)
+	for c, n := range o.Classes {
+		r.Classes[c] += n
+	}
+	for f, n := range o.Faults {
+		r.Faults[f] += n
+	}
+	for s, n := range o.TokenSources {
+		r.TokenSources[s] += n
+	}
+	firsts := maps.Clone(o.FirstErrors)
+	maps.Copy(firsts, r.FirstErrors)
+	r.FirstErrors = firsts
+	r.InputTokens, r.CachedTokens = r.InputTokens+o.InputTokens, r.CachedTokens+o.CachedTokens
+	r.OutputTokens, r.ReasoningTokens = r.OutputTokens+o.OutputTokens, r.ReasoningTokens+o.ReasoningTokens
+	r.Chunks, r.Coalesced = r.Chunks+o.Chunks, r.Coalesced+o.Coalesced
+	for i := range min(len(r.Goodput), len(o.Goodput)) {
+		r.Goodput[i].Good += o.Goodput[i].Good
+		r.Goodput[i].Sent += o.Goodput[i].Sent
+	}
+	theirs := o.rows()
+	for i, row := range r.rows() {
+		row.d.merge(theirs[i].d)
+	}
+	for i := range o.series.bins {
+		r.series.merge(o.series.width, i, &o.series.bins[i])
+	}
+	r.tally.merge(&o.tally)
+	for _, at := range []time.Time{o.firstDue, o.lastDue} {
+		if !at.IsZero() {
+			r.firstDue, r.lastDue = span(r.firstDue, r.lastDue, at)
+		}
+	}
+	for _, at := range []time.Time{o.firstSent, o.lastSent} {
+		if !at.IsZero() {
+			r.firstSent, r.lastSent = span(r.firstSent, r.lastSent, at)
+		}
+	}
+	mine := r.Generator
+	r.Generator = Generator{CPU: cpu, Procs: max(mine.Procs, o.Generator.Procs),
+		GCPauses: mine.GCPauses + o.Generator.GCPauses, GCPauseMax: max(mine.GCPauseMax, o.Generator.GCPauseMax)}
+	r.finish()
+}
+
+// Shift moves all instants of r by d: onto another clock, for reports that come
+// from machines whose clocks differ.
+func (r *Report) Shift(d time.Duration) {
+	for _, at := range []*time.Time{&r.Began, &r.firstDue, &r.lastDue, &r.firstSent, &r.lastSent} {
+		if !at.IsZero() {
+			*at = at.Add(d)
+		}
+	}
+}
