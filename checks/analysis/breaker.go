@@ -25,7 +25,9 @@ type fuse struct {
 	next   uint64
 }
 
-func newFuse(metric, requests int) fuse { return fuse{metric: metric, last: make([]bool, requests)} }
+// newFuse keeps more than a breaker is about: while the candidate serves some of
+// the requests, the baseline serves more.
+func newFuse(metric int) fuse { return fuse{metric: metric, last: make([]bool, maxBreaker)} }
 
 func (f *fuse) add(event bool) {
 	f.last[f.next%uint64(len(f.last))] = event
@@ -87,7 +89,7 @@ func (c *Comparison) trip() {
 		also := c.base.arm.fuses[i].newest(meanwhile)
 		c.base.arm.mu.Unlock()
 		also.events *= 2
-		if b.above(also) {
+		if b.above(also) || c.tests[b.metric].drift[0].Alarm {
 			continue
 		}
 		c.tripped = fmt.Sprintf("breaker: %s above %s: %d of the last %d requests of %s",

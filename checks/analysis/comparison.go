@@ -34,6 +34,12 @@ type test struct {
 	// nothing was.
 	taken [2]cursor
 	since time.Time
+	// What the baseline was like, how far each arm has left that, and how much
+	// of each arm has been held against it.
+	profile Profile
+	bound   float64 // of the profile, 0 while it is not known
+	drift   [2]Drift
+	watched [2]cursor
 }
 
 // cursor is a position in what an arm has recorded since it was made.
@@ -104,6 +110,7 @@ func (c *Comparison) Judge(now time.Time) Judgement {
 	c.begun = true
 	c.read()
 	for i := range c.tests {
+		c.watch(i) // before take, which lets new values become part of the past
 		c.take(i, now)
 	}
 	logE, weights := make([]float64, 0, len(c.tests)), make([]float64, 0, len(c.tests))
@@ -119,8 +126,8 @@ func (c *Comparison) Judge(now time.Time) Judgement {
 
 // read takes a reading of both arms.
 func (c *Comparison) read() {
-	c.base.read(c.r.meters, c.tests, 0)
-	c.cand.read(c.r.meters, c.tests, 1)
+	c.base.read(c.r.meters, c.r.plan.Breakers, c.tests, 0)
+	c.cand.read(c.r.meters, c.r.plan.Breakers, c.tests, 1)
 	c.split = c.r.expected.read(c.r.arms, c.candidate)
 }
 
@@ -159,6 +166,7 @@ func (c *Comparison) evidence() Evidence {
 		e.Metrics[i] = MetricEvidence{
 			Name: c.r.meters[i].Name, Baseline: c.base.metrics[i].sample(), Candidate: c.cand.metrics[i].sample(),
 			Harm: Test{Strength: t.harm}, Safe: Test{Strength: t.safe},
+			Profile: t.profile, Drift: [2]Drift{t.drift[0].clone(), t.drift[1].clone()},
 		}
 	}
 	return e
@@ -180,7 +188,7 @@ func (m *metricReading) sample() Sample {
 
 // read copies what rd's arm has recorded, and the values that lie past the
 // cursors of tests.
-func (rd *reading) read(meters []meter, tests []test, side int) {
+func (rd *reading) read(meters []meter, breakers []Breaker, tests []test, side int) {
 	a := rd.arm
 	a.lock()
 	defer a.mu.Unlock()
@@ -212,7 +220,7 @@ func (rd *reading) read(meters []meter, tests []test, side int) {
 	}
 	rd.fuses = rd.fuses[:0]
 	for i := range a.fuses {
-		rd.fuses = append(rd.fuses, a.fuses[i].newest(maxBreaker))
+		rd.fuses = append(rd.fuses, a.fuses[i].newest(uint64(breakers[i].Requests)))
 	}
 }
 

@@ -43,6 +43,16 @@
 // so, whatever else was seen; only breakers still act. Shares may change as
 // often as they like.
 //
+// # Incidents
+//
+// When a provider is down, both arms fail and neither is to blame. An arm's past
+// tells: the first 200 values of each metric of the baseline are its profile,
+// and once the errors of both arms exceed twice its rate plus two points, or
+// the 95th percentile of both has more than doubled, beyond what chance
+// explains, the verdict is Incident: hold, alert, and do not roll back. It ends
+// when the arms are back. A candidate that is worse than the baseline is Harmed
+// during an incident too.
+//
 // # Failing closed
 //
 // Nothing but proof makes a candidate Safe. No traffic is NoEvidence, traffic

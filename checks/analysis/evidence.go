@@ -55,6 +55,10 @@ type MetricEvidence struct {
 	Safe      Test   `json:"safe"`
 	// Tail is where the tail of an amount begins.
 	Tail Level `json:"tail,omitzero"`
+	// Profile is what the baseline was like; Drift is how far the baseline and
+	// the candidate have left that.
+	Profile Profile  `json:"profile,omitzero"`
+	Drift   [2]Drift `json:"drift,omitzero"`
 }
 
 // Sample is what one arm has shown of one metric.
@@ -172,10 +176,14 @@ func (c *Comparison) Restore(e Evidence) error {
 		if m.Name != meter.Name {
 			return bad(fmt.Sprintf("Metrics[%d].Name", i), m.Name, meter.Name)
 		}
-		if err := errors.Join(m.Harm.check(), m.Safe.check()); err != nil {
+		if err := errors.Join(m.Harm.check(), m.Safe.check(), m.Profile.check(), m.Drift[0].check(), m.Drift[1].check()); err != nil {
 			return bad(fmt.Sprintf("Metrics[%d]", i), err, "finite numbers")
 		}
-		tests[i] = test{contest: newContest(meter), harm: m.Harm.Strength, safe: m.Safe.Strength, taken: c.tests[i].taken}
+		tests[i] = test{
+			contest: newContest(meter), harm: m.Harm.Strength, safe: m.Safe.Strength,
+			profile: m.Profile, drift: m.Drift,
+			taken: c.tests[i].taken, watched: c.tests[i].taken,
+		}
 		if err := tests[i].contest.load(m); err != nil {
 			return bad(fmt.Sprintf("Metrics[%d]", i), err, "the sums of a "+meter.Kind.String())
 		}

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -86,6 +87,9 @@ type Finding struct {
 	// Safe is the evidence that the candidate is no worse than Margin allows.
 	Safe   Proof  `json:"safe"`
 	Margin Margin `json:"margin"`
+	// Incident says that both arms have left together what the baseline was
+	// before.
+	Incident bool `json:"incident,omitempty"`
 	// Verdict is about this metric alone. Reason is a sentence about it.
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason"`
@@ -144,6 +148,7 @@ func (m Metric) finding(e MetricEvidence, alphaHarm, alphaSafe float64) Finding 
 		Baseline: e.Baseline.Value, BaselineN: e.Baseline.N,
 		Candidate: e.Candidate.Value, CandidateN: e.Candidate.N,
 		Harm: e.Harm.proof(1 / alphaHarm), Safe: e.Safe.proof(1 / alphaSafe),
+		Incident: e.Drift[0].Alarm && e.Drift[1].Alarm,
 	}
 	switch {
 	case f.Harm.Reached():
@@ -180,6 +185,8 @@ func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
 		return Unmeasurable, j.mismatched()
 	case j.Harm.Reached():
 		return Harmed, j.harmed()
+	case slices.ContainsFunc(j.Metrics, func(f Finding) bool { return f.Incident }):
+		return Incident, j.incident()
 	case j.Candidate.Requests == 0:
 		return NoEvidence, "no request of " + j.Candidate.Arm + " could be counted"
 	case j.Baseline.Requests == 0:

@@ -112,7 +112,7 @@ func newArm(name string, meters []meter, breakers []Breaker) *Arm {
 	}
 	for _, b := range breakers {
 		i := slices.IndexFunc(meters, func(m meter) bool { return m.Name == b.Metric })
-		a.fuses = append(a.fuses, newFuse(i, b.Requests))
+		a.fuses = append(a.fuses, newFuse(i))
 	}
 	return a
 }

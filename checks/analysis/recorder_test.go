@@ -220,7 +220,7 @@ func TestRestoreRefuses(t *testing.T) {
 }
 
 func TestTexts(t *testing.T) {
-	for v := Continue; v <= Unmeasurable; v++ {
+	for v := Continue; v <= Incident; v++ {
 		text, err := v.MarshalText()
 		var back Verdict
 		if err != nil || back.UnmarshalText(text) != nil || back != v {

@@ -63,6 +63,12 @@ func TestFalseAlarms(t *testing.T) {
 				l.common = 2
 			}
 		}}, Harmed},
+		{scenario{"lasting incident on both arms", 60, 100, func(l *load, look int) {
+			if look == 20 {
+				both(l, 0.25)
+			}
+		}}, Harmed},
+		{scenario{"nothing changes", 60, 100, noChange}, Incident},
 		{scenario{"errors at the margin", 60, 100, func(l *load, _ int) { l.errors[cand] = 0.02 }}, Safe},
 		{scenario{"times at the margin, ramp", 60, 100, func(l *load, look int) { ramp(l, look); l.slower = 1.2 }}, Safe},
 	} {

@@ -48,6 +48,18 @@ func (j *Judgement) mismatched() string {
 		short(s.Mismatch.E), short(s.Mismatch.Limit))
 }
 
+// incident words what both arms suffer from.
+func (j *Judgement) incident() string {
+	var names []string
+	for _, f := range j.Metrics {
+		if f.Incident {
+			names = append(names, f.Metric)
+		}
+	}
+	return fmt.Sprintf("incident: %s and %s are both worse than %s was before, in %s; the candidate is not what is wrong",
+		j.Baseline.Arm, j.Candidate.Arm, j.Baseline.Arm, strings.Join(names, ", "))
+}
+
 // collecting words how many requests are still missing.
 func (j *Judgement) collecting(want int) string {
 	return fmt.Sprintf("collecting: %d of %d requests of %s, %d of %d of %s",

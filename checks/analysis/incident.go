@@ -1,0 +1,185 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/serin-go/serin/internal/evalue"
+)
+
+// An incident is when both arms leave together what the baseline was before: a
+// provider is down, a network is slow. Comparing the arms shows nothing then,
+// and rightly so. What the baseline was is frozen from its first 200 values of a
+// metric. An arm has left it when the rate exceeds twice that of the profile
+// plus two percentage points, or when its 95th percentile of an amount has more
+// than doubled (of one where higher is better, when its 5th has more than
+// halved), and is back when the evidence for that has gone.
+//
+// Each arm and metric has a CUSUM of e-values: an e-detector (Shin, Ramdas and
+// Rinaldo). The baseline's raises the alarm at 1,000,000, divided among the
+// metrics: were nothing to change, that is the mean number of looks until a
+// false one, or more. It is an incident once the candidate's stands at 20.
+const (
+	profileMin    = 200
+	incidentRun   = 1e6
+	incidentJoint = 20
+	incidentTimes = 2
+	incidentPlus  = 0.02
+	profileAlpha  = 0.01
+)
+
+// Profile is what a metric was like on the baseline, frozen.
+type Profile struct {
+	// N is how many values it was taken from, 0 while it is not frozen; Events
+	// counts those that were events, if the metric is a rate.
+	N      int `json:"n"`
+	Events int `json:"events,omitempty"`
+	// Level is the 95th percentile of an amount, the 5th if higher is better.
+	Level float64 `json:"level,omitempty"`
+}
+
+// Drift is how far an arm has left its profile.
+type Drift struct {
+	// Sums are the logs of the CUSUM of each alternative.
+	Sums []float64 `json:"sums,omitempty"`
+	// Alarm says that it has left the profile and is not back.
+	Alarm bool `json:"alarm,omitempty"`
+}
+
+// profile returns what m's profile is by now, which is zero while there are too
+// few values.
+func (m Metric) profile(total rate, level Level) Profile {
+	switch {
+	case m.Kind == Rate && total.n >= profileMin:
+		return Profile{N: int(total.n), Events: int(total.events)}
+	case m.Kind == Amount && level.N >= profileMin:
+		return Profile{N: level.N, Level: level.Value}
+	}
+	return Profile{}
+}
+
+// incidentBound returns the share of bad requests up to which an arm is still
+// within p: at least what p itself leaves possible, having been taken from so
+// few requests.
+func (p Profile) incidentBound(m Metric) float64 {
+	if m.Kind != Rate {
+		return tailShare
+	}
+	return p.bound(m, incidentTimes, incidentPlus)
+}
+
+// bound returns factor times the rate of bad requests in p plus points, or the
+// upper end of what that rate may be, whichever is larger.
+func (p Profile) bound(m Metric, factor, points float64) float64 {
+	bad := p.Events
+	if m.Better == Higher {
+		bad = p.N - p.Events
+	}
+	_, high := evalue.RateInterval(bad, p.N, profileAlpha, float64(p.N))
+	return max(factor*float64(bad)/float64(p.N)+points, high)
+}
+
+// bad counts, of a rate or of the newest values of an amount, those requests
+// that are worse than factor times p allows.
+func (p Profile) bad(m Metric, r rate, values []float64, factor float64) (events, n int) {
+	switch {
+	case m.Kind == Amount:
+		return Level{Value: p.Level}.beyond(values, m.Better == Higher, factor), len(values)
+	case m.Better == Higher:
+		return int(r.n - r.events), int(r.n)
+	}
+	return int(r.events), int(r.n)
+}
+
+// step takes in events among n requests, of which a share up to bound would be
+// no change. The alarm is raised at ln E >= raise. What it stands at is cut
+// there, so that it ends soon after the cause has; a CUSUM that is cut is still
+// no larger than one that is not.
+func (d *Drift) step(events, n int, bound, raise float64) {
+	if n == 0 {
+		return
+	}
+	fresh := evalue.RateLogE(nil, events, n, bound)
+	if d.Sums == nil {
+		d.Sums = make([]float64, len(fresh))
+	}
+	limit := raise + math.Log(float64(len(fresh)))
+	for j, l := range fresh {
+		d.Sums[j] = min(max(d.Sums[j], 0)+l, limit)
+	}
+	switch logE := d.logE(); {
+	case logE >= raise:
+		d.Alarm = true
+	case logE <= 0:
+		d.Alarm = false
+	}
+}
+
+// logE returns the log of the mean of the alternatives' CUSUMs.
+func (d *Drift) logE() float64 { return evalue.Average(d.Sums, equal[:len(d.Sums)]) }
+
+var equal = [...]float64{1, 1, 1, 1, 1, 1, 1, 1}
+
+func (d Drift) clone() Drift { return Drift{Sums: slices.Clone(d.Sums), Alarm: d.Alarm} }
+
+// check reports whether d can be a state.
+func (d *Drift) check() error {
+	if len(d.Sums) != 0 && len(d.Sums) != len(evalue.RateLogE(nil, 0, 0, 0)) {
+		return fmt.Errorf("%d sums of a drift", len(d.Sums))
+	}
+	for _, l := range d.Sums {
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			return fmt.Errorf("sum %v of a drift", l)
+		}
+	}
+	return nil
+}
+
+func (p Profile) check() error {
+	if p.N < 0 || p.Events < 0 || p.Events > p.N || !(p.Level >= 0 && p.Level <= math.MaxFloat64) {
+		return fmt.Errorf("profile %+v", p)
+	}
+	return nil
+}
+
+// watch moves the drifts of metric i on by what is new on each arm, and freezes
+// its profile when there is enough to take it from.
+func (c *Comparison) watch(i int) {
+	t, m := &c.tests[i], c.r.meters[i].Metric
+	if m.Role == Report || m.Kind == Score {
+		return
+	}
+	if t.profile.N == 0 {
+		t.profile = m.profile(c.base.metrics[i].total, t.level())
+		t.watched = [2]cursor{c.base.metrics[i].at, c.cand.metrics[i].at}
+		return
+	}
+	metrics := 0
+	for _, o := range c.r.meters {
+		if o.Role != Report && o.Kind != Score {
+			metrics++
+		}
+	}
+	if t.bound == 0 {
+		t.bound = t.profile.incidentBound(m)
+	}
+	for side, rd := range []*metricReading{&c.base.metrics[i], &c.cand.metrics[i]} {
+		fresh := newest(rd.fresh, float64(rd.at.next-t.watched[side].next))
+		events, n := t.profile.bad(m, rd.at.minus(t.watched[side]), fresh, incidentTimes)
+		raise := math.Log(incidentRun * float64(metrics))
+		if side == 1 {
+			raise = math.Log(incidentJoint)
+		}
+		t.drift[side].step(events, n, t.bound, raise)
+		t.watched[side] = rd.at
+	}
+}
+
+// level returns the level of the tail, zero if the metric is no amount.
+func (t *test) level() Level {
+	if a, ok := t.contest.(*amountContest); ok {
+		return a.tail.level
+	}
+	return Level{}
+}
