@@ -89,7 +89,7 @@ func (c *Comparison) trip() {
 		also := c.base.arm.fuses[i].newest(meanwhile)
 		c.base.arm.mu.Unlock()
 		also.events *= 2
-		if b.above(also) || c.tests[b.metric].drift[0].Alarm {
+		if b.above(also) || c.tests[b.metric].drift[0].logE() > 0 {
 			continue
 		}
 		c.tripped = fmt.Sprintf("breaker: %s above %s: %d of the last %d requests of %s",
