@@ -21,14 +21,21 @@ import (
 //
 // It sends load each time it is asked. Plans without an end run until the
 // context of the check ends, and are Unknown.
-func Gate(p Plan, slo ...analysis.Threshold) checks.Check {
+func Gate(p Plan, slo ...analysis.Threshold) checks.Check { return Runner(Run).Gate(p, slo...) }
+
+// Runner carries out plans. [Run] is one; a coordinator of several machines has
+// another.
+type Runner func(ctx context.Context, p Plan) (*Report, error)
+
+// Gate returns the check that [Gate] does, of runs by run.
+func (run Runner) Gate(p Plan, slo ...analysis.Threshold) checks.Check {
 	p.Thresholds = append(append([]analysis.Threshold(nil), p.Thresholds...), slo...)
 	p.AbortOnBreach = true
 	return checks.Func(func(ctx context.Context) checks.Result {
 		if len(p.Thresholds) == 0 {
 			return checks.Result{Summary: "nothing to judge the load test by", Err: &InvalidError{"len(Thresholds)", 0, "at least one threshold"}}
 		}
-		report, err := Run(ctx, p)
+		report, err := run(ctx, p)
 		if err != nil {
 			return checks.Result{Summary: "the load test cannot be run", Err: err}
 		}

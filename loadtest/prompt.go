@@ -13,6 +13,9 @@ type Prompt struct {
 	Messages []Message `json:"messages"`
 }
 
+// IsZero reports whether p has no messages.
+func (p Prompt) IsZero() bool { return len(p.Messages) == 0 }
+
 // Message is one message of a chat.
 type Message struct {
 	// Role is "system", "user", "assistant" or what else the server knows.

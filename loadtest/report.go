@@ -198,6 +198,21 @@ func span(first, last, at time.Time) (time.Time, time.Time) {
 	return first, last
 }
 
+// NewReport returns an empty report of a run of p that began at an instant, to
+// which others can be added by [Report.Merge].
+func NewReport(p Plan, began time.Time) *Report {
+	p = p.withDefaults()
+	p.Start = began
+	target := p.Target
+	if u, err := p.endpoint(); err == nil {
+		target = shown(u)
+	}
+	r := newReport(p, target)
+	r.Generator.CPU = -1
+	r.finish()
+	return r
+}
+
 // newReport returns the empty report of a run.
 func newReport(p Plan, target string) *Report {
 	r := &Report{

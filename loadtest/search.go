@@ -27,6 +27,8 @@ type Search struct {
 	Precision float64
 	// Seed makes the schedules, which are [Poisson].
 	Seed uint64
+	// Run carries out the plans. Nil means [Run], on this machine.
+	Run Runner
 	// OnStep, if not nil, is called after each run.
 	OnStep func(Step)
 }
@@ -86,6 +88,9 @@ func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 		return Capacity{}, err
 	}
 	s.Share, s.Confidence, s.Precision = or(s.Share, 0.95), or(s.Confidence, 0.95), or(s.Precision, 1.1)
+	if s.Run == nil {
+		s.Run = Run
+	}
 	var c Capacity
 	rate := s.From
 	for range maxSteps {
@@ -132,7 +137,7 @@ func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 func (s Search) try(ctx context.Context, rate float64, n uint64) (Step, error) {
 	p := s.Plan
 	p.Pacer = Poisson(rate, s.Seed+n)
-	report, err := Run(ctx, p)
+	report, err := s.Run(ctx, p)
 	if err != nil {
 		return Step{}, err
 	}

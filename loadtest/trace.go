@@ -20,11 +20,12 @@ import (
 // Arrival is one request of a trace: when it came, and how many tokens went in
 // and out.
 type Arrival struct {
-	At            time.Duration `json:"at_ns"`
-	Input, Output int
+	At     time.Duration `json:"at_ns"`
+	Input  int           `json:"input"`
+	Output int           `json:"output"`
 	// Prompt is what was asked, if the trace has it; otherwise one of Input
 	// tokens is made up.
-	Prompt Prompt
+	Prompt Prompt `json:"prompt,omitzero"`
 }
 
 // Trace is the recorded traffic of a service. It is the [Pacer] and the

@@ -13,17 +13,18 @@ import (
 type Request struct {
 	// Prompt is asked of the model, for at most MaxTokens tokens of output; zero
 	// means as many as the plan says.
-	Prompt    Prompt
-	MaxTokens int
+	Prompt    Prompt `json:"prompt,omitzero"`
+	MaxTokens int    `json:"max_tokens,omitempty"`
 
 	// Body, if not nil, is sent in place of the prompt's JSON, by Method to Path
 	// below the host of the target, with Header besides that of the plan; empty
 	// means POST, and the path of the target. Path may be a whole URL. Plain says
 	// that the answer is not a model's: any 2xx is OK.
-	Body         []byte
-	Method, Path string
-	Header       http.Header
-	Plain        bool
+	Body   []byte      `json:"body,omitempty"`
+	Method string      `json:"method,omitempty"`
+	Path   string      `json:"path,omitempty"`
+	Header http.Header `json:"header,omitempty"`
+	Plain  bool        `json:"plain,omitempty"`
 }
 
 // Workload says what each request asks for. [Synthetic] and [Trace] are two;
@@ -70,20 +71,22 @@ func (p plain) Validate() error {
 // Length is how many tokens something has. The zero value is 0 tokens.
 type Length struct {
 	// Mean and SD, the standard deviation, in tokens. SD 0 is a fixed length.
-	Mean, SD float64
+	Mean float64 `json:"mean,omitempty"`
+	SD   float64 `json:"sd,omitempty"`
 	// LogNormal draws from a log-normal distribution, as real prompts have,
 	// rather than a normal one.
-	LogNormal bool
+	LogNormal bool `json:"log_normal,omitempty"`
 	// Min and Max bound what is drawn. Max 0 means four times the mean.
-	Min, Max int
+	Min int `json:"min,omitempty"`
+	Max int `json:"max,omitempty"`
 	// Choices, if there are any, are drawn by weight instead of all above.
-	Choices []Choice
+	Choices []Choice `json:"choices,omitempty"`
 }
 
 // Choice is a length with its weight relative to the others.
 type Choice struct {
-	Tokens int
-	Weight float64
+	Tokens int     `json:"tokens"`
+	Weight float64 `json:"weight"`
 }
 
 const maxLength = 1 << 20
@@ -137,13 +140,15 @@ func (l Length) draw(rng *rand.Rand) int {
 type Synthetic struct {
 	// Input is the length of prompts, Output the most tokens of answers. An
 	// output of 0 leaves the answer to the plan and the server.
-	Input, Output Length
+	Input  Length `json:"input,omitzero"`
+	Output Length `json:"output,omitzero"`
 	// Prefix is how many tokens at the start of each prompt come from one of
 	// Prefixes texts that requests share, as system prompts are. They are part
 	// of the input. Prefixes 0 means 1.
-	Prefix, Prefixes int
+	Prefix   int `json:"prefix,omitempty"`
+	Prefixes int `json:"prefixes,omitempty"`
 	// Seed makes the prompts: equal seeds give equal bytes.
-	Seed uint64
+	Seed uint64 `json:"seed,omitempty"`
 }
 
 // Validate reports everything that is wrong with s.

@@ -1,0 +1,209 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/serin-go/serin/loadtest"
+)
+
+// WorkerConfig says how a [Worker] works. Token is required.
+type WorkerConfig struct {
+	// Token is what a coordinator must present, at least 16 bytes.
+	Token loadtest.Secret `env:"TOKEN"`
+	// APIKey and Header are sent with each request of the load test; they stay on
+	// this machine. See [loadtest.Plan].
+	APIKey loadtest.Secret `env:"API_KEY"`
+	Header http.Header
+	// Tokenizer, Transport and OnResult are those of [loadtest.Plan]. OnResult
+	// may be called concurrently if several runs go on.
+	Tokenizer func(text string) int
+	Transport http.RoundTripper
+	OnResult  func(loadtest.Result)
+	// MaxRuns is how many runs may go on at once; a worker that takes over the
+	// share of another has two. Zero means 16.
+	MaxRuns int `env:"MAX_RUNS"`
+	// Logger is told of runs. Nil discards.
+	Logger *slog.Logger `env:", noinit"`
+}
+
+const (
+	defaultMaxRuns = 16
+	maxPlan        = 256 << 20 // bytes of a plan: the largest traces have some 100 MB
+	heartbeat      = time.Second
+)
+
+// Worker is the HTTP handler that carries out parts of load tests for a
+// [Coordinator]. It is safe for concurrent use. A run ends when its connection
+// does, so a worker never outlives its coordinator.
+type Worker struct {
+	cfg WorkerConfig
+	mux http.ServeMux
+
+	mu   sync.Mutex
+	runs map[string]context.CancelFunc
+}
+
+var _ http.Handler = (*Worker)(nil)
+
+// NewWorker returns a worker. The error joins a [*loadtest.InvalidError] for each
+// thing that is wrong with cfg.
+func NewWorker(cfg WorkerConfig) (*Worker, error) {
+	err := checkToken("Token", cfg.Token)
+	if cfg.MaxRuns < 0 {
+		err = errors.Join(err, &loadtest.InvalidError{Field: "MaxRuns", Value: cfg.MaxRuns, Want: "at least 0"})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if cfg.MaxRuns == 0 {
+		cfg.MaxRuns = defaultMaxRuns
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	w := &Worker{cfg: cfg, runs: make(map[string]context.CancelFunc)}
+	w.mux.HandleFunc("GET "+clockPath, w.clock)
+	w.mux.HandleFunc("POST "+runsPath, w.run)
+	w.mux.HandleFunc("DELETE "+runsPath+"/{id}", w.stop)
+	return w, nil
+}
+
+// ServeHTTP serves one request of a coordinator.
+func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if !authorised(r, w.cfg.Token) {
+		rw.Header().Set("WWW-Authenticate", "Bearer")
+		refuse(rw, http.StatusUnauthorized, "the token is not that of this worker")
+		return
+	}
+	w.mux.ServeHTTP(rw, r)
+}
+
+func refuse(rw http.ResponseWriter, status int, why string) {
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(status)
+	_ = json.NewEncoder(rw).Encode(runLine{Error: why}) // nobody else can be told
+}
+
+func (w *Worker) clock(rw http.ResponseWriter, _ *http.Request) {
+	rw.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(rw).Encode(clockReply{time.Now()})
+}
+
+// run carries out one part of a plan and reports on it as it goes.
+func (w *Worker) run(rw http.ResponseWriter, r *http.Request) {
+	var asked runRequest
+	if err := json.NewDecoder(http.MaxBytesReader(rw, r.Body, maxPlan)).Decode(&asked); err != nil {
+		refuse(rw, http.StatusBadRequest, "the plan cannot be read: "+err.Error())
+		return
+	}
+	p := asked.Plan
+	p.APIKey, p.Header, p.Tokenizer, p.Transport, p.OnResult = w.cfg.APIKey, w.cfg.Header, w.cfg.Tokenizer, w.cfg.Transport, w.cfg.OnResult
+	if err := p.Validate(); err != nil {
+		refuse(rw, http.StatusUnprocessableEntity, err.Error())
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if !w.begin(asked.ID, cancel) {
+		refuse(rw, http.StatusTooManyRequests, "as many runs as this worker takes go on, or one of this name")
+		return
+	}
+	defer w.end(asked.ID)
+
+	out := newLines(rw)
+	defer out.close()
+	out.send(runLine{}) // the plan is accepted
+	p.OnInterval = func(report *loadtest.Report) { out.send(runLine{Interval: report}) }
+	log := w.cfg.Logger.With("run", asked.ID, "target", p.Target)
+	log.InfoContext(ctx, "a run begins", "start", p.Start)
+	report, err := loadtest.Run(ctx, p)
+	if err != nil {
+		out.send(runLine{Error: err.Error(), Done: &totals{}})
+		return
+	}
+	log.InfoContext(ctx, "a run has ended", "sent", report.Sent, "interrupted", report.Interrupted)
+	out.send(runLine{Done: &totals{report.Sent, report.Unsent}})
+}
+
+// begin notes a run, unless there are too many.
+func (w *Worker) begin(id string, cancel context.CancelFunc) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, exists := w.runs[id]; exists || len(w.runs) >= w.cfg.MaxRuns {
+		return false
+	}
+	w.runs[id] = cancel
+	return true
+}
+
+func (w *Worker) end(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.runs, id)
+}
+
+func (w *Worker) stop(rw http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	cancel := w.runs[r.PathValue("id")]
+	w.mu.Unlock()
+	if cancel == nil {
+		refuse(rw, http.StatusNotFound, "there is no such run")
+		return
+	}
+	cancel()
+	rw.WriteHeader(http.StatusNoContent)
+}
+
+// lines writes JSON lines, one at least each second.
+type lines struct {
+	mu   sync.Mutex
+	out  *json.Encoder
+	push *http.ResponseController
+	last time.Time
+	quit chan struct{}
+	wait sync.WaitGroup
+}
+
+func newLines(rw http.ResponseWriter) *lines {
+	rw.Header().Set("Content-Type", "application/x-ndjson")
+	l := &lines{out: json.NewEncoder(rw), push: http.NewResponseController(rw), quit: make(chan struct{})}
+	l.wait.Go(func() {
+		tick := time.NewTicker(heartbeat)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				l.mu.Lock()
+				quiet := time.Since(l.last) >= heartbeat
+				l.mu.Unlock()
+				if quiet {
+					l.send(runLine{})
+				}
+			case <-l.quit:
+				return
+			}
+		}
+	})
+	return l
+}
+
+// send writes one line. An error needs no care: the connection is broken then,
+// and with it the context of the run ends.
+func (l *lines) send(line runLine) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.out.Encode(line)
+	_ = l.push.Flush()
+	l.last = time.Now()
+}
+
+func (l *lines) close() {
+	close(l.quit)
+	l.wait.Wait()
+}

@@ -1,0 +1,99 @@
+package loadtest
+
+import (
+	"encoding/json"
+	"iter"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// TestPlanSurvivesJSON compares what a plan would send before and after.
+func TestPlanSurvivesJSON(t *testing.T) {
+	trace, err := ReadTrace(strings.NewReader("Timestamp,Request tokens,Response tokens\n5,37,4\n9,39,10\n"), TraceOptions{Seed: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, err := ReadTargets(strings.NewReader("PUT http://a.test/x?y=1\nA: b\n\nGET http://b.test/\n"), HTTPTargets, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pacer := range []Pacer{
+		nil, Constant(3), Poisson(4, 5), Gamma(3, 0.5, 6), Ramp(1, 9, time.Minute), Sine(5, 4, time.Hour), trace,
+		Stages(Stage{Constant(4), time.Second}, Stage{Ramp(4, 0, time.Second), 2 * time.Second}), Shard(After(First(Poisson(4, 5), 30), time.Second), 1, 2),
+	} {
+		for _, work := range []Workload{nil, Synthetic{Input: Length{Mean: 9, SD: 3, LogNormal: true, Choices: []Choice{{3, 1}}}, Output: Length{Mean: 4}, Prefix: 2, Seed: 8}, HTTP("PUT", "/x", []byte("y")), targets, trace} {
+			p := Plan{
+				Target: "http://a.test", API: Responses, Model: "m", Prompts: []Prompt{Ask("a")}, Workload: work, Pacer: pacer, Users: 3, Think: time.Second,
+				Conversations: []Conversation{{"s", []string{"t"}}}, Start: time.Unix(5, 6).UTC(), Duration: time.Minute, Requests: 7, MaxTokens: 8, Timeout: 9, FirstToken: 10,
+				Idle: 11, Drain: 12, Workers: 13, LagBound: 14, WarmUp: 15, CoolDown: 16, SLOs: []SLO{{Name: "n", TTFT: 17}},
+				Thresholds: []analysis.Threshold{threshold(t, "ttft p95 <= 1s")}, AbortOnBreach: true, Record: true,
+				Header: http.Header{"X": {"secret header"}}, APIKey: "secret key",
+			}
+			data, err := json.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(data), "secret") {
+				t.Errorf("a secret is written: %s", data)
+			}
+			var back Plan
+			if err := json.Unmarshal(data, &back); err != nil {
+				t.Fatalf("%v of %s", err, data)
+			}
+			if pacer != nil {
+				if diff := cmp.Diff(instants(pacer, 50), instants(back.Pacer, 50)); diff != "" {
+					t.Errorf("%v: %s", pacer, diff)
+				}
+			}
+			if work != nil {
+				for i := range uint64(3) {
+					if diff := cmp.Diff(work.Request(i), back.Workload.Request(i), cmpopts.EquateEmpty()); diff != "" {
+						t.Errorf("%v: %s", work, diff)
+					}
+				}
+			}
+			again, err := json.Marshal(back)
+			if err != nil || string(again) != string(data) {
+				t.Errorf("%v\n%s\n%s", err, data, again)
+			}
+		}
+	}
+}
+
+// ownPacer is one that a user wrote.
+type ownPacer struct{}
+
+func (ownPacer) Arrivals() iter.Seq[time.Duration] { return func(func(time.Duration) bool) {} }
+
+func TestPlansThatHaveNoJSON(t *testing.T) {
+	if _, err := json.Marshal(Plan{Pacer: Shard(ownPacer{}, 0, 1)}); err == nil || !strings.Contains(err.Error(), "ownPacer") {
+		t.Errorf("a pacer of another package: %v", err)
+	}
+	for text, want := range map[string]string{
+		`{"colour":1}`: "colour", `{"pacer":{}}`: "constant", `{"workload":{}}`: "synthetic", `{"duration":"soon"}`: "soon", `[]`: "array",
+		`{"pacer":{"trace":{"arrivals":[{"at_ns":5},{"at_ns":4}]}}}`: "arrivals[1]", `{"pacer":{"trace":{}}}`: "at least one",
+		`{"workload":{"targets":[{"method":"GET","path":"x"}]}}`: "the URL is", `{"pacer":{"stages":[{"pacer":{}}]}}`: "constant",
+	} {
+		if err := json.Unmarshal([]byte(text), new(Plan)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func FuzzPlan(f *testing.F) {
+	f.Add([]byte(`{"target":"http://a","model":"m","pacer":{"shard":{"pacer":{"poisson":{"rate":5,"seed":1}},"part":0,"of":2}},"workload":{"synthetic":{"input":{"mean":3}}},"duration":"3s"}`))
+	f.Add([]byte(`{"pacer":{"stages":[{"pacer":{"ramp":{"from":0,"to":4,"over":"3s"}},"for":"1s"}]},"workload":{"http":{"path":"/x"}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var p Plan
+		if json.Unmarshal(data, &p) == nil && p.Validate() == nil && p.Pacer != nil {
+			_ = instants(p.Pacer, 10)
+		}
+	})
+}
