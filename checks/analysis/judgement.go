@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/serin-go/serin/internal/evalue"
 )
 
 // Judgement is the verdict on a candidate with everything that it rests on. It
@@ -21,6 +23,10 @@ type Judgement struct {
 	Harm Proof `json:"harm"`
 	// Split says whether traffic is split as intended.
 	Split SplitFinding `json:"split"`
+	// Needed forecasts how many more requests of the candidate it takes until
+	// all gates are proven: the most that any of them needs, 0 if all are or one
+	// does not tell.
+	Needed int `json:"needed,omitempty"`
 	// Metrics are in the order of the plan.
 	Metrics []Finding `json:"metrics"`
 }
@@ -87,6 +93,17 @@ type Finding struct {
 	// Safe is the evidence that the candidate is no worse than Margin allows.
 	Safe   Proof  `json:"safe"`
 	Margin Margin `json:"margin"`
+	// Effect is how much the candidate differs from the baseline.
+	Effect Effect `json:"effect"`
+	// Attributed says that this metric is among those in which the candidate is
+	// worse: of all gates and guards that are attributed, at most a share of
+	// [Plan.AlphaRollback] is expected to be there by chance (e-BH, on the
+	// present e-values).
+	Attributed bool `json:"attributed,omitempty"`
+	// Needed forecasts how many more requests of the candidate it takes until
+	// this metric is proven safe, if the evidence grows on as it has, 0 if it is
+	// proven or there is no telling.
+	Needed int `json:"needed,omitempty"`
 	// Incident says that both arms have left together what the baseline was
 	// before.
 	Incident bool `json:"incident,omitempty"`
@@ -95,8 +112,19 @@ type Finding struct {
 	Reason  string  `json:"reason"`
 }
 
-// judge returns the judgement on e. It is pure: equal evidence gives equal
-// judgements. p has its defaults.
+// Judge returns the judgement on what a [Comparison] under plan p has gathered.
+// It is pure: the stored evidence reproduces the judgement that
+// [Comparison.Judge] gave, bit for bit. An error is an [*InvalidError]: e is not
+// of this plan, or cannot be.
+func (p Plan) Judge(e Evidence, now time.Time) (Judgement, error) {
+	p = p.withDefaults()
+	if err := e.check(p); err != nil {
+		return Judgement{}, err
+	}
+	return p.judge(e, now), nil
+}
+
+// judge returns the judgement on e, which is valid. p has its defaults.
 func (p Plan) judge(e Evidence, now time.Time) Judgement {
 	j := Judgement{
 		At: now, Baseline: e.Baseline.count(), Candidate: e.Candidate.count(),
@@ -109,27 +137,59 @@ func (p Plan) judge(e Evidence, now time.Time) Judgement {
 	}
 	var total float64
 	for _, m := range p.Metrics {
-		if m.Role != Report {
+		if m.Role.RollsBack() {
 			total += m.Weight
 		}
 	}
 	for i, m := range p.Metrics {
 		share := 1.0
-		if m.Role != Report {
+		if m.Role.RollsBack() {
 			share = m.Weight / total
 		}
-		j.Metrics[i] = m.finding(e.Metrics[i], share*p.AlphaRollback, p.AlphaPromote)
+		j.Metrics[i] = m.finding(&e.Metrics[i], share*p.AlphaRollback, p)
 	}
+	j.attribute(p.AlphaRollback)
 	// The combined evidence may suffice where no single metric's does; then the
 	// one that contributes most is the reason.
 	if blamed := j.blamed(); j.Harm.Reached() && blamed != nil {
 		blamed.Verdict = Harmed
 	}
+	j.Needed = j.needed()
 	for i := range j.Metrics {
 		j.Metrics[i].Reason = j.Metrics[i].reason()
 	}
 	j.Verdict, j.Reason = p.verdict(e, &j)
 	return j
+}
+
+// attribute says in which metrics the candidate is worse.
+func (j *Judgement) attribute(alpha float64) {
+	present := make([]float64, 0, len(j.Metrics))
+	for _, f := range j.Metrics {
+		if f.Role.RollsBack() {
+			present = append(present, f.Harm.Now)
+		}
+	}
+	rejected := evalue.EBH(present, alpha)
+	for i := range j.Metrics {
+		if f := &j.Metrics[i]; f.Role.RollsBack() {
+			f.Attributed, rejected = rejected[0], rejected[1:]
+		}
+	}
+}
+
+// needed returns the most that an open gate needs, 0 if one does not tell.
+func (j *Judgement) needed() (most int) {
+	for _, f := range j.Metrics {
+		if !f.Role.MustBeProven() || f.Verdict == Safe || f.Verdict == NoEvidence {
+			continue
+		}
+		if f.Needed == 0 {
+			return 0
+		}
+		most = max(most, f.Needed)
+	}
+	return most
 }
 
 func (a ArmEvidence) count() ArmCount {
@@ -142,13 +202,17 @@ func (a ArmEvidence) count() ArmCount {
 }
 
 // finding returns what e says about m, all but the words.
-func (m Metric) finding(e MetricEvidence, alphaHarm, alphaSafe float64) Finding {
+func (m Metric) finding(e *MetricEvidence, alphaHarm float64, p Plan) Finding {
 	f := Finding{
 		Metric: m.Name, Kind: m.Kind, Unit: m.Unit, Better: m.Better, Role: m.Role, Test: m.Test(), Margin: m.Margin,
 		Baseline: e.Baseline.Value, BaselineN: e.Baseline.N,
 		Candidate: e.Candidate.Value, CandidateN: e.Candidate.N,
-		Harm: e.Harm.proof(1 / alphaHarm), Safe: e.Safe.proof(1 / alphaSafe),
+		Harm: e.Harm.proof(1 / alphaHarm), Safe: e.Safe.proof(1 / p.AlphaPromote),
+		Effect:   e.effect(m.Kind, p.AlphaRollback),
 		Incident: e.Drift[0].Alarm && e.Drift[1].Alarm,
+	}
+	if !f.Safe.Reached() {
+		f.Needed = e.needed(m.Kind, p.AlphaPromote)
 	}
 	switch {
 	case f.Harm.Reached():
@@ -169,7 +233,7 @@ func (j *Judgement) blamed() *Finding {
 	var worst *Finding
 	for i := range j.Metrics {
 		f := &j.Metrics[i]
-		if f.Role != Report && (worst == nil || f.Harm.E/f.Harm.Limit > worst.Harm.E/worst.Harm.Limit) {
+		if f.Role.RollsBack() && (worst == nil || f.Harm.E/f.Harm.Limit > worst.Harm.E/worst.Harm.Limit) {
 			worst = f
 		}
 	}

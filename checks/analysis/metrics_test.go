@@ -94,7 +94,7 @@ func TestReadyMadeMetricsSayWhatTheyDo(t *testing.T) {
 		if err := p.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		f := m.finding(MetricEvidence{}, 0.05, 0.05)
+		f := m.finding(&MetricEvidence{}, 0.05, Plan{}.withDefaults())
 		if f.Test != m.Test() || f.Role != m.Role || f.Margin != m.Margin {
 			t.Errorf("%s: the finding says %+v", name, f)
 		}
@@ -130,7 +130,7 @@ func TestDryRun(t *testing.T) {
 	}
 	if diff := cmp.Diff(without, Judgement{
 		At: with.At, Verdict: with.Verdict, Reason: with.Reason, Baseline: with.Baseline, Candidate: with.Candidate,
-		Harm: with.Harm, Split: with.Split, Metrics: with.Metrics[:len(with.Metrics)-1],
+		Harm: with.Harm, Split: with.Split, Needed: with.Needed, Metrics: with.Metrics[:len(with.Metrics)-1],
 	}); diff != "" || with.Verdict != Safe {
 		t.Errorf("%s: the dry run changed the verdict (-without +with):\n%s", with.Verdict, diff)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // feed records n requests of an arm.
@@ -191,8 +192,11 @@ func TestScaleEquivariance(t *testing.T) {
 		name := p.Last().String()
 		return name == ".Baseline" || name == ".Candidate" || name == ".Reason"
 	}, cmp.Ignore())
+	effects := cmp.Comparer(func(a, b Effect) bool {
+		return a.Known == b.Known && cmp.Equal([]float64{a.Value, a.Low, a.High}, []float64{b.Value, b.Low, b.High}, cmpopts.EquateApprox(1e-9, 0))
+	})
 	for scale := 1e-9; scale < 2e9; scale *= 10 {
-		if diff := cmp.Diff(want, judge(scale), values); diff != "" {
+		if diff := cmp.Diff(want, judge(scale), values, effects); diff != "" {
 			t.Errorf("times %g (-want +got):\n%s", scale, diff)
 		}
 	}

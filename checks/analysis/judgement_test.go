@@ -1,0 +1,160 @@
+package analysis
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// The recorded evidence reproduces each judgement to the last bit, on the way
+// through JSON, without the functions of custom metrics.
+func TestJudgementIsReproduced(t *testing.T) {
+	custom := Metric{Name: "custom", Kind: Score, Better: Higher, Of: func(o Observation) (float64, bool) {
+		return float64(o.OutputTokens%10) / 10, true
+	}}
+	plan := Plan{Metrics: append(DefaultMetrics(), ThumbsUp(), custom)}
+	c, l := compare(t, plan), newLoad(1, 0.3)
+	if err := c.r.Expect(0, map[string]float64{base: 7, cand: 3}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored Plan
+	if err := json.Unmarshal(data, &stored); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		switch i {
+		case 20:
+			l.slower = 1.2
+		case 30:
+			l.errors[base], l.errors[cand] = 0.4, 0.4
+		}
+		for range 40 {
+			o := l.next()
+			o.Score = 0.1 + 0.8*l.rng.Float64()
+			c.r.Assign(o.Arm, "", 0)
+			c.r.Record(o)
+		}
+		l.now = l.now.Add(time.Second)
+		want := c.Judge(l.now)
+		if data, err = json.Marshal(c.Evidence()); err != nil {
+			t.Fatal(err)
+		}
+		var e Evidence
+		if err := json.Unmarshal(data, &e); err != nil {
+			t.Fatal(err)
+		}
+		got, err := stored.Judge(e, l.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("look %d (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
+func TestJudgeRefuses(t *testing.T) {
+	c, l := compare(t, Plan{}), newLoad(1, 0.5)
+	l.run(c, 200)
+	var invalid *InvalidError
+	if _, err := (Plan{AlphaRollback: 0.01}).Judge(c.Evidence(), l.now); !errors.As(err, &invalid) {
+		t.Errorf("another plan: %v", err)
+	}
+	if _, err := (Plan{}).Judge(Evidence{}, l.now); !errors.As(err, &invalid) {
+		t.Errorf("no evidence at all: %v", err)
+	}
+	e := c.Evidence()
+	e.Metrics[2].Contrast.YY = math.Inf(1)
+	if _, err := (Plan{}).Judge(e, l.now); !errors.As(err, &invalid) {
+		t.Errorf("an infinite sum: %v", err)
+	}
+	if _, err := (Plan{Metrics: []Metric{}}).Judge(c.Evidence(), l.now); !errors.As(err, &invalid) {
+		t.Errorf("an invalid plan: %v", err)
+	}
+}
+
+// Attribution names the metrics in which the candidate is worse, not those that
+// are only measured along.
+func TestAttribution(t *testing.T) {
+	c, l := compare(t, Plan{Breakers: []Breaker{}}), newLoad(1, 0.5)
+	l.errors[cand] = 0.15
+	for i := range 4000 {
+		o := l.next()
+		if o.Arm == cand {
+			o.Cost = o.Cost * 3 / 2
+		}
+		c.r.Record(o)
+		if i%10 == 9 {
+			c.Judge(l.now)
+		}
+	}
+	j := c.Judge(l.now)
+	var named []string
+	for _, f := range j.Metrics {
+		if f.Attributed {
+			named = append(named, f.Metric)
+		}
+	}
+	if diff := cmp.Diff([]string{nameErrors, nameCost}, named); diff != "" || j.Verdict != Harmed {
+		t.Errorf("%s (%s); attributed (-want +got):\n%s", j.Verdict, j.Reason, diff)
+	}
+}
+
+// What is forecast in the middle of a rollout is about what it takes.
+func TestForecastOfNeeded(t *testing.T) {
+	var ratios []float64
+	for seed := range uint64(60) {
+		c, l := compare(t, Plan{}), newLoad(seed, 0.5)
+		forecast, from := 0, 0
+		for range 2000 {
+			j := l.run(c, 20)
+			if j.Verdict == Safe {
+				if j.Needed != 0 {
+					t.Errorf("safe, but %d requests are still needed", j.Needed)
+				}
+				if forecast > 0 {
+					ratios = append(ratios, float64(j.Candidate.Requests-from)/float64(forecast))
+				}
+				break
+			}
+			if forecast == 0 && j.Candidate.Requests > 800 {
+				forecast, from = j.Needed, j.Candidate.Requests
+			}
+		}
+	}
+	slices.Sort(ratios)
+	median := ratios[len(ratios)/2]
+	t.Logf("of %d forecasts after 800 requests, what it took is %.2f times the forecast at the median", len(ratios), median)
+	if len(ratios) < 20 || median < 0.3 || median > 3 {
+		t.Errorf("%d forecasts, off by a factor of %.2f at the median", len(ratios), median)
+	}
+}
+
+// Evidence keeps nothing of the comparison that could change under its owner.
+func TestEvidenceIsACopy(t *testing.T) {
+	c, l := compare(t, Plan{}), newLoad(1, 0.5)
+	l.run(c, 3000)
+	e := c.Evidence()
+	data, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.run(c, 3000)
+	var before Evidence
+	if err := json.Unmarshal(data, &before); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, e, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("changed by later looks (-want +got):\n%s", diff)
+	}
+}
