@@ -28,6 +28,7 @@ var ladder = map[string][]string{
 	"rollout/storetest":                {"rollout"},
 	"rollout/traffic":                  {"strategies", "checks/analysis"},
 	"loadtest":                         {"checks", "checks/analysis"},
+	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest"},
 }
 
 // foreign says which other modules each package may link, whoever of its
@@ -39,6 +40,9 @@ var foreign = map[string][]string{
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/auto/sdk",
 		"github.com/go-logr/logr", "github.com/go-logr/stdr"},
 	"loadtest": {"github.com/tsenart/vegeta/v12",
+		"github.com/influxdata/tdigest", "github.com/josharian/intern", "github.com/mailru/easyjson", "github.com/rs/dnscache",
+		"golang.org/x/net", "golang.org/x/text", "golang.org/x/sync"},
+	"loadtest/cluster": {"github.com/tsenart/vegeta/v12",
 		"github.com/influxdata/tdigest", "github.com/josharian/intern", "github.com/mailru/easyjson", "github.com/rs/dnscache",
 		"golang.org/x/net", "golang.org/x/text", "golang.org/x/sync"},
 }

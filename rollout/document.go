@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -19,6 +20,9 @@ type document struct {
 	ID     ID     `json:"id"`
 	Number uint64 `json:"number"` // the n-th rollout of its target
 	Plan   Plan   `json:"plan"`
+	// Digest is that of Plan. Starter began the rollout.
+	Digest  string `json:"digest"`
+	Starter Actor  `json:"starter"`
 
 	// Seq counts the commits of this rollout from 1. Before is the hash of the
 	// document that this one replaced: two successors of one document are a
@@ -34,10 +38,24 @@ type document struct {
 	Phase  strategies.Phase `json:"phase"`
 	Stage  int              `json:"stage"`
 	Paused bool             `json:"paused,omitempty"`
-	Reason string           `json:"reason"` // why it is where it is
+	Reason string           `json:"reason"`         // why it is where it is
+	Step   int              `json:"step,omitempty"` // of the way down
+	// Changed is the number of the last event that was more than the writing
+	// down of evidence.
+	Changed uint64 `json:"changed"`
+	// Votes are about the gate that Phase is at, nobody else's.
+	Votes []strategies.Vote `json:"votes,omitempty"`
+	// Served are the idempotency keys of the last commands.
+	Served []string `json:"served,omitempty"`
+	// Moved is when the first traffic moved. History is about the target's
+	// earlier rollouts, newest last.
+	Moved   time.Time `json:"moved,omitzero"`
+	History []past    `json:"history,omitempty"`
 	// Split is the split in force. Its generation grows over all rollouts of
 	// the target.
 	Split strategies.Split `json:"split"`
+	// SplitAt is when it was committed.
+	SplitAt time.Time `json:"split_at,omitzero"`
 
 	// Baked and Waited are time served in the stage; see strategies.State.
 	// Entered is the number of the candidate's requests when it began.
@@ -52,6 +70,39 @@ type document struct {
 }
 
 const documentFormat = 1
+
+// past is what a rollout has to know of one before it.
+type past struct {
+	ID        ID               `json:"id"`
+	Baseline  string           `json:"baseline"`
+	Candidate string           `json:"candidate"`
+	Outcome   strategies.Phase `json:"outcome"`
+	Moved     time.Time        `json:"moved,omitzero"`
+	Ended     time.Time        `json:"ended"`
+}
+
+// maxHistory is how many earlier rollouts a document tells of.
+const maxHistory = 32
+
+// history is what the target's next rollout has to know.
+func (d *document) history() []past {
+	h := append(slices.Clone(d.History), past{
+		ID: d.ID, Baseline: d.Plan.Baseline.Arm(), Candidate: d.Plan.Candidate.Arm(),
+		Outcome: d.Phase, Moved: d.Moved, Ended: d.Last.At,
+	})
+	return h[max(0, len(h)-maxHistory):]
+}
+
+// frozen says why no stage may begin now; empty if one may.
+func (d *document) frozen(now time.Time) string {
+	var moved []time.Time
+	for _, p := range d.History {
+		if !p.Moved.IsZero() {
+			moved = append(moved, p.Moved)
+		}
+	}
+	return d.Plan.frozen(now, moved, d.Moved.IsZero())
+}
 
 // envelope guards a document against damage below the store.
 type envelope struct {
@@ -112,18 +163,19 @@ func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time
 	next := *d
 	switch dec.Do {
 	case strategies.Enter:
-		next.enter(dec.Phase, dec.Stage)
+		next.enter(dec, now)
 	case strategies.SetPause:
 		next.Paused = true
 	case strategies.SetResume:
 		next.Paused, next.Waited = false, 0
 	}
-	if kind != Measured && kind != Continued {
-		next.Reason = dec.Reason
-	}
 	next.Seq++
+	if kind != Measured && kind != Continued {
+		next.Reason, next.Changed = dec.Reason, next.Seq
+	}
 	next.Last = Event{
 		Rollout: d.ID, Seq: next.Seq, At: now.UTC().Round(0), Kind: kind, By: by, Reason: dec.Reason,
+		Rule: dec.Rule, Urgent: dec.Urgent, Epoch: next.Epoch,
 		Phase: next.Phase, Stage: next.Stage, Name: next.Plan.Stages[next.Stage].Name,
 		Paused: next.Paused, Split: next.Split, Baked: next.Baked,
 		Prev: d.Last.Hash,
@@ -132,50 +184,79 @@ func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time
 }
 
 // enter puts d into a phase, with the split that the phase demands. Only
-// entering a stage raises the candidate's share, and only an ending other than
-// Promoted takes it away.
-func (d *document) enter(phase strategies.Phase, stage int) {
-	d.Phase, d.Stage = phase, stage
+// entering a stage or the watch raises the candidate's share, and every ending
+// other than Promoted takes it away.
+func (d *document) enter(dec strategies.Decision, now time.Time) {
+	d.Phase, d.Stage, d.Step, d.Waited, d.Votes = dec.Phase, dec.Stage, dec.Step, 0, nil
+	if dec.Resume {
+		d.Paused = false
+	}
 	split := d.Split
 	switch {
-	case phase == strategies.Baking:
-		split = d.Plan.Stages[stage].Split
-		d.Baked, d.Waited = 0, 0
+	case dec.Phase == strategies.Baking:
+		split = d.Plan.Stages[dec.Stage].Split
+		d.Baked = 0
 		d.Entered = d.Evidence.Requests(d.Plan.Candidate.Arm())
-	case phase.Terminal():
+	case dec.Phase == strategies.Watching && d.Plan.Holdback > 0:
+		split = d.give(strategies.Full - d.Plan.Holdback)
+	case dec.Phase == strategies.RampingDown:
 		d.Paused = false
-		if phase != strategies.Promoted {
-			split = split.RollBack()
-		}
+		split = d.give(min(d.Plan.Descent[dec.Step].Weight, d.Split.Weight(d.Plan.Candidate.Arm())))
+	case dec.Phase == strategies.Promoted:
+		d.Paused = false
+		split = d.Plan.Stages[dec.Stage].Split.Plain()
+	case dec.Phase.Terminal():
+		d.Paused = false
+		split = split.RollBack()
 	}
-	if !sameArms(split, d.Split) {
-		split.Salt, split.Generation = d.Split.Salt, d.Split.Generation+1
-		d.Split = split
+	split.Salt, split.Generation = d.Split.Salt, d.Split.Generation
+	if !split.Equal(d.Split) {
+		split.Generation++
+		d.Split, d.SplitAt = split, now.UTC().Round(0)
+	}
+	if d.Moved.IsZero() && d.Split.Reaches(d.Plan.Candidate.Arm()) {
+		d.Moved = now.UTC().Round(0)
 	}
 }
 
-func sameArms(a, b strategies.Split) bool {
-	if len(a.Arms) != len(b.Arms) {
-		return false
-	}
-	for i := range a.Arms {
-		if a.Arms[i] != b.Arms[i] {
-			return false
+// give returns the split that gives the candidate w and the baseline the rest.
+func (d *document) give(w strategies.Weight) strategies.Split {
+	s := d.Split.RollBack()
+	for i := range s.Arms {
+		if s.Arms[i].Name == d.Plan.Candidate.Arm() {
+			s.Arms[0].Weight, s.Arms[i].Weight = strategies.Full-w, w
 		}
 	}
-	return true
+	return s
 }
 
 // state is what strategies.Next decides from.
-func (d *document) state(j analysis.Judgement) strategies.State {
-	return strategies.State{
+func (d *document) state(j analysis.Judgement, now time.Time) strategies.State {
+	s := strategies.State{
 		Phase: d.Phase, Stage: d.Stage, Paused: d.Paused,
 		Baked: d.Baked, Waited: d.Waited,
 		Samples:       d.Evidence.Requests(d.Plan.Candidate.Arm()) - d.Entered,
 		Verdict:       j.Verdict,
 		VerdictReason: j.Reason,
+		Watch:         d.Plan.Watch,
 		Postflight:    len(d.Plan.Postflight) > 0,
+		Descent:       d.Plan.Descent, Step: d.Step,
 	}
+	if !d.Phase.Terminal() {
+		s.Frozen = d.frozen(now)
+	}
+	if a := d.approval(); a != nil {
+		s.Consent, s.ConsentReason = a.Judge(d.Votes, d.Starter.Name)
+	}
+	return s
+}
+
+// approval returns what the gate that d is at demands, nil if d is at none.
+func (d *document) approval() *strategies.Approval {
+	if d.Phase != strategies.Approving {
+		return nil
+	}
+	return d.Plan.Stages[d.Stage].Approve
 }
 
 // kindOf returns the kind of the event that tells of dec.
@@ -185,6 +266,8 @@ func kindOf(dec strategies.Decision) Kind {
 		return Paused
 	case dec.Do == strategies.SetResume:
 		return Resumed
+	case dec.Do == strategies.TakeVote:
+		return Voted
 	case dec.Phase.Terminal():
 		return Ended
 	}

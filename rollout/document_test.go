@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -68,7 +69,7 @@ func FuzzDecodeDocument(f *testing.F) {
 			var damaged *DamagedError
 			switch {
 			case err == nil && d.Stage < len(d.Plan.Stages) && d.Split.Validate() == nil:
-				strategies.Next(d.Plan.Stages, d.state(analysis.Judgement{}))
+				strategies.Next(d.Plan.Stages, d.state(analysis.Judgement{}, time.Now()))
 			case err == nil || !errors.As(err, &damaged):
 				t.Errorf("decoded %+v, %v", d, err)
 			}

@@ -2,20 +2,21 @@ package rollout
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
 )
 
 // driver carries one rollout forward. It decides with strategies.Next, commits
-// with one compare-and-set, and only then lets the decision take effect.
+// with one compare-and-set, and only then lets the decision take effect. Where
+// several processes share the store, each has a driver of the rollout, of which
+// one leads and the others follow what it commits.
 type driver struct {
 	e        *Engine
 	id       ID
@@ -30,28 +31,25 @@ type driver struct {
 	seen *analysis.Recorder
 	cmp  *analysis.Comparison
 
+	lead      bool // this process decides; always so for an engine that is alone
 	judgement analysis.Judgement
 	waiting   string    // why Next stays
 	counted   time.Time // until when time is in doc.Baked
 	saved     time.Time // when the evidence was last committed
 	splitErr  error     // why doc.Split is not in force
+	stale     bool      // the store is silent, so the baseline serves here
+	lowered   string    // why this process gives the candidate nothing, whatever doc.Split says
 	unaudited bool      // the last event is not in the audit trail yet
-	replaced  bool      // another engine has taken the rollout over
+	replaced  bool      // another engine, or a newer rollout, has taken over
 	gate      *gate
-}
-
-// gate is a run of the checks that a phase waits for.
-type gate struct {
-	phase  strategies.Phase
-	stage  int
-	cancel context.CancelFunc
-	report *checks.Report // nil while they run
+	own       ownEvidence
+	changed   chan struct{} // closed and replaced after each commit
 }
 
 func newDriver(e *Engine, s Splitter, doc *document, hash string, rev Revision) *driver {
 	return &driver{
 		e: e, id: doc.ID, target: doc.ID.Target(), splitter: s, kick: make(chan struct{}, 1),
-		doc: doc, hash: hash, rev: rev,
+		doc: doc, hash: hash, rev: rev, lead: !e.shared(), changed: make(chan struct{}),
 	}
 }
 
@@ -69,9 +67,9 @@ func (d *driver) begin(ctx context.Context, first *document) error {
 	return nil
 }
 
-// resume takes up a rollout that was found in the store: it claims it, so that
-// an engine that drove it before can write no more, and puts its split in
-// force. A rollout that has ended only gets its split.
+// resume takes up a rollout that was found in the store, for an engine that is
+// alone: it claims it, so that an engine that drove it before can write no more,
+// and puts its split in force. A rollout that has ended only gets its split.
 func (d *driver) resume(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -91,17 +89,23 @@ func (d *driver) resume(ctx context.Context) error {
 	}
 	d.measure(d.seen)
 	d.judgement = d.cmp.Judge(time.Now().UTC())
-	claim := d.doc.follow(strategies.Decision{Reason: "taken up after a restart"}, Continued, engineActor, time.Now())
-	claim.Epoch++
+	return d.claim(ctx, d.doc.Epoch+1, "taken up after a restart")
+}
+
+// claim raises the epoch, which keeps everybody who led before from writing. A
+// rollout whose checks are not all bound here is paused, and says so.
+func (d *driver) claim(ctx context.Context, epoch uint64, why string) error {
+	claim := d.doc.follow(strategies.Decision{Rule: "claim", Reason: why}, Continued, engineActor, time.Now())
+	claim.Epoch, claim.Last.Epoch = epoch, epoch
 	if err := d.commit(ctx, claim); err != nil {
 		return err
 	}
 	missing := d.e.unbound(d.doc.Plan)
-	if len(missing) == 0 || d.doc.Paused {
+	if len(missing) == 0 || d.doc.Paused || d.doc.Phase.Terminal() {
 		return nil
 	}
 	return d.carryOut(ctx, strategies.Decision{
-		Do:     strategies.SetPause,
+		Do: strategies.SetPause, Rule: "unbound", Urgent: true,
 		Reason: "no check is bound to " + strings.Join(missing, ", ") + "; bind it, restart and resume",
 	}, engineActor)
 }
@@ -128,7 +132,7 @@ func (d *driver) measure(r *analysis.Recorder) {
 func (d *driver) run(ctx context.Context) {
 	ticker := time.NewTicker(d.e.cfg.Tick)
 	defer ticker.Stop()
-	for d.step(ctx) {
+	for d.turn(ctx) {
 		select {
 		case <-ctx.Done():
 			d.checkpoint()
@@ -139,11 +143,16 @@ func (d *driver) run(ctx context.Context) {
 	}
 }
 
+// turn is step for who does not hold the lock.
+func (d *driver) turn(ctx context.Context) (more bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.step(ctx)
+}
+
 // step carries the rollout as far as it goes now. It reports whether there is
 // more to do later.
 func (d *driver) step(ctx context.Context) (more bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.replaced {
 		return false
 	}
@@ -155,12 +164,15 @@ func (d *driver) step(ctx context.Context) (more bool) {
 	}
 	// A rollout visits each phase of each stage at most once, which bounds the
 	// loop even if Next were to err.
-	for range 4*len(d.doc.Plan.Stages) + 4 {
+	for range 6*len(d.doc.Plan.Stages) + len(d.doc.Plan.Descent) + 8 {
 		if d.doc.Phase.Terminal() {
 			return d.splitErr != nil || d.unaudited
 		}
-		d.count()
-		d.startChecks(ctx)
+		if err := d.count(ctx); err != nil {
+			d.e.cfg.Logger.ErrorContext(ctx, "evidence not complete", "rollout", d.id, "error", err)
+			return true // better to wait than to decide from half of what is known
+		}
+		d.startChecks()
 		dec := strategies.Next(d.doc.Plan.Stages, d.state())
 		d.waiting = dec.Reason
 		if dec.Do == strategies.Stay || dec.Do == strategies.Refuse {
@@ -183,16 +195,17 @@ func (d *driver) step(ctx context.Context) (more bool) {
 func (d *driver) checkpoint() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.gate != nil {
-		d.gate.cancel()
-	}
-	if d.replaced || d.doc.Phase.Terminal() {
+	d.stopChecks()
+	if !d.lead || d.replaced || d.doc.Phase.Terminal() {
 		return
 	}
-	d.count()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.e.ctx), 5*time.Second)
 	defer cancel()
-	if err := d.save(ctx); err != nil {
+	err := d.count(ctx)
+	if err == nil {
+		err = d.save(ctx)
+	}
+	if err != nil {
 		d.e.cfg.Logger.ErrorContext(ctx, "evidence not stored", "rollout", d.id, "error", err)
 	}
 }
@@ -211,40 +224,105 @@ func (d *driver) judged() *analysis.Judgement {
 }
 
 // command carries out what a person has asked for.
-func (d *driver) command(ctx context.Context, c strategies.Command, by Actor) error {
+func (d *driver) command(ctx context.Context, o order) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	// A conflict means that another engine has written; the command is judged
-	// anew by what it wrote.
-	for range 3 {
+	if d.e.shared() {
+		if err := d.refresh(ctx); err != nil {
+			return err
+		}
+	}
+	// A conflict means that somebody else has written; the command is judged
+	// anew by what they wrote.
+	for range 5 {
 		if d.replaced {
-			return fmt.Errorf("rollout: %s is driven by another engine now", d.id)
+			return &ConflictError{Rollout: d.id, Reason: "it is driven by another engine now, or a newer rollout has begun"}
 		}
-		if !d.doc.Phase.Terminal() {
-			d.count()
-		}
-		state := d.state()
-		state.Command = c
-		dec := strategies.Next(d.doc.Plan.Stages, state)
-		if dec.Do == strategies.Stay || dec.Do == strategies.Refuse {
-			return &RefusedError{Rollout: d.id, Command: c, Reason: dec.Reason}
-		}
-		err := d.carryOut(ctx, dec, by)
-		if errors.Is(err, ErrConflict) {
+		err := d.attempt(ctx, o)
+		if errors.Is(err, ErrConflict) && !isConflict(err) {
 			continue
-		}
-		d.wakeUp()
-		if err == nil && d.splitErr != nil {
-			err = fmt.Errorf("rollout: %s is stored, but the split is not in force yet: %w", c, d.splitErr)
 		}
 		return err
 	}
-	return fmt.Errorf("rollout: %s: %w", d.id, ErrConflict)
+	return &ConflictError{Rollout: d.id, Reason: "others were faster five times"}
+}
+
+// isConflict reports whether err is final, not one to be tried again.
+func isConflict(err error) bool {
+	var c *ConflictError
+	return errors.As(err, &c)
+}
+
+// attempt judges a command by the state as it is, and commits what it brings.
+func (d *driver) attempt(ctx context.Context, o order) error {
+	if o.key != "" && slices.Contains(d.doc.Served, o.key) {
+		return nil
+	}
+	if o.seq != 0 && d.doc.Changed > o.seq {
+		return &ConflictError{Rollout: d.id, Reason: fmt.Sprintf("event %d came after event %d: %s", d.doc.Changed, o.seq, d.doc.Reason)}
+	}
+	if o.plan != "" && o.plan != d.doc.Digest {
+		return &ConflictError{Rollout: d.id, Reason: "the plan is another one: " + d.doc.Digest}
+	}
+	if d.lead && !d.doc.Phase.Terminal() {
+		if err := d.count(ctx); err != nil && o.Command != strategies.Abort {
+			return err
+		}
+	}
+	state := d.state()
+	state.Command = o.Command
+	dec := strategies.Next(d.doc.Plan.Stages, state)
+	by := o.by
+	switch {
+	case dec.Do == strategies.Stay || dec.Do == strategies.Refuse:
+		return &RefusedError{Rollout: d.id, Command: o.Command, Reason: dec.Reason}
+	case dec.Rule != "command":
+		by = engineActor // something else was more urgent than the command
+	default:
+		dec.Reason = because(dec.Reason, o.why)
+	}
+	next := d.doc.follow(dec, kindOf(dec), by, time.Now())
+	if dec.Do == strategies.TakeVote {
+		vote := strategies.Vote{
+			Who: by.Name, Roles: by.Roles, Proved: by.Proved, At: next.Last.At,
+			Reject: o.Command == strategies.Reject, Reason: o.why,
+		}
+		if why := d.doc.approval().Admit(vote, d.doc.Starter.Name); why != "" {
+			return &RefusedError{Rollout: d.id, Command: o.Command, Reason: "cannot " + o.Command.String() + ": " + why}
+		}
+		next.Votes = append(slices.Clone(d.doc.Votes), vote)
+	}
+	if o.key != "" {
+		served := append(slices.Clone(d.doc.Served), o.key)
+		next.Served = served[max(0, len(served)-MaxKeys):]
+	}
+	next.Last.Judgement = d.judged()
+	if err := d.commit(ctx, next); err != nil {
+		return err
+	}
+	d.wakeUp()
+	switch {
+	case d.splitErr != nil:
+		return fmt.Errorf("rollout: %s is stored, but the split is not in force yet: %w", o.Command, d.splitErr)
+	case dec.Rule != "command":
+		return &RefusedError{Rollout: d.id, Command: o.Command, Reason: dec.Reason}
+	}
+	return nil
+}
+
+// supersede ends the rollout in favour of a newer one, unless it has ended.
+func (d *driver) supersede(ctx context.Context, by Actor, candidate string) error {
+	err := d.command(ctx, order{Command: strategies.Supersede, by: by, why: candidate})
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return nil
+	}
+	return err
 }
 
 // state is what is to be decided from.
 func (d *driver) state() strategies.State {
-	s := d.doc.state(d.judgement)
+	s := d.doc.state(d.judgement, time.Now())
 	if d.splitErr != nil {
 		s.SplitError = d.splitErr.Error()
 	}
@@ -254,144 +332,26 @@ func (d *driver) state() strategies.State {
 	return s
 }
 
-// count adds what has happened since the last count: time and evidence.
-func (d *driver) count() {
+// count adds what has happened since the last count: time and evidence. It is
+// for who leads.
+func (d *driver) count(ctx context.Context) error {
 	now := time.Now()
-	if d.doc.Phase == strategies.Baking && !d.doc.Paused && d.splitErr == nil && !d.counted.IsZero() {
-		d.doc.Baked += now.Sub(d.counted)
-		d.doc.Waited += now.Sub(d.counted)
+	if d.doc.Phase.Timed() && d.splitErr == nil && !d.counted.IsZero() {
+		served := now.Sub(d.counted)
+		if d.doc.Phase == strategies.Baking && !d.doc.Paused {
+			d.doc.Baked += served
+		}
+		if !d.doc.Paused || d.doc.Phase == strategies.RampingDown {
+			d.doc.Waited += served
+		}
 	}
 	d.counted = now
+	if d.e.shared() {
+		return d.gather(ctx, now)
+	}
 	d.judgement = d.cmp.Judge(now.UTC())
 	d.doc.Evidence = d.cmp.Evidence()
-}
-
-// startChecks starts the checks that the phase waits for, unless they have been
-// started.
-func (d *driver) startChecks(ctx context.Context) {
-	phase, stage := d.doc.Phase, d.doc.Stage
-	if g := d.gate; g != nil && (g.phase != phase || g.stage != stage) {
-		g.cancel()
-		d.gate = nil
-	}
-	if !phase.Checking() || d.gate != nil {
-		return
-	}
-	due := make(map[string]checks.Check)
-	for _, name := range d.doc.Plan.due(phase, stage) {
-		due[name] = d.e.cfg.Checks[name] // nil if it is not bound: unknown, which opens nothing
-	}
-	if len(due) == 0 {
-		d.gate = &gate{phase: phase, stage: stage, cancel: func() {}, report: &checks.Report{Status: checks.Pass}}
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, d.e.cfg.CheckTimeout)
-	g := &gate{phase: phase, stage: stage, cancel: cancel}
-	d.gate = g
-	d.e.wg.Go(func() {
-		defer cancel()
-		report := checks.Run(ctx, due)
-		d.mu.Lock()
-		g.report = &report
-		d.mu.Unlock()
-		d.wakeUp()
-	})
-}
-
-// carryOut commits what was decided.
-func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor) error {
-	next := d.doc.follow(dec, kindOf(dec), by, time.Now())
-	next.Last.Judgement = d.judged()
-	if g := d.gate; g != nil && d.doc.Phase.Checking() {
-		next.Last.Checks = g.report
-	}
-	return d.commit(ctx, next)
-}
-
-// commit stores next in place of d.doc, and then lets it take effect. The event
-// of the commit before is in the audit trail by then, and that of this one is
-// written at once after it. Errors: ErrConflict if somebody else has written,
-// with d.doc read anew; otherwise the outcome is unknown and d.doc unchanged.
-func (d *driver) commit(ctx context.Context, next *document) error {
-	store := d.e.cfg.Store
-	if d.unaudited {
-		if err := writeAudit(ctx, store, d.doc.Last); err != nil {
-			return err
-		}
-		d.unaudited = false
-	}
-	var err error
-	next.Before, next.Nonce = d.hash, rand.Text()
-	if next.Last, _, err = next.Last.sealed(); err != nil {
-		return err
-	}
-	value, hash, err := next.encode()
-	if err != nil {
-		return err
-	}
-	rev, err := store.Put(ctx, documentKey(d.target), value, d.rev)
-	if err != nil {
-		if rev, err = d.resolve(ctx, next, err); err != nil {
-			return err
-		}
-	}
-	d.doc, d.hash, d.rev, d.saved = next, hash, rev, time.Now()
-	d.apply(ctx)
-	d.audit(ctx)
 	return nil
-}
-
-// audit writes the event of the last commit to the audit trail. It is in the
-// document; if it cannot be written now, step tries again, and commit does
-// before it goes on.
-func (d *driver) audit(ctx context.Context) {
-	err := writeAudit(context.WithoutCancel(ctx), d.e.cfg.Store, d.doc.Last)
-	if d.unaudited = err != nil; d.unaudited {
-		d.e.cfg.Logger.ErrorContext(ctx, "audit entry delayed", "rollout", d.id, "seq", d.doc.Seq, "error", err)
-	}
-	d.e.wake()
-}
-
-// resolve finds out what became of a Put that returned an error. It returns the
-// revision if next was stored after all.
-func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Revision, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	entry, err := d.e.cfg.Store.Get(ctx, documentKey(d.target))
-	if err != nil {
-		return "", errors.Join(putErr, err)
-	}
-	there, hash, err := decodeDocument(d.target, entry.Value)
-	switch {
-	case err != nil:
-		return "", errors.Join(putErr, err)
-	case there.Nonce == next.Nonce:
-		return entry.Revision, nil
-	case entry.Revision == d.rev:
-		return "", putErr // nothing was written
-	case d.doc.Seq == 0:
-		return "", errors.Join(putErr, ErrConflict) // a rollout that somebody else began
-	case there.ID != d.id || there.Epoch != d.doc.Epoch:
-		d.replaced = true
-		return "", fmt.Errorf("rollout: %s was taken over by another engine: %w", d.id, ErrConflict)
-	}
-	there.Plan.Analysis = d.doc.Plan.Analysis // with its functions
-	d.doc, d.hash, d.rev, d.unaudited = there, hash, entry.Revision, true
-	d.apply(ctx)
-	return "", errors.Join(putErr, ErrConflict)
-}
-
-// apply puts the committed split in force.
-func (d *driver) apply(ctx context.Context) {
-	// Once it is committed it takes effect, whether the caller still waits or not.
-	err := d.splitter.SetSplit(context.WithoutCancel(ctx), d.doc.Split)
-	if err != nil && d.splitErr == nil {
-		d.e.cfg.Logger.ErrorContext(ctx, "split not in force", "rollout", d.id, "error", err)
-	}
-	d.splitErr = err
-	if err == nil && d.doc.Phase.Terminal() {
-		d.measure(nil)
-	}
 }
 
 // wakeUp makes run look again at once.
@@ -407,6 +367,10 @@ func (d *driver) status() Status {
 	defer d.mu.Unlock()
 	st := d.doc.status()
 	st.Judgement = d.judgement
+	st.Leads = d.lead
+	if d.e.shared() {
+		st.SettledBy = d.doc.SplitAt.Add(d.e.cfg.Validity + d.e.cfg.Validity/100)
+	}
 	if !st.Phase.Terminal() {
 		st.Waiting = d.waiting
 	} else if d.judgement.Reason == "" && d.doc.Last.Judgement != nil {

@@ -54,3 +54,31 @@ func (e *DamagedError) Error() string {
 
 // Unwrap returns what is wrong with the document.
 func (e *DamagedError) Unwrap() error { return e.Err }
+
+// ForbiddenError says that somebody may not do what they asked for.
+type ForbiddenError struct {
+	Actor  string
+	Action Action
+	Target string
+	Reason string
+	Err    error // what the [Authorizer] said, nil if there is nothing to add
+}
+
+func (e *ForbiddenError) Error() string {
+	return fmt.Sprintf("rollout: %s may not %s on target %s: %s", e.Actor, e.Action, e.Target, e.Reason)
+}
+
+// Unwrap returns what the [Authorizer] said.
+func (e *ForbiddenError) Unwrap() error { return e.Err }
+
+// ConflictError says that a command was given for a state that is past: somebody
+// else, or the engine, was first. Nothing has changed. It wraps [ErrConflict].
+type ConflictError struct {
+	Rollout ID
+	Reason  string
+}
+
+func (e *ConflictError) Error() string { return fmt.Sprintf("rollout: %s: %s", e.Rollout, e.Reason) }
+
+// Unwrap returns ErrConflict.
+func (e *ConflictError) Unwrap() error { return ErrConflict }

@@ -24,6 +24,7 @@ const (
 	Measured     Kind = "measured"      // the evidence so far was written down
 	Paused       Kind = "paused"        // nobody but a person moves it forward
 	Resumed      Kind = "resumed"
+	Voted        Kind = "voted" // somebody approved or rejected
 	Ended        Kind = "ended" // Phase is the outcome
 )
 
@@ -39,6 +40,12 @@ type Event struct {
 	Kind    Kind      `json:"kind"`
 	By      Actor     `json:"by"`
 	Reason  string    `json:"reason"`
+	// Rule names the rule that decided, in stable words, such as "harm" or
+	// "command"; empty for what nothing decided. Urgent says that people should
+	// be woken. Epoch grows whenever another engine takes the rollout over.
+	Rule   string `json:"rule,omitempty"`
+	Urgent bool   `json:"urgent,omitempty"`
+	Epoch  uint64 `json:"epoch"`
 
 	// The state after the event.
 	Phase  strategies.Phase `json:"phase"`
@@ -123,6 +130,8 @@ func Log(l *slog.Logger) Observer {
 		switch {
 		case e.Kind == Measured:
 			level = slog.LevelDebug
+		case e.Urgent:
+			level = slog.LevelError
 		case e.Kind == Paused, e.Kind == Ended && e.Phase != strategies.Promoted:
 			level = slog.LevelWarn
 		}

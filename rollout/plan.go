@@ -1,11 +1,13 @@
 package rollout
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
@@ -24,16 +26,6 @@ func (id ID) Target() string {
 	}
 	return string(id[:i])
 }
-
-// Actor is who asked for something. It is recorded with everything that they
-// bring about.
-type Actor struct {
-	// Name identifies the person or the program. It must not be empty.
-	Name string `json:"name"`
-}
-
-// engineActor is who decides on its own.
-var engineActor = Actor{Name: "serin"}
 
 // Plan says what is to be rolled out, how, and what must hold. It is data: what
 // was started is stored with the rollout and survives a restart.
@@ -59,6 +51,38 @@ type Plan struct {
 	// Analysis says how the candidate is judged. The zero value has good
 	// defaults.
 	Analysis analysis.Plan `json:"analysis"`
+	// Watch is how long the candidate is watched after the last stage, with
+	// everything that can roll it back, before the postflight checks. Zero is no
+	// time.
+	Watch time.Duration `json:"watch_ns,omitempty"`
+	// Holdback is the share of traffic that the baseline keeps during the watch,
+	// so that there is something to compare with. Zero keeps none.
+	Holdback strategies.Weight `json:"holdback,omitempty"`
+	// Descent is the way down for the command RampDown. Nil means that there is
+	// none: the rollout can only be aborted at once.
+	Descent []strategies.Descent `json:"descent,omitempty"`
+	// Windows are the times in which stages may begin, Freezes those in which
+	// none may. No windows means any time.
+	Windows []Window `json:"windows,omitempty"`
+	Freezes []Freeze `json:"freezes,omitempty"`
+	// Supersede ends an active rollout of the target, in favour of this one,
+	// instead of refusing to start.
+	Supersede bool `json:"supersede,omitempty"`
+	// ReturnWindow lets the target go back to a version that is known to be good
+	// without stages: one that served as baseline, or was promoted, in a rollout
+	// that ended no longer ago than this. Its preflight and postflight checks
+	// still apply. Zero means that every rollout goes through its stages.
+	ReturnWindow time.Duration `json:"return_window_ns,omitempty"`
+}
+
+// Digest identifies the plan: the SHA-256 of its JSON, in hex. What it leaves
+// out is what a plan leaves out when it is stored, the functions.
+func (p Plan) Digest() string {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return ""
+	}
+	return hashOf(body)
 }
 
 // compile returns p with its stages filled in.
@@ -110,6 +134,26 @@ func (p Plan) Validate() error {
 	}
 	if err := p.Analysis.Validate(); err != nil {
 		errs = append(errs, err)
+	}
+	if err := strategies.ValidateDescent(p.Descent); err != nil {
+		errs = append(errs, err)
+	}
+	if p.Watch < 0 {
+		bad("Watch", p.Watch, "a duration >= 0")
+	}
+	if p.ReturnWindow < 0 {
+		bad("ReturnWindow", p.ReturnWindow, "a duration >= 0")
+	}
+	if p.Holdback >= strategies.Full || p.Holdback > 0 && p.Watch == 0 {
+		bad("Holdback", p.Holdback, "a weight below Full, and a Watch during which it is kept")
+	}
+	for i, w := range p.Windows {
+		w.problems(func(field string, value any, want string) { bad(fmt.Sprintf("Windows[%d].%s", i, field), value, want) })
+	}
+	for i, f := range p.Freezes {
+		if !f.To.After(f.From) {
+			bad(fmt.Sprintf("Freezes[%d].To", i), f.To, "a time after From, "+f.From.String())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -22,6 +22,18 @@ type Status struct {
 	// the whole rollout.
 	Samples int `json:"samples"`
 	Exposed int `json:"exposed"`
+	// Digest identifies the plan; see [OfPlan]. Changed is the number of the
+	// last event that was more than the writing down of evidence; see [IfSeq].
+	Digest  string `json:"digest"`
+	Changed uint64 `json:"changed"`
+	// Votes are those on the stage that waits for approval.
+	Votes []strategies.Vote `json:"votes,omitempty"`
+	// Leads says that this process drives the rollout.
+	Leads bool `json:"leads"`
+	// SettledBy is when every process that shares the store has the split in
+	// force, or gives everything to the baseline because it has not heard of it.
+	// It is zero for an engine that is alone, where Split is in force.
+	SettledBy time.Time `json:"settled_by,omitzero"`
 	// Reason says why the rollout is where it is; Waiting, for one that has
 	// not ended, what it waits for.
 	Reason  string `json:"reason"`
@@ -38,6 +50,7 @@ func (d *document) status() Status {
 		Baked:   d.Baked,
 		Exposed: d.Evidence.Requests(d.Plan.Candidate.Arm()),
 		Reason:  d.Reason,
+		Digest:  d.Digest, Changed: d.Changed, Votes: d.Votes,
 	}
 	st.Samples = st.Exposed - d.Entered
 	if d.Last.Judgement != nil {

@@ -58,3 +58,9 @@ type Store interface {
 	List(ctx context.Context, prefix string) iter.Seq2[Entry, error]
 	Close() error
 }
+
+// Sharer is what a [Store] may implement besides. Shared reports whether other
+// processes may use the store at the same time.
+type Sharer interface {
+	Shared() bool
+}

@@ -1,0 +1,157 @@
+package rollout
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+)
+
+// Splitter puts a split in force: traffic.Router in this process, or whatever
+// else divides a target's traffic.
+//
+// SetSplit takes effect for the requests that come after it has returned.
+// Setting the split that is in force already changes nothing. On an error the
+// split before it stays in force. An engine calls it for one target at a time.
+type Splitter interface {
+	SetSplit(ctx context.Context, s strategies.Split) error
+}
+
+// Measurer is what a [Splitter] may implement besides: it sends each finished
+// request's observation to r from now on; nil ends that. Measure is called
+// before the first split of a rollout and after its last.
+type Measurer interface {
+	Measure(r *analysis.Recorder)
+}
+
+// Expirer is what a [Splitter] may implement besides, for engines that share
+// their store: from the given moment on it gives every request to the baseline,
+// and looks at the time at each request. The zero time means for ever.
+type Expirer interface {
+	Expire(at time.Time)
+}
+
+// Prober is what a [Splitter] may implement besides: it says, without doing
+// anything, whether it could put a split in force. A plan that asks for what a
+// plane cannot do is refused before it begins.
+type Prober interface {
+	CanSplit(s strategies.Split) error
+}
+
+// Config configures an [Engine]. Store and Targets are required.
+type Config struct {
+	// Store keeps the rollouts. The engine does not close it.
+	Store Store
+	// Targets holds what can be rolled out, by name.
+	Targets map[string]Splitter
+	// Checks binds the names that plans use to checks.
+	Checks map[string]checks.Check
+	// Metrics binds the custom metrics of plans: their functions are not
+	// stored, and are found here by name after a restart.
+	Metrics []analysis.Metric
+	// Observer is told of every event. Nil means nobody.
+	Observer Observer
+	// Logger receives what the engine could not do. Nil discards it.
+	Logger *slog.Logger `env:", noinit"`
+
+	// Authorize decides who may do what. Nil lets everybody do everything, as
+	// long as they give a name.
+	Authorize Authorizer `env:", noinit"`
+	// Sinks are told of every event at least once; see [Sink].
+	Sinks map[string]Sink
+
+	// Replica names this process among those that share the store; it is unique
+	// among them, and better the same after a restart. Empty means that no other
+	// process uses the store, as with a file of one's own; a store that others
+	// may use makes up a name. See the package comment.
+	Replica string `env:"REPLICA"`
+	// Lease is how long a process that drives a target may be silent before
+	// another one takes over, Poll how often each looks into the store, and
+	// Validity how long a split is relied on without a word from the store.
+	// Zero means 5 s, 500 ms and 5 s. They mean nothing without Replica.
+	Lease    time.Duration `env:"LEASE"`
+	Poll     time.Duration `env:"POLL"`
+	Validity time.Duration `env:"VALIDITY"`
+
+	// Tick is the time between two judgements. Zero means 1 s.
+	Tick time.Duration `env:"TICK"`
+	// Checkpoint is the time between two writings of the evidence; a crash
+	// loses at most that much of evidence and bake time. Zero means 10 s.
+	Checkpoint time.Duration `env:"CHECKPOINT"`
+	// CheckTimeout bounds the checks of one phase together; what has not
+	// finished by then is unknown, which opens no gate. Zero means 10 min.
+	CheckTimeout time.Duration `env:"CHECK_TIMEOUT"`
+}
+
+// Validate reports everything that is wrong with c, joined; each problem is an
+// [*InvalidError].
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, &InvalidError{Field: "Config." + field, Value: value, Want: want})
+	}
+	if c.Store == nil {
+		bad("Store", nil, "a store, such as one that boltstore.Open returns")
+	}
+	if len(c.Targets) == 0 {
+		bad("Targets", "empty", "at least one target")
+	}
+	for name, s := range c.Targets {
+		if !targetName.MatchString(name) {
+			bad("Targets", fmt.Sprintf("%q", name), "names that match "+targetName.String())
+		}
+		if s == nil {
+			bad(fmt.Sprintf("Targets[%q]", name), nil, "a splitter")
+		}
+	}
+	for name, c := range c.Checks {
+		if c == nil {
+			bad(fmt.Sprintf("Checks[%q]", name), nil, "a check")
+		}
+	}
+	for name, s := range c.Sinks {
+		if s == nil || !sinkName.MatchString(name) {
+			bad(fmt.Sprintf("Sinks[%q]", name), s, "a sink under a name that matches "+sinkName.String())
+		}
+	}
+	if c.Replica != "" && !targetName.MatchString(c.Replica) {
+		bad("Replica", fmt.Sprintf("%q", c.Replica), "a name that matches "+targetName.String())
+	}
+	for _, f := range []struct {
+		name string
+		d    time.Duration
+	}{{"Tick", c.Tick}, {"Checkpoint", c.Checkpoint}, {"CheckTimeout", c.CheckTimeout}, {"Lease", c.Lease}, {"Poll", c.Poll}, {"Validity", c.Validity}} {
+		if f.d < 0 {
+			bad(f.name, f.d, "a duration >= 0")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) withDefaults() Config {
+	orElse := func(d *time.Duration, otherwise time.Duration) {
+		if *d == 0 {
+			*d = otherwise
+		}
+	}
+	orElse(&c.Tick, time.Second)
+	orElse(&c.Checkpoint, 10*time.Second)
+	orElse(&c.CheckTimeout, 10*time.Minute)
+	orElse(&c.Lease, 5*time.Second)
+	orElse(&c.Poll, 500*time.Millisecond)
+	orElse(&c.Validity, 5*time.Second)
+	if s, ok := c.Store.(Sharer); ok && s.Shared() && c.Replica == "" {
+		c.Replica = strings.ToLower(rand.Text())
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

@@ -1,0 +1,313 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+)
+
+// member is one process among those that share a store, for one target. It
+// follows what is committed there, and leads when it holds the lease.
+type member struct {
+	e        *Engine
+	target   string
+	splitter Splitter
+	lease    lease
+	heard    time.Time // when the last reading that succeeded was sent
+	silent   bool      // the store has not answered for longer than a split is valid
+}
+
+func newMember(e *Engine, target string, s Splitter) *member {
+	return &member{e: e, target: target, splitter: s, lease: lease{
+		store: e.cfg.Store, key: leaseKey(target), holder: e.cfg.Replica, ttl: e.cfg.Lease,
+	}}
+}
+
+// run follows and leads until ctx ends.
+func (m *member) run(ctx context.Context) {
+	hint, err := m.e.cfg.Store.Watch(ctx, documentKey(m.target))
+	if err != nil {
+		m.e.cfg.Logger.WarnContext(ctx, "store is polled, not watched", "target", m.target, "error", err)
+	}
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		var kick <-chan struct{}
+		if d := m.e.current(m.target); d != nil {
+			kick = d.kick
+		}
+		select {
+		case <-ctx.Done():
+			m.leave()
+			return
+		case _, ok := <-hint:
+			if !ok {
+				hint = nil
+			}
+		case <-kick:
+		case <-pause.C:
+		}
+		m.turn(ctx)
+		pause.Reset(min(m.e.cfg.Poll, m.e.cfg.Tick))
+	}
+}
+
+// turn is one round: keep the lease, read the document, lead or follow.
+func (m *member) turn(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, m.e.cfg.Lease)
+	defer cancel()
+	if err := m.lease.beat(ctx); err != nil {
+		m.e.cfg.Logger.DebugContext(ctx, "lease not written", "target", m.target, "error", err)
+	}
+	m.sync(ctx)
+	d := m.e.current(m.target)
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if m.silent != d.stale {
+		d.stale = m.silent
+		d.apply(ctx)
+	}
+	switch {
+	case !m.lease.held() || m.silent:
+		d.follow()
+	case !d.lead:
+		m.claim(ctx, d)
+	}
+	if d.lead {
+		d.step(ctx)
+	} else {
+		d.guard(ctx)
+	}
+}
+
+// claim makes this process the one that drives d.
+func (m *member) claim(ctx context.Context, d *driver) {
+	epoch := m.lease.there.Epoch
+	if d.doc.Epoch > epoch { // the record of the lease was lost
+		if err := m.lease.raise(ctx, d.doc.Epoch+1); err != nil || !m.lease.held() {
+			return
+		}
+		epoch = m.lease.there.Epoch
+	}
+	d.counted, d.unaudited = time.Time{}, true
+	if d.doc.Epoch < epoch && !d.doc.Phase.Terminal() {
+		if err := d.gather(ctx, time.Now()); err != nil {
+			m.e.cfg.Logger.WarnContext(ctx, "not taken over yet", "rollout", d.id, "error", err)
+			return
+		}
+		if err := d.claim(ctx, epoch, fmt.Sprintf("driven by %s now", m.e.cfg.Replica)); err != nil {
+			m.e.cfg.Logger.WarnContext(ctx, "not taken over", "rollout", d.id, "error", err)
+			return
+		}
+	}
+	d.lead = true
+}
+
+// leave gives up what this process leads.
+func (m *member) leave() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.e.ctx), m.e.cfg.Lease)
+	defer cancel()
+	if d := m.e.current(m.target); d != nil {
+		d.checkpoint()
+		d.mu.Lock()
+		_ = d.publish(ctx) // what is lost is a second's evidence
+		d.lead = false
+		d.mu.Unlock()
+	}
+	m.lease.release(ctx)
+}
+
+// sync reads the target's document and follows it.
+func (m *member) sync(ctx context.Context) {
+	d := m.e.current(m.target)
+	var known uint64
+	if d != nil {
+		known = d.seq()
+	}
+	sent := time.Now()
+	getting, cancel := context.WithTimeout(ctx, m.e.cfg.Poll)
+	defer cancel()
+	entry, err := m.e.cfg.Store.Get(getting, documentKey(m.target))
+	if errors.Is(err, ErrNotFound) && known == 0 {
+		m.heard = sent
+		return
+	}
+	var doc *document
+	var hash string
+	if err == nil {
+		doc, hash, err = m.e.decode(ctx, m.target, entry)
+	}
+	if err == nil && d != nil {
+		err = d.check(doc, hash, entry.Revision, known)
+	}
+	if err != nil {
+		m.missed(ctx, err)
+		return
+	}
+	m.heard, m.silent = sent, false
+	if d == nil || doc.Number > d.doc.Number {
+		d, err = m.join(ctx, d, doc, hash, entry.Revision)
+		if err != nil {
+			m.e.cfg.Logger.ErrorContext(ctx, "rollout not followed", "rollout", doc.ID, "error", err)
+			return
+		}
+	} else {
+		d.take(ctx, doc, hash, entry.Revision)
+	}
+	if x, ok := m.splitter.(Expirer); ok {
+		until := sent.Add(m.e.cfg.Validity)
+		if doc.Phase.Terminal() {
+			until = time.Time{} // there is nothing to be rolled back any more
+		}
+		x.Expire(until)
+	}
+}
+
+// missed deals with a document that could not be read. A splitter that knows
+// until when its split is valid needs no help; others are told.
+func (m *member) missed(ctx context.Context, err error) {
+	if time.Since(m.heard) < m.e.cfg.Validity {
+		return
+	}
+	if !m.silent {
+		m.e.cfg.Logger.ErrorContext(ctx, "no word from the store; the baseline serves", "target", m.target, "error", err)
+	}
+	d := m.e.current(m.target)
+	m.silent = d == nil || !d.over()
+}
+
+// join follows a rollout that this process has not known.
+func (m *member) join(ctx context.Context, old *driver, doc *document, hash string, rev Revision) (*driver, error) {
+	d := newDriver(m.e, m.splitter, doc, hash, rev)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !doc.Phase.Terminal() {
+		if err := d.compare(); err != nil {
+			return nil, err
+		}
+		if err := d.recall(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if old != nil {
+		old.mu.Lock()
+		old.stopChecks()
+		old.replaced, old.lead = true, false
+		old.mu.Unlock()
+	}
+	d.apply(ctx)
+	if !doc.Phase.Terminal() {
+		d.measure(d.seen)
+	}
+	m.e.start(d)
+	return d, nil
+}
+
+// seq returns the number of the newest commit that d knows.
+func (d *driver) seq() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.doc.Seq
+}
+
+// over reports whether the rollout has ended.
+func (d *driver) over() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.doc.Phase.Terminal()
+}
+
+// check reports whether a document that was read, when this process knew commit
+// known, may come after what is known: a store that has lost what it had
+// acknowledged, or that holds another history, must not be followed.
+func (d *driver) check(doc *document, hash string, rev Revision, known uint64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case doc.Number > d.doc.Number:
+		return nil
+	case doc.Number < d.doc.Number || doc.Seq < known:
+		return fmt.Errorf("rollout: the store has gone back to %s #%d, after %s #%d", doc.ID, doc.Seq, d.id, known)
+	case doc.Seq == d.doc.Seq && hash != d.hash:
+		return fmt.Errorf("rollout: the store holds another %s #%d than the one that was committed", doc.ID, doc.Seq)
+	case doc.Seq == d.doc.Seq+1 && doc.Before != d.hash:
+		return fmt.Errorf("rollout: %s #%d in the store does not follow #%d", doc.ID, doc.Seq, d.doc.Seq)
+	}
+	return nil
+}
+
+// take follows a document that was read, if it is news.
+func (d *driver) take(ctx context.Context, doc *document, hash string, rev Revision) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if doc.ID == d.id && doc.Seq > d.doc.Seq {
+		d.adopt(ctx, doc, hash, rev)
+		d.wakeUp()
+	}
+}
+
+// refresh reads the document before a command is judged by it.
+func (d *driver) refresh(ctx context.Context) error {
+	entry, err := d.e.cfg.Store.Get(ctx, documentKey(d.target))
+	if err != nil {
+		return err
+	}
+	doc, hash, err := decodeDocument(d.target, entry.Value)
+	switch {
+	case err != nil:
+		return err
+	case doc.ID != d.id:
+		return &ConflictError{Rollout: d.id, Reason: fmt.Sprintf("a newer rollout has begun, %s", doc.ID)}
+	case doc.Seq > d.doc.Seq:
+		d.adopt(ctx, doc, hash, entry.Revision)
+	}
+	return nil
+}
+
+// follow gives up leading.
+func (d *driver) follow() {
+	if d.lead {
+		d.stopChecks()
+	}
+	d.lead = false
+}
+
+// guard is what a process does that follows: it makes its evidence known, and
+// stops the candidate on its own account when a breaker trips here. Raising the
+// candidate's share needs whoever leads; lowering it needs nobody.
+func (d *driver) guard(ctx context.Context) {
+	if d.replaced {
+		return
+	}
+	if d.splitErr != nil {
+		d.apply(ctx)
+	}
+	if d.doc.Phase.Terminal() {
+		return
+	}
+	d.judgement = d.cmp.Judge(time.Now().UTC())
+	d.waiting = "driven by another process"
+	if err := d.publish(ctx); err != nil {
+		d.e.cfg.Logger.DebugContext(ctx, "evidence not shared yet", "rollout", d.id, "error", err)
+	}
+	if d.lowered == "" && d.own.tripped != "" {
+		d.lowered = d.own.tripped
+		d.apply(ctx)
+	}
+	if d.lowered == "" {
+		return
+	}
+	state := d.state()
+	state.Verdict, state.VerdictReason = analysis.Harmed, fmt.Sprintf("%s: %s", d.e.cfg.Replica, d.lowered)
+	dec := strategies.Next(d.doc.Plan.Stages, state)
+	if err := d.carryOut(ctx, dec, engineActor); err != nil {
+		d.e.cfg.Logger.WarnContext(ctx, "local rollback not stored yet", "rollout", d.id, "error", err)
+	}
+}

@@ -1,0 +1,66 @@
+package rollout
+
+import (
+	"context"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/strategies"
+)
+
+// gate is a run of the checks that a phase waits for.
+type gate struct {
+	phase  strategies.Phase
+	stage  int
+	cancel context.CancelFunc
+	report *checks.Report // nil while they run
+}
+
+// startChecks starts the checks that the phase waits for, unless they have been
+// started. They run beside the driver, which goes on guarding.
+func (d *driver) startChecks() {
+	phase, stage := d.doc.Phase, d.doc.Stage
+	if g := d.gate; g != nil && (g.phase != phase || g.stage != stage) {
+		d.stopChecks()
+	}
+	if !phase.Checking() || d.gate != nil {
+		return
+	}
+	due := make(map[string]checks.Check)
+	for _, name := range d.doc.Plan.due(phase, stage) {
+		due[name] = d.e.cfg.Checks[name] // nil if it is not bound: unknown, which opens nothing
+	}
+	if len(due) == 0 {
+		d.gate = &gate{phase: phase, stage: stage, cancel: func() {}, report: &checks.Report{Status: checks.Pass}}
+		return
+	}
+	ctx, cancel := context.WithTimeout(d.e.ctx, d.e.cfg.CheckTimeout)
+	g := &gate{phase: phase, stage: stage, cancel: cancel}
+	d.gate = g
+	d.e.wg.Go(func() {
+		defer cancel()
+		report := checks.Run(ctx, due)
+		d.mu.Lock()
+		g.report = &report
+		d.mu.Unlock()
+		d.wakeUp()
+	})
+}
+
+// stopChecks ends the checks that are running, if any are.
+func (d *driver) stopChecks() {
+	if d.gate != nil {
+		d.gate.cancel()
+		d.gate = nil
+	}
+}
+
+// carryOut commits what was decided.
+func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor) error {
+	next := d.doc.follow(dec, kindOf(dec), by, time.Now())
+	next.Last.Judgement = d.judged()
+	if g := d.gate; g != nil && d.doc.Phase.Checking() {
+		next.Last.Checks = g.report
+	}
+	return d.commit(ctx, next)
+}

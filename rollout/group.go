@@ -1,0 +1,81 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+)
+
+// Group makes one target of several, such as the router of a retriever and that
+// of the model behind it: they get every split together, all or none. All of
+// them must know the arms of the plan. The first one's requests are what the
+// candidate is judged by.
+//
+// If one member refuses a split, those that took it are given back the one that
+// they had, and the error says which refused.
+func Group(members ...Splitter) Splitter { return &group{members: members} }
+
+type group struct {
+	members []Splitter
+	split   strategies.Split // in force, once one is
+}
+
+// SetSplit implements [Splitter].
+func (g *group) SetSplit(ctx context.Context, s strategies.Split) error {
+	if len(g.members) == 0 {
+		return &InvalidError{Field: "Group", Value: "empty", Want: "at least one splitter"}
+	}
+	for i, m := range g.members {
+		err := m.SetSplit(ctx, s)
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("rollout: member %d of the group: %w", i, err)
+		back := g.split
+		if len(back.Arms) == 0 {
+			back = s.RollBack()
+		}
+		back.Generation = s.Generation // a member ignores splits that are older
+		for _, m := range g.members[:i] {
+			err = errors.Join(err, m.SetSplit(ctx, back))
+		}
+		return err
+	}
+	g.split = s
+	return nil
+}
+
+// Measure implements [Measurer].
+func (g *group) Measure(r *analysis.Recorder) {
+	if len(g.members) > 0 {
+		if m, ok := g.members[0].(Measurer); ok {
+			m.Measure(r)
+		}
+	}
+}
+
+// Expire implements [Expirer], for the members that do.
+func (g *group) Expire(at time.Time) {
+	for _, m := range g.members {
+		if x, ok := m.(Expirer); ok {
+			x.Expire(at)
+		}
+	}
+}
+
+// CanSplit implements [Prober], for the members that do.
+func (g *group) CanSplit(s strategies.Split) error {
+	var errs []error
+	for i, m := range g.members {
+		if p, ok := m.(Prober); ok {
+			if err := p.CanSplit(s); err != nil {
+				errs = append(errs, fmt.Errorf("rollout: member %d of the group: %w", i, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,226 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+)
+
+// Start begins a rollout and returns its ID. It returns as soon as the plan is
+// stored; no traffic has moved by then. by is recorded.
+//
+// Errors: everything that is wrong with the plan, joined; a [*ForbiddenError];
+// a [*BusyError] if another rollout of the target is active and the plan does
+// not supersede it; ErrClosed; or what the store said, in which case the rollout
+// may have begun, which Newest can tell.
+func (e *Engine) Start(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
+	if err := context.Cause(e.ctx); err != nil {
+		return "", err
+	}
+	if err := e.accept(p, by); err != nil {
+		return "", err
+	}
+	if err := e.authorize(ctx, by, ActionStart, p.Target); err != nil {
+		return "", err
+	}
+	return e.begin(ctx, p, by)
+}
+
+// Retry begins a rollout again that has ended otherwise than Promoted: with the
+// same plan, from its preflight checks on, under a new ID.
+func (e *Engine) Retry(ctx context.Context, id ID, by Actor) (ID, error) {
+	if err := context.Cause(e.ctx); err != nil {
+		return "", err
+	}
+	if err := e.authorize(ctx, by, ActionRetry, id.Target()); err != nil {
+		return "", err
+	}
+	doc, err := e.find(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case !doc.Phase.Terminal():
+		return "", &BusyError{Target: id.Target(), Active: id}
+	case doc.Phase == strategies.Promoted:
+		return "", &RefusedError{Rollout: id, Reason: "cannot retry: it was promoted"}
+	}
+	p := doc.Plan
+	p.Analysis = p.Analysis.Bind(e.cfg.Metrics...)
+	if err := e.accept(p, by); err != nil {
+		return "", err
+	}
+	return e.begin(ctx, p, by)
+}
+
+// begin stores the first document of a rollout whose plan has been accepted.
+func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
+	if p, err = p.compile(); err != nil {
+		return "", err
+	}
+	if old := e.current(p.Target); old != nil {
+		if p.Supersede {
+			if err := old.supersede(ctx, by, p.Candidate.String()); err != nil {
+				return "", err
+			}
+		}
+		// What ended the old rollout must have taken effect before this one
+		// begins, and its driver must not touch the target any more.
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		defer func() { old.replaced = old.replaced || err == nil }()
+	}
+	last, prev, err := e.makeWay(ctx, p.Target)
+	if err != nil {
+		return "", err
+	}
+	number := last.Number + 1
+	id := ID(p.Target + "/" + strconv.FormatUint(number, 10))
+	split := strategies.Split{
+		Arms:       []strategies.Arm{{Name: p.Baseline.Arm(), Weight: strategies.Full}, {Name: p.Candidate.Arm()}},
+		Salt:       string(id),
+		Generation: last.Split.Generation + 1,
+	}
+	reason := fmt.Sprintf("%s replaces %s in %d stages", p.Candidate, p.Baseline, len(p.Stages))
+	now := time.Now()
+	if good := knownGood(last.History, p, now); good != "" {
+		p.Stages = []strategies.Stage{{Name: "return", Split: split.Plain(), Until: strategies.UntilBaked}}
+		p.Stages[0].Split.Arms = []strategies.Arm{{Name: p.Baseline.Arm()}, {Name: p.Candidate.Arm(), Weight: strategies.Full}}
+		reason = fmt.Sprintf("back to %s, known to be good from %s", p.Candidate, good)
+	}
+	for i := range p.Stages {
+		p.Stages[i].Split.Salt = split.Salt
+	}
+	doc := &document{
+		Format: documentFormat, ID: id, Number: number, Plan: p, Digest: p.Digest(), Starter: by,
+		Epoch: max(1, last.Epoch), Split: split, History: last.History,
+	}
+	d := newDriver(e, e.cfg.Targets[p.Target], doc, "", prev)
+	err = d.begin(ctx, doc.follow(strategies.Decision{Rule: "command", Reason: reason}, Started, by, now))
+	if errors.Is(err, ErrConflict) {
+		_, _, err = e.makeWay(ctx, p.Target) // names the rollout that was faster
+		if err == nil {
+			err = &ConflictError{Rollout: id, Reason: "another rollout was started and ended meanwhile"}
+		}
+		return "", err
+	} else if err != nil {
+		return "", err
+	}
+	e.start(d)
+	return id, nil
+}
+
+// knownGood returns the rollout that shows that the plan's candidate is good
+// and that is recent enough to rely on, "" if there is none.
+func knownGood(history []past, p Plan, now time.Time) ID {
+	for _, h := range slices.Backward(history) {
+		served := h.Baseline == p.Candidate.Arm() || h.Candidate == p.Candidate.Arm() && h.Outcome == strategies.Promoted
+		if p.ReturnWindow > 0 && served && now.Sub(h.Ended) <= p.ReturnWindow {
+			return h.ID
+		}
+	}
+	return ""
+}
+
+// accept reports whether the engine can carry out p, and everything that is in
+// the way.
+func (e *Engine) accept(p Plan, by Actor) error {
+	errs := []error{p.Validate()}
+	if by.Name == "" {
+		errs = append(errs, &InvalidError{Field: "Actor.Name", Value: `""`, Want: "the name of who starts the rollout"})
+	}
+	splitter := e.cfg.Targets[p.Target]
+	if splitter == nil && targetName.MatchString(p.Target) {
+		errs = append(errs, &InvalidError{Field: "Plan.Target", Value: p.Target, Want: "a target of Config.Targets"})
+	}
+	p, _ = p.compile() // Validate has told of the error
+	if prober, ok := splitter.(Prober); ok {
+		for i, s := range p.Stages {
+			if err := prober.CanSplit(s.Split); err != nil {
+				errs = append(errs, fmt.Errorf("rollout: Plan.Stages[%d] (%s): %w", i, s.Name, err))
+			}
+		}
+	}
+	for i, m := range p.Analysis.Metrics {
+		bound := slices.ContainsFunc(e.cfg.Metrics, func(b analysis.Metric) bool { return b.Name == m.Name && b.Of != nil })
+		if m.Of != nil && !bound {
+			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Plan.Analysis.Metrics[%d]", i), Value: fmt.Sprintf("%q", m.Name), Want: "a custom metric that is bound in Config.Metrics too, or it would be lost by a restart"})
+		}
+	}
+	for _, name := range e.unbound(p) {
+		errs = append(errs, &InvalidError{Field: "Plan: check", Value: fmt.Sprintf("%q", name), Want: "a name that is bound in Config.Checks"})
+	}
+	return errors.Join(errs...)
+}
+
+// unbound returns the plan's checks that have no binding.
+func (e *Engine) unbound(p Plan) []string {
+	var names []string
+	for _, name := range p.checkNames() {
+		if e.cfg.Checks[name] == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// makeWay files what the target's last rollout has left. It returns what the
+// next one continues from that, in a document, and the revision to replace.
+func (e *Engine) makeWay(ctx context.Context, target string) (last document, prev Revision, err error) {
+	entry, err := e.cfg.Store.Get(ctx, documentKey(target))
+	if errors.Is(err, ErrNotFound) {
+		return last, "", nil
+	} else if err != nil {
+		return last, "", err
+	}
+	doc, _, err := decodeDocument(target, entry.Value)
+	if err != nil {
+		return e.quarantine(ctx, target, entry)
+	}
+	if !doc.Phase.Terminal() {
+		return last, "", &BusyError{Target: target, Active: doc.ID}
+	}
+	if err := writeAudit(ctx, e.cfg.Store, doc.Last); err != nil {
+		return last, "", err
+	}
+	if err := createOnce(ctx, e.cfg.Store, archiveKey(doc.ID), entry.Value); err != nil {
+		return last, "", err
+	}
+	return document{Number: doc.Number, Epoch: doc.Epoch, Split: doc.Split, History: doc.history()}, entry.Revision, nil
+}
+
+// quarantine keeps a copy of a document that cannot be read. Its number and its
+// generation are unknown, so they are passed over with a wide margin.
+func (e *Engine) quarantine(ctx context.Context, target string, entry Entry) (last document, prev Revision, err error) {
+	const margin = 1 << 20
+	for a, err := range e.cfg.Store.List(ctx, "audit/"+target+"/") {
+		if err != nil {
+			return last, "", err
+		}
+		n, _, _ := strings.Cut(strings.TrimPrefix(a.Key, "audit/"+target+"/"), "/")
+		if n, err := strconv.ParseUint(n, 10, 64); err == nil {
+			last.Number = max(last.Number, n)
+		}
+		var ev Event
+		if unmarshalEvent(a.Value, &ev) == nil {
+			last.Split.Generation = max(last.Split.Generation, ev.Split.Generation)
+			last.Epoch = max(last.Epoch, ev.Epoch)
+		}
+	}
+	last.Split.Generation += margin
+	key := fmt.Sprintf("quarantine/%s/%d", target, last.Number)
+	if err := createOnce(ctx, e.cfg.Store, key, entry.Value); err != nil {
+		return last, "", err
+	}
+	e.mu.Lock()
+	delete(e.damaged, target)
+	e.mu.Unlock()
+	return last, entry.Revision, nil
+}
