@@ -1,0 +1,211 @@
+package external
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+)
+
+// Config says what is asked of whom. Source and Metrics are needed.
+type Config struct {
+	Source  Source
+	Metrics []Metric
+	// Timeout is for one query. Zero means 30 s.
+	Timeout time.Duration `env:"TIMEOUT"`
+	// Observe is called with each measurement, one at a time, by the goroutine
+	// of [Analysis.Run]. Nil: nobody is told.
+	Observe func(metric string, m Measurement)
+	// Logger gets a line for each measurement that is an Error. Nil: none does.
+	Logger *slog.Logger `env:", noinit"`
+}
+
+// Analysis measures metrics and judges them. It holds no state between runs and
+// is safe for concurrent use. It is a [checks.Check].
+type Analysis struct {
+	cfg Config
+}
+
+var _ checks.Check = (*Analysis)(nil)
+
+// New returns an analysis. The error joins everything that is wrong with cfg;
+// each problem is an [*InvalidError].
+func New(cfg Config) (*Analysis, error) {
+	var errs []error
+	if cfg.Source == nil {
+		errs = append(errs, &InvalidError{Field: "Source", Value: "nil", Want: "a source"})
+	}
+	if cfg.Timeout < 0 {
+		errs = append(errs, &InvalidError{Field: "Timeout", Value: cfg.Timeout, Want: "a duration >= 0; 0 stands for 30s"})
+	}
+	if err := errors.Join(append(errs, ValidateMetrics(cfg.Metrics))...); err != nil {
+		return nil, err
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 30 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Metrics = slices.Clone(cfg.Metrics)
+	return &Analysis{cfg: cfg}, nil
+}
+
+// Check carries the analysis out and waits until it has ended: Successful
+// passes, Failed fails, and everything else is Unknown with an error. A metric
+// that has no end by itself is Unknown at once; use a [Guard] for it.
+func (a *Analysis) Check(ctx context.Context) checks.Result {
+	for _, m := range a.cfg.Metrics {
+		if !m.bounded() {
+			return checks.Result{Err: &InvalidError{Field: fmt.Sprintf("Count of metric %q", m.Name), Value: 0, Want: "a number > 0: the check would never end"}}
+		}
+	}
+	return a.Run(ctx).result()
+}
+
+// result puts r in the words of package checks.
+func (r Report) result() checks.Result {
+	res := checks.Result{Evidence: make(map[string]string)}
+	for _, m := range r.Metrics {
+		res.Evidence[m.Name] = fmt.Sprintf("%v: %d successful, %d failed, %d inconclusive, %d errors",
+			m.Phase, m.Successful, m.Failed, m.Inconclusive, m.Errors)
+	}
+	switch r.Phase {
+	case Successful:
+		res.Status = checks.Pass
+		res.Summary = fmt.Sprintf("%d of %d metrics successful", r.Summary.Successful, r.Summary.Count)
+		if r.Summary.Count == 0 { // nothing that decides has been measured
+			res.Status, res.Summary = checks.Unknown, "every metric is a dry run"
+		}
+	case Failed:
+		res.Status, res.Summary = checks.Fail, r.Message
+	default:
+		res.Err = errors.New("external: " + r.Phase.String())
+		if r.Message != "" {
+			res.Err = errors.New("external: " + r.Message)
+		}
+	}
+	return res
+}
+
+// answer is what came back for the metric i.
+type answer struct {
+	i int
+	m Measurement
+}
+
+// Run measures until every metric has ended, until one has ended badly, or
+// until ctx ends; then no more measurements are taken and what is under way is
+// cancelled and not counted. Every goroutine that it starts ends when its query
+// does, after Run has returned if the source does not heed its context.
+func (a *Analysis) Run(ctx context.Context) Report { return a.run(ctx, nil) }
+
+// run calls each with every change of the report.
+func (a *Analysis) run(ctx context.Context, each func(Report)) Report {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	metrics := a.cfg.Metrics
+	tallies := make([]Tally, len(metrics))
+	answers := make(chan answer, len(metrics)) // one under way for each, so none blocks
+	began := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var r Report
+	for {
+		r = AssessAll(metrics, tallies, false)
+		if r.Phase.Done() || ctx.Err() != nil {
+			break
+		}
+		if each != nil {
+			each(r)
+		}
+		wait := time.Duration(-1)
+		for i, m := range metrics {
+			due, ok := m.Due(tallies[i], began)
+			if !ok {
+				continue
+			}
+			if d := time.Until(due); d > 0 {
+				if wait < 0 || d < wait {
+					wait = d
+				}
+				continue
+			}
+			tallies[i].InFlight = true
+			go func() { answers <- answer{i, a.measure(ctx, m)} }()
+		}
+		var ready <-chan time.Time
+		if wait >= 0 {
+			timer.Reset(wait)
+			ready = timer.C
+		}
+		select {
+		case got := <-answers:
+			if ctx.Err() != nil {
+				break // cut short by the end, not by the source
+			}
+			m := metrics[got.i]
+			tallies[got.i] = m.Record(tallies[got.i], got.m)
+			if got.m.Phase == Error {
+				a.cfg.Logger.WarnContext(ctx, "external: no measurement", "metric", m.Name, "error", got.m.Message)
+			}
+			if a.cfg.Observe != nil {
+				a.cfg.Observe(m.Name, got.m)
+			}
+		case <-ready:
+		case <-ctx.Done():
+		}
+	}
+	for i := range tallies {
+		tallies[i].InFlight = false
+	}
+	end := AssessAll(metrics, tallies, true)
+	if r.Phase.bad() { // not what was stopped for its sake
+		end.Phase, end.Message = r.Phase, r.Message
+	}
+	return end
+}
+
+// measure asks the source once. A panic of the source is its error.
+func (a *Analysis) measure(ctx context.Context, m Metric) (ms Measurement) {
+	ms.Began = time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, a.cfg.Timeout,
+		fmt.Errorf("external: no answer within %v: %w", a.cfg.Timeout, context.DeadlineExceeded))
+	defer cancel()
+	type reply struct {
+		values []float64
+		err    error
+	}
+	done := make(chan reply, 1)
+	go func() {
+		r := reply{err: errors.New("external: the source ended its goroutine instead of answering")}
+		defer func() {
+			if v := recover(); v != nil {
+				r = reply{err: &checks.PanicError{Value: v, Stack: string(debug.Stack())}}
+			}
+			done <- r
+		}()
+		r.values, r.err = a.cfg.Source.Query(ctx, m.Query)
+	}()
+	var r reply
+	select {
+	case r = <-done:
+	case <-ctx.Done(): // one that does not heed its context is abandoned
+		r.err = context.Cause(ctx)
+	}
+	if r.err == nil && len(r.values) == 0 {
+		r.err = ErrNoData
+	}
+	ms.Values = slices.Clone(r.values)
+	phase, err := m.judge(r.values, r.err)
+	ms.Phase, ms.Ended = phase, time.Now()
+	if err != nil {
+		ms.Message = err.Error()
+	}
+	return ms
+}
