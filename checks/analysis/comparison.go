@@ -54,6 +54,7 @@ type reading struct {
 	arm     *Arm
 	classes [numClasses]uint64
 	invalid uint64
+	units   uint64
 	metrics []metricReading
 	fuses   []rate // by breaker, of its last requests
 }
@@ -177,7 +178,7 @@ func (c *Comparison) evidence() Evidence {
 }
 
 func (rd *reading) evidence() ArmEvidence {
-	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid)}
+	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid), Units: int(rd.units)}
 	for c, n := range rd.classes {
 		if n > 0 {
 			e.Classes[Class(c)] = int(n)
@@ -196,7 +197,7 @@ func (rd *reading) read(meters []meter, breakers []Breaker, tests []test, side i
 	a := rd.arm
 	a.lock()
 	defer a.mu.Unlock()
-	rd.classes, rd.invalid = a.classes, a.invalid
+	rd.classes, rd.invalid, rd.units = a.classes, a.invalid, a.distinct
 	for i := range rd.metrics {
 		m, t := &rd.metrics[i], &a.tallies[i]
 		m.at = t.cursor()

@@ -30,9 +30,19 @@
 //   - Harm in any metric is the weighted average of their e-values; safety
 //     needs every gate to be proven within its margin.
 //
-// This holds if requests are assigned to the arms at random and independently.
-// Where a split is sticky and one user sends many requests that share a fate,
-// those are not independent, and harm is found too easily.
+// This holds if what is counted is assigned to the arms at random and
+// independently. Where a split is sticky and one user sends many requests that
+// share a fate, requests are not: set [Plan.Unit], and users or sessions are
+// counted in their place.
+//
+// # Satisfaction
+//
+// Ratings come with the request or later. [FromThumb] and [FromStars] make
+// scores of them; [ThumbsUp], [Stars] and [Satisfaction] are the metrics of
+// thumbs, of one to five stars and of grades from 0 to 1. [Recorder.Feedback]
+// joins a score by its request's ID to the arm that served it, and says what
+// became of it; what comes twice, late or for a request that nobody remembers
+// changes nothing.
 //
 // # Is traffic split as intended?
 //

@@ -26,7 +26,9 @@ type Evidence struct {
 
 // ArmEvidence counts the requests of one arm.
 type ArmEvidence struct {
-	Arm     string        `json:"arm,omitempty"`
+	Arm string `json:"arm,omitempty"`
+	// Units counts units, if the plan's unit is not the request.
+	Units   int           `json:"units,omitempty"`
 	Classes map[Class]int `json:"classes,omitempty"`
 	Invalid int           `json:"invalid,omitempty"`
 }

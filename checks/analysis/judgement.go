@@ -37,6 +37,16 @@ type ArmCount struct {
 	// Requests were counted; Excluded were cancelled or rejected.
 	Requests int `json:"requests"`
 	Excluded int `json:"excluded,omitempty"`
+	// Units have sent the counted ones, if the plan's unit is not the request.
+	Units int `json:"units,omitempty"`
+}
+
+// samples returns how many requests or units there are.
+func (a ArmCount) samples(u Unit) int {
+	if u == PerRequest {
+		return a.Requests
+	}
+	return a.Units
 }
 
 // SplitFinding says whether traffic is split as intended, between the baseline
@@ -193,7 +203,7 @@ func (j *Judgement) needed() (most int) {
 }
 
 func (a ArmEvidence) count() ArmCount {
-	c := ArmCount{Arm: a.Arm, Requests: a.counted()}
+	c := ArmCount{Arm: a.Arm, Requests: a.counted(), Units: a.Units}
 	for _, n := range a.Classes {
 		c.Excluded += n
 	}
@@ -255,8 +265,8 @@ func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
 		return NoEvidence, "no request of " + j.Candidate.Arm + " could be counted"
 	case j.Baseline.Requests == 0:
 		return Unmeasurable, "no request of " + j.Baseline.Arm + " could be counted, so there is nothing to compare with"
-	case min(j.Candidate.Requests, j.Baseline.Requests) < p.MinSamples:
-		return Continue, j.collecting(p.MinSamples)
+	case min(j.Candidate.samples(p.Unit), j.Baseline.samples(p.Unit)) < p.MinSamples:
+		return Continue, j.collecting(p)
 	}
 	proven := 0
 	var open, blind []Finding

@@ -32,8 +32,21 @@ type Plan struct {
 	// neither Harmed by statistics nor Safe, while breakers still act. Zero
 	// means 0.01.
 	AlphaSplit float64 `json:"alpha_split,omitempty"`
-	// MinSamples is the smallest number of counted requests of each arm before
-	// the verdict may be Safe. Zero means 50.
+	// Unit is what the split assigns at random, and so what is counted. If it is
+	// not the request, each unit counts once in each metric of an arm, with its
+	// first value: so long as the process runs, and as far as 128 KB for each arm
+	// can tell (which err by leaving units out). Only classes and breakers count
+	// requests; those without a unit all belong to one, which has no name.
+	Unit Unit `json:"unit,omitempty"`
+	// FeedbackWithin is how long after a request its feedback still counts. Zero
+	// means one hour.
+	FeedbackWithin time.Duration `json:"feedback_within_ns,omitempty"`
+	// Remember is how many requests of each arm are remembered for feedback, if a
+	// metric of satisfaction is among the metrics: at 24 bytes each, up to
+	// 1,048,576. Zero means 16,384.
+	Remember int `json:"remember,omitempty"`
+	// MinSamples is the smallest number of counted requests (or units) of each
+	// arm before the verdict may be Safe. Zero means 50.
 	MinSamples int `json:"min_samples,omitempty"`
 	// Breakers judge a candidate Harmed at once, outside all statistics. Nil
 	// means one: an error rate above 20 % over 50 requests. Empty but not nil
@@ -62,6 +75,12 @@ func (p Plan) withDefaults() Plan {
 	}
 	if p.AlphaSplit == 0 {
 		p.AlphaSplit = 0.01
+	}
+	if p.FeedbackWithin == 0 {
+		p.FeedbackWithin = time.Hour
+	}
+	if p.Remember == 0 {
+		p.Remember = 1 << 14
 	}
 	if p.MinSamples == 0 {
 		p.MinSamples = 50
@@ -117,6 +136,15 @@ func (p Plan) Validate() error {
 	if p.MinSamples < 0 {
 		bad("MinSamples", p.MinSamples, "a number >= 0; 0 stands for 50")
 	}
+	if p.Unit < 0 || int(p.Unit) >= len(unitNames) {
+		bad("Unit", int(p.Unit), fmt.Sprintf("one of %v", unitNames))
+	}
+	if p.FeedbackWithin < 0 {
+		bad("FeedbackWithin", p.FeedbackWithin, "a duration >= 0; 0 stands for 1h")
+	}
+	if p.Remember < 0 || p.Remember > maxRemember {
+		bad("Remember", p.Remember, fmt.Sprintf("0 to %d; 0 stands for %d", maxRemember, 1<<14))
+	}
 	if p.Window < 0 {
 		bad("Window", p.Window, "a duration >= 0; 0 stands for 1m")
 	}
@@ -136,8 +164,10 @@ func (p Plan) Validate() error {
 }
 
 const (
-	maxMetrics = 64   // keeps a recorder's memory in bounds
-	maxBreaker = 1000 // so does this
+	// These keep a recorder's memory in bounds.
+	maxMetrics  = 64
+	maxBreaker  = 1000
+	maxRemember = 1 << 20
 )
 
 // Bind returns p with the functions of custom put into the metrics of the same

@@ -5,20 +5,24 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/serin-go/serin/internal/hist"
 )
 
 // Recorder counts observations by arm, in memory that does not grow with their
-// number: about 20 KB for each arm and metric that is not a rate. It is safe
-// for concurrent use, and recording allocates nothing.
+// number: about 20 KB for each arm and metric that is not a rate; 128 KB more
+// for each arm, and once, if units are counted ([Plan.Unit]); and 24 bytes for
+// each request that is remembered ([Plan.Remember]), if there is a metric of
+// satisfaction. It is safe for concurrent use, and recording allocates nothing.
 type Recorder struct {
 	plan   Plan // with defaults
 	meters []meter
 	arms   []*Arm // the baseline first
 	stray  *Arm   // takes what belongs to none of them
 
-	expected expectations
+	expected  expectations
+	feedbacks feedbackCounts
 }
 
 // NewRecorder returns a recorder for a baseline and its candidates, of which
@@ -30,14 +34,32 @@ func NewRecorder(p Plan, baseline string, candidates ...string) (*Recorder, erro
 	}
 	p = p.withDefaults()
 	r := &Recorder{plan: p, stray: newArm("", nil, nil)}
+	r.expected.ledgers = make([]ledger, len(candidates))
 	for _, m := range p.Metrics {
 		r.meters = append(r.meters, m.meter())
 	}
 	for _, name := range append([]string{baseline}, candidates...) {
 		r.arms = append(r.arms, newArm(name, r.meters, p.Breakers))
 	}
-	r.expected.ledgers = make([]ledger, len(candidates))
+	r.prepare()
 	return r, nil
+}
+
+// prepare gives the arms what the plan asks for beyond counting.
+func (r *Recorder) prepare() {
+	rated := slices.ContainsFunc(r.meters, func(m meter) bool { return m.source == fromScore || m.source == fromThumb })
+	var assigned *unitFilter
+	if r.plan.Unit != PerRequest {
+		assigned = new(unitFilter)
+	}
+	for _, a := range r.arms {
+		if r.plan.Unit != PerRequest {
+			a.units, a.assignedUnits = new(unitFilter), assigned
+		}
+		if rated {
+			a.memory = newMemory(r.plan.Remember)
+		}
+	}
 }
 
 // Record counts o under the arm that it names. An arm that is neither the
@@ -70,13 +92,17 @@ type Arm struct {
 
 	staging // used while callers collide
 
-	assigned assignments
+	assigned      assignments
+	assignedUnits *unitFilter // shared by all arms; nil if requests are counted
 
-	mu      sync.Mutex // guards what follows
-	classes [numClasses]uint64
-	invalid uint64 // values that no request can have: negative, NaN, infinite
-	tallies []tally
-	fuses   []fuse // by breaker
+	mu       sync.Mutex // guards what follows
+	classes  [numClasses]uint64
+	invalid  uint64 // values that no request can have: negative, NaN, infinite
+	tallies  []tally
+	fuses    []fuse      // by breaker
+	units    *unitFilter // nil if requests are counted
+	distinct uint64      // units, if they are
+	memory   *memory     // nil if no feedback is awaited
 
 	restored bool // what was counted before a restart has been added
 }
@@ -130,22 +156,58 @@ func (a *Arm) record(o *Observation) {
 	if class >= numClasses {
 		class = Error // whatever it is, it is not known to be good
 	}
+	seen := a.sight(o, class)
 	if !a.collided.Load() {
 		if a.mu.TryLock() {
-			a.classes[class]++
+			a.note(&seen)
 			for i := range a.meters {
-				a.add(i, a.meters[i].value(o, class))
+				a.add(i, a.meters[i].value(o, class), seen.unit)
 			}
 			a.mu.Unlock()
 			return
 		}
 		a.collided.Store(true)
 	}
-	a.stage(o, class)
+	a.stage(o, &seen)
 }
 
-// add counts a value of metric i.
-func (a *Arm) add(i int, v float64) {
+// sighting is what is counted of an observation besides its values.
+type sighting struct {
+	class    Class
+	scored   bool
+	at       uint32
+	unit, id uint64
+}
+
+// sight returns what is to be counted of o, as far as it is wanted.
+func (a *Arm) sight(o *Observation, class Class) sighting {
+	s := sighting{class: class}
+	if a.units != nil {
+		s.unit = hashOf(o.Unit)
+	}
+	if a.memory != nil && o.ID != "" {
+		at := o.At
+		if at.IsZero() {
+			at = time.Now()
+		}
+		s.id, s.at, s.scored = hashOf(o.ID), uint32(at.Unix()), o.Scored || o.Score != 0
+	}
+	return s
+}
+
+// note counts a sighting.
+func (a *Arm) note(s *sighting) {
+	a.classes[s.class]++
+	if a.units != nil && answered>>s.class&1 == 1 && a.units.first(s.unit, len(a.meters)) {
+		a.distinct++
+	}
+	if s.id != 0 && begun>>s.class&1 == 1 {
+		a.memory.add(remembered{key: s.id, unit: s.unit, at: s.at, known: true, scored: s.scored})
+	}
+}
+
+// add counts a value of metric i, of a request of unit.
+func (a *Arm) add(i int, v float64, unit uint64) {
 	switch v {
 	case noValue:
 		return
@@ -154,6 +216,16 @@ func (a *Arm) add(i int, v float64) {
 		return
 	}
 	t := &a.tallies[i]
+	if t.series == nil {
+		for j := range a.fuses {
+			if f := &a.fuses[j]; f.metric == i {
+				f.add(v == 1)
+			}
+		}
+	}
+	if a.units != nil && !a.units.first(unit, i) {
+		return
+	}
 	t.n++
 	if s := t.series; s != nil {
 		s.hist.Add(v)
@@ -162,11 +234,6 @@ func (a *Arm) add(i int, v float64) {
 		return
 	}
 	t.events += uint64(v)
-	for j := range a.fuses {
-		if f := &a.fuses[j]; f.metric == i {
-			f.add(v == 1)
-		}
-	}
 }
 
 // requests returns how many observations were recorded. a is locked.

@@ -127,6 +127,7 @@ func (a *Arm) restore(e ArmEvidence, p past) {
 		}
 	}
 	a.invalid += uint64(max(e.Invalid, 0))
+	a.distinct += uint64(max(e.Units, 0))
 	for i := range a.tallies {
 		t := &a.tallies[i]
 		t.past = p.rates[i]

@@ -23,11 +23,11 @@ type staging struct {
 
 // stage holds observations that have been taken in but not counted yet.
 type stage struct {
-	mu      sync.Mutex // taken before the arm's
-	n       int
-	classes [stageRows]Class
-	values  []float64 // stageRows rows, each with a value per metric
-	_       [64]byte  // no two stages on one cache line
+	mu     sync.Mutex // taken before the arm's
+	n      int
+	seen   [stageRows]sighting
+	values []float64 // stageRows rows, each with a value per metric
+	_      [64]byte  // no two stages on one cache line
 }
 
 const (
@@ -44,13 +44,13 @@ func (s *staging) init(metrics int) {
 }
 
 // stage takes o in.
-func (a *Arm) stage(o *Observation, class Class) {
+func (a *Arm) stage(o *Observation, seen *sighting) {
 	s := a.pool.Get().(*stage)
 	s.mu.Lock()
-	s.classes[s.n] = class
+	s.seen[s.n] = *seen
 	row := s.values[s.n*len(a.meters):]
 	for i := range a.meters {
-		row[i] = a.meters[i].value(o, class)
+		row[i] = a.meters[i].value(o, seen.class)
 	}
 	if s.n++; s.n == stageRows {
 		a.mu.Lock()
@@ -64,9 +64,10 @@ func (a *Arm) stage(o *Observation, class Class) {
 // empty counts what s holds. Both are locked.
 func (a *Arm) empty(s *stage) {
 	for r := range s.n {
-		a.classes[s.classes[r]]++
+		seen := &s.seen[r]
+		a.note(seen)
 		for i, v := range s.values[r*len(a.meters) : (r+1)*len(a.meters)] {
-			a.add(i, v)
+			a.add(i, v, seen.unit)
 		}
 	}
 	s.n = 0

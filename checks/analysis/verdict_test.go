@@ -45,7 +45,7 @@ func TestNothingIsSafeWithoutEvidence(t *testing.T) {
 			feed(c, cand, 1000, Observation{Class: Rejected})
 		}, NoEvidence, "no request of 1.5.0"},
 		{"too few", func(c *Comparison) { feed(c, base, 1000, good); feed(c, cand, 49, good) }, Continue, "collecting: 49 of 50"},
-		{"too few of the baseline", func(c *Comparison) { feed(c, base, 9, good); feed(c, cand, 1000, good) }, Continue, "9 of 50 of 1.4.0"},
+		{"too few of the baseline", func(c *Comparison) { feed(c, base, 9, good); feed(c, cand, 1000, good) }, Continue, "9 of 50 requests of 1.4.0"},
 		{"candidate never streams", func(c *Comparison) {
 			feed(c, base, 1000, good)
 			feed(c, cand, 1000, Observation{Latency: time.Second, Cost: 100})

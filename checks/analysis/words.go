@@ -60,10 +60,12 @@ func (j *Judgement) incident() string {
 		j.Baseline.Arm, j.Candidate.Arm, j.Baseline.Arm, strings.Join(names, ", "))
 }
 
-// collecting words how many requests are still missing.
-func (j *Judgement) collecting(want int) string {
-	return fmt.Sprintf("collecting: %d of %d requests of %s, %d of %d of %s",
-		min(j.Candidate.Requests, want), want, j.Candidate.Arm, min(j.Baseline.Requests, want), want, j.Baseline.Arm)
+// collecting words how many requests or units are still missing.
+func (j *Judgement) collecting(p Plan) string {
+	have := func(a ArmCount) string {
+		return fmt.Sprintf("%d of %d %ss of %s", min(a.samples(p.Unit), p.MinSamples), p.MinSamples, p.Unit, a.Arm)
+	}
+	return "collecting: " + have(j.Candidate) + ", " + have(j.Baseline)
 }
 
 func unmeasurable(blind []Finding) string {
