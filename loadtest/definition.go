@@ -1,12 +1,9 @@
 package loadtest
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"iter"
+	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -30,26 +27,15 @@ const (
 // Definitions lists all of them.
 func Definitions() []Definition { return []Definition{VLLM, GuideLLM, AIPerf, InferencePerf} }
 
-// Recording is one stream as it arrived: its bytes, and how many of them had
-// come by when.
-type Recording struct {
-	Body  []byte
-	Reads []Read
-	// Truncated says that the stream was longer than what is kept.
-	Truncated bool
-}
-
-// Read is one read of a stream: At is the instant since the request was sent,
-// Size the number of bytes. A Size of 0 is the end of the stream.
-type Read struct {
-	At   time.Duration `json:"at_ns"`
-	Size int           `json:"size"`
-}
-
 // Figures are the figures of one request as a tool computes them. A nil or
 // empty one means that the tool gives none.
 type Figures struct {
-	TTFT, TPOT, E2E *time.Duration
+	TTFT, TPOT, NTPOT, E2E *time.Duration
+	// TTFOT is guidellm's time to the first output token: of content or of a tool
+	// call, not of reasoning.
+	TTFOT *time.Duration
+	// Tokens is the number of output tokens that the tool counts by.
+	Tokens int
 	// ITL has one value for each gap, or a single one where the tool gives one
 	// for each request. ICL are the gaps between chunks where the tool tells
 	// them apart from ITL.
@@ -60,6 +46,7 @@ type Figures struct {
 type moment struct {
 	at                        time.Duration
 	choices, content, product bool // product: content, reasoning or a tool call
+	output                    bool // content or a tool call
 	tokens                    int
 }
 
@@ -99,7 +86,7 @@ func (r Recording) Figures(d Definition, tokens func(text string) int) (Figures,
 		d = time.Duration(float64(d)/float64(n) + 0.5)
 		return &d
 	}
-	f := Figures{TTFT: &first, E2E: &last}
+	f := Figures{TTFT: &first, E2E: &last, Tokens: n}
 	switch d {
 	case VLLM:
 		f.ITL, f.TPOT = gaps, each(last-first, n-1)
@@ -113,11 +100,110 @@ func (r Recording) Figures(d Definition, tokens func(text string) int) (Figures,
 		}
 		f.TPOT = each(last, n)
 		f.E2E = r.end()
+		if i := slices.IndexFunc(all, func(m moment) bool { return m.output }); i >= 0 {
+			f.TTFOT = &all[i].at
+		}
 	case InferencePerf:
 		f.E2E = r.end()
 		f.inference(all, first, last)
 	}
 	return f, nil
+}
+
+// Quantile returns the quantile q, from 0 to 1, of values as the tool computes
+// it: by linear interpolation, or for guidellm the smallest value at which the
+// share of values reaches q. It is 0 without values.
+func (d Definition) Quantile(values []time.Duration, q float64) time.Duration {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	q = max(0, min(q, 1))
+	if d == GuideLLM {
+		// The allowance is for products such as 0.9*10, which is 9.000000000000002.
+		return sorted[max(0, int(math.Ceil(q*float64(len(sorted))-1e-9))-1)]
+	}
+	linear := Distribution{count: uint64(len(sorted))}
+	for _, v := range sorted {
+		linear.exact = append(linear.exact, v.Seconds())
+	}
+	return linear.Quantile(q)
+}
+
+// Timed are the figures of one request and when it was sent, since the start of
+// a run.
+type Timed struct {
+	Sent time.Duration
+	Figures
+}
+
+// Throughput returns the output tokens per second of a run as the tool computes
+// it. vLLM divides by the time from the start of the run to the end of its last
+// request, AIPerf and inference-perf by that from the first request; so does
+// this package for guidellm, whose mean over time comes to the same. The
+// requests are those that the tool counts: the ones that succeeded.
+func (d Definition) Throughput(requests []Timed) float64 {
+	tokens, from, to := 0, time.Duration(math.MaxInt64), time.Duration(0)
+	for _, r := range requests {
+		tokens += r.Tokens
+		from = min(from, r.Sent)
+		if r.E2E != nil {
+			to = max(to, r.Sent+*r.E2E)
+		}
+	}
+	if d == VLLM {
+		from = 0
+	}
+	if to <= from {
+		return 0
+	}
+	return float64(tokens) / (to - from).Seconds()
+}
+
+// Goodput returns what the tool calls goodput of a run: for vLLM and AIPerf the requests per second that keep the limits,
+// for inference-perf the share of the successful ones that do, from 0 to 1.
+// guidellm has none that is released, which is NaN. A limit that is 0 is none;
+// ITL limits AIPerf's mean, and a request without a value that is limited is bad
+// but for vLLM, which takes a missing TPOT for 0.
+func (d Definition) Goodput(requests []Timed, limits SLO) float64 {
+	if d == GuideLLM {
+		return math.NaN()
+	}
+	good, from, to := 0, time.Duration(math.MaxInt64), time.Duration(0)
+	for _, r := range requests {
+		keeps := func(v *time.Duration, limit time.Duration) bool {
+			return limit == 0 || v != nil && *v <= limit
+		}
+		tpot := r.TPOT
+		if d == VLLM && tpot == nil {
+			tpot = new(time.Duration)
+		}
+		ok := keeps(r.TTFT, limits.TTFT) && keeps(r.E2E, limits.Latency)
+		if d == AIPerf {
+			ok = ok && (limits.ITL == 0 || len(r.ITL) == 1 && r.ITL[0] <= limits.ITL)
+		} else {
+			ok = ok && keeps(tpot, limits.TPOT)
+		}
+		if ok {
+			good++
+		}
+		from = min(from, r.Sent)
+		if r.E2E != nil {
+			to = max(to, r.Sent+*r.E2E)
+		}
+	}
+	switch {
+	case len(requests) == 0:
+		return 0
+	case d == InferencePerf:
+		return float64(good) / float64(len(requests))
+	case d == VLLM:
+		from = 0
+	}
+	if to <= from {
+		return 0
+	}
+	return float64(good) / (to - from).Seconds()
 }
 
 // inference spreads each chunk over its tokens, which all get its instant.
@@ -133,145 +219,17 @@ func (f *Figures) inference(all []moment, first, last time.Duration) {
 		}
 		n += m.tokens
 	}
+	f.Tokens = n // by its own tokenizer, whatever the server reports
+	if f.E2E != nil && n > 0 {
+		ntpot := *f.E2E / time.Duration(n)
+		f.NTPOT = &ntpot
+	}
 	if n < 2 {
 		f.TTFT = nil // the tool wants two instants for it
 		return
 	}
 	tpot := (last - first) / time.Duration(n-1)
 	f.TPOT = &tpot
-}
-
-func (r Recording) end() *time.Duration {
-	if len(r.Reads) == 0 {
-		return nil
-	}
-	at := r.Reads[len(r.Reads)-1].At
-	return &at
-}
-
-// moments decodes the events of r, and the number of output tokens.
-func (r Recording) moments(tokens func(string) int) (all []moment, n int) {
-	counted, reported := 0, 0
-	for p, end := range r.pieces() {
-		m, usage := p.moment(tokens)
-		m.at = r.arrival(end)
-		reported = max(reported, usage)
-		counted += m.tokens
-		all = append(all, m)
-	}
-	if reported > 0 {
-		return all, reported
-	}
-	return all, counted
-}
-
-// eventEnd returns the length of the first event of b and of the empty line
-// after it.
-func eventEnd(b []byte) (length, sep int) {
-	length = len(b)
-	for _, s := range []string{"\n\n", "\r\n\r\n", "\r\r"} {
-		if i := bytes.Index(b[:length], []byte(s)); i >= 0 {
-			length, sep = i, len(s)
-		}
-	}
-	return length, sep
-}
-
-// arrival returns when the byte before offset came.
-func (r Recording) arrival(offset int) time.Duration {
-	for _, read := range r.Reads {
-		if offset -= read.Size; offset <= 0 {
-			return read.At
-		}
-	}
-	return *r.end()
-}
-
-// piece is one event of a stream, decoded as far as it is of interest.
-type piece struct {
-	Choices []struct {
-		Text  string `json:"text"`
-		Delta struct {
-			Content          string            `json:"content"`
-			Refusal          string            `json:"refusal"`
-			Reasoning        string            `json:"reasoning"`
-			ReasoningContent string            `json:"reasoning_content"`
-			ToolCalls        []json.RawMessage `json:"tool_calls"`
-		} `json:"delta"`
-	} `json:"choices"`
-	Usage *struct {
-		CompletionTokens int `json:"completion_tokens"`
-	} `json:"usage"`
-	// Of the responses interface.
-	Type  string          `json:"type"`
-	Delta json.RawMessage `json:"delta"`
-}
-
-// pieces yields the events of r that can be read, and where each of them ends.
-func (r Recording) pieces() iter.Seq2[piece, int] {
-	return func(yield func(piece, int) bool) {
-		for begin := 0; begin < len(r.Body); {
-			length, sep := eventEnd(r.Body[begin:])
-			p, ok := decodePiece(r.Body[begin : begin+length])
-			begin += length + sep
-			if ok && !yield(p, begin) {
-				return
-			}
-		}
-	}
-}
-
-func decodePiece(event []byte) (p piece, ok bool) {
-	var data []byte
-	for line := range bytes.Lines(event) {
-		if rest, found := bytes.CutPrefix(bytes.TrimRight(line, "\r\n"), []byte("data:")); found {
-			data = append(append(data, bytes.TrimPrefix(rest, []byte(" "))...), '\n')
-		}
-	}
-	// Otherwise it is a comment, [DONE], or what no tool could read.
-	return p, len(data) > 0 && json.Unmarshal(data, &p) == nil
-}
-
-// spoken returns the text of an event of the responses interface that is a part
-// of the kind's text, such as output_text.
-func (p piece) spoken(kind string) (text string) {
-	if p.Type == "response."+kind+".delta" {
-		_ = json.Unmarshal(p.Delta, &text) // or there is none
-	}
-	return text
-}
-
-// content returns the text of the answer itself.
-func (p piece) content() string {
-	text := p.spoken("output_text")
-	for _, c := range p.Choices {
-		text += c.Text + c.Delta.Content
-	}
-	return text
-}
-
-// Text returns the content of the answer, without reasoning.
-func (r Recording) Text() string {
-	var b strings.Builder
-	for p := range r.pieces() {
-		b.WriteString(p.content())
-	}
-	return b.String()
-}
-
-// texts returns the text of each chunk that bears any: content, reasoning or a
-// refusal.
-func (r Recording) texts() (all []string) {
-	for p := range r.pieces() {
-		text := p.content() + p.spoken("reasoning_text") + p.spoken("reasoning_summary_text") + p.spoken("refusal")
-		for _, c := range p.Choices {
-			text += c.Delta.Reasoning + c.Delta.ReasoningContent + c.Delta.Refusal
-		}
-		if text != "" {
-			all = append(all, text)
-		}
-	}
-	return all
 }
 
 // moment returns what tools see in an event.
@@ -281,7 +239,8 @@ func (chunk piece) moment(tokens func(string) int) (m moment, usage int) {
 		text := c.Text + c.Delta.Content
 		m.content = m.content || text != ""
 		thought := c.Delta.Reasoning + c.Delta.ReasoningContent
-		m.product = m.product || text+thought != "" || len(c.Delta.ToolCalls) > 0
+		m.output = m.output || text != "" || len(c.Delta.ToolCalls) > 0
+		m.product = m.product || m.output || thought != ""
 		if text+thought != "" {
 			m.tokens += tokens(text + thought)
 		}

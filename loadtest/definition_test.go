@@ -37,10 +37,10 @@ func TestFiguresOfOtherTools(t *testing.T) {
 	}
 	third := 51_666_667 * time.Nanosecond
 	want := map[Definition]Figures{
-		VLLM:          {TTFT: at(5), TPOT: at(61.4), E2E: at(312), ITL: list(195, 30, 60, 20, 2)},
-		GuideLLM:      {TTFT: at(200), TPOT: &third, E2E: at(315), ITL: list(22)},
-		AIPerf:        {TTFT: at(200), E2E: at(310), ITL: list(22), ICL: list(30, 60, 20)},
-		InferencePerf: {TTFT: at(200), TPOT: at(22), E2E: at(315), ITL: list(30, 60, 0, 0, 20)},
+		VLLM:          {Tokens: 6, TTFT: at(5), TPOT: at(61.4), E2E: at(312), ITL: list(195, 30, 60, 20, 2)},
+		GuideLLM:      {Tokens: 6, TTFOT: at(200), TTFT: at(200), TPOT: &third, E2E: at(315), ITL: list(22)},
+		AIPerf:        {Tokens: 6, TTFT: at(200), E2E: at(310), ITL: list(22), ICL: list(30, 60, 20)},
+		InferencePerf: {Tokens: 6, NTPOT: at(52.5), TTFT: at(200), TPOT: at(22), E2E: at(315), ITL: list(30, 60, 0, 0, 20)},
 	}
 	for _, d := range Definitions() {
 		got, err := results[0].Recording.Figures(d, words)

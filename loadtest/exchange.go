@@ -136,28 +136,13 @@ func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (head stri
 	}
 }
 
-// maxRecording is how many bytes of a stream are kept.
-const maxRecording = 4 << 20
-
-func (r *Recording) add(p []byte, at time.Duration, err error) {
-	if len(r.Body)+len(p) > maxRecording {
-		r.Truncated = true
-	}
-	if !r.Truncated && len(p) > 0 {
-		r.Body = append(r.Body, p...)
-		r.Reads = append(r.Reads, Read{at, len(p)})
-	}
-	if err != nil {
-		r.Reads = append(r.Reads, Read{At: at})
-	}
-}
-
 // measure copies what the stream showed into r.
 func (r *Result) measure(s sse.Stream) {
 	r.Chunks, r.Coalesced = s.Chunks, s.Coalesced
 	r.InputTokens, r.CachedTokens = s.InputTokens, min(s.CachedTokens, s.InputTokens)
 	r.OutputTokens, r.ReasoningTokens = s.OutputTokens, s.ReasoningTokens
 	switch {
+	case s.OutputTokens == 0:
 	case s.FromUsage:
 		r.TokenSource = FromUsage
 	case s.Chunks > 0:

@@ -53,12 +53,20 @@ func (e *LineError) Unwrap() error { return e.Err }
 //	{"turns": ["What is light?", "And heat?"]}
 //
 // The last is the form of MT-bench. Of its turns only the first is asked, as a
-// later one would need the answer to the one before.
+// later one needs the answer to the one before: see [ReadConversations].
 //
 // The error joins a [*LineError] for each line that cannot be used. A file
 // without any prompt is an error too.
-func ReadPrompts(r io.Reader) ([]Prompt, error) {
-	var prompts []Prompt
+func ReadPrompts(r io.Reader) ([]Prompt, error) { return readLines(r, parsePrompt) }
+
+// ReadConversations reads the same files as [ReadPrompts], with all turns: those
+// of "turns", or of "messages" the ones of the user, after the first one of the
+// system. The answers of an assistant in the file are left out: each user hears
+// what the server under test says.
+func ReadConversations(r io.Reader) ([]Conversation, error) { return readLines(r, parseConversation) }
+
+func readLines[T any](r io.Reader, parse func(line []byte) (T, error)) ([]T, error) {
+	var all []T
 	var errs []error
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
@@ -68,23 +76,48 @@ func ReadPrompts(r io.Reader) ([]Prompt, error) {
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		p, err := parsePrompt(lines.Bytes())
+		v, err := parse(lines.Bytes())
 		if err != nil {
 			errs = append(errs, &LineError{n, err})
 			continue
 		}
-		prompts = append(prompts, p)
+		all = append(all, v)
 	}
 	if err := lines.Err(); err != nil {
 		errs = append(errs, &LineError{n + 1, err})
 	}
-	if len(prompts) == 0 && len(errs) == 0 {
+	if len(all) == 0 && len(errs) == 0 {
 		errs = append(errs, errors.New("loadtest: there are no prompts"))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	return prompts, nil
+	return all, nil
+}
+
+func parseConversation(line []byte) (Conversation, error) {
+	var entry struct {
+		Turns []string `json:"turns"`
+	}
+	p, err := parsePrompt(line)
+	if err != nil {
+		return Conversation{}, err
+	}
+	if err := json.Unmarshal(line, &entry); err != nil {
+		return Conversation{}, err
+	}
+	c := Conversation{Turns: entry.Turns}
+	if c.Turns == nil {
+		for _, m := range p.Messages {
+			switch {
+			case m.Role == "user":
+				c.Turns = append(c.Turns, m.Content)
+			case c.System == "" && m.Role != "assistant":
+				c.System = m.Content
+			}
+		}
+	}
+	return c, c.check()
 }
 
 func parsePrompt(line []byte) (Prompt, error) {

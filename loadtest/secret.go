@@ -3,6 +3,7 @@ package loadtest
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -41,9 +42,10 @@ type censor struct{ replace *strings.Replacer }
 // that would be struck out everywhere.
 const minSecret = 8
 
-// newCensor knows the values of all headers that a user has set, and the key.
-// Those of harmless headers are struck out too: nobody can tell which are.
-func newCensor(header http.Header, key Secret) censor {
+// newCensor knows the values of all headers that a user has set, the key, and
+// what the target's password and query say. Harmless values are struck out too:
+// nobody can tell which are.
+func newCensor(header http.Header, key Secret, target *url.URL) censor {
 	var secrets []string
 	for name, values := range header {
 		if slices.Contains([]string{"Content-Type", "Accept", "User-Agent"}, http.CanonicalHeaderKey(name)) {
@@ -57,6 +59,12 @@ func newCensor(header http.Header, key Secret) censor {
 		}
 	}
 	secrets = append(secrets, string(key))
+	if password, set := target.User.Password(); set {
+		secrets = append(secrets, password)
+	}
+	for _, values := range target.Query() {
+		secrets = append(secrets, values...)
+	}
 	// The longest first, or a part of one would be struck out of it.
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string

@@ -54,7 +54,7 @@ func newSender(p Plan) (*sender, error) {
 		s.header.Set("Accept", "application/json")
 	}
 	maps.Copy(s.header, s.own)
-	s.censor = newCensor(s.own, p.APIKey)
+	s.censor = newCensor(s.own, p.APIKey, bare)
 	s.bodies = make([][]byte, len(p.Prompts))
 	for i, prompt := range p.Prompts {
 		s.bodies[i] = encodeBody(p, prompt)

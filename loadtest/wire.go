@@ -48,6 +48,7 @@ type reportJSON struct {
 type stateJSON struct {
 	Elapsed   time.Duration `json:"elapsed_ns"`
 	LagBound  time.Duration `json:"lag_bound_ns"`
+	Wall      time.Duration `json:"wall_ns"`
 	FirstDue  time.Time     `json:"first_due,omitzero"`
 	LastDue   time.Time     `json:"last_due,omitzero"`
 	FirstSent time.Time     `json:"first_sent,omitzero"`
@@ -67,7 +68,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.TotalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency,
 		Durations: make(map[string]*Distribution), Series: r.Series(),
-		State: stateJSON{r.Elapsed, r.LagBound, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.series.json(), &r.tally},
+		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.series.json(), &r.tally},
 	}
 	for c, err := range r.FirstErrors {
 		text := err.Error()
@@ -101,6 +102,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		OutputTokens: j.Output, ReasoningTokens: j.Reasoning, TokenSources: ensure(j.Sources), Chunks: j.Chunks, Coalesced: j.Coalesced,
 		PeakConcurrency: j.Peak, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, tally: *s.Tally,
 	}
+	r.Generator.wall = s.Wall
 	for c, text := range j.FirstErrors {
 		r.FirstErrors[c] = errors.New(text)
 	}

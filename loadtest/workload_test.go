@@ -1,0 +1,302 @@
+package loadtest
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// TestInterfaces asks each interface of the OpenAI API and looks at what was
+// sent and what was made of the answer.
+func TestInterfaces(t *testing.T) {
+	document := http.Header{"Content-Type": {"application/json"}}
+	text := func(s string) string {
+		return event(`{"object":"text_completion","choices":[{"index":0,"text":"` + s + `","finish_reason":null}]}`)
+	}
+	delta := func(s string) string {
+		return "event: response.output_text.delta\n" + event(`{"type":"response.output_text.delta","delta":"`+s+`"}`)
+	}
+	tests := []struct {
+		api        API
+		url, body  string
+		answer     script
+		chunks     int
+		said       string
+		in, out    int
+		tokensFrom TokenSource
+	}{
+		{"", "http://model.test/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"What?"}],"max_tokens":9,"stream":true,"stream_options":{"include_usage":true}}`,
+			script{parts: []part{{data: role}, {at: 10 * ms, data: content("li")}, {at: 20 * ms, data: content("ght")}, {at: 30 * ms, data: finish + usage + done}}}, 2, "light", 9, 6, FromUsage},
+		{Completions, "http://model.test/v1/completions", `{"model":"m","prompt":"What?","max_tokens":9,"stream":true,"stream_options":{"include_usage":true}}`,
+			script{parts: []part{{at: 10 * ms, data: text("li")}, {at: 20 * ms, data: text("ght")}, {at: 30 * ms, data: done}}}, 2, "light", 0, 2, FromChunks},
+		{Responses, "http://model.test/v1/responses", `{"model":"m","input":[{"role":"user","content":"What?"}],"max_output_tokens":9,"stream":true}`,
+			script{parts: []part{{at: 10 * ms, data: delta("li")}, {at: 20 * ms, data: delta("ght")},
+				{at: 30 * ms, data: event(`{"type":"response.completed","response":{"object":"response","status":"completed","usage":{"input_tokens":7,"output_tokens":5}}}`)}}}, 2, "light", 7, 5, FromUsage},
+		{Embeddings, "http://model.test/v1/embeddings", `{"model":"m","input":"What?"}`,
+			script{header: document, parts: []part{{at: 30 * ms, data: `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[` + strings.Repeat("0.125,", 40_000) + `1]}],"model":"m","usage":{"prompt_tokens":3,"total_tokens":3}}`}}}, 0, "", 3, 0, NoTokens},
+	}
+	for _, test := range tests {
+		p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			body, _ := io.ReadAll(r.Body)
+			if r.URL.String() != test.url || string(body) != test.body || r.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("%s: %s %s", test.api, r.URL, body)
+			}
+			return test.answer.RoundTrip(r)
+		}))
+		p.API, p.MaxTokens, p.Prompts, p.Record = test.api, 9, []Prompt{Ask("What?")}, true
+		report, results := simulate(t, p)
+		r := results[0]
+		if r.Class != analysis.OK || r.Fault != None || r.Chunks != test.chunks || r.InputTokens != test.in || r.OutputTokens != test.out || r.TokenSource != test.tokensFrom || r.Latency != 30*ms {
+			t.Errorf("%s: %+v", test.api, r)
+		}
+		if test.chunks > 0 && (r.TTFT != 10*ms || r.E2E != 20*ms || r.Recording.Text() != test.said) {
+			t.Errorf("%s: TTFT %v, E2E %v, said %q", test.api, r.TTFT, r.E2E, r.Recording.Text())
+		}
+		if want := map[TokenSource]int{test.tokensFrom: 1}; test.tokensFrom != NoTokens && !cmp.Equal(report.TokenSources, want) {
+			t.Errorf("%s: sources %v", test.api, report.TokenSources)
+		}
+	}
+	for name, s := range map[string]script{
+		"no embedding": {header: document, parts: []part{{data: `{"object":"list","data":[]}`}}},
+		"cut":          {header: document, parts: []part{{data: `{"object":"list","data":[{"embedding":[0.1`}}},
+		"HTML":         {parts: []part{{data: "<p>embedding</p>"}}},
+	} {
+		p := plan(s)
+		p.API = Embeddings
+		if _, results := simulate(t, p); results[0].Class == analysis.OK {
+			t.Errorf("%s is a good answer", name)
+		}
+	}
+	p := plan(nil)
+	p.API = "telepathy"
+	if err := p.Validate(); err == nil || !strings.Contains(err.Error(), "API is") {
+		t.Errorf("an unknown interface: %v", err)
+	}
+}
+
+// TestTokenizer counts the tokens of a server that does not: those of the
+// answer as a whole, and of each chunk for the ITL.
+func TestTokenizer(t *testing.T) {
+	p := plan(script{parts: []part{{at: 100 * ms, data: content("Hel")}, {at: 130 * ms, data: content("lo")}, {at: 190 * ms, data: content(" world, this")}, {at: 191 * ms, data: goodTail}}})
+	p.Tokenizer = words
+	report, results := simulate(t, p)
+	r := results[0]
+	// "Hello world, this" has 4; the last chunk has 3 of them, 20 ms each.
+	if r.TokenSource != FromTokenizer || r.OutputTokens != 4 || r.InputTokens != 4 || r.TPOT != 30*ms || r.NTPOT != 47500*time.Microsecond {
+		t.Errorf("%+v", r)
+	}
+	if report.ITL.Count() != 4 || report.ITL.Min() != 20*ms || report.ITL.Max() != 30*ms || report.ICL.Count() != 2 || report.ICL.Max() != 60*ms || r.Recording != nil {
+		t.Errorf("ITL: %d from %v to %v, ICL: %d to %v", report.ITL.Count(), report.ITL.Min(), report.ITL.Max(), report.ICL.Count(), report.ICL.Max())
+	}
+	if text := report.String(); !strings.Contains(text, "by the tokenizer") || !strings.Contains(text, "\nICL ") {
+		t.Errorf("%s", text)
+	}
+	p.Transport = script{parts: spoken} // one that reports usage is believed
+	if report, results = simulate(t, p); results[0].TokenSource != FromUsage || results[0].OutputTokens != 6 || report.ITL.Count() != 5 {
+		t.Errorf("%+v, %d ITL", results[0], report.ITL.Count())
+	}
+}
+
+// TestSecretsStayHidden has a server that repeats what it was sent.
+func TestSecretsStayHidden(t *testing.T) {
+	p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		if r.Header.Get("X-Tenant-Key") == "" {
+			t.Error("the header is not sent")
+		}
+		if r.URL.Query().Get("sig") == "" || r.Header.Get("Authorization") != "Bearer sk-verysecretkey" {
+			t.Errorf("%s %v", r.URL, r.Header)
+		}
+		return script{status: 401, parts: []part{{data: "bad key sk-verysecretkey of tenant-secret-1 at " + r.URL.RawQuery}}}.RoundTrip(r)
+	}))
+	p.Target, p.APIKey = "http://user:passw0rd@model.test/v1?sig=querysecret", "sk-verysecretkey"
+	p.Header = http.Header{"x-tenant-key": {"tenant-secret-1"}}
+	var all []Result
+	p.OnResult = func(r Result) { all = append(all, r) }
+	synctest.Test(t, func(t *testing.T) {
+		report, err := Run(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page, vegetaText strings.Builder
+		v, _ := NewVegetaReport()
+		v.Add(all[0])
+		data, err1 := report.MarshalJSON()
+		text := write(t, JSONLines, all...) + write(t, CSV, all...) + report.String() + string(data)
+		if err := errors.Join(err1, report.WriteHTML(&page), v.WriteText(&vegetaText)); err != nil {
+			t.Fatal(err)
+		}
+		text += page.String() + vegetaText.String()
+		for _, secret := range []string{"verysecret", "tenant-secret", "passw0rd", "querysecret"} {
+			if i := strings.Index(text, secret); i >= 0 {
+				t.Errorf("%s is written: ...%s...", secret, text[max(0, i-60):i+20])
+			}
+		}
+		if report.Target != "http://model.test/v1/chat/completions" || !strings.Contains(all[0].Err.Error(), "bad key [secret] of [secret]") {
+			t.Errorf("%s, %v", report.Target, all[0].Err)
+		}
+	})
+	key := Secret("abcdefgh")
+	if key.String() != hidden || key.GoString() != hidden || Secret("").String() != "" {
+		t.Errorf("%v %#v", key, key)
+	}
+}
+
+func TestReadTargets(t *testing.T) {
+	const httpFile = `# two of them
+GET http://a.test/x?q=1
+Accept: text/plain
+accept: text/html
+
+POST https://b.test/
+Content-Type: application/json
+@body.json
+DELETE http://c.test/7
+`
+	const jsonFile = `{"method":"GET","url":"http://a.test/x?q=1","header":{"accept":["text/plain","text/html"]}}
+
+{"method":"POST","url":"https://b.test/","header":{"Content-Type":["application/json"]},"body":"eyJhIjoxfQ=="}
+{"method":"DELETE","url":"http://c.test/7"}`
+	open := func(name string) ([]byte, error) {
+		if name != "body.json" {
+			t.Errorf("opens %q", name)
+		}
+		return []byte(`{"a":1}`), nil
+	}
+	want := []Request{
+		{Method: "GET", Path: "http://a.test/x?q=1", Header: http.Header{"Accept": {"text/plain", "text/html"}}, Plain: true},
+		{Method: "POST", Path: "https://b.test/", Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"a":1}`), Plain: true},
+		{Method: "DELETE", Path: "http://c.test/7", Plain: true},
+	}
+	for format, text := range map[TargetFormat]string{HTTPTargets: httpFile, JSONTargets: jsonFile} {
+		got, err := ReadTargets(strings.NewReader(text), format, open)
+		if err != nil {
+			t.Fatal(format, err)
+		}
+		if diff := cmp.Diff(want, got.requests, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", format, diff)
+		}
+		var sent []string
+		p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			sent = append(sent, r.Method+" "+r.URL.String()+" "+r.Header.Get("Accept"))
+			return script{parts: []part{{data: "fine"}}, header: http.Header{}}.RoundTrip(r)
+		}))
+		p.Target, p.Model, p.Prompts, p.Workload, p.Requests = "", "", nil, got, 4
+		report, results := simulate(t, p)
+		if diff := cmp.Diff([]string{"GET http://a.test/x?q=1 text/plain", "POST https://b.test/ ", "DELETE http://c.test/7 ", "GET http://a.test/x?q=1 text/plain"}, sent); diff != "" || report.Classes[analysis.OK] != 4 {
+			t.Errorf("sent (-want +got):\n%s\n%v", diff, report)
+		}
+		if results[0].Method != "GET" || results[0].URL != "http://a.test/x" || !strings.Contains(write(t, CSV, results...), ",DELETE,http://c.test/7,") {
+			t.Errorf("%+v", results[0])
+		}
+	}
+}
+
+func TestReadTargetsNamesTheLines(t *testing.T) {
+	missing := func(string) ([]byte, error) { return nil, errors.New("no such file") }
+	tests := []struct {
+		format TargetFormat
+		text   string
+		want   []string
+	}{
+		{HTTPTargets, "GET\n\nGET /x\nbad header\n\nG?T http://a.test/\n@none\n", []string{"line 1: \"GET\"", "line 3: the URL", "line 4: \"bad header\"", "line 6", "line 7: no such file"}},
+		{JSONTargets, "{\"method\":\"GET\",\"url\":\"http://a.test/\"}\n{\n{\"url\":\"http://a.test/\"}\n{\"method\":\"GET\"}\n", []string{"line 2: unexpected end", "line 3: the method", "line 4: the URL"}},
+		{HTTPTargets, "# nothing\n", []string{"no targets"}}, {"yaml", "", []string{"http or json"}},
+		{JSONTargets, strings.Repeat("x", maxLine+1), []string{"line 1: bufio"}},
+	}
+	for _, test := range tests {
+		_, err := ReadTargets(strings.NewReader(test.text), test.format, missing)
+		for _, want := range test.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: no %q in: %v", test.format, want, err)
+			}
+		}
+	}
+	var line *TargetError
+	if _, err := ReadTargets(strings.NewReader("{"), JSONTargets, nil); !errors.As(err, &line) || line.Line != 1 || line.Unwrap() == nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// FuzzReadTargets compares with vegeta's own reader, for what both accept.
+func FuzzReadTargets(f *testing.F) {
+	f.Add("GET http://a.test/\nA: b\n\nPOST http://b.test/x\nC: d\n", false)
+	f.Add(`{"method":"GET","url":"http://a.test/","header":{"A":["b"]},"body":"e30="}`+"\n", true)
+	f.Fuzz(func(t *testing.T, text string, lines bool) {
+		format, theirs := HTTPTargets, vegeta.NewHTTPTargeter(strings.NewReader(text), nil, nil)
+		if lines {
+			format, theirs = JSONTargets, vegeta.NewJSONTargeter(strings.NewReader(text), nil, nil)
+		}
+		none := func(string) ([]byte, error) { return nil, errors.New("none") }
+		ours, err := ReadTargets(strings.NewReader(text), format, none)
+		if err != nil || ours.Validate() != nil {
+			return
+		}
+		if strings.Contains(text, "@") || strings.ContainsAny(text, "\r\t\v\f\x00\u0085\u00a0") {
+			return // files, and white space that vegeta takes for text
+		}
+		for _, r := range ours.requests {
+			var target vegeta.Target
+			if theirs(&target) != nil {
+				return
+			}
+			if target.Method != r.Method || target.URL != r.Path {
+				t.Errorf("%q: %s %s, vegeta reads %s %s", text, r.Method, r.Path, target.Method, target.URL)
+			}
+		}
+	})
+}
+
+func TestReadConversations(t *testing.T) {
+	got, err := ReadConversations(strings.NewReader(`{"prompt": "one"}
+{"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "two"}, {"role": "assistant", "content": "yes"}, {"role": "user", "content": "three"}]}
+{"question_id": 81, "turns": ["four", "five"]}`))
+	want := []Conversation{{Turns: []string{"one"}}, {"Be brief.", []string{"two", "three"}}, {Turns: []string{"four", "five"}}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v, conversations (-want +got):\n%s", err, diff)
+	}
+	if _, err := ReadConversations(strings.NewReader("{\"turns\":[\"a\",\"\"]}\n{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}\n{")); err == nil || !strings.Contains(err.Error(), "line 1") || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "line 3") {
+		t.Errorf("bad conversations: %v", err)
+	}
+}
+
+// TestToolsOnAWholeRun computes throughput and goodput of two requests as the
+// tools do, by hand.
+func TestToolsOnAWholeRun(t *testing.T) {
+	d := func(n time.Duration) *time.Duration { n *= ms; return &n }
+	requests := []Timed{
+		{Sent: 500 * ms, Figures: Figures{Tokens: 30, TTFT: d(100), TPOT: d(20), E2E: d(700), ITL: []time.Duration{20 * ms}}},
+		{Sent: 1000 * ms, Figures: Figures{Tokens: 10, TTFT: d(300), E2E: d(1500), ITL: []time.Duration{40 * ms, 1}}},
+	}
+	limits := SLO{TTFT: 200 * ms, TPOT: 50 * ms, Latency: time.Second}
+	for _, test := range []struct {
+		d                   Definition
+		throughput, goodput float64
+	}{{VLLM, 16, 0.4}, {AIPerf, 20, 0.5}, {InferencePerf, 20, 0.5}, {GuideLLM, 20, math.NaN()}} {
+		if got := test.d.Throughput(requests); got != test.throughput {
+			t.Errorf("%s: throughput %v, want %v", test.d, got, test.throughput)
+		}
+		if got := test.d.Goodput(requests, limits); got != test.goodput && !(math.IsNaN(got) && math.IsNaN(test.goodput)) {
+			t.Errorf("%s: goodput %v, want %v", test.d, got, test.goodput)
+		}
+	}
+	if got := VLLM.Goodput(requests, SLO{TPOT: 30 * ms}); got != 0.8 { // without a TPOT counts as 0
+		t.Errorf("vllm: %v", got)
+	}
+	if got := AIPerf.Goodput(requests, SLO{ITL: 30 * ms}); got != 0.5 {
+		t.Errorf("aiperf: %v", got)
+	}
+	if AIPerf.Throughput(nil) != 0 || AIPerf.Goodput(nil, limits) != 0 || AIPerf.Quantile(nil, 0.5) != 0 {
+		t.Error("nothing has figures")
+	}
+}
