@@ -1,0 +1,69 @@
+package burn
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Objective is how many of a million requests are to be good: 999_000 is 99.9 %.
+// The zero Objective demands nothing and is refused by [New].
+type Objective uint32
+
+const million = 1_000_000
+
+// ParseObjective parses a percentage with up to four decimals, "99.9%" or
+// "99.95". It is exact.
+func ParseObjective(text string) (Objective, error) {
+	digits := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "%"))
+	whole, fraction, _ := strings.Cut(digits, ".")
+	if len(fraction) <= 4 && len(whole) > 0 && len(whole) <= 3 {
+		n, err := strconv.ParseUint(whole+fraction+strings.Repeat("0", 4-len(fraction)), 10, 32)
+		if err == nil && n > 0 && n < million {
+			return Objective(n), nil
+		}
+	}
+	return 0, &InvalidError{Field: "Objective", Value: strconv.Quote(text), Want: "a percentage above 0 and below 100 with up to 4 decimals, such as 99.9%"}
+}
+
+// MustObjective is [ParseObjective] for text that is a constant of the program;
+// it panics if that is not an objective.
+func MustObjective(text string) Objective {
+	o, err := ParseObjective(text)
+	if err != nil {
+		panic(err)
+	}
+	return o
+}
+
+// String returns o as a percentage: "99.9%".
+func (o Objective) String() string {
+	s := fmt.Sprintf("%d.%04d", o/10_000, o%10_000)
+	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".") + "%"
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (o Objective) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts what
+// [ParseObjective] does.
+func (o *Objective) UnmarshalText(text []byte) (err error) {
+	*o, err = ParseObjective(string(text))
+	return err
+}
+
+// allowed returns how many of a million requests may be bad.
+func (o Objective) allowed() uint64 { return uint64(million - min(o, million)) }
+
+// InvalidError says which field of a configuration cannot be as it is.
+type InvalidError struct {
+	Field string
+	Value any
+	// Want says what would be accepted.
+	Want string
+}
+
+// Error names the field, its value and what would be accepted.
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("burn: %s is %v, want %s", e.Field, e.Value, e.Want)
+}
