@@ -63,6 +63,13 @@
 // when the arms are back. A candidate that is worse than the baseline is Harmed
 // during an incident too.
 //
+// # Several replicas
+//
+// Each replica records and compares what it serves itself. [Plan.Merge] adds up
+// their [Evidence], which is plain data, and [Plan.Judge] judges the sum. That
+// is as good as one process that has seen everything, and nothing has to be
+// sent per request.
+//
 // # Failing closed
 //
 // Nothing but proof makes a candidate Safe. No traffic is NoEvidence, traffic

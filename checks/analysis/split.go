@@ -202,11 +202,13 @@ func (x *expectations) restore(i int, s SplitEvidence) {
 	if l := &x.ledgers[i]; !l.restored {
 		l.restored = true
 		l.add(s)
+		l.set(l.LogE)
 		l.Peak = max(l.Peak, s.Peak)
 	}
 }
 
-// add adds what was counted elsewhere. o is valid.
+// add adds what was counted elsewhere, and leaves the peak as it was. o is
+// valid.
 func (s *SplitEvidence) add(o SplitEvidence) {
 	odds := evalue.Odds{L: slices.Clone(s.Sums)}
 	if odds.Merge(evalue.Odds{L: o.Sums}) != nil {
@@ -216,7 +218,7 @@ func (s *SplitEvidence) add(o SplitEvidence) {
 	s.Baseline += o.Baseline
 	s.Candidate += o.Candidate
 	s.Expected += o.Expected
-	s.set(odds.LogE())
+	s.LogE = odds.LogE()
 }
 
 // problem returns what makes s impossible, nil if nothing does.
