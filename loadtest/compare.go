@@ -229,24 +229,17 @@ func (c *Comparison) String() string {
 	var b strings.Builder
 	j := c.Judgement
 	fmt.Fprintf(&b, "Verdict   %v: %s\n", j.Verdict, j.Reason)
-	for _, side := range []struct {
-		name string
-		r    *Report
-	}{{baselineArm, c.Baseline}, {candidateArm, c.Candidate}} {
+	for _, side := range c.sides() {
 		fmt.Fprintf(&b, "%-9s %s requests, %.4g %% ok; generator %v\n", side.name, grouped(side.r.Sent),
 			100*float64(side.r.Classes[analysis.OK])/float64(max(1, side.r.Sent)), side.r.Generator)
 	}
 	fmt.Fprintf(&b, "%-14s%12s%12s%10s   %s\n", "", baselineArm, candidateArm, "change", "95 % interval of the difference, all together")
 	for _, d := range c.Differences {
-		change := "-"
-		if d.Baseline > 0 {
-			change = fmt.Sprintf("%+.1f %%", 100*(float64(d.Candidate)/float64(d.Baseline)-1))
-		}
 		mark := ""
 		if cmp.Compare(d.Low, 0) > 0 || d.High < 0 {
 			mark = " *"
 		}
-		fmt.Fprintf(&b, "%-14s%12v%12v%10s   %v to %v%s\n", d.Name, short(d.Baseline), short(d.Candidate), change, short(d.Low), short(d.High), mark)
+		fmt.Fprintf(&b, "%-14s%12v%12v%10s   %v to %v%s\n", d.Name, short(d.Baseline), short(d.Candidate), d.change(), short(d.Low), short(d.High), mark)
 	}
 	for _, f := range j.Metrics {
 		fmt.Fprintf(&b, "%-18s %v: %s\n", f.Metric, f.Verdict, f.Reason)

@@ -121,3 +121,38 @@ func TestCapacity(t *testing.T) {
 		t.Errorf("wilson: %v to %v, want 0.8882 to 0.9785", low, high)
 	}
 }
+
+// TestKnee sweeps over a queue whose wait grows without bound as its load comes
+// near 1, at 50 a second.
+func TestKnee(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan(&queue{})
+		p.Pacer, p.Requests, p.Duration = nil, 0, 20*time.Second
+		curve, err := Sweep(t.Context(), Search{Plan: p, From: 5, To: 80, Seed: 2}, 9)
+		if err != nil || len(curve.Steps) != 9 || curve.Knee < 0 {
+			t.Fatalf("%v, %v", curve, err)
+		}
+		if at := curve.Steps[curve.Knee].Rate; at < 28 || at > 50 || !strings.Contains(curve.String(), "<- knee") {
+			t.Errorf("the knee is at %v/s:\n%v", at, curve)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if curve, err := Sweep(ctx, Search{Plan: p, From: 5, To: 80}, 9); err != nil || len(curve.Steps) != 1 || curve.Knee != -1 {
+			t.Errorf("a sweep that was interrupted: %v, %v", curve, err)
+		}
+	})
+	if _, err := Sweep(t.Context(), Search{}, 2); err == nil || !strings.Contains(err.Error(), "steps is 2") {
+		t.Errorf("not all problems: %v", err)
+	}
+	for _, test := range []struct {
+		x, y []float64
+		want int
+	}{
+		{nil, nil, -1}, {[]float64{1, 2}, []float64{1, 9}, -1}, {[]float64{1, 2, 3, 4}, []float64{1, 2, 3, 4}, -1},
+		{[]float64{1, 2, 3, 4, 5}, []float64{1, 1, 1, 1, 9}, 3}, {[]float64{5, 5, 5}, []float64{1, 2, 3}, -1}, {[]float64{1, 2, 3}, []float64{4, 4, 4}, -1},
+	} {
+		if got := knee(test.x, test.y); got != test.want {
+			t.Errorf("the knee of %v over %v is %d, want %d", test.y, test.x, got, test.want)
+		}
+	}
+}

@@ -135,6 +135,42 @@ func TestReportFormats(t *testing.T) {
 	}
 }
 
+// TestHistogramLogGrowsWithTheRun writes a line a second for each kind, which
+// add up to the whole.
+func TestHistogramLogGrowsWithTheRun(t *testing.T) {
+	var log bytes.Buffer
+	l := NewHistogramLog(&log)
+	p := plan(script{parts: spoken})
+	p.Pacer, p.Requests, p.OnInterval = Constant(10), 30, l.Add
+	report, _ := simulate(t, p)
+	var sum hdr
+	lines, starts := 0, []string{}
+	for line := range strings.Lines(log.String()) {
+		if rest, ok := strings.CutPrefix(line, "Tag=TTFT,"); ok {
+			lines++
+			fields := strings.Split(strings.TrimSpace(rest), ",")
+			starts = append(starts, fields[0]+"+"+fields[1])
+			h, err := decodeHDR(fields[3])
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum.merge(h)
+		}
+	}
+	if diff := cmp.Diff([]string{"946684800.000+1.000", "946684801.000+1.000", "946684802.000+1.000", "946684803.000+0.315"}, starts); diff != "" {
+		t.Errorf("intervals (-want +got):\n%s", diff)
+	}
+	if sum != *report.TTFT.histogram() || l.Err() != nil || strings.Count(log.String(), "StartTime:") != 1 {
+		t.Errorf("%d of %d, %v", sum.total, report.TTFT.Count(), l.Err())
+	}
+	if l = NewHistogramLog(brokenWriter{}); report.WriteHistogramLog(brokenWriter{}) == nil {
+		t.Error("no error of a broken writer")
+	}
+	if l.Add(report); l.Err() == nil {
+		t.Error("no error of a broken writer")
+	}
+}
+
 // TestSeriesStaysSmall runs for a virtual day.
 func TestSeriesStaysSmall(t *testing.T) {
 	var s series

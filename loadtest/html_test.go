@@ -3,10 +3,13 @@ package loadtest
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/serin-go/serin/checks/analysis"
 )
 
 func TestPageIsSelfContained(t *testing.T) {
@@ -22,17 +25,26 @@ func TestPageIsSelfContained(t *testing.T) {
 	report, _ := simulate(t, p)
 	empty := newReport(plan(nil), "")
 	empty.finish()
-	for _, r := range []*Report{report, empty} {
+	judgement := analysis.Judgement{Reason: hostile}
+	steps := []Step{{Rate: 1, Good: 1, Sent: 1, Report: report}, {Rate: 2, Report: empty}, {Rate: 3, Report: report}}
+	for _, r := range []struct {
+		page  interface{ WriteHTML(io.Writer) error }
+		plots int
+	}{
+		{report, 8}, {empty, 8}, {newCurve(steps), 5}, {Curve{Knee: -1}, 5},
+		{&Comparison{Baseline: report, Candidate: report, Judgement: judgement, Differences: []Difference{{"TTFT p50", ms, 2 * ms, -ms, 3 * ms}}}, 6},
+		{&Comparison{Baseline: empty, Candidate: empty}, 5},
+	} {
 		var b bytes.Buffer
-		if err := r.WriteHTML(&b); err != nil {
+		if err := r.page.WriteHTML(&b); err != nil {
 			t.Fatal(err)
 		}
 		page := b.String()
 		if found := regexp.MustCompile(`(?i)<script|src=|@import|url\(|NaN|%!`).FindString(page); found != "" {
 			t.Errorf("the page has %q", found)
 		}
-		if strings.Count(page, "<svg") != 8 || strings.Count(page, "</svg>") != 8 {
-			t.Errorf("%d plots", strings.Count(page, "<svg"))
+		if strings.Count(page, "<svg") != r.plots || strings.Count(page, "</svg>") != r.plots {
+			t.Errorf("%d plots, want %d", strings.Count(page, "<svg"), r.plots)
 		}
 	}
 }

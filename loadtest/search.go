@@ -75,6 +75,14 @@ func (s Search) Validate() error {
 	return errors.Join(errs...)
 }
 
+func (s Search) withDefaults() Search {
+	s.Share, s.Confidence, s.Precision = or(s.Share, 0.95), or(s.Confidence, 0.95), or(s.Precision, 1.1)
+	if s.Run == nil {
+		s.Run = Run
+	}
+	return s
+}
+
 // maxSteps is more than any search needs: each halves the logarithm of what is
 // left.
 const maxSteps = 40
@@ -87,10 +95,7 @@ func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 	if err := s.Validate(); err != nil {
 		return Capacity{}, err
 	}
-	s.Share, s.Confidence, s.Precision = or(s.Share, 0.95), or(s.Confidence, 0.95), or(s.Precision, 1.1)
-	if s.Run == nil {
-		s.Run = Run
-	}
+	s = s.withDefaults()
 	var c Capacity
 	rate := s.From
 	for range maxSteps {
