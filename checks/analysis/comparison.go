@@ -64,6 +64,7 @@ type metricReading struct {
 	value float64 // what is shown: rate, median or mean
 	at    cursor
 	fresh []float64 // the newest values past the cursor, oldest first
+	covs  []float32 // their covariates, if they are wanted
 }
 
 // Comparison returns a comparison of the named candidate with the baseline. It
@@ -146,6 +147,11 @@ func (c *Comparison) take(i int, now time.Time) {
 	case nb > 0 && nc > 0:
 		b := block{rates: [2]rate{base.at.minus(t.taken[0]), cand.at.minus(t.taken[1])}}
 		b.values[0], b.values[1] = overlap(base.fresh, cand.fresh, nb, nc)
+		for side, m := range []*metricReading{base, cand} {
+			if len(m.covs) > 0 {
+				b.covs[side] = m.covs[len(m.covs)-len(b.values[side]):]
+			}
+		}
 		t.contest.take(b)
 		t.contrast.take(c.r.meters[i].Kind, &b)
 		harm, safe := t.contest.logE()
@@ -202,7 +208,7 @@ func (rd *reading) read(meters []meter, breakers []Breaker, tests []test, side i
 		m, t := &rd.metrics[i], &a.tallies[i]
 		m.at = t.cursor()
 		m.total = rate{n: t.n + t.past.n, events: t.events + t.past.events}
-		m.fresh = m.fresh[:0]
+		m.fresh, m.covs = m.fresh[:0], m.covs[:0]
 		if m.total.n == 0 {
 			continue
 		}
@@ -221,6 +227,9 @@ func (rd *reading) read(meters []meter, breakers []Breaker, tests []test, side i
 		}
 		for ; from < t.next; from++ {
 			m.fresh = append(m.fresh, t.ring[from%recent])
+			if t.covs != nil {
+				m.covs = append(m.covs, t.covs[from%recent])
+			}
 		}
 	}
 	rd.fuses = rd.fuses[:0]

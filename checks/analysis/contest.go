@@ -19,10 +19,16 @@ type contest interface {
 type block struct {
 	rates  [2]rate      // of the baseline and the candidate
 	values [2][]float64 // of the same stretch of time, oldest first; none of a rate
+	covs   [2][]float32 // the covariates of the values, if they are wanted
 }
 
 // covariate returns the difference of the covariates of a pair.
-func (b *block) covariate(base, cand int) float64 { return 0 }
+func (b *block) covariate(base, cand int) float64 {
+	if len(b.covs[0]) == 0 || len(b.covs[1]) == 0 {
+		return 0
+	}
+	return float64(b.covs[1][cand]) - float64(b.covs[0][base])
+}
 
 func newContest(m Metric) contest {
 	switch m.Kind {

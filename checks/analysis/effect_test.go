@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 )
 
 // The interval holds the truth at all looks together, while the split and the
@@ -86,4 +87,39 @@ func ExampleEffect_String() {
 	// x1.08 (1.02 to 1.15)
 	// +0.8 points (-0.2 to +1.9)
 	// unknown
+}
+
+// Where latency grows with the prompt, adjusting for its length narrows the
+// interval by what their correlation explains, and does not shift it.
+func TestAdjustForPrompt(t *testing.T) {
+	effect := func(adjust bool, seed uint64) (Effect, Verdict) {
+		c, l := compare(t, Plan{Metrics: []Metric{Latency()}, AdjustForPrompt: adjust}), newLoad(seed, 0.5)
+		l.slower = 1.02
+		var j Judgement
+		for i := range 4000 {
+			o := l.next()
+			o.InputTokens = int(math.Exp(6 + 1.2*l.rng.NormFloat64()))
+			o.Latency = time.Duration(float64(o.Latency) * math.Sqrt(float64(o.InputTokens)))
+			c.r.Record(o)
+			if i%20 == 19 {
+				l.now = l.now.Add(time.Second)
+				j = c.Judge(l.now)
+			}
+		}
+		return j.Metrics[0].Effect, j.Verdict
+	}
+	for seed := range uint64(5) {
+		plain, verdict := effect(false, seed)
+		adjusted, same := effect(true, seed)
+		ratio := math.Log(adjusted.High/adjusted.Low) / math.Log(plain.High/plain.Low)
+		t.Logf("plain %v, adjusted %v: %.2f times as wide", plain, adjusted, ratio)
+		// The logarithm of latency has a variance of 0.6^2/2 or so of its own and
+		// 0.6^2 by the prompt.
+		if ratio > 0.75 || adjusted.Low > 1.02 || adjusted.High < 1.02 {
+			t.Errorf("adjusted %v, plain %v", adjusted, plain)
+		}
+		if verdict != same {
+			t.Errorf("the verdict changes from %s to %s", verdict, same)
+		}
+	}
 }

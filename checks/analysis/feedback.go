@@ -99,7 +99,7 @@ func (a *Arm) feedback(key uint64, score float64, within time.Duration) Feedback
 	e.scored = true
 	for i := range a.meters {
 		if m := &a.meters[i]; m.source == fromScore || m.source == fromThumb {
-			a.add(i, m.score(score), e.unit)
+			a.add(i, m.score(score), &sighting{unit: e.unit})
 		}
 	}
 	return FeedbackCounted

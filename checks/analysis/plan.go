@@ -38,6 +38,10 @@ type Plan struct {
 	// can tell (which err by leaving units out). Only classes and breakers count
 	// requests; those without a unit all belong to one, which has no name.
 	Unit Unit `json:"unit,omitempty"`
+	// AdjustForPrompt takes out of the reported effect on amounts what differing
+	// lengths of the prompts explain (CUPED). It narrows the interval of latency
+	// or cost where those grow with the prompt; verdicts do not change.
+	AdjustForPrompt bool `json:"adjust_for_prompt,omitempty"`
 	// FeedbackWithin is how long after a request its feedback still counts. Zero
 	// means one hour.
 	FeedbackWithin time.Duration `json:"feedback_within_ns,omitempty"`

@@ -3,6 +3,7 @@ package analysis
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -59,6 +60,11 @@ func (r *Recorder) prepare() {
 		if rated {
 			a.memory = newMemory(r.plan.Remember)
 		}
+		for i := range a.tallies {
+			if r.plan.AdjustForPrompt && r.meters[i].Kind == Amount {
+				a.adjust, a.tallies[i].covs = true, new([recent]float32)
+			}
+		}
 	}
 }
 
@@ -94,6 +100,7 @@ type Arm struct {
 
 	assigned      assignments
 	assignedUnits *unitFilter // shared by all arms; nil if requests are counted
+	adjust        bool        // covariates are wanted
 
 	mu       sync.Mutex // guards what follows
 	classes  [numClasses]uint64
@@ -124,8 +131,9 @@ const recent = 512
 // series holds the distribution of all values, and the newest as they came.
 type series struct {
 	hist hist.Histogram
-	ring [recent]float64 // value number i is at i % recent
-	next uint64          // the number of the next value
+	ring [recent]float64  // value number i is at i % recent
+	covs *[recent]float32 // the covariates of these, nil if they are not wanted
+	next uint64           // the number of the next value
 }
 
 func newArm(name string, meters []meter, breakers []Breaker) *Arm {
@@ -161,7 +169,7 @@ func (a *Arm) record(o *Observation) {
 		if a.mu.TryLock() {
 			a.note(&seen)
 			for i := range a.meters {
-				a.add(i, a.meters[i].value(o, class), seen.unit)
+				a.add(i, a.meters[i].value(o, class), &seen)
 			}
 			a.mu.Unlock()
 			return
@@ -177,6 +185,9 @@ type sighting struct {
 	scored   bool
 	at       uint32
 	unit, id uint64
+	// covariate is ln(1 + input tokens): prompts differ by orders of magnitude,
+	// and times grow about as a power of their length.
+	covariate float32
 }
 
 // sight returns what is to be counted of o, as far as it is wanted.
@@ -192,6 +203,9 @@ func (a *Arm) sight(o *Observation, class Class) sighting {
 		}
 		s.id, s.at, s.scored = hashOf(o.ID), uint32(at.Unix()), o.Scored || o.Score != 0
 	}
+	if a.adjust {
+		s.covariate = float32(math.Log1p(float64(max(o.InputTokens, 0))))
+	}
 	return s
 }
 
@@ -206,8 +220,8 @@ func (a *Arm) note(s *sighting) {
 	}
 }
 
-// add counts a value of metric i, of a request of unit.
-func (a *Arm) add(i int, v float64, unit uint64) {
+// add counts a value of metric i, of the request seen.
+func (a *Arm) add(i int, v float64, seen *sighting) {
 	switch v {
 	case noValue:
 		return
@@ -223,13 +237,16 @@ func (a *Arm) add(i int, v float64, unit uint64) {
 			}
 		}
 	}
-	if a.units != nil && !a.units.first(unit, i) {
+	if a.units != nil && !a.units.first(seen.unit, i) {
 		return
 	}
 	t.n++
 	if s := t.series; s != nil {
 		s.hist.Add(v)
 		s.ring[s.next%recent] = v
+		if s.covs != nil {
+			s.covs[s.next%recent] = seen.covariate
+		}
 		s.next++
 		return
 	}

@@ -67,7 +67,7 @@ func (a *Arm) empty(s *stage) {
 		seen := &s.seen[r]
 		a.note(seen)
 		for i, v := range s.values[r*len(a.meters) : (r+1)*len(a.meters)] {
-			a.add(i, v, seen.unit)
+			a.add(i, v, seen)
 		}
 	}
 	s.n = 0
