@@ -104,6 +104,29 @@ func (d *Distribution) Quantile(q float64) time.Duration {
 	return seconds(d.exact[below] + (rank-float64(below))*(d.exact[above]-d.exact[below]))
 }
 
+// AtMost returns how many durations are at most v, to the precision of d: those
+// of v's own bucket count.
+func (d *Distribution) AtMost(v time.Duration) (n uint64) {
+	if d.more == nil {
+		for _, e := range d.exact {
+			if seconds(e) <= v {
+				n++
+			}
+		}
+		return n
+	}
+	if v < 0 {
+		return 0
+	}
+	for _, k := range d.more.counts[:hdrSlot(micros(v.Seconds()))+1] {
+		n += k
+	}
+	return n
+}
+
+// Sum returns the sum of all durations in seconds.
+func (d *Distribution) Sum() float64 { return d.sum }
+
 // Mean returns the mean, or 0 when d is empty.
 func (d *Distribution) Mean() time.Duration { return seconds(d.sum / max(1, float64(d.count))) }
 

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ func TestQuantiles(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("quantiles (-want +got):\n%s", diff)
 	}
+	if d.AtMost(9*ms) != 0 || d.AtMost(20*ms) != 2 || d.AtMost(time.Hour) != 4 || d.Sum() != 0.1 {
+		t.Errorf("%d and %d, sum %v", d.AtMost(9*ms), d.AtMost(20*ms), d.Sum())
+	}
 	if d := distribution(); d.Quantile(0.5) != 0 || d.Mean() != 0 || d.Max() != 0 || d.Count() != 0 {
 		t.Error("an empty distribution has figures")
 	}
@@ -43,6 +47,17 @@ func TestManyDurationsStayAccurate(t *testing.T) {
 		want := values[int(q*float64(len(values)-1))]
 		if got := many.Quantile(q); got < want*998/1000 || got > want*1002/1000 {
 			t.Errorf("quantile %v of %d durations is %v, want %v", q, len(values), got, want)
+		}
+	}
+	for _, at := range []time.Duration{-1, 0, 50 * ms, time.Second, 100 * time.Hour} {
+		want := 0
+		for _, v := range values {
+			if v <= at {
+				want++
+			}
+		}
+		if got := many.AtMost(at); math.Abs(float64(got)-float64(want)) > 50 {
+			t.Errorf("%d are at most %v, want %d", got, at, want)
 		}
 	}
 	if many.exact != nil || many.Count() != 50_000 || many.Max() != values[len(values)-1] {

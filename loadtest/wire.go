@@ -3,6 +3,7 @@ package loadtest
 import (
 	"encoding/json"
 	"errors"
+	"iter"
 	"maps"
 	"time"
 
@@ -116,6 +117,18 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	}
 	r.finish()
 	return nil
+}
+
+// Durations returns all distributions of r by their names, which are those of
+// its text and JSON, such as "TTFT" and "corrected TTFT".
+func (r *Report) Durations() iter.Seq2[string, *Distribution] {
+	return func(yield func(string, *Distribution) bool) {
+		for _, row := range r.rows() {
+			if !yield(row.name, row.d) {
+				return
+			}
+		}
+	}
 }
 
 func ensure[K comparable](m map[K]int) map[K]int {
