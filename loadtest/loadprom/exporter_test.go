@@ -111,15 +111,11 @@ func ExampleExporter() {
 		return
 	}
 	for line := range strings.Lines(page.String()) {
-		if strings.Contains(line, "requests_total") || strings.Contains(line, `direction="output"`) {
+		if strings.HasPrefix(line, "loadtest_requests_total") || strings.Contains(line, `direction="output"`) {
 			fmt.Print(line)
 		}
 	}
 	// Output:
-	// # HELP loadtest_requests_total Requests that were finished.
-	// # TYPE loadtest_requests_total counter
 	// loadtest_requests_total{class="ok"} 20
-	// # HELP loadtest_good_requests_total Requests that kept an SLO.
-	// # TYPE loadtest_good_requests_total counter
 	// loadtest_tokens_total{direction="output"} 160
 }
