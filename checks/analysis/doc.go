@@ -63,6 +63,12 @@
 // when the arms are back. A candidate that is worse than the baseline is Harmed
 // during an incident too.
 //
+// # Before a rollout
+//
+// [Plan.Outlook] says what a plan can do with given traffic: after how many
+// requests and how long it will find named regressions, and prove an equal
+// candidate safe. A stage that is shorter than that cannot do its work.
+//
 // # Several replicas
 //
 // Each replica records and compares what it serves itself. [Plan.Merge] adds up
