@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	vegeta "github.com/tsenart/vegeta/v12/lib"
-
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/tinylm"
 )
@@ -28,39 +26,6 @@ func BenchmarkRun(b *testing.B) {
 	if err != nil || report.Sent != b.N || report.Chunks != 64*b.N {
 		b.Fatal(report, err)
 	}
-}
-
-// BenchmarkShortResponses compares what one short request costs this package
-// and vegeta's own attack, in processor time of the whole process, the server
-// included: the differences are those of the clients.
-func BenchmarkShortResponses(b *testing.B) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
-	defer server.Close()
-	const workers = 16
-	b.Run("loadtest", func(b *testing.B) {
-		began := processCPU()
-		report, err := Run(b.Context(), Plan{Target: server.URL, Workload: HTTP("", "", nil), Pacer: Constant(maxRate), Requests: b.N, Workers: workers})
-		if err != nil || report.Classes[analysis.OK] != b.N {
-			b.Fatal(report, err)
-		}
-		b.ReportMetric((processCPU()-began)*1e6/float64(b.N), "cpu-µs/req")
-	})
-	b.Run("vegeta", func(b *testing.B) {
-		began := processCPU()
-		attacker := vegeta.NewAttacker(vegeta.MaxWorkers(workers), vegeta.Connections(workers), vegeta.MaxBody(0))
-		pacer, release := newSchedule(b.Context(), Plan{Pacer: Constant(maxRate), Requests: b.N}, time.Now())
-		defer release()
-		var m vegeta.Metrics
-		for r := range attacker.Attack(vegeta.NewStaticTargeter(vegeta.Target{Method: "GET", URL: server.URL}), pacer, 0, "") {
-			pacer.take(r.Seq)
-			m.Add(r)
-		}
-		m.Close()
-		if m.Success != 1 || m.Requests != uint64(b.N) {
-			b.Fatal(m.Requests, m.Success)
-		}
-		b.ReportMetric((processCPU()-began)*1e6/float64(b.N), "cpu-µs/req")
-	})
 }
 
 // BenchmarkConcurrentStreams holds 2,000 streams at once, over loopback and with

@@ -31,7 +31,7 @@ func (d *Distribution) addN(v time.Duration, n uint64) {
 		d.least = v
 	}
 	d.count += n
-	d.sum += v.Seconds() * float64(n)
+	d.sum += float64(v) / 1e9 * float64(n)
 	d.most = max(d.most, v)
 	if d.more == nil && d.count <= exactly {
 		for range n {
@@ -40,7 +40,7 @@ func (d *Distribution) addN(v time.Duration, n uint64) {
 		return
 	}
 	d.coarsen()
-	d.more.addN(micros(v.Seconds()), n)
+	d.more.addN(uint64(max(0, v)+time.Microsecond/2)/uint64(time.Microsecond), n)
 }
 
 func micros(s float64) uint64 { return uint64(max(0, math.Round(s*1e6))) }

@@ -21,6 +21,7 @@ type exchange struct {
 	borne  []int           // how many tokens each of them bore, if that is known
 	bytes  int64
 	record *Recording // nil unless asked for
+	head   []byte     // the first bytes of the answer
 	buf    [16 << 10]byte
 }
 
@@ -111,6 +112,7 @@ func (s *sender) conclude(result *Result, j job, x *exchange, head string, err, 
 // and the error that ended it, nil for an ordinary end.
 func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (head string, end time.Duration, err error) {
 	const enough = 512 // for an error message, and for what kind of answer it is
+	x.head = x.head[:0]
 	for {
 		n, err := body.Read(x.buf[:])
 		// The instant comes before everything else: what follows takes time.
@@ -121,8 +123,8 @@ func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (head stri
 		if n > 0 {
 			x.bytes += int64(n)
 			alive()
-			if len(head) < enough {
-				head += string(x.buf[:min(n, enough-len(head))])
+			if room := enough - len(x.head); room > 0 {
+				x.head = append(x.head, x.buf[:min(n, room)]...)
 			}
 			x.meter.Feed(x.buf[:n], at)
 		}
@@ -131,7 +133,7 @@ func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (head stri
 			if errors.Is(err, io.EOF) {
 				err = nil
 			}
-			return head, at, err
+			return string(x.head), at, err
 		}
 	}
 }

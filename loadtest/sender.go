@@ -143,13 +143,13 @@ func (s *sender) request(ctx context.Context, j job) *http.Request {
 	if j.plain {
 		header = s.own
 	}
+	if len(j.header) > 0 || s.plan.Prepare != nil {
+		header = header.Clone() // otherwise all requests share it: a RoundTripper must not change it
+	}
 	r := (&http.Request{
-		Method: j.method, URL: j.url, Host: j.url.Host, Header: header.Clone(),
+		Method: j.method, URL: j.url, Host: j.url.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(j.body)),
 	}).WithContext(ctx)
-	if r.Header == nil {
-		r.Header = make(http.Header)
-	}
 	if len(j.body) > 0 {
 		// With GetBody the transport can repeat a request that met a connection
 		// which the server had just closed.

@@ -1,0 +1,220 @@
+package loadtest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// serverVar makes of the test binary a server, so that what the client costs
+// can be told from what the server does.
+const serverVar = "SERIN_TEST_SERVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(serverVar) == "" {
+		os.Exit(m.Run())
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println("http://" + l.Addr().String())
+	go func() { _ = http.Serve(l, http.HandlerFunc(serveCosts)) }()
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent ends
+}
+
+// serveCosts answers GET with two bytes, and POST with a stream of as many
+// chunks of content as the query says, each flushed.
+func serveCosts(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet {
+		_, _ = io.WriteString(w, "ok")
+		return
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	w.Header().Set("Content-Type", "text/event-stream")
+	flush := http.NewResponseController(w)
+	say := func(s string) {
+		_, _ = io.WriteString(w, s)
+		_ = flush.Flush()
+	}
+	n, err := strconv.Atoi(r.URL.Query().Get("chunks"))
+	pause, err2 := time.ParseDuration(r.URL.Query().Get("pause"))
+	if err != nil || err2 != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	say(role)
+	for range n {
+		say(costChunk)
+		if pause > 0 {
+			time.Sleep(pause)
+		}
+	}
+	say(finish)
+	say(usage)
+	say(done)
+}
+
+var costChunk = event(`{"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","created":1700000000,"model":"tinylm","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}],"usage":null}`)
+
+func startServer(b *testing.B) string {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), serverVar+"=1")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// ratio runs two loads of n requests in turn, again and again, and reports the
+// processor time that each takes for one request, and the median of the ratios.
+func ratio(b *testing.B, n int, names [2]string, loads [2]func(n int)) {
+	if processCPU() < 0 {
+		b.Skip("the system does not tell the time of processors")
+	}
+	var costs [2][]float64
+	var ratios []float64
+	for i := 0; b.Loop(); i++ {
+		var cost [2]float64
+		for j := range loads {
+			k := (i + j) % 2 // neither is always the first
+			began := processCPU()
+			loads[k](n)
+			cost[k] = (processCPU() - began) * 1e6 / float64(n)
+			costs[k] = append(costs[k], cost[k])
+		}
+		ratios = append(ratios, cost[0]/cost[1])
+	}
+	median := func(v []float64) float64 {
+		slices.Sort(v)
+		return v[len(v)/2]
+	}
+	for i, name := range names {
+		b.ReportMetric(median(costs[i]), "µs/req-"+name)
+	}
+	b.ReportMetric(median(ratios), "ratio")
+}
+
+// counted is vegeta's pacer that ends after a number of requests.
+type counted struct {
+	vegeta.ConstantPacer
+	n uint64
+}
+
+func (c counted) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
+	wait, stop := c.ConstantPacer.Pace(elapsed, hits)
+	return wait, stop || hits >= c.n
+}
+
+// attackWithVegeta is what a user of vegeta's library does.
+func attackWithVegeta(b *testing.B, target vegeta.Target, workers, n int, client *http.Client) {
+	options := []func(*vegeta.Attacker){vegeta.MaxWorkers(uint64(workers)), vegeta.Connections(workers), vegeta.MaxBody(0)}
+	if client != nil {
+		options = append(options, vegeta.Client(client))
+	}
+	attacker := vegeta.NewAttacker(options...)
+	var m vegeta.Metrics
+	for r := range attacker.Attack(vegeta.NewStaticTargeter(target), counted{vegeta.ConstantPacer{Freq: maxRate, Per: time.Second}, uint64(n)}, 0, "") {
+		m.Add(r)
+	}
+	m.Close()
+	if m.Success != 1 || m.Requests != uint64(n) {
+		b.Fatal(m.Requests, m.Success, m.Errors)
+	}
+}
+
+// BenchmarkShortResponses compares what one short request costs this package
+// and vegeta's own attack, in processor time of the client alone.
+func BenchmarkShortResponses(b *testing.B) {
+	url := startServer(b)
+	const workers = 16
+	ratio(b, 20_000, [2]string{"loadtest", "vegeta"}, [2]func(int){
+		func(n int) {
+			report, err := Run(b.Context(), Plan{Target: url, Workload: HTTP("", "", nil), Pacer: Constant(maxRate), Requests: n, Workers: workers})
+			if err != nil || report.Classes[analysis.OK] != n {
+				b.Fatal(report, err)
+			}
+		},
+		func(n int) { attackWithVegeta(b, vegeta.Target{Method: "GET", URL: url}, workers, n, nil) },
+	})
+}
+
+// drainer reads each answer to its end, with the buffer that this package has,
+// and looks at nothing.
+type drainer struct{ base http.RoundTripper }
+
+func (d drainer) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := d.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	x := exchanges.Get().(*exchange)
+	defer exchanges.Put(x)
+	for err == nil {
+		_, err = resp.Body.Read(x.buf[:])
+	}
+	return &http.Response{StatusCode: 200, Body: http.NoBody, Header: make(http.Header), Request: r}, nil
+}
+
+// BenchmarkStreams compares what streams cost this package and a client that
+// reads them without parsing, in processor time of the client alone: chunks
+// that come one by one, as models send them, and as fast as the server can.
+func BenchmarkStreams(b *testing.B) {
+	url := startServer(b)
+	body := encodeBody(Plan{Model: "m", API: Chat}, Ask("What is light?"))
+	for _, load := range []struct {
+		name, query               string
+		chunks, workers, requests int
+	}{
+		{"paced", "chunks=64&pause=2ms", 64, 200, 800}, {"flood", "chunks=64&pause=0", 64, 8, 2000},
+	} {
+		base := newTransport(load.workers)
+		defer base.CloseIdleConnections()
+		b.Run(load.name, func(b *testing.B) {
+			target := url + "/v1/chat/completions?" + load.query
+			ratio(b, load.requests, [2]string{"loadtest", "no-parsing"}, [2]func(int){
+				func(n int) {
+					report, err := Run(b.Context(), Plan{Target: target, Model: "m", Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(maxRate), Requests: n, Workers: load.workers, Transport: base})
+					if err != nil || report.Classes[analysis.OK] != n || report.Chunks != load.chunks*n {
+						b.Fatal(report, err)
+					}
+				},
+				func(n int) {
+					attackWithVegeta(b, vegeta.Target{Method: "POST", URL: target, Body: body}, load.workers, n, &http.Client{Transport: drainer{base}})
+				},
+			})
+		})
+	}
+}
