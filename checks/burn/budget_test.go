@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -367,5 +368,30 @@ func BenchmarkRecord(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		budget.Record(true)
+	}
+}
+
+func BenchmarkRecordParallel(b *testing.B) {
+	budget, err := New(Config{Objective: threeNines})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetParallelism(8)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			budget.Record(true)
+		}
+	})
+}
+
+// What the doc says about memory.
+func TestMemory(t *testing.T) {
+	b, err := New(Config{Objective: threeNines})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := len(b.rings) * int(unsafe.Sizeof(*b.rings[0])); size > 8<<10 {
+		t.Errorf("the default windows take %d bytes, more than 8 KB", size)
 	}
 }

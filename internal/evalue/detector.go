@@ -34,7 +34,9 @@ type Detector struct {
 // Step takes in the log of the e-value of each alternative for what has
 // happened since the last step. Their number is that of the first step; a step
 // with another number, NaN or +Inf is ignored. Independent data of one step,
-// such as those of several replicas, are one step with the sums of their logs.
+// such as those of several replicas, are one step with the sums of their logs. A
+// time in which nothing happened should be no step: Shiryaev-Roberts counts it
+// as one in which the change may have come, and rises by one.
 func (d *Detector) Step(logE ...float64) {
 	if len(logE) == 0 || d.Steps > 0 && len(logE) != len(d.SR) {
 		return

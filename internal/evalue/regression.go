@@ -100,13 +100,14 @@ func Difference(base, cand Regression) (difference, variance float64) {
 	return yc - yb, vb + vc
 }
 
-// RelativeDifference is [Difference] as a share of the baseline's mean, its
-// variance by the delta method. The variance is infinite while that mean is 0.
+// RelativeDifference is [Difference] as a share of the baseline's plain mean, its
+// variance by the delta method at both plain means. The variance is infinite
+// while that of the baseline is 0.
 func RelativeDifference(base, cand Regression) (difference, variance float64) {
 	yb, vb, yc, vc := adjusted(base, cand)
-	if yb == 0 {
+	if base.Y == 0 {
 		return 0, math.Inf(1)
 	}
-	ratio := yc / yb
-	return ratio - 1, (vc + vb*ratio*ratio) / (yb * yb)
+	ratio := cand.Y / base.Y
+	return (yc - yb) / base.Y, (vc + vb*ratio*ratio) / (base.Y * base.Y)
 }

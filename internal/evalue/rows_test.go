@@ -115,6 +115,23 @@ func TestRow55SequentialRelative(t *testing.T) {
 	near(t, "p", p, 1, 0)
 }
 
+// withCovariate is a with the sum of x, that of its squares and that of xy.
+func withCovariate(a Regression, x, xx, xy float64) Regression {
+	n := float64(a.N)
+	a.X, a.XX, a.XY = x/n, xx-x*x/n, xy-x*a.Y
+	return a
+}
+
+func TestRow57SequentialCUPED(t *testing.T) {
+	a, b := withCovariate(growthA, 16.87, 527.9767, 1), withCovariate(growthB, 22.7, 1348.29, 1)
+	d, v := RelativeDifference(a, b)
+	near(t, "difference", d, .50338, 5e-6)
+	n := float64(a.N + b.N)
+	h := AsymptoticHalfWidth(n, n*v, 0.05, 5000, false)
+	near(t, "low", d-h, -.50969, 5e-6)
+	near(t, "high", d+h, 1.51646, 5e-6)
+}
+
 func TestRow59SequentialOneSided(t *testing.T) {
 	n := float64(growthA.N + growthB.N)
 	d, v := RelativeDifference(growthA, growthB)
