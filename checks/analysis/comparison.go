@@ -43,30 +43,6 @@ type test struct {
 	watched [2]cursor
 }
 
-// cursor is a position in what an arm has recorded since it was made.
-type cursor struct {
-	rate
-	next uint64 // of a series
-}
-
-// reading is a copy of what an arm has recorded, as one moment has it.
-type reading struct {
-	arm     *Arm
-	classes [numClasses]uint64
-	invalid uint64
-	units   uint64
-	metrics []metricReading
-	fuses   []rate // by breaker, of its last requests
-}
-
-type metricReading struct {
-	total rate    // with what was restored
-	value float64 // what is shown: rate, median or mean
-	at    cursor
-	fresh []float64 // the newest values past the cursor, oldest first
-	covs  []float32 // their covariates, if they are wanted
-}
-
 // Comparison returns a comparison of the named candidate with the baseline. It
 // covers what is recorded from now on. Each comparison judges on its own, so
 // one suffices for each candidate.
@@ -129,8 +105,9 @@ func (c *Comparison) Judge(now time.Time) Judgement {
 
 // read takes a reading of both arms.
 func (c *Comparison) read() {
-	c.base.read(c.r.meters, c.r.plan.Breakers, c.tests, 0)
-	c.cand.read(c.r.meters, c.r.plan.Breakers, c.tests, 1)
+	for side, rd := range []*reading{&c.base, &c.cand} {
+		rd.read(c.r, func(i int) uint64 { return c.tests[i].taken[side].next })
+	}
 	c.split = c.r.expected.read(c.r.arms, c.candidate)
 }
 
@@ -163,8 +140,6 @@ func (c *Comparison) take(i int, now time.Time) {
 	t.taken, t.since = [2]cursor{base.at, cand.at}, now
 }
 
-func (c cursor) minus(d cursor) rate { return rate{n: c.n - d.n, events: c.events - d.events} }
-
 // evidence returns the evidence without the encoded distributions.
 func (c *Comparison) evidence() Evidence {
 	e := Evidence{
@@ -181,67 +156,4 @@ func (c *Comparison) evidence() Evidence {
 		t.contest.save(m)
 	}
 	return e
-}
-
-func (rd *reading) evidence() ArmEvidence {
-	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid), Units: int(rd.units)}
-	for c, n := range rd.classes {
-		if n > 0 {
-			e.Classes[Class(c)] = int(n)
-		}
-	}
-	return e
-}
-
-func (m *metricReading) sample() Sample {
-	return Sample{N: int(m.total.n), Events: int(m.total.events), Value: m.value}
-}
-
-// read copies what rd's arm has recorded, and the values that lie past the
-// cursors of tests.
-func (rd *reading) read(meters []meter, breakers []Breaker, tests []test, side int) {
-	a := rd.arm
-	a.lock()
-	defer a.mu.Unlock()
-	rd.classes, rd.invalid, rd.units = a.classes, a.invalid, a.distinct
-	for i := range rd.metrics {
-		m, t := &rd.metrics[i], &a.tallies[i]
-		m.at = t.cursor()
-		m.total = rate{n: t.n + t.past.n, events: t.events + t.past.events}
-		m.fresh, m.covs = m.fresh[:0], m.covs[:0]
-		if m.total.n == 0 {
-			continue
-		}
-		switch meters[i].Kind {
-		case Rate:
-			m.value = float64(m.total.events) / float64(m.total.n)
-			continue
-		case Amount:
-			m.value = t.hist.Quantile(0.5)
-		case Score:
-			m.value = t.hist.Mean()
-		}
-		from := tests[i].taken[side].next
-		if t.next-from > recent {
-			from = t.next - recent
-		}
-		for ; from < t.next; from++ {
-			m.fresh = append(m.fresh, t.ring[from%recent])
-			if t.covs != nil {
-				m.covs = append(m.covs, t.covs[from%recent])
-			}
-		}
-	}
-	rd.fuses = rd.fuses[:0]
-	for i := range a.fuses {
-		rd.fuses = append(rd.fuses, a.fuses[i].newest(uint64(breakers[i].Requests)))
-	}
-}
-
-func (t *tally) cursor() cursor {
-	c := cursor{rate: t.rate}
-	if t.series != nil {
-		c.next = t.series.next
-	}
-	return c
 }

@@ -69,6 +69,14 @@
 // requests and how long it will find named regressions, and prove an equal
 // candidate safe. A stage that is shorter than that cannot do its work.
 //
+// # After a promotion
+//
+// Harm may begin later, when there is nothing left to compare with. A [Watch]
+// holds the promoted version against what the baseline was, by the same tests in
+// the form of e-detectors. It never becomes safe, and it does not become surer of
+// nothing with time: [Plan.WatchRunLength] states how long it runs on average
+// until it errs.
+//
 // # Several replicas
 //
 // Each replica records and compares what it serves itself. [Plan.Merge] adds up

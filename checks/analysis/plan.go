@@ -56,6 +56,10 @@ type Plan struct {
 	// means one: an error rate above 20 % over 50 requests. Empty but not nil
 	// means none.
 	Breakers []Breaker `json:"breakers"`
+	// WatchRunLength is the mean number of looks of a [Watch] until a false alarm,
+	// at the least, if nothing has become worse. Zero means 1,000,000: eleven
+	// days of a look each second.
+	WatchRunLength float64 `json:"watch_run_length,omitempty"`
 	// Window is how far apart in time requests may be and still be compared. An
 	// arm that is silent for longer is not compared with what the other did
 	// meanwhile. Zero means one minute.
@@ -91,6 +95,9 @@ func (p Plan) withDefaults() Plan {
 	}
 	if p.Breakers == nil && slices.ContainsFunc(p.Metrics, func(m Metric) bool { return m.Name == nameErrors && m.Of == nil }) {
 		p.Breakers = []Breaker{{Metric: nameErrors, Above: 0.2, Requests: 50}}
+	}
+	if p.WatchRunLength == 0 {
+		p.WatchRunLength = 1e6
 	}
 	if p.Window == 0 {
 		p.Window = time.Minute
@@ -148,6 +155,9 @@ func (p Plan) Validate() error {
 	}
 	if p.Remember < 0 || p.Remember > maxRemember {
 		bad("Remember", p.Remember, fmt.Sprintf("0 to %d; 0 stands for %d", maxRemember, 1<<14))
+	}
+	if p.WatchRunLength != 0 && !(p.WatchRunLength >= 10 && p.WatchRunLength <= 1e15) {
+		bad("WatchRunLength", p.WatchRunLength, "0 for a million, or a number from 10 to 1e15")
 	}
 	if p.Window < 0 {
 		bad("Window", p.Window, "a duration >= 0; 0 stands for 1m")

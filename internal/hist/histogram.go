@@ -1,6 +1,9 @@
 package hist
 
-import "math"
+import (
+	"iter"
+	"math"
+)
 
 // The layout: 63 octaves from 2^-33 (0.12 ns in seconds) to 2^30 (34 years),
 // 64 buckets each. With 32-bit counters that is 15.75 KB, which leaves room for
@@ -152,6 +155,21 @@ func (h *Histogram) CountAbove(v float64) float64 {
 		above += float64(h.counts[i])
 	}
 	return above
+}
+
+// Buckets yields the upper bound of each bucket that holds values, in ascending
+// order, with how many it holds. Values in it are below the bound.
+func (h *Histogram) Buckets() iter.Seq2[float64, int] {
+	return func(yield func(float64, int) bool) {
+		if h.count == 0 {
+			return
+		}
+		for i := int(h.lo); i <= int(h.hi); i++ {
+			if n := h.counts[i]; n > 0 && !yield(bound(i+1), int(n)) {
+				return
+			}
+		}
+	}
 }
 
 // Merge adds the values of o to h. It equals adding them one by one, but for

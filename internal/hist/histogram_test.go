@@ -135,3 +135,36 @@ func BenchmarkQuantile(b *testing.B) {
 		h.Quantile(0.99)
 	}
 }
+
+func TestBuckets(t *testing.T) {
+	var h Histogram
+	for range h.Buckets() {
+		t.Error("an empty histogram has a bucket")
+	}
+	values := []float64{0, 1, 1, 2.5, 1e300}
+	for _, v := range values {
+		h.Add(v)
+	}
+	last, n := -1.0, 0
+	for upper, count := range h.Buckets() {
+		if upper <= last {
+			t.Errorf("bound %v after %v", upper, last)
+		}
+		want := 0
+		for _, v := range values {
+			if v >= last && v < upper || upper == bound(numBuckets) && v >= upper {
+				want++
+			}
+		}
+		if count != want {
+			t.Errorf("%d values below %v, want %d", count, upper, want)
+		}
+		last, n = upper, n+count
+	}
+	if n != len(values) {
+		t.Errorf("%d values in all, want %d", n, len(values))
+	}
+	for range h.Buckets() {
+		break // yields no more
+	}
+}

@@ -1,0 +1,183 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/serin-go/serin/internal/evalue"
+	"github.com/serin-go/serin/internal/hist"
+)
+
+// guard watches one metric against its profile.
+type guard struct {
+	index  int
+	metric Metric
+	parts  []part
+	n, bad int     // since the watch began
+	sum    float64 // of scores
+}
+
+// part is an e-detector for one feature of a distribution.
+type part struct {
+	evalue.Detector
+	level float64 // of an amount, beyond which values are bad; of a score, the profile's mean
+	bound float64 // the share of bad values that is no harm; of a score, how much lower it may be
+}
+
+// stakes are those of bets on scores, on all of which a detector bets.
+var stakes = []float64{0.05, 0.15, 0.45}
+
+// newGuard returns the guard of metric i, false if it is not to be watched.
+func newGuard(i int, m Metric, profile Sample) (guard, bool) {
+	g := guard{index: i, metric: m}
+	if !m.Role.RollsBack() || profile.N < profileMin {
+		return g, false
+	}
+	if m.Kind == Rate {
+		p := Profile{N: profile.N, Events: profile.Events}
+		g.parts = []part{{bound: p.bound(m, factor(m.Margin), m.Margin.Points)}}
+		return g, true
+	}
+	var h hist.Histogram
+	if h.UnmarshalBinary(profile.Values) != nil || h.Count() < profileMin {
+		return g, false
+	}
+	n := int(h.Count())
+	if m.Kind == Score {
+		// The mean itself is uncertain by its standard error, at most 1/2 by the
+		// root of n.
+		g.parts = []part{{level: h.Mean(), bound: max(m.Margin.Points, 1.5/math.Sqrt(float64(n)))}}
+		return g, true
+	}
+	// The 95th percentile first, of which reports tell.
+	for _, share := range []float64{tailShare, 0.5} {
+		_, high := evalue.RateInterval(int(share*float64(n)), n, profileAlpha, float64(n))
+		q, beyond := h.Quantile(1-share), m.Margin.Factor*(1+hist.Width)
+		if m.Better == Higher {
+			q, beyond = h.Quantile(share), 1/beyond
+		}
+		g.parts = append(g.parts, part{level: q * beyond, bound: high})
+	}
+	return g, true
+}
+
+// look takes in what is new.
+func (g *guard) look(r rate, values []float64) {
+	if r.n == 0 {
+		return
+	}
+	for k := range g.parts {
+		p := &g.parts[k]
+		if g.metric.Kind == Score {
+			p.Step(g.bet(p, values)...)
+			continue
+		}
+		bad, n := Profile{Level: p.level}.bad(g.metric, r, values, 1)
+		p.Step(evalue.RateLogE(nil, bad, n, p.bound)...)
+		if k == 0 {
+			g.bad, g.n = g.bad+bad, g.n+n
+		}
+	}
+}
+
+// bet bets on scores being worse than the profile's mean by more than the bound.
+func (g *guard) bet(p *part, values []float64) []float64 {
+	logE := make([]float64, len(stakes))
+	for _, v := range values {
+		worse := v - p.level
+		if g.metric.Better == Higher {
+			worse = -worse
+		}
+		for j, s := range stakes {
+			logE[j] += math.Log1p(s * (worse - p.bound))
+		}
+		g.sum += v
+	}
+	g.n += len(values)
+	return logE
+}
+
+// logE returns the log of the mean of the parts' statistics.
+func (g *guard) logE() float64 {
+	logs := make([]float64, len(g.parts))
+	for k := range g.parts {
+		logs[k] = g.parts[k].LogSR()
+	}
+	return evalue.Average(logs, equal[:len(logs)])
+}
+
+func (g *guard) finding() WatchFinding {
+	f := WatchFinding{Metric: g.metric.Name, N: g.n, Bad: g.bad, Allowed: g.parts[0].bound, E: exp(g.logE())}
+	if g.metric.Kind == Score {
+		f.Allowed = g.parts[0].level + g.parts[0].bound
+		if g.metric.Better == Higher {
+			f.Allowed = g.parts[0].level - g.parts[0].bound
+		}
+	}
+	if g.n > 0 {
+		f.Seen = float64(g.bad) / float64(g.n)
+		if g.metric.Kind == Score {
+			f.Seen = g.sum / float64(g.n)
+		}
+	}
+	return f
+}
+
+// words says what the guard has seen.
+func (g *guard) words() string {
+	f := g.finding()
+	switch g.metric.Kind {
+	case Amount:
+		return fmt.Sprintf("%s is beyond %s in %s of %s requests, where at most %s may be", f.Metric,
+			FormatValue(g.parts[0].level, Amount, g.metric.Unit), percent(f.Seen), thousands(f.N), percent(f.Allowed))
+	case Score:
+		return fmt.Sprintf("%s is %s on average of %s requests, where %s is allowed", f.Metric,
+			FormatValue(f.Seen, Score, g.metric.Unit), thousands(f.N), FormatValue(f.Allowed, Score, g.metric.Unit))
+	}
+	what := f.Metric
+	if g.metric.Better == Higher {
+		what = "not " + what
+	}
+	return fmt.Sprintf("%s in %s of %s requests, where %s is allowed", what, percent(f.Seen), thousands(f.N), percent(f.Allowed))
+}
+
+func (g *guard) state() GuardState {
+	s := GuardState{Metric: g.metric.Name, N: g.n, Bad: g.bad, Sum: g.sum}
+	for k := range g.parts {
+		s.Detectors = append(s.Detectors, slices.Clone(g.parts[k].SR))
+	}
+	return s
+}
+
+// check reports whether s can be a state of g.
+func (g *guard) check(s GuardState) error {
+	if s.Metric != g.metric.Name || s.N < 0 || s.Bad < 0 || s.Bad > s.N || math.IsNaN(s.Sum) || len(s.Detectors) != len(g.parts) {
+		return fmt.Errorf("the state of %q cannot be one of %q", s.Metric, g.metric.Name)
+	}
+	want := len(evalue.RateLogE(nil, 0, 0, 0))
+	if g.metric.Kind == Score {
+		want = len(stakes)
+	}
+	for _, d := range s.Detectors {
+		if len(d) != 0 && len(d) != want {
+			return fmt.Errorf("%d alternatives of %q, want %d", len(d), s.Metric, want)
+		}
+		for _, l := range d {
+			if math.IsNaN(l) || math.IsInf(l, 0) {
+				return fmt.Errorf("a detector of %q is at %v", s.Metric, l)
+			}
+		}
+	}
+	return nil
+}
+
+// restore takes in a state that was checked.
+func (g *guard) restore(s GuardState) {
+	g.n, g.bad, g.sum = s.N, s.Bad, s.Sum
+	for k, d := range s.Detectors {
+		if len(d) > 0 {
+			g.parts[k].Detector = evalue.Detector{SR: slices.Clone(d), CUSUM: slices.Clone(d), Steps: 1}
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package analysis
+
+// reading is a copy of what an arm has recorded, as one moment has it.
+type reading struct {
+	arm     *Arm
+	classes [numClasses]uint64
+	invalid uint64
+	units   uint64
+	metrics []metricReading
+	fuses   []rate // by breaker, of its last requests
+}
+
+type metricReading struct {
+	total rate    // with what was restored
+	value float64 // what is shown: rate, median or mean
+	at    cursor
+	fresh []float64 // the newest values past the cursor, oldest first
+	covs  []float32 // their covariates, if they are wanted
+}
+
+// cursor is a position in what an arm has recorded since it was made.
+type cursor struct {
+	rate
+	next uint64 // of a series
+}
+
+// read copies what rd's arm has recorded, and the values of each metric that have
+// come since the one with the number from.
+func (rd *reading) read(r *Recorder, from func(metric int) uint64) {
+	a := rd.arm
+	a.lock()
+	defer a.mu.Unlock()
+	rd.classes, rd.invalid, rd.units = a.classes, a.invalid, a.distinct
+	for i := range rd.metrics {
+		m, t := &rd.metrics[i], &a.tallies[i]
+		m.at = t.cursor()
+		m.total = rate{n: t.n + t.past.n, events: t.events + t.past.events}
+		m.fresh, m.covs = m.fresh[:0], m.covs[:0]
+		if m.total.n == 0 {
+			continue
+		}
+		switch r.meters[i].Kind {
+		case Rate:
+			m.value = float64(m.total.events) / float64(m.total.n)
+			continue
+		case Amount:
+			m.value = t.hist.Quantile(0.5)
+		case Score:
+			m.value = t.hist.Mean()
+		}
+		next := from(i)
+		if t.next-next > recent {
+			next = t.next - recent
+		}
+		for ; next < t.next; next++ {
+			m.fresh = append(m.fresh, t.ring[next%recent])
+			if t.covs != nil {
+				m.covs = append(m.covs, t.covs[next%recent])
+			}
+		}
+	}
+	rd.fuses = rd.fuses[:0]
+	for i := range a.fuses {
+		rd.fuses = append(rd.fuses, a.fuses[i].newest(uint64(r.plan.Breakers[i].Requests)))
+	}
+}
+
+func (t *tally) cursor() cursor {
+	c := cursor{rate: t.rate}
+	if t.series != nil {
+		c.next = t.series.next
+	}
+	return c
+}
+
+func (c cursor) minus(d cursor) rate { return rate{n: c.n - d.n, events: c.events - d.events} }
+
+func (rd *reading) evidence() ArmEvidence {
+	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid), Units: int(rd.units)}
+	for c, n := range rd.classes {
+		if n > 0 {
+			e.Classes[Class(c)] = int(n)
+		}
+	}
+	return e
+}
+
+func (m *metricReading) sample() Sample {
+	return Sample{N: int(m.total.n), Events: int(m.total.events), Value: m.value}
+}
