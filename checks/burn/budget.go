@@ -19,7 +19,7 @@ type Config struct {
 	// Period is what the budget is for, in whole seconds. Zero means 30 days.
 	Period time.Duration `env:"PERIOD"`
 	// Windows are watched. Nil means [DefaultWindows].
-	Windows []Window `env:", noinit"`
+	Windows []Window
 	// MinEvents is how many requests the long window must have before it says
 	// anything. Zero means 100.
 	MinEvents int `env:"MIN_EVENTS"`

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-var runs = flag.Int("runs", 500, "simulated rollouts per row of TestValidity")
+var runs = flag.Int("runs", 200, "simulated rollouts per row of TestValidity")
 
 const alpha = 0.05
 

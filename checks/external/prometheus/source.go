@@ -30,7 +30,7 @@ type Config struct {
 	Strict bool `env:"STRICT"`
 	// Authorization returns the header of that name, such as "Bearer ...", for
 	// each query, so that tokens may change. Nil: there is none.
-	Authorization func(ctx context.Context) (string, error) `env:", noinit"`
+	Authorization func(ctx context.Context) (string, error)
 	// Client sends the queries. Nil means one that follows no redirects: a
 	// redirect is mostly to a page where people log in, and would be given the
 	// header of Authorization.
