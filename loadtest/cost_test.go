@@ -17,6 +17,7 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/tinylm"
 )
 
 // serverVar makes of the test binary a server, so that what the client costs
@@ -33,7 +34,20 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	fmt.Println("http://" + l.Addr().String())
-	go func() { _ = http.Serve(l, http.HandlerFunc(serveCosts)) }()
+	model, err := tinylm.New(tinylm.Config{Seed: 1, MaxBody: 16 << 20})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	go func() {
+		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost && r.URL.RawQuery == "" {
+				model.ServeHTTP(w, r)
+				return
+			}
+			serveCosts(w, r)
+		}))
+	}()
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent ends
 }
 
