@@ -394,3 +394,24 @@ func TestRow109PSI(t *testing.T) {
 	near(t, "PSI", index, .22821741, 5e-9)
 	near(t, "limit", limit, 0.02*11.344866730144373, 1e-9)
 }
+
+// fixedSample returns how many values of each arm a classic test with one look
+// needs, with variance a of one arm and b of the other, to find a difference
+// with the power given: what always looking is compared with.
+func fixedSample(a, b, difference, alpha, power float64) float64 {
+	quantile := func(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
+	z := quantile(1-alpha) + quantile(power)
+	return z * z * (a + b) / (difference * difference)
+}
+
+func TestRow83And87FixedSample(t *testing.T) {
+	n := fixedSample(100, 100, 0.3, 0.025, 0.85)
+	near(t, "row 83: two arms", 2*n, 39_906, 0.005*39_906)
+	near(t, "row 87: three arms, each with each", n, 19_953, 0.005*19_953)
+	near(t, "row 87: the control of two", n*3/2, 29_929, 0.005*29_929)
+	// The rates of TestDetection, whose sequential test may look at any time and
+	// needs at the median no more than a third more.
+	rate := func(p float64) float64 { return p * (1 - p) }
+	near(t, "1 -> 2 %", fixedSample(rate(0.01), rate(0.02), 0.01, 0.05, 0.8), 1824, 0.5)
+	near(t, "1 -> 5 %", fixedSample(rate(0.01), rate(0.05), 0.04, 0.05, 0.8), 222, 0.5)
+}
