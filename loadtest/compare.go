@@ -43,7 +43,7 @@ const baselineArm, candidateArm = "baseline", "candidate"
 // instant, so that whatever else goes on hits both, and judges the candidate by
 // the plan of the analysis; its zero value means the defaults. Each target gets
 // the whole load. Thresholds of p are judged for each, but end neither run.
-// OnResult is called for the results of both.
+// OnResult and OnInterval are called for both, never concurrently.
 func Compare(ctx context.Context, p Plan, candidate string, how analysis.Plan) (*Comparison, error) {
 	other := p
 	other.Target = candidate
@@ -68,6 +68,15 @@ func Compare(ctx context.Context, p Plan, candidate string, how analysis.Plan) (
 	}
 	p.OnResult, other.OnResult = both(baselineArm), both(candidateArm)
 	p.AbortOnBreach, other.AbortOnBreach = false, false
+	if each := p.OnInterval; each != nil {
+		var one sync.Mutex
+		p.OnInterval = func(r *Report) {
+			one.Lock()
+			defer one.Unlock()
+			each(r)
+		}
+		other.OnInterval = p.OnInterval
+	}
 	var reports [2]*Report
 	var errs [2]error
 	var wg sync.WaitGroup

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,29 +17,121 @@ import (
 
 func report(_ context.Context, c console, args []string) error {
 	var o options
+	var kind string
 	fs := flag.NewFlagSet("report", flag.ContinueOnError)
 	o.files(fs)
+	fs.StringVar(&kind, "type", "text", "the `form` on the terminal: text, or vegeta's: vegeta, vegeta-json, or hist[10ms,20ms,100ms]")
 	o.slos.parse = parseSLO
 	fs.Var(&o.slos, "slo", "what makes a request good, such as `ttft=400ms,tpot=50ms`; may be repeated")
-	if err := parse(fs, c, args, "loadtest report makes a report of results that attack -results has written.\nThose of several processes, each with a -shard, make one report.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl"); err != nil {
+	o.thresholds.parse = analysis.ParseThreshold
+	fs.Var(&o.thresholds, "threshold", "what the run must have kept, such as `'ttft p95 <= 400ms'`; may be repeated")
+	if err := parse(fs, c, args, "loadtest report makes a report of results that attack -results has written, or of\nreports that attack -json has. Those of several processes, each with a -shard,\nmake one report.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl\n  loadtest report -type 'hist[10ms,100ms,1s]' results.jsonl"); err != nil {
 		return err
 	}
 	if fs.NArg() == 0 {
-		return errors.New("loadtest report: no files, want one or more of results in JSON lines")
+		return errors.New("loadtest report: no files, want one or more of results in JSON lines, or of reports in JSON")
 	}
-	var all []io.Reader
-	for _, name := range fs.Args() {
+	if kind != "text" {
+		return vegetaReport(c.out, kind, fs.Args())
+	}
+	r, err := readReport(fs.Args(), o.slos.values)
+	if r == nil {
+		return err
+	}
+	r.Target = strings.Join(fs.Args(), ", ")
+	if len(o.thresholds.values) > 0 {
+		r.Judge(o.thresholds.values...)
+	}
+	// A file that was cut off still tells what is in it.
+	err = errors.Join(o.publish(c, r), err)
+	if err == nil && len(r.Judged) > 0 {
+		return outcome(r)
+	}
+	return err
+}
+
+// readReport reads reports in JSON and merges them, or else results.
+func readReport(names []string, slos []loadtest.SLO) (*loadtest.Report, error) {
+	var merged *loadtest.Report
+	for i, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		r := new(loadtest.Report)
+		if err := json.Unmarshal(data, r); err != nil {
+			if i > 0 {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			break // results, then
+		}
+		if merged == nil {
+			merged = r
+		} else {
+			merged.Merge(r)
+		}
+	}
+	if merged != nil {
+		return merged, nil
+	}
+	in, end, err := results(names)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return loadtest.Summarise(in, slos...)
+}
+
+// results reads files one after the other.
+func results(names []string) (all io.Reader, end func(), err error) {
+	var parts []io.Reader
+	var files []*os.File
+	end = func() {
+		for _, f := range files {
+			_ = f.Close() // it was only read
+		}
+	}
+	for _, name := range names {
 		f, err := os.Open(name)
 		if err != nil {
-			return err
+			end()
+			return nil, nil, err
 		}
-		defer f.Close()
-		all = append(all, f, strings.NewReader("\n")) // in case the last line was cut off
+		files = append(files, f)
+		parts = append(parts, f, strings.NewReader("\n")) // in case the last line was cut off
 	}
-	r, err := loadtest.Summarise(io.MultiReader(all...), o.slos.values...)
-	r.Target = strings.Join(fs.Args(), ", ")
-	// A file that was cut off still tells what is in it.
-	return errors.Join(o.publish(c, r), err)
+	return io.MultiReader(parts...), end, nil
+}
+
+// vegetaReport writes the reports of vegeta's commands.
+func vegetaReport(w io.Writer, kind string, names []string) error {
+	var buckets []time.Duration
+	bad := fmt.Errorf("-type is %q, want text, vegeta, vegeta-json, or hist with durations such as hist[10ms,100ms]", kind)
+	kind, list, isHist := strings.Cut(kind, "[")
+	if kind != "vegeta" && kind != "vegeta-json" && kind != "hist" || isHist != (kind == "hist") {
+		return bad
+	}
+	if isHist {
+		for text := range strings.SplitSeq(strings.TrimSuffix(list, "]"), ",") {
+			d, err := time.ParseDuration(strings.TrimSpace(text))
+			if err != nil {
+				return bad
+			}
+			buckets = append(buckets, d)
+		}
+	}
+	v, err := loadtest.NewVegetaReport(buckets...)
+	if err != nil {
+		return err
+	}
+	in, end, err := results(names)
+	if err != nil {
+		return err
+	}
+	defer end()
+	err = loadtest.ReadResults(in, func(r loadtest.Result) error { v.Add(r); return nil })
+	write := map[string]func(io.Writer) error{"vegeta": v.WriteText, "vegeta-json": v.WriteJSON, "hist": v.WriteHistogram}[kind]
+	return errors.Join(write(w), err)
 }
 
 func compare(ctx context.Context, c console, args []string) error {
@@ -48,28 +141,32 @@ func compare(ctx context.Context, c console, args []string) error {
 	o.sending(fs)
 	o.arrivals(fs)
 	fs.StringVar(&other, "candidate", "", "the `URL` of the server that is compared with -url")
+	fs.StringVar(&o.html, "html", "", "write a page with plots to this `file`")
 	err := parse(fs, c, args, `loadtest compare sends the same requests at the same instants to two servers and
 judges the second one by sequential tests; or it compares two files of results.
 
-  loadtest compare -url http://old:8000 -candidate http://new:8000 -model NAME -rate 20 -duration 2m
+  loadtest compare -url http://old:8000 -candidate http://new:8000 -model NAME -rate 20 -duration 2m -html compare.html
   loadtest compare old.jsonl new.jsonl`)
 	if err != nil {
 		return err
 	}
 	var found *loadtest.Comparison
 	switch {
+	case o.workers != "":
+		return errors.New("loadtest compare: -workers cannot compare, as pairs of requests must be sent by one machine")
 	case fs.NArg() == 2 && other == "":
 		found, err = compareFiles(fs.Arg(0), fs.Arg(1))
 	case fs.NArg() == 0 && other != "" && o.plan.Target != "":
 		var stop func()
-		if stop, err = o.finish(c); err == nil {
-			defer stop()
-			bar := newProgress(c, o.plan.Duration)
-			o.plan.OnResult = bar.add
-			bar.start()
-			found, err = loadtest.Compare(ctx, o.plan, other, analysis.Plan{})
-			bar.stop()
+		if stop, err = o.finish(c); err != nil {
+			break
 		}
+		defer stop()
+		bar := newProgress(c, o.plan.Duration)
+		o.plan.OnInterval = bar.interval
+		bar.start()
+		found, err = loadtest.Compare(ctx, o.plan, other, analysis.Plan{})
+		bar.stop()
 	default:
 		return errors.New("loadtest compare: want -url and -candidate, or two files")
 	}
@@ -77,6 +174,9 @@ judges the second one by sequential tests; or it compares two files of results.
 		return err
 	}
 	fmt.Fprintln(c.out, found)
+	if err := writeFile(c, o.html, found.WriteHTML); err != nil {
+		return err
+	}
 	switch found.Judgement.Verdict {
 	case analysis.Safe:
 		return nil
@@ -87,59 +187,9 @@ judges the second one by sequential tests; or it compares two files of results.
 }
 
 func compareFiles(a, b string) (*loadtest.Comparison, error) {
-	old, err := os.Open(a)
-	if err != nil {
-		return nil, err
-	}
-	defer old.Close()
-	young, err := os.Open(b)
-	if err != nil {
-		return nil, err
-	}
-	defer young.Close()
-	return loadtest.CompareFiles(old, young, analysis.Plan{})
-}
-
-func search(ctx context.Context, c console, args []string) error {
-	var o options
-	s := loadtest.Search{}
-	fs := flag.NewFlagSet("search", flag.ContinueOnError)
-	o.sending(fs)
-	fs.Float64Var(&s.From, "from", 1, "the lowest `rate`, in requests a second")
-	fs.Float64Var(&s.To, "to", 1000, "the highest `rate`")
-	fs.Float64Var(&s.Share, "share", 0.95, "the share of requests that must be good")
-	fs.Float64Var(&s.Precision, "precision", 1.1, "the `ratio` of the bounds at which the search ends")
-	err := parse(fs, c, args, `loadtest search finds the highest rate at which requests are good. Each rate is
-sent for -duration, and counts only if the share of good requests is so with 95 %
-confidence; so short runs find less.
-
-  loadtest search -slo ttft=400ms -duration 10s -from 5
-  loadtest search -url http://127.0.0.1:8000 -model NAME -slo ttft=1s,tpot=50ms -duration 1m`)
-	if err != nil {
-		return err
-	}
-	if len(o.slos.values) == 0 {
-		o.slos.values = []loadtest.SLO{{TTFT: time.Second}}
-		fmt.Fprintln(c.err, "No -slo, so a request is good when its first token comes within 1s.")
-	}
-	o.shape, o.rate = "poisson", 1 // the search has a pacer of its own
-	stop, err := o.finish(c)
-	if stop != nil {
-		defer stop()
-	}
-	if err != nil {
-		return err
-	}
-	s.Plan, s.Seed = o.plan, o.seed
-	s.OnStep = func(step loadtest.Step) { fmt.Fprintln(c.out, step) }
-	found, err := loadtest.FindCapacity(ctx, s)
-	if err != nil {
-		return err
-	}
-	text := found.String() // its steps have been shown as they came
-	fmt.Fprintln(c.out, text[strings.LastIndexByte(text, '\n')+1:])
-	if found.Kept == 0 {
-		return exit{code: cannotTell}
-	}
-	return nil
+	return open(a, func(old io.Reader) (*loadtest.Comparison, error) {
+		return open(b, func(young io.Reader) (*loadtest.Comparison, error) {
+			return loadtest.CompareFiles(old, young, analysis.Plan{})
+		})
+	})
 }

@@ -1,30 +1,54 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
+	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/loadprom"
 )
 
-// parse parses flags. Its error is one for the exit code of wrong use.
+// parse parses flags, and tells of all that are wrong at once. Its error is one
+// for the exit code of wrong use.
 func parse(fs *flag.FlagSet, c console, args []string, intro string) error {
-	fs.SetOutput(c.err)
-	fs.Usage = func() {
-		fmt.Fprintf(c.err, "%s\n\nFlags:\n", intro)
-		fs.PrintDefaults()
-	}
-	if err := fs.Parse(args); err != nil {
+	fs.SetOutput(io.Discard) // the flag package would stop at the first
+	fs.Usage = func() {}
+	var errs []error
+	for rest := args; ; rest = fs.Args() {
+		err := fs.Parse(rest)
 		if errors.Is(err, flag.ErrHelp) {
+			fs.SetOutput(c.out)
+			fmt.Fprintf(c.out, "%s\n\nFlags:\n", intro)
+			fs.PrintDefaults()
 			return err
 		}
-		return exit{code: wrongUse} // the flag package has said it
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if err == nil || len(fs.Args()) == 0 {
+			break
+		}
+	}
+	if len(errs) > 0 {
+		return exit{wrongUse, fmt.Sprintf("%v\n\n'loadtest %s -help' explains the flags.", errors.Join(errs...), fs.Name())}
+	}
+	return nil
+}
+
+// noArguments is for commands that take flags only.
+func noArguments(fs *flag.FlagSet) error {
+	if fs.NArg() > 0 {
+		return exit{wrongUse, fmt.Sprintf("loadtest %s: %q is no flag, want none but flags", fs.Name(), fs.Arg(0))}
 	}
 	return nil
 }
@@ -33,7 +57,7 @@ func parse(fs *flag.FlagSet, c console, args []string, intro string) error {
 func (o *options) files(fs *flag.FlagSet) {
 	fs.StringVar(&o.html, "html", "", "write a page with plots to this `file`")
 	fs.StringVar(&o.json, "json", "", "write the report as JSON to this `file`")
-	fs.StringVar(&o.hdr, "hdr", "", "write an HdrHistogram log to this `file`")
+	fs.StringVar(&o.hdr, "hdr", "", "write an HdrHistogram log to this `file`, with a line for each second as far as they are known")
 }
 
 func attack(ctx context.Context, c console, args []string) error {
@@ -44,41 +68,69 @@ func attack(ctx context.Context, c console, args []string) error {
 	o.files(fs)
 	fs.StringVar(&o.results, "results", "", "write each result to this `file` as it comes")
 	fs.StringVar(&o.format, "format", "jsonl", "of the results: jsonl (vegeta reads it) or csv")
+	fs.StringVar(&o.metrics, "metrics", "", "serve metrics for Prometheus at this `address`, such as :9095")
 	err := parse(fs, c, args, `loadtest attack sends chat requests at a rate, whatever the server does, and tells
 how its streams feel: when the first token comes, and how evenly the others.
 
   loadtest attack -duration 5s
   loadtest attack -url http://127.0.0.1:8000 -model NAME -rate 20 -duration 1m -slo ttft=400ms,tpot=50ms -html report.html
-  loadtest attack -url ... -trace azure.csv -speedup 60 -duration 0 -threshold 'ttft p95 <= 1s' -abort`)
-	if err != nil {
+  loadtest attack -url ... -trace azure.csv -speedup 60 -duration 0 -threshold 'ttft p95 <= 1s' -abort
+  loadtest attack -url ... -prompts mt_bench.jsonl -users 16 -conversations
+  LOADTEST_TOKEN=... loadtest attack -url ... -rate 2000 -workers http://a:8090,http://b:8090`)
+	if err = cmp.Or(err, noArguments(fs)); err != nil {
 		return err
 	}
 	stop, err := o.finish(c)
-	if stop != nil {
-		defer stop()
-	}
 	if err != nil {
 		return err
 	}
+	defer stop()
 	if o.dry {
 		return o.describe(c)
 	}
-	record, err := o.recorder()
+	run, err := o.runner(c)
 	if err != nil {
 		return err
 	}
-	bar := newProgress(c, o.plan.Duration)
-	o.plan.OnResult = func(r loadtest.Result) {
-		bar.add(r)
-		record.write(r)
-	}
-	bar.start()
-	r, err := loadtest.Run(ctx, o.plan)
-	bar.stop()
-	if err = errors.Join(err, record.close()); r == nil {
+	r, err := o.attack(ctx, c, run)
+	if r == nil {
 		return err
 	}
 	return errors.Join(o.publish(c, r), err, outcome(r))
+}
+
+// attack runs the plan and writes what can be written as it goes.
+func (o *options) attack(ctx context.Context, c console, run loadtest.Runner) (r *loadtest.Report, err error) {
+	record, err := o.recorder()
+	if err != nil {
+		return nil, err
+	}
+	bar := newProgress(c, o.plan.Duration)
+	intervals := []func(*loadtest.Report){bar.interval}
+	if o.workers == "" {
+		o.plan.OnResult = record.write
+		intervals = append(intervals, record.interval)
+	}
+	if o.metrics != "" {
+		exporter := loadprom.New()
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.metrics)
+		if err != nil {
+			return nil, errors.Join(err, record.close())
+		}
+		server := &http.Server{Handler: exporter, ReadHeaderTimeout: 10 * time.Second}
+		go func() { _ = server.Serve(l) }() // it ends when the server is closed
+		defer server.Close()
+		intervals = append(intervals, exporter.Add)
+	}
+	o.plan.OnInterval = func(r *loadtest.Report) {
+		for _, each := range intervals {
+			each(r)
+		}
+	}
+	bar.start()
+	r, err = run(ctx, o.plan)
+	bar.stop()
+	return r, errors.Join(err, record.close())
 }
 
 // outcome says what the exit code shall be.
@@ -101,25 +153,31 @@ func outcome(r *loadtest.Report) error {
 	return nil
 }
 
+// describe says what would be sent.
 func (o *options) describe(c console) error {
 	p := o.plan
-	if p.Target == "" {
-		p.Target = "http://127.0.0.1"
-	}
-	if err := p.Validate(); err != nil {
-		return err
-	}
-	to := o.plan.Target
-	if to == "" {
+	to := p.Target
+	switch {
+	case to == "" && o.targets != "":
+		to = "the servers in " + o.targets
+	case to == "":
 		to = "a small model of its own"
 	}
-	fmt.Fprintf(c.out, "Would ask %s of %s", p.Model, to)
+	what := p.Model
+	if o.targets != "" {
+		what = "HTTP requests"
+	}
+	fmt.Fprintf(c.out, "Would ask %s of %s", what, to)
 	if p.Users > 0 {
 		fmt.Fprintf(c.out, ", %d users in a closed loop, thinking for %v", p.Users, p.Think)
 	} else {
 		fmt.Fprintf(c.out, ", %v", p.Pacer)
 	}
-	fmt.Fprintf(c.out, ", for %v.\n", p.Duration)
+	if p.Duration > 0 {
+		fmt.Fprintf(c.out, ", for %v.\n", p.Duration)
+	} else {
+		fmt.Fprint(c.out, ", to the end.\n")
+	}
 	for _, s := range p.SLOs {
 		fmt.Fprintf(c.out, "Good is: %v\n", s)
 	}
@@ -129,14 +187,15 @@ func (o *options) describe(c console) error {
 	if p.Pacer == nil {
 		return nil
 	}
+	const most = 1_000_000 // the schedule may have no end
 	n := 0
 	for at := range p.Pacer.Arrivals() {
-		if p.Duration > 0 && at > p.Duration || n == 10_000_000 {
+		if p.Duration > 0 && at > p.Duration {
 			break
 		}
-		n++
-		if p.Duration == 0 && n == 1_000_000 {
-			break // the schedule may have no end
+		if n++; n == most {
+			fmt.Fprintf(c.out, "Requests: at least %d\n", n)
+			return nil
 		}
 	}
 	fmt.Fprintf(c.out, "Requests: %d\n", n)
@@ -146,47 +205,58 @@ func (o *options) describe(c console) error {
 // publish prints r and writes the files that were asked for.
 func (o *options) publish(c console, r *loadtest.Report) error {
 	fmt.Fprintln(c.out, r)
-	writers := []struct {
-		name  string
-		write func(io.Writer) error
-	}{
-		{o.html, r.WriteHTML},
-		{o.json, func(w io.Writer) error { e := json.NewEncoder(w); e.SetIndent("", "  "); return e.Encode(r) }},
-		{o.hdr, r.WriteHistogramLog},
+	errs := []error{
+		writeFile(c, o.html, r.WriteHTML),
+		writeFile(c, o.json, func(w io.Writer) error { e := json.NewEncoder(w); e.SetIndent("", "  "); return e.Encode(r) }),
 	}
-	var errs []error
-	for _, w := range writers {
-		if w.name == "" {
-			continue
-		}
-		f, err := os.Create(w.name)
-		if err == nil {
-			err = errors.Join(w.write(f), f.Close())
-		}
-		if err == nil {
-			fmt.Fprintf(c.err, "Written: %s\n", w.name)
-		}
-		errs = append(errs, err)
+	if o.plan.OnResult == nil { // otherwise it was written as it came
+		errs = append(errs, writeFile(c, o.hdr, r.WriteHistogramLog))
 	}
 	return errors.Join(errs...)
 }
 
-// recording is the file of results, or nothing.
-type recording struct {
-	file   *os.File
-	writer *loadtest.Writer
+// writeFile writes a file unless its name is empty, and says so.
+func writeFile(c console, name string, write func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.err, "Written: %s\n", name)
+	return nil
 }
 
-func (o *options) recorder() (recording, error) {
-	if o.results == "" {
-		return recording{}, nil
+// recording are the files that are written while a run goes on, if any.
+type recording struct {
+	results, histograms *os.File
+	writer              *loadtest.Writer
+	log                 *loadtest.HistogramLog
+}
+
+func (o *options) recorder() (r recording, err error) {
+	if o.workers != "" && o.results != "" {
+		return r, errors.New("-results goes with serve-worker when there are -workers: each has its own")
 	}
-	f, err := os.Create(o.results)
-	if err != nil {
-		return recording{}, err
+	if o.results != "" {
+		if r.results, err = os.Create(o.results); err != nil {
+			return r, err
+		}
+		if r.writer, err = loadtest.NewWriter(r.results, loadtest.Format(o.format), "serin", o.plan.Target); err != nil {
+			return r, errors.Join(err, r.results.Close())
+		}
 	}
-	w, err := loadtest.NewWriter(f, loadtest.Format(o.format), "serin", o.plan.Target)
-	return recording{f, w}, err
+	if o.hdr != "" && o.workers == "" {
+		if r.histograms, err = os.Create(o.hdr); err != nil {
+			return r, errors.Join(err, r.close())
+		}
+		r.log = loadtest.NewHistogramLog(r.histograms)
+	}
+	return r, nil
 }
 
 func (r recording) write(res loadtest.Result) {
@@ -195,9 +265,18 @@ func (r recording) write(res loadtest.Result) {
 	}
 }
 
-func (r recording) close() error {
-	if r.file == nil {
-		return nil
+func (r recording) interval(i *loadtest.Report) {
+	if r.log != nil {
+		r.log.Add(i)
 	}
-	return errors.Join(r.writer.Flush(), r.file.Close())
+}
+
+func (r recording) close() (err error) {
+	if r.writer != nil {
+		err = errors.Join(r.writer.Flush(), r.results.Close())
+	}
+	if r.log != nil {
+		err = errors.Join(err, r.log.Err(), r.histograms.Close())
+	}
+	return err
 }

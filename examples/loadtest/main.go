@@ -19,10 +19,12 @@ import (
 
 const usage = `loadtest tells what a language model service can take, and how its streams feel.
 
-  loadtest attack   send requests at a rate, whatever the server does, and report
-  loadtest search   find the highest rate at which requests keep a limit
-  loadtest compare  send the same requests to two servers, or compare two files
-  loadtest report   make a report of a file of results
+  loadtest attack        send requests at a rate, whatever the server does, and report
+  loadtest search        find the highest rate at which requests keep a limit
+  loadtest sweep         draw latency over throughput, with the knee marked
+  loadtest compare       send the same requests to two servers, or compare two files
+  loadtest report        make a report of files of results
+  loadtest serve-worker  send a share of another machine's load test
 
 Try this first; it brings a small model of its own:
 
@@ -69,7 +71,7 @@ func main() {
 // run carries out one command and returns the exit code.
 func run(ctx context.Context, c console, args []string) int {
 	commands := map[string]func(context.Context, console, []string) error{
-		"attack": attack, "search": search, "compare": compare, "report": report,
+		"attack": attack, "search": search, "sweep": sweep, "compare": compare, "report": report, "serve-worker": serveWorker,
 	}
 	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
 		fmt.Fprint(c.out, usage)

@@ -3,13 +3,64 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest"
 )
+
+// argsVar makes of the test binary the command itself.
+const argsVar = "SERIN_TEST_ARGS"
+
+func TestMain(m *testing.M) {
+	args := os.Getenv(argsVar)
+	if args == "" {
+		os.Exit(m.Run())
+	}
+	os.Args = append(os.Args[:1], strings.Split(args, "\n")...)
+	main()
+}
+
+// process is the command in a process of its own.
+type process struct {
+	*exec.Cmd
+	out, errs bytes.Buffer
+	first     chan string // the first line of its output
+}
+
+func start(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(os.Args[0]), first: make(chan string, 1)}
+	p.Env = append(append(os.Environ(), argsVar+"="+strings.Join(args, "\n")), env...)
+	p.Stdout, p.Stderr = &firstLine{p: p}, &p.errs
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Process.Kill() }) // if it has not ended
+	return p
+}
+
+// firstLine keeps output, and tells of its first line.
+type firstLine struct{ p *process }
+
+func (f *firstLine) Write(b []byte) (int, error) {
+	had := strings.Contains(f.p.out.String(), "\n")
+	n, err := f.p.out.Write(b)
+	if line, _, found := strings.Cut(f.p.out.String(), "\n"); found && !had {
+		f.p.first <- line
+	}
+	return n, err
+}
 
 func command(t *testing.T, args ...string) (code int, out, errs string) {
 	t.Helper()
@@ -32,14 +83,34 @@ func TestFirstScreen(t *testing.T) {
 	if code != 0 || !strings.Contains(again, "corrected TTFT") {
 		t.Errorf("report: %d\n%s%s", code, again, errs)
 	}
-	if _, same, _ := command(t, "compare", results, results); !strings.HasPrefix(same, "Verdict") || strings.Contains(same, " *\n") {
+	if code, again, errs = command(t, "report", "-threshold", "latency <= 1ns", filepath.Join(dir, "r.json")); code == 0 || !strings.Contains(again, "corrected TTFT") {
+		t.Errorf("report of a report: %d\n%s%s", code, again, errs)
+	}
+	for kind, want := range map[string]string{"vegeta": "Latencies", "vegeta-json": `"latencies"`, "hist[1ms,1h]": "[1ms,"} {
+		if code, again, errs = command(t, "report", "-type", kind, results); code != 0 || !strings.Contains(again, want) {
+			t.Errorf("report -type %s: %d\n%s%s", kind, code, again, errs)
+		}
+	}
+	if log, err := os.ReadFile(filepath.Join(dir, "r.hdr")); err != nil || strings.Count(string(log), "Tag=TTFT,") < 2 {
+		t.Errorf("histogram log: %v\n%s", err, log)
+	}
+	other := filepath.Join(dir, "c.html")
+	if _, same, _ := command(t, "compare", "-html", other, results, results); !strings.HasPrefix(same, "Verdict") || strings.Contains(same, " *\n") {
 		t.Errorf("a file differs from itself:\n%s", same)
 	}
-	opensWithoutErrors(t, page)
+	curve := filepath.Join(dir, "s.html")
+	if code, swept, errs := command(t, "sweep", "-from", "10", "-to", "30", "-steps", "3", "-duration", "300ms", "-output", "4", "-html", curve); code != 0 || strings.Count(swept, "\n") != 4 {
+		t.Errorf("sweep: %d\n%s%s", code, swept, errs)
+	}
+	opensWithoutErrors(t, page, 8)
+	opensWithoutErrors(t, other, 5+9) // with a bar for each quantile
+	opensWithoutErrors(t, curve, 5)
 }
 
-// opensWithoutErrors shows the page in a browser, if there is one.
-func opensWithoutErrors(t *testing.T, page string) {
+// opensWithoutErrors shows the page in a browser, if there is one. The policy in
+// the page makes an error on the console of each attempt to fetch anything.
+func opensWithoutErrors(t *testing.T, page string, plots int) {
+	t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Log("no chromium here")
@@ -56,8 +127,11 @@ func opensWithoutErrors(t *testing.T, page string) {
 		t.Logf("chromium does not run here: %v", err)
 		return
 	}
-	if strings.Contains(log.String(), "CONSOLE") || strings.Count(dom.String(), "<svg") != 8 {
-		t.Errorf("the page has errors:\n%s", log.String())
+	if strings.Contains(log.String(), "CONSOLE") || strings.Count(dom.String(), "<svg") != plots {
+		t.Errorf("the page has %d plots, want %d, or errors:\n%s", strings.Count(dom.String(), "<svg"), plots, log.String())
+	}
+	if page, err := os.ReadFile(page); err != nil || !strings.Contains(string(page), "default-src 'none'") {
+		t.Errorf("%v: the page does not forbid itself to fetch anything", err)
 	}
 }
 
@@ -100,7 +174,22 @@ func TestExitCodes(t *testing.T) {
 		{"", 0, "loadtest attack"},
 		{"help", 0, "Exit codes"},
 		{"atack", wrongUse, `no command "atack"`},
-		{"attack -help", 0, "-duration"},
+		{"attack -help", 0, "-duration"}, {"sweep -help", 0, "knee"}, {"serve-worker -help", 0, "LOADTEST_TOKEN"},
+		{"attack extra", wrongUse, `"extra" is no flag`},
+		{"attack -rate x -slo speed=9 -threshold none -colour -seed -1", wrongUse, "invalid value \"x\" for flag -rate"},
+		{"attack -rate x -slo speed=9 -threshold none -colour -seed -1", wrongUse, "want ttft"},
+		{"attack -rate x -slo speed=9 -threshold none -colour -seed -1", wrongUse, "-threshold"},
+		{"attack -rate x -slo speed=9 -threshold none -colour -seed -1", wrongUse, "-colour"},
+		{"attack -rate x -slo speed=9 -threshold none -colour -seed -1", wrongUse, "-seed"},
+		{"attack -rate -1 -timeout -1s -api telepathy -dry-run", wrongUse, "Timeout"},
+		{"attack -rate -1 -timeout -1s -api telepathy -dry-run", wrongUse, "API"},
+		{"attack -header X:${NOT_SET} -dry-run", wrongUse, "NOT_SET} is not set"},
+		{"attack -targets /none -dry-run", wrongUse, "/none"}, {"attack -conversations -users 2 -dry-run", wrongUse, "needs -prompts"},
+		{"attack -workers http://127.0.0.1:1 -duration 1s -url http://127.0.0.1:1", wrongUse, "Token"},
+		{"attack -workers x -header a:b -results r -url http://127.0.0.1:1", wrongUse, "stay on their machine"},
+		{"serve-worker", wrongUse, "Token"}, {"sweep -steps 1", wrongUse, "steps is 1"},
+		{"report -type pie " + file, wrongUse, "want text, vegeta"}, {"report -type hist[x] " + file, wrongUse, "want text, vegeta"},
+		{"compare -workers http://a", wrongUse, "cannot compare"},
 		{"attack -rate 0 -dry-run", wrongUse, "Poisson rate is 0"},
 		{"attack -rate 5 -arrivals constant -dry-run", 0, "Requests: 50"},
 		{"attack -arrivals never -dry-run", wrongUse, "-arrivals is"},
@@ -130,5 +219,117 @@ func TestInterruptedRunReports(t *testing.T) {
 	code := run(ctx, console{out: &o, err: &e, getenv: func(string) string { return "" }}, []string{"attack"})
 	if code != cannotTell || !strings.Contains(o.String(), "interrupted") {
 		t.Errorf("%d:\n%s%s", code, o.String(), e.String())
+	}
+}
+
+// TestInterruptedProcess sends an interrupt to a process at several moments. Its
+// report, its page, its JSON and its file of results must all be whole.
+func TestInterruptedProcess(t *testing.T) {
+	for _, after := range []time.Duration{0, 80 * time.Millisecond, 700 * time.Millisecond} {
+		dir := t.TempDir()
+		name := func(s string) string { return filepath.Join(dir, s) }
+		p := start(t, nil, "attack", "-duration", "1m", "-rate", "100", "-output", "500", "-results", name("r.jsonl"), "-json", name("r.json"), "-html", name("r.html"), "-hdr", name("r.hdr"))
+		for { // it takes interrupts from when it has begun to send
+			if data, err := os.ReadFile(name("r.hdr")); err == nil && len(data) == 0 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(after)
+		began := time.Now()
+		if err := p.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		_ = p.Wait() // the exit code tells
+		t.Logf("interrupted %v after the start of the run: ended %v later", after, time.Since(began))
+		out := p.out.String()
+		if p.ProcessState.ExitCode() != cannotTell || !strings.Contains(out, "interrupted") || after > 0 && !strings.Contains(out, "cancelled") {
+			t.Errorf("exit code %d:\n%s%s", p.ProcessState.ExitCode(), out, p.errs.String())
+		}
+		whole := new(loadtest.Report)
+		data, err := os.ReadFile(name("r.json"))
+		if err == nil {
+			err = json.Unmarshal(data, whole)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(name("r.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		results, err := loadtest.Summarise(f)
+		_ = f.Close() // it was only read
+		if err != nil || results.Sent != whole.Sent || !cmp.Equal(results.Classes, whole.Classes) || !whole.Interrupted {
+			t.Errorf("%v: the file has %d results, the report %d", err, results.Sent, whole.Sent)
+		}
+		page, err := os.ReadFile(name("r.html"))
+		if err != nil || !strings.HasSuffix(strings.TrimSpace(string(page)), "</html>") {
+			t.Errorf("the page is cut off: %v", err)
+		}
+	}
+}
+
+// TestWorkersOfTheCommand runs two workers and a coordinator, each a process of
+// its own.
+func TestWorkersOfTheCommand(t *testing.T) {
+	env := []string{tokenVar + "=a token for these tests"}
+	url, stop, err := startModel(tinylm.DefaultModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	var urls, files []string
+	var workers []*process
+	for i := range 2 {
+		file := filepath.Join(t.TempDir(), "worker.jsonl")
+		w := start(t, env, "serve-worker", "-listen", "127.0.0.1:0", "-results", file)
+		select {
+		case line := <-w.first:
+			urls, files, workers = append(urls, line[strings.Index(line, "http"):]), append(files, file), append(workers, w)
+		case <-time.After(time.Minute):
+			t.Fatalf("worker %d does not begin: %s", i, w.errs.String())
+		}
+	}
+	report := filepath.Join(t.TempDir(), "r.json")
+	c := start(t, env, "attack", "-url", url, "-workers", strings.Join(urls, ","), "-duration", "1s", "-rate", "50", "-arrivals", "constant", "-output", "3", "-json", report)
+	_ = c.Wait() // the exit code tells
+	out := c.out.String()
+	if !strings.Contains(out, "Requests  50 sent") || !strings.Contains(out, "share 2 of 2") || strings.Contains(out, "MISSING") {
+		t.Errorf("exit code %d:\n%s%s", c.ProcessState.ExitCode(), out, c.errs.String())
+	}
+	for _, w := range workers {
+		if err := w.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Wait(); err != nil {
+			t.Errorf("%v: %s", err, w.errs.String())
+		}
+	}
+	if code, again, errs := command(t, append([]string{"report"}, files...)...); code != 0 || !strings.Contains(again, "50 sent") {
+		t.Errorf("the workers' own results: %d\n%s%s", code, again, errs)
+	}
+}
+
+// TestKeysComeFromTheEnvironment looks at what a server gets, and at what is
+// written.
+func TestKeysComeFromTheEnvironment(t *testing.T) {
+	var got http.Header
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Clone()
+		http.Error(w, "no such key: "+r.Header.Get("X-Key")+" "+r.Header.Get("Authorization"), http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	results := filepath.Join(t.TempDir(), "r.jsonl")
+	var o, e bytes.Buffer
+	env := map[string]string{"OPENAI_API_KEY": "sk-0123456789", "TENANT": "tenant-0123456789"}
+	run(t.Context(), console{out: &o, err: &e, getenv: func(name string) string { return env[name] }},
+		[]string{"attack", "-url", server.URL, "-header", "X-Key: ${TENANT}", "-duration", "200ms", "-rate", "10", "-in-flight", "1", "-arrivals", "constant", "-results", results})
+	file, err := os.ReadFile(results)
+	if err != nil || got.Get("X-Key") != "tenant-0123456789" || got.Get("Authorization") != "Bearer sk-0123456789" {
+		t.Errorf("%v, header %v", err, got)
+	}
+	if all := o.String() + e.String() + string(file); strings.Contains(all, "0123456789") || !strings.Contains(all, "[secret]") {
+		t.Errorf("a key is written:\n%s", all)
 	}
 }

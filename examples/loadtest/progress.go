@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,33 +21,22 @@ type progress struct {
 
 	mu               sync.Mutex
 	sent, ok, tokens int
-	recent           []time.Duration // corrected TTFT of the last results
-	at               int             // where the next of them goes
+	last             *loadtest.Report // the last interval in which something was finished
 }
-
-// window is how many results the percentiles on the line are of.
-const window = 512
 
 func newProgress(c console, total time.Duration) *progress {
 	return &progress{c: c, total: total, began: time.Now(), done: make(chan struct{})}
 }
 
-func (p *progress) add(r loadtest.Result) {
+// interval takes in what was found in one second.
+func (p *progress) interval(r *loadtest.Report) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sent++
+	p.sent += r.Sent
 	p.tokens += r.OutputTokens
-	if r.Class == analysis.OK {
-		p.ok++
-	}
-	if r.Chunks == 0 {
-		return
-	}
-	if ttft := r.TTFT + r.SchedLag(); len(p.recent) < window {
-		p.recent = append(p.recent, ttft)
-	} else {
-		p.recent[p.at] = ttft
-		p.at = (p.at + 1) % window
+	p.ok += r.Classes[analysis.OK]
+	if r.Sent > 0 {
+		p.last = r
 	}
 }
 
@@ -90,9 +78,11 @@ func (p *progress) line(elapsed time.Duration) string {
 	}
 	s := max(elapsed.Seconds(), 0.001)
 	text += fmt.Sprintf("  %d answered (%.3g/s), %.3g %% ok, %.4g tokens/s", p.sent, float64(p.sent)/s, 100*float64(p.ok)/float64(max(1, p.sent)), float64(p.tokens)/s)
-	if n := len(p.recent); n > 0 {
-		sorted := slices.Sorted(slices.Values(p.recent))
-		text += fmt.Sprintf(", TTFT p50 %v p99 %v", sorted[n/2].Round(time.Millisecond), sorted[n*99/100].Round(time.Millisecond))
+	if r := p.last; r != nil && r.CorrectedTTFT.Count() > 0 {
+		text += fmt.Sprintf(", TTFT p50 %v p99 %v", r.CorrectedTTFT.Quantile(0.5).Round(time.Millisecond), r.CorrectedTTFT.Quantile(0.99).Round(time.Millisecond))
+	}
+	if r := p.last; r != nil && r.PeakConcurrency > 0 {
+		text += fmt.Sprintf(", %d at once", r.PeakConcurrency)
 	}
 	return text
 }

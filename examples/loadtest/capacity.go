@@ -1,0 +1,110 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/loadtest"
+)
+
+func search(ctx context.Context, c console, args []string) error {
+	var o options
+	s := loadtest.Search{}
+	fs := flag.NewFlagSet("search", flag.ContinueOnError)
+	o.sending(fs)
+	o.rates(fs, &s)
+	fs.Float64Var(&s.Share, "share", 0.95, "the share of requests that must be good")
+	fs.Float64Var(&s.Precision, "precision", 1.1, "the `ratio` of the bounds at which the search ends")
+	err := parse(fs, c, args, `loadtest search finds the highest rate at which requests are good. Each rate is
+sent for -duration, and counts only if the share of good requests is so with 95 %
+confidence; so short runs find less.
+
+  loadtest search -slo ttft=400ms -duration 10s -from 5
+  loadtest search -url http://127.0.0.1:8000 -model NAME -slo ttft=1s,tpot=50ms -duration 1m`)
+	if err = cmp.Or(err, noArguments(fs)); err != nil {
+		return err
+	}
+	stop, err := o.searching(c, &s)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	found, err := loadtest.FindCapacity(ctx, s)
+	if err != nil {
+		return err
+	}
+	text := found.String() // its steps have been shown as they came
+	fmt.Fprintln(c.out, text[strings.LastIndexByte(text, '\n')+1:])
+	if err := writeFile(c, o.html, found.Curve().WriteHTML); err != nil {
+		return err
+	}
+	if found.Kept == 0 {
+		return exit{code: cannotTell}
+	}
+	return nil
+}
+
+func sweep(ctx context.Context, c console, args []string) error {
+	var o options
+	var steps int
+	s := loadtest.Search{}
+	fs := flag.NewFlagSet("sweep", flag.ContinueOnError)
+	o.sending(fs)
+	o.rates(fs, &s)
+	fs.IntVar(&steps, "steps", 8, "how many rates to try, from 3 to 100")
+	err := parse(fs, c, args, `loadtest sweep runs a plan at several rates and draws latency over throughput, with
+the knee marked: the rate after which latency rises faster than throughput.
+
+  loadtest sweep -from 5 -to 200 -duration 10s -html sweep.html
+  loadtest sweep -url http://127.0.0.1:8000 -model NAME -from 1 -to 64 -steps 7 -duration 1m -html sweep.html`)
+	if err = cmp.Or(err, noArguments(fs)); err != nil {
+		return err
+	}
+	stop, err := o.searching(c, &s)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	curve, err := loadtest.Sweep(ctx, s, steps)
+	if err != nil {
+		return err
+	}
+	text := curve.String()
+	fmt.Fprintln(c.out, text[strings.LastIndexByte(text, '\n')+1:])
+	if err := writeFile(c, o.html, curve.WriteHTML); err != nil {
+		return err
+	}
+	if len(curve.Steps) < steps {
+		return exit{cannotTell, "Interrupted."}
+	}
+	return nil
+}
+
+// rates adds the flags that say which rates to try.
+func (o *options) rates(fs *flag.FlagSet, s *loadtest.Search) {
+	fs.Float64Var(&s.From, "from", 1, "the lowest `rate`, in requests a second")
+	fs.Float64Var(&s.To, "to", 1000, "the highest `rate`")
+	fs.StringVar(&o.html, "html", "", "write a page with plots to this `file`")
+}
+
+// searching makes the plan of a search or a sweep.
+func (o *options) searching(c console, s *loadtest.Search) (stop func(), err error) {
+	if len(o.slos.values) == 0 {
+		o.slos.values = []loadtest.SLO{{TTFT: time.Second}}
+		fmt.Fprintln(c.err, "No -slo, so a request is good when its first token comes within 1s.")
+	}
+	o.shape, o.rate = "poisson", 1 // the search has a pacer of its own
+	if s.Run, err = o.runner(c); err != nil {
+		return nil, err
+	}
+	if stop, err = o.finish(c); err != nil {
+		return nil, err
+	}
+	s.Plan, s.Seed = o.plan, o.seed
+	s.OnStep = func(step loadtest.Step) { fmt.Fprintln(c.out, step) }
+	return stop, nil
+}

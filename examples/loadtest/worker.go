@@ -1,0 +1,87 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/cluster"
+)
+
+// tokenVar names the variable with what workers and their coordinators share.
+const tokenVar = "LOADTEST_TOKEN"
+
+// runner returns what carries out plans: this process, or workers.
+func (o *options) runner(c console) (loadtest.Runner, error) {
+	if o.workers == "" {
+		return loadtest.Run, nil
+	}
+	all, err := cluster.New(cluster.Config{
+		Workers: strings.Split(o.workers, ","), Token: loadtest.Secret(c.getenv(tokenVar)), Logger: slog.New(slog.NewTextHandler(c.err, nil)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("-workers, with the token in %s: %w", tokenVar, err)
+	}
+	return all.Run, nil
+}
+
+func serveWorker(ctx context.Context, c console, args []string) error {
+	var o options
+	var listen string
+	fs := flag.NewFlagSet("serve-worker", flag.ContinueOnError)
+	fs.StringVar(&listen, "listen", "127.0.0.1:8090", "the `address` to serve at, such as :8090 for all networks")
+	o.headers.parse = parseHeader
+	fs.Var(&o.headers, "header", "a header of the requests that are sent, such as `'Name: value'`; may be repeated. ${NAME} stands for a variable of the environment, and OPENAI_API_KEY is sent as bearer token")
+	fs.StringVar(&o.results, "results", "", "write each result of all runs to this `file` as it comes")
+	fs.StringVar(&o.format, "format", "jsonl", "of the results: jsonl (vegeta reads it) or csv")
+	err := parse(fs, c, args, `loadtest serve-worker sends a share of the load of other machines' tests, for
+loadtest attack -workers. Who knows the token in LOADTEST_TOKEN can make it send
+any HTTP request, so serve it on a network of your own.
+
+  LOADTEST_TOKEN=... loadtest serve-worker -listen :8090`)
+	if err = cmp.Or(err, noArguments(fs)); err != nil {
+		return err
+	}
+	header, err := o.header(c)
+	record, err2 := o.recorder()
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	cfg := cluster.WorkerConfig{
+		Token: loadtest.Secret(c.getenv(tokenVar)), APIKey: loadtest.Secret(c.getenv("OPENAI_API_KEY")), Header: header,
+		Logger: slog.New(slog.NewTextHandler(c.err, nil)),
+		OnResult: func(r loadtest.Result) {
+			mu.Lock()
+			defer mu.Unlock()
+			record.write(r)
+		},
+	}
+	worker, err := cluster.NewWorker(cfg)
+	if err != nil {
+		return errors.Join(fmt.Errorf("serve-worker, with the token in %s: %w", tokenVar, err), record.close())
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return errors.Join(err, record.close())
+	}
+	fmt.Fprintf(c.out, "Serving a worker at http://%s\n", l.Addr())
+	server := &http.Server{Handler: worker, ReadHeaderTimeout: 10 * time.Second}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // ends the runs under way
+	if err = server.Serve(l); errors.Is(err, http.ErrServerClosed) || errors.Is(err, os.ErrClosed) {
+		err = nil
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return errors.Join(err, record.close())
+}
