@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// storeTimeout bounds what must be tried although nobody may wait for it.
+const storeTimeout = 5 * time.Second
+
 // commit stores next in place of d.doc, and then lets it take effect. The event
 // of the commit before is in the audit trail by then, and that of this one is
 // written at once after it. Errors: ErrConflict if somebody else has written,
@@ -21,7 +24,7 @@ func (d *driver) commit(ctx context.Context, next *document) error {
 		d.unaudited = false
 	}
 	var err error
-	next.Before, next.Nonce = d.hash, rand.Text()
+	next.Before, next.Nonce, next.Writer = d.hash, rand.Text(), d.e.cfg.Replica
 	if next.Last, _, err = next.Last.sealed(); err != nil {
 		return err
 	}
@@ -35,8 +38,12 @@ func (d *driver) commit(ctx context.Context, next *document) error {
 			return err
 		}
 	}
+	moved := !d.doc.sameClock(next)
 	d.doc, d.hash, d.rev, d.saved = next, hash, rev, time.Now()
 	d.apply(ctx)
+	if moved {
+		d.counted = time.Now() // what came before, and the commit itself, served the old state
+	}
 	d.audit(ctx)
 	return nil
 }
@@ -45,7 +52,9 @@ func (d *driver) commit(ctx context.Context, next *document) error {
 // document; if it cannot be written now, step tries again, and commit does
 // before it goes on.
 func (d *driver) audit(ctx context.Context) {
-	err := writeAudit(context.WithoutCancel(ctx), d.e.cfg.Store, d.doc.Last)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	err := writeAudit(ctx, d.e.cfg.Store, d.doc.Last)
 	if d.unaudited = err != nil; d.unaudited {
 		d.e.cfg.Logger.ErrorContext(ctx, "audit entry delayed", "rollout", d.id, "seq", d.doc.Seq, "error", err)
 	}
@@ -55,7 +64,7 @@ func (d *driver) audit(ctx context.Context) {
 // resolve finds out what became of a Put that returned an error. It returns the
 // revision if next was stored after all.
 func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Revision, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	entry, err := d.e.cfg.Store.Get(ctx, documentKey(d.target))
 	if err != nil {
@@ -87,14 +96,17 @@ func (d *driver) adopt(ctx context.Context, doc *document, hash string, rev Revi
 	doc.Plan.Analysis = d.doc.Plan.Analysis // with its functions
 	// Time that was served since the last commit counts, unless the stage is
 	// another one now.
-	if d.lead && doc.Phase == d.doc.Phase && doc.Stage == d.doc.Stage {
+	if d.lead && d.doc.sameClock(doc) {
 		doc.Baked = max(doc.Baked, d.doc.Baked)
 		if doc.Changed == d.doc.Changed {
 			doc.Waited = max(doc.Waited, d.doc.Waited)
 		}
 	}
+	if !d.doc.sameClock(doc) {
+		d.counted = time.Now()
+	}
 	// Who wrote it may have died before its event was in the audit trail.
-	d.doc, d.hash, d.rev, d.unaudited = doc, hash, rev, d.lead
+	d.doc, d.hash, d.rev, d.unaudited = doc, hash, rev, true
 	d.apply(ctx)
 	d.wake()
 }
@@ -127,13 +139,16 @@ func (d *driver) apply(ctx context.Context) {
 
 // next returns the channel that the next commit closes.
 func (d *driver) next() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.waiters.Lock()
+	defer d.waiters.Unlock()
 	return d.changed
 }
 
 // wake tells those who wait for events that there is a new one.
 func (d *driver) wake() {
+	d.publishView() // so that who wakes sees what woke them
+	d.waiters.Lock()
+	defer d.waiters.Unlock()
 	close(d.changed)
 	d.changed = make(chan struct{})
 }

@@ -34,6 +34,8 @@ type document struct {
 	// writer whose acknowledgement was lost that the commit is its own.
 	Epoch uint64 `json:"epoch"`
 	Nonce string `json:"nonce"`
+	// Writer is the replica that committed it, empty if there is but one.
+	Writer string `json:"writer,omitempty"`
 
 	Phase  strategies.Phase `json:"phase"`
 	Stage  int              `json:"stage"`
@@ -228,6 +230,11 @@ func (d *document) give(w strategies.Weight) strategies.Split {
 		}
 	}
 	return s
+}
+
+// sameClock reports whether time served in d counts for o as well.
+func (d *document) sameClock(o *document) bool {
+	return d.Phase == o.Phase && d.Stage == o.Stage && d.Step == o.Step && d.Paused == o.Paused
 }
 
 // state is what strategies.Next decides from.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -24,10 +25,11 @@ type driver struct {
 	splitter Splitter
 	kick     chan struct{} // wakes run before its next tick
 
-	mu   sync.Mutex // held while deciding, committing and taking effect
-	doc  *document  // as committed; what was counted since is added in place
-	hash string     // of the committed document
-	rev  Revision   // of the committed document
+	busy lock                 // held while deciding, committing and taking effect
+	view atomic.Pointer[view] // what others may know
+	doc  *document            // as committed; what was counted since is added in place
+	hash string               // of the committed document
+	rev  Revision             // of the committed document
 	seen *analysis.Recorder
 	cmp  *analysis.Comparison
 
@@ -43,20 +45,25 @@ type driver struct {
 	replaced  bool      // another engine, or a newer rollout, has taken over
 	gate      *gate
 	own       ownEvidence
-	changed   chan struct{} // closed and replaced after each commit
+	others    map[string]sharedEvidence // by key
+
+	waiters sync.Mutex
+	changed chan struct{} // closed and replaced after each commit; guarded by waiters
 }
 
 func newDriver(e *Engine, s Splitter, doc *document, hash string, rev Revision) *driver {
-	return &driver{
+	d := &driver{
 		e: e, id: doc.ID, target: doc.ID.Target(), splitter: s, kick: make(chan struct{}, 1),
-		doc: doc, hash: hash, rev: rev, lead: !e.shared(), changed: make(chan struct{}),
+		doc: doc, hash: hash, rev: rev, lead: !e.shared(), busy: newLock(), others: make(map[string]sharedEvidence), changed: make(chan struct{}),
 	}
+	d.publishView()
+	return d
 }
 
 // begin commits the first document of a rollout and prepares to drive it.
 func (d *driver) begin(ctx context.Context, first *document) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.lock()
+	defer d.unlock()
 	if err := d.compare(); err != nil {
 		return err
 	}
@@ -71,8 +78,8 @@ func (d *driver) begin(ctx context.Context, first *document) error {
 // alone: it claims it, so that an engine that drove it before can write no more,
 // and puts its split in force. A rollout that has ended only gets its split.
 func (d *driver) resume(ctx context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.lock()
+	defer d.unlock()
 	// The crash may have come between the last commit and its audit entry.
 	if err := writeAudit(ctx, d.e.cfg.Store, d.doc.Last); err != nil {
 		return err
@@ -145,8 +152,8 @@ func (d *driver) run(ctx context.Context) {
 
 // turn is step for who does not hold the lock.
 func (d *driver) turn(ctx context.Context) (more bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.lock()
+	defer d.unlock()
 	return d.step(ctx)
 }
 
@@ -193,8 +200,8 @@ func (d *driver) step(ctx context.Context) (more bool) {
 
 // checkpoint saves the evidence once more before the engine closes.
 func (d *driver) checkpoint() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.lock()
+	defer d.unlock()
 	d.stopChecks()
 	if !d.lead || d.replaced || d.doc.Phase.Terminal() {
 		return
@@ -225,8 +232,10 @@ func (d *driver) judged() *analysis.Judgement {
 
 // command carries out what a person has asked for.
 func (d *driver) command(ctx context.Context, o order) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	if err := d.lockFor(ctx); err != nil {
+		return err
+	}
+	defer d.unlock()
 	if d.e.shared() {
 		if err := d.refresh(ctx); err != nil {
 			return err
@@ -360,21 +369,4 @@ func (d *driver) wakeUp() {
 	case d.kick <- struct{}{}:
 	default:
 	}
-}
-
-func (d *driver) status() Status {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	st := d.doc.status()
-	st.Judgement = d.judgement
-	st.Leads = d.lead
-	if d.e.shared() {
-		st.SettledBy = d.doc.SplitAt.Add(d.e.cfg.Validity + d.e.cfg.Validity/100)
-	}
-	if !st.Phase.Terminal() {
-		st.Waiting = d.waiting
-	} else if d.judgement.Reason == "" && d.doc.Last.Judgement != nil {
-		st.Judgement = *d.doc.Last.Judgement
-	}
-	return st
 }

@@ -68,8 +68,8 @@ func (m *member) turn(ctx context.Context) {
 	if d == nil {
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.lock()
+	defer d.unlock()
 	if m.silent != d.stale {
 		d.stale = m.silent
 		d.apply(ctx)
@@ -96,7 +96,7 @@ func (m *member) claim(ctx context.Context, d *driver) {
 		}
 		epoch = m.lease.there.Epoch
 	}
-	d.counted, d.unaudited = time.Time{}, true
+	d.counted = time.Time{}
 	if d.doc.Epoch < epoch && !d.doc.Phase.Terminal() {
 		if err := d.gather(ctx, time.Now()); err != nil {
 			m.e.cfg.Logger.WarnContext(ctx, "not taken over yet", "rollout", d.id, "error", err)
@@ -116,10 +116,10 @@ func (m *member) leave() {
 	defer cancel()
 	if d := m.e.current(m.target); d != nil {
 		d.checkpoint()
-		d.mu.Lock()
+		d.lock()
 		_ = d.publish(ctx) // what is lost is a second's evidence
 		d.lead = false
-		d.mu.Unlock()
+		d.unlock()
 	}
 	m.lease.release(ctx)
 }
@@ -139,35 +139,39 @@ func (m *member) sync(ctx context.Context) {
 		m.heard = sent
 		return
 	}
-	var doc *document
-	var hash string
-	if err == nil {
-		doc, hash, err = m.e.decode(ctx, m.target, entry)
-	}
-	if err == nil && d != nil {
-		err = d.check(doc, hash, entry.Revision, known)
+	if err == nil && (d == nil || d.view.Load().rev != entry.Revision) {
+		d, err = m.news(ctx, d, entry, known)
 	}
 	if err != nil {
 		m.missed(ctx, err)
 		return
 	}
 	m.heard, m.silent = sent, false
-	if d == nil || doc.Number > d.doc.Number {
-		d, err = m.join(ctx, d, doc, hash, entry.Revision)
-		if err != nil {
-			m.e.cfg.Logger.ErrorContext(ctx, "rollout not followed", "rollout", doc.ID, "error", err)
-			return
-		}
-	} else {
-		d.take(ctx, doc, hash, entry.Revision)
-	}
 	if x, ok := m.splitter.(Expirer); ok {
 		until := sent.Add(m.e.cfg.Validity)
-		if doc.Phase.Terminal() {
+		if d.over() {
 			until = time.Time{} // there is nothing to be rolled back any more
 		}
 		x.Expire(until)
 	}
+}
+
+// news follows a document that this process has not seen yet.
+func (m *member) news(ctx context.Context, d *driver, entry Entry, known uint64) (*driver, error) {
+	doc, hash, err := m.e.decode(ctx, m.target, entry)
+	if err != nil {
+		return d, err
+	}
+	if d != nil {
+		if err := d.check(doc, hash, known); err != nil {
+			return d, err
+		}
+	}
+	if d == nil || doc.ID != d.id {
+		return m.join(ctx, d, doc, hash, entry.Revision)
+	}
+	d.take(ctx, doc, hash, entry.Revision)
+	return d, nil
 }
 
 // missed deals with a document that could not be read. A splitter that knows
@@ -186,8 +190,9 @@ func (m *member) missed(ctx context.Context, err error) {
 // join follows a rollout that this process has not known.
 func (m *member) join(ctx context.Context, old *driver, doc *document, hash string, rev Revision) (*driver, error) {
 	d := newDriver(m.e, m.splitter, doc, hash, rev)
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.unaudited = true // who wrote it may have died before its event was in the audit trail
+	d.lock()
+	defer d.unlock()
 	if !doc.Phase.Terminal() {
 		if err := d.compare(); err != nil {
 			return nil, err
@@ -197,10 +202,10 @@ func (m *member) join(ctx context.Context, old *driver, doc *document, hash stri
 		}
 	}
 	if old != nil {
-		old.mu.Lock()
+		old.lock()
 		old.stopChecks()
 		old.replaced, old.lead = true, false
-		old.mu.Unlock()
+		old.unlock()
 	}
 	d.apply(ctx)
 	if !doc.Phase.Terminal() {
@@ -210,26 +215,12 @@ func (m *member) join(ctx context.Context, old *driver, doc *document, hash stri
 	return d, nil
 }
 
-// seq returns the number of the newest commit that d knows.
-func (d *driver) seq() uint64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.doc.Seq
-}
-
-// over reports whether the rollout has ended.
-func (d *driver) over() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.doc.Phase.Terminal()
-}
-
 // check reports whether a document that was read, when this process knew commit
 // known, may come after what is known: a store that has lost what it had
 // acknowledged, or that holds another history, must not be followed.
-func (d *driver) check(doc *document, hash string, rev Revision, known uint64) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (d *driver) check(doc *document, hash string, known uint64) error {
+	d.lock()
+	defer d.unlock()
 	switch {
 	case doc.Number > d.doc.Number:
 		return nil
@@ -245,8 +236,8 @@ func (d *driver) check(doc *document, hash string, rev Revision, known uint64) e
 
 // take follows a document that was read, if it is news.
 func (d *driver) take(ctx context.Context, doc *document, hash string, rev Revision) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.lock()
+	defer d.unlock()
 	if doc.ID == d.id && doc.Seq > d.doc.Seq {
 		d.adopt(ctx, doc, hash, rev)
 		d.wakeUp()

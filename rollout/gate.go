@@ -40,9 +40,9 @@ func (d *driver) startChecks() {
 	d.e.wg.Go(func() {
 		defer cancel()
 		report := checks.Run(ctx, due)
-		d.mu.Lock()
+		d.lock()
 		g.report = &report
-		d.mu.Unlock()
+		d.unlock()
 		d.wakeUp()
 	})
 }

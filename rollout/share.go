@@ -18,6 +18,12 @@ type ownEvidence struct {
 	tripped string // which breaker has tripped here, "" if none has
 }
 
+// sharedEvidence is what another process has made known.
+type sharedEvidence struct {
+	rev      Revision
+	evidence analysis.Evidence
+}
+
 // evidenceKey is where one process makes known what it has seen of a rollout.
 func evidenceKey(id ID, replica string) string { return evidencePrefix(id) + replica }
 
@@ -67,7 +73,11 @@ func (d *driver) publish(ctx context.Context) error {
 // judges it.
 func (d *driver) gather(ctx context.Context, now time.Time) error {
 	d.cmp.Judge(now.UTC())
-	merged := d.cmp.Evidence()
+	// What a decision rests on must outlive this process.
+	if err := d.publish(ctx); err != nil {
+		return err
+	}
+	parts := []analysis.Evidence{d.cmp.Evidence()}
 	mine := evidenceKey(d.id, d.e.cfg.Replica)
 	for entry, err := range d.e.cfg.Store.List(ctx, evidencePrefix(d.id)) {
 		if err != nil {
@@ -76,12 +86,26 @@ func (d *driver) gather(ctx context.Context, now time.Time) error {
 		if entry.Key == mine {
 			continue
 		}
-		var ev analysis.Evidence
-		if err := json.Unmarshal(entry.Value, &ev); err != nil {
-			return fmt.Errorf("rollout: %s: %w", entry.Key, err)
+		other := d.others[entry.Key]
+		if other.rev != entry.Revision {
+			other = sharedEvidence{rev: entry.Revision}
+			if err := json.Unmarshal(entry.Value, &other.evidence); err != nil {
+				return fmt.Errorf("rollout: %s: %w", entry.Key, err)
+			}
+			d.others[entry.Key] = other
 		}
+		parts = append(parts, other.evidence)
 	}
-	d.doc.Evidence = merged
-	d.judgement = d.cmp.Judge(now.UTC())
+	plan := d.doc.Plan.Analysis
+	merged, err := plan.Merge(parts...)
+	if err != nil {
+		return fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+	}
+	merged = merged.KeepPeaks(d.doc.Evidence)
+	judgement, err := plan.Judge(merged, now.UTC())
+	if err != nil {
+		return fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+	}
+	d.doc.Evidence, d.judgement = merged, judgement
 	return nil
 }

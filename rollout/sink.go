@@ -169,10 +169,3 @@ func offer(ctx context.Context, sink Sink, ev Event) (err error) {
 	}()
 	return sink.Notify(ctx, ev)
 }
-
-// leads reports whether this process drives the rollout.
-func (d *driver) leads() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.lead
-}

@@ -73,8 +73,8 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		}
 		// What ended the old rollout must have taken effect before this one
 		// begins, and its driver must not touch the target any more.
-		old.mu.Lock()
-		defer old.mu.Unlock()
+		old.lock()
+		defer old.unlock()
 		defer func() { old.replaced = old.replaced || err == nil }()
 	}
 	last, prev, err := e.makeWay(ctx, p.Target)

@@ -1,0 +1,158 @@
+package rollout
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var mutate = flag.Bool("mutants", false, "plant bugs and see that the simulation finds each")
+
+// mutants are bugs that engines like this one have had, as changes of a source
+// file. The simulation is worth something only as long as it finds them.
+var mutants = []struct{ name, file, old, new string }{
+	{
+		"a gate that is not waited for", "driver.go",
+		"	return s\n}\n\n// count adds",
+		"	if s.Phase.Checking() {\n\t\ts.Checked, s.Checks = true, 1\n\t}\n\treturn s\n}\n\n// count adds",
+	},
+	{
+		"effect before the commit", "commit.go",
+		"	rev, err := store.Put(",
+		"	_ = d.splitter.SetSplit(ctx, next.Split)\n\trev, err := store.Put(",
+	},
+	{
+		"bake time counted from before the stage", "commit.go",
+		"	moved := !d.doc.sameClock(next)\n",
+		"	moved := false\n",
+	},
+	{
+		"a driver that does not notice that it was replaced", "commit.go",
+		"	if d.lead && doc.Epoch != d.doc.Epoch {\n",
+		"	if false {\n",
+	},
+	{
+		"a claim that does not raise the epoch", "driver.go",
+		"	claim.Epoch, claim.Last.Epoch = epoch, epoch\n",
+		"",
+	},
+	{
+		"writes that do not look at what is there", "commit.go",
+		"	rev, err := store.Put(ctx, documentKey(d.target), value, d.rev)\n",
+		"	there, _ := store.Get(ctx, documentKey(d.target))\n\trev, err := store.Put(ctx, documentKey(d.target), value, there.Revision)\n",
+	},
+	{
+		"weights that come back after a rollback", "document.go",
+		"		split = split.RollBack()\n",
+		"		split = d.Plan.Stages[dec.Stage].Split\n",
+	},
+	{
+		"splits that never expire", "follow.go",
+		"		x.Expire(until)\n",
+		"		_ = until\n\t\tx.Expire(time.Time{})\n",
+	},
+	{
+		"an audit entry that its dead author owed", "commit.go",
+		"doc, hash, rev, true\n",
+		"doc, hash, rev, false\n",
+	},
+	{
+		"stages that nobody approves", "../strategies/rules.go",
+		"	if stages[i].Approve != nil {\n",
+		"	if false {\n",
+	},
+	{
+		"four eyes that are two", "../strategies/approval.go",
+		"	case a.FourEyes && v.Who == starter:\n",
+		"	case false:\n",
+	},
+	{
+		"commands acknowledged though they were not stored", "driver.go",
+		"	if err := d.commit(ctx, next); err != nil {\n\t\treturn err\n\t}\n\td.wakeUp()\n",
+		"	if err := d.commit(ctx, next); err != nil {\n\t\treturn nil\n\t}\n\td.wakeUp()\n",
+	},
+	{
+		"events ticked off before they were delivered", "sink.go",
+		"			if err := e.notify(name, sink, ev); err != nil {\n",
+		"			if err := sink.Notify(e.ctx, ev); err != nil && false {\n",
+	},
+	{
+		"evidence forgotten by a restart", "share.go",
+		"	return d.cmp.Restore(ev)\n",
+		"	return nil\n",
+	},
+	{
+		"evidence that dies with its process", "share.go",
+		"	if err := d.publish(ctx); err != nil {\n\t\treturn err\n\t}\n\tparts",
+		"	parts",
+	},
+	{
+		"a stage that is passed over", "../strategies/rules.go",
+		"		return arrive(stages, s.Stage+1, rule, reason)\n",
+		"		return arrive(stages, len(stages)-1, rule, reason)\n",
+	},
+	{
+		"a bake that is not served", "../strategies/rules.go",
+		"	case s.Baked < stage.Bake:\n",
+		"	case s.Baked < stage.Bake/2:\n",
+	},
+}
+
+// TestMutants plants each bug in a copy of the source and demands that the
+// simulation fails.
+//
+//	go test ./rollout -run Mutants -mutants
+func TestMutants(t *testing.T) {
+	for _, m := range mutants {
+		source, err := os.ReadFile(m.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(source), m.old); n != 1 {
+			t.Errorf("%s: what is to be changed is %d times in %s, want once:\n%s", m.name, n, m.file, m.old)
+		}
+	}
+	if !*mutate || t.Failed() {
+		t.Skip("planting the bugs takes minutes; ask for it with -mutants")
+	}
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			source, _ := os.ReadFile(m.file)
+			dir := t.TempDir()
+			changed := filepath.Join(dir, "changed.go")
+			write(t, changed, []byte(strings.Replace(string(source), m.old, m.new, 1)))
+			original, err := filepath.Abs(m.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			overlay, err := json.Marshal(map[string]map[string]string{"Replace": {original: changed}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, "overlay.json"), overlay)
+			out, err := exec.Command("go", "test", "-overlay", filepath.Join(dir, "overlay.json"),
+				"-run", "^TestSimulation$", "-sims", "400", "-failfast", "-timeout", "5m", ".").CombinedOutput()
+			switch {
+			case err == nil:
+				t.Error("the simulation does not find it")
+			case !strings.Contains(string(out), "repeat with"):
+				t.Errorf("failed otherwise than by a law:\n%s", out)
+			default:
+				_, law, _ := strings.Cut(string(out), "):\n")
+				law, _, _ = strings.Cut(strings.TrimSpace(law), "\n")
+				t.Logf("found by law %s", law)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,71 @@
+package rollout
+
+import (
+	"context"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// lock is held while a driver decides, commits and lets a commit take effect. It
+// is held across calls to the store, so it is one that a caller can give up
+// waiting for.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+// view is what a driver knew when its lock was last given back. Who only wants
+// to know reads it, and waits for no store.
+type view struct {
+	doc       document
+	judgement analysis.Judgement
+	waiting   string
+	lead      bool
+	rev       Revision
+}
+
+func (d *driver) lock() { d.busy <- struct{}{} }
+
+// lockFor waits for the lock no longer than ctx allows.
+func (d *driver) lockFor(ctx context.Context) error {
+	select {
+	case d.busy <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// unlock lets others know what has changed, and gives the lock back.
+func (d *driver) unlock() {
+	d.publishView()
+	<-d.busy
+}
+
+func (d *driver) publishView() {
+	d.view.Store(&view{doc: *d.doc, judgement: d.judgement, waiting: d.waiting, lead: d.lead, rev: d.rev})
+}
+
+// seq returns the number of the newest commit that d knows.
+func (d *driver) seq() uint64 { return d.view.Load().doc.Seq }
+
+// over reports whether the rollout has ended.
+func (d *driver) over() bool { return d.view.Load().doc.Phase.Terminal() }
+
+// leads reports whether this process drives the rollout.
+func (d *driver) leads() bool { return d.view.Load().lead }
+
+func (d *driver) status() Status {
+	v := d.view.Load()
+	st := v.doc.status()
+	st.Judgement = v.judgement
+	st.Leads = v.lead
+	if d.e.shared() {
+		st.SettledBy = v.doc.SplitAt.Add(d.e.cfg.Validity + d.e.cfg.Validity/100)
+	}
+	if !st.Phase.Terminal() {
+		st.Waiting = v.waiting
+	} else if v.judgement.Reason == "" && v.doc.Last.Judgement != nil {
+		st.Judgement = *v.doc.Last.Judgement
+	}
+	return st
+}

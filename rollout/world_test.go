@@ -1,0 +1,375 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+	"github.com/serin-go/serin/versioning"
+)
+
+// world is a simulated data centre in virtual time: one store, several
+// processes that share it, users, people who give commands, and faults. All
+// chance comes from one seed. What it checks is in laws_test.go.
+type world struct {
+	anarchy bool
+	cfg     Config // what all processes have in common
+
+	mu      sync.Mutex
+	rng     *rand.Rand
+	calm    bool // no more faults
+	data    map[string]Entry
+	rev     int
+	alive   map[string]*process
+	names   int
+	acts    []act // commands that were acknowledged
+	told    map[string]int
+	history // what the laws look at
+}
+
+// act is a command that was acknowledged to somebody.
+type act struct {
+	id  ID
+	cmd strategies.Command
+	by  string
+}
+
+func newWorld(seed uint64, anarchy bool) *world {
+	w := &world{
+		anarchy: anarchy, rng: rand.New(rand.NewPCG(seed, 7)),
+		data: make(map[string]Entry), alive: make(map[string]*process), told: make(map[string]int),
+	}
+	w.history.init()
+	pass := func(ctx context.Context) checks.Result {
+		select {
+		case <-time.After(w.between(0, 2*time.Second)):
+			return checks.Result{Status: checks.Pass}
+		case <-ctx.Done():
+			return checks.Result{}
+		}
+	}
+	w.cfg = Config{
+		Checks: map[string]checks.Check{"slow": checks.Func(pass)},
+		Tick:   500 * time.Millisecond, Checkpoint: 3 * time.Second,
+		Lease: 3 * time.Second, Poll: 300 * time.Millisecond, Validity: 2 * time.Second,
+	}
+	return w
+}
+
+// chance is true with probability p while there are faults.
+func (w *world) chance(p float64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.calm && w.rng.Float64() < p
+}
+
+func (w *world) between(lo, hi time.Duration) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return lo + time.Duration(w.rng.Int64N(int64(hi-lo)))
+}
+
+func (w *world) intn(n int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.rng.IntN(n)
+}
+
+// some returns one of the processes that live, nil if none does.
+func (w *world) some() *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	names := slices.Sorted(maps.Keys(w.alive))
+	if len(names) == 0 {
+		return nil
+	}
+	return w.alive[names[w.rng.IntN(len(names))]]
+}
+
+// process is one process of the simulated service: an engine and a router.
+type process struct {
+	*world
+	name   string
+	engine *Engine
+	dead   chan struct{}
+	target *simTarget
+
+	pm      sync.Mutex
+	cut     time.Time // until when it cannot reach the store
+	crashIn int       // store operations left until it crashes; 0 is never
+	doomed  bool      // it is going to crash, and somebody waits to start it again
+	after   bool      // it crashes after the operation was applied, not before
+}
+
+var (
+	errCrashed = errors.New("the process has crashed")
+	errNetwork = errors.New("connection reset")
+)
+
+// boot starts a process; it serves until it crashes.
+func (w *world) boot(ctx context.Context, name string) (*process, error) {
+	p := &process{world: w, name: name, dead: make(chan struct{})}
+	p.target = &simTarget{p: p}
+	cfg := w.cfg
+	cfg.Replica, cfg.Store = name, p
+	cfg.Targets = map[string]Splitter{"chat": p.target}
+	cfg.Sinks = map[string]Sink{"pager": SinkFunc(p.notify)}
+	e, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.engine = e
+	w.mu.Lock()
+	w.alive[name] = p
+	w.mu.Unlock()
+	go p.target.serve()
+	return p, nil
+}
+
+// crash ends the process: from now on it reaches nothing and nobody hears of it.
+func (p *process) crash() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.dead:
+	default:
+		close(p.dead)
+		delete(p.alive, p.name)
+	}
+}
+
+func (p *process) isDead() bool {
+	select {
+	case <-p.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// notify is a pager that is often out of order.
+func (p *process) notify(ctx context.Context, ev Event) error {
+	if p.isDead() || p.chance(0.2) {
+		return errNetwork
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told[ev.Key()]++
+	if !p.committed(ev) {
+		p.broken("15: the pager was told of %s, which was not committed", ev)
+	}
+	return nil
+}
+
+// operation is one operation on the store as the network treats it.
+func (p *process) operation(ctx context.Context, apply func()) error {
+	if !pause(ctx, p.between(time.Millisecond, 10*time.Millisecond)) {
+		return ctx.Err()
+	}
+	p.pm.Lock()
+	cut := p.cut
+	crash := false
+	if p.crashIn > 0 {
+		p.crashIn--
+		crash = p.crashIn == 0
+	}
+	after := p.after
+	p.pm.Unlock()
+	if crash {
+		if after && !p.isDead() {
+			p.locked(apply)
+		}
+		p.crash()
+	}
+	switch {
+	case p.isDead():
+		return errCrashed
+	case time.Now().Before(cut):
+		pause(ctx, time.Until(cut))
+		return errors.Join(errNetwork, ctx.Err())
+	case p.chance(0.01):
+		return errNetwork // the request was lost
+	case p.chance(0.01):
+		p.locked(apply)
+		return errNetwork // the answer was lost
+	case p.chance(0.005):
+		// The answer does not come, and the request arrives late, if at all.
+		late := p.between(time.Second, 8*time.Second)
+		go func() {
+			time.Sleep(late)
+			p.locked(apply)
+		}()
+		pause(ctx, late/2)
+		return errNetwork
+	}
+	p.locked(apply)
+	return nil
+}
+
+func (p *process) locked(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Get implements Store.
+func (p *process) Get(ctx context.Context, key string) (e Entry, err error) {
+	there := false
+	if err := p.operation(ctx, func() { e, there = p.data[key] }); err != nil {
+		return Entry{}, err
+	}
+	if !there {
+		return Entry{}, ErrNotFound
+	}
+	return e, nil
+}
+
+// Put implements Store.
+func (p *process) Put(ctx context.Context, key string, value []byte, prev Revision) (rev Revision, err error) {
+	conflict := false
+	err = p.operation(ctx, func() {
+		if p.data[key].Revision != prev {
+			conflict = true
+			return
+		}
+		p.rev++
+		rev = Revision(strconv.Itoa(p.rev))
+		p.data[key] = Entry{Key: key, Value: slices.Clone(value), Revision: rev}
+		p.wrote(key, value)
+	})
+	if err == nil && conflict {
+		err = ErrConflict
+	}
+	return rev, err
+}
+
+// Watch implements Store: there are no hints, and everything is polled for.
+func (p *process) Watch(context.Context, string) (<-chan struct{}, error) { return nil, nil }
+
+// List implements Store.
+func (p *process) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		var found []Entry
+		err := p.operation(ctx, func() {
+			for _, key := range slices.Sorted(maps.Keys(p.data)) {
+				if strings.HasPrefix(key, prefix) {
+					found = append(found, p.data[key])
+				}
+			}
+		})
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		for _, e := range found {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Close implements Store.
+func (p *process) Close() error { return nil }
+
+// simTarget is the router of one process, with users behind it.
+type simTarget struct {
+	p      *process
+	split  atomic.Pointer[strategies.Split]
+	expiry atomic.Pointer[time.Time]
+	rec    atomic.Pointer[analysis.Recorder]
+}
+
+func (t *simTarget) SetSplit(_ context.Context, s strategies.Split) error {
+	if old := t.split.Load(); old == nil || s.Generation >= old.Generation {
+		t.split.Store(&s)
+	}
+	return nil
+}
+
+func (t *simTarget) Expire(at time.Time) { t.expiry.Store(&at) }
+
+func (t *simTarget) Measure(r *analysis.Recorder) { t.rec.Store(r) }
+
+// serve serves a request every 100 ms until the process dies.
+func (t *simTarget) serve() {
+	for {
+		select {
+		case <-t.p.dead:
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+		t.request()
+	}
+}
+
+func (t *simTarget) request() {
+	split := t.split.Load()
+	if split == nil {
+		return
+	}
+	expiry := t.expiry.Load()
+	stale := expiry != nil && !expiry.IsZero() && !time.Now().Before(*expiry)
+	w := t.p.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	arm := split.Arms[split.Slots()[w.rng.IntN(int(strategies.Full))]].Name
+	if stale {
+		arm = split.Baseline()
+	}
+	w.served(t.p.name, arm, *split)
+	rec := t.rec.Load()
+	if rec == nil || stale {
+		return
+	}
+	o := analysis.Observation{At: time.Now(), Arm: arm, Generation: split.Generation, TTFT: 200 * time.Millisecond, Latency: time.Second}
+	if bad[arm] && w.rng.Float64() < 0.6 {
+		o.Class = analysis.Error
+	}
+	rec.Record(o)
+}
+
+// bad are the versions that fail most of their requests.
+var bad = map[string]bool{"1.6.0": true}
+
+// release returns the n-th release that is rolled out.
+func simRelease(n int) versioning.Release {
+	return versioning.Release{Version: versioning.MustParse(fmt.Sprintf("1.%d.0", 4+n))}
+}
+
+// simPlan rolls candidate out in place of baseline. Stage 1 wants the approval
+// of somebody else than who started it.
+func (w *world) simPlan(baseline, candidate int) Plan {
+	canary := strategies.Canary{
+		Weights: []strategies.Weight{1000, 5000}, Bake: 4 * time.Second, Limit: 20 * time.Second, MinSamples: 5,
+		OnLimit: strategies.RollBack, OnNoEvidence: strategies.RollBack,
+		DangerouslyPromoteUnproven: true, Approve: &strategies.Approval{FourEyes: true, Timeout: 30 * time.Second},
+		Before: []string{"slow"},
+	}
+	return Plan{
+		Target: "chat", Baseline: simRelease(baseline), Candidate: simRelease(candidate), Strategy: canary,
+		Preflight: []string{"slow"}, Postflight: []string{"slow"}, Watch: 4 * time.Second, Holdback: 1000,
+		Descent: strategies.Down(5000, 3, 2*time.Second), Supersede: w.intn(4) == 0,
+	}
+}
