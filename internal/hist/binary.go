@@ -19,7 +19,7 @@ const (
 // AppendTo appends the binary form of h to b and returns the result.
 func (h *Histogram) AppendTo(b []byte) []byte {
 	b = append(b, version)
-	for _, f := range []float64{h.sum, h.min, h.max} {
+	for _, f := range []float64{h.sum, h.Min(), h.Max()} {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(f))
 	}
 	b = binary.AppendUvarint(b, h.clamped)
@@ -28,7 +28,7 @@ func (h *Histogram) AppendTo(b []byte) []byte {
 		return b
 	}
 	last := 0
-	for i := int(h.lo); i <= int(h.hi); i++ {
+	for i, hi := h.lo(), h.hi(); i <= hi; i++ {
 		if h.counts[i] > 0 {
 			b = binary.AppendUvarint(b, uint64(i-last))
 			b = binary.AppendUvarint(b, uint64(h.counts[i]))
@@ -53,7 +53,8 @@ func (h *Histogram) UnmarshalBinary(data []byte) error {
 		return fmt.Errorf("hist: version %d, want %d", data[0], version)
 	}
 	var n Histogram
-	for i, f := range []*float64{&n.sum, &n.min, &n.max} {
+	var least, most float64
+	for i, f := range []*float64{&n.sum, &least, &most} {
 		*f = math.Float64frombits(binary.LittleEndian.Uint64(data[1+8*i:]))
 	}
 	data = data[headBytes:]
@@ -71,7 +72,7 @@ func (h *Histogram) UnmarshalBinary(data []byte) error {
 	if !ok[0] || !ok[1] {
 		return errCut
 	}
-	at := uint64(0)
+	at, first := uint64(0), uint64(0)
 	for len(data) > 0 {
 		var step, count uint64
 		step, ok[0] = uvarint()
@@ -86,32 +87,35 @@ func (h *Histogram) UnmarshalBinary(data []byte) error {
 		}
 		at += step
 		if n.count == 0 {
-			n.lo = uint16(at)
+			first = at
 		}
-		n.hi = uint16(at)
 		n.counts[at] = uint32(count)
 		n.count += count
 	}
-	if err := n.check(); err != nil {
+	if err := n.check(least, most, int(first), int(at)); err != nil {
 		return err
+	}
+	if n.count > 0 {
+		n.maxBits, n.notMinBits = math.Float64bits(most), ^math.Float64bits(least+0)
 	}
 	*h = n
 	return nil
 }
 
-// check reports whether the parts of h fit together.
-func (h *Histogram) check() error {
+// check reports whether the parts of h, whose smallest and largest values are in
+// its first and its last bucket, fit together.
+func (h *Histogram) check(least, most float64, first, last int) error {
 	switch {
 	case h.count == 0:
-		if h.sum != 0 || h.min != 0 || h.max != 0 || h.clamped != 0 {
+		if h.sum != 0 || least != 0 || most != 0 || h.clamped != 0 {
 			return errors.New("hist: sum, minimum or maximum of no values")
 		}
-	case !(h.min >= 0 && h.min <= h.max && h.max <= math.MaxFloat64):
-		return fmt.Errorf("hist: minimum %v and maximum %v", h.min, h.max)
-	case clamp(index(h.min), 0, numBuckets-1) != int(h.lo) || clamp(index(h.max), 0, numBuckets-1) != int(h.hi):
-		return fmt.Errorf("hist: minimum %v and maximum %v are not in the first and last bucket", h.min, h.max)
-	case !(h.sum >= h.max):
-		return fmt.Errorf("hist: the sum %v is less than the maximum %v", h.sum, h.max)
+	case !(least >= 0 && least <= most && most <= math.MaxFloat64):
+		return fmt.Errorf("hist: minimum %v and maximum %v", least, most)
+	case bucket(least) != first || bucket(most) != last:
+		return fmt.Errorf("hist: minimum %v and maximum %v are not in the first and last bucket", least, most)
+	case !(h.sum >= most):
+		return fmt.Errorf("hist: the sum %v is less than the maximum %v", h.sum, most)
 	case h.clamped > h.count:
 		return fmt.Errorf("hist: %d of %d values clamped", h.clamped, h.count)
 	}

@@ -33,41 +33,54 @@ const Width = 1.0 / perOctave
 // in the first bucket and larger ones in the last; [Histogram.Clamped] tells how
 // many. Minimum, maximum and sum are exact for those too.
 type Histogram struct {
-	counts   [numBuckets]uint32
-	count    uint64
-	clamped  uint64
-	invalid  uint64
-	sum      float64
-	min, max float64
-	// lo and hi bound the buckets in use, which are few: scans visit only them.
-	// They mean nothing while count is 0.
-	lo, hi uint16
+	counts  [numBuckets]uint32
+	count   uint64
+	clamped uint64
+	invalid uint64
+	sum     float64
+	// The largest value, and the complement of the smallest, as bits: those of
+	// positive numbers are in the order of the numbers, and zeros stand for none.
+	maxBits, notMinBits uint64
 }
 
 // Add counts v. A negative, infinite or NaN value is not counted but for
 // [Histogram.Invalid]. A bucket that has reached 2^32-1 stays there.
 func (h *Histogram) Add(v float64) {
+	b := math.Float64bits(v)
+	i := b>>(mantissaBits-logBuckets) - firstIndex
+	if i >= numBuckets {
+		h.addOutside(v)
+		return
+	}
+	h.count++
+	h.sum += v
+	if n := h.counts[i] + 1; n != 0 {
+		h.counts[i] = n
+	}
+	if b > h.maxBits {
+		h.maxBits = b
+	}
+	if ^b > h.notMinBits {
+		h.notMinBits = ^b
+	}
+}
+
+// addOutside counts a value outside the layout, if it is one at all.
+func (h *Histogram) addOutside(v float64) {
 	if !(v >= 0 && v <= math.MaxFloat64) {
 		h.invalid++
 		return
 	}
-	i := index(v)
-	if uint(i) >= numBuckets {
-		h.clamped++
-		i = max(0, min(i, numBuckets-1))
-	}
-	if h.count == 0 {
-		h.min, h.max = v, v
-		h.lo, h.hi = uint16(i), uint16(i)
-	} else {
-		h.min, h.max = min(h.min, v), max(h.max, v)
-		h.lo, h.hi = min(h.lo, uint16(i)), max(h.hi, uint16(i))
-	}
-	if h.counts[i] < math.MaxUint32 {
-		h.counts[i]++
-	}
+	v += 0 // of the two zeros, the positive one
+	h.clamped++
 	h.count++
 	h.sum += v
+	i := bucket(v)
+	if n := h.counts[i] + 1; n != 0 {
+		h.counts[i] = n
+	}
+	h.maxBits = max(h.maxBits, math.Float64bits(v))
+	h.notMinBits = max(h.notMinBits, ^math.Float64bits(v))
 }
 
 // index returns the bucket of v, which may lie outside the layout. It reads
@@ -76,6 +89,14 @@ func (h *Histogram) Add(v float64) {
 func index(v float64) int {
 	return int(math.Float64bits(v)>>(mantissaBits-logBuckets)) - firstIndex
 }
+
+// bucket returns the bucket in which v counts.
+func bucket(v float64) int { return clamp(index(v), 0, numBuckets-1) }
+
+// lo and hi bound the buckets in use, which are few: scans visit only them. h is
+// not empty.
+func (h *Histogram) lo() int { return bucket(h.Min()) }
+func (h *Histogram) hi() int { return bucket(h.Max()) }
 
 // bound returns the lower bound of bucket i, which is the upper bound of the
 // bucket before it.
@@ -105,10 +126,15 @@ func (h *Histogram) Mean() float64 {
 }
 
 // Min returns the smallest counted value, 0 if there is none.
-func (h *Histogram) Min() float64 { return h.min }
+func (h *Histogram) Min() float64 {
+	if h.count == 0 {
+		return 0
+	}
+	return math.Float64frombits(^h.notMinBits)
+}
 
 // Max returns the largest counted value, 0 if there is none.
-func (h *Histogram) Max() float64 { return h.max }
+func (h *Histogram) Max() float64 { return math.Float64frombits(h.maxBits) }
 
 // Quantile returns the value that a share q of the counted values does not
 // exceed: the one of rank ceil(q*count), to within [Width] relative error.
@@ -119,13 +145,13 @@ func (h *Histogram) Quantile(q float64) float64 {
 	case h.count == 0:
 		return 0
 	case !(q > 0):
-		return h.min
+		return h.Min()
 	case q >= 1:
-		return h.max
+		return h.Max()
 	}
 	rank := math.Ceil(q * float64(h.count))
 	var below float64
-	for i := int(h.lo); i <= int(h.hi); i++ {
+	for i, hi := h.lo(), h.hi(); i <= hi; i++ {
 		n := float64(h.counts[i])
 		if below+n < rank {
 			below += n
@@ -133,9 +159,9 @@ func (h *Histogram) Quantile(q float64) float64 {
 		}
 		// The values of a bucket are taken to be spread evenly over it.
 		from, to := bound(i), bound(i+1)
-		return clamp(from+(to-from)*(rank-below-0.5)/n, h.min, h.max)
+		return clamp(from+(to-from)*(rank-below-0.5)/n, h.Min(), h.Max())
 	}
-	return h.max // only when a bucket is full
+	return h.Max() // only when a bucket is full
 }
 
 // CountAbove returns how many of the counted values are larger than v. Of those
@@ -143,15 +169,15 @@ func (h *Histogram) Quantile(q float64) float64 {
 // evenly. NaN is above everything.
 func (h *Histogram) CountAbove(v float64) float64 {
 	switch {
-	case h.count == 0 || !(v < h.max):
+	case h.count == 0 || !(v < h.Max()):
 		return 0
-	case v < h.min:
+	case v < h.Min():
 		return float64(h.count)
 	}
-	at := clamp(index(v), 0, numBuckets-1)
+	at := bucket(v)
 	from, to := bound(at), bound(at+1)
 	above := clamp((to-v)/(to-from), 0, 1) * float64(h.counts[at])
-	for i := at + 1; i <= int(h.hi); i++ {
+	for i, hi := at+1, h.hi(); i <= hi; i++ {
 		above += float64(h.counts[i])
 	}
 	return above
@@ -164,7 +190,7 @@ func (h *Histogram) Buckets() iter.Seq2[float64, int] {
 		if h.count == 0 {
 			return
 		}
-		for i := int(h.lo); i <= int(h.hi); i++ {
+		for i, hi := h.lo(), h.hi(); i <= hi; i++ {
 			if n := h.counts[i]; n > 0 && !yield(bound(i+1), int(n)) {
 				return
 			}
@@ -179,13 +205,8 @@ func (h *Histogram) Merge(o *Histogram) {
 	if o.count == 0 {
 		return
 	}
-	if h.count == 0 {
-		h.min, h.max, h.lo, h.hi = o.min, o.max, o.lo, o.hi
-	} else {
-		h.min, h.max = min(h.min, o.min), max(h.max, o.max)
-		h.lo, h.hi = min(h.lo, o.lo), max(h.hi, o.hi)
-	}
-	for i := int(o.lo); i <= int(o.hi); i++ {
+	h.maxBits, h.notMinBits = max(h.maxBits, o.maxBits), max(h.notMinBits, o.notMinBits)
+	for i, hi := o.lo(), o.hi(); i <= hi; i++ {
 		sum := uint64(h.counts[i]) + uint64(o.counts[i])
 		h.counts[i] = uint32(min(sum, math.MaxUint32))
 	}

@@ -168,3 +168,22 @@ func TestBuckets(t *testing.T) {
 		break // yields no more
 	}
 }
+
+// Zeros of either sign are the smallest value, and no zero is one.
+func TestZeros(t *testing.T) {
+	var h Histogram
+	h.Add(math.Copysign(0, -1))
+	if h.Count() != 1 || math.Signbit(h.Min()) || h.Max() != 0 {
+		t.Errorf("after -0: %d values from %v to %v", h.Count(), h.Min(), h.Max())
+	}
+	h.Add(3)
+	if h.Min() != 0 || h.Max() != 3 {
+		t.Errorf("then 3: from %v to %v", h.Min(), h.Max())
+	}
+	h = Histogram{}
+	h.Add(5)
+	h.Add(4)
+	if h.Min() != 4 || h.Max() != 5 {
+		t.Errorf("without zeros: from %v to %v", h.Min(), h.Max())
+	}
+}
