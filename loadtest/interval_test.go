@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,9 +19,12 @@ import (
 // uneven answers with streams of many shapes, and fails now and then.
 func uneven() http.RoundTripper {
 	rng := rand.New(rand.NewPCG(8, 8))
+	var mu sync.Mutex
 	return roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		first := time.Duration(rng.Int64N(int64(900 * ms)))
-		switch rng.IntN(10) {
+		mu.Lock()
+		first, kind := time.Duration(rng.Int64N(int64(900*ms))), rng.IntN(10)
+		mu.Unlock()
+		switch kind {
 		case 0:
 			return script{status: 503}.RoundTrip(r)
 		case 1:

@@ -1,0 +1,159 @@
+package loadtest
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// spiedBody notes when each Read of it begins.
+type spiedBody struct {
+	io.ReadCloser
+	mu     sync.Mutex
+	begins []time.Time
+}
+
+func (b *spiedBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	b.begins = append(b.begins, time.Now())
+	b.mu.Unlock()
+	return b.ReadCloser.Read(p)
+}
+
+// TestTruthOnLoopback compares instants with what a real server did over real
+// connections, without any tolerance: a chunk was noted neither before it was
+// written nor after the next Read had begun.
+func TestTruthOnLoopback(t *testing.T) {
+	const tokens = 20
+	var mu sync.Mutex
+	written := make(map[string][]time.Time) // by request, right before each chunk
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		say := func(s string) {
+			_, _ = io.WriteString(w, s)
+			_ = http.NewResponseController(w).Flush()
+		}
+		say(role)
+		time.Sleep(20 * ms)
+		var at []time.Time
+		for i := range tokens {
+			at = append(at, time.Now())
+			mu.Lock()
+			written[r.Header.Get("X-Seq")] = at
+			mu.Unlock()
+			say(content(string(rune('a' + i))))
+			time.Sleep(3 * ms)
+		}
+		say(goodTail)
+	}))
+	defer server.Close()
+	spies := make(map[string]*spiedBody)
+	base := newTransport(8)
+	defer base.CloseIdleConnections()
+	p := Plan{
+		Target: server.URL, Model: "m", Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(40), Requests: 12, Record: true,
+		Prepare: func(seq uint64, r *http.Request) { r.Header.Set("X-Seq", string(rune('A'+seq))) },
+		Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			resp, err := base.RoundTrip(r)
+			if err == nil {
+				spy := &spiedBody{ReadCloser: resp.Body}
+				resp.Body = spy
+				mu.Lock()
+				spies[r.Header.Get("X-Seq")] = spy
+				mu.Unlock()
+			}
+			return resp, err
+		}),
+	}
+	var results []Result
+	p.OnResult = func(r Result) { results = append(results, r) }
+	if _, err := Run(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	var late []time.Duration
+	for _, r := range results {
+		name := string(rune('A' + r.Seq))
+		moments, n := r.Recording.moments(func(string) int { return 1 })
+		said := slices.DeleteFunc(moments, func(m moment) bool { return !m.product })
+		at, reads := written[name], spies[name].begins
+		if n != tokens || len(said) != tokens || len(at) != tokens || len(reads) == 0 {
+			t.Fatalf("request %s: %d tokens, %d chunks, %d written, %d reads of %d", name, n, len(said), len(at), len(reads), len(r.Recording.Reads))
+		}
+		for i, m := range said {
+			if noted := r.Sent.Add(m.at); noted.Before(at[i]) {
+				t.Errorf("chunk %d was noted %v before it was written", i, at[i].Sub(noted))
+			} else {
+				late = append(late, noted.Sub(at[i]))
+			}
+		}
+		// The last Read may have both bytes and the end, which is noted apart.
+		for k, read := range r.Recording.Reads[:min(len(r.Recording.Reads), len(reads))] {
+			noted := r.Sent.Add(read.At)
+			if noted.Before(reads[k]) || k+1 < len(reads) && noted.After(reads[k+1]) {
+				t.Errorf("read %d of %d was noted %v after it began", k, len(reads), noted.Sub(reads[k]))
+			}
+		}
+		first, last := said[0].at, said[tokens-1].at
+		if r.TTFT != first || r.E2E != last || r.TPOT != (last-first)/(tokens-1) {
+			t.Errorf("TTFT %v, E2E %v, TPOT %v, want %v, %v and %v", r.TTFT, r.E2E, r.TPOT, first, last, (last-first)/(tokens-1))
+		}
+	}
+	slices.Sort(late)
+	t.Logf("chunks were noted %v (median) and %v (p99) after the server began to write them", late[len(late)/2], late[len(late)*99/100])
+}
+
+// TestSplitAnywhere cuts the stream into two reads at each of its bytes.
+func TestSplitAnywhere(t *testing.T) {
+	text := ""
+	for _, p := range spoken {
+		text += p.data
+	}
+	want := split(t, text)
+	for i := 1; i < len(text); i++ {
+		if diff := cmp.Diff(want, split(t, text, i), cmpopts.IgnoreFields(Result{}, "Due", "Sent")); diff != "" {
+			t.Fatalf("cut at byte %d (-whole +cut):\n%s", i, diff)
+		}
+	}
+}
+
+// split plays a stream in pieces that all come at one instant.
+func split(t *testing.T, text string, cuts ...int) Result {
+	t.Helper()
+	var parts []part
+	last := 0
+	for _, cut := range append(cuts, len(text)) {
+		if cut = min(max(cut, last), len(text)); cut > last {
+			parts = append(parts, part{at: 100 * ms, data: text[last:cut]})
+		}
+		last = max(last, cut)
+	}
+	return one(t, script{parts: parts})
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add(role+content("a")+content("\u00e9\U0001f600")+usage+done, uint16(3), uint16(300))
+	f.Add(": x\r\ndata:{\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\r\rdata: [DONE]", uint16(1), uint16(40))
+	f.Fuzz(func(t *testing.T, text string, a, b uint16) {
+		if len(text) > 64<<10 {
+			return // the reader's buffer would cut it as well
+		}
+		want, got := split(t, text), split(t, text, int(min(a, b)), int(max(a, b)))
+		for _, r := range []*Result{&want, &got} {
+			r.Due, r.Sent = time.Time{}, time.Time{}
+			if r.Err != nil { // its text may hold the head of the stream
+				r.Err = io.EOF
+			}
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateErrors()); diff != "" {
+			t.Errorf("%q cut at %d and %d (-whole +cut):\n%s", text, a, b, diff)
+		}
+	})
+}
