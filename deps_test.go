@@ -21,6 +21,9 @@ var ladder = map[string][]string{
 	"versioning/registry/registrytest": {"versioning", "versioning/registry"},
 	"checks":                           {},
 	"checks/analysis":                  {"checks"},
+	"checks/burn":                      {"checks"},
+	"checks/external":                  {"checks"},
+	"checks/external/prometheus":       {"checks/external"},
 	"strategies":                       {"checks", "checks/analysis"},
 	"rollout":                          {"strategies", "checks", "checks/analysis", "versioning"},
 	"rollout/boltstore":                {"rollout"},
@@ -29,26 +32,33 @@ var ladder = map[string][]string{
 	"rollout/traffic":                  {"strategies", "checks/analysis"},
 	"loadtest":                         {"checks", "checks/analysis"},
 	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest"},
+	"loadtest/loadprom":                {"loadtest"},
+	"loadtest/loadotel":                {"checks/analysis", "loadtest"},
 }
+
+// What vegeta and the API of OpenTelemetry bring with them.
+var (
+	vegeta = []string{"github.com/tsenart/vegeta/v12",
+		"github.com/influxdata/tdigest", "github.com/josharian/intern", "github.com/mailru/easyjson", "github.com/rs/dnscache",
+		"golang.org/x/net", "golang.org/x/text", "golang.org/x/sync"}
+	otel = []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/auto/sdk",
+		"github.com/cespare/xxhash/v2", "github.com/go-logr/logr", "github.com/go-logr/stdr"}
+)
 
 // foreign says which other modules each package may link, whoever of its
 // imports brings them in. Only the standard library and these.
 var foreign = map[string][]string{
 	"rollout/boltstore": {"go.etcd.io/bbolt", "golang.org/x/sys"},
 	"rollout/storetest": {"github.com/google/go-cmp"},
-	"rollout/traffic": {"github.com/cespare/xxhash/v2",
-		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/auto/sdk",
-		"github.com/go-logr/logr", "github.com/go-logr/stdr"},
-	"loadtest": {"github.com/tsenart/vegeta/v12",
-		"github.com/influxdata/tdigest", "github.com/josharian/intern", "github.com/mailru/easyjson", "github.com/rs/dnscache",
-		"golang.org/x/net", "golang.org/x/text", "golang.org/x/sync"},
-	"loadtest/cluster": {"github.com/tsenart/vegeta/v12",
-		"github.com/influxdata/tdigest", "github.com/josharian/intern", "github.com/mailru/easyjson", "github.com/rs/dnscache",
-		"golang.org/x/net", "golang.org/x/text", "golang.org/x/sync"},
+	"rollout/traffic":   otel,
+	"loadtest":          vegeta,
+	"loadtest/cluster":  vegeta,
+	"loadtest/loadprom": vegeta,
+	"loadtest/loadotel": slices.Concat(vegeta, otel),
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
-var standardOnly = []string{"", "versioning", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "strategies", "rollout", "rollout/memstore"}
+var standardOnly = []string{"", "versioning", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/burn", "checks/external", "checks/external/prometheus", "strategies", "rollout", "rollout/memstore"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

