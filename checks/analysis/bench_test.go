@@ -67,23 +67,39 @@ func BenchmarkRecord16GoroutinesOneArm(b *testing.B) {
 	})
 }
 
-func BenchmarkJudge(b *testing.B) {
-	r, obs := benchRecorder(b), traffic()
-	c, err := r.Comparison("1.5.0")
-	if err != nil {
+// tenMetrics are more than most plans have.
+func tenMetrics() Plan {
+	return Plan{Metrics: append(DefaultMetrics(), Refusals(), TPOT(), ThumbsUp(), Satisfaction())}
+}
+
+func BenchmarkJudgeTenMetrics(b *testing.B) { benchmarkJudge(b, tenMetrics()) }
+
+func BenchmarkJudge(b *testing.B) { benchmarkJudge(b, Plan{}) }
+
+// benchmarkJudge judges after every 100 requests.
+func benchmarkJudge(b *testing.B, p Plan) {
+	c, obs := compare(b, p), traffic()
+	for i := range obs {
+		obs[i].Score = 0.1 + float64(i%90)/100
+		obs[i].TTFT = obs[i].Latency / 5
+	}
+	if err := c.r.Expect(1, map[string]float64{base: 1, cand: 1}); err != nil {
 		b.Fatal(err)
 	}
 	now := time.Unix(1e9, 0)
-	b.ReportAllocs()
-	for i := range b.N {
-		b.StopTimer()
+	var spent time.Duration // stopping the benchmark's timer would cost more than a judgement
+	for i := 0; b.Loop(); i++ {
 		for k := range 100 {
-			r.Record(obs[(i*100+k)%len(obs)])
+			o := obs[(i*100+k)%len(obs)]
+			c.r.Assign(o.Arm, "", 1)
+			c.r.Record(o)
 		}
 		now = now.Add(time.Second)
-		b.StartTimer()
+		start := time.Now()
 		c.Judge(now)
+		spent += time.Since(start)
 	}
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N), "ns/judgement")
 }
 
 func BenchmarkEvidence(b *testing.B) {

@@ -38,7 +38,7 @@ type test struct {
 	// What the baseline was like, how far each arm has left that, and how much
 	// of each arm has been held against it.
 	profile Profile
-	bound   float64 // of the profile, 0 while it is not known
+	drifted driftTest // against the profile, empty while it is not known
 	drift   [2]Drift
 	watched [2]cursor
 }
@@ -140,7 +140,8 @@ func (c *Comparison) take(i int, now time.Time) {
 	t.taken, t.since = [2]cursor{base.at, cand.at}, now
 }
 
-// evidence returns the evidence without the encoded distributions.
+// evidence returns the evidence without the encoded distributions. It shares
+// slices with c.
 func (c *Comparison) evidence() Evidence {
 	e := Evidence{
 		Plan: c.digest, Baseline: c.base.evidence(), Candidate: c.cand.evidence(),
@@ -151,7 +152,7 @@ func (c *Comparison) evidence() Evidence {
 		*m = MetricEvidence{
 			Name: c.r.meters[i].Name, Baseline: c.base.metrics[i].sample(), Candidate: c.cand.metrics[i].sample(),
 			Harm: Test{Strength: t.harm}, Safe: Test{Strength: t.safe}, Contrast: t.contrast,
-			Profile: t.profile, Drift: [2]Drift{t.drift[0].clone(), t.drift[1].clone()},
+			Profile: t.profile, Drift: t.drift,
 		}
 		t.contest.save(m)
 	}

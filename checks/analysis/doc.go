@@ -87,7 +87,20 @@
 // # Failing closed
 //
 // Nothing but proof makes a candidate Safe. No traffic is NoEvidence, traffic
-// that cannot be compared is Unmeasurable, and neither is success. Values that
-// no request can have are counted and left out. Cancelled and rejected requests
-// are neither successes nor failures.
+// that cannot be compared is Unmeasurable, and neither is success.
+//
+//   - Values that no request can have (NaN, infinite, a negative duration, a
+//     score above 1) are counted in [Summary.Invalid] and left out. An unknown
+//     class is an error.
+//   - Cancelled and rejected requests are neither successes nor failures.
+//   - A clock that jumps moves nothing but [Plan.Window].
+//   - An unknown arm is counted in [Recorder.Unknown]; an arm that nothing is
+//     recorded of makes the verdict NoEvidence or Unmeasurable.
+//   - All errors on both sides prove nothing: Continue, or Incident if there was
+//     a better past.
+//   - Amounts without variance are compared like others; what differs by no more
+//     than rounding is equal.
+//   - Evidence of another plan is refused, by [Comparison.Restore],
+//     [Recorder.Watch] and [Plan.Judge] with an [*InvalidError], by [Plan.Merge]
+//     with a [*PlanError].
 package analysis

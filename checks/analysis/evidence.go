@@ -123,6 +123,7 @@ func (c *Comparison) Evidence() Evidence {
 	e := c.evidence()
 	for i := range e.Metrics {
 		m := &e.Metrics[i]
+		m.Drift = [2]Drift{m.Drift[0].clone(), m.Drift[1].clone()}
 		m.Baseline.Values = c.base.arm.values(i)
 		m.Candidate.Values = c.cand.arm.values(i)
 	}

@@ -92,26 +92,36 @@ func (p Profile) bad(m Metric, r rate, values []float64, factor float64) (events
 	return int(r.events), int(r.n)
 }
 
-// step takes in events among n requests, of which a share up to bound would be
-// no change. The alarm is raised at ln E >= raise. What it stands at is cut
-// there, so that it ends soon after the cause has; a CUSUM that is cut is still
-// no larger than one that is not.
-func (d *Drift) step(events, n int, bound, raise float64) {
+// driftTest holds what the evidence of each alternative gains by a bad request
+// and by another, where a share of bad ones up to a bound would be no change.
+type driftTest [2][]float64
+
+func newDriftTest(bound float64) driftTest {
+	return driftTest{evalue.RateLogE(nil, 0, 1, bound), evalue.RateLogE(nil, 1, 1, bound)}
+}
+
+// step takes in bad ones among n requests. The alarm is raised at ln E >= raise.
+// What it stands at is cut there, so that it ends soon after the cause has; a
+// CUSUM that is cut is still no larger than one that is not.
+func (d *Drift) step(t driftTest, bad, n int, raise float64) {
 	if n == 0 {
 		return
 	}
-	fresh := evalue.RateLogE(nil, events, n, bound)
 	if d.Sums == nil {
-		d.Sums = make([]float64, len(fresh))
+		d.Sums = make([]float64, len(t[0]))
 	}
-	limit := raise + math.Log(float64(len(fresh)))
-	for j, l := range fresh {
-		d.Sums[j] = min(max(d.Sums[j], 0)+l, limit)
+	limit, top := raise+math.Log(float64(len(d.Sums))), math.Inf(-1)
+	for j := range d.Sums {
+		fresh := float64(bad)*t[1][j] + float64(n-bad)*t[0][j]
+		d.Sums[j] = min(max(d.Sums[j], 0)+fresh, limit)
+		top = max(top, d.Sums[j])
 	}
-	switch logE := d.logE(); {
-	case logE >= raise:
+	switch {
+	case top <= 0: // so is the mean
+		d.Alarm = false
+	case d.logE() >= raise:
 		d.Alarm = true
-	case logE <= 0:
+	case d.logE() <= 0:
 		d.Alarm = false
 	}
 }
@@ -161,17 +171,17 @@ func (c *Comparison) watch(i int) {
 			metrics++
 		}
 	}
-	if t.bound == 0 {
-		t.bound = t.profile.incidentBound(m)
+	if t.drifted[0] == nil {
+		t.drifted = newDriftTest(t.profile.incidentBound(m))
 	}
 	for side, rd := range []*metricReading{&c.base.metrics[i], &c.cand.metrics[i]} {
 		fresh := newest(rd.fresh, float64(rd.at.next-t.watched[side].next))
-		events, n := t.profile.bad(m, rd.at.minus(t.watched[side]), fresh, incidentTimes)
+		bad, n := t.profile.bad(m, rd.at.minus(t.watched[side]), fresh, incidentTimes)
 		raise := math.Log(incidentRun * float64(metrics))
 		if side == 1 {
 			raise = math.Log(incidentJoint)
 		}
-		t.drift[side].step(events, n, t.bound, raise)
+		t.drift[side].step(t.drifted, bad, n, raise)
 		t.watched[side] = rd.at
 	}
 }

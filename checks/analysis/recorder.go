@@ -181,13 +181,13 @@ func (a *Arm) record(o *Observation) {
 
 // sighting is what is counted of an observation besides its values.
 type sighting struct {
-	class    Class
-	scored   bool
-	at       uint32
 	unit, id uint64
+	at       uint32
 	// covariate is ln(1 + input tokens): prompts differ by orders of magnitude,
 	// and times grow about as a power of their length.
 	covariate float32
+	class     Class
+	scored    bool
 }
 
 // sight returns what is to be counted of o, as far as it is wanted.

@@ -83,9 +83,11 @@ func TestRecordAllocatesNothing(t *testing.T) {
 	}
 }
 
+// On a machine of many cores, which has the most stages.
 func TestRecorderMemory(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * maxStages))
 	r := benchRecorder(t)
-	size := uintptr(0)
+	size := reflect.TypeOf(r).Elem().Size() + uintptr(len(r.expected.ledgers))*reflect.TypeFor[ledger]().Size()
 	for _, a := range append(r.arms, r.stray) {
 		size += reflect.TypeOf(a).Elem().Size()
 		for _, tl := range a.tallies {
@@ -93,9 +95,18 @@ func TestRecorderMemory(t *testing.T) {
 			if tl.series != nil {
 				size += reflect.TypeOf(tl.series).Elem().Size()
 			}
+			if tl.series != nil && tl.covs != nil {
+				t.Error("covariates are kept that nobody has asked for")
+			}
+		}
+		for _, f := range a.fuses {
+			size += reflect.TypeFor[fuse]().Size() + uintptr(len(f.last))
 		}
 		for _, s := range a.stages {
 			size += reflect.TypeOf(s).Elem().Size() + uintptr(8*len(s.values))
+		}
+		if a.units != nil || a.memory != nil {
+			t.Error("units or requests are remembered that nobody has asked for")
 		}
 	}
 	t.Logf("a recorder of two arms with the default metrics takes %d bytes", size)

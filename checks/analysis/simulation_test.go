@@ -116,3 +116,39 @@ func TestDetection(t *testing.T) {
 		}
 	}
 }
+
+// TestCombinedCost compares how many requests it takes to find a regression when
+// all default metrics are watched with how many it takes when only the one is
+// watched that changes, in the same simulated rollouts.
+func TestCombinedCost(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		single Metric
+		change func(l *load, look int)
+	}{
+		{"errors 1 -> 5 %", ErrorRate(), func(l *load, _ int) { l.errors[cand] = 0.05 }},
+		{"errors 1 -> 2 %", ErrorRate(), func(l *load, _ int) { l.errors[cand] = 0.02 }},
+		{"times +50 %", Latency(), func(l *load, _ int) { l.slower = 1.5 }},
+		{"times +10 %", Latency(), func(l *load, _ int) { l.slower = 1.1 }},
+	} {
+		s := scenario{name: tt.name, looks: 1200, size: 20, change: tt.change}
+		median := func(p Plan) int {
+			needed := make([]int, max(*runs/2, 41))
+			for i := range needed {
+				if needed[i] = s.rollout(t, uint64(i), p, Harmed); needed[i] < 0 {
+					needed[i] = math.MaxInt
+				}
+			}
+			slices.Sort(needed)
+			return needed[len(needed)/2]
+		}
+		single := median(Plan{Metrics: []Metric{tt.single}, Breakers: []Breaker{}})
+		all := median(Plan{Breakers: []Breaker{}})
+		ratio := float64(all) / float64(single)
+		t.Logf("%-16s median %4d alone, %4d among all default metrics: %.2f times", tt.name, single, all, ratio)
+		// With few runs the ratio itself is uncertain.
+		if ratio > 1.35+2/math.Sqrt(float64(max(*runs/2, 41))) {
+			t.Errorf("%s: %.2f times as many requests, want at most 1.35", tt.name, ratio)
+		}
+	}
+}

@@ -31,12 +31,16 @@ type stage struct {
 }
 
 const (
-	stageRows = 32
+	stageRows = 16
 	maxStages = 16
 )
 
 func (s *staging) init(metrics int) {
-	s.stages = make([]*stage, min(runtime.GOMAXPROCS(0), maxStages))
+	n := min(runtime.GOMAXPROCS(0), maxStages)
+	if metrics == 0 {
+		n = 1 // of the arm that is none
+	}
+	s.stages = make([]*stage, n)
 	for i := range s.stages {
 		s.stages[i] = &stage{values: make([]float64, stageRows*metrics)}
 	}

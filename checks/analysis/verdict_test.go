@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
 )
 
 // feed records n requests of an arm.
@@ -168,10 +169,10 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// A metric in other units gives the same verdicts and the same evidence, to the
-// last bit.
+// A metric in other units gives the same verdicts and the same evidence at every
+// look, to the last bit.
 func TestScaleEquivariance(t *testing.T) {
-	judge := func(scale float64) Judgement {
+	judge := func(scale, slower float64, seed uint64) (all []Judgement) {
 		amount := func(value func(Observation) float64) func(Observation) (float64, bool) {
 			return func(o Observation) (float64, bool) { return scale * value(o), o.Class == OK }
 		}
@@ -180,13 +181,15 @@ func TestScaleEquivariance(t *testing.T) {
 			{Name: "speed", Kind: Amount, Better: Higher, Of: amount(func(o Observation) float64 { return o.TokensPerSecond() })},
 			{Name: "ties", Kind: Amount, Of: amount(func(o Observation) float64 { return float64(o.Cost / 100) })},
 		}})
-		l := newLoad(6, 0.3)
-		l.slower = 1.08
-		return l.run(c, 3000)
-	}
-	want := judge(1)
-	if e := want.Metrics[0].Harm; e.E == e.Now || want.Metrics[1].Safe.E == 1 {
-		t.Fatalf("the test needs evidence that goes up and down: %+v", want.Metrics)
+		l := newLoad(seed, 0.3)
+		l.slower = slower
+		for i := range 20 {
+			if i == 10 {
+				l.common = 5 // an incident has no unit either
+			}
+			all = append(all, l.run(c, 150))
+		}
+		return all
 	}
 	values := cmp.FilterPath(func(p cmp.Path) bool {
 		name := p.Last().String()
@@ -195,11 +198,20 @@ func TestScaleEquivariance(t *testing.T) {
 	effects := cmp.Comparer(func(a, b Effect) bool {
 		return a.Known == b.Known && cmp.Equal([]float64{a.Value, a.Low, a.High}, []float64{b.Value, b.Low, b.High}, cmpopts.EquateApprox(1e-9, 0))
 	})
-	for scale := 1e-9; scale < 2e9; scale *= 10 {
-		if diff := cmp.Diff(want, judge(scale), values, effects); diff != "" {
-			t.Errorf("times %g (-want +got):\n%s", scale, diff)
+	check := func(t interface {
+		Errorf(format string, args ...any)
+	}, scale, slower float64, seed uint64) {
+		if diff := cmp.Diff(judge(1, slower, seed), judge(scale, slower, seed), values, effects); diff != "" {
+			t.Errorf("times %g, candidate %v times slower, seed %d (-want +got):\n%s", scale, slower, seed, diff)
 		}
 	}
+	for scale := 1e-9; scale < 2e9; scale *= 10 {
+		check(t, scale, 1.08, 6)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		scale := math.Pow(10, rapid.Float64Range(-9, 9).Draw(t, "power of ten"))
+		check(t, scale, rapid.Float64Range(0.5, 2).Draw(t, "slower"), rapid.Uint64Range(0, 1e6).Draw(t, "seed"))
+	})
 }
 
 func TestHigherIsBetter(t *testing.T) {

@@ -87,14 +87,15 @@ func unproven(open []Finding) string {
 	return "no harm seen; still to be proven: " + strings.Join(names, ", ")
 }
 
-// reason words the finding.
+// reason words the finding. It is called for each metric at each look, so it
+// does without fmt.
 func (f *Finding) reason() string {
-	both := fmt.Sprintf("candidate %s against %s%s", f.show(f.Candidate), f.show(f.Baseline), f.where())
+	both := "candidate " + f.show(f.Candidate) + " against " + f.show(f.Baseline) + f.where()
 	switch f.Verdict {
 	case Harmed:
-		return fmt.Sprintf("worse: %s, e-value %s of %s", both, short(f.Harm.E), short(f.Harm.Limit))
+		return "worse: " + both + ", e-value " + f.Harm.of()
 	case Safe:
-		return fmt.Sprintf("no worse within %s: %s, e-value %s of %s", f.Margin, both, short(f.Safe.E), short(f.Safe.Limit))
+		return "no worse within " + f.Margin.String() + ": " + both + ", e-value " + f.Safe.of()
 	case NoEvidence:
 		return "measured on neither arm"
 	case Unmeasurable:
@@ -103,9 +104,11 @@ func (f *Finding) reason() string {
 		}
 		return "measured on the baseline alone"
 	}
-	return fmt.Sprintf("open: %s, e-value for harm %s of %s, for safety %s of %s",
-		both, short(f.Harm.E), short(f.Harm.Limit), short(f.Safe.E), short(f.Safe.Limit))
+	return "open: " + both + ", e-value for harm " + f.Harm.of() + ", for safety " + f.Safe.of()
 }
+
+// of words an e-value against its limit.
+func (p Proof) of() string { return short(p.E) + " of " + short(p.Limit) }
 
 // where says which statistic the values are, where that needs saying.
 func (f *Finding) where() string {

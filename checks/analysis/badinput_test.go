@@ -1,0 +1,159 @@
+package analysis
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestBadInput has one case for each kind of odd input: what the package
+// documentation says of it, and that nothing is Safe without evidence.
+func TestBadInput(t *testing.T) {
+	at := time.Unix(1e9, 0)
+	of := func(v float64) Metric {
+		return Metric{Name: "odd", Kind: Amount, Of: func(Observation) (float64, bool) { return v, true }}
+	}
+	custom := func(v float64) func(t *testing.T) Judgement {
+		return func(t *testing.T) Judgement {
+			c := compare(t, Plan{Metrics: []Metric{of(v)}})
+			feed(c, base, 500, Observation{})
+			feed(c, cand, 500, Observation{})
+			s, err := c.r.Summary(cand)
+			if err != nil || s.Invalid != 500 {
+				t.Errorf("%d invalid values counted, %v", s.Invalid, err)
+			}
+			return c.Judge(at)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		run  func(t *testing.T) Judgement
+		want Verdict
+	}{
+		{"NaN", custom(math.NaN()), Continue},
+		{"infinity", custom(math.Inf(1)), Continue},
+		{"negative infinity", custom(math.Inf(-1)), Continue},
+		{"negative durations", func(t *testing.T) Judgement {
+			c := compare(t, Plan{Metrics: []Metric{Latency()}})
+			feed(c, base, 500, Observation{Latency: -1})
+			feed(c, cand, 500, Observation{Latency: math.MinInt64})
+			return c.Judge(at)
+		}, Continue},
+		{"clock goes backwards", func(t *testing.T) Judgement {
+			c, l := compare(t, Plan{}), newLoad(1, 0.5)
+			var j Judgement
+			for i := range 300 {
+				for range 20 {
+					c.r.Record(l.next())
+				}
+				j = c.Judge(at.Add(-time.Duration(i) * time.Hour))
+			}
+			return j
+		}, Safe},
+		{"unknown arm", func(t *testing.T) Judgement {
+			c := compare(t, Plan{})
+			feed(c, "2.0.0", 500, ok(1e9))
+			c.r.Arm("2.0.0").Assign("", 1)
+			if c.r.Unknown() != 500 {
+				t.Errorf("%d of an unknown arm", c.r.Unknown())
+			}
+			return c.Judge(at)
+		}, NoEvidence},
+		{"no traffic at all", func(t *testing.T) Judgement { return compare(t, Plan{}).Judge(at) }, NoEvidence},
+		{"an arm without traffic", func(t *testing.T) Judgement {
+			c := compare(t, Plan{})
+			feed(c, base, 5000, ok(1e9))
+			return c.Judge(at)
+		}, NoEvidence},
+		{"one arm only", func(t *testing.T) Judgement {
+			c := compare(t, Plan{})
+			feed(c, cand, 5000, ok(1e9))
+			return c.Judge(at)
+		}, Unmeasurable},
+		{"zero variance", func(t *testing.T) Judgement {
+			c := compare(t, Plan{})
+			feed(c, base, 2000, ok(1e9))
+			feed(c, cand, 2000, ok(1e9))
+			return c.Judge(at)
+		}, Safe},
+		{"zero variance, slower", func(t *testing.T) Judgement {
+			c := compare(t, Plan{})
+			feed(c, base, 2000, ok(1e9))
+			feed(c, cand, 2000, ok(11e8))
+			return c.Judge(at)
+		}, Harmed},
+		{"all errors on both sides", func(t *testing.T) Judgement {
+			c := compare(t, Plan{})
+			for range 100 {
+				feed(c, base, 50, Observation{Class: Error})
+				feed(c, cand, 50, Observation{Class: Error})
+				c.Judge(at)
+			}
+			return c.Judge(at)
+		}, Continue},
+		{"weights change every second", func(t *testing.T) Judgement {
+			c, l := compare(t, Plan{}), newLoad(1, 0.5)
+			rng := rand.New(rand.NewPCG(1, 1))
+			var j Judgement
+			for g := range uint64(400) {
+				l.share = 0.01 + 0.98*rng.Float64()
+				if err := c.r.Expect(g, map[string]float64{base: 1 - l.share, cand: l.share}); err != nil {
+					t.Fatal(err)
+				}
+				for range 20 {
+					o := l.next()
+					o.Generation = g
+					c.r.Assign(o.Arm, "", g)
+					c.r.Record(o)
+				}
+				l.now = l.now.Add(time.Second)
+				j = c.Judge(l.now)
+			}
+			return j
+		}, Safe},
+		{"feedback for an unknown request", func(t *testing.T) Judgement {
+			c := compare(t, Plan{Metrics: []Metric{Satisfaction()}})
+			for range 500 {
+				if got := c.r.Feedback("nobody's", 1); got != FeedbackUnknown {
+					t.Fatalf("%s", got)
+				}
+			}
+			return c.Judge(at)
+		}, NoEvidence},
+		{"replicas with different plans", func(t *testing.T) Judgement {
+			one, two := compare(t, Plan{}), compare(t, Plan{MinSamples: 10})
+			feed(one, base, 2000, ok(1e9))
+			feed(one, cand, 2000, ok(1e9))
+			j := one.Judge(at)
+			var other *PlanError
+			merged, err := (Plan{}).Merge(one.Evidence(), two.Evidence())
+			if !errors.As(err, &other) || !strings.Contains(err.Error(), "evidence 1 is of plan") {
+				t.Errorf("%v", err)
+			}
+			if _, err := (Plan{}).Judge(merged, at); err == nil {
+				t.Error("what could not be merged is judged")
+			}
+			return j
+		}, Safe},
+		{"a class that does not exist", func(t *testing.T) Judgement {
+			c := compare(t, Plan{})
+			feed(c, base, 100, ok(1e9))
+			feed(c, cand, 100, Observation{Class: 99})
+			return c.Judge(at)
+		}, Harmed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			j := tt.run(t)
+			if j.Verdict != tt.want {
+				t.Errorf("%s (%s), want %s", j.Verdict, j.Reason, tt.want)
+			}
+			if _, err := json.Marshal(j); err != nil {
+				t.Errorf("no JSON: %v", err)
+			}
+		})
+	}
+}
