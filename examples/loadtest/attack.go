@@ -18,41 +18,6 @@ import (
 	"github.com/serin-go/serin/loadtest/loadprom"
 )
 
-// parse parses flags, and tells of all that are wrong at once. Its error is one
-// for the exit code of wrong use.
-func parse(fs *flag.FlagSet, c console, args []string, intro string) error {
-	fs.SetOutput(io.Discard) // the flag package would stop at the first
-	fs.Usage = func() {}
-	var errs []error
-	for rest := args; ; rest = fs.Args() {
-		err := fs.Parse(rest)
-		if errors.Is(err, flag.ErrHelp) {
-			fs.SetOutput(c.out)
-			fmt.Fprintf(c.out, "%s\n\nFlags:\n", intro)
-			fs.PrintDefaults()
-			return err
-		}
-		if err != nil {
-			errs = append(errs, err)
-		}
-		if err == nil || len(fs.Args()) == 0 {
-			break
-		}
-	}
-	if len(errs) > 0 {
-		return exit{wrongUse, fmt.Sprintf("%v\n\n'loadtest %s -help' explains the flags.", errors.Join(errs...), fs.Name())}
-	}
-	return nil
-}
-
-// noArguments is for commands that take flags only.
-func noArguments(fs *flag.FlagSet) error {
-	if fs.NArg() > 0 {
-		return exit{wrongUse, fmt.Sprintf("loadtest %s: %q is no flag, want none but flags", fs.Name(), fs.Arg(0))}
-	}
-	return nil
-}
-
 // files adds the flags that say where reports go.
 func (o *options) files(fs *flag.FlagSet) {
 	fs.StringVar(&o.html, "html", "", "write a page with plots to this `file`")

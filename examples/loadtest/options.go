@@ -88,11 +88,11 @@ func (o *options) sending(fs *flag.FlagSet) {
 
 // arrivals adds the flags that say when to send.
 func (o *options) arrivals(fs *flag.FlagSet) {
-	fs.Float64Var(&o.rate, "rate", 10, "requests a `second`")
+	fs.Float64Var(&o.rate, "rate", 10, "`requests` a second")
 	fs.StringVar(&o.shape, "arrivals", "poisson", "`how` they come: poisson, constant, gamma:SHAPE (bursts below 1), ramp (from 0), sine:PERIOD")
 	fs.StringVar(&o.trace, "trace", "", "replay the arrivals and lengths of this `file` instead (Azure, BurstGPT, Mooncake)")
 	fs.Float64Var(&o.speedup, "speedup", 1, "replay the trace so many `times` faster")
-	fs.IntVar(&o.plan.Users, "users", 0, "a closed loop of so many users `instead` of a rate")
+	fs.IntVar(&o.plan.Users, "users", 0, "a closed loop of so `many` users instead of a rate")
 	fs.BoolVar(&o.talk, "conversations", false, "let each of -users ask all turns of the -prompts, with what was said before")
 	fs.DurationVar(&o.plan.Think, "think", 0, "how long each user waits between requests")
 	fs.StringVar(&o.part, "shard", "", "send only part `i/n` of the schedule, from 0/n; n processes together send what one would")
