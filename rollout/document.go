@@ -65,6 +65,9 @@ type document struct {
 	Waited   time.Duration     `json:"waited_ns"`
 	Entered  int               `json:"entered"`
 	Evidence analysis.Evidence `json:"evidence"`
+	// Watch is what a candidate that has all traffic has shown against the past
+	// of the baseline.
+	Watch *analysis.WatchState `json:"watch,omitempty"`
 
 	// Last is the event of this commit. It is written to the audit trail before
 	// the next commit, so that no commit is without its entry.

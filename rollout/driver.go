@@ -45,6 +45,9 @@ type driver struct {
 	replaced  bool      // another engine, or a newer rollout, has taken over
 	gate      *gate
 	own       ownEvidence
+	watch     *analysis.Watch // nil while there is a baseline to compare with
+	report    analysis.WatchReport
+	unwatched bool                      // there is too little to hold the candidate against
 	others    map[string]sharedEvidence // by key
 
 	waiters sync.Mutex
@@ -305,7 +308,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 		served := append(slices.Clone(d.doc.Served), o.key)
 		next.Served = served[max(0, len(served)-MaxKeys):]
 	}
-	next.Last.Judgement = d.judged()
+	next.Last.Judgement, next.Last.Watch = d.judged(), d.alarm()
 	if err := d.commit(ctx, next); err != nil {
 		return err
 	}
@@ -335,6 +338,9 @@ func (d *driver) state() strategies.State {
 	if d.splitErr != nil {
 		s.SplitError = d.splitErr.Error()
 	}
+	if a := d.alarm(); a != nil && s.Verdict != analysis.Harmed {
+		s.Verdict, s.VerdictReason = analysis.Harmed, a.Reason
+	}
 	if g := d.gate; g != nil && g.phase == s.Phase && g.stage == s.Stage && g.report != nil {
 		s.Checked, s.Checks, s.ChecksReason = true, g.report.Status, g.report.Summary()
 	}
@@ -356,10 +362,14 @@ func (d *driver) count(ctx context.Context) error {
 	}
 	d.counted = now
 	if d.e.shared() {
-		return d.gather(ctx, now)
+		if err := d.gather(ctx, now); err != nil {
+			return err
+		}
+	} else {
+		d.judgement = d.cmp.Judge(now.UTC())
+		d.doc.Evidence = d.cmp.Evidence()
 	}
-	d.judgement = d.cmp.Judge(now.UTC())
-	d.doc.Evidence = d.cmp.Evidence()
+	d.watched(ctx, now)
 	return nil
 }
 

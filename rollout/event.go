@@ -58,6 +58,9 @@ type Event struct {
 	// What the decision was made from, where there was any.
 	Judgement *analysis.Judgement `json:"judgement,omitempty"`
 	Checks    *checks.Report      `json:"checks,omitempty"`
+	// Watch is there where a candidate that had all traffic became worse than
+	// the baseline had been.
+	Watch *analysis.WatchReport `json:"watch,omitempty"`
 
 	// Prev is the Hash of the event before, empty for the first. Hash is the
 	// SHA-256, in hex, of this event's JSON with Hash left empty.

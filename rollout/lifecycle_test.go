@@ -187,6 +187,39 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestWatchWithoutHoldback finds harm that begins when there is no baseline any
+// more, by what the baseline was; also after a restart in the middle.
+func TestWatchWithoutHoldback(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+			healthy(t, tgt)
+			e, err := rollout.Open(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := quick()
+			p.Watch = 6 * time.Hour
+			id := begin(t, e, p)
+			time.Sleep(20 * time.Minute)
+			tgt.mu.Lock()
+			tgt.errorRate["1.5.0"] = 0.1
+			tgt.mu.Unlock()
+			if restart {
+				time.Sleep(time.Second)
+				e.Close()
+				if e, err = rollout.Open(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+			}
+			defer e.Close()
+			end := last(finish(t, e, id))
+			if end.Phase != strategies.RolledBack || end.Watch == nil || end.Rule != "harm" || !strings.Contains(end.Reason, "1.5.0 has become worse") {
+				t.Errorf("restart %t: %v by rule %s: %s; want a rollback by the watch", restart, end.Phase, end.Rule, end.Reason)
+			}
+		})
+	}
+}
+
 func TestRampDown(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 		healthy(t, tgt)

@@ -26,9 +26,9 @@ var mutants = []struct{ name, file, old, new string }{
 		"	_ = d.splitter.SetSplit(ctx, next.Split)\n\trev, err := store.Put(",
 	},
 	{
-		"bake time counted from before the stage", "commit.go",
-		"	moved := !d.doc.sameClock(next)\n",
-		"	moved := false\n",
+		"bake time counted from before the stage", "document.go",
+		"	return d.Phase == o.Phase && d.Stage == o.Stage && d.Step == o.Step && d.Paused == o.Paused\n",
+		"	return true\n",
 	},
 	{
 		"a driver that does not notice that it was replaced", "commit.go",

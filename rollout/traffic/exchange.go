@@ -48,6 +48,7 @@ func (r *Router) begin(req *http.Request) (*exchange, *table) {
 	x := &exchange{router: r, generation: t.split.Generation, unit: r.unit(req), id: newID()}
 	x.began = time.Now()
 	x.arm, x.fixed = t.place(x.unit, req, r.stale(x.began))
+	r.assigned(x.arm, x.unit, x.generation, x.fixed)
 	return x, t
 }
 

@@ -203,6 +203,14 @@ func (r *Router) stale(now time.Time) bool {
 	return d != 0 && int64(now.Sub(r.epoch)) >= d
 }
 
+// assigned lets the recorder hold what chance has assigned against the shares
+// that are in force.
+func (r *Router) assigned(a *arm, unit string, generation uint64, fixed bool) {
+	if rec := r.recorder.Load(); rec != nil && !fixed {
+		rec.Assign(a.name, unit, generation)
+	}
+}
+
 // report hands on the observation of one finished request. Where the arm was
 // fixed, by a rule or by a stale split, the requests of the two arms are not
 // comparable, and the recorder does not hear of it.
