@@ -112,7 +112,8 @@ func startServer(b *testing.B) string {
 }
 
 // ratio runs two loads of n requests in turn, again and again, and reports the
-// processor time that each takes for one request, and the median of the ratios.
+// processor time that each takes for one request, the median of the ratios, and
+// the ratio of the least costs, which other processes disturb least.
 func ratio(b *testing.B, n int, names [2]string, loads [2]func(n int)) {
 	if processCPU() < 0 {
 		b.Skip("the system does not tell the time of processors")
@@ -138,6 +139,7 @@ func ratio(b *testing.B, n int, names [2]string, loads [2]func(n int)) {
 		b.ReportMetric(median(costs[i]), "µs/req-"+name)
 	}
 	b.ReportMetric(median(ratios), "ratio")
+	b.ReportMetric(slices.Min(costs[0])/slices.Min(costs[1]), "ratio-of-best")
 }
 
 // counted is vegeta's pacer that ends after a number of requests.

@@ -28,7 +28,7 @@ func TestPlanSurvivesJSON(t *testing.T) {
 		nil, Constant(3), Poisson(4, 5), Gamma(3, 0.5, 6), Ramp(1, 9, time.Minute), Sine(5, 4, time.Hour), trace,
 		Stages(Stage{Constant(4), time.Second}, Stage{Ramp(4, 0, time.Second), 2 * time.Second}), Shard(After(First(Poisson(4, 5), 30), time.Second), 1, 2),
 	} {
-		for _, work := range []Workload{nil, Synthetic{Input: Length{Mean: 9, SD: 3, LogNormal: true, Choices: []Choice{{3, 1}}}, Output: Length{Mean: 4}, Prefix: 2, Seed: 8}, HTTP("PUT", "/x", []byte("y")), targets, trace} {
+		for _, work := range []Workload{nil, Synthetic{Input: Length{Mean: 9, SD: 3, LogNormal: true, Choices: []Choice{{3, 1}}}, Output: Length{Mean: 4}, Prefix: 2, Seed: 8}, Synthetic{Pairs: []Pair{{3, 4, 1}}}, HTTP("PUT", "/x", []byte("y")), targets, trace} {
 			p := Plan{
 				Target: "http://a.test", API: Responses, Model: "m", Prompts: []Prompt{Ask("a")}, Workload: work, Pacer: pacer, Users: 3, Think: time.Second,
 				Conversations: []Conversation{{"s", []string{"t"}}}, Start: time.Unix(5, 6).UTC(), Duration: time.Minute, Requests: 7, MaxTokens: 8, Timeout: 9, FirstToken: 10,

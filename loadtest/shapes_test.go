@@ -125,6 +125,21 @@ func TestSyntheticIsRepeatable(t *testing.T) {
 	}
 }
 
+func TestPairsStayTogether(t *testing.T) {
+	s := Synthetic{Pairs: []Pair{{10, 400, 3}, {500, 20, 1}}, Seed: 2}
+	seen := make(map[[2]int]int)
+	for seq := range uint64(4000) {
+		r := s.Request(seq)
+		seen[[2]int{len(strings.Fields(r.Prompt.Messages[0].Content)), r.MaxTokens}]++
+	}
+	if n := seen[[2]int{10, 400}]; len(seen) != 2 || n < 2900 || n > 3100 {
+		t.Errorf("%v", seen)
+	}
+	if err := (Synthetic{Pairs: []Pair{{-1, 1, 1}, {1, 1, 0}, {1, 1, math.NaN()}}}).Validate(); err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("not all problems: %v", err)
+	}
+}
+
 func TestTraces(t *testing.T) {
 	tests := []struct{ name, text, message string }{
 		{"azure", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.5,374,44\n2023-11-16 18:15:50.5,396,109\n", ""},

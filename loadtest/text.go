@@ -39,6 +39,9 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "          %s: believe the corrected figures at most\n", reason)
 	}
 	fmt.Fprintf(&b, "Requests  %s sent in %v, %.4g/s due, %.4g/s reached", grouped(r.Sent), short(r.Elapsed), r.DueRate, r.SentRate)
+	if r.PeakConcurrency > 0 {
+		fmt.Fprintf(&b, ", up to %s at once", grouped(r.PeakConcurrency))
+	}
 	if r.Trimmed > 0 {
 		fmt.Fprintf(&b, "; %s of them trimmed", grouped(r.Trimmed))
 	}

@@ -110,17 +110,7 @@ func (l Length) validate(field string) error {
 
 func (l Length) draw(rng *rand.Rand) int {
 	if len(l.Choices) > 0 {
-		total := 0.0
-		for _, c := range l.Choices {
-			total += c.Weight
-		}
-		at := rng.Float64() * total
-		for _, c := range l.Choices {
-			if at -= c.Weight; at < 0 {
-				return c.Tokens
-			}
-		}
-		return l.Choices[len(l.Choices)-1].Tokens
+		return l.Choices[weighted(rng, len(l.Choices), func(i int) float64 { return l.Choices[i].Weight })].Tokens
 	}
 	n := l.Mean + l.SD*rng.NormFloat64()
 	if l.LogNormal {
@@ -142,6 +132,9 @@ type Synthetic struct {
 	// output of 0 leaves the answer to the plan and the server.
 	Input  Length `json:"input,omitzero"`
 	Output Length `json:"output,omitzero"`
+	// Pairs, if there are any, are lengths of input and output that belong
+	// together, drawn by weight in place of both.
+	Pairs []Pair `json:"pairs,omitempty"`
 	// Prefix is how many tokens at the start of each prompt come from one of
 	// Prefixes texts that requests share, as system prompts are. They are part
 	// of the input. Prefixes 0 means 1.
@@ -151,9 +144,37 @@ type Synthetic struct {
 	Seed uint64 `json:"seed,omitempty"`
 }
 
+// Pair is a length of input with one of output, and its weight relative to the
+// others. An output of 0 leaves the answer to the plan and the server.
+type Pair struct {
+	Input  int     `json:"input"`
+	Output int     `json:"output,omitempty"`
+	Weight float64 `json:"weight"`
+}
+
+// weighted draws one of n things by its weight.
+func weighted(rng *rand.Rand, n int, weight func(i int) float64) int {
+	total := 0.0
+	for i := range n {
+		total += weight(i)
+	}
+	at := rng.Float64() * total
+	for i := range n {
+		if at -= weight(i); at < 0 {
+			return i
+		}
+	}
+	return n - 1
+}
+
 // Validate reports everything that is wrong with s.
 func (s Synthetic) Validate() error {
 	errs := []error{s.Input.validate("Synthetic.Input"), s.Output.validate("Synthetic.Output")}
+	for i, p := range s.Pairs {
+		if min(p.Input, p.Output) < 0 || max(p.Input, p.Output) > maxLength || !(p.Weight > 0) || math.IsInf(p.Weight, 0) {
+			errs = append(errs, &InvalidError{fmt.Sprintf("Synthetic.Pairs[%d]", i), p, "0 to 1,048,576 tokens with a weight above 0"})
+		}
+	}
 	if s.Prefix < 0 || s.Prefix > maxLength {
 		errs = append(errs, &InvalidError{"Synthetic.Prefix", s.Prefix, "0 to 1,048,576 tokens"})
 	}
@@ -166,7 +187,13 @@ func (s Synthetic) Validate() error {
 // Request returns the request with number seq.
 func (s Synthetic) Request(seq uint64) Request {
 	rng := rand.New(rand.NewPCG(s.Seed, seq))
-	n := max(1, s.Input.draw(rng))
+	n, output := 0, -1
+	if len(s.Pairs) > 0 {
+		p := s.Pairs[weighted(rng, len(s.Pairs), func(i int) float64 { return s.Pairs[i].Weight })]
+		n, output = max(1, p.Input), p.Output
+	} else {
+		n = max(1, s.Input.draw(rng))
+	}
 	shared := min(s.Prefix, n)
 	var b strings.Builder
 	if shared > 0 {
@@ -174,7 +201,10 @@ func (s Synthetic) Request(seq uint64) Request {
 		appendWords(&b, prefix, shared)
 	}
 	appendWords(&b, rng, n-shared)
-	return Request{Prompt: Ask(b.String()), MaxTokens: s.Output.draw(rng)}
+	if output < 0 {
+		output = s.Output.draw(rng)
+	}
+	return Request{Prompt: Ask(b.String()), MaxTokens: output}
 }
 
 var vocabulary = strings.Fields("light ray glass prism colour red blue green white dark sun lens air water edge part body force heat time " +

@@ -174,6 +174,9 @@ func (o *options) finish(c console) (stop func(), err error) {
 	if own {
 		valid.Target = "http://127.0.0.1" // a model's, which is not there yet
 	}
+	if own && (p.API == loadtest.Embeddings || p.API == loadtest.Responses) {
+		errs = append(errs, fmt.Errorf("-api is %s, which needs a -url: the small model has chat and completions only", p.API))
+	}
 	if errors.Join(errs...) == nil {
 		errs = append(errs, valid.Validate())
 	}
