@@ -111,8 +111,9 @@ type Finding struct {
 	// present e-values).
 	Attributed bool `json:"attributed,omitempty"`
 	// Needed forecasts how many more requests of the candidate it takes until
-	// this metric is proven safe, if the evidence grows on as it has, 0 if it is
-	// proven or there is no telling.
+	// this metric is proven safe, if the evidence grows on as it has (that for a
+	// rate that has not grown, as an equal candidate's would), 0 if it is proven
+	// or there is no telling.
 	Needed int `json:"needed,omitempty"`
 	// Incident says that both arms have left together what the baseline was
 	// before.
@@ -222,7 +223,7 @@ func (m Metric) finding(e *MetricEvidence, alphaHarm float64, p Plan) Finding {
 		Incident: e.Drift[0].Alarm && e.Drift[1].Alarm,
 	}
 	if !f.Safe.Reached() {
-		f.Needed = e.needed(m.Kind, p.AlphaPromote)
+		f.Needed = e.needed(m, p.AlphaPromote)
 	}
 	switch {
 	case f.Harm.Reached():

@@ -12,7 +12,7 @@ import (
 
 // The outlook is right: medians and 90th percentiles of simulated rollouts.
 func TestOutlookIsCalibrated(t *testing.T) {
-	n := max(*runs/2, 50)
+	n := max(*runs/2, 25)
 	for _, share := range []float64{0.5, 0.1} {
 		o, err := (Plan{}).Outlook(Traffic{PerSecond: 10, Share: share})
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var runs = flag.Int("runs", 100, "simulated rollouts per row of the simulations")
+var runs = flag.Int("runs", 40, "simulated rollouts per row of the simulations")
 
 // scenario is a simulated rollout: how its traffic changes from look to look.
 type scenario struct {
