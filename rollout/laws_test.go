@@ -144,8 +144,9 @@ func (h *history) progress(a, b commit, who string) {
 			h.broken("5: %s passes an approval with %s", who, why)
 		}
 	}
-	if n.Phase == strategies.Baking && stage.Approve != nil && p.Phase != strategies.Before && p.Phase != strategies.Approving {
-		h.broken("5: %s begins a stage that nobody has approved", who)
+	asked := p.Stage == n.Stage && (p.Phase == strategies.Approving || p.Phase == strategies.Before && n.Phase == strategies.Baking)
+	if (n.Phase == strategies.Baking || n.Phase == strategies.Before) && stage.Approve != nil && !asked {
+		h.broken("5: %s goes on to a stage that nobody has approved", who)
 	}
 	if n.Phase == strategies.Baking && len(stage.Before) > 0 && p.Phase != strategies.Before {
 		h.broken("gate: %s begins a stage whose checks have not run", who)
