@@ -316,9 +316,13 @@ func TestPlanFromEnvironment(t *testing.T) {
 	err := envconfig.ProcessWith(t.Context(), &envconfig.Config{Target: &p, Lookuper: envconfig.MapLookuper(map[string]string{
 		"TARGET": "http://a.test", "MODEL": "m", "DURATION": "30s", "REQUESTS": "9", "MAX_TOKENS": "64", "TIMEOUT": "10s",
 		"FIRST_TOKEN_TIMEOUT": "2s", "IDLE_TIMEOUT": "1s", "DRAIN": "3s", "WORKERS": "16", "LAG_BOUND": "5ms",
+		"API": "responses", "API_KEY": "sk-1", "START": "2030-01-02T03:04:05Z", "USERS": "2", "THINK": "1s", "WARM_UP": "6s", "COOL_DOWN": "7s",
+		"ABORT_ON_BREACH": "true", "RECORD": "true",
 	})})
 	want := Plan{Target: "http://a.test", Model: "m", Duration: 30 * time.Second, Requests: 9, MaxTokens: 64, Timeout: 10 * time.Second,
-		FirstToken: 2 * time.Second, Idle: time.Second, Drain: 3 * time.Second, Workers: 16, LagBound: 5 * ms}
+		FirstToken: 2 * time.Second, Idle: time.Second, Drain: 3 * time.Second, Workers: 16, LagBound: 5 * ms,
+		API: Responses, APIKey: "sk-1", Start: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), Users: 2, Think: time.Second, WarmUp: 6 * time.Second, CoolDown: 7 * time.Second,
+		AbortOnBreach: true, Record: true}
 	if diff := cmp.Diff(want, p); diff != "" || err != nil {
 		t.Errorf("%v, plan (-want +got):\n%s", err, diff)
 	}

@@ -1,17 +1,83 @@
 package loadtest
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/tinylm"
 )
+
+// pipes is a network of connections that need no system and so work in virtual
+// time.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p pipes) Close() error   { close(p.done); return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	a, b := net.Pipe()
+	p.conns <- b
+	return a, nil
+}
+
+// TestTruthInVirtualTime has the small language model speak through the whole of
+// net/http at exact instants, of which the report must have every one.
+func TestTruthInVirtualTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		model, err := tinylm.New(tinylm.Config{Seed: 2, TTFT: 120 * ms, TimePerToken: 12 * ms})
+		if err != nil {
+			t.Fatal(err)
+		}
+		network := pipes{make(chan net.Conn), make(chan struct{})}
+		server := &http.Server{Handler: model}
+		go func() { _ = server.Serve(network) }()
+		transport := &http.Transport{DialContext: network.dial}
+		p := Plan{Target: "http://model.test", Model: tinylm.DefaultModel, Prompts: []Prompt{Ask("What is light?"), Ask("What is heat?")},
+			Pacer: Poisson(40, 5), Requests: 200, MaxTokens: 20, Transport: transport, OnInterval: func(*Report) {}}
+		tokens := 0
+		p.OnResult = func(r Result) {
+			tokens += r.OutputTokens
+			if n := time.Duration(r.OutputTokens); r.TTFT != 120*ms || r.TTFC != r.TTFT || r.E2E != 120*ms+(n-1)*12*ms || n > 1 && r.TPOT != 12*ms || r.Chunks != r.OutputTokens || r.NTPOT != r.E2E/n {
+				t.Errorf("%+v", r)
+			}
+		}
+		report, err := Run(t.Context(), p)
+		if err != nil || report.Classes[analysis.OK] != 200 || report.SchedLag.Max() != 0 {
+			t.Errorf("%v, %v", report, err)
+		}
+		if d := &report.ITL; d.Count() != uint64(tokens-200) || d.Min() != 12*ms || d.Max() != 12*ms || d.Quantile(0.5) != 12*ms && d.Count() <= exactly {
+			t.Errorf("%d ITL from %v to %v", d.Count(), d.Min(), d.Max())
+		}
+		transport.CloseIdleConnections()
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
 
 // spiedBody notes when each Read of it begins.
 type spiedBody struct {

@@ -13,7 +13,7 @@ import (
 var sections = []struct{ title, flags string }{
 	{"Where to send", "url candidate api model header workers listen"},
 	{"What to send", "prompts conversations targets targets-format input output prefix seed"},
-	{"When to send", "rate arrivals from to steps duration users think trace speedup shard warmup cooldown"},
+	{"When to send", "rate arrivals from to steps duration users think trace speedup window shard warmup cooldown"},
 	{"Limits", "timeout first-token-timeout idle-timeout in-flight"},
 	{"What to judge by", "slo threshold abort share precision"},
 	{"What to show and write", "type html json hdr results format metrics dry-run"},

@@ -175,6 +175,7 @@ func TestExitCodes(t *testing.T) {
 		{"help", 0, "Exit codes"},
 		{"atack", wrongUse, `no command "atack"`},
 		{"attack -help", 0, "\nWhen to send:\n  -rate requests\n"}, {"sweep -help", 0, "knee"}, {"serve-worker -help", 0, "LOADTEST_TOKEN"},
+		{"attack -trace " + file + " -window 5m -dry-run", wrongUse, "-window is"},
 		{"attack -api responses", wrongUse, "needs a -url"},
 		{"attack extra", wrongUse, `"extra" is no flag`},
 		{"attack -rate x -slo speed=9 -threshold none -colour -seed -1", wrongUse, "invalid value \"x\" for flag -rate"},

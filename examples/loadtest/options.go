@@ -25,7 +25,7 @@ type options struct {
 	plan loadtest.Plan
 
 	rate, speedup       float64
-	shape               string
+	shape, window       string
 	prompts, trace      string
 	targets, targetForm string
 	talk                bool
@@ -92,6 +92,7 @@ func (o *options) arrivals(fs *flag.FlagSet) {
 	fs.StringVar(&o.shape, "arrivals", "poisson", "`how` they come: poisson, constant, gamma:SHAPE (bursts below 1), ramp (from 0), sine:PERIOD")
 	fs.StringVar(&o.trace, "trace", "", "replay the arrivals and lengths of this `file` instead (Azure, BurstGPT, Mooncake)")
 	fs.Float64Var(&o.speedup, "speedup", 1, "replay the trace so many `times` faster")
+	fs.StringVar(&o.window, "window", "", "the part of the trace to replay, in recorded time, such as `10m-20m`")
 	fs.IntVar(&o.plan.Users, "users", 0, "a closed loop of so `many` users instead of a rate")
 	fs.BoolVar(&o.talk, "conversations", false, "let each of -users ask all turns of the -prompts, with what was said before")
 	fs.DurationVar(&o.plan.Think, "think", 0, "how long each user waits between requests")
@@ -235,8 +236,12 @@ func (o *options) ask() (err error) {
 // pace says when to ask.
 func (o *options) pace() error {
 	if o.trace != "" {
+		from, to, err := parseWindow(o.window)
+		if err != nil {
+			return err
+		}
 		trace, err := open(o.trace, func(r io.Reader) (*loadtest.Trace, error) {
-			return loadtest.ReadTrace(r, loadtest.TraceOptions{Scale: o.speedup, Seed: o.seed})
+			return loadtest.ReadTrace(r, loadtest.TraceOptions{Scale: o.speedup, From: from, To: to, Seed: o.seed})
 		})
 		if err == nil {
 			o.plan.Pacer, o.plan.Workload = trace, trace
@@ -270,6 +275,20 @@ func (o *options) pace() error {
 		return fmt.Errorf("-arrivals is %q, want poisson, constant, gamma:SHAPE, ramp or sine:PERIOD", o.shape)
 	}
 	return nil
+}
+
+// parseWindow reads a window such as 10m-20m; the empty one is everything.
+func parseWindow(text string) (from, to time.Duration, err error) {
+	if text == "" {
+		return 0, 0, nil
+	}
+	a, b, found := strings.Cut(text, "-")
+	from, err = time.ParseDuration(a)
+	to, err2 := time.ParseDuration(b)
+	if !found || errors.Join(err, err2) != nil {
+		return 0, 0, fmt.Errorf("-window is %q, want two durations such as 10m-20m", text)
+	}
+	return from, to, nil
 }
 
 // startModel serves a small language model on a free port of this host.

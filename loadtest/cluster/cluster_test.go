@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sethvargo/go-envconfig"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
@@ -418,5 +419,28 @@ func TestSilentWorkerIsLost(t *testing.T) {
 	text := fmt.Sprint(got)
 	if err != nil || !strings.Contains(text, "said nothing for 2s") || !strings.Contains(text, "clock off by 1h0m0") && !strings.Contains(text, "clock off by 59m59.9") || !strings.Contains(text, "took over") {
 		t.Errorf("%v\n%v", err, got)
+	}
+}
+
+func TestConfigurationsFromEnvironment(t *testing.T) {
+	read := func(target any, values map[string]string) {
+		t.Helper()
+		if err := envconfig.ProcessWith(t.Context(), &envconfig.Config{Target: target, Lookuper: envconfig.MapLookuper(values)}); err != nil {
+			t.Error(err)
+		}
+	}
+	var cfg cluster.Config
+	read(&cfg, map[string]string{"WORKERS": "http://a,http://b", "TOKEN": token, "LEAD": "1s", "SILENCE": "9s", "DECLARE_MISSING": "true"})
+	want := cluster.Config{Workers: []string{"http://a", "http://b"}, Token: token, Lead: time.Second, Silence: 9 * time.Second, DeclareMissing: true}
+	if diff := cmp.Diff(want, cfg); diff != "" {
+		t.Errorf("coordinator (-want +got):\n%s", diff)
+	}
+	if _, err := cluster.New(cfg); err != nil {
+		t.Error(err)
+	}
+	var worker cluster.WorkerConfig
+	read(&worker, map[string]string{"TOKEN": token, "API_KEY": "sk-1", "MAX_RUNS": "3"})
+	if worker.Token != token || worker.APIKey != "sk-1" || worker.MaxRuns != 3 || worker.Logger != nil {
+		t.Errorf("worker %+v", worker)
 	}
 }

@@ -30,7 +30,7 @@ type Config struct {
 	DeclareMissing bool `env:"DECLARE_MISSING"`
 	// Client speaks to the workers; it must have no Timeout. Nil means one of its
 	// own.
-	Client *http.Client
+	Client *http.Client `env:", noinit"`
 	// Logger is told of workers that are lost. Nil discards.
 	Logger *slog.Logger `env:", noinit"`
 }
