@@ -131,7 +131,10 @@ func watched(s State, rule, reason string) Decision {
 	if s.Postflight {
 		return Decision{Do: Enter, Phase: Postflight, Stage: s.Stage, Rule: rule, Reason: reason}
 	}
-	return promote(s)
+	if rule != "command" {
+		rule = "complete"
+	}
+	return promote(s, rule)
 }
 
 // checked decides a phase whose checks, if they have ended, have passed.
@@ -147,7 +150,7 @@ func checked(stages []Stage, s State) Decision {
 	case After:
 		return follow(stages, s, "checks", "checks after the stage: "+s.Checks.String())
 	default:
-		return promote(s)
+		return promote(s, "complete")
 	}
 }
 
@@ -244,8 +247,8 @@ func follow(stages []Stage, s State, rule, reason string) Decision {
 }
 
 // promote ends the rollout well.
-func promote(s State) Decision {
-	return finish(s, Promoted, "complete", orElse(s.VerdictReason, "all stages are complete"))
+func promote(s State, rule string) Decision {
+	return finish(s, Promoted, rule, orElse(s.VerdictReason, "all stages are complete"))
 }
 
 func finish(s State, outcome Phase, rule, reason string) Decision {
