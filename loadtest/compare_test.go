@@ -149,7 +149,7 @@ func TestKnee(t *testing.T) {
 		want int
 	}{
 		{nil, nil, -1}, {[]float64{1, 2}, []float64{1, 9}, -1}, {[]float64{1, 2, 3, 4}, []float64{1, 2, 3, 4}, -1},
-		{[]float64{1, 2, 3, 4, 5}, []float64{1, 1, 1, 1, 9}, 3}, {[]float64{5, 5, 5}, []float64{1, 2, 3}, -1}, {[]float64{1, 2, 3}, []float64{4, 4, 4}, -1},
+		{[]float64{1, 2, 3, 4, 5}, []float64{1, 1, 1, 1, 9}, 3}, {[]float64{5, 5, 5}, []float64{1, 2, 3}, -1}, {[]float64{1, 2, 3, 4}, []float64{1, 0.7, 1.1, 1}, -1}, {[]float64{1, 2, 3}, []float64{9, 5, 1}, -1}, {[]float64{1, 2, 3}, []float64{4, 4, 4}, -1},
 	} {
 		if got := knee(test.x, test.y); got != test.want {
 			t.Errorf("the knee of %v over %v is %d, want %d", test.y, test.x, got, test.want)

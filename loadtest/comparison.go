@@ -38,14 +38,21 @@ func (c *Comparison) WriteHTML(w io.Writer) error {
 	for _, s := range c.sides() {
 		sides = append(sides, comparedSide{s.name, s.r, fmt.Sprintf("%.4g %%", 100*float64(s.r.Classes[analysis.OK])/float64(max(1, s.r.Sent)))})
 	}
+	mood := "open" // nothing is proven either way
+	switch c.Judgement.Verdict {
+	case analysis.Safe:
+		mood = ""
+	case analysis.Harmed:
+		mood = "bad"
+	}
 	a, b := c.Baseline, c.Candidate
 	return writePage(w, "comparison.html", struct {
 		*Comparison
-		Good  bool
+		Mood  string
 		Rows  []comparedRow
 		Sides []comparedSide
 		Plots []template.HTML
-	}{c, c.Judgement.Verdict == analysis.Safe, rows, sides, []template.HTML{
+	}{c, mood, rows, sides, []template.HTML{
 		plot("TTFT by percentile (1: p90, 2: p99, 3: p99.9)", "nines", "ms", spectrum(baselineArm, blue, &a.CorrectedTTFT), spectrum(candidateArm, orange, &b.CorrectedTTFT)),
 		plot("Latency by percentile (1: p90, 2: p99, 3: p99.9)", "nines", "ms", spectrum(baselineArm, blue, &a.CorrectedLatency), spectrum(candidateArm, orange, &b.CorrectedLatency)),
 		plot("TTFT, share of requests by time", "ms", "%", density(baselineArm, blue, &a.CorrectedTTFT), density(candidateArm, orange, &b.CorrectedTTFT)),

@@ -79,8 +79,12 @@ func newCurve(steps []Step) Curve {
 }
 
 // minBend is how far from the straight line a curve must bend, in shares of its
-// range, for its knee to mean anything: noise bends every line a little.
-const minBend = 0.2
+// range, and minRise how much its y must rise, for its knee to mean anything:
+// noise bends every line a little. Of logarithms, it is a factor of two.
+const (
+	minBend = 0.2
+	minRise = math.Ln2
+)
 
 // knee returns the index of the point at which a rising curve lies furthest
 // below the straight line from its first point to its last, both scaled to
@@ -91,12 +95,14 @@ func knee(x, y []float64) int {
 		return -1
 	}
 	left, right, low, high := slices.Min(x), slices.Max(x), slices.Min(y), slices.Max(y)
-	if right <= left || high <= low {
+	if right <= left || high-low < minRise {
 		return -1
 	}
 	best, at := minBend, -1
-	for i := range x {
-		if d := (x[i]-left)/(right-left) - (y[i]-low)/(high-low); d > best {
+	reached := low
+	for i := range x[:len(x)-1] { // after the last one nothing rises any more
+		reached = max(reached, y[i]) // a dip below is noise
+		if d := (x[i]-left)/(right-left) - (reached-low)/(high-low); d > best {
 			best, at = d, i
 		}
 	}

@@ -189,7 +189,11 @@ judges the second one by sequential tests; or it compares two files of results.
 func compareFiles(a, b string) (*loadtest.Comparison, error) {
 	return open(a, func(old io.Reader) (*loadtest.Comparison, error) {
 		return open(b, func(young io.Reader) (*loadtest.Comparison, error) {
-			return loadtest.CompareFiles(old, young, analysis.Plan{})
+			found, err := loadtest.CompareFiles(old, young, analysis.Plan{})
+			if err == nil {
+				found.Baseline.Target, found.Candidate.Target = a, b
+			}
+			return found, err
 		})
 	})
 }
