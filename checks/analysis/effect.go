@@ -85,17 +85,30 @@ func (c *Contrast) take(k Kind, b *block) {
 		c.rates(b.rates[0], b.rates[1])
 		return
 	}
-	r := c.regression()
+	// Sums of deviations from the means so far; the block is merged as a whole,
+	// which spares a division for each pair.
+	var n, x, y, xx, xy, yy float64
 	b.pairs(func(base, cand int) {
 		vb, vc := b.values[0][base], b.values[1][cand]
-		y := vc - vb
+		diff := vc - vb
 		if k == Amount {
 			if !(vb > 0 && vc > 0) {
 				return // it has no logarithm
 			}
-			y = math.Log(vc / vb)
+			diff = math.Log(vc / vb)
 		}
-		r.Add(b.covariate(base, cand), y)
+		dx, dy := b.covariate(base, cand)-c.X, diff-c.Y
+		n++
+		x, y = x+dx, y+dy
+		xx, xy, yy = xx+dx*dx, xy+dx*dy, yy+dy*dy
+	})
+	if n == 0 {
+		return
+	}
+	r := c.regression()
+	r.Merge(evalue.Regression{
+		N: int(n), X: c.X + x/n, Y: c.Y + y/n,
+		XX: max(xx-x*x/n, 0), XY: xy - x*y/n, YY: max(yy-y*y/n, 0),
 	})
 	c.setRegression(r)
 }

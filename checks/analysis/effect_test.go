@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -77,16 +76,6 @@ func TestEffectNeedsData(t *testing.T) {
 	if e := c.Judge(l.now).Metrics[0].Effect; e.Known {
 		t.Errorf("all errors on both sides: %v", e)
 	}
-}
-
-func ExampleEffect_String() {
-	fmt.Println(Effect{Known: true, Ratio: true, Value: 1.08, Low: 1.02, High: 1.15, Level: 0.95})
-	fmt.Println(Effect{Known: true, Value: 0.008, Low: -0.002, High: 0.019, Level: 0.95})
-	fmt.Println(Effect{})
-	// Output:
-	// x1.08 (1.02 to 1.15)
-	// +0.8 points (-0.2 to +1.9)
-	// unknown
 }
 
 // Where latency grows with the prompt, adjusting for its length narrows the

@@ -153,26 +153,3 @@ func TestFeedbackAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
-
-func ExampleRecorder_Feedback() {
-	rec, err := NewRecorder(Plan{Metrics: []Metric{ErrorRate(), Stars()}}, "1.4.0", "1.5.0")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	rec.Record(Observation{ID: "7f3a", Arm: "1.5.0"})
-	// Minutes later the user rates the answer, and then once more.
-	fmt.Println(rec.Feedback("7f3a", FromStars(4)))
-	fmt.Println(rec.Feedback("7f3a", FromStars(1)))
-	summary, err := rec.Summary("1.5.0")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	stars, _ := summary.Metric("stars")
-	fmt.Println(FormatValue(stars.Mean, stars.Kind, stars.Unit))
-	// Output:
-	// counted
-	// repeated
-	// 4 of 5
-}

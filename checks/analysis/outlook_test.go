@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -117,22 +116,4 @@ func TestOutlookRefuses(t *testing.T) {
 	if !errors.As(err, &invalid) {
 		t.Error("the error is not an InvalidError")
 	}
-}
-
-func ExamplePlan_Outlook() {
-	o, err := Plan{}.Outlook(Traffic{PerSecond: 50, Share: 0.1})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for _, e := range o.Harmed {
-		fmt.Printf("%-11s found within %v in nine of ten rollouts\n", e.Regression.Name, e.P90Time.Round(time.Second))
-	}
-	fmt.Printf("%-11s proven within %v in nine of ten rollouts\n", "equal", o.Safe.P90Time.Round(time.Second))
-	// Output:
-	// 5 % errors  found within 56s in nine of ten rollouts
-	// 2 % errors  found within 9m28s in nine of ten rollouts
-	// times +50 % found within 24s in nine of ten rollouts
-	// times +10 % found within 9m16s in nine of ten rollouts
-	// equal       proven within 7m49s in nine of ten rollouts
 }

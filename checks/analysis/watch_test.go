@@ -3,7 +3,6 @@ package analysis
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -280,52 +279,4 @@ func TestWatchRefuses(t *testing.T) {
 	if rep := w.Look(time.Time{}); !rep.Alarm {
 		t.Errorf("all fail: %+v", rep)
 	}
-}
-
-func ExampleRecorder_Watch() {
-	plan := Plan{Metrics: []Metric{ErrorRate()}}
-	rollout, err := NewRecorder(plan, "1.4.0", "1.5.0")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	comparison, err := rollout.Comparison("1.5.0")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for i := range 1000 {
-		o := Observation{Arm: "1.4.0"}
-		if i%100 == 0 {
-			o.Class = Error
-		}
-		rollout.Record(o)
-	}
-	comparison.Judge(time.Now())
-
-	// The candidate is promoted. Days later the baseline is gone, but not what
-	// it was.
-	after, err := NewRecorder(plan, "1.5.0")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	watch, err := after.Watch("1.5.0", comparison.Evidence())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for i := range 300 {
-		o := Observation{Arm: "1.5.0"}
-		if i > 100 && i%10 == 0 {
-			o.Class = Error
-		}
-		after.Record(o)
-		if report := watch.Look(time.Now()); report.Alarm {
-			fmt.Printf("after %d requests: %s\n", i, report.Reason)
-			break
-		}
-	}
-	// Output:
-	// after 280 requests: 1.5.0 has become worse: error rate in 6.41 % of 281 requests, where 2.53 % is allowed
 }
