@@ -1,0 +1,13 @@
+package rollout
+
+import "context"
+
+// Tick has the driver of a rollout take one turn now, for benchmarks.
+func (e *Engine) Tick(ctx context.Context, id ID) error {
+	d := e.driver(id)
+	if d == nil {
+		return ErrNotFound
+	}
+	d.turn(ctx)
+	return nil
+}
