@@ -204,33 +204,54 @@ func (d drainer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: http.NoBody, Header: make(http.Header), Request: r}, nil
 }
 
-// BenchmarkStreams compares what streams cost this package and a client that
-// reads them without parsing, in processor time of the client alone: chunks
-// that come one by one, as models send them, and as fast as the server can.
+// BenchmarkStreams compares what one chunk of a stream costs this package and a
+// client that reads without parsing, in processor time of the client alone:
+// chunks that come one by one, as models send them, and as fast as the server
+// can. The cost of a chunk is the difference of the costs of long streams and
+// short ones, so that what a request costs is not in it.
 func BenchmarkStreams(b *testing.B) {
 	url := startServer(b)
 	body := encodeBody(Plan{Model: "m", API: Chat}, Ask("What is light?"))
+	const short, long = 16, 144
 	for _, load := range []struct {
-		name, query               string
-		chunks, workers, requests int
+		name, pause       string
+		workers, requests int
 	}{
-		{"paced", "chunks=64&pause=2ms", 64, 200, 800}, {"flood", "chunks=64&pause=0", 64, 8, 2000},
+		{"paced", "2ms", 200, 600}, {"flood", "0", 8, 2000},
 	} {
 		base := newTransport(load.workers)
 		defer base.CloseIdleConnections()
 		b.Run(load.name, func(b *testing.B) {
-			target := url + "/v1/chat/completions?" + load.query
-			ratio(b, load.requests, [2]string{"loadtest", "no-parsing"}, [2]func(int){
-				func(n int) {
-					report, err := Run(b.Context(), Plan{Target: target, Model: "m", Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(maxRate), Requests: n, Workers: load.workers, Transport: base})
-					if err != nil || report.Classes[analysis.OK] != n || report.Chunks != load.chunks*n {
-						b.Fatal(report, err)
-					}
-				},
-				func(n int) {
-					attackWithVegeta(b, vegeta.Target{Method: "POST", URL: target, Body: body}, load.workers, n, &http.Client{Transport: drainer{base}})
-				},
-			})
+			if processCPU() < 0 {
+				b.Skip("the system does not tell the time of processors")
+			}
+			target := func(chunks int) string {
+				return fmt.Sprintf("%s/v1/chat/completions?chunks=%d&pause=%s", url, chunks, load.pause)
+			}
+			ours := func(chunks int) {
+				report, err := Run(b.Context(), Plan{Target: target(chunks), Model: "m", Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(maxRate), Requests: load.requests, Workers: load.workers, Transport: base})
+				if err != nil || report.Classes[analysis.OK] != load.requests || report.Chunks != chunks*load.requests {
+					b.Fatal(report, err)
+				}
+			}
+			bare := func(chunks int) {
+				attackWithVegeta(b, vegeta.Target{Method: "POST", URL: target(chunks), Body: body}, load.workers, load.requests, &http.Client{Transport: drainer{base}})
+			}
+			cost := func(run func(int), chunks int) float64 {
+				began := processCPU()
+				run(chunks)
+				return (processCPU() - began) * 1e6 / float64(load.requests)
+			}
+			var mine, theirs []float64
+			for b.Loop() {
+				mine = append(mine, (cost(ours, long)-cost(ours, short))/(long-short))
+				theirs = append(theirs, (cost(bare, long)-cost(bare, short))/(long-short))
+			}
+			slices.Sort(mine)
+			slices.Sort(theirs)
+			b.ReportMetric(mine[len(mine)/2], "µs/chunk-loadtest")
+			b.ReportMetric(theirs[len(theirs)/2], "µs/chunk-no-parsing")
+			b.ReportMetric(mine[len(mine)/2]/theirs[len(theirs)/2], "ratio")
 		})
 	}
 }

@@ -15,9 +15,10 @@ import (
 //
 // The check fails when a threshold is breached, which ends the run at once. It
 // is [checks.Unknown], and so opens nothing, when there is no threshold, when
-// the plan is not valid, when the run was interrupted, when something that a
-// threshold asks for was not measured, and when the generator was the
-// bottleneck: then the figures are the generator's, not the server's.
+// the plan is not valid, when the run was interrupted, when requests are missing,
+// when something that a threshold asks for was not measured, and when the
+// generator was the bottleneck: then the figures are the generator's, not the
+// server's.
 //
 // It sends load each time it is asked. Plans without an end run until the
 // context of the check ends, and are Unknown.
@@ -69,6 +70,8 @@ func (r *Report) Verdict() checks.Result {
 		result.Status, result.Err = checks.Fail, failure
 	case r.Interrupted:
 		result.Summary = "the run was interrupted; " + result.Summary
+	case r.Missing > 0:
+		result.Summary = fmt.Sprintf("of %d requests nothing is known; %s", r.Missing, result.Summary)
 	default:
 		result.Status = checks.Pass
 		for _, j := range r.Judged {

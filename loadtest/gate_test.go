@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -50,6 +51,16 @@ func TestGate(t *testing.T) {
 				t.Errorf("%s: %v, %q, %v, want %v", test.name, got.Status, got.Summary, got.Err, test.want)
 			}
 		})
+	}
+	lossy := Runner(func(ctx context.Context, p Plan) (*Report, error) {
+		r := NewReport(p, time.Now())
+		r.tally.add(Result{Latency: ms})
+		r.Missing = 3
+		r.Judge(p.Thresholds...)
+		return r, nil
+	})
+	if got := lossy.Gate(plan(nil), threshold(t, "latency p95 <= 1s")).Check(t.Context()); got.Status != checks.Unknown || !strings.Contains(got.Summary, "of 3 requests nothing is known") {
+		t.Errorf("with requests missing: %+v", got)
 	}
 	if got := Gate(plan(failing)).Check(t.Context()); got.Status != checks.Unknown || got.Err == nil {
 		t.Errorf("without thresholds: %+v", got)

@@ -112,7 +112,7 @@ func outcome(r *loadtest.Report) error {
 	if r.Generator.Bottleneck {
 		return exit{cannotTell, "The generator was the bottleneck: " + r.Generator.Reason()}
 	}
-	if r.Interrupted {
+	if r.Interrupted || r.Missing > 0 {
 		return exit{code: cannotTell}
 	}
 	return nil

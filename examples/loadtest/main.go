@@ -35,7 +35,8 @@ Each command explains its flags:
   loadtest attack -help
 
 Exit codes: 0 all is well, 1 a threshold is breached or the candidate is worse,
-2 wrong use, 3 it cannot be told (interrupted, or the generator was too slow).
+2 wrong use, 3 it cannot be told (interrupted, requests missing, or the generator
+was too slow).
 `
 
 // exit is an error that carries an exit code. The text may be empty when all
