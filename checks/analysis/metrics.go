@@ -41,7 +41,7 @@ const (
 // truncated stream, empty or invalid output, 429. Cancelled requests and those
 // rejected as the caller's fault count neither as errors nor as requests.
 // Candidates are proven within one percentage point.
-func ErrorRate() Metric { return Metric{Name: nameErrors, Weight: 4} }
+func ErrorRate() Metric { return Metric{Name: nameErrors, Weight: 5} }
 
 // Timeouts is the share of requests without a complete answer in time.
 func Timeouts() Metric { return Metric{Name: nameTimeouts} }

@@ -83,6 +83,9 @@ type expected struct {
 	known      bool
 	generation uint64
 	shares     []float64 // by arm
+	// changed says that other shares held under this generation before. What was
+	// assigned by the old ones may be counted under the new ones then.
+	changed bool
 }
 
 // ledger compares one candidate's assignments with the baseline's.
@@ -110,7 +113,8 @@ type SplitEvidence struct {
 // split takes effect: each second, if need be. Shares are relative to their sum;
 // an arm that is not named has none, and an arm that the recorder does not know
 // is passed over. Called again with the same generation, new shares hold for
-// what is assigned from then on.
+// what is assigned from then on; a share of 0 is not held against a request
+// then, which may have been on its way.
 //
 // Assignments are compared with these shares by [Recorder.Assign]; see
 // [Plan.AlphaSplit] for what comes of it. Where nothing is expected or nothing
@@ -141,12 +145,14 @@ func (r *Recorder) Expect(generation uint64, shares map[string]float64) error {
 	defer x.mu.Unlock()
 	x.count(r.arms) // under the shares that held until now
 	e := &x.splits[generation%generations]
-	if !e.known || e.generation != generation {
+	same := e.known && e.generation == generation
+	if !same {
 		for i := range x.ledgers {
 			x.ledgers[i].counted[generation%generations] = [2]uint64{}
 		}
 	}
-	*e = expected{known: true, generation: generation, shares: list}
+	changed := same && (e.changed || !slices.Equal(e.shares, list))
+	*e = expected{known: true, generation: generation, shares: list, changed: changed}
 	return nil
 }
 
@@ -164,7 +170,9 @@ func (x *expectations) count(arms []*Arm) {
 			l := &x.ledgers[i]
 			cand := arms[i+1].assigned.under(e.generation)
 			nb, nc := base-l.counted[g][0], cand-l.counted[g][1]
-			if pair := e.shares[0] + e.shares[i+1]; pair > 0 && nb+nc > 0 {
+			pair := e.shares[0] + e.shares[i+1]
+			clear := !e.changed || e.shares[0] > 0 && e.shares[i+1] > 0
+			if pair > 0 && nb+nc > 0 && clear {
 				l.take(int(nb), int(nc), e.shares[i+1]/pair)
 			}
 			l.counted[g] = [2]uint64{base, cand}

@@ -128,6 +128,9 @@ func TestGenerations(t *testing.T) {
 	assign(7+generations, 1, 1)
 	assign(7, 10, 10) // too late
 	check("a slot that was taken", 20, 12, 12)
+	expect(7+generations, 0) // the same generation, rolled back
+	assign(7+generations, 5, 1)
+	check("one that was on its way", 20, 12, 12)
 	expect(1<<40+9, 0)
 	assign(1<<40+9, 10, 0)
 	check("nothing meant for the candidate", 30, 12, 12)
