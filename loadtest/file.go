@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -80,10 +81,16 @@ type Writer struct {
 }
 
 // NewWriter returns a writer of results to w. attack names the run, target is
-// its URL; both go into each line.
+// its URL; both go into each line, the URL without its password and query, which
+// may be secrets.
 func NewWriter(w io.Writer, f Format, attack, target string) (*Writer, error) {
 	if f != JSONLines && f != CSV {
 		return nil, &InvalidError{"Format", string(f), "jsonl or csv"}
+	}
+	if u, err := url.Parse(target); err == nil {
+		target = shown(u)
+	} else {
+		target = "" // whatever it is, it is not for files
 	}
 	buf := bufio.NewWriterSize(w, 64<<10)
 	return &Writer{format: f, attack: attack, target: target, buf: buf, csv: csv.NewWriter(buf)}, nil

@@ -99,6 +99,37 @@ func TestShardsAreTheWhole(t *testing.T) {
 	}
 }
 
+// TestShardsSendTheSameBytes compares what one process sends with what three do,
+// at which instant.
+func TestShardsSendTheSameBytes(t *testing.T) {
+	sent := func(pacers ...Pacer) map[string]string {
+		all := make(map[string]string)
+		for _, pacer := range pacers {
+			began := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // of each bubble
+			p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				all[time.Since(began).String()] += string(body)
+				return speak(0).RoundTrip(r)
+			}))
+			p.Pacer, p.Requests, p.Prompts, p.Workers = pacer, 0, nil, 1
+			p.Workload = Synthetic{Input: Length{Mean: 30, SD: 10}, Output: Length{Mean: 9, SD: 3}, Prefix: 5, Prefixes: 3, Seed: 6}
+			simulate(t, p)
+		}
+		return all
+	}
+	whole := First(Constant(3), 60)
+	one := sent(whole)
+	if diff := cmp.Diff(one, sent(Shard(whole, 0, 3), Shard(whole, 1, 3), Shard(whole, 2, 3))); diff != "" || len(one) != 60 {
+		t.Errorf("%d requests (-one +three):\n%s", len(one), diff)
+	}
+	if diff := cmp.Diff(one, sent(Shard(whole, 0, 2), After(Shard(whole, 1, 2), 5*time.Second), Shard(First(Constant(3), 14), 1, 2))); diff != "" {
+		t.Errorf("with a share that was taken over (-one +three):\n%s", diff)
+	}
+}
+
 func TestSyntheticIsRepeatable(t *testing.T) {
 	s := Synthetic{Input: Length{Mean: 200, SD: 80, LogNormal: true}, Output: Length{Choices: []Choice{{16, 1}, {64, 3}}}, Prefix: 20, Prefixes: 2, Seed: 5}
 	sum, long := 0, 0

@@ -137,6 +137,18 @@ func TestSecretsStayHidden(t *testing.T) {
 			t.Fatal(err)
 		}
 		text += page.String() + vegetaText.String()
+		for _, target := range []string{p.Target, "http://u:passw0rd@%zz"} {
+			var file strings.Builder
+			w, err := NewWriter(&file, CSV, "a", target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Write(all[0])
+			if err := w.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			text += file.String()
+		}
 		for _, secret := range []string{"verysecret", "tenant-secret", "passw0rd", "querysecret"} {
 			if i := strings.Index(text, secret); i >= 0 {
 				t.Errorf("%s is written: ...%s...", secret, text[max(0, i-60):i+20])
