@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -81,6 +82,15 @@ func TestExporter(t *testing.T) {
 			t.Errorf("bad or repeated line %q", l)
 		}
 		seen[l] = true
+	}
+	if promtool, err := exec.LookPath("promtool"); err == nil { // Prometheus' own reader
+		check := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+		check.Stdin = strings.NewReader(got)
+		if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("promtool: %v\n%s", err, out)
+		}
+	} else {
+		t.Log("promtool is not here")
 	}
 	attack(t, "", e.Add) // a second run adds up
 	if got = text(); value("unsent_total") != 0 || value(`duration_seconds_count{kind="latency"}`) <= float64(r.Latency.Count()) {
