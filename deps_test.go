@@ -26,6 +26,7 @@ var ladder = map[string][]string{
 	"checks/external/prometheus":       {"checks/external"},
 	"strategies":                       {"checks", "checks/analysis"},
 	"rollout":                          {"strategies", "checks", "checks/analysis", "versioning"},
+	"rollout/audit":                    {"rollout", "strategies"},
 	"rollout/boltstore":                {"rollout"},
 	"rollout/memstore":                 {"rollout"},
 	"rollout/storetest":                {"rollout"},
@@ -48,6 +49,7 @@ var (
 // foreign says which other modules each package may link, whoever of its
 // imports brings them in. Only the standard library and these.
 var foreign = map[string][]string{
+	"rollout/audit":     {"golang.org/x/mod"},
 	"rollout/boltstore": {"go.etcd.io/bbolt", "golang.org/x/sys"},
 	"rollout/storetest": {"github.com/google/go-cmp"},
 	"rollout/traffic":   otel,

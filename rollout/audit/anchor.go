@@ -1,0 +1,97 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/serin-go/serin/rollout"
+)
+
+// Anchor keeps checkpoints in another place than the log: another disk, another
+// host, a witness. Implementations must be safe for concurrent use.
+type Anchor interface {
+	// Latest returns the newest checkpoint of a target's log, or an error that
+	// wraps [rollout.ErrNotFound].
+	Latest(ctx context.Context, target string) ([]byte, error)
+	// Keep keeps a checkpoint, durably.
+	Keep(ctx context.Context, target string, checkpoint []byte) error
+}
+
+// Seal signs the present state of l and keeps it with the anchor, provided that
+// l is sound and extends what was signed before; otherwise nothing is signed.
+// Errors: [*TamperError] values, [ErrForked], or what the anchor said.
+func Seal(ctx context.Context, l *Log, a Anchor, s note.Signer, v note.Verifier) ([]byte, error) {
+	target, err := l.target()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Verify(); err != nil {
+		return nil, err
+	}
+	latest, err := a.Latest(ctx, target)
+	switch {
+	case errors.Is(err, rollout.ErrNotFound):
+	case err != nil:
+		return nil, err
+	default:
+		if err := l.Extends(latest, v); err != nil {
+			return nil, err
+		}
+	}
+	signed, err := l.Checkpoint(s)
+	if err != nil {
+		return nil, err
+	}
+	return signed, a.Keep(ctx, target, signed)
+}
+
+// Dir is an [Anchor] that keeps the newest checkpoint of each target in a file
+// TARGET.checkpoint of a directory, which must exist.
+type Dir string
+
+// Latest implements [Anchor].
+func (d Dir) Latest(_ context.Context, target string) ([]byte, error) {
+	b, err := os.ReadFile(d.path(target))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("audit: no checkpoint of %s: %w", target, rollout.ErrNotFound)
+	} else if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return b, nil
+}
+
+func (d Dir) path(target string) string {
+	return filepath.Join(string(d), filepath.Base(target)+".checkpoint")
+}
+
+// Keep implements [Anchor]: the file is replaced as a whole.
+func (d Dir) Keep(_ context.Context, target string, checkpoint []byte) (err error) {
+	f, err := os.CreateTemp(string(d), ".checkpoint-*")
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("audit: %w", errors.Join(err, os.Remove(f.Name())))
+		}
+	}()
+	if _, err := f.Write(checkpoint); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), d.path(target)); err != nil {
+		return err
+	}
+	dir, err := os.Open(string(d))
+	if err != nil {
+		return nil // it is renamed; that it is durable cannot be made sure of here
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,99 @@
+package audit
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A checkpoint is a signed note of three lines: what log, how many entries, and
+// the root of its tree (C2SP tlog-checkpoint). Keys are made by
+// note.GenerateKey.
+type checkpoint struct {
+	target string
+	size   int64
+	root   tlog.Hash
+}
+
+const origin = "serin/audit/"
+
+// Checkpoint signs the present state of l. Keep what it returns in another
+// place than the log.
+func (l *Log) Checkpoint(s note.Signer) ([]byte, error) {
+	target, err := l.target()
+	if err != nil {
+		return nil, err
+	}
+	root, err := l.Root(l.Len())
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("%s%s\n%d\n%s\n", origin, target, l.Len(), root)
+	signed, err := note.Sign(&note.Note{Text: text}, s)
+	if err != nil {
+		return nil, fmt.Errorf("audit: signing a checkpoint: %w", err)
+	}
+	return signed, nil
+}
+
+// openCheckpoint checks the signature of a checkpoint and reads it.
+func openCheckpoint(signed []byte, v note.Verifier) (checkpoint, error) {
+	n, err := note.Open(signed, note.VerifierList(v))
+	if err != nil {
+		return checkpoint{}, fmt.Errorf("audit: checkpoint: %w", err)
+	}
+	bad := func(what string) (checkpoint, error) {
+		return checkpoint{}, fmt.Errorf("audit: checkpoint: %s in %q", what, n.Text)
+	}
+	lines := strings.Split(n.Text, "\n")
+	if len(lines) < 4 {
+		return bad("not three lines")
+	}
+	target, ok := strings.CutPrefix(lines[0], origin)
+	if !ok {
+		return bad("the log is of another kind")
+	}
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	if err != nil || size < 0 || strconv.FormatInt(size, 10) != lines[1] {
+		return bad("no size")
+	}
+	root, err := base64.StdEncoding.DecodeString(lines[2])
+	if err != nil || len(root) != len(tlog.Hash{}) {
+		return bad("no root")
+	}
+	return checkpoint{target: target, size: size, root: tlog.Hash(root)}, nil
+}
+
+// ErrForked says that a log does not begin with what a checkpoint of it says:
+// an entry before the checkpoint was altered, removed or put in.
+var ErrForked = errors.New("audit: the log is not the one that was signed")
+
+// Extends reports whether l begins with the log that was signed in checkpoint. A
+// log that is shorter, or that differs before the checkpoint in a single byte,
+// is an error that wraps [ErrForked].
+func (l *Log) Extends(signed []byte, v note.Verifier) error {
+	c, err := openCheckpoint(signed, v)
+	if err != nil {
+		return err
+	}
+	target, err := l.target()
+	switch {
+	case err == nil && target != c.target:
+		return fmt.Errorf("audit: the log is about %s, the checkpoint about %s", target, c.target)
+	case c.size > int64(l.Len()):
+		return fmt.Errorf("%w: it has %d entries, %d were signed", ErrForked, l.Len(), c.size)
+	}
+	root, err := l.Root(int(c.size))
+	if err != nil {
+		return err
+	}
+	if root != c.root {
+		return fmt.Errorf("%w: one of its first %d entries differs", ErrForked, c.size)
+	}
+	return nil
+}

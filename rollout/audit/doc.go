@@ -1,0 +1,34 @@
+// Package audit answers: is the record of what happened complete and unaltered,
+// and how does one show it? It reads the audit trail that package rollout
+// leaves in its store, verifies it, exports it, and signs checkpoints of it.
+//
+//	log, err := audit.Read(ctx, store, "chat")
+//	...
+//	if err := log.Verify(); err != nil { ... } // says which event, and what is wrong
+//	checkpoint, err := log.Checkpoint(signer)
+//	...                                        // keep it in another place
+//	err = later.Extends(checkpoint, verifier)  // nothing before it was changed
+//
+// # What can be detected
+//
+// Each event carries the hash of the one before it, so an edit, a gap, a swap
+// or a forged entry shows by itself. Who can write the whole store could compute
+// all hashes anew, or cut off the end: that shows against a checkpoint that was
+// kept elsewhere. A checkpoint is the root of a Merkle tree over the exact bytes
+// of all entries (RFC 6962), signed as a note (C2SP signed-note, as in Go's
+// checksum database). From the same tree come proofs, a few hundred bytes each,
+// that one event is in the log, and that one log is the beginning of another.
+//
+// # Keeping a second copy
+//
+// A [Journal] is a file of JSON lines that is written durably, many writers
+// sharing one fsync; as a sink of the engine it is told of every event:
+//
+//	journal, err := audit.OpenJournal("audit.jsonl")
+//	rollout.Config{Sinks: map[string]rollout.Sink{"journal": journal}}
+//
+// # Dependencies
+//
+// golang.org/x/mod for sumdb/note and sumdb/tlog: signed notes and the
+// arithmetic of transparency logs, as the Go project runs them.
+package audit

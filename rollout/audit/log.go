@@ -1,0 +1,170 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/serin-go/serin/rollout"
+)
+
+// MaxLine bounds an entry, in bytes; it is the largest value of a store.
+const MaxLine = 256 << 10
+
+// Log is the audit trail of one target, oldest entry first. It is immutable,
+// and safe for concurrent use.
+type Log struct {
+	lines  [][]byte
+	events []rollout.Event // of the lines that could be read; the zero Event stands for one that could not
+	hashes hashes
+}
+
+// Read reads the audit trail of a target from the engine's store. An entry that
+// cannot be understood is kept as it is; [Log.Verify] tells of it.
+func Read(ctx context.Context, s rollout.Store, target string) (*Log, error) {
+	prefix := "audit/" + target + "/"
+	type entry struct {
+		number, seq uint64
+		line        []byte
+	}
+	var entries []entry
+	for e, err := range s.List(ctx, prefix) {
+		if err != nil {
+			return nil, fmt.Errorf("audit: %w", err)
+		}
+		number, seq, ok := strings.Cut(strings.TrimPrefix(e.Key, prefix), "/")
+		n, err1 := strconv.ParseUint(number, 10, 64)
+		q, err2 := strconv.ParseUint(seq, 10, 64)
+		if !ok || err1 != nil || err2 != nil {
+			continue // of a target whose name begins alike
+		}
+		entries = append(entries, entry{n, q, e.Value})
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.seq, b.seq)) })
+	l := &Log{}
+	for _, e := range entries {
+		l.add(e.line)
+	}
+	return l, nil
+}
+
+// ReadJSONL reads a log that [Log.WriteJSONL] or a [Journal] has written. Lines
+// that repeat the one before them, as a sink may after a crash, are one entry.
+func ReadJSONL(r io.Reader) (*Log, error) {
+	l := &Log{}
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, MaxLine+1)
+	for n := 1; sc.Scan(); n++ {
+		line := bytes.Clone(sc.Bytes())
+		if last := len(l.lines) - 1; len(line) == 0 || last >= 0 && bytes.Equal(line, l.lines[last]) {
+			continue
+		}
+		l.add(line)
+	}
+	if err := sc.Err(); err != nil {
+		return nil, fmt.Errorf("audit: line %d: %w", len(l.lines)+1, err)
+	}
+	return l, nil
+}
+
+func (l *Log) add(line []byte) {
+	var ev rollout.Event
+	if json.Unmarshal(line, &ev) != nil {
+		ev = rollout.Event{}
+	}
+	l.lines, l.events = append(l.lines, line), append(l.events, ev)
+	l.hashes.add(line)
+}
+
+// Len returns the number of entries.
+func (l *Log) Len() int { return len(l.lines) }
+
+// Events yields the entries, oldest first, with their index.
+func (l *Log) Events() iter.Seq2[int, rollout.Event] { return slices.All(l.events) }
+
+// Filter returns the log's entries of one rollout, as they are.
+func (l *Log) Filter(id rollout.ID) []rollout.Event {
+	return slices.DeleteFunc(slices.Clone(l.events), func(e rollout.Event) bool { return e.Rollout != id })
+}
+
+// TamperError says where a log is not what was written, and how that shows.
+type TamperError struct {
+	Index   int // of the entry, from 0; the length of the log for what is missing at its end
+	Rollout rollout.ID
+	Seq     uint64
+	Reason  string
+}
+
+func (e *TamperError) Error() string {
+	return fmt.Sprintf("audit: entry %d (%s event %d): %s", e.Index, e.Rollout, e.Seq, e.Reason)
+}
+
+// Verify reports everything in l that cannot have been written by an engine:
+// entries that were altered, that are missing, out of order, or there twice. The
+// errors are [*TamperError] values, joined. It cannot see what is missing at the
+// end, nor a log that was forged as a whole; see [Log.Complete] and
+// [Log.Extends].
+func (l *Log) Verify() error {
+	var errs []error
+	var prev rollout.Event
+	var number uint64
+	for i, ev := range l.events {
+		bad := func(format string, args ...any) {
+			errs = append(errs, &TamperError{Index: i, Rollout: ev.Rollout, Seq: ev.Seq, Reason: fmt.Sprintf(format, args...)})
+		}
+		canonical, err := json.Marshal(ev)
+		if err != nil || !bytes.Equal(canonical, l.lines[i]) {
+			bad("it is not in the form in which entries are written")
+			prev = ev
+			continue
+		}
+		if ev.Rollout != prev.Rollout {
+			n := numberOf(ev.Rollout)
+			switch {
+			case n == 0 || prev.Rollout != "" && ev.Rollout.Target() != prev.Rollout.Target():
+				bad("it belongs to another log")
+			case n != number+1:
+				bad("the target's rollout %d comes after rollout %d", n, number)
+			case prev.Rollout != "" && prev.Kind != rollout.Ended:
+				bad("the rollout before it has no end")
+			}
+			number, prev = n, rollout.Event{}
+		}
+		if err := ev.Verify(prev); err != nil {
+			bad("%v", err)
+		}
+		prev = ev
+	}
+	return errors.Join(errs...)
+}
+
+func numberOf(id rollout.ID) uint64 {
+	i := strings.LastIndexByte(string(id), '/')
+	n, err := strconv.ParseUint(string(id[i+1:]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Complete reports whether l reaches as far as the rollout that st tells of,
+// which must be the newest of its target.
+func (l *Log) Complete(st rollout.Status) error {
+	last := rollout.Event{}
+	if n := len(l.events); n > 0 {
+		last = l.events[n-1]
+	}
+	if last.Rollout != st.ID || last.Seq < st.Seq {
+		return &TamperError{Index: len(l.events), Rollout: st.ID, Seq: st.Seq, Reason: fmt.Sprintf("it is missing; the log ends with %s event %d", last.Rollout, last.Seq)}
+	}
+	return nil
+}
