@@ -77,6 +77,10 @@ func Compare(ctx context.Context, p Plan, candidate string, how analysis.Plan) (
 		}
 		other.OnInterval = p.OnInterval
 	}
+	if p.Start.IsZero() {
+		p.Start = time.Now() // or the instants of the two would differ by that of their starts
+		other.Start = p.Start
+	}
 	var reports [2]*Report
 	var errs [2]error
 	var wg sync.WaitGroup

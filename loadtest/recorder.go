@@ -92,9 +92,7 @@ func (r *Recorder) Err() error {
 func (r *Recorder) write(since time.Duration, body *listener, answer *meterWriter) {
 	answer.meter.End(time.Since(answer.began))
 	stream := answer.meter.Stream()
-	var asked struct {
-		Messages []Message `json:"messages"`
-	}
+	var asked askedBody
 	row := struct {
 		Timestamp float64   `json:"timestamp"` // milliseconds
 		Input     int       `json:"input_length"`
@@ -108,6 +106,7 @@ func (r *Recorder) write(since time.Duration, body *listener, answer *meterWrite
 	}
 	body.mu.Unlock()
 	row.Input, row.Output = min(row.Input, maxLength), min(row.Output, maxLength)
+	asked.normalise()
 	if prompt := (Prompt{asked.Messages}); whole && r.cfg.Redact != nil && prompt.check() == nil {
 		for i := range asked.Messages {
 			asked.Messages[i].Content = r.cfg.Redact(asked.Messages[i].Content)
@@ -124,6 +123,28 @@ func (r *Recorder) write(since time.Duration, body *listener, answer *meterWrite
 	}
 	if r.err == nil {
 		r.err = err
+	}
+}
+
+// askedBody is what requests of the several interfaces ask.
+type askedBody struct {
+	Messages []Message       `json:"messages"`
+	Prompt   json.RawMessage `json:"prompt"` // of completions
+	Input    json.RawMessage `json:"input"`  // of responses and embeddings
+}
+
+// normalise makes messages of what is asked, if it is text.
+func (a *askedBody) normalise() {
+	for _, other := range []json.RawMessage{a.Prompt, a.Input} {
+		var text string
+		if len(a.Messages) > 0 || len(other) == 0 {
+			continue
+		}
+		if json.Unmarshal(other, &text) == nil {
+			a.Messages = Ask(text).Messages
+		} else if json.Unmarshal(other, &a.Messages) != nil {
+			a.Messages = nil // parts of other kinds, whose lengths will do
+		}
 	}
 }
 

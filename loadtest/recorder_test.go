@@ -3,6 +3,7 @@ package loadtest
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -49,6 +50,28 @@ func TestRecordedTrafficIsReplayed(t *testing.T) {
 		}
 		if got := trace.Request(0).Prompt.Messages[0].Content; redact != nil && redact("a") == "A" && got != "WHAT IS A SECRET?" {
 			t.Errorf("prompt %q", got)
+		}
+	}
+}
+
+func TestRecorderReadsAllInterfaces(t *testing.T) {
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	for body, want := range map[string]string{
+		`{"messages":[{"role":"user","content":"one"}]}`: `"messages":[{"role":"user","content":"ONE"}]`,
+		`{"prompt":"two"}`:  `"messages":[{"role":"user","content":"TWO"}]`,
+		`{"input":"three"}`: `"messages":[{"role":"user","content":"THREE"}]`,
+		`{"input":[{"role":"system","content":"four"}]}`:                 `"messages":[{"role":"system","content":"FOUR"}]`,
+		`{"input":[{"role":"user","content":[{"type":"input_image"}]}]}`: `"output_length":0}`,
+		`{"prompt":[1,2,3]}`: `"output_length":0}`, `{"prompt":`: `"output_length":0}`, ``: `"output_length":0}`,
+	} {
+		var file bytes.Buffer
+		recorder, err := NewRecorder(RecorderConfig{Next: next, Out: &file, Redact: strings.ToUpper})
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorder.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(body)))
+		if !strings.Contains(file.String(), want) {
+			t.Errorf("%s is recorded as %s", body, file.String())
 		}
 	}
 }
