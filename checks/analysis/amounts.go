@@ -77,7 +77,7 @@ func (c *amountContest) save(e *MetricEvidence) {
 
 func (c *amountContest) load(e MetricEvidence) error {
 	harm, safe := e.Harm.Sums, e.Safe.Sums
-	if len(harm) < 2 || len(safe) != 2 || !(min(harm[0], harm[1], safe[0], safe[1]) >= 0) {
+	if len(harm) < 2 || len(safe) != 2 || !(min(harm[0], harm[1], safe[0], safe[1]) >= 0) || !sane(harm...) || !sane(safe...) {
 		return fmt.Errorf("sums %v and %v, want two counts each", harm, safe)
 	}
 	if err := c.tail.load(harm[2:], e.Tail); err != nil {

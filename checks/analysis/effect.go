@@ -143,8 +143,7 @@ func (c *Contrast) add(o Contrast) {
 
 // check reports whether c can be a state.
 func (c *Contrast) check() error {
-	sum := c.Weight + c.Excess + c.Variance + c.X + c.Y + c.XX + c.XY + c.YY
-	if c.N < 0 || math.IsNaN(sum) || math.IsInf(sum, 0) || min(c.Weight, c.Variance, c.XX, c.YY) < 0 {
+	if c.N < 0 || !sane(c.Weight, c.Excess, c.Variance, c.X, c.Y, c.XX, c.XY, c.YY) || min(c.Weight, c.Variance, c.XX, c.YY) < 0 {
 		return errors.New("a contrast that cannot be")
 	}
 	return nil

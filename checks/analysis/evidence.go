@@ -95,8 +95,19 @@ type Strength struct {
 
 func (s *Strength) set(logE float64) { s.LogE, s.Peak = logE, max(s.Peak, logE) }
 
+// sane reports whether sums can be such that were gathered: numbers, and not so
+// large that more could not be added to them.
+func sane(sums ...float64) bool {
+	for _, x := range sums {
+		if !(math.Abs(x) <= 1e18) {
+			return false
+		}
+	}
+	return true
+}
+
 func (s Strength) check() error {
-	if x := s.LogE - s.Peak; math.IsNaN(x) || math.IsInf(x, 0) {
+	if !sane(s.LogE, s.Peak) {
 		return fmt.Errorf("ln E is %v, at its peak %v", s.LogE, s.Peak)
 	}
 	return nil

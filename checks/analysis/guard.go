@@ -152,7 +152,7 @@ func (g *guard) state() GuardState {
 
 // check reports whether s can be a state of g.
 func (g *guard) check(s GuardState) error {
-	if s.Metric != g.metric.Name || s.N < 0 || s.Bad < 0 || s.Bad > s.N || math.IsNaN(s.Sum) || len(s.Detectors) != len(g.parts) {
+	if s.Metric != g.metric.Name || s.N < 0 || s.Bad < 0 || s.Bad > s.N || !sane(s.Sum) || len(s.Detectors) != len(g.parts) {
 		return fmt.Errorf("the state of %q cannot be one of %q", s.Metric, g.metric.Name)
 	}
 	want := len(evalue.RateLogE(nil, 0, 0, 0))
@@ -163,10 +163,9 @@ func (g *guard) check(s GuardState) error {
 		if len(d) != 0 && len(d) != want {
 			return fmt.Errorf("%d alternatives of %q, want %d", len(d), s.Metric, want)
 		}
-		for _, l := range d {
-			if math.IsNaN(l) || math.IsInf(l, 0) {
-				return fmt.Errorf("a detector of %q is at %v", s.Metric, l)
-			}
+		// What is far below nothing is kept as such.
+		if slices.ContainsFunc(d, func(l float64) bool { return !(l >= -1e300 && l <= 1e18) }) {
+			return fmt.Errorf("the detectors of %q are at %v", s.Metric, d)
 		}
 	}
 	return nil

@@ -138,10 +138,8 @@ func (d *Drift) check() error {
 	if len(d.Sums) != 0 && len(d.Sums) != len(evalue.RateLogE(nil, 0, 0, 0)) {
 		return fmt.Errorf("%d sums of a drift", len(d.Sums))
 	}
-	for _, l := range d.Sums {
-		if math.IsNaN(l) || math.IsInf(l, 0) {
-			return fmt.Errorf("sum %v of a drift", l)
-		}
+	if !sane(d.Sums...) {
+		return fmt.Errorf("sums %v of a drift", d.Sums)
 	}
 	return nil
 }

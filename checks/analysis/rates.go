@@ -61,8 +61,8 @@ func unflatten(t *evalue.TwoByTwo, sums []float64) error {
 	if len(sums) < 2 {
 		return fmt.Errorf("%d sums, want at least 2", len(sums))
 	}
-	if !(sums[0] >= 0 && sums[1] < 1<<53) {
-		return fmt.Errorf("%v events of %v, want counts", sums[0], sums[1])
+	if !(sums[0] >= 0 && sums[1] < 1<<53) || !sane(sums...) {
+		return fmt.Errorf("sums %v, want two counts and numbers", sums)
 	}
 	return t.Add(evalue.Blocks{Events: int(sums[0]), N: int(sums[1]), L: sums[2:]})
 }

@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/serin-go/serin/internal/evalue"
 )
@@ -45,7 +44,7 @@ func (c *scoreContest) load(e MetricEvidence) error {
 		bet  *evalue.Bet
 		sums []float64
 	}{{&c.harm, e.Harm.Sums}, {&c.safe, e.Safe.Sums}} {
-		if len(t.sums) != 4 || !(t.sums[0] >= 0) || math.IsNaN(t.sums[1]+t.sums[2]+t.sums[3]) {
+		if len(t.sums) != 4 || !(t.sums[0] >= 0) || !sane(t.sums...) {
 			return fmt.Errorf("sums %v, want 4 numbers, the first a count", t.sums)
 		}
 		t.bet.Merge(evalue.Bet{N: int(t.sums[0]), Sum: t.sums[1], Squares: t.sums[2], L: t.sums[3]})

@@ -235,5 +235,8 @@ func (s SplitEvidence) problem() error {
 	if s.Baseline < 0 || s.Candidate < 0 || !(s.Expected >= 0 && s.Expected <= float64(n)*(1+1e-9)) {
 		return fmt.Errorf("%v of %d and %d assignments expected", s.Expected, s.Baseline, s.Candidate)
 	}
+	if !sane(s.Sums...) {
+		return fmt.Errorf("sums %v", s.Sums)
+	}
 	return errors.Join(s.check(), new(evalue.Odds).Merge(evalue.Odds{L: s.Sums}))
 }
