@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (s *sender) send(j job, x *exchange) Result {
 	resp, err := s.base.RoundTrip(r)
 	if err != nil {
 		result.Latency = time.Since(result.Sent)
-		result.Class, result.Err = classify(0, sse.Stream{}, "", err, context.Cause(ctx))
+		result.Class, result.Err = classify(0, sse.Stream{}, nil, err, context.Cause(ctx))
 		result.Fault = faultOf(0, sse.Stream{}, err, context.Cause(ctx))
 		result.Err = s.censor.error(result.Err)
 		return result
@@ -71,9 +72,8 @@ func (s *sender) send(j job, x *exchange) Result {
 	if s.plan.Record || s.keep || s.plan.Tokenizer != nil {
 		x.record = new(Recording)
 	}
-	head, end, err := x.read(resp.Body, result.Sent, func() { idle.reset() })
-	result.Latency = end
-	s.conclude(&result, j, x, head, err, context.Cause(ctx))
+	result.Latency, err = x.read(resp.Body, result.Sent, func() { idle.reset() })
+	s.conclude(&result, j, x, err, context.Cause(ctx))
 	return result
 }
 
@@ -83,7 +83,7 @@ func isJSON(contentType string) bool {
 }
 
 // conclude fills in what the answer showed, now that it has ended.
-func (s *sender) conclude(result *Result, j job, x *exchange, head string, err, cause error) {
+func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) {
 	stream := x.meter.Stream()
 	if x.meter.JSON {
 		stream.Chunks, stream.ContentChunks, stream.Coalesced = 0, 0, 0 // not a stream: it has no instants
@@ -100,17 +100,17 @@ func (s *sender) conclude(result *Result, j job, x *exchange, head string, err, 
 	}
 	result.longest(x.tokens)
 	result.BytesIn = x.bytes
-	result.Class, result.Err = classify(result.Status, stream, head, err, cause)
+	result.Class, result.Err = classify(result.Status, stream, x.head, err, cause)
 	result.Fault = faultOf(result.Status, stream, err, cause)
-	if result.Status/100 == 2 && err == nil && (j.plain || s.plan.API == Embeddings && stream.Done && strings.Contains(head, `"embedding"`)) {
+	if result.Status/100 == 2 && err == nil && (j.plain || s.plan.API == Embeddings && stream.Done && bytes.Contains(x.head, []byte(`"embedding"`))) {
 		result.Class, result.Fault, result.Err = analysis.OK, None, nil
 	}
 	result.Err = s.censor.error(result.Err)
 }
 
-// read feeds the meter with body. It returns the head of it, when its end came,
-// and the error that ended it, nil for an ordinary end.
-func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (head string, end time.Duration, err error) {
+// read feeds the meter with body and keeps its head. It returns when its end
+// came, and the error that ended it, nil for an ordinary end.
+func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (end time.Duration, err error) {
 	const enough = 512 // for an error message, and for what kind of answer it is
 	x.head = x.head[:0]
 	for {
@@ -133,7 +133,7 @@ func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (head stri
 			if errors.Is(err, io.EOF) {
 				err = nil
 			}
-			return string(x.head), at, err
+			return at, err
 		}
 	}
 }
@@ -235,13 +235,21 @@ func (w watchdog) stop() {
 	}
 }
 
+// timeoutOf returns the timeout that ended a request, nil if none did.
+func timeoutOf(cause error) *timeoutError {
+	var timeout *timeoutError
+	if !errors.As(cause, &timeout) {
+		return nil
+	}
+	return timeout
+}
+
 // classify says how a request ended. status is 0 if there was no response, err
 // is what interrupted it, and cause why its context ended, if it did.
-func classify(status int, s sse.Stream, head string, err, cause error) (analysis.Class, error) {
-	var timeout *timeoutError
+func classify(status int, s sse.Stream, head []byte, err, cause error) (analysis.Class, error) {
 	whole := err == nil || s.Done // what follows the terminator is of no interest
 	switch {
-	case !whole && errors.As(cause, &timeout):
+	case !whole && timeoutOf(cause) != nil:
 		return analysis.Timeout, cause
 	case !whole && cause != nil:
 		return analysis.Cancelled, cause
@@ -273,10 +281,10 @@ func statusClass(status int) analysis.Class {
 	return analysis.Error
 }
 
-func statusError(status int, s sse.Stream, head string) error {
-	if s.Err != "" {
-		head = s.Err
+func statusError(status int, s sse.Stream, head []byte) error {
+	text := s.Err
+	if text == "" {
+		text = string(head[:min(len(head), 256)])
 	}
-	head = head[:min(len(head), 256)]
-	return fmt.Errorf("loadtest: status %d: %s", status, strings.ToValidUTF8(strings.TrimSpace(head), "?"))
+	return fmt.Errorf("loadtest: status %d: %s", status, strings.ToValidUTF8(strings.TrimSpace(text), "?"))
 }

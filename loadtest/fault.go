@@ -64,11 +64,10 @@ func (f *Fault) UnmarshalText(text []byte) error {
 
 // faultOf finds the fault of a request from the same evidence as its class.
 func faultOf(status int, s sse.Stream, err, cause error) Fault {
-	var timeout *timeoutError
 	whole := err == nil || s.Done
 	switch {
-	case !whole && errors.As(cause, &timeout):
-		return phase(timeout, status, s)
+	case !whole && timeoutOf(cause) != nil:
+		return phase(timeoutOf(cause), status, s)
 	case !whole && cause != nil:
 		return Stopped
 	case status == 0:

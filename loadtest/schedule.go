@@ -25,6 +25,7 @@ type schedule struct {
 	limit int           // requests, 0 = no limit
 	last  time.Duration // the latest arrival, 0 = no limit
 	began time.Time     // instants are counted from here
+	timer *time.Timer   // of Pace, which is never called concurrently
 
 	mu    sync.Mutex
 	due   map[uint64]arrival // by vegeta's own number
@@ -76,11 +77,19 @@ func (s *schedule) Pace(_ time.Duration, hits uint64) (time.Duration, bool) {
 	if wait <= 0 {
 		return wait, false
 	}
-	if !sleepUntil(s.ctx, wait) {
+	if s.timer == nil {
+		s.timer = time.NewTimer(wait)
+	} else {
+		s.timer.Reset(wait)
+	}
+	select {
+	case <-s.timer.C:
+		return 0, false
+	case <-s.ctx.Done():
+		s.timer.Stop()
 		s.take(hits) // it was not due yet, so nobody misses it
 		return 0, true
 	}
-	return 0, false
 }
 
 // sleepUntil waits for d and reports whether ctx lasted that long.

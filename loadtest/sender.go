@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +32,9 @@ type sender struct {
 	own      http.Header // without what asks of models have
 	censor   censor
 	base     http.RoundTripper
+
+	places     sync.Map // of a path: place
+	remembered atomic.Int64
 }
 
 // newSender returns the sender of a valid plan.
@@ -128,13 +133,37 @@ func (s *sender) job(number uint64, due time.Time) job {
 	if asked.Method != "" {
 		j.method = asked.Method
 	}
-	if ref, err := url.Parse(asked.Path); err == nil && asked.Path != "" {
-		j.url = s.url.ResolveReference(ref)
-	} else if asked.Plain {
-		j.url = s.plain
-	}
-	j.shown = shown(j.url)
+	at := s.resolve(asked.Path, asked.Plain)
+	j.url, j.shown = at.url, at.shown
 	return j
+}
+
+// place is where a request goes, and what may be written about that.
+type place struct {
+	url   *url.URL
+	shown string
+}
+
+// maxPlaces is how many places are remembered.
+const maxPlaces = 4096
+
+// resolve returns the place of a path of a workload. Few workloads have many of
+// them, and working one out costs as much as all else about a short request.
+func (s *sender) resolve(path string, plain bool) place {
+	if known, ok := s.places.Load(path); ok {
+		return known.(place)
+	}
+	at := place{url: s.url}
+	if ref, err := url.Parse(path); err == nil && path != "" {
+		at.url = s.url.ResolveReference(ref)
+	} else if plain {
+		at.url = s.plain
+	}
+	at.shown = shown(at.url)
+	if s.remembered.Add(1) <= maxPlaces {
+		s.places.Store(path, at)
+	}
+	return at
 }
 
 // request makes the planned request.
@@ -150,10 +179,10 @@ func (s *sender) request(ctx context.Context, j job) *http.Request {
 		Method: j.method, URL: j.url, Host: j.url.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(j.body)),
 	}).WithContext(ctx)
-	if len(j.body) > 0 {
+	if body := j.body; len(body) > 0 {
 		// With GetBody the transport can repeat a request that met a connection
 		// which the server had just closed.
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(j.body)), nil }
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		r.Body, _ = r.GetBody()
 	}
 	for name, values := range j.header {
