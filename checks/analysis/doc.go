@@ -73,9 +73,9 @@
 //
 // Harm may begin later, when there is nothing left to compare with. A [Watch]
 // holds the promoted version against what the baseline was, by the same tests in
-// the form of e-detectors. It never becomes safe, and it does not become surer of
-// nothing with time: [Plan.WatchRunLength] states how long it runs on average
-// until it errs.
+// the form of e-detectors. A watch has no end by which it could have erred with
+// some probability, so it errs at a rate: [Plan.WatchRunLength] states how many
+// looks it runs on average until a false alarm.
 //
 // # Several replicas
 //

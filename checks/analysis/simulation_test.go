@@ -71,7 +71,12 @@ func TestFalseAlarms(t *testing.T) {
 		{scenario{"nothing changes", 60, 100, noChange}, Incident},
 		{scenario{"errors at the margin", 60, 100, func(l *load, _ int) { l.errors[cand] = 0.02 }}, Safe},
 		{scenario{"times at the margin, ramp", 60, 100, func(l *load, look int) { ramp(l, look); l.slower = 1.2 }}, Safe},
+		{scenario{"nothing changes, 1,200 looks", 1200, 20, noChange}, Harmed},
+		{scenario{"nothing changes, 600 looks at 90/10", 600, 100, func(l *load, _ int) { l.share = 0.1 }}, Harmed},
 	} {
+		if tt.looks > 60 && *runs <= 100 {
+			continue // takes long
+		}
 		count := 0
 		for i := range *runs {
 			if tt.rollout(t, uint64(i), Plan{}, tt.verdict) >= 0 {
