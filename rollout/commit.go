@@ -132,8 +132,11 @@ func (d *driver) apply(ctx context.Context) {
 		d.e.cfg.Logger.ErrorContext(ctx, "split not in force", "rollout", d.id, "error", err)
 	}
 	d.splitErr = err
-	if err == nil && d.doc.Phase.Terminal() {
-		d.measure(nil)
+	if d.doc.Phase.Terminal() {
+		d.stopChecks()
+		if err == nil {
+			d.measure(nil)
+		}
 	}
 }
 

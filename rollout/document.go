@@ -61,8 +61,10 @@ type document struct {
 
 	// Baked and Waited are time served in the stage; see strategies.State.
 	// Entered is the number of the candidate's requests when it began.
-	Baked    time.Duration     `json:"baked_ns"`
-	Waited   time.Duration     `json:"waited_ns"`
+	Baked  time.Duration `json:"baked_ns"`
+	Waited time.Duration `json:"waited_ns"`
+	// Held is time paused or waiting for approval, in the whole rollout.
+	Held     time.Duration     `json:"held_ns,omitempty"`
 	Entered  int               `json:"entered"`
 	Evidence analysis.Evidence `json:"evidence"`
 	// Watch is what a candidate that has all traffic has shown against the past

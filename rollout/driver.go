@@ -351,6 +351,9 @@ func (d *driver) state() strategies.State {
 // for who leads.
 func (d *driver) count(ctx context.Context) error {
 	now := time.Now()
+	if !d.counted.IsZero() && (d.doc.Paused || d.doc.Phase == strategies.Approving) {
+		d.doc.Held += now.Sub(d.counted)
+	}
 	if d.doc.Phase.Timed() && d.splitErr == nil && !d.counted.IsZero() {
 		served := now.Sub(d.counted)
 		if d.doc.Phase == strategies.Baking && !d.doc.Paused {

@@ -18,6 +18,9 @@ type Status struct {
 	Split  strategies.Split `json:"split"`
 	// Baked is the time served in the stage.
 	Baked time.Duration `json:"baked_ns"`
+	// Held is how long the rollout has waited for people, paused or for an
+	// approval.
+	Held time.Duration `json:"held_ns,omitempty"`
 	// Samples counts the candidate's requests during the stage, Exposed during
 	// the whole rollout.
 	Samples int `json:"samples"`
@@ -48,6 +51,7 @@ func (d *document) status() Status {
 		ID: d.ID, Seq: d.Seq, Plan: d.Plan,
 		Phase: d.Phase, Stage: d.Stage, Paused: d.Paused, Split: d.Split,
 		Baked:   d.Baked,
+		Held:    d.Held,
 		Exposed: d.Evidence.Requests(d.Plan.Candidate.Arm()),
 		Reason:  d.Reason,
 		Digest:  d.Digest, Changed: d.Changed, Votes: d.Votes,
