@@ -9,7 +9,7 @@ require (
 	github.com/blang/semver/v4 v4.0.0
 	github.com/hashicorp/go-version v1.9.0
 	github.com/serin-go/serin v0.0.0
-	golang.org/x/mod v0.41.0
+	golang.org/x/mod v0.42.0
 )
 
 require google.golang.org/protobuf v1.36.11 // indirect
