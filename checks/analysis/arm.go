@@ -152,7 +152,7 @@ func (a *Arm) add(i int, v float64, seen *sighting) {
 	if t.series == nil {
 		for j := range a.fuses {
 			if f := &a.fuses[j]; f.metric == i {
-				f.add(v == 1)
+				f.add((v == 1) == (a.meters[i].Better == Lower))
 			}
 		}
 	}

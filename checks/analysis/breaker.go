@@ -3,7 +3,8 @@ package analysis
 import "fmt"
 
 // Breaker is a hard limit on a rate of the candidate: a catastrophe is not left
-// to statistics. It does not trip while the baseline fails too, at more than
+// to statistics. Of a rate where higher is better, such as [ThumbsUp], it limits
+// the share of the others. It does not trip while the baseline fails too, at more than
 // half the limit over the same time: then the candidate is not what is wrong.
 type Breaker struct {
 	// Metric names a metric of the plan whose kind is Rate.
@@ -92,7 +93,11 @@ func (c *Comparison) trip() {
 		if b.above(also) || c.tests[b.metric].drift[0].logE() > 0 {
 			continue
 		}
+		what := b.Metric
+		if c.r.meters[b.metric].Better == Higher {
+			what = "not " + what
+		}
 		c.tripped = fmt.Sprintf("breaker: %s above %s: %d of the last %d requests of %s",
-			b.Metric, percent(b.Above), bad.events, bad.n, c.cand.arm.name)
+			what, percent(b.Above), bad.events, bad.n, c.cand.arm.name)
 	}
 }

@@ -316,3 +316,21 @@ func TestJudgementSurvivesJSON(t *testing.T) {
 		t.Errorf("judgement (-want +got):\n%s", diff)
 	}
 }
+
+// A breaker on a rate where higher is better is about the requests that are not
+// events.
+func TestBreakerWhereHigherIsBetter(t *testing.T) {
+	plan := Plan{Metrics: []Metric{ErrorRate(), ThumbsUp()}, Breakers: []Breaker{{Metric: nameThumbs, Above: 0.5, Requests: 20}}}
+	for _, tt := range []struct {
+		score float64
+		want  bool
+	}{{1, false}, {0, true}} {
+		c := compare(t, plan)
+		feed(c, base, 40, Observation{Score: 1})
+		feed(c, cand, 40, Observation{Score: tt.score, Scored: true})
+		j := c.Judge(time.Unix(1e9, 0))
+		if got := strings.Contains(j.Reason, "breaker: not thumbs up above 50 %: 20 of the last 20"); got != tt.want {
+			t.Errorf("all scores %v: %s (%s)", tt.score, j.Verdict, j.Reason)
+		}
+	}
+}
