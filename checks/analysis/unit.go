@@ -62,6 +62,13 @@ func (f *unitFilter) first(unit uint64, metric int) (first bool) {
 	return first
 }
 
+// clear forgets all units.
+func (f *unitFilter) clear() {
+	for i := range f {
+		f[i].Store(0)
+	}
+}
+
 // hashSeed makes keys of units and requests. It lasts as long as the process, as
 // do all the tables that hold them.
 var hashSeed = maphash.MakeSeed()

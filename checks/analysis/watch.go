@@ -36,8 +36,8 @@ type Watch struct {
 // Watch returns a watch over the named arm of r, from now on, against the
 // baseline in before: evidence of a comparison under the same plan. Metrics of
 // which the baseline has shown fewer than 200 values are not watched. If units
-// are counted, use a fresh recorder: in this one, most units have counted
-// already.
+// are counted, those of the arm count anew from now on: most have counted in the
+// comparison, which is over once there is no baseline.
 //
 // The error is an [*InvalidError]: the arm is unknown, the evidence is of
 // another plan, or nothing can be watched with it.
@@ -63,6 +63,9 @@ func (r *Recorder) Watch(arm string, before Evidence) (*Watch, error) {
 	}
 	a.lock()
 	defer a.mu.Unlock()
+	if a.units != nil {
+		a.units.clear()
+	}
 	for i := range a.tallies {
 		w.from = append(w.from, a.tallies[i].cursor())
 	}

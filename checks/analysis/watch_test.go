@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -278,5 +279,27 @@ func TestWatchRefuses(t *testing.T) {
 	}
 	if rep := w.Look(time.Time{}); !rep.Alarm {
 		t.Errorf("all fail: %+v", rep)
+	}
+}
+
+// The users who were counted in the rollout are counted again in the watch.
+func TestWatchCountsUsersAnew(t *testing.T) {
+	p := Plan{Metrics: []Metric{ErrorRate()}, Unit: PerUser, Breakers: []Breaker{}}
+	c := compare(t, p)
+	serve := func(arm string, class Class) {
+		for user := range 400 {
+			c.r.Record(Observation{Arm: arm, Unit: strconv.Itoa(user), Class: class})
+		}
+	}
+	serve(base, OK)
+	serve(cand, OK)
+	c.Judge(time.Unix(1e9, 0))
+	w, err := c.r.Watch(cand, c.Evidence())
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(cand, Error)
+	if rep := w.Look(time.Unix(1e9, 0)); !rep.Alarm || rep.Metrics[0].N < 390 {
+		t.Errorf("all users fail: %+v", rep)
 	}
 }
