@@ -356,8 +356,10 @@ var cards = []struct {
 	}},
 	{"X4", "no traffic for a whole stage is no evidence, and never a promotion", func(t *testing.T, c *card) {
 		c.quiet()
-		id := c.start(steps(time.Minute, 5000))
-		time.Sleep(48 * time.Hour)
+		p := steps(time.Minute, 5000)
+		p.Strategy = strategies.Adjust(p.Strategy, "canary 50%", func(s *strategies.Stage) { s.EvidenceLimit = time.Hour })
+		id := c.start(p)
+		time.Sleep(3 * time.Hour)
 		if st := status(t, c.e, id); !st.Paused || st.Phase != strategies.Baking || !strings.Contains(st.Reason, "no evidence") {
 			t.Errorf("%v, paused %t: %s; want held for want of evidence", st.Phase, st.Paused, st.Reason)
 		}

@@ -105,17 +105,18 @@ func (e *Engine) decode(ctx context.Context, target string, entry Entry) (*docum
 // start makes d the driver of its target, and tells those who want to know of
 // what it does.
 func (e *Engine) start(d *driver) {
+	begun := d.view.Load().doc
 	e.mu.Lock()
 	e.drivers[d.target] = d
 	e.mu.Unlock()
 	if !e.shared() {
 		e.wg.Go(func() { d.run(e.ctx) })
 	}
-	id, from := d.doc.ID, d.doc.Seq
+	id, from := begun.ID, begun.Seq
 	if e.cfg.Observer != nil {
 		e.wg.Go(func() { e.observe(id, from) })
 	}
-	e.deliver(d)
+	e.deliver(&begun)
 }
 
 // observe tells the observer of a rollout's events. It reads them from the

@@ -15,10 +15,10 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// healthy serves both versions equally well, fifty requests a second.
+// healthy serves both versions equally well, ten requests a second.
 func healthy(t *testing.T, tgt *target) {
 	tgt.errorRate = map[string]float64{"1.4.0": 0.01, "1.5.0": 0.01}
-	go tgt.serve(t.Context(), 20*time.Millisecond)
+	go tgt.serve(t.Context(), 100*time.Millisecond)
 }
 
 // quick is a plan in two stages that need no proof.
@@ -202,7 +202,7 @@ func TestWatchWithoutHoldback(t *testing.T) {
 			id := begin(t, e, p)
 			time.Sleep(20 * time.Minute)
 			tgt.mu.Lock()
-			tgt.errorRate["1.5.0"] = 0.1
+			tgt.errorRate["1.5.0"] = 0.06
 			tgt.mu.Unlock()
 			if restart {
 				time.Sleep(time.Second)
@@ -319,7 +319,8 @@ func TestSupersedeAndRetry(t *testing.T) {
 // X9). The bubble's clock begins on Saturday, 1 January 2000.
 func TestWindows(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
-		go tgt.serve(t.Context(), time.Second)
+		go tgt.serve(t.Context(), 10*time.Second)
+		cfg.Tick = 30 * time.Second
 		e := open(t, cfg)
 		p := quick()
 		p.Windows = []rollout.Window{{Days: "mon-fri", From: "09:00", To: "16:00", Budget: 1}}

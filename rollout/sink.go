@@ -64,10 +64,10 @@ type deadLetter struct {
 
 // deliver has every sink told of the rollout's events, and of those of the
 // rollouts before it that it has not been told of.
-func (e *Engine) deliver(d *driver) {
+func (e *Engine) deliver(d *document) {
 	const lookBack = 3
-	ids := []ID{d.id}
-	h := d.doc.History
+	ids := []ID{d.ID}
+	h := d.History
 	for _, p := range h[max(0, len(h)-lookBack):] {
 		ids = append(ids, p.ID)
 	}

@@ -62,8 +62,8 @@ func newWorld(seed uint64, anarchy bool) *world {
 	}
 	w.cfg = Config{
 		Checks: map[string]checks.Check{"slow": checks.Func(pass)},
-		Tick:   500 * time.Millisecond, Checkpoint: 3 * time.Second,
-		Lease: 3 * time.Second, Poll: 300 * time.Millisecond, Validity: 2 * time.Second,
+		Tick:   time.Second, Checkpoint: 4 * time.Second,
+		Lease: 3 * time.Second, Poll: 500 * time.Millisecond, Validity: 2 * time.Second,
 	}
 	return w
 }
@@ -312,13 +312,13 @@ func (t *simTarget) Expire(at time.Time) { t.expiry.Store(&at) }
 
 func (t *simTarget) Measure(r *analysis.Recorder) { t.rec.Store(r) }
 
-// serve serves a request every 100 ms until the process dies.
+// serve serves a request every 200 ms until the process dies.
 func (t *simTarget) serve() {
 	for {
 		select {
 		case <-t.p.dead:
 			return
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(200 * time.Millisecond):
 		}
 		t.request()
 	}
@@ -370,6 +370,7 @@ func (w *world) simPlan(baseline, candidate int) Plan {
 	return Plan{
 		Target: "chat", Baseline: simRelease(baseline), Candidate: simRelease(candidate), Strategy: canary,
 		Preflight: []string{"slow"}, Postflight: []string{"slow"}, Watch: 4 * time.Second, Holdback: 1000,
-		Descent: strategies.Down(5000, 3, 2*time.Second), Supersede: w.intn(4) == 0,
+		Analysis: analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate()}}, // one will do, and is cheap
+		Descent:  strategies.Down(5000, 3, 2*time.Second), Supersede: w.intn(4) == 0,
 	}
 }
