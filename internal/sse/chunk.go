@@ -14,6 +14,8 @@ type chunk struct {
 	done   bool
 	known  bool
 
+	holes holes // what may change in it
+
 	whole bool // the document was complete
 	size  int  // how many bytes it took, with the white space behind it
 
@@ -42,7 +44,7 @@ func parse(data []byte) chunk {
 		c.bad = true
 	}
 	c.peek()
-	k.whole, k.size = !c.bad, c.i
+	k.whole, k.size, k.holes = !c.bad, c.i, c.holes
 	return k
 }
 
@@ -66,7 +68,7 @@ func (k *chunk) member(c *cursor) {
 		k.object = c.text()
 	case "delta":
 		if c.peek() == '"' {
-			k.text = len(c.quoted()) > 0
+			k.text = c.filled()
 		} else {
 			k.part(c)
 		}
@@ -95,10 +97,17 @@ func (k *chunk) member(c *cursor) {
 		k.status = c.text()
 	case "incomplete_details":
 		k.incomplete(c)
+	case "obfuscation": // random text that hides how long the token is
+		c.filled()
+	case "sequence_number":
+		c.counter()
 	default:
 		c.skip()
 	}
 }
+
+// bears reports whether the chunk bears tokens.
+func (k *chunk) bears() bool { return k.content || k.reasoning || k.tool || k.refusal }
 
 // choice reads an element of "choices".
 func (k *chunk) choice(c *cursor) {

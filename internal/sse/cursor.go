@@ -14,6 +14,8 @@ type cursor struct {
 	b   []byte
 	i   int
 	bad bool
+
+	holes holes
 }
 
 // peek returns the next byte that is not white space, 0 at the end.
@@ -101,7 +103,9 @@ func (c *cursor) text() []byte {
 func (c *cursor) filled() bool {
 	switch c.peek() {
 	case '"':
-		return len(c.quoted()) > 0
+		v := c.quoted()
+		c.holes.add(c.i-1-len(v), c.i-1, false)
+		return len(v) > 0
 	case '[', '{':
 		open := c.i + 1
 		inside := cursor{b: c.b, i: open}
@@ -135,6 +139,16 @@ func (c *cursor) number() (n int, ok bool) {
 		n = n*10 + int(ch-'0')
 	}
 	return n, len(v) > 0
+}
+
+// counter skips a value that is likely to be another one in the next document.
+func (c *cursor) counter() {
+	c.peek()
+	from := c.i
+	c.skip()
+	if digits(c.b, from) == c.i {
+		c.holes.add(from, c.i, true)
+	}
 }
 
 // skip goes past one value of any kind.

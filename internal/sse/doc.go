@@ -21,4 +21,9 @@
 // strings by vectorised byte search. It never decodes and never allocates, and
 // since it knows where strings end, text that merely looks like a usage report
 // cannot deceive it. Only error messages are decoded.
+//
+// The chunks of one stream differ in little but the token. The last chunk that
+// bore one serves as a template: a chunk that equals it byte by byte around the
+// token needs no walk, since the cursor would go the same way and come to the
+// same result.
 package sse

@@ -17,9 +17,10 @@ type Meter struct {
 	// streamed. Set it before the first Feed.
 	JSON bool
 
-	stream Stream
-	usage  usage
-	ended  bool
+	stream   Stream
+	usage    usage
+	ended    bool
+	template template
 
 	// The event under way, and the line of it under way.
 	data    carry
@@ -53,9 +54,15 @@ func (m *Meter) Feed(p []byte, at time.Duration) {
 		return
 	}
 	for len(p) > 0 {
-		if n := m.wholeLine(p, at); n > 0 {
-			p = p[n:]
-			continue
+		if m.lines == 0 && m.state == inField && m.matched == 0 && !m.skipLF {
+			if p[0] == '\n' { // behind an event that was read already
+				p = p[1:]
+				continue
+			}
+			if n := m.wholeLine(p, at); n > 0 {
+				p = p[n:]
+				continue
+			}
 		}
 		p = m.partOfLine(p, at)
 	}
@@ -92,33 +99,38 @@ func (m *Meter) Stream() Stream {
 // Reset makes m ready for another stream. It keeps the memory, and forgets
 // everything else, OnToken and JSON included.
 func (m *Meter) Reset() {
-	data := m.data
+	data, text := m.data, m.template.text[:0]
 	data.reset()
-	*m = Meter{data: data}
+	*m = Meter{data: data, template: template{text: text}}
 }
 
-// wholeLine handles the ordinary case without copying: p begins with a whole
-// data line. It returns how much of p it has consumed, 0 if the case is another.
+// wholeLine handles the ordinary case without copying: no event is under way and
+// p begins with a whole data line. It returns how much of p it has consumed, 0 if
+// the case is another.
 func (m *Meter) wholeLine(p []byte, at time.Duration) int {
-	if m.lines > 0 || m.state != inField || m.matched > 0 || m.skipLF {
-		return 0
-	}
 	if len(p) < len(dataField) || string(p[:len(dataField)]) != dataField {
 		return 0
+	}
+	from := len(dataField)
+	if len(p) > from && p[from] == ' ' {
+		from++
+	}
+	if n := m.template.match(p[from:]); n > 0 {
+		if end := from + n; len(p) > end && p[end] == '\n' {
+			m.count(&m.template.chunk, at)
+			return end + 1
+		}
 	}
 	end := bytes.IndexByte(p, '\n')
 	if end < 0 {
 		return 0
 	}
-	line := p[len(dataField):end]
+	line := p[from:end]
 	if cr := bytes.IndexByte(line, '\r'); cr >= 0 {
 		if cr != len(line)-1 {
 			return 0 // a lone CR ends a line as well
 		}
 		line = line[:cr]
-	}
-	if len(line) > 0 && line[0] == ' ' {
-		line = line[1:]
 	}
 	if len(line) > headSize || !m.read(line, at) {
 		m.data.add(line)
@@ -237,9 +249,20 @@ func (m *Meter) forget() {
 // read reads one event's data, which is usually one document. It reports false,
 // and has no effect, if data does not consist of whole documents.
 func (m *Meter) read(data []byte, at time.Duration) bool {
+	if len(data) > 0 && m.template.match(data) == len(data) {
+		m.count(&m.template.chunk, at)
+		return true
+	}
 	c := parse(data)
 	if !c.whole {
 		return false
+	}
+	if c.size == len(data) {
+		m.apply(&c, at)
+		if m.lines <= 1 { // lines that were joined are not one
+			m.template.learn(data, &c)
+		}
+		return true
 	}
 	for rest := data[c.size:]; len(rest) > 0; {
 		d := parse(rest)
@@ -261,10 +284,7 @@ func (m *Meter) read(data []byte, at time.Duration) bool {
 // apply adds one document to the account of the stream.
 func (m *Meter) apply(c *chunk, at time.Duration) {
 	s := &m.stream
-	s.Events++
-	s.Known = s.Known || c.known
 	s.Done = s.Done || c.done
-	s.Refused = s.Refused || c.refusal
 	s.ToolCalls += c.calls
 	if len(c.finish) > 0 {
 		s.FinishReason = intern(c.finish)
@@ -275,7 +295,16 @@ func (m *Meter) apply(c *chunk, at time.Duration) {
 		s.Err = errorText(c.err)
 	}
 	m.usage.merge(c.usage)
-	if !c.content && !c.reasoning && !c.tool && !c.refusal {
+	m.count(c, at)
+}
+
+// count does what remains of apply for a chunk that is plain.
+func (m *Meter) count(c *chunk, at time.Duration) {
+	s := &m.stream
+	s.Events++
+	s.Known = s.Known || c.known
+	s.Refused = s.Refused || c.refusal
+	if !c.bears() {
 		return
 	}
 	s.Chunks++
