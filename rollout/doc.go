@@ -31,12 +31,49 @@
 //     and the numbers that the decision was made from. Events are numbered
 //     without gaps and chained by hash.
 //
+// # People
+//
+// [Engine.Do] takes commands from people and programs: who gave one, why and
+// under which key is recorded, and a command that was given for a state that is
+// past loses with a [*ConflictError]. [Config.Authorize] decides who may do
+// what; [Roles] is a simple table for it. A stage that has an Approval waits for
+// people, who approve the plan with one digest, or reject it. [Plan.Windows] and
+// [Plan.Freezes] hold stages back, and nothing ever holds back the way back.
+//
+// # Several processes
+//
+// Processes that share a store are given a name each, [Config.Replica]. For each
+// target one of them holds a lease and drives; all follow the document that it
+// commits, by the store's hints and by a look every [Config.Poll]. What keeps a
+// process that was replaced from writing is not the lease but the epoch in the
+// document. Commands may be given to any of them.
+//
+//   - The requests of all processes count: each makes its evidence known, and
+//     the driver judges the sum.
+//   - A split is valid for [Config.Validity] after the last word from the store.
+//     A process that is cut off gives everything to the baseline then, by a look
+//     at the clock with each request (see [Expirer]). So a rollback is in force
+//     everywhere at [Status.SettledBy], whatever has failed.
+//   - A process whose own breaker trips stops the candidate there and then, and
+//     files the rollback. Raising a share needs whoever drives.
+//   - A store that has lost what it had acknowledged is not followed.
+//
+// # Before, after and beside
+//
+// [Plan.Forecast] says what is to be expected of a plan. [Event.Explain] words
+// what a decision was made from, and [Replay] makes the decisions of a log anew
+// under another plan. An [Observer] is told what happens in this process; a
+// [Sink] is told of every event at least once, with the audit trail as outbox.
+// [Group] makes one target of several.
+//
 // # Where things are stored
 //
 // The newest rollout of a target is under rollout/TARGET; keeping it under the
 // target's name makes one active rollout per target a matter of one
 // compare-and-set. When the next one begins, the old document moves to
-// archive/ID. Events are under audit/ID/SEQ and are written once.
+// archive/ID. Events are under audit/ID/SEQ and are written once. Besides there
+// are lease/TARGET, evidence/ID/REPLICA, sink/NAME/ID, deadletter/NAME/ID/SEQ,
+// and quarantine/ for documents that could not be read.
 //
 // # Dependencies
 //
