@@ -151,46 +151,55 @@ func ask64(b *testing.B, address string, parallel int) {
 // BenchmarkRoundTripper compares the router as a transport with the transport
 // that it uses; no network takes part.
 func BenchmarkRoundTripper(b *testing.B) {
-	var answer []byte
-	for range 64 {
-		answer = append(answer, token(" word")...)
-	}
-	answer = append(answer, finish+done...)
-	under := roundTrip(func(*http.Request) (*http.Response, error) {
-		return &http.Response{
-			StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, ContentLength: -1,
-			Body: &pieces{rest: answer, size: len(token(" word"))},
-		}, nil
-	})
-	r, err := traffic.New(traffic.Config{
-		Arms:  map[string]traffic.Backend{"a": {URL: "http://x.invalid", Transport: under}},
-		Split: strategies.Split{Arms: []strategies.Arm{{Name: "a", Weight: strategies.Full}}},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, c := range []struct {
-		name      string
-		transport http.RoundTripper
-	}{{"bare", under}, {"router", r.RoundTripper()}} {
-		b.Run(c.name, func(b *testing.B) {
-			req, err := http.NewRequest("POST", "http://x.invalid/v1", strings.NewReader("{}"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			buf := make([]byte, 4<<10)
-			b.ReportAllocs()
-			for b.Loop() {
-				resp, err := c.transport.RoundTrip(req)
-				if err != nil {
-					b.Fatal(err)
-				}
-				for err == nil {
-					_, err = resp.Body.Read(buf)
-				}
-				_ = resp.Body.Close()
-			}
+	for _, s := range []struct {
+		name, kind string
+		size       int
+		answer     string
+	}{
+		{"stream of 64", "text/event-stream", len(token(" word")), strings.Repeat(token(" word"), 64) + finish + done},
+		{"document", "application/json", 4 << 10, `{"choices":[{"message":{"role":"assistant","content":"` + strings.Repeat("word ", 50) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":50}}`},
+	} {
+		under := roundTrip(func(r *http.Request) (*http.Response, error) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_ = r.Body.Close()
+			return &http.Response{
+				StatusCode: 200, Header: http.Header{"Content-Type": {s.kind}}, ContentLength: int64(len(s.answer)),
+				Body: &pieces{rest: []byte(s.answer), size: s.size},
+			}, nil
 		})
+		arms := map[string]traffic.Backend{"old": {URL: "http://x.invalid", Transport: under}, "new": {URL: "http://x.invalid", Transport: under}}
+		baseline, err := traffic.New(traffic.Config{Arms: arms, Split: split(1, 0)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		candidate, err := traffic.New(traffic.Config{Arms: arms, Split: split(1, strategies.Full)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, c := range []struct {
+			name      string
+			transport http.RoundTripper
+		}{{"bare", under}, {"baseline", baseline.RoundTripper()}, {"candidate", candidate.RoundTripper()}} {
+			b.Run(s.name+"/"+c.name, func(b *testing.B) {
+				buf := make([]byte, 4<<10)
+				b.ReportAllocs()
+				for b.Loop() {
+					// What a client does for each request, whatever carries it.
+					req, err := http.NewRequestWithContext(b.Context(), "POST", "http://x.invalid/v1", strings.NewReader("{}"))
+					if err != nil {
+						b.Fatal(err)
+					}
+					resp, err := c.transport.RoundTrip(req)
+					if err != nil {
+						b.Fatal(err)
+					}
+					for err == nil {
+						_, err = resp.Body.Read(buf)
+					}
+					_ = resp.Body.Close()
+				}
+			})
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -25,10 +26,13 @@ type exchange struct {
 	began      time.Time
 	fixed      bool // the arm was not chosen by chance
 
-	meter   sse.Meter
-	metered bool // the answer's body is in a form that the meter can read
-	status  int
+	meter     *sse.Meter // nil if the answer's body is in no form that it can read
+	streaming bool       // the meter reads a stream, not one document
+	status    int
 }
+
+// meters are used again: a meter has memory for the event under way.
+var meters = sync.Pool{New: func() any { return new(sse.Meter) }}
 
 // ending says how an exchange ended, as far as the answer itself does not.
 type ending struct {
@@ -42,14 +46,15 @@ var (
 	errBrokenOff = errors.New("traffic: the answer was broken off")
 )
 
-// begin assigns a request that is about to be served.
-func (r *Router) begin(req *http.Request) (*exchange, *table) {
+// begin makes of x the exchange of a request that is about to be served, and
+// assigns it.
+func (r *Router) begin(x *exchange, req *http.Request) *table {
 	t := r.table.Load()
-	x := &exchange{router: r, generation: t.split.Generation, unit: r.unit(req), id: newID()}
+	x.router, x.generation, x.unit, x.id = r, t.split.Generation, r.unit(req), newID()
 	x.began = time.Now()
 	x.arm, x.fixed = t.place(x.unit, req, r.stale(x.began))
 	r.assigned(x.arm, x.unit, x.generation, x.fixed)
-	return x, t
+	return t
 }
 
 // newID returns 64 random bits in hexadecimal.
@@ -71,38 +76,52 @@ func (x *exchange) answer(status int, h http.Header) {
 		return // compressed by somebody behind us; the status must do
 	}
 	kind := h.Get("Content-Type")
-	switch {
-	case strings.HasPrefix(kind, "text/event-stream"):
-		x.metered = true
-	case strings.HasPrefix(kind, "application/json"):
-		x.metered, x.meter.JSON = true, true
-	default:
-		if kind, _, err := mime.ParseMediaType(kind); err == nil && strings.HasSuffix(kind, "+json") {
-			x.metered, x.meter.JSON = true, true
-		}
+	document := strings.HasPrefix(kind, "application/json")
+	x.streaming = strings.HasPrefix(kind, "text/event-stream")
+	if !document && !x.streaming {
+		kind, _, err := mime.ParseMediaType(kind)
+		document = err == nil && strings.HasSuffix(kind, "+json")
+	}
+	if document || x.streaming {
+		x.meter = meters.Get().(*sse.Meter)
+		x.meter.JSON = document
 	}
 }
 
 // feed measures a part of the answer's body that passed at the given instant.
 func (x *exchange) feed(p []byte, at time.Duration) {
-	if x.metered {
+	if x.meter != nil {
 		x.meter.Feed(p, at)
 	}
+}
+
+// result ends the measurement and gives the meter back.
+func (x *exchange) result(at time.Duration) sse.Stream {
+	m := x.meter
+	if m == nil {
+		return sse.Stream{}
+	}
+	x.meter = nil
+	m.End(at)
+	s := m.Stream()
+	m.Reset()
+	meters.Put(m)
+	return s
 }
 
 // finish records the one observation of the exchange.
 func (x *exchange) finish(e ending) {
 	now := time.Now()
-	x.meter.End(now.Sub(x.began))
-	s := x.meter.Stream()
-	class, err := x.classify(s, e)
+	metered := x.meter != nil
+	s := x.result(now.Sub(x.began))
+	class, err := x.classify(s, e, metered && x.streaming)
 	o := analysis.Observation{
 		At: now, ID: x.id, Arm: x.arm.name, Unit: x.unit, Generation: x.generation,
 		Class: class, Latency: now.Sub(x.began), ITL: s.TPOT(), Err: err,
 		InputTokens: s.InputTokens, OutputTokens: s.OutputTokens, CachedTokens: s.CachedTokens,
 		Cost: -1,
 	}
-	if s.Chunks > 0 && !x.meter.JSON {
+	if s.Chunks > 0 && x.streaming {
 		o.TTFT = s.First
 	}
 	if s.FromUsage {
@@ -116,7 +135,7 @@ func (x *exchange) finish(e ending) {
 // the arm.
 func (x *exchange) rescued(e ending) {
 	x.arm.stats.rescued.Add(1)
-	x.meter, x.metered = sse.Meter{}, false
+	x.result(0)
 	if x.status < 500 {
 		x.status = 0 // a header without an answer behind it
 	}
@@ -124,8 +143,9 @@ func (x *exchange) rescued(e ending) {
 }
 
 // classify says how the exchange ended. The rules are tried in order: what
-// stopped an answer says more than the part of it that came.
-func (x *exchange) classify(s sse.Stream, e ending) (analysis.Class, error) {
+// stopped an answer says more than the part of it that came. streamed says that
+// the answer was a stream that could be read.
+func (x *exchange) classify(s sse.Stream, e ending, streamed bool) (analysis.Class, error) {
 	switch {
 	case e.expired:
 		return analysis.Timeout, errFirstByte
@@ -154,7 +174,7 @@ func (x *exchange) classify(s sse.Stream, e ending) (analysis.Class, error) {
 		return analysis.Truncated, errBrokenOff
 	case s.Refused:
 		return analysis.Refused, nil
-	case s.Chunks == 0 && (s.Known || x.metered && !x.meter.JSON && s.Events == 0):
+	case s.Chunks == 0 && (s.Known || streamed && s.Events == 0):
 		return analysis.Empty, nil
 	}
 	return analysis.OK, nil

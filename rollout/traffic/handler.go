@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"runtime/debug"
-	"time"
 )
 
 var _ http.Handler = (*Router)(nil)
@@ -22,35 +21,46 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.reject(w, req, err)
 		return
 	}
-	in := req.WithContext(req.Context()) // a copy, since req must not be modified
-	_ = body.attach(in)                  // only a body that is made anew can fail
-	x, t := r.begin(in)
+	c := &visit{body: body}
+	x := &c.exchange
+	ctx, cancel := context.WithCancelCause(req.Context())
+	in := req.WithContext(ctx) // a copy, since req must not be modified
+	c.glimpse.show(&c.body, in)
+	t := r.begin(x, in)
 
 	base := t.baseline()
-	rescuable := r.rescues(x.arm, base, body, req) && base.backend.Handler != nil
-	first := r.serve(w, req, body, x, attempt{arm: x.arm, rescuable: rescuable, measured: true})
+	rescuable := r.rescues(x.arm, base, &c.body, req) && base.backend.Handler != nil
+	c.writer = writer{ResponseWriter: w, x: x, arm: x.arm, cancel: cancel, rescuable: rescuable, measured: true}
+	first := r.serve(&c.writer, req, in, &c.body)
 	if !first.rescue {
 		x.finish(first.ending)
 		first.leave()
 		return
 	}
 	r.logRescue(req.Context(), x, first.ending)
-	second := r.serve(w, req, body, x, attempt{arm: base})
+	ctx, cancel = context.WithCancelCause(req.Context())
+	second := r.serve(&writer{ResponseWriter: w, x: x, arm: base, cancel: cancel}, req, req.WithContext(ctx), &c.body)
 	x.rescued(first.ending)
 	second.leave()
 }
 
+// visit is one request through ServeHTTP with what it needs, in one piece of
+// memory.
+type visit struct {
+	exchange exchange
+	body     payload
+	glimpse  glimpse
+	writer   writer
+}
+
 // rescues reports whether a request that is assigned to a could be served by
 // base instead.
-func (r *Router) rescues(a, base *arm, body payload, req *http.Request) bool {
+func (r *Router) rescues(a, base *arm, body *payload, req *http.Request) bool {
 	return !r.noRescue && base != nil && base != a && body.held && req.Header.Get("Upgrade") == ""
 }
 
-// attempt is one try to have a request served by an arm, and how it went.
+// attempt is how one try went to have a request served by an arm.
 type attempt struct {
-	arm                 *arm
-	rescuable, measured bool
-
 	ending   ending
 	rescue   bool // nothing has reached the caller, and the baseline should serve
 	panicked any  // what is to be panicked with, after all is accounted for
@@ -63,33 +73,25 @@ func (t attempt) leave() {
 	}
 }
 
-// serve makes one attempt.
-func (r *Router) serve(w http.ResponseWriter, req *http.Request, body payload, x *exchange, t attempt) attempt {
-	ctx, cancel := context.WithCancelCause(req.Context())
-	defer cancel(nil)
-	in := req.WithContext(ctx)
-	_ = body.attach(in)
+// serve makes one attempt: wr's arm serves in, a copy of req whose context wr can
+// cancel.
+func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t attempt) {
+	defer wr.cancel(nil)
+	_ = body.attach(in) // only a body that is made anew can fail
 	if !body.held {
 		// The body arrives while the answer may be under way already; without
 		// this, a server would cut the one when the other begins.
-		_ = http.NewResponseController(w).EnableFullDuplex() // not every server needs or has it
+		_ = http.NewResponseController(wr.ResponseWriter).EnableFullDuplex() // not every server needs or has it
 	}
-	wr := &writer{ResponseWriter: w, x: x, arm: t.arm, rescuable: t.rescuable, measured: t.measured}
-	if h := w.Header(); len(h) > 0 {
+	if h := wr.Header(); len(h) > 0 {
 		wr.outer = maps.Clone(h)
 	}
-	if r.timeout > 0 {
-		timer := time.AfterFunc(r.timeout, func() {
-			if wr.expire() {
-				cancel(errFirstByte)
-			}
-		})
-		defer timer.Stop()
-	}
-	t.arm.stats.inFlight.Add(1)
-	defer t.arm.stats.inFlight.Add(-1)
+	r.alarms.set(&wr.alarm, wr)
+	defer r.alarms.stop(&wr.alarm)
+	wr.arm.stats.inFlight.Add(1)
+	defer wr.arm.stats.inFlight.Add(-1)
 
-	p := r.run(t.arm, wr, in)
+	p := r.run(wr.arm, wr, in)
 	t.conclude(req.Context(), wr, p)
 	return t
 }
@@ -111,7 +113,7 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any) {
 		e.gone = wr.gone
 	}
 	unanswered := p != nil || e.expired || wr.status >= 500
-	if t.rescuable && unanswered && e.gone == nil && !wr.sent && !wr.hijacked {
+	if wr.rescuable && unanswered && e.gone == nil && !wr.sent && !wr.hijacked {
 		t.rescue = true
 		wr.restore()
 		return
@@ -145,7 +147,8 @@ func (r *Router) run(a *arm, w *writer, req *http.Request) (p any) {
 func (r *Router) reject(w http.ResponseWriter, req *http.Request, err error) {
 	in := req.WithContext(req.Context())
 	in.Body = http.NoBody
-	x, _ := r.begin(in)
+	x := new(exchange)
+	r.begin(x, in)
 	status := http.StatusBadRequest
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {

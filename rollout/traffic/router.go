@@ -22,7 +22,7 @@ type Router struct {
 	unit     func(*http.Request) string
 	observe  func(analysis.Observation)
 	maxBody  int64
-	timeout  time.Duration
+	alarms   alarms
 	noRescue bool
 	logger   *slog.Logger
 
@@ -54,7 +54,7 @@ func New(cfg Config) (*Router, error) {
 	cfg = cfg.withDefaults()
 	errs := []error{cfg.validate()}
 	r := &Router{
-		unit: cfg.Unit, observe: cfg.Observe, maxBody: cfg.MaxBody, timeout: cfg.FirstByteTimeout,
+		unit: cfg.Unit, observe: cfg.Observe, maxBody: cfg.MaxBody, alarms: alarms{patience: cfg.FirstByteTimeout},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Arms)) {

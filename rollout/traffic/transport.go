@@ -19,15 +19,11 @@ type upstream struct {
 	transport http.RoundTripper
 }
 
-// send sends a copy of req with the given context and body.
-func (u *upstream) send(ctx context.Context, req *http.Request, body payload) (*http.Response, error) {
-	out := req.WithContext(ctx)
-	target := *req.URL
-	out.URL = &target
-	(&httputil.ProxyRequest{In: req, Out: out}).SetURL(u.base)
-	if err := body.attach(out); err != nil {
-		return nil, err
-	}
+// send sends out, a copy of a request, to where the arm is served.
+func (u *upstream) send(out *http.Request, target *url.URL) (*http.Response, error) {
+	*target = *out.URL
+	out.URL = target
+	(&httputil.ProxyRequest{In: out, Out: out}).SetURL(u.base)
 	return u.transport.RoundTrip(out)
 }
 
@@ -42,6 +38,15 @@ func (r *Router) RoundTripper() http.RoundTripper { return (*roundTripper)(r) }
 
 type roundTripper Router
 
+// call is one request through the RoundTripper with all that it needs, in one
+// piece of memory.
+type call struct {
+	exchange exchange
+	body     payload
+	glimpse  glimpse
+	reply    reply
+}
+
 // RoundTrip implements [http.RoundTripper].
 func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	r := (*Router)(rt)
@@ -49,15 +54,15 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("traffic: body of the request: %w", err)
 	}
-	in := req.WithContext(req.Context())
-	if err := body.attach(in); err != nil {
-		return nil, fmt.Errorf("traffic: body of the request: %w", err)
-	}
-	x, t := r.begin(in)
+	c := &call{body: body}
+	x := &c.exchange
+	c.reply.copy(r, x, req)
+	c.glimpse.show(&c.body, c.reply.out)
+	t := r.begin(x, c.reply.out)
 
 	base := t.baseline()
-	rescuable := r.rescues(x.arm, base, body, req) && base.upstream != nil
-	resp, e := r.exchange(req, body, &reply{x: x, arm: x.arm}, rescuable)
+	rescuable := r.rescues(x.arm, base, &c.body, req) && base.upstream != nil
+	resp, e := c.reply.exchange(r, x.arm, &c.body, rescuable)
 	if resp != nil {
 		return resp, nil
 	}
@@ -66,10 +71,13 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, e.err()
 	}
 	r.logRescue(req.Context(), x, e)
-	resp, second := r.exchange(req, body, &reply{x: x, arm: base, instead: &e}, false)
+	failed := e // a copy: e itself need not live beyond this call where all goes well
+	second := &reply{instead: &failed}
+	second.copy(r, x, req)
+	resp, e2 := second.exchange(r, base, &c.body, false)
 	if resp == nil {
 		x.rescued(e)
-		return nil, second.err()
+		return nil, e2.err()
 	}
 	return resp, nil
 }
@@ -85,22 +93,32 @@ func (e ending) err() error {
 	return e.broken
 }
 
-// exchange sends req to the arm of b, and returns the response with b as its
-// body. Without a response the exchange is not recorded yet. While a rescue is
-// possible, it waits for the first byte of the body.
-func (r *Router) exchange(req *http.Request, body payload, b *reply, rescuable bool) (*http.Response, ending) {
-	b.caller = req.Context()
-	ctx, cancel := context.WithCancelCause(b.caller)
-	b.cancel = cancel
-	b.arm.stats.inFlight.Add(1)
-	if r.timeout > 0 {
-		b.timer = time.AfterFunc(r.timeout, b.expire)
+// copy makes b.out a copy of req with a context of its own.
+func (b *reply) copy(r *Router, x *exchange, req *http.Request) {
+	b.x, b.caller = x, req.Context()
+	ctx := b.caller
+	if r.alarms.patience > 0 {
+		ctx, b.cancel = context.WithCancelCause(ctx)
 	}
-	if b.arm.upstream == nil {
+	b.out = req.WithContext(ctx)
+}
+
+// exchange sends b.out with the given body to an arm, and returns the response
+// with b as its body. Without a response the exchange is not recorded yet. While
+// a rescue is possible, it waits for the first byte of the body.
+func (b *reply) exchange(r *Router, to *arm, body *payload, rescuable bool) (*http.Response, ending) {
+	b.arm = to
+	to.stats.inFlight.Add(1)
+	r.alarms.set(&b.alarm, b)
+	if err := body.attach(b.out); err != nil {
 		b.release()
-		return nil, ending{broken: fmt.Errorf("traffic: arm %q has no URL", b.arm.name)}
+		return nil, ending{broken: fmt.Errorf("traffic: body of the request: %w", err)}
 	}
-	resp, err := b.arm.upstream.send(ctx, req, body)
+	if to.upstream == nil {
+		b.release()
+		return nil, ending{broken: errors.Join(fmt.Errorf("traffic: arm %q has no URL", to.name), b.out.Body.Close())}
+	}
+	resp, err := to.upstream.send(b.out, &b.target)
 	if err != nil {
 		b.release()
 		return nil, b.ending(err)
@@ -108,8 +126,9 @@ func (r *Router) exchange(req *http.Request, body payload, b *reply, rescuable b
 	if b.instead == nil {
 		b.x.answer(resp.StatusCode, resp.Header)
 	}
-	resp.Header[VersionHeader] = b.arm.header
-	resp.Header[RequestHeader] = []string{b.x.id}
+	b.id[0] = b.x.id
+	resp.Header[VersionHeader] = to.header
+	resp.Header[RequestHeader] = b.id[:]
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		// The connection is the caller's now; wrapping it would cost abilities.
 		b.finish(ending{})
@@ -128,21 +147,27 @@ func (r *Router) exchange(req *http.Request, body payload, b *reply, rescuable b
 	return resp, ending{}
 }
 
-// reply is the body of a response, measured as it is read.
+// reply is one attempt to have a request answered, and the body of the response,
+// measured as it is read.
 type reply struct {
 	x       *exchange
 	arm     *arm
 	instead *ending // how the arm failed in whose place this one serves
 	caller  context.Context
-	cancel  context.CancelCauseFunc
-	timer   *time.Timer
+	cancel  context.CancelCauseFunc // nil without a timeout
+	alarm   alarm
+
+	out    *http.Request
+	target url.URL
+	id     [1]string
 
 	progress atomic.Uint32
 
 	body   io.ReadCloser
-	length int64  // as announced, -1 if it was not
-	first  []byte // read already, not yet given out
-	after  error  // what came behind first
+	length int64     // as announced, -1 if it was not
+	first  []byte    // read already, not yet given out
+	after  error     // what came behind first
+	ahead  [512]byte // where first lies
 
 	mu    sync.Mutex // Close may come while a Read is under way
 	read  int64
@@ -163,16 +188,15 @@ func (b *reply) await(status int) error {
 		_, _ = io.CopyN(io.Discard, b.body, maxDropped) // keeps the connection usable
 		return fmt.Errorf("traffic: the arm answered with status %d", status)
 	}
-	buf := make([]byte, 4<<10)
 	for {
-		n, err := b.receive(buf)
+		n, err := b.receive(b.ahead[:])
 		if n == 0 && err == nil {
 			continue
 		}
 		if n == 0 && err != io.EOF {
 			return err
 		}
-		b.first, b.after = buf[:n], err
+		b.first, b.after = b.ahead[:n], err
 		return nil
 	}
 }
@@ -180,8 +204,8 @@ func (b *reply) await(status int) error {
 // receive reads from the arm and measures what came.
 func (b *reply) receive(p []byte) (int, error) {
 	n, err := b.body.Read(p)
-	if n > 0 && b.progress.Load() == waiting && b.progress.CompareAndSwap(waiting, answering) && b.timer != nil {
-		b.timer.Stop()
+	if n > 0 && b.progress.Load() == waiting && b.progress.CompareAndSwap(waiting, answering) {
+		b.x.router.alarms.stop(&b.alarm)
 	}
 	if n > 0 {
 		at := time.Since(b.x.began)
@@ -263,11 +287,11 @@ func (b *reply) finish(e ending) {
 // release lets go of what an attempt holds. Its context ends only here, when
 // nobody reads from it any more.
 func (b *reply) release() {
-	if b.timer != nil {
-		b.timer.Stop()
+	if b.progress.Load() != answering {
+		b.x.router.alarms.stop(&b.alarm)
 	}
 	b.arm.stats.inFlight.Add(-1)
-	if b.x.status != http.StatusSwitchingProtocols {
+	if b.cancel != nil && b.x.status != http.StatusSwitchingProtocols {
 		b.cancel(nil)
 	}
 }

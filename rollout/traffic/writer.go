@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"maps"
 	"net"
@@ -25,6 +26,9 @@ type writer struct {
 	// rescuable says that an error of the arm need not reach the caller;
 	// measured, that the exchange is about this attempt.
 	rescuable, measured bool
+
+	cancel context.CancelCauseFunc // ends the attempt
+	alarm  alarm
 
 	outer    http.Header // the header as it was before, nil if it was empty
 	progress atomic.Uint32
@@ -51,9 +55,12 @@ var (
 // Unwrap lets [http.ResponseController] reach what is not wrapped here.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// expire gives the attempt up unless its first byte has come. It reports whether
-// it did.
-func (w *writer) expire() bool { return w.progress.CompareAndSwap(waiting, expired) }
+// expire gives the attempt up unless its first byte has come.
+func (w *writer) expire() {
+	if w.progress.CompareAndSwap(waiting, expired) {
+		w.cancel(errFirstByte)
+	}
+}
 
 // WriteHeader implements [http.ResponseWriter].
 func (w *writer) WriteHeader(status int) {
