@@ -40,6 +40,7 @@ func (d *driver) commit(ctx context.Context, next *document) error {
 	}
 	moved := !d.doc.sameClock(next)
 	d.doc, d.hash, d.rev, d.saved = next, hash, rev, time.Now()
+	d.crown()
 	d.apply(ctx)
 	if moved {
 		d.counted = time.Now() // what came before, and the commit itself, served the old state
@@ -105,6 +106,7 @@ func (d *driver) adopt(ctx context.Context, doc *document, hash string, rev Revi
 	if !d.doc.sameClock(doc) {
 		d.counted = time.Now()
 	}
+	defer d.crown()
 	// Who wrote it may have died before its event was in the audit trail.
 	d.doc, d.hash, d.rev, d.unaudited = doc, hash, rev, true
 	d.apply(ctx)

@@ -72,7 +72,7 @@
 // target's name makes one active rollout per target a matter of one
 // compare-and-set. When the next one begins, the old document moves to
 // archive/ID. Events are under audit/ID/SEQ and are written once. Besides there
-// are lease/TARGET, evidence/ID/REPLICA, sink/NAME/ID, deadletter/NAME/ID/SEQ,
+// are lease/TARGET, evidence/ID/REPLICA.LIFE, sink/NAME/ID, deadletter/NAME/ID/SEQ,
 // and quarantine/ for documents that could not be read.
 //
 // # Dependencies

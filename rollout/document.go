@@ -67,6 +67,11 @@ type document struct {
 	Held     time.Duration     `json:"held_ns,omitempty"`
 	Entered  int               `json:"entered"`
 	Evidence analysis.Evidence `json:"evidence"`
+	// Others is the evidence on further candidates while they compete. Dropped
+	// have dropped out, Winner has won.
+	Others  map[string]analysis.Evidence `json:"others,omitempty"`
+	Dropped []string                     `json:"dropped,omitempty"`
+	Winner  string                       `json:"winner,omitempty"`
 	// Watch is what a candidate that has all traffic has shown against the past
 	// of the baseline.
 	Watch *analysis.WatchState `json:"watch,omitempty"`
@@ -94,7 +99,7 @@ const maxHistory = 32
 // history is what the target's next rollout has to know.
 func (d *document) history() []past {
 	h := append(slices.Clone(d.History), past{
-		ID: d.ID, Baseline: d.Plan.Baseline.Arm(), Candidate: d.Plan.Candidate.Arm(),
+		ID: d.ID, Baseline: d.Plan.Baseline.Arm(), Candidate: d.candidate(),
 		Outcome: d.Phase, Moved: d.Moved, Ended: d.Last.At,
 	})
 	return h[max(0, len(h)-maxHistory):]
@@ -170,7 +175,12 @@ func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time
 	next := *d
 	switch dec.Do {
 	case strategies.Enter:
+		if dec.Arm != "" {
+			next.win(dec.Arm)
+		}
 		next.enter(dec, now)
+	case strategies.Drop:
+		next.drop(dec.Arm, now)
 	case strategies.SetPause:
 		next.Paused = true
 	case strategies.SetResume:
@@ -201,17 +211,17 @@ func (d *document) enter(dec strategies.Decision, now time.Time) {
 	split := d.Split
 	switch {
 	case dec.Phase == strategies.Baking:
-		split = d.Plan.Stages[dec.Stage].Split
+		split = d.renamed(d.Plan.Stages[dec.Stage].Split)
 		d.Baked = 0
-		d.Entered = d.Evidence.Requests(d.Plan.Candidate.Arm())
+		d.Entered = d.Evidence.Requests(d.candidate())
 	case dec.Phase == strategies.Watching && d.Plan.Holdback > 0:
 		split = d.give(strategies.Full - d.Plan.Holdback)
 	case dec.Phase == strategies.RampingDown:
 		d.Paused = false
-		split = d.give(min(d.Plan.Descent[dec.Step].Weight, d.Split.Weight(d.Plan.Candidate.Arm())))
+		split = d.give(min(d.Plan.Descent[dec.Step].Weight, d.Split.Weight(d.candidate())))
 	case dec.Phase == strategies.Promoted:
 		d.Paused = false
-		split = d.Plan.Stages[dec.Stage].Split.Plain()
+		split = d.renamed(d.Plan.Stages[dec.Stage].Split.Plain())
 	case dec.Phase.Terminal():
 		d.Paused = false
 		split = split.RollBack()
@@ -221,7 +231,7 @@ func (d *document) enter(dec strategies.Decision, now time.Time) {
 		split.Generation++
 		d.Split, d.SplitAt = split, now.UTC().Round(0)
 	}
-	if d.Moved.IsZero() && d.Split.Reaches(d.Plan.Candidate.Arm()) {
+	if d.Moved.IsZero() && slices.ContainsFunc(d.Plan.candidates(), d.Split.Reaches) {
 		d.Moved = now.UTC().Round(0)
 	}
 }
@@ -230,7 +240,7 @@ func (d *document) enter(dec strategies.Decision, now time.Time) {
 func (d *document) give(w strategies.Weight) strategies.Split {
 	s := d.Split.RollBack()
 	for i := range s.Arms {
-		if s.Arms[i].Name == d.Plan.Candidate.Arm() {
+		if s.Arms[i].Name == d.candidate() {
 			s.Arms[0].Weight, s.Arms[i].Weight = strategies.Full-w, w
 		}
 	}
@@ -247,7 +257,7 @@ func (d *document) state(j analysis.Judgement, now time.Time) strategies.State {
 	s := strategies.State{
 		Phase: d.Phase, Stage: d.Stage, Paused: d.Paused,
 		Baked: d.Baked, Waited: d.Waited,
-		Samples:       d.Evidence.Requests(d.Plan.Candidate.Arm()) - d.Entered,
+		Samples:       d.Evidence.Requests(d.candidate()) - d.Entered,
 		Verdict:       j.Verdict,
 		VerdictReason: j.Reason,
 		Watch:         d.Plan.Watch,
@@ -280,6 +290,8 @@ func kindOf(dec strategies.Decision) Kind {
 		return Resumed
 	case dec.Do == strategies.TakeVote:
 		return Voted
+	case dec.Do == strategies.Drop:
+		return Dropped
 	case dec.Phase.Terminal():
 		return Ended
 	}

@@ -45,6 +45,8 @@ type driver struct {
 	replaced  bool      // another engine, or a newer rollout, has taken over
 	gate      *gate
 	own       ownEvidence
+	base      analysis.Evidence // of the winner of a contest, from before this process began
+	rivals    []*rival
 	watch     *analysis.Watch // nil while there is a baseline to compare with
 	report    analysis.WatchReport
 	unwatched bool                      // there is too little to hold the candidate against
@@ -123,11 +125,13 @@ func (d *driver) claim(ctx context.Context, epoch uint64, why string) error {
 // compare prepares a fresh comparison of the two arms.
 func (d *driver) compare() (err error) {
 	p := d.doc.Plan
-	if d.seen, err = analysis.NewRecorder(p.Analysis, p.Baseline.Arm(), p.Candidate.Arm()); err != nil {
+	if d.seen, err = analysis.NewRecorder(p.Analysis, p.Baseline.Arm(), p.candidates()...); err != nil {
 		return err
 	}
-	d.cmp, err = d.seen.Comparison(p.Candidate.Arm())
-	return err
+	if d.cmp, err = d.seen.Comparison(d.doc.candidate()); err != nil {
+		return err
+	}
+	return d.enlist()
 }
 
 // measure connects the target's observations with r.
@@ -223,7 +227,7 @@ func (d *driver) checkpoint() {
 // save commits the evidence without any other change.
 func (d *driver) save(ctx context.Context) error {
 	next := d.doc.follow(strategies.Decision{Reason: d.judgement.Reason}, Measured, engineActor, time.Now())
-	next.Last.Judgement = d.judged()
+	next.Last.Judgement, next.Last.Others = d.judged(), d.verdicts()
 	return d.commit(ctx, next)
 }
 
@@ -308,7 +312,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 		served := append(slices.Clone(d.doc.Served), o.key)
 		next.Served = served[max(0, len(served)-MaxKeys):]
 	}
-	next.Last.Judgement, next.Last.Watch = d.judged(), d.alarm()
+	next.Last.Judgement, next.Last.Watch, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
 	if err := d.commit(ctx, next); err != nil {
 		return err
 	}
@@ -335,6 +339,7 @@ func (d *driver) supersede(ctx context.Context, by Actor, candidate string) erro
 // state is what is to be decided from.
 func (d *driver) state() strategies.State {
 	s := d.doc.state(d.judgement, time.Now())
+	s.Rivals = d.contestants()
 	if d.splitErr != nil {
 		s.SplitError = d.splitErr.Error()
 	}
@@ -368,9 +373,10 @@ func (d *driver) count(ctx context.Context) error {
 		if err := d.gather(ctx, now); err != nil {
 			return err
 		}
-	} else {
-		d.judgement = d.cmp.Judge(now.UTC())
-		d.doc.Evidence = d.cmp.Evidence()
+	} else if own, err := d.look(now); err != nil {
+		return err
+	} else if err := d.judge(now, own, nil); err != nil {
+		return err
 	}
 	d.watched(ctx, now)
 	return nil

@@ -2,8 +2,10 @@ package rollout
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/serin-go/serin/strategies"
@@ -12,6 +14,7 @@ import (
 // Engine carries rollouts through their stages. It may be used concurrently.
 type Engine struct {
 	cfg  Config
+	life string          // identifies this engine among those of the same replica
 	ctx  context.Context // ends with Close; the drivers live in it
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
@@ -37,6 +40,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg:     cfg.withDefaults(),
+		life:    strings.ToLower(rand.Text()),
 		drivers: make(map[string]*driver),
 		damaged: make(map[string]error),
 	}

@@ -24,8 +24,9 @@ const (
 	Measured     Kind = "measured"      // the evidence so far was written down
 	Paused       Kind = "paused"        // nobody but a person moves it forward
 	Resumed      Kind = "resumed"
-	Voted        Kind = "voted" // somebody approved or rejected
-	Ended        Kind = "ended" // Phase is the outcome
+	Voted        Kind = "voted"   // somebody approved or rejected
+	Dropped      Kind = "dropped" // one of several candidates is out
+	Ended        Kind = "ended"   // Phase is the outcome
 )
 
 // Event is one thing that happened to a rollout: one commit of its document and
@@ -58,6 +59,8 @@ type Event struct {
 	// What the decision was made from, where there was any.
 	Judgement *analysis.Judgement `json:"judgement,omitempty"`
 	Checks    *checks.Report      `json:"checks,omitempty"`
+	// Others are the judgements of further candidates while they compete.
+	Others []analysis.Judgement `json:"others,omitempty"`
 	// Watch is there where a candidate that had all traffic became worse than
 	// the baseline had been.
 	Watch *analysis.WatchReport `json:"watch,omitempty"`

@@ -117,7 +117,11 @@ func (m *member) leave() {
 	if d := m.e.current(m.target); d != nil {
 		d.checkpoint()
 		d.lock()
-		_ = d.publish(ctx) // what is lost is a second's evidence
+		if !d.doc.Phase.Terminal() {
+			if own, err := d.look(time.Now()); err == nil {
+				_ = d.publish(ctx, own) // what is lost is a second's evidence
+			}
+		}
 		d.lead = false
 		d.unlock()
 	}
@@ -195,9 +199,6 @@ func (m *member) join(ctx context.Context, old *driver, doc *document, hash stri
 	defer d.unlock()
 	if !doc.Phase.Terminal() {
 		if err := d.compare(); err != nil {
-			return nil, err
-		}
-		if err := d.recall(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -283,9 +284,12 @@ func (d *driver) guard(ctx context.Context) {
 	if d.doc.Phase.Terminal() {
 		return
 	}
-	d.judgement = d.cmp.Judge(time.Now().UTC())
 	d.waiting = "driven by another process"
-	if err := d.publish(ctx); err != nil {
+	own, err := d.look(time.Now())
+	if err == nil {
+		err = d.publish(ctx, own)
+	}
+	if err != nil {
 		d.e.cfg.Logger.DebugContext(ctx, "evidence not shared yet", "rollout", d.id, "error", err)
 	}
 	if d.lowered == "" && d.own.tripped != "" {

@@ -58,7 +58,7 @@ func (d *driver) stopChecks() {
 // carryOut commits what was decided.
 func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor) error {
 	next := d.doc.follow(dec, kindOf(dec), by, time.Now())
-	next.Last.Judgement, next.Last.Watch = d.judged(), d.alarm()
+	next.Last.Judgement, next.Last.Watch, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
 	if g := d.gate; g != nil && d.doc.Phase.Checking() {
 		next.Last.Checks = g.report
 	}

@@ -279,7 +279,7 @@ func (w *world) settled() {
 		w.broken("25: %d processes lead", leaders)
 	}
 	for _, c := range w.commits {
-		if ev := c.doc.Last; ev.Kind != Measured && w.told[ev.Key()] == 0 {
+		if ev := c.doc.Last; ev.Kind != Measured && w.told[ev.Key()] == 0 && time.Since(c.at) > 10*time.Second {
 			if w.data[deadKey("pager", ev.Rollout, ev.Seq)].Value == nil {
 				w.broken("15, 27: the pager was never told of %s", ev)
 			}

@@ -81,14 +81,14 @@ var mutants = []struct{ name, file, old, new string }{
 		"			if err := sink.Notify(e.ctx, ev); err != nil && false {\n",
 	},
 	{
-		"evidence forgotten by a restart", "share.go",
-		"	return d.cmp.Restore(ev)\n",
-		"	return nil\n",
+		"a life that writes over the one before", "share.go",
+		"\treturn evidencePrefix(id) + e.cfg.Replica + \".\" + e.life\n",
+		"\treturn evidencePrefix(id) + e.cfg.Replica\n",
 	},
 	{
 		"evidence that dies with its process", "share.go",
-		"	if err := d.publish(ctx); err != nil {\n\t\treturn err\n\t}\n\tparts",
-		"	parts",
+		"	if err := d.publish(ctx, own); err != nil {\n\t\treturn err\n\t}\n\tothers",
+		"	others",
 	},
 	{
 		"a stage that is passed over", "../strategies/rules.go",

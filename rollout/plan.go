@@ -37,6 +37,12 @@ type Plan struct {
 	// take over. Their versions name the arms of the split.
 	Baseline  versioning.Release `json:"baseline"`
 	Candidate versioning.Release `json:"candidate"`
+	// Rivals are further candidates, which compete with the first one in the
+	// stage that is a contest; see strategies.AB. Who wins is the candidate from
+	// then on. Goal names the metric that orders those who have been shown to be
+	// no worse than the baseline; empty takes the first of the plan.
+	Rivals []versioning.Release `json:"rivals,omitempty"`
+	Goal   string               `json:"goal,omitempty"`
 	// Strategy makes the stages. It is used when Stages is nil; nil then means
 	// the zero [strategies.Canary].
 	Strategy strategies.Strategy `json:"-"`
@@ -124,14 +130,15 @@ func (p Plan) Validate() error {
 	}
 	for i, s := range p.Stages {
 		for _, a := range s.Split.Arms {
-			if a.Name != p.Baseline.Arm() && a.Name != p.Candidate.Arm() {
-				bad(fmt.Sprintf("Stages[%d].Split.Arms", i), a.Name, p.Baseline.Arm()+" or "+p.Candidate.Arm())
+			if a.Name != p.Baseline.Arm() && !slices.Contains(p.candidates(), a.Name) {
+				bad(fmt.Sprintf("Stages[%d].Split.Arms", i), a.Name, p.Baseline.Arm()+" or "+strings.Join(p.candidates(), " or "))
 			}
 		}
 		if b := s.Split.Baseline(); b != "" && b != p.Baseline.Arm() {
 			bad(fmt.Sprintf("Stages[%d].Split.Arms[0]", i), b, "the baseline, "+p.Baseline.Arm())
 		}
 	}
+	p.validateRivals(bad)
 	if err := p.Analysis.Validate(); err != nil {
 		errs = append(errs, err)
 	}

@@ -39,6 +39,9 @@ func Replay(events []Event, p Plan) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(p.Rivals) > 0 {
+		return nil, &InvalidError{Field: "Plan.Rivals", Value: len(p.Rivals), Want: "none: a contest between several candidates cannot be replayed"}
+	}
 	r := replay{plan: p}
 	var prev Event
 	for _, ev := range events {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,43 +19,55 @@ type ownEvidence struct {
 
 // sharedEvidence is what another process has made known.
 type sharedEvidence struct {
-	rev      Revision
-	evidence analysis.Evidence
+	rev  Revision
+	arms map[string]analysis.Evidence // by candidate
 }
 
 // evidenceKey is where one process makes known what it has seen of a rollout.
-func evidenceKey(id ID, replica string) string { return evidencePrefix(id) + replica }
+// Each life of a process has a key of its own, which nobody else ever writes: a
+// write of an earlier life that arrives late can undo nothing.
+func (e *Engine) evidenceKey(id ID) string {
+	return evidencePrefix(id) + e.cfg.Replica + "." + e.life
+}
 
 func evidencePrefix(id ID) string { return "evidence/" + string(id) + "/" }
 
-// recall goes on with what this process had seen before a restart.
-func (d *driver) recall(ctx context.Context) error {
-	entry, err := d.e.cfg.Store.Get(ctx, evidenceKey(d.id, d.e.cfg.Replica))
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	} else if err != nil {
-		return err
+// look takes in what this process has seen up to now, of each candidate.
+func (d *driver) look(now time.Time) (own map[string]analysis.Evidence, err error) {
+	own = make(map[string]analysis.Evidence, 1+len(d.rivals))
+	d.judgement = d.cmp.Judge(now.UTC())
+	if own[d.doc.candidate()], err = d.merged(d.base, d.cmp.Evidence()); err != nil {
+		return nil, err
 	}
-	var ev analysis.Evidence
-	if err := json.Unmarshal(entry.Value, &ev); err != nil {
-		return fmt.Errorf("rollout: evidence of %s: %w", d.e.cfg.Replica, err)
+	for _, r := range d.rivals {
+		r.cmp.Judge(now.UTC())
+		if own[r.arm], err = d.merged(r.base, r.cmp.Evidence()); err != nil {
+			return nil, err
+		}
 	}
-	d.own.rev, d.own.value = entry.Revision, entry.Value
-	return d.cmp.Restore(ev)
+	return own, nil
 }
 
-// publish makes this process's evidence known, if there is any news.
-func (d *driver) publish(ctx context.Context) error {
-	if d.cmp == nil || d.doc.Phase.Terminal() {
-		return nil
+// merged adds evidence from before this process began to its own.
+func (d *driver) merged(base, own analysis.Evidence) (analysis.Evidence, error) {
+	if base.Plan == "" {
+		return own, nil
 	}
-	ev := d.cmp.Evidence()
-	d.own.tripped = ev.Tripped
-	value, err := json.Marshal(ev)
+	m, err := d.doc.Plan.Analysis.Merge(base, own)
+	if err != nil {
+		return m, fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+	}
+	return m, nil
+}
+
+// publish makes known what this process has seen, if there is any news.
+func (d *driver) publish(ctx context.Context, own map[string]analysis.Evidence) error {
+	d.own.tripped = own[d.doc.candidate()].Tripped
+	value, err := json.Marshal(own)
 	if err != nil || bytes.Equal(value, d.own.value) {
 		return err
 	}
-	key := evidenceKey(d.id, d.e.cfg.Replica)
+	key := d.e.evidenceKey(d.id)
 	rev, err := d.e.cfg.Store.Put(ctx, key, value, d.own.rev)
 	if err != nil {
 		// Nobody else writes this key: whatever is there is an earlier try.
@@ -72,13 +83,17 @@ func (d *driver) publish(ctx context.Context) error {
 // gather merges what all processes have seen into the document's evidence, and
 // judges it.
 func (d *driver) gather(ctx context.Context, now time.Time) error {
-	d.cmp.Judge(now.UTC())
-	// What a decision rests on must outlive this process.
-	if err := d.publish(ctx); err != nil {
+	own, err := d.look(now)
+	if err != nil {
 		return err
 	}
-	parts := []analysis.Evidence{d.cmp.Evidence()}
-	mine := evidenceKey(d.id, d.e.cfg.Replica)
+	// What a decision rests on must outlive this process: it is published first,
+	// and what comes in meanwhile has to wait.
+	if err := d.publish(ctx, own); err != nil {
+		return err
+	}
+	others := make(map[string][]analysis.Evidence)
+	mine := d.e.evidenceKey(d.id)
 	for entry, err := range d.e.cfg.Store.List(ctx, evidencePrefix(d.id)) {
 		if err != nil {
 			return err
@@ -86,26 +101,53 @@ func (d *driver) gather(ctx context.Context, now time.Time) error {
 		if entry.Key == mine {
 			continue
 		}
-		other := d.others[entry.Key]
-		if other.rev != entry.Revision {
-			other = sharedEvidence{rev: entry.Revision}
-			if err := json.Unmarshal(entry.Value, &other.evidence); err != nil {
+		known := d.others[entry.Key]
+		if known.rev != entry.Revision {
+			known = sharedEvidence{rev: entry.Revision}
+			if err := json.Unmarshal(entry.Value, &known.arms); err != nil {
 				return fmt.Errorf("rollout: %s: %w", entry.Key, err)
 			}
-			d.others[entry.Key] = other
+			d.others[entry.Key] = known
 		}
-		parts = append(parts, other.evidence)
+		for arm, ev := range known.arms {
+			others[arm] = append(others[arm], ev)
+		}
 	}
-	plan := d.doc.Plan.Analysis
-	merged, err := plan.Merge(parts...)
-	if err != nil {
-		return fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+	return d.judge(now, own, others)
+}
+
+// judge judges what this process has seen, and others with it.
+func (d *driver) judge(now time.Time, own map[string]analysis.Evidence, others map[string][]analysis.Evidence) (err error) {
+	arm := d.doc.candidate()
+	if others == nil && d.base.Plan == "" {
+		d.doc.Evidence = own[arm] // the judgement is that of the comparison
+	} else if d.doc.Evidence, d.judgement, err = d.verdict(now, d.doc.Evidence, append(others[arm], own[arm])); err != nil {
+		return err
 	}
-	merged = merged.KeepPeaks(d.doc.Evidence)
-	judgement, err := plan.Judge(merged, now.UTC())
-	if err != nil {
-		return fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+	if len(d.rivals) == 0 {
+		return nil
 	}
-	d.doc.Evidence, d.judgement = merged, judgement
+	all := make(map[string]analysis.Evidence, len(d.rivals))
+	for _, r := range d.rivals {
+		if all[r.arm], r.judgement, err = d.verdict(now, d.doc.Others[r.arm], append(others[r.arm], own[r.arm])); err != nil {
+			return err
+		}
+	}
+	d.doc.Others = all
 	return nil
+}
+
+// verdict judges the sum of parts; verdicts that were reached before stay.
+func (d *driver) verdict(now time.Time, before analysis.Evidence, parts []analysis.Evidence) (analysis.Evidence, analysis.Judgement, error) {
+	plan := d.doc.Plan.Analysis
+	sum, err := plan.Merge(parts...)
+	if err != nil {
+		return before, analysis.Judgement{}, fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+	}
+	sum = sum.KeepPeaks(before)
+	j, err := plan.Judge(sum, now.UTC())
+	if err != nil {
+		return before, j, fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+	}
+	return sum, j, nil
 }

@@ -84,9 +84,12 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	number := last.Number + 1
 	id := ID(p.Target + "/" + strconv.FormatUint(number, 10))
 	split := strategies.Split{
-		Arms:       []strategies.Arm{{Name: p.Baseline.Arm(), Weight: strategies.Full}, {Name: p.Candidate.Arm()}},
+		Arms:       []strategies.Arm{{Name: p.Baseline.Arm(), Weight: strategies.Full}},
 		Salt:       string(id),
 		Generation: last.Split.Generation + 1,
+	}
+	for _, arm := range p.candidates() {
+		split.Arms = append(split.Arms, strategies.Arm{Name: arm})
 	}
 	reason := fmt.Sprintf("%s replaces %s in %d stages", p.Candidate, p.Baseline, len(p.Stages))
 	now := time.Now()

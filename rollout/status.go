@@ -31,6 +31,9 @@ type Status struct {
 	Changed uint64 `json:"changed"`
 	// Votes are those on the stage that waits for approval.
 	Votes []strategies.Vote `json:"votes,omitempty"`
+	// Winner is the arm that has won a contest, Dropped those that are out.
+	Winner  string   `json:"winner,omitempty"`
+	Dropped []string `json:"dropped,omitempty"`
 	// Leads says that this process drives the rollout.
 	Leads bool `json:"leads"`
 	// SettledBy is when every process that shares the store has the split in
@@ -52,9 +55,9 @@ func (d *document) status() Status {
 		Phase: d.Phase, Stage: d.Stage, Paused: d.Paused, Split: d.Split,
 		Baked:   d.Baked,
 		Held:    d.Held,
-		Exposed: d.Evidence.Requests(d.Plan.Candidate.Arm()),
+		Exposed: d.Evidence.Requests(d.candidate()),
 		Reason:  d.Reason,
-		Digest:  d.Digest, Changed: d.Changed, Votes: d.Votes,
+		Digest:  d.Digest, Changed: d.Changed, Votes: d.Votes, Winner: d.Winner, Dropped: d.Dropped,
 	}
 	st.Samples = st.Exposed - d.Entered
 	if d.Last.Judgement != nil {

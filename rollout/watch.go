@@ -13,7 +13,7 @@ import (
 // there was one; see analysis.Watch. Where several processes share the store,
 // the one that leads watches by the requests that it has served itself.
 func (d *driver) watched(ctx context.Context, now time.Time) {
-	cand := d.doc.Plan.Candidate.Arm()
+	cand := d.doc.candidate()
 	if d.doc.Phase.Terminal() || d.doc.Split.Weight(cand) != strategies.Full {
 		d.watch, d.doc.Watch = nil, nil
 		return

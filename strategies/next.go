@@ -109,8 +109,24 @@ type State struct {
 	// Descent is the way down, Step where on it a rollout in RampingDown is.
 	Descent []Descent
 	Step    int
+	// Rivals are the candidates of a stage that is a contest, in the order of the
+	// plan. They are not used in other stages.
+	Rivals []Rival
 	// Command is what a person has asked for, None if nobody has.
 	Command Command
+}
+
+// Rival is one of several candidates that compete.
+type Rival struct {
+	Arm     string
+	Dropped bool // it is out, and has no traffic
+	// Verdict, VerdictReason and Samples are about this one.
+	Verdict       analysis.Verdict
+	VerdictReason string
+	Samples       int
+	// Gain is how much better than the baseline it seems to be in what the
+	// rollout is about. It only orders those that are shown to be no worse.
+	Gain float64
 }
 
 // Do is the kind of a [Decision]. The zero value is Stay: nothing changes.
@@ -123,6 +139,7 @@ const (
 	SetResume           // go on
 	Refuse              // the command makes no sense in this state
 	TakeVote            // write the vote down
+	Drop                // take Arm out of the contest; the baseline has its traffic
 )
 
 // Decision is what is to be done next, and why.
@@ -132,6 +149,9 @@ type Decision struct {
 	Stage  int
 	Step   int  // of the way down, when Phase is RampingDown
 	Resume bool // a move that ends a pause too
+	// Arm is the rival that drops out or, when Do is Enter, that has won and is
+	// the candidate from now on; empty otherwise.
+	Arm    string
 	Urgent bool // people should be woken
 	// Rule names the rule that decided, in a few stable words, such as "harm".
 	Rule   string
@@ -198,7 +218,9 @@ func next(stages []Stage, s State) Decision {
 		return finish(s, Aborted, "command", "aborted")
 	case s.Command == Supersede:
 		return finish(s, Superseded, "command", "superseded by a newer rollout")
-	case s.Verdict == analysis.Harmed:
+	case s.contest(stages) && harmed(s) != nil:
+		return drop(s, harmed(s))
+	case s.Verdict == analysis.Harmed && !s.contest(stages):
 		return finish(s, RolledBack, "harm", orElse(s.VerdictReason, "the candidate is worse than the baseline"))
 	case s.SplitError != "":
 		return finish(s, backOut(s), "split", "the split cannot be put in force: "+s.SplitError)
@@ -216,6 +238,8 @@ func next(stages []Stage, s State) Decision {
 		return approve(stages, s)
 	case s.Phase == Watching:
 		return watch(s)
+	case s.contest(stages):
+		return compete(stages, s)
 	default:
 		return bake(stages, s)
 	}

@@ -224,3 +224,57 @@ func TestNextLaws(t *testing.T) {
 		}
 	})
 }
+
+// TestContest decides between three candidates in every combination that
+// matters.
+func TestContest(t *testing.T) {
+	list, err := strategies.AB{Rivals: []string{"b", "c"}, Bake: time.Minute, Horizon: time.Hour, MinSamples: 10, OnTie: strategies.Continue}.Stages("base", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rival := func(arm string, v analysis.Verdict, gain float64) strategies.Rival {
+		return strategies.Rival{Arm: arm, Verdict: v, Gain: gain, Samples: 10}
+	}
+	out := func(r strategies.Rival) strategies.Rival { r.Dropped = true; return r }
+	silent := func(r strategies.Rival) strategies.Rival { r.Samples = 0; return r }
+	const (
+		undecided, harmed, safe = analysis.Continue, analysis.Harmed, analysis.Safe
+		hour                    = time.Hour
+	)
+	for _, c := range []struct {
+		name   string
+		waited time.Duration
+		rivals []strategies.Rival
+		do     strategies.Do
+		phase  strategies.Phase
+		arm    string
+	}{
+		{"nothing is known", 2 * time.Minute, []strategies.Rival{rival("a", undecided, 0), rival("b", undecided, 0)}, strategies.Stay, 0, ""},
+		{"one does harm", 0, []strategies.Rival{rival("a", harmed, 0), rival("b", undecided, 0)}, strategies.Drop, strategies.Baking, "a"},
+		{"the last one does harm", 0, []strategies.Rival{out(rival("a", harmed, 0)), rival("b", harmed, 0)}, strategies.Enter, strategies.RolledBack, ""},
+		{"all are safe, but the bake", 0, []strategies.Rival{rival("a", safe, 1), rival("b", safe, 2)}, strategies.Stay, 0, ""},
+		{"all are safe", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), rival("b", safe, 2), rival("c", safe, 0)}, strategies.Enter, strategies.Baking, "b"},
+		{"a draw goes by order", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), rival("b", safe, 1)}, strategies.Enter, strategies.Baking, "a"},
+		{"one is not proven yet", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), rival("b", undecided, 2)}, strategies.Stay, 0, ""},
+		{"samples are missing", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), silent(rival("b", safe, 2))}, strategies.Stay, 0, ""},
+		{"the horizon, the proven one wins", hour, []strategies.Rival{rival("a", safe, 1), rival("b", undecided, 2)}, strategies.Enter, strategies.Baking, "a"},
+		{"the horizon, none is proven", hour, []strategies.Rival{rival("a", undecided, 1), rival("b", undecided, 2)}, strategies.Enter, strategies.Baking, "b"},
+		{"the horizon, one was silent", hour, []strategies.Rival{rival("a", safe, 1), silent(rival("b", undecided, 2))}, strategies.SetPause, strategies.Baking, ""},
+	} {
+		d := strategies.Next(list, strategies.State{Phase: strategies.Baking, Baked: c.waited, Waited: c.waited, Rivals: c.rivals})
+		if d.Do != c.do || d.Do != strategies.Stay && d.Phase != c.phase || d.Arm != c.arm || d.Reason == "" {
+			t.Errorf("%s: %+v, want %v %v %q", c.name, d, c.do, c.phase, c.arm)
+		}
+	}
+	byHand := strategies.State{Phase: strategies.Baking, Command: strategies.Promote, Rivals: []strategies.Rival{rival("a", undecided, 1), rival("b", safe, 0)}}
+	if d := strategies.Next(list, byHand); d.Do != strategies.Enter || d.Arm != "b" {
+		t.Errorf("promoted by hand: %+v, want b to win", d)
+	}
+	// Harm in a contest is dropped also while it is paused, and against Promote.
+	for _, s := range []strategies.State{{Paused: true}, {Command: strategies.Promote}} {
+		s.Phase, s.Rivals = strategies.Baking, []strategies.Rival{rival("a", harmed, 0), rival("b", undecided, 0)}
+		if d := strategies.Next(list, s); d.Do != strategies.Drop {
+			t.Errorf("%+v: %+v, want a drop", s, d)
+		}
+	}
+}

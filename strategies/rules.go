@@ -24,7 +24,7 @@ func command(stages []Stage, s State) Decision {
 	case Promote:
 		switch s.Phase {
 		case Baking:
-			return byHand(leave(stages, s, "command", "promoted out of stage "+stages[s.Stage].Name))
+			return crown(stages, s, byHand(leave(stages, s, "command", "promoted out of stage "+stages[s.Stage].Name)))
 		case Watching:
 			return byHand(watched(s, "command", "the watch was ended"))
 		}
@@ -32,9 +32,9 @@ func command(stages []Stage, s State) Decision {
 	case PromoteFully:
 		switch {
 		case s.Phase == Baking && !last:
-			return byHand(arrive(stages, len(stages)-1, "command", "promoted fully"))
+			return crown(stages, s, byHand(arrive(stages, len(stages)-1, "command", "promoted fully")))
 		case s.Phase == Baking:
-			return byHand(leave(stages, s, "command", "promoted fully"))
+			return crown(stages, s, byHand(leave(stages, s, "command", "promoted fully")))
 		case s.Phase == Watching:
 			return byHand(watched(s, "command", "promoted fully"))
 		}

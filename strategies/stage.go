@@ -47,6 +47,12 @@ type Stage struct {
 	// is applied, and before the stage is left.
 	Before []string `json:"before,omitempty"`
 	After  []string `json:"after,omitempty"`
+	// Contest says that all arms of the split but the baseline compete. One that
+	// does harm drops out; the stage ends when all that are left have been shown
+	// to be no worse, and the best of them is the candidate from then on. Until is
+	// not used; at Limit, OnLimit decides, and Continue takes the best that is
+	// left.
+	Contest bool `json:"contest,omitempty"`
 	// Approve says who must agree before the stage begins, before its checks
 	// run. Nil asks nobody.
 	Approve *Approval `json:"approve,omitempty"`

@@ -1,0 +1,198 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
+)
+
+// candidates returns the arms that may take the baseline's place, the plan's
+// candidate first.
+func (p Plan) candidates() []string {
+	arms := []string{p.Candidate.Arm()}
+	for _, r := range p.Rivals {
+		arms = append(arms, r.Arm())
+	}
+	return arms
+}
+
+// validateRivals checks what is particular about several candidates.
+func (p Plan) validateRivals(bad func(field string, value any, want string)) {
+	seen := map[string]bool{p.Baseline.Arm(): true, p.Candidate.Arm(): true}
+	for i, r := range p.Rivals {
+		if seen[r.Arm()] {
+			bad(fmt.Sprintf("Rivals[%d].Version", i), r.Arm(), "a version that no other arm has")
+		}
+		seen[r.Arm()] = true
+	}
+	contests := 0
+	for i, s := range p.Stages {
+		if !s.Contest {
+			continue
+		}
+		contests++
+		for _, arm := range p.candidates() {
+			if s.Split.Weight(arm) == 0 {
+				bad(fmt.Sprintf("Stages[%d].Split.Arms", i), arm+" without traffic", "a share for every candidate that competes")
+			}
+		}
+	}
+	if len(p.Rivals) > 0 && contests != 1 {
+		bad("Rivals", len(p.Rivals), "one stage that is a contest, such as the one of strategies.AB")
+	}
+	if m := p.Analysis.Metrics; p.Goal != "" && m != nil &&
+		!slices.ContainsFunc(m, func(m analysis.Metric) bool { return m.Name == p.Goal }) {
+		bad("Goal", fmt.Sprintf("%q", p.Goal), "the name of a metric of the analysis")
+	}
+}
+
+// candidate returns the arm that may take the baseline's place: the winner of
+// the contest, once there is one.
+func (d *document) candidate() string {
+	if d.Winner != "" {
+		return d.Winner
+	}
+	return d.Plan.Candidate.Arm()
+}
+
+// renamed returns s with the plan's candidate replaced by the one that has won.
+func (d *document) renamed(s strategies.Split) strategies.Split {
+	from, to := d.Plan.Candidate.Arm(), d.candidate()
+	if from == to {
+		return s
+	}
+	s.Arms, s.Rules, s.Mirrors = slices.Clone(s.Arms), slices.Clone(s.Rules), slices.Clone(s.Mirrors)
+	for i := range s.Arms {
+		if s.Arms[i].Name == from {
+			s.Arms[i].Name = to
+		}
+	}
+	for i := range s.Rules {
+		if s.Rules[i].Arm == from {
+			s.Rules[i].Arm = to
+		}
+	}
+	for i := range s.Mirrors {
+		if s.Mirrors[i].Arm == from {
+			s.Mirrors[i].Arm = to
+		}
+	}
+	return s
+}
+
+// drop takes a rival's traffic away, in favour of the baseline.
+func (d *document) drop(arm string, now time.Time) {
+	d.Dropped = append(slices.Clone(d.Dropped), arm)
+	split := d.Split
+	split.Arms = slices.Clone(split.Arms)
+	for i := range split.Arms {
+		if split.Arms[i].Name == arm {
+			split.Arms[0].Weight += split.Arms[i].Weight
+			split.Arms[i].Weight = 0
+		}
+	}
+	split.Generation++
+	d.Split, d.SplitAt = split, now.UTC().Round(0)
+}
+
+// win makes one of several candidates the candidate.
+func (d *document) win(arm string) {
+	if arm != d.candidate() {
+		d.Evidence = d.Others[arm]
+	}
+	d.Winner, d.Others = arm, nil
+}
+
+// rival is a further candidate as this process compares it.
+type rival struct {
+	arm       string
+	cmp       *analysis.Comparison
+	base      analysis.Evidence // from before this process began
+	judgement analysis.Judgement
+}
+
+// enlist begins the comparison of the further candidates, as long as there is a
+// contest to come.
+func (d *driver) enlist() error {
+	d.rivals = nil
+	if d.doc.Winner != "" {
+		return nil
+	}
+	for _, arm := range d.doc.Plan.candidates()[1:] {
+		cmp, err := d.seen.Comparison(arm)
+		if err != nil {
+			return err
+		}
+		r := &rival{arm: arm, cmp: cmp}
+		if !d.e.shared() {
+			r.base = d.doc.Others[arm]
+		}
+		d.rivals = append(d.rivals, r)
+	}
+	return nil
+}
+
+// crown goes on with the comparison of who has won, if somebody else did than
+// the plan's candidate.
+func (d *driver) crown() {
+	if d.doc.Winner == "" || len(d.rivals) == 0 {
+		return
+	}
+	for _, r := range d.rivals {
+		if r.arm == d.doc.Winner {
+			d.cmp, d.base, d.judgement = r.cmp, r.base, r.judgement
+		}
+	}
+	d.rivals = nil
+}
+
+// contestants tells strategies.Next of all candidates that compete.
+func (d *driver) contestants() []strategies.Rival {
+	if len(d.rivals) == 0 {
+		return nil
+	}
+	list := []strategies.Rival{d.contestant(d.doc.Plan.Candidate.Arm(), d.judgement, d.doc.Evidence)}
+	for _, r := range d.rivals {
+		list = append(list, d.contestant(r.arm, r.judgement, d.doc.Others[r.arm]))
+	}
+	return list
+}
+
+func (d *driver) contestant(arm string, j analysis.Judgement, e analysis.Evidence) strategies.Rival {
+	return strategies.Rival{
+		Arm: arm, Dropped: slices.Contains(d.doc.Dropped, arm),
+		Verdict: j.Verdict, VerdictReason: j.Reason, Samples: e.Requests(arm), Gain: gain(j, d.doc.Plan.Goal),
+	}
+}
+
+// gain says how much better the candidate seems to be in one metric, 0 if that
+// is not known.
+func gain(j analysis.Judgement, goal string) float64 {
+	for _, f := range j.Metrics {
+		if f.Metric != goal || !f.Effect.Known {
+			continue
+		}
+		v := f.Effect.Value
+		if f.Effect.Ratio {
+			v--
+		}
+		if f.Better == analysis.Lower {
+			v = -v
+		}
+		return v
+	}
+	return 0
+}
+
+// verdicts returns the judgements of the further candidates, for an event to
+// keep.
+func (d *driver) verdicts() []analysis.Judgement {
+	var list []analysis.Judgement
+	for _, r := range d.rivals {
+		list = append(list, r.judgement)
+	}
+	return list
+}
