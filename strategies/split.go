@@ -55,6 +55,14 @@ type Split struct {
 	// or users would move for no reason.
 	Salt string `json:"salt,omitempty"`
 
+	// Hash maps units to slots. It stays the same for a whole rollout, too.
+	Hash Hash `json:"hash,omitempty"`
+
+	// Table, if not empty, says who owns which slots, from slot 0 on: it holds
+	// [Full] slots, and of each arm as many as its weight. [Split.Follow] makes
+	// one that moves few users. Empty means the layout of [Split.Slots].
+	Table []Run `json:"table,omitempty"`
+
 	// Rules place requests before the weights do: the first rule that holds
 	// decides. A preview for testers is a rule; see [Rule].
 	Rules []Rule `json:"rules,omitempty"`
@@ -115,6 +123,9 @@ func (s Split) Validate() error {
 	if sum != uint64(Full) {
 		bad("the sum of Split.Arms[].Weight", sum, fmt.Sprintf("exactly %d (hundredths of a percent)", Full))
 	}
+	if len(errs) == 0 {
+		s.slotProblems(bad)
+	}
 	for i, r := range s.Rules {
 		r.problems(func(field string, value any, want string) {
 			bad(fmt.Sprintf("Split.Rules[%d].%s", i, field), value, want)
@@ -128,25 +139,6 @@ func (s Split) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Slots returns the owner of each of the 10,000 slots as an index into Arms.
-// The candidates lie from slot 0 upwards in their order, the baseline has the
-// rest; so with one candidate a growing weight only ever adds slots to it, and
-// a unit that has met the candidate stays with it. s must be valid.
-func (s Split) Slots() []uint8 {
-	slots := make([]uint8, Full) // zero: the baseline
-	next := 0
-	for i, a := range s.Arms {
-		if i == 0 {
-			continue
-		}
-		for range a.Weight {
-			slots[next] = uint8(i)
-			next++
-		}
-	}
-	return slots
-}
-
 // Slot maps a hash that is uniform over all 64-bit values to its slot, 0 to
 // 9,999. It multiplies instead of taking a remainder, so that every slot is
 // equally likely and near hashes stay in order.
@@ -158,11 +150,12 @@ func Slot(hash uint64) int {
 // Equal reports whether s and t send the same requests to the same arms. Their
 // generations may differ.
 func (s Split) Equal(t Split) bool {
-	return s.Salt == t.Salt && slices.Equal(s.Arms, t.Arms) &&
-		slices.Equal(s.Rules, t.Rules) && slices.Equal(s.Mirrors, t.Mirrors)
+	return s.Salt == t.Salt && s.Hash == t.Hash && slices.Equal(s.Arms, t.Arms) &&
+		slices.Equal(s.Rules, t.Rules) && slices.Equal(s.Mirrors, t.Mirrors) &&
+		(slices.Equal(s.Table, t.Table) || slices.Equal(s.Slots(), t.Slots()))
 }
 
-// Plain returns s without rules and mirrors: the weights alone.
+// Plain returns s without rules and mirrors: the weights alone, and the slots.
 func (s Split) Plain() Split {
 	s.Rules, s.Mirrors = nil, nil
 	return s
@@ -186,7 +179,7 @@ func (s Split) RollBack() Split {
 			arms[i].Weight = Full
 		}
 	}
-	s.Arms = arms
+	s.Arms, s.Table = arms, nil
 	return s.Plain()
 }
 
