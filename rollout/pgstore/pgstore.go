@@ -1,0 +1,280 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/serin-go/serin/rollout"
+)
+
+// Config says where the store is. URL is required.
+type Config struct {
+	// URL is what pgx takes: "postgres://user@host:5432/db?sslmode=verify-full",
+	// or keywords and values. Several hosts may be named; the one that can write
+	// is used.
+	URL string `env:"DATABASE_URL"`
+	// Table holds the documents, one a row. It is created if it is not there.
+	// Empty means "serin". A schema may go before it: "ops.serin".
+	Table string `env:"SERIN_TABLE"`
+}
+
+// InvalidError says which field of a [Config] cannot be used.
+type InvalidError struct{ Field, Value, Want string }
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("pgstore: Config.%s is %q, want %s", e.Field, e.Value, e.Want)
+}
+
+var tableName = regexp.MustCompile(`^([a-z_][a-z0-9_]{0,40}\.)?[a-z_][a-z0-9_]{0,40}$`)
+
+// Store is a [rollout.Store] in a table of a PostgreSQL database. It may be used
+// concurrently, and by any number of processes.
+type Store struct {
+	pool    *pgxpool.Pool
+	table   string
+	channel string
+	closed  atomic.Bool
+	ctx     context.Context // ends with Close, for watches
+	stop    context.CancelFunc
+}
+
+var (
+	_ rollout.Store  = (*Store)(nil)
+	_ rollout.Sharer = (*Store)(nil)
+)
+
+// Open connects and creates the table if it is not there. Only a server that
+// takes writes is connected to, so that after a failover nobody stays with the
+// one that has become a standby. Errors: [*InvalidError] values, joined, or what
+// the server said.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Table == "" {
+		cfg.Table = "serin"
+	}
+	var errs []error
+	if !tableName.MatchString(cfg.Table) {
+		errs = append(errs, &InvalidError{"Table", cfg.Table, "a name that matches " + tableName.String()})
+	}
+	if cfg.URL == "" {
+		errs = append(errs, &InvalidError{"URL", "", "where the database is, such as postgres://host/db"})
+	}
+	pc, err := pgxpool.ParseConfig(cfg.URL)
+	if err != nil && cfg.URL != "" {
+		errs = append(errs, &InvalidError{"URL", "...", "what pgx can parse: " + err.Error()})
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	pc.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("pgstore: %w", err)
+	}
+	s := &Store{pool: pool, table: cfg.Table, channel: strings.ReplaceAll(cfg.Table, ".", "_") + "_changed"}
+	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.create(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// create makes the table. An advisory lock keeps processes that start together
+// from stepping on each other's feet.
+func (s *Store) create(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, fmt.Sprintf(`
+		SELECT pg_advisory_lock(hashtext('%[1]s'));
+		CREATE SEQUENCE IF NOT EXISTS %[1]s_rev;
+		CREATE TABLE IF NOT EXISTS %[1]s (
+			key   text COLLATE "C" PRIMARY KEY,
+			value bytea NOT NULL,
+			rev   bigint NOT NULL
+		);
+		SELECT pg_advisory_unlock(hashtext('%[1]s'))`, s.table))
+	return s.wrap("creating "+s.table, err)
+}
+
+// Shared implements [rollout.Sharer].
+func (s *Store) Shared() bool { return true }
+
+// Get implements [rollout.Store].
+func (s *Store) Get(ctx context.Context, key string) (rollout.Entry, error) {
+	e := rollout.Entry{Key: key}
+	var rev int64
+	err := s.pool.QueryRow(ctx, "SELECT value, rev FROM "+s.table+" WHERE key = $1", key).Scan(&e.Value, &rev)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return rollout.Entry{}, fmt.Errorf("pgstore: %s: %w", key, rollout.ErrNotFound)
+	} else if err != nil {
+		return rollout.Entry{}, s.wrap(key, err)
+	}
+	e.Revision = revision(rev)
+	return e, nil
+}
+
+// Put implements [rollout.Store]. It is one statement, so it is applied as a
+// whole or not at all, and the notification leaves with its commit.
+func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	if value == nil {
+		value = []byte{}
+	}
+	var row pgx.Row
+	if prev == "" {
+		row = s.pool.QueryRow(ctx, fmt.Sprintf(`
+			WITH put AS (
+				INSERT INTO %[1]s (key, value, rev) VALUES ($1, $2, nextval('%[1]s_rev'))
+				ON CONFLICT (key) DO NOTHING RETURNING rev
+			) SELECT rev, pg_notify($3, $1) FROM put`, s.table), key, value, s.channel)
+	} else {
+		was, err := strconv.ParseInt(string(prev), 10, 64)
+		if err != nil {
+			return "", fmt.Errorf("pgstore: %s: revision %q was never given out: %w", key, prev, rollout.ErrConflict)
+		}
+		row = s.pool.QueryRow(ctx, fmt.Sprintf(`
+			WITH put AS (
+				UPDATE %[1]s SET value = $2, rev = nextval('%[1]s_rev')
+				WHERE key = $1 AND rev = $4 RETURNING rev
+			) SELECT rev, pg_notify($3, $1) FROM put`, s.table), key, value, s.channel, was)
+	}
+	var rev int64
+	err := row.Scan(&rev, nil)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("pgstore: %s: %w", key, rollout.ErrConflict)
+	} else if err != nil {
+		return "", s.wrap(key, err)
+	}
+	return revision(rev), nil
+}
+
+func revision(n int64) rollout.Revision { return rollout.Revision(strconv.FormatInt(n, 10)) }
+
+// List implements [rollout.Store].
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry, error] {
+	return func(yield func(rollout.Entry, error) bool) {
+		rows, err := s.pool.Query(ctx, "SELECT key, value, rev FROM "+s.table+" WHERE starts_with(key, $1) ORDER BY key", prefix)
+		if err != nil {
+			yield(rollout.Entry{}, s.wrap(prefix, err))
+			return
+		}
+		// All are read before any is given out, so that who takes their time
+		// holds no connection.
+		entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e rollout.Entry, err error) {
+			var rev int64
+			err = row.Scan(&e.Key, &e.Value, &rev)
+			e.Revision = revision(rev)
+			return e, err
+		})
+		if err != nil {
+			yield(rollout.Entry{}, s.wrap(prefix, err))
+			return
+		}
+		for _, e := range entries {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Watch implements [rollout.Store], by LISTEN on a connection of its own. When
+// the connection is lost a new one is made, and the channel receives, since
+// something may have been missed.
+func (s *Store) Watch(ctx context.Context, prefix string) (<-chan struct{}, error) {
+	conn, err := s.listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changed := make(chan struct{}, 1)
+	hint := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.ctx, cancel)
+	go func() {
+		defer cancel()
+		defer stop()
+		for {
+			n, err := conn.WaitForNotification(ctx)
+			switch {
+			case ctx.Err() != nil:
+				_ = conn.Close(context.WithoutCancel(ctx))
+				return
+			case err == nil:
+				if strings.HasPrefix(n.Payload, prefix) {
+					hint()
+				}
+				continue
+			}
+			_ = conn.Close(ctx)
+			for {
+				if conn, err = s.listen(ctx); err == nil {
+					break
+				}
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(reconnectAfter):
+				}
+			}
+			hint()
+		}
+	}()
+	return changed, nil
+}
+
+const reconnectAfter = 500 * time.Millisecond
+
+// listen opens a connection that hears of changes.
+func (s *Store) listen(ctx context.Context) (*pgx.Conn, error) {
+	if s.closed.Load() {
+		return nil, s.wrap("watch", rollout.ErrClosed)
+	}
+	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+	if err != nil {
+		return nil, s.wrap("watch", err)
+	}
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.channel}.Sanitize()); err != nil {
+		return nil, errors.Join(s.wrap("watch", err), conn.Close(ctx))
+	}
+	return conn, nil
+}
+
+// Close implements [rollout.Store]. It waits for what is running.
+func (s *Store) Close() error {
+	if !s.closed.Swap(true) {
+		s.stop()
+		s.pool.Close()
+	}
+	return nil
+}
+
+// readOnly is what a server says that has become a standby.
+const readOnly = "25006"
+
+// wrap says what an error is about. An outcome that is unknown stays unknown.
+func (s *Store) wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if s.closed.Load() {
+		return fmt.Errorf("pgstore: %s: %w", what, rollout.ErrClosed)
+	}
+	var said *pgconn.PgError
+	if errors.As(err, &said) && said.Code == readOnly {
+		s.pool.Reset() // look for the server that can write
+	}
+	return fmt.Errorf("pgstore: %s: %w", what, err)
+}
