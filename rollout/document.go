@@ -226,7 +226,8 @@ func (d *document) enter(dec strategies.Decision, now time.Time) {
 		d.Paused = false
 		split = split.RollBack()
 	}
-	split.Salt, split.Generation = d.Split.Salt, d.Split.Generation
+	split = split.Follow(d.Split) // who need not move stays
+	split.Generation = d.Split.Generation
 	if !split.Equal(d.Split) {
 		split.Generation++
 		d.Split, d.SplitAt = split, now.UTC().Round(0)

@@ -87,14 +87,15 @@ func (d *document) renamed(s strategies.Split) strategies.Split {
 func (d *document) drop(arm string, now time.Time) {
 	d.Dropped = append(slices.Clone(d.Dropped), arm)
 	split := d.Split
-	split.Arms = slices.Clone(split.Arms)
+	split.Arms, split.Table = slices.Clone(split.Arms), nil
 	for i := range split.Arms {
 		if split.Arms[i].Name == arm {
 			split.Arms[0].Weight += split.Arms[i].Weight
 			split.Arms[i].Weight = 0
 		}
 	}
-	split.Generation++
+	split = split.Follow(d.Split)
+	split.Generation = d.Split.Generation + 1
 	d.Split, d.SplitAt = split, now.UTC().Round(0)
 }
 
