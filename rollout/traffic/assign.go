@@ -36,7 +36,7 @@ var tickets = sync.Pool{New: func() any { return new(ticket) }}
 func (r *Router) Assign(_ context.Context, unit string) Assignment {
 	t := r.table.Load()
 	a := Assignment{router: r, generation: t.split.Generation, unit: unit, began: time.Now()}
-	a.arm, a.fixed = t.place(unit, nil, r.stale(a.began))
+	a.arm, a.fixed = t.place(&subject{unit: unit}, r.stale(a.began))
 	r.assigned(a.arm, unit, a.generation, a.fixed)
 	a.ticket = tickets.Get().(*ticket)
 	a.number = a.ticket.number.Load()

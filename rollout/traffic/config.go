@@ -47,6 +47,24 @@ type Config struct {
 	// where callers are not trusted with that, say what the unit is.
 	Unit func(*http.Request) string
 
+	// Tenant and Conversation say what else a request is about, for rules about
+	// units: such a rule holds if it names the unit, the tenant or the
+	// conversation. Where names of different kinds may be equal, let them have
+	// prefixes. They are called only while the split has such a rule. Nil means
+	// that a request has none.
+	Tenant, Conversation func(*http.Request) string
+
+	// MayForce says whether a request may choose its arm by the header Serin-Arm,
+	// any arm of the split that has a backend, whatever its weight. It is asked
+	// only about requests with the header and an arm that exists; where it says
+	// no, the header has no effect. Nil means that nobody may.
+	MayForce func(r *http.Request, arm string) bool
+
+	// Lanes keep units from candidates: holdouts, and rollouts that exclude each
+	// other. All of them have to admit a unit. None means that all units are
+	// admitted.
+	Lanes []Lane
+
 	// Observe, if not nil, receives the observation of each request when it has
 	// ended, besides the recorder of [Router.Measure]. It is called from many
 	// goroutines and must not block.

@@ -30,6 +30,15 @@
 // to one of 10,000 slots by multiplication. Equal units get equal arms, on every
 // replica; a rising weight only ever adds units to a candidate; two salts give
 // unrelated cohorts. The algorithm is part of the interface and does not change.
+// A split may carry a table that moves the fewest users when the weights of several
+// candidates change ([strategies.Split.Follow]), and may name the hash of another
+// tool, whose users then stay where they are ([strategies.Hash]).
+//
+// Before the weights come, in this order: an arm that the request forces, if
+// [Config].MayForce says that it may; the rules of the split, about headers,
+// cookies, the query, and the unit, tenant or conversation; and the lanes
+// ([Lane]), which keep a holdout from all experiments and the units of one
+// experiment from another. [Router.Kill] takes an arm out at once.
 //
 // [Router.SetSplit] stores one pointer. The next request sees the new split; a
 // request that is being served ends where it began, and is counted under the

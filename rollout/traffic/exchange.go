@@ -52,7 +52,7 @@ func (r *Router) begin(x *exchange, req *http.Request) *table {
 	t := r.table.Load()
 	x.router, x.generation, x.unit, x.id = r, t.split.Generation, r.unit(req), newID()
 	x.began = time.Now()
-	x.arm, x.fixed = t.place(x.unit, req, r.stale(x.began))
+	x.arm, x.fixed = r.place(t, x.unit, req, r.stale(x.began))
 	r.assigned(x.arm, x.unit, x.generation, x.fixed)
 	return t
 }

@@ -26,6 +26,10 @@ type Router struct {
 	noRescue bool
 	logger   *slog.Logger
 
+	mayForce             func(*http.Request, string) bool
+	tenant, conversation func(*http.Request) string
+	lanes                []lane
+
 	table    atomic.Pointer[table] // the split in force
 	recorder atomic.Pointer[analysis.Recorder]
 	epoch    time.Time    // from which expiry counts, on the monotonic clock
@@ -34,6 +38,8 @@ type Router struct {
 	mu    sync.Mutex      // held to change the table, never to read it
 	arms  map[string]*arm // guarded by mu
 	known atomic.Pointer[[]*stats]
+
+	killed map[string]bool // guarded by mu
 }
 
 // arm is one version as requests see it. It is immutable but for its stats,
@@ -56,6 +62,11 @@ func New(cfg Config) (*Router, error) {
 	r := &Router{
 		unit: cfg.Unit, observe: cfg.Observe, maxBody: cfg.MaxBody, alarms: alarms{patience: cfg.FirstByteTimeout},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
+		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, killed: make(map[string]bool),
+	}
+	for i, l := range cfg.Lanes {
+		errs = append(errs, l.validate(i))
+		r.lanes = append(r.lanes, newLane(l))
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Arms)) {
 		if err := cfg.Arms[name].validate(name); err != nil {
@@ -74,11 +85,9 @@ func New(cfg Config) (*Router, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	t, err := newTable(cfg.Split, r.arms)
-	if err != nil {
+	if err := r.bind(cfg.Split); err != nil {
 		return nil, err
 	}
-	r.table.Store(t)
 	r.publish()
 	if err := r.export(cfg.MeterProvider); err != nil {
 		return nil, fmt.Errorf("traffic: %w", err)
@@ -122,12 +131,7 @@ func (r *Router) SetSplit(ctx context.Context, split strategies.Split) error {
 	if g := split.Generation; g != 0 && g < r.table.Load().split.Generation {
 		return nil
 	}
-	t, err := newTable(split, r.arms)
-	if err != nil {
-		return err
-	}
-	r.table.Store(t)
-	return nil
+	return r.bind(split)
 }
 
 // Split returns the split in force.
@@ -149,11 +153,9 @@ func (r *Router) SetBackend(name string, b Backend) error {
 	r.arms[name] = newArm(name, b, s)
 	// The split in force may name the arm already, with weight 0 or with the
 	// backend that is replaced.
-	t, err := newTable(r.table.Load().split, r.arms)
-	if err != nil {
+	if err := r.bind(r.table.Load().split); err != nil {
 		return err
 	}
-	r.table.Store(t)
 	r.publish()
 	return nil
 }
@@ -169,11 +171,9 @@ func (r *Router) RemoveBackend(name string) error {
 		return &InUseError{Arm: name}
 	}
 	delete(r.arms, name)
-	t, err := newTable(split, r.arms)
-	if err != nil {
+	if err := r.bind(split); err != nil {
 		return err
 	}
-	r.table.Store(t)
 	r.publish()
 	return nil
 }
@@ -195,6 +195,28 @@ func (r *Router) Expire(at time.Time) {
 		d = max(1, int64(at.Sub(r.epoch)))
 	}
 	r.expiry.Store(d)
+}
+
+// place returns the arm of a request under t: the one that it forces, if it may;
+// else the table's.
+func (r *Router) place(t *table, unit string, req *http.Request, stale bool) (*arm, bool) {
+	if r.mayForce != nil && !stale {
+		if v := req.Header[ArmHeader]; len(v) > 0 {
+			if a := t.named(v[0]); a != nil && r.mayForce(req, v[0]) {
+				return a, true
+			}
+		}
+	}
+	s := subject{unit: unit, req: req}
+	if t.units {
+		if r.tenant != nil {
+			s.tenant = r.tenant(req)
+		}
+		if r.conversation != nil {
+			s.conversation = r.conversation(req)
+		}
+	}
+	return t.place(&s, stale)
 }
 
 // stale reports whether the split in force must not be relied on any more.

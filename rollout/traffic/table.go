@@ -2,10 +2,7 @@ package traffic
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"slices"
-
-	"github.com/cespare/xxhash/v2"
 
 	"github.com/serin-go/serin/strategies"
 )
@@ -14,15 +11,18 @@ import (
 // choice of an arm needs, and immutable, so that a request can hold on to it.
 type table struct {
 	split strategies.Split
-	salt  uint64
+	hash  hasher
 	slots []uint8 // the owner of each slot, an index into arms
 	arms  []*arm  // as in split.Arms; nil for one without a backend or traffic
 	rules []rule
+	out   []bool // which arms are killed; nil if none is
+	lanes []lane // nil if the baseline has no traffic
+	units bool   // there are rules about units
 }
 
 // newTable binds a valid split to arms.
 func newTable(split strategies.Split, arms map[string]*arm) (*table, error) {
-	t := &table{split: cloneSplit(split), salt: xxhash.Sum64String(split.Salt), slots: split.Slots()}
+	t := &table{split: cloneSplit(split), hash: newHasher(split.Hash, split.Salt), slots: split.Slots()}
 	for _, a := range split.Arms {
 		bound := arms[a.Name]
 		if bound == nil && a.Weight > 0 {
@@ -38,56 +38,82 @@ func newTable(split strategies.Split, arms map[string]*arm) (*table, error) {
 		if bound == nil {
 			return nil, &NoBackendError{Arm: rl.Arm}
 		}
-		t.rules = append(t.rules, rule{Rule: rl, arm: bound})
+		t.rules = append(t.rules, newRule(rl, bound))
+		t.units = t.units || rl.Unit != ""
 	}
 	return t, nil
 }
 
+// bind puts a split in force with the arms, the lanes and the killed arms that
+// there are. The caller holds r.mu, or has the Router to itself.
+func (r *Router) bind(split strategies.Split) error {
+	t, err := newTable(split, r.arms)
+	if err != nil {
+		return err
+	}
+	if split.Arms[0].Weight > 0 {
+		t.lanes = r.lanes
+	}
+	for i, a := range split.Arms {
+		if i > 0 && r.killed[a.Name] && t.arms[0] != nil {
+			if t.out == nil {
+				t.out = make([]bool, len(split.Arms))
+			}
+			t.out[i] = true
+		}
+	}
+	if t.out != nil {
+		t.rules = slices.DeleteFunc(t.rules, func(rl rule) bool { return r.killed[rl.arm.name] && rl.arm != t.arms[0] })
+	}
+	r.table.Store(t)
+	return nil
+}
+
 // place returns the arm of a request, and whether chance had no part in it: then
-// a rule did it, or the split has gone stale. req is nil for work that is not a
-// request.
-func (t *table) place(unit string, req *http.Request, stale bool) (a *arm, fixed bool) {
-	if stale && t.arms[0] != nil {
-		return t.arms[0], true
+// a rule did it, or the baseline serves because the split has gone stale, the
+// unit is kept from experiments, or its arm is killed.
+func (t *table) place(s *subject, stale bool) (a *arm, fixed bool) {
+	base := t.arms[0]
+	if stale && base != nil {
+		return base, true
 	}
 	for i := range t.rules {
-		if t.rules[i].holds(unit, req) {
+		if t.rules[i].holds(s) {
 			return t.rules[i].arm, true
 		}
 	}
-	return t.pick(unit), false
-}
-
-// pick returns the arm of a unit; "" is assigned at random.
-func (t *table) pick(unit string) *arm {
-	var h uint64
-	if unit == "" {
-		h = rand.Uint64()
-	} else {
-		h = t.hash(unit)
+	if len(t.lanes) > 0 && base != nil && !t.admits(s.unit) {
+		return base, true
 	}
-	return t.arms[t.slots[strategies.Slot(h)]]
+	i := t.slots[t.slot(&t.hash, s.unit)]
+	if t.out != nil && t.out[i] {
+		return base, true
+	}
+	return t.arms[i], false
 }
 
-// hash places a unit among all units of the split's salt.
-func (t *table) hash(unit string) uint64 { return mix(xxhash.Sum64String(unit) ^ t.salt) }
+// named returns the arm of that name, nil if the split has none that can serve.
+func (t *table) named(name string) *arm {
+	for i, a := range t.arms {
+		if a != nil && a.name == name && (t.out == nil || !t.out[i]) {
+			return a
+		}
+	}
+	return nil
+}
+
+// slot returns the slot of a unit under h; that of "" is drawn at random.
+func (t *table) slot(h *hasher, unit string) int {
+	if unit == "" {
+		return strategies.Slot(rand.Uint64())
+	}
+	return h.slot(unit)
+}
 
 // baseline returns the arm that rescues, nil if it has no backend.
 func (t *table) baseline() *arm { return t.arms[0] }
 
-// mix is the 64-bit finaliser of MurmurHash3. It makes all bits of the unit's
-// and the salt's hash count for the slot, so that the cohorts of two salts are
-// independent although the unit is hashed but once.
-func mix(h uint64) uint64 {
-	h ^= h >> 33
-	h *= 0xff51afd7ed558ccd
-	h ^= h >> 33
-	h *= 0xc4ceb9fe1a85ec53
-	h ^= h >> 33
-	return h
-}
-
 func cloneSplit(s strategies.Split) strategies.Split {
-	s.Arms, s.Rules, s.Mirrors = slices.Clone(s.Arms), slices.Clone(s.Rules), slices.Clone(s.Mirrors)
+	s.Arms, s.Table, s.Rules, s.Mirrors = slices.Clone(s.Arms), slices.Clone(s.Table), slices.Clone(s.Rules), slices.Clone(s.Mirrors)
 	return s
 }

@@ -31,6 +31,12 @@ func newTestTable(t testing.TB, salt string, weights ...strategies.Weight) *tabl
 	return tab
 }
 
+// pick returns the arm of a unit.
+func (t *table) pick(unit string) *arm {
+	a, _ := t.place(&subject{unit: unit}, false)
+	return a
+}
+
 // units yields ids of the three forms that weak hashes have failed on.
 var units = map[string]func(int) string{
 	"sequential": func(i int) string { return fmt.Sprintf("user-%d", i) },
@@ -48,7 +54,7 @@ func TestAssignmentIsFixed(t *testing.T) {
 	for _, salt := range []string{"", "rollout-7"} {
 		tab := newTestTable(t, salt, strategies.Full)
 		for _, unit := range []string{"user-1", "42", "日本"} {
-			got[salt+"/"+unit] = strategies.Slot(tab.hash(unit))
+			got[salt+"/"+unit] = tab.hash.slot(unit)
 		}
 	}
 	want := map[string]int{
