@@ -234,7 +234,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // Get implements Store.
-func (p *process) Get(ctx context.Context, key string) (e Entry, err error) {
+func (p *process) Get(ctx context.Context, key string) (Entry, error) {
+	// What is returned is not what apply writes to: it may run late.
+	var e Entry
 	there := false
 	if err := p.operation(ctx, func() { e, there = p.data[key] }); err != nil {
 		return Entry{}, err
@@ -246,9 +248,10 @@ func (p *process) Get(ctx context.Context, key string) (e Entry, err error) {
 }
 
 // Put implements Store.
-func (p *process) Put(ctx context.Context, key string, value []byte, prev Revision) (rev Revision, err error) {
+func (p *process) Put(ctx context.Context, key string, value []byte, prev Revision) (Revision, error) {
+	var rev Revision
 	conflict := false
-	err = p.operation(ctx, func() {
+	err := p.operation(ctx, func() {
 		if p.data[key].Revision != prev {
 			conflict = true
 			return
@@ -258,10 +261,13 @@ func (p *process) Put(ctx context.Context, key string, value []byte, prev Revisi
 		p.data[key] = Entry{Key: key, Value: slices.Clone(value), Revision: rev}
 		p.wrote(key, value)
 	})
-	if err == nil && conflict {
-		err = ErrConflict
+	switch {
+	case err != nil:
+		return "", err
+	case conflict:
+		return "", ErrConflict
 	}
-	return rev, err
+	return rev, nil
 }
 
 // Watch implements Store: there are no hints, and everything is polled for.
