@@ -1,0 +1,165 @@
+package httproute
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// Where Kubernetes puts what a pod needs to speak with the API server.
+const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/"
+
+// Config configures a [Splitter]. Name is required; in a cluster that is enough.
+type Config struct {
+	// Name is the name of the HTTPRoute.
+	Name string `env:"NAME"`
+	// Namespace is where it is. Empty means the one in NamespaceFile.
+	Namespace string `env:"NAMESPACE"`
+	// Rule is the name of the rule whose weights are set. Empty means every rule
+	// that names a backend of the split.
+	Rule string `env:"RULE"`
+	// Arms names the backendRef of each arm, which must be unique within a rule.
+	// An arm that is not here has the backendRef of its own name.
+	Arms map[string]string
+
+	// Server is the URL of the API server. Empty means the one that the variables
+	// KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name.
+	Server string `env:"SERVER"`
+	// TokenFile holds the bearer token, and is read for each request as tokens
+	// change; CAFile holds the certificates of who signed the server's;
+	// NamespaceFile the namespace. Empty means the files of the pod's service
+	// account. TokenFile "-" means that no token is sent.
+	TokenFile     string `env:"TOKEN_FILE"`
+	CAFile        string `env:"CA_FILE"`
+	NamespaceFile string `env:"NAMESPACE_FILE"`
+	// Client speaks with the server instead of one that trusts CAFile alone.
+	Client *http.Client `env:", noinit"`
+
+	// Timeout bounds one SetSplit, and once more what it takes to undo it. Zero
+	// means 30 s.
+	Timeout time.Duration `env:"TIMEOUT"`
+	// DangerouslySkipStatus takes a split as in force when the API server has
+	// stored it, whether or not a gateway has accepted it.
+	DangerouslySkipStatus bool `env:"DANGEROUSLY_SKIP_STATUS"`
+}
+
+// name is a DNS subdomain, which is what Kubernetes accepts; it cannot change
+// the path that it becomes a part of.
+var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+
+// Validate reports everything that is wrong with c, joined; each problem is an
+// [*InvalidError].
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, &InvalidError{Field: "Config." + field, Value: value, Want: want})
+	}
+	if !name.MatchString(c.Name) {
+		bad("Name", fmt.Sprintf("%q", c.Name), "the name of an HTTPRoute, which matches "+name.String())
+	}
+	if c.Namespace != "" && !name.MatchString(c.Namespace) {
+		bad("Namespace", fmt.Sprintf("%q", c.Namespace), "a name that matches "+name.String())
+	}
+	if c.Rule != "" && !name.MatchString(c.Rule) {
+		bad("Rule", fmt.Sprintf("%q", c.Rule), "the name of a rule, which matches "+name.String())
+	}
+	for _, arm := range slices.Sorted(maps.Keys(c.Arms)) {
+		if !name.MatchString(c.Arms[arm]) {
+			bad(fmt.Sprintf("Arms[%q]", arm), fmt.Sprintf("%q", c.Arms[arm]), "the name of a backendRef, which matches "+name.String())
+		}
+	}
+	u, err := url.Parse(c.server())
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		bad("Server", fmt.Sprintf("%q", c.Server), "a URL such as https://10.0.0.1:6443, or nothing within a cluster")
+	}
+	if c.Timeout < 0 {
+		bad("Timeout", c.Timeout, "a duration >= 0")
+	}
+	return errors.Join(errs...)
+}
+
+// server returns the URL of the API server, "" if nobody says where it is.
+func (c Config) server() string {
+	if c.Server != "" {
+		return c.Server
+	}
+	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
+	if host == "" || port == "" {
+		return ""
+	}
+	return "https://" + net.JoinHostPort(host, port)
+}
+
+func (c Config) withDefaults() Config {
+	orElse := func(s *string, otherwise string) {
+		if *s == "" {
+			*s = otherwise
+		}
+	}
+	c.Server = c.server()
+	orElse(&c.TokenFile, serviceAccount+"token")
+	orElse(&c.CAFile, serviceAccount+"ca.crt")
+	orElse(&c.NamespaceFile, serviceAccount+"namespace")
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	c.Arms = maps.Clone(c.Arms)
+	return c
+}
+
+// InvalidError says which field of a configuration or a split cannot be used,
+// what it holds and what would be accepted.
+type InvalidError struct {
+	Field string
+	Value any
+	Want  string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("httproute: %s is %v, want %s", e.Field, e.Value, e.Want)
+}
+
+// RouteError says that the route is not one that the split can be put into.
+type RouteError struct {
+	Route  string // namespace/name
+	Reason string
+}
+
+func (e *RouteError) Error() string { return fmt.Sprintf("httproute: %s: %s", e.Route, e.Reason) }
+
+// StatusError is an answer of the API server other than success.
+type StatusError struct {
+	Request string // such as "GET /apis/..."
+	Code    int    // such as 403
+	Reason  string // such as "Forbidden"
+	Message string // what the server says to people, shortened
+}
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("httproute: %s: %d %s: %s", e.Request, e.Code, e.Reason, e.Message)
+}
+
+// MismatchError says that the split did not come into force.
+type MismatchError struct {
+	Route string
+	Got   string // what was read back
+	Err   error  // the end of the context, where it was waited for
+}
+
+func (e *MismatchError) Error() string {
+	s := fmt.Sprintf("httproute: %s: the split is not in force: %s", e.Route, e.Got)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns why no more was waited for.
+func (e *MismatchError) Unwrap() error { return e.Err }
