@@ -88,6 +88,11 @@ type Config struct {
 	// CheckTimeout bounds the checks of one phase together; what has not
 	// finished by then is unknown, which opens no gate. Zero means 10 min.
 	CheckTimeout time.Duration `env:"CHECK_TIMEOUT"`
+
+	// wall tells the time of day, which is written down and compared with
+	// windows. How long something takes is measured with time.Now alone, whose
+	// monotonic clock nobody sets. Nil means time.Now.
+	wall func() time.Time
 }
 
 // Validate reports everything that is wrong with c, joined; each problem is an
@@ -152,6 +157,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.wall == nil {
+		c.wall = time.Now
 	}
 	return c
 }

@@ -100,14 +100,14 @@ func (d *driver) resume(ctx context.Context) error {
 		return err
 	}
 	d.measure(d.seen)
-	d.judgement = d.cmp.Judge(time.Now().UTC())
+	d.judgement = d.cmp.Judge(d.e.cfg.wall().UTC())
 	return d.claim(ctx, d.doc.Epoch+1, "taken up after a restart")
 }
 
 // claim raises the epoch, which keeps everybody who led before from writing. A
 // rollout whose checks are not all bound here is paused, and says so.
 func (d *driver) claim(ctx context.Context, epoch uint64, why string) error {
-	claim := d.doc.follow(strategies.Decision{Rule: "claim", Reason: why}, Continued, engineActor, time.Now())
+	claim := d.doc.follow(strategies.Decision{Rule: "claim", Reason: why}, Continued, engineActor, d.e.cfg.wall())
 	claim.Epoch, claim.Last.Epoch = epoch, epoch
 	if err := d.commit(ctx, claim); err != nil {
 		return err
@@ -226,7 +226,7 @@ func (d *driver) checkpoint() {
 
 // save commits the evidence without any other change.
 func (d *driver) save(ctx context.Context) error {
-	next := d.doc.follow(strategies.Decision{Reason: d.judgement.Reason}, Measured, engineActor, time.Now())
+	next := d.doc.follow(strategies.Decision{Reason: d.judgement.Reason}, Measured, engineActor, d.e.cfg.wall())
 	next.Last.Judgement, next.Last.Others = d.judged(), d.verdicts()
 	return d.commit(ctx, next)
 }
@@ -297,7 +297,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	default:
 		dec.Reason = because(dec.Reason, o.why)
 	}
-	next := d.doc.follow(dec, kindOf(dec), by, time.Now())
+	next := d.doc.follow(dec, kindOf(dec), by, d.e.cfg.wall())
 	if dec.Do == strategies.TakeVote {
 		vote := strategies.Vote{
 			Who: by.Name, Roles: by.Roles, Proved: by.Proved, At: next.Last.At,
@@ -338,7 +338,7 @@ func (d *driver) supersede(ctx context.Context, by Actor, candidate string) erro
 
 // state is what is to be decided from.
 func (d *driver) state() strategies.State {
-	s := d.doc.state(d.judgement, time.Now())
+	s := d.doc.state(d.judgement, d.e.cfg.wall())
 	s.Rivals = d.contestants()
 	if d.splitErr != nil {
 		s.SplitError = d.splitErr.Error()
@@ -369,6 +369,7 @@ func (d *driver) count(ctx context.Context) error {
 		}
 	}
 	d.counted = now
+	now = d.e.cfg.wall()
 	if d.e.shared() {
 		if err := d.gather(ctx, now); err != nil {
 			return err

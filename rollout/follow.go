@@ -98,7 +98,7 @@ func (m *member) claim(ctx context.Context, d *driver) {
 	}
 	d.counted = time.Time{}
 	if d.doc.Epoch < epoch && !d.doc.Phase.Terminal() {
-		if err := d.gather(ctx, time.Now()); err != nil {
+		if err := d.gather(ctx, m.e.cfg.wall()); err != nil {
 			m.e.cfg.Logger.WarnContext(ctx, "not taken over yet", "rollout", d.id, "error", err)
 			return
 		}
@@ -118,7 +118,7 @@ func (m *member) leave() {
 		d.checkpoint()
 		d.lock()
 		if !d.doc.Phase.Terminal() {
-			if own, err := d.look(time.Now()); err == nil {
+			if own, err := d.look(m.e.cfg.wall()); err == nil {
 				_ = d.publish(ctx, own) // what is lost is a second's evidence
 			}
 		}
@@ -285,7 +285,7 @@ func (d *driver) guard(ctx context.Context) {
 		return
 	}
 	d.waiting = "driven by another process"
-	own, err := d.look(time.Now())
+	own, err := d.look(d.e.cfg.wall())
 	if err == nil {
 		err = d.publish(ctx, own)
 	}

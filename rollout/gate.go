@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
@@ -57,7 +56,7 @@ func (d *driver) stopChecks() {
 
 // carryOut commits what was decided.
 func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor) error {
-	next := d.doc.follow(dec, kindOf(dec), by, time.Now())
+	next := d.doc.follow(dec, kindOf(dec), by, d.e.cfg.wall())
 	next.Last.Judgement, next.Last.Watch, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
 	if g := d.gate; g != nil && d.doc.Phase.Checking() {
 		next.Last.Checks = g.report

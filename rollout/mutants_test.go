@@ -91,6 +91,11 @@ var mutants = []struct{ name, file, old, new string }{
 		"	others",
 	},
 	{
+		"time measured by a clock that people set", "driver.go",
+		"	now := time.Now()\n	if !d.counted.IsZero() &&",
+		"	now := d.e.cfg.wall()\n	if !d.counted.IsZero() &&",
+	},
+	{
 		"a stage that is passed over", "../strategies/rules.go",
 		"		return arrive(stages, s.Stage+1, rule, reason)\n",
 		"		return arrive(stages, len(stages)-1, rule, reason)\n",

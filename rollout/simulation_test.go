@@ -20,9 +20,9 @@ var (
 )
 
 // TestSimulation runs three processes on one store through crashes before and
-// after any operation, partitions, lost and late messages, and people who give
-// commands at random moments, and holds every commit and every request against
-// the laws of laws_test.go. Every other simulation is anarchy: the lease is
+// after any operation, partitions, lost and late messages, clocks that somebody
+// sets, processes that freeze, and people who give commands at random moments, and
+// holds every commit and every request against the laws of laws_test.go. Every other simulation is anarchy: the lease is
 // stolen at random. Then the faults stop, and everything must come to rest.
 //
 //	go test ./rollout -run Simulation -sims 100000
@@ -82,14 +82,15 @@ func simulate(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// breakThings crashes processes, cuts them off, and steals the lease.
+// breakThings crashes processes, cuts them off, sets their clocks, freezes them,
+// and steals the lease.
 func (w *world) breakThings(ctx context.Context) {
 	for pause(ctx, w.between(200*time.Millisecond, 4*time.Second)) {
 		p := w.some()
 		if p == nil || !w.chance(1) {
 			continue
 		}
-		switch dice := w.intn(10); {
+		switch dice := w.intn(14); {
 		case dice < 4: // crash, at one of the next operations
 			in, after := 1+w.intn(25), w.intn(2) == 0
 			p.pm.Lock()
@@ -104,6 +105,14 @@ func (w *world) breakThings(ctx context.Context) {
 		case dice < 8:
 			p.pm.Lock()
 			p.cut = time.Now().Add(w.between(100*time.Millisecond, 9*time.Second))
+			p.pm.Unlock()
+		case dice < 10: // somebody sets its clock
+			p.pm.Lock()
+			p.skew = w.between(-1000*time.Second, 1000*time.Second)
+			p.pm.Unlock()
+		case dice < 12:
+			p.pm.Lock()
+			p.frozen = time.Now().Add(w.between(100*time.Millisecond, 12*time.Second))
 			p.pm.Unlock()
 		case w.anarchy:
 			w.mu.Lock()

@@ -92,7 +92,7 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		split.Arms = append(split.Arms, strategies.Arm{Name: arm})
 	}
 	reason := fmt.Sprintf("%s replaces %s in %d stages", p.Candidate, p.Baseline, len(p.Stages))
-	now := time.Now()
+	now := e.cfg.wall()
 	if good := knownGood(last.History, p, now); good != "" {
 		p.Stages = []strategies.Stage{{Name: "return", Split: split.Plain(), Until: strategies.UntilBaked}}
 		p.Stages[0].Split.Arms = []strategies.Arm{{Name: p.Baseline.Arm()}, {Name: p.Candidate.Arm(), Weight: strategies.Full}}

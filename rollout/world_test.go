@@ -107,10 +107,12 @@ type process struct {
 	target *simTarget
 
 	pm      sync.Mutex
-	cut     time.Time // until when it cannot reach the store
-	crashIn int       // store operations left until it crashes; 0 is never
-	doomed  bool      // it is going to crash, and somebody waits to start it again
-	after   bool      // it crashes after the operation was applied, not before
+	cut     time.Time     // until when it cannot reach the store
+	frozen  time.Time     // until when it does nothing at all
+	skew    time.Duration // how far its clock is off
+	crashIn int           // store operations left until it crashes; 0 is never
+	doomed  bool          // it is going to crash, and somebody waits to start it again
+	after   bool          // it crashes after the operation was applied, not before
 }
 
 var (
@@ -126,6 +128,7 @@ func (w *world) boot(ctx context.Context, name string) (*process, error) {
 	cfg.Replica, cfg.Store = name, p
 	cfg.Targets = map[string]Splitter{"chat": p.target}
 	cfg.Sinks = map[string]Sink{"pager": SinkFunc(p.notify)}
+	cfg.wall = p.wall
 	e, err := Open(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -136,6 +139,22 @@ func (w *world) boot(ctx context.Context, name string) (*process, error) {
 	w.mu.Unlock()
 	go p.target.serve()
 	return p, nil
+}
+
+// wall is the time of day as the process has it: wrong, and without a monotonic
+// clock that would correct differences.
+func (p *process) wall() time.Time {
+	p.pm.Lock()
+	defer p.pm.Unlock()
+	return time.Now().Round(0).Add(p.skew)
+}
+
+// thaw returns when the process is not frozen.
+func (p *process) thaw() {
+	p.pm.Lock()
+	frozen := time.Until(p.frozen)
+	p.pm.Unlock()
+	time.Sleep(frozen)
 }
 
 // crash ends the process: from now on it reaches nothing and nobody hears of it.
@@ -175,9 +194,12 @@ func (p *process) notify(ctx context.Context, ev Event) error {
 
 // operation is one operation on the store as the network treats it.
 func (p *process) operation(ctx context.Context, apply func()) error {
+	p.thaw()
+	defer p.thaw()
 	if !pause(ctx, p.between(time.Millisecond, 10*time.Millisecond)) {
 		return ctx.Err()
 	}
+	p.thaw()
 	p.pm.Lock()
 	cut := p.cut
 	crash := false
@@ -326,6 +348,7 @@ func (t *simTarget) serve() {
 			return
 		case <-time.After(200 * time.Millisecond):
 		}
+		t.p.thaw()
 		t.request()
 	}
 }
@@ -349,7 +372,7 @@ func (t *simTarget) request() {
 	if rec == nil || stale {
 		return
 	}
-	o := analysis.Observation{At: time.Now(), Arm: arm, Generation: split.Generation, TTFT: 200 * time.Millisecond, Latency: time.Second}
+	o := analysis.Observation{At: t.p.wall(), Arm: arm, Generation: split.Generation, TTFT: 200 * time.Millisecond, Latency: time.Second}
 	if bad[arm] && w.rng.Float64() < 0.6 {
 		o.Class = analysis.Error
 	}
