@@ -32,7 +32,7 @@ var ladder = map[string][]string{
 	"rollout/httproute":                {"rollout", "strategies"},
 	"rollout/memstore":                 {"rollout"},
 	"rollout/nginx":                    {"rollout", "strategies"},
-	"rollout/rolloutotel":              {"rollout", "strategies"},
+	"rollout/rolloutotel":              {"rollout", "strategies", "checks/analysis"},
 	"rollout/storetest":                {"rollout"},
 	"rollout/traffic":                  {"strategies", "checks/analysis"},
 	"loadtest":                         {"checks", "checks/analysis"},
@@ -53,14 +53,15 @@ var (
 // foreign says which other modules each package may link, whoever of its
 // imports brings them in. Only the standard library and these.
 var foreign = map[string][]string{
-	"rollout/audit":     {"golang.org/x/mod"},
-	"rollout/boltstore": {"go.etcd.io/bbolt", "golang.org/x/sys"},
-	"rollout/storetest": {"github.com/google/go-cmp"},
-	"rollout/traffic":   otel,
-	"loadtest":          vegeta,
-	"loadtest/cluster":  vegeta,
-	"loadtest/loadprom": vegeta,
-	"loadtest/loadotel": slices.Concat(vegeta, otel),
+	"rollout/audit":       {"golang.org/x/mod"},
+	"rollout/boltstore":   {"go.etcd.io/bbolt", "golang.org/x/sys"},
+	"rollout/rolloutotel": otel,
+	"rollout/storetest":   {"github.com/google/go-cmp"},
+	"rollout/traffic":     otel,
+	"loadtest":            vegeta,
+	"loadtest/cluster":    vegeta,
+	"loadtest/loadprom":   vegeta,
+	"loadtest/loadotel":   slices.Concat(vegeta, otel),
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
