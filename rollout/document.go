@@ -71,6 +71,8 @@ type document struct {
 	// have dropped out, Winner has won.
 	Others  map[string]analysis.Evidence `json:"others,omitempty"`
 	Dropped []string                     `json:"dropped,omitempty"`
+	// Allotted is Baked when the contest's traffic was shared out last.
+	Allotted time.Duration `json:"allotted_ns,omitempty"`
 	Winner  string                       `json:"winner,omitempty"`
 	// Watch is what a candidate that has all traffic has shown against the past
 	// of the baseline.
@@ -181,6 +183,8 @@ func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time
 		next.enter(dec, now)
 	case strategies.Drop:
 		next.drop(dec.Arm, now)
+	case strategies.Reweigh:
+		next.reweigh(dec.Shares, now)
 	case strategies.SetPause:
 		next.Paused = true
 	case strategies.SetResume:
@@ -212,7 +216,7 @@ func (d *document) enter(dec strategies.Decision, now time.Time) {
 	switch {
 	case dec.Phase == strategies.Baking:
 		split = d.renamed(d.Plan.Stages[dec.Stage].Split)
-		d.Baked = 0
+		d.Baked, d.Allotted = 0, 0
 		d.Entered = d.Evidence.Requests(d.candidate())
 	case dec.Phase == strategies.Watching && d.Plan.Holdback > 0:
 		split = d.give(strategies.Full - d.Plan.Holdback)
@@ -293,6 +297,8 @@ func kindOf(dec strategies.Decision) Kind {
 		return Voted
 	case dec.Do == strategies.Drop:
 		return Dropped
+	case dec.Do == strategies.Reweigh:
+		return Reweighed
 	case dec.Phase.Terminal():
 		return Ended
 	}

@@ -339,7 +339,9 @@ func (d *driver) supersede(ctx context.Context, by Actor, candidate string) erro
 // state is what is to be decided from.
 func (d *driver) state() strategies.State {
 	s := d.doc.state(d.judgement, d.e.cfg.wall())
-	s.Rivals = d.contestants()
+	if s.Rivals = d.contestants(); s.Rivals != nil {
+		s.Shares, s.Allotted = d.doc.shares(), d.doc.Allotted
+	}
 	if d.splitErr != nil {
 		s.SplitError = d.splitErr.Error()
 	}

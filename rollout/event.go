@@ -24,9 +24,10 @@ const (
 	Measured     Kind = "measured"      // the evidence so far was written down
 	Paused       Kind = "paused"        // nobody but a person moves it forward
 	Resumed      Kind = "resumed"
-	Voted        Kind = "voted"   // somebody approved or rejected
-	Dropped      Kind = "dropped" // one of several candidates is out
-	Ended        Kind = "ended"   // Phase is the outcome
+	Voted        Kind = "voted"     // somebody approved or rejected
+	Dropped      Kind = "dropped"   // one of several candidates is out
+	Reweighed    Kind = "reweighed" // the traffic of a contest was shared out anew
+	Ended        Kind = "ended"     // Phase is the outcome
 )
 
 // Event is one thing that happened to a rollout: one commit of its document and

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -86,17 +87,53 @@ func (d *document) renamed(s strategies.Split) strategies.Split {
 // drop takes a rival's traffic away, in favour of the baseline.
 func (d *document) drop(arm string, now time.Time) {
 	d.Dropped = append(slices.Clone(d.Dropped), arm)
+	d.reshare(now, func(arms []strategies.Arm) {
+		for i := range arms {
+			if arms[i].Name == arm {
+				arms[0].Weight += arms[i].Weight
+				arms[i].Weight = 0
+			}
+		}
+	})
+}
+
+// reweigh gives the baseline and the rivals new shares of the traffic.
+func (d *document) reweigh(shares []strategies.Weight, now time.Time) {
+	d.Allotted = d.Baked
+	of := make(map[string]strategies.Weight, len(shares))
+	for i, arm := range d.competing() {
+		of[arm] = shares[i]
+	}
+	d.reshare(now, func(arms []strategies.Arm) {
+		for i := range arms {
+			arms[i].Weight = of[arms[i].Name]
+		}
+	})
+}
+
+// reshare changes the weights of the split, and moves no user who need not move.
+func (d *document) reshare(now time.Time, change func([]strategies.Arm)) {
 	split := d.Split
 	split.Arms, split.Table = slices.Clone(split.Arms), nil
-	for i := range split.Arms {
-		if split.Arms[i].Name == arm {
-			split.Arms[0].Weight += split.Arms[i].Weight
-			split.Arms[i].Weight = 0
-		}
-	}
+	change(split.Arms)
 	split = split.Follow(d.Split)
 	split.Generation = d.Split.Generation + 1
 	d.Split, d.SplitAt = split, now.UTC().Round(0)
+}
+
+// competing returns the arms of the contest, the baseline first and the
+// candidates in the order of the plan.
+func (d *document) competing() []string {
+	return append([]string{d.Plan.Baseline.Arm()}, d.Plan.candidates()...)
+}
+
+// shares returns the weights in force of the arms that compete.
+func (d *document) shares() []strategies.Weight {
+	var list []strategies.Weight
+	for _, arm := range d.competing() {
+		list = append(list, d.Split.Weight(arm))
+	}
+	return list
 }
 
 // win makes one of several candidates the candidate.
@@ -163,29 +200,33 @@ func (d *driver) contestants() []strategies.Rival {
 }
 
 func (d *driver) contestant(arm string, j analysis.Judgement, e analysis.Evidence) strategies.Rival {
-	return strategies.Rival{
+	r := strategies.Rival{
 		Arm: arm, Dropped: slices.Contains(d.doc.Dropped, arm),
-		Verdict: j.Verdict, VerdictReason: j.Reason, Samples: e.Requests(arm), Gain: gain(j, d.doc.Plan.Goal),
+		Verdict: j.Verdict, VerdictReason: j.Reason, Samples: e.Requests(arm),
 	}
+	r.Gain, r.Spread, r.Known = gain(j, d.doc.Plan.Goal)
+	return r
 }
 
-// gain says how much better the candidate seems to be in one metric, 0 if that
-// is not known.
-func gain(j analysis.Judgement, goal string) float64 {
+// gain says how much better the candidate seems to be in one metric, and how
+// sure that is. The spread is that of the normal distribution whose interval is
+// the effect's; as the effect's holds at all times at once it is wider than it
+// would have to be, so that traffic moves with care.
+func gain(j analysis.Judgement, goal string) (value, spread float64, known bool) {
 	for _, f := range j.Metrics {
 		if f.Metric != goal || !f.Effect.Known {
 			continue
 		}
-		v := f.Effect.Value
-		if f.Effect.Ratio {
-			v--
+		e := f.Effect
+		if e.Ratio {
+			e.Value, e.Low, e.High = math.Log(e.Value), math.Log(e.Low), math.Log(e.High)
 		}
 		if f.Better == analysis.Lower {
-			v = -v
+			e.Value = -e.Value
 		}
-		return v
+		return e.Value, (e.High - e.Low) / 2 / (math.Sqrt2 * math.Erfinv(e.Level)), true
 	}
-	return 0
+	return 0, 0, false
 }
 
 // verdicts returns the judgements of the further candidates, for an event to

@@ -146,3 +146,49 @@ func TestBadContests(t *testing.T) {
 		}
 	}
 }
+
+// TestContestAllots: while nothing is decided, traffic moves to the candidate
+// that seems to be the best, each change is an event, and no arm is left without.
+func TestContestAllots(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		tgt.ttft = map[string]time.Duration{
+			"1.4.0": 200 * time.Millisecond, "1.5.0": 400 * time.Millisecond, "1.5.1": 390 * time.Millisecond, "1.5.2": 100 * time.Millisecond,
+		}
+		go tgt.serve(t.Context(), 20*time.Millisecond)
+		e := open(t, cfg)
+		p := contest()
+		p.Strategy = strategies.AB{
+			Rivals: []string{"1.5.1", "1.5.2"}, Bake: 20 * time.Minute, OnTie: strategies.RollBack,
+			Allot: &strategies.Allotment{Every: time.Minute, Floor: 800},
+		}
+		// Slower is no harm here, so that all stay in.
+		ttft := analysis.TTFT()
+		ttft.Role = analysis.Report
+		p.Analysis = analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate(), ttft}}
+		events := finish(t, e, begin(t, e, p))
+		var moves []rollout.Event
+		for i, ev := range events {
+			if ev.Kind != rollout.Reweighed {
+				continue
+			}
+			moves = append(moves, ev)
+			if ev.Rule != "allotment" || ev.Split.Generation != events[i-1].Split.Generation+1 || ev.Judgement == nil || len(ev.Others) != 2 {
+				t.Errorf("%s: rule %s, generation %d", ev, ev.Rule, ev.Split.Generation)
+			}
+			for _, a := range ev.Split.Arms {
+				if a.Weight < 800 {
+					t.Errorf("%s: %s has %v", ev, a.Name, a.Weight)
+				}
+			}
+		}
+		if len(moves) == 0 {
+			t.Fatalf("no traffic was moved: %v", last(events))
+		}
+		if w := last(moves).Split; w.Weight("1.5.2") < 4000 || w.Weight("1.4.0") < 4000 {
+			t.Errorf("the two best have %v and %v", w.Weight("1.5.2"), w.Weight("1.4.0"))
+		}
+		if end := last(events); end.Phase != strategies.Promoted || end.Split.Weight("1.5.2") != strategies.Full {
+			t.Errorf("%v with %v: %s", end.Phase, end.Split.Arms, end.Reason)
+		}
+	})
+}

@@ -36,6 +36,9 @@ func drop(s State, out *Rival) Decision {
 // compete decides a contest in which nobody does harm.
 func compete(stages []Stage, s State) Decision {
 	stage := stages[s.Stage]
+	if d, due := allot(stage, s); due {
+		return d
+	}
 	if s.Baked < stage.Bake {
 		return Decision{Rule: "bake", Reason: fmt.Sprintf("baking: %v of %v", s.Baked.Round(time.Second/10), stage.Bake)}
 	}

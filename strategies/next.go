@@ -110,8 +110,11 @@ type State struct {
 	Descent []Descent
 	Step    int
 	// Rivals are the candidates of a stage that is a contest, in the order of the
-	// plan. They are not used in other stages.
-	Rivals []Rival
+	// plan. They are not used in other stages. Shares are the weights in force,
+	// the baseline's and theirs, and Allotted is Baked when they were changed last.
+	Rivals   []Rival
+	Shares   []Weight
+	Allotted time.Duration
 	// Command is what a person has asked for, None if nobody has.
 	Command Command
 }
@@ -125,8 +128,11 @@ type Rival struct {
 	VerdictReason string
 	Samples       int
 	// Gain is how much better than the baseline it seems to be in what the
-	// rollout is about. It only orders those that are shown to be no worse.
-	Gain float64
+	// rollout is about, and Spread the standard deviation of what is known of
+	// that; Known says that something is. It orders those that are shown to be no
+	// worse, and shares the traffic out.
+	Gain, Spread float64
+	Known        bool
 }
 
 // Do is the kind of a [Decision]. The zero value is Stay: nothing changes.
@@ -140,6 +146,7 @@ const (
 	Refuse              // the command makes no sense in this state
 	TakeVote            // write the vote down
 	Drop                // take Arm out of the contest; the baseline has its traffic
+	Reweigh             // give the baseline and the rivals Shares of the traffic
 )
 
 // Decision is what is to be done next, and why.
@@ -152,7 +159,8 @@ type Decision struct {
 	// Arm is the rival that drops out or, when Do is Enter, that has won and is
 	// the candidate from now on; empty otherwise.
 	Arm    string
-	Urgent bool // people should be woken
+	Shares []Weight // of the baseline and the rivals, when Do is Reweigh
+	Urgent bool     // people should be woken
 	// Rule names the rule that decided, in a few stable words, such as "harm".
 	Rule   string
 	Reason string
@@ -174,7 +182,8 @@ type Decision struct {
 //  8. A paused rollout stays.
 //  9. Approvals, and checks that ended with Pass or Warn, open the way.
 //  10. A stage is left when its bake, its samples and its evidence are
-//     complete; at its limits, its actions decide.
+//     complete; at its limits, its actions decide. Until then a contest may
+//     share its traffic out anew.
 //  11. While the rollout is frozen no stage begins.
 func Next(stages []Stage, s State) Decision {
 	d := next(stages, s)

@@ -6,6 +6,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
@@ -216,7 +218,7 @@ func TestNextLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawState(t)
 		d := strategies.Next(list, s)
-		if d != strategies.Next(list, s) {
+		if !cmp.Equal(d, strategies.Next(list, s)) {
 			t.Fatal("equal states give different decisions")
 		}
 		if broken := lawful(list, s, d); broken != "" {

@@ -53,6 +53,9 @@ type Stage struct {
 	// not used; at Limit, OnLimit decides, and Continue takes the best that is
 	// left.
 	Contest bool `json:"contest,omitempty"`
+	// Allot moves traffic between the arms of a contest while it lasts. Nil leaves
+	// the split as it is.
+	Allot *Allotment `json:"allot,omitempty"`
 	// Approve says who must agree before the stage begins, before its checks
 	// run. Nil asks nobody.
 	Approve *Approval `json:"approve,omitempty"`
@@ -159,6 +162,7 @@ func ValidateStages(stages []Stage) error {
 		action("OnNoEvidence", s.OnNoEvidence)
 		action("OnUnmeasurable", s.OnUnmeasurable)
 		s.Approve.problems(bad)
+		s.Allot.problems(s, bad)
 	}
 	return errors.Join(errs...)
 }

@@ -48,7 +48,7 @@ var (
 	actionNames  = names[Action]{"hold", "roll back", "continue", "escalate"}
 	phaseNames   = names[Phase]{"preflight", "approving", "before", "baking", "after", "watching", "postflight", "ramping down", "promoted", "rolled back", "aborted", "superseded", "failed"}
 	commandNames = names[Command]{"none", "pause", "resume", "promote", "abort", "supersede", "approve", "reject", "skip", "promote fully", "ramp down"}
-	doNames      = names[Do]{"stay", "enter", "pause", "resume", "refuse", "take vote", "drop"}
+	doNames      = names[Do]{"stay", "enter", "pause", "resume", "refuse", "take vote", "drop", "reweigh"}
 )
 
 // String returns "safe" or "baked".
