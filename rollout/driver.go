@@ -75,7 +75,7 @@ func (d *driver) begin(ctx context.Context, first *document) error {
 	if err := d.commit(ctx, first); err != nil {
 		return err
 	}
-	d.measure(d.seen) // only now: until then the target may be somebody else's
+	d.e.start(d) // only now: until then the target may be somebody else's
 	return nil
 }
 
@@ -99,7 +99,6 @@ func (d *driver) resume(ctx context.Context) error {
 	if err := d.cmp.Restore(d.doc.Evidence); err != nil {
 		return err
 	}
-	d.measure(d.seen)
 	d.judgement = d.cmp.Judge(d.e.cfg.wall().UTC())
 	return d.claim(ctx, d.doc.Epoch+1, "taken up after a restart")
 }

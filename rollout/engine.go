@@ -106,13 +106,24 @@ func (e *Engine) decode(ctx context.Context, target string, entry Entry) (*docum
 	return doc, hash, nil
 }
 
-// start makes d the driver of its target, and tells those who want to know of
-// what it does.
-func (e *Engine) start(d *driver) {
-	begun := d.view.Load().doc
+// start makes d the driver of its target, connects it with the target's
+// observations, and tells those who want to know of what it does. It does nothing,
+// and returns false, if the target has a driver of this rollout or of a later one:
+// a rollout that is begun here may be found in the store before whoever began it
+// has heard that it is there, and evidence must be counted in one place. The
+// caller holds d's lock, or is the only one who has d.
+func (e *Engine) start(d *driver) bool {
+	begun := *d.doc
 	e.mu.Lock()
+	if there := e.drivers[d.target]; there != nil && there.view.Load().doc.Number >= begun.Number {
+		e.mu.Unlock()
+		return false
+	}
 	e.drivers[d.target] = d
 	e.mu.Unlock()
+	if !begun.Phase.Terminal() {
+		d.measure(d.seen)
+	}
 	if !e.shared() {
 		e.wg.Go(func() { d.run(e.ctx) })
 	}
@@ -121,6 +132,7 @@ func (e *Engine) start(d *driver) {
 		e.wg.Go(func() { e.observe(id, from) })
 	}
 	e.deliver(&begun)
+	return true
 }
 
 // observe tells the observer of a rollout's events. It reads them from the

@@ -209,10 +209,9 @@ func (m *member) join(ctx context.Context, old *driver, doc *document, hash stri
 		old.unlock()
 	}
 	d.apply(ctx)
-	if !doc.Phase.Terminal() {
-		d.measure(d.seen)
+	if !m.e.start(d) {
+		return m.e.current(m.target), nil
 	}
-	m.e.start(d)
 	return d, nil
 }
 

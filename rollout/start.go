@@ -116,7 +116,6 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	} else if err != nil {
 		return "", err
 	}
-	e.start(d)
 	return id, nil
 }
 
