@@ -34,6 +34,7 @@ var ladder = map[string][]string{
 	"rollout/nginx":                    {"rollout", "strategies"},
 	"rollout/rolloutotel":              {"rollout", "strategies", "checks/analysis"},
 	"rollout/storetest":                {"rollout"},
+	"rollout/storetest/proctest":       {"rollout", "strategies", "checks/analysis", "versioning"},
 	"rollout/traffic":                  {"strategies", "checks/analysis"},
 	"loadtest":                         {"checks", "checks/analysis"},
 	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest"},

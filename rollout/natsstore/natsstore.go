@@ -1,0 +1,266 @@
+package natsstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/serin-go/serin/rollout"
+)
+
+// Store is a [rollout.Store] in a bucket of JetStream. It may be used
+// concurrently, and by any number of processes.
+type Store struct {
+	conn   *nats.Conn
+	own    bool // conn is to be closed
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	prefix string // of subjects
+	unsafe error
+	closed atomic.Bool
+	ctx    context.Context // ends with Close
+	stop   context.CancelFunc
+}
+
+var (
+	_ rollout.Store  = (*Store)(nil)
+	_ rollout.Sharer = (*Store)(nil)
+)
+
+// Open connects, creates the bucket if it is not there, and checks the conditions
+// of the package comment. Errors: [*InvalidError] or [*UnsafeError] values,
+// joined, or what the server said.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	s := &Store{conn: cfg.Conn, prefix: "$KV." + cfg.Bucket + "."}
+	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if s.conn == nil {
+		// Whatever the network does, the store is there again when it is.
+		options := append([]nats.Option{nats.Name("serin"), nats.MaxReconnects(-1)}, cfg.Options...)
+		conn, err := nats.Connect(cfg.URL, options...)
+		if err != nil {
+			return nil, fmt.Errorf("natsstore: %w", err)
+		}
+		s.conn, s.own = conn, true
+	}
+	if err := s.prepare(ctx, cfg); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// prepare opens the bucket and checks it.
+func (s *Store) prepare(ctx context.Context, cfg Config) (err error) {
+	if s.js, err = jetstream.New(s.conn); err != nil {
+		return fmt.Errorf("natsstore: %w", err)
+	}
+	want := cfg.bucket()
+	s.stream, err = s.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		s.stream, err = s.js.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // by another process, just now
+			s.stream, err = s.js.Stream(ctx, want.Name)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("natsstore: bucket %s: %w", cfg.Bucket, err)
+	}
+	s.unsafe = errors.Join(slices.Concat(
+		unsafe(cfg.Bucket, s.stream.CachedInfo().Config),
+		unsafeServer(s.conn.ConnectedServerName(), s.conn.ConnectedServerVersion()),
+		cfg.unsafeServers(ctx),
+	)...)
+	if s.unsafe != nil && !cfg.DangerouslyAllowUnsafe {
+		return s.unsafe
+	}
+	return nil
+}
+
+// Unsafe returns the conditions that were not met when the store was opened,
+// joined, each an [*UnsafeError]; nil if all were.
+func (s *Store) Unsafe() error { return s.unsafe }
+
+// Shared implements [rollout.Sharer].
+func (s *Store) Shared() bool { return true }
+
+// Keys become subjects: a slash separates tokens, which must not be empty. What
+// keys cannot hold, capital letters, stands for what subjects cannot.
+var (
+	toToken   = strings.NewReplacer(".", "D")
+	fromToken = strings.NewReplacer("D", ".", "E", "")
+)
+
+func subject(key string) string {
+	tokens := strings.Split(key, "/")
+	for i, t := range tokens {
+		if tokens[i] = toToken.Replace(t); t == "" {
+			tokens[i] = "E"
+		}
+	}
+	return strings.Join(tokens, ".")
+}
+
+func key(subject string) string {
+	return fromToken.Replace(strings.ReplaceAll(subject, ".", "/"))
+}
+
+// below returns the narrowest filter of subjects that all keys with the prefix
+// pass.
+func (s *Store) below(prefix string) string {
+	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
+		return s.prefix + subject(prefix[:i]) + ".>"
+	}
+	return s.prefix + ">"
+}
+
+// Get implements [rollout.Store]. The bucket's leader answers.
+func (s *Store) Get(ctx context.Context, key string) (rollout.Entry, error) {
+	if s.closed.Load() {
+		return rollout.Entry{}, s.wrap(key, rollout.ErrClosed)
+	}
+	m, err := s.stream.GetLastMsgForSubject(ctx, s.prefix+subject(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return rollout.Entry{}, fmt.Errorf("natsstore: %s: %w", key, rollout.ErrNotFound)
+	} else if err != nil {
+		return rollout.Entry{}, s.wrap(key, err)
+	}
+	return rollout.Entry{Key: key, Value: append([]byte{}, m.Data...), Revision: revision(m.Sequence)}, nil
+}
+
+// Put implements [rollout.Store].
+func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	if s.closed.Load() {
+		return "", s.wrap(key, rollout.ErrClosed)
+	}
+	var last uint64 // of a key that does not exist
+	if prev != "" {
+		var err error
+		if last, err = strconv.ParseUint(string(prev), 10, 64); err != nil || last == 0 {
+			return "", fmt.Errorf("natsstore: %s: revision %q was never given out: %w", key, prev, rollout.ErrConflict)
+		}
+	}
+	// One attempt: a second one would meet what the first one may have written.
+	ack, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.prefix + subject(key), Data: value},
+		jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
+	if conflicts(err) {
+		return "", fmt.Errorf("natsstore: %s: %w", key, rollout.ErrConflict)
+	} else if err != nil {
+		return "", s.wrap(key, err)
+	}
+	return revision(ack.Sequence), nil
+}
+
+// conflicts reports whether err says that a message was not stored because the
+// last one is another. A replicated bucket says so with a code of its own, also
+// while the message that was faster is still on its way.
+func conflicts(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+func revision(sequence uint64) rollout.Revision {
+	return rollout.Revision(strconv.FormatUint(sequence, 10))
+}
+
+// List implements [rollout.Store]. The leader names the keys, and each value is
+// read from it: a consumer would read from some replica.
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry, error] {
+	return func(yield func(rollout.Entry, error) bool) {
+		if s.closed.Load() {
+			yield(rollout.Entry{}, s.wrap(prefix, rollout.ErrClosed))
+			return
+		}
+		info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(s.below(prefix)))
+		if err != nil {
+			yield(rollout.Entry{}, s.wrap(prefix, err))
+			return
+		}
+		var keys []string
+		for subject := range info.State.Subjects {
+			if k := key(strings.TrimPrefix(subject, s.prefix)); strings.HasPrefix(k, prefix) {
+				keys = append(keys, k)
+			}
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			e, err := s.Get(ctx, k)
+			if err != nil {
+				yield(rollout.Entry{}, err)
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Watch implements [rollout.Store]. It is told of what has been stored, and goes
+// on by itself after the connection was lost.
+func (s *Store) Watch(ctx context.Context, prefix string) (<-chan struct{}, error) {
+	if s.closed.Load() {
+		return nil, s.wrap("watch", rollout.ErrClosed)
+	}
+	consumer, err := s.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{s.below(prefix)}, DeliverPolicy: jetstream.DeliverNewPolicy, HeadersOnly: true,
+	})
+	if err != nil {
+		return nil, s.wrap("watch", err)
+	}
+	changed := make(chan struct{}, 1)
+	hint := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	listening, err := consumer.Consume(func(m jetstream.Msg) {
+		if strings.HasPrefix(key(strings.TrimPrefix(m.Subject(), s.prefix)), prefix) {
+			hint()
+		}
+	}, jetstream.ConsumeErrHandler(func(jetstream.ConsumeContext, error) {
+		hint() // something may have been missed
+	}))
+	if err != nil {
+		return nil, s.wrap("watch", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	context.AfterFunc(s.ctx, cancel)
+	context.AfterFunc(ctx, func() {
+		cancel()
+		listening.Stop()
+	})
+	return changed, nil
+}
+
+// Close implements [rollout.Store].
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.stop()
+	if s.own {
+		s.conn.Close()
+	}
+	return nil
+}
+
+// wrap says what an error is about. An outcome that is unknown stays unknown.
+func (s *Store) wrap(what string, err error) error {
+	if s.closed.Load() {
+		return fmt.Errorf("natsstore: %s: %w", what, rollout.ErrClosed)
+	}
+	return fmt.Errorf("natsstore: %s: %w", what, err)
+}
