@@ -57,7 +57,7 @@ var foreign = map[string][]string{
 	"rollout/audit":       {"golang.org/x/mod"},
 	"rollout/boltstore":   {"go.etcd.io/bbolt", "golang.org/x/sys"},
 	"rollout/rolloutotel": otel,
-	"rollout/storetest":   {"github.com/google/go-cmp"},
+	"rollout/storetest":   {"github.com/google/go-cmp", "github.com/anishathalye/porcupine"},
 	"rollout/traffic":     otel,
 	"loadtest":            vegeta,
 	"loadtest/cluster":    vegeta,

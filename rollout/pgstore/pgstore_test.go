@@ -141,6 +141,22 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
+// TestLinearizable crashes the server again and again while two processes' worth
+// of handles read and write.
+func TestLinearizable(t *testing.T) {
+	s := serve(t)
+	handles := []rollout.Store{open(t, s, "lin"), open(t, s, "lin")}
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+	defer cancel()
+	storetest.Linearizable(ctx, t, handles, func(ctx context.Context) {
+		for ctx.Err() == nil {
+			time.Sleep(time.Second)
+			s.stop("immediate")
+			s.start()
+		}
+	})
+}
+
 func TestBadConfig(t *testing.T) {
 	for _, c := range []struct {
 		cfg  pgstore.Config

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) rollout.Store) {
 		{"List", list},
 		{"Increments", increments},
 		{"CancelledContext", cancelled},
+		{"Linearizable", linearizable},
 		{"Watch", watch},
 		{"Closed", closed},
 	} {
@@ -216,6 +217,12 @@ func increment(ctx context.Context, s rollout.Store) error {
 			return err
 		}
 	}
+}
+
+func linearizable(t *testing.T, s rollout.Store) {
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	Linearizable(ctx, t, []rollout.Store{s}, nil)
 }
 
 func cancelled(t *testing.T, s rollout.Store) {

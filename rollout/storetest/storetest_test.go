@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/serin-go/serin/rollout"
@@ -41,7 +42,8 @@ var broken = map[string]func() rollout.Store{
 			return s.Put(ctx, key, []byte(strings.ToValidUTF8(string(value), "?")), prev)
 		}}
 	},
-	"Closed": func() rollout.Store { return &immortal{new(memstore.Store)} },
+	"Closed":       func() rollout.Store { return &immortal{new(memstore.Store)} },
+	"Linearizable": func() rollout.Store { return &replicated{Store: new(memstore.Store)} },
 }
 
 type override struct {
@@ -102,6 +104,34 @@ func (u *unordered) List(ctx context.Context, prefix string) iter.Seq2[rollout.E
 			}
 		}
 	}
+}
+
+// replicated answers some Gets from a replica that is a little behind, as
+// databases do that read from the nearest server.
+type replicated struct {
+	rollout.Store
+	mu     sync.Mutex
+	behind map[string]rollout.Entry
+	gets   int
+}
+
+func (r *replicated) Get(ctx context.Context, key string) (rollout.Entry, error) {
+	e, err := r.Store.Get(ctx, key)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil || !strings.HasPrefix(key, "linearizable/") {
+		return e, err
+	}
+	if r.gets++; r.gets%20 == 0 && r.behind[key].Key != "" {
+		return r.behind[key], nil
+	}
+	if r.behind == nil {
+		r.behind = make(map[string]rollout.Entry)
+	}
+	if r.gets%3 == 0 {
+		r.behind[key] = e
+	}
+	return e, nil
 }
 
 // immortal goes on after Close.
