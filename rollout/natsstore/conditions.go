@@ -47,6 +47,8 @@ func unsafe(name string, have jetstream.StreamConfig) (errs []error) {
 	check(have.MaxMsgSize <= 0 || have.MaxMsgSize >= maxValue, "max message size", have.MaxMsgSize, "none, or "+strconv.Itoa(maxValue)+" bytes")
 	check(have.Retention == jetstream.LimitsPolicy, "retention", have.Retention, "limits")
 	check(have.DenyDelete, "deny delete", have.DenyDelete, "true")
+	check(have.DenyPurge, "deny purge", have.DenyPurge, "true")
+	check(!have.AllowRollup, "rollup", "allowed", "off: one message would remove all others")
 	check(have.Mirror == nil && len(have.Sources) == 0, "origin", "another stream", "what is written to it alone")
 	check(!have.AllowMsgTTL, "message TTL", "allowed", "off: nothing may expire")
 	return errs
@@ -54,6 +56,15 @@ func unsafe(name string, have jetstream.StreamConfig) (errs []error) {
 
 // maxValue is the size of the largest value, with room for the header.
 const maxValue = 256<<10 + 1024
+
+// unsafePayload returns what is wrong with the size of the messages that a server
+// takes.
+func unsafePayload(name string, size int64) []error {
+	if size >= maxValue {
+		return nil
+	}
+	return []error{&UnsafeError{Condition: "max payload of server " + name, Got: strconv.FormatInt(size, 10), Want: strconv.Itoa(maxValue) + " bytes or more"}}
+}
 
 // oldest is the first version of the server without known ways past its
 // permissions.

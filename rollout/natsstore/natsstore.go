@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,6 +80,7 @@ func (s *Store) prepare(ctx context.Context, cfg Config) (err error) {
 	s.unsafe = errors.Join(slices.Concat(
 		unsafe(cfg.Bucket, s.stream.CachedInfo().Config),
 		unsafeServer(s.conn.ConnectedServerName(), s.conn.ConnectedServerVersion()),
+		unsafePayload(s.conn.ConnectedServerName(), s.conn.MaxPayload()),
 		cfg.unsafeServers(ctx),
 	)...)
 	if s.unsafe != nil && !cfg.DangerouslyAllowUnsafe {
@@ -100,6 +102,23 @@ var (
 	toToken   = strings.NewReplacer(".", "D")
 	fromToken = strings.NewReplacer("D", ".", "E", "")
 )
+
+// ErrKey says that a key is not one that a [rollout.Store] takes: one that matches
+// [a-z0-9/._-]{1,200}. Others could stand for the subject of another key.
+var ErrKey = errors.New("not a key: want one that matches " + validKey.String())
+
+var validKey = regexp.MustCompile(`^[a-z0-9/._-]{1,200}$`)
+
+// ready says whether the value of a key can be asked for or written.
+func (s *Store) ready(key string) error {
+	switch {
+	case s.closed.Load():
+		return s.wrap(key, rollout.ErrClosed)
+	case !validKey.MatchString(key):
+		return fmt.Errorf("natsstore: %q: %w", key, ErrKey)
+	}
+	return nil
+}
 
 func subject(key string) string {
 	tokens := strings.Split(key, "/")
@@ -126,8 +145,8 @@ func (s *Store) below(prefix string) string {
 
 // Get implements [rollout.Store]. The bucket's leader answers.
 func (s *Store) Get(ctx context.Context, key string) (rollout.Entry, error) {
-	if s.closed.Load() {
-		return rollout.Entry{}, s.wrap(key, rollout.ErrClosed)
+	if err := s.ready(key); err != nil {
+		return rollout.Entry{}, err
 	}
 	m, err := s.stream.GetLastMsgForSubject(ctx, s.prefix+subject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -140,8 +159,8 @@ func (s *Store) Get(ctx context.Context, key string) (rollout.Entry, error) {
 
 // Put implements [rollout.Store].
 func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
-	if s.closed.Load() {
-		return "", s.wrap(key, rollout.ErrClosed)
+	if err := s.ready(key); err != nil {
+		return "", err
 	}
 	var last uint64 // of a key that does not exist
 	if prev != "" {

@@ -269,7 +269,7 @@ func TestConditions(t *testing.T) {
 		want []string
 	}{
 		{"theirs", natsstore.Config{Conn: conn, Bucket: "theirs", SyncAlways: true}, []string{
-			"bucket theirs: replicas", "bucket theirs: storage", "bucket theirs: direct reads", "bucket theirs: max age", "bucket theirs: history", "bucket theirs: max message size",
+			"bucket theirs: replicas", "bucket theirs: storage", "bucket theirs: direct reads", "bucket theirs: max age", "bucket theirs: history", "bucket theirs: max message size", "bucket theirs: deny purge", "bucket theirs: rollup",
 		}},
 		{"nobody was asked", natsstore.Config{Conn: conn, Bucket: "ours", Replicas: 1}, []string{"bucket ours: replicas", "sync_interval"}},
 		{"who was asked does not sync", natsstore.Config{Conn: conn, Bucket: "ours", Replicas: 1, Monitor: c.monitor}, []string{"bucket ours: replicas", "sync_interval of " + c.monitor[0]}},

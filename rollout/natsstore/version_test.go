@@ -27,3 +27,11 @@ func FuzzKeys(f *testing.F) {
 		}
 	})
 }
+
+func TestPayload(t *testing.T) {
+	for size, safe := range map[int64]bool{0: false, 100 << 10: false, 256 << 10: false, 1 << 20: true} {
+		if got := len(unsafePayload("n1", size)) == 0; got != safe {
+			t.Errorf("messages of %d bytes are enough: %t, want %t", size, got, safe)
+		}
+	}
+}
