@@ -6,11 +6,10 @@
 //	curl -H 'Authorization: Bearer secret' -X POST localhost:8080/rollout/start    # or abort, pause, resume, promote
 //	curl -H 'Authorization: Bearer secret' localhost:8080/rollout                  # how it stands
 //	curl localhost:8080/v1/feedback -d '{"id":"<header Serin-Request-Id>","score":1}'
-//	curl localhost:8080/metrics
 //
-// Users are told apart by the header X-User or the field user, and stay with their
-// version. Without STABLE_URL and CANDIDATE_URL two small models in this process
-// stand for the versions. A gateway that is started again goes on where it was.
+// Users are told apart by the header X-User or the field user. Without STABLE_URL
+// and CANDIDATE_URL two small models in this process stand for the versions. A
+// gateway that is started again goes on where it was. Metrics are at /metrics.
 package main
 
 import (
@@ -130,16 +129,14 @@ func route(c config, log *slog.Logger) (*traffic.Router, error) {
 
 // user says whom a request is about.
 func user(r *http.Request) string {
-	if id := r.Header.Get("X-User"); id != "" {
-		return id
-	}
 	var body struct{ User string }
-	_ = json.NewDecoder(r.Body).Decode(&body) // what is not JSON is for the model to refuse
-	return cmp.Or(body.User, rand.Text())     // somebody else each time
+	if r.Header.Get("X-User") == "" {
+		_ = json.NewDecoder(r.Body).Decode(&body) // what is not JSON is for the model to refuse
+	}
+	return cmp.Or(r.Header.Get("X-User"), body.User, rand.Text()) // at last, somebody else each time
 }
 
-// plan raises the candidate's share in stages, each of which must show that it is
-// no worse, and watches it for a while after that.
+// plan raises the candidate's share stage by stage, and watches it afterwards.
 func (c config) plan() rollout.Plan {
 	satisfaction := analysis.Satisfaction()
 	satisfaction.Role = analysis.Guard // few users answer: it can stop a rollout, not hold it up
@@ -167,13 +164,10 @@ func (g *gateway) rollout(w http.ResponseWriter, r *http.Request) {
 			err = g.engine.Do(r.Context(), st.ID, command, admin)
 		}
 	}
-	if err == nil {
-		if st, err = g.engine.Newest(r.Context(), "chat"); err == nil {
-			err = json.NewEncoder(w).Encode(st)
-		}
-	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
+	} else if st, err = g.engine.Newest(r.Context(), "chat"); err == nil {
+		_ = json.NewEncoder(w).Encode(st) // a client that has gone needs no answer
 	}
 }
 
