@@ -1,0 +1,27 @@
+package traffic
+
+import (
+	"net/http"
+	"time"
+)
+
+// Arm returns the arm that a request of the unit would be given now, without
+// giving it one: nothing is counted. It allocates nothing. "" is a unit of its
+// own, whose arm is drawn.
+func (r *Router) Arm(unit string) string {
+	a, _ := r.table.Load().place(&subject{unit: unit}, r.expired())
+	return a.name
+}
+
+// ArmOf returns the arm that a request would be given now, rules and forced arms
+// included, without giving it one. It allocates nothing unless what the
+// configuration says of requests does.
+func (r *Router) ArmOf(req *http.Request) string {
+	t := r.table.Load()
+	a, _ := r.place(t, r.unit(req), req, r.expired())
+	return a.name
+}
+
+// expired is stale for who does not have the time: it looks at the clock only if
+// it matters.
+func (r *Router) expired() bool { return r.expiry.Load() != 0 && r.stale(time.Now()) }
