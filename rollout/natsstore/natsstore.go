@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -47,8 +48,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{conn: cfg.Conn, prefix: "$KV." + cfg.Bucket + "."}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if s.conn == nil {
-		// Whatever the network does, the store is there again when it is.
-		options := append([]nats.Option{nats.Name("serin"), nats.MaxReconnects(-1)}, cfg.Options...)
+		options := append([]nats.Option{
+			nats.Name("serin"),
+			nats.MaxReconnects(-1),    // whatever the network does, the store is there again when it is
+			nats.ReconnectBufSize(-1), // what could not be sent and was given up is not sent later
+			nats.ErrorHandler(ignore), // by default it prints; callers are told anyway
+		}, cfg.Options...)
 		conn, err := nats.Connect(cfg.URL, options...)
 		if err != nil {
 			return nil, fmt.Errorf("natsstore: %w", err)
@@ -60,6 +65,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	return s, nil
 }
+
+func ignore(*nats.Conn, *nats.Subscription, error) {}
 
 // prepare opens the bucket and checks it.
 func (s *Store) prepare(ctx context.Context, cfg Config) (err error) {
@@ -169,24 +176,48 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 			return "", fmt.Errorf("natsstore: %s: revision %q was never given out: %w", key, prev, rollout.ErrConflict)
 		}
 	}
-	// One attempt: a second one would meet what the first one may have written.
-	ack, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.prefix + subject(key), Data: value},
-		jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
-	if conflicts(err) {
-		return "", fmt.Errorf("natsstore: %s: %w", key, rollout.ErrConflict)
-	} else if err != nil {
-		return "", s.wrap(key, err)
+	for wait := time.Millisecond; ; wait *= 2 {
+		// One attempt: a second one would meet what the first one may have written.
+		ack, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.prefix + subject(key), Data: value},
+			jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
+		if err == nil {
+			return revision(ack.Sequence), nil
+		}
+		code := codeOf(err)
+		if code != jetstream.JSErrCodeStreamWrongLastSequence && code != jetstream.JSErrCodeStreamWrongLastSequenceConstant {
+			return "", s.wrap(key, err)
+		}
+		// With the second code a replicated bucket refuses what comes while another
+		// message of the key is under way. That may be one that it has acknowledged
+		// just now, and which is the one that was expected. So it is asked again, until
+		// it says which one is the last.
+		if code == jetstream.JSErrCodeStreamWrongLastSequence || wait > longestWait || !sleep(ctx, wait) {
+			return "", fmt.Errorf("natsstore: %s: %w", key, rollout.ErrConflict)
+		}
 	}
-	return revision(ack.Sequence), nil
 }
 
-// conflicts reports whether err says that a message was not stored because the
-// last one is another. A replicated bucket says so with a code of its own, also
-// while the message that was faster is still on its way.
-func conflicts(err error) bool {
+// longestWait is the last of the waits for a message that is under way, each twice
+// as long as the one before: a quarter of a second in all.
+const longestWait = 128 * time.Millisecond
+
+// sleep reports whether ctx has lasted as long as d.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// codeOf returns the code of what a server has said, 0 if err is of another kind.
+func codeOf(err error) jetstream.ErrorCode {
 	var api *jetstream.APIError
-	return errors.As(err, &api) &&
-		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+	if errors.As(err, &api) {
+		return api.ErrorCode
+	}
+	return 0
 }
 
 func revision(sequence uint64) rollout.Revision {

@@ -3,12 +3,11 @@ package natsstore_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,16 +34,15 @@ type cluster struct {
 
 const serverVariable = "SERIN_TEST_NATS_CONF"
 
-// runServer is a nats-server; it ends when it is told to.
+// runServer is a nats-server. It ends with its standard input, so that none
+// outlives a test that was ended from outside.
 func runServer(conf string) {
 	opts, err := server.ProcessConfigFile(conf)
 	if err == nil {
 		var s *server.Server
 		if s, err = server.NewServer(opts); err == nil {
 			s.Start()
-			stop := make(chan os.Signal, 1)
-			signal.Notify(stop, syscall.SIGTERM)
-			<-stop
+			_, _ = io.Copy(io.Discard, os.Stdin)
 			s.Shutdown()
 			return
 		}
@@ -53,14 +51,18 @@ func runServer(conf string) {
 	os.Exit(1)
 }
 
-func freePort(t testing.TB) int {
+// freePorts holds them all before it gives any back, so that they differ.
+func freePorts(t testing.TB, n int) (ports []int) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return ports
 }
 
 // serve starts n servers; sync is their sync_interval.
@@ -68,13 +70,12 @@ func serve(t testing.TB, n int, sync string) *cluster {
 	t.Helper()
 	c := &cluster{}
 	var routes []string
-	ports := make([]int, n)
-	for i := range ports {
-		ports[i] = freePort(t)
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[i]))
+	ports := freePorts(t, 3*n)
+	for _, port := range ports[:n] {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
 	}
 	for i := range n {
-		client, monitor := freePort(t), freePort(t)
+		client, monitor := ports[n+i], ports[2*n+i]
 		m := &member{t: t, name: fmt.Sprintf("n%d", i+1), url: fmt.Sprintf("nats://127.0.0.1:%d", client), monitor: fmt.Sprintf("http://127.0.0.1:%d", monitor)}
 		dir := t.TempDir()
 		conf := fmt.Sprintf(`
@@ -110,6 +111,9 @@ func (m *member) start() {
 	m.cmd = exec.Command(os.Args[0])
 	m.cmd.Env = append(os.Environ(), serverVariable+"="+m.conf)
 	m.cmd.Stderr = os.Stderr
+	if _, err := m.cmd.StdinPipe(); err != nil { // ends with this process
+		m.t.Fatal(err)
+	}
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}

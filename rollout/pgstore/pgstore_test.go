@@ -14,6 +14,7 @@ import (
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/pgstore"
 	"github.com/serin-go/serin/rollout/storetest"
+	"github.com/serin-go/serin/rollout/storetest/proctest"
 )
 
 var tables atomic.Int64
@@ -141,20 +142,42 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
-// TestLinearizable crashes the server again and again while two processes' worth
-// of handles read and write.
+// TestLinearizable crashes the server, or cuts the connections to it with
+// statements under way, again and again, while two processes' worth of handles read
+// and write.
 func TestLinearizable(t *testing.T) {
-	s := serve(t)
-	handles := []rollout.Store{open(t, s, "lin"), open(t, s, "lin")}
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
-	defer cancel()
-	storetest.Linearizable(ctx, t, handles, func(ctx context.Context) {
-		for ctx.Err() == nil {
-			time.Sleep(time.Second)
+	for name, fault := range map[string]func(s *server, wire *proctest.Wire){
+		"Crashed": func(s *server, _ *proctest.Wire) {
 			s.stop("immediate")
 			s.start()
-		}
-	})
+		},
+		"Cut": func(_ *server, wire *proctest.Wire) {
+			wire.Cut()
+			time.Sleep(100 * time.Millisecond)
+			wire.Mend()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t)
+			wire := proctest.NewWire(t, fmt.Sprintf("127.0.0.1:%d", s.port))
+			wired, err := pgstore.Open(t.Context(), pgstore.Config{
+				URL: strings.Replace(s.url, fmt.Sprintf("127.0.0.1:%d", s.port), wire.Addr(), 1), Table: "lin",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer wired.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+			defer cancel()
+			handles := []rollout.Store{open(t, s, "lin"), wired}
+			storetest.Linearizable(ctx, t, handles, func(ctx context.Context) {
+				for ctx.Err() == nil {
+					time.Sleep(500 * time.Millisecond)
+					fault(s, wire)
+				}
+			})
+		})
+	}
 }
 
 func TestBadConfig(t *testing.T) {
