@@ -65,6 +65,9 @@ type Config struct {
 	// admitted.
 	Lanes []Lane
 
+	// Mirror says how copies of requests are made, if a split asks for them.
+	Mirror Mirroring
+
 	// Observe, if not nil, receives the observation of each request when it has
 	// ended, besides the recorder of [Router.Measure]. It is called from many
 	// goroutines and must not block.
@@ -108,6 +111,9 @@ type Backend struct {
 	// Transport carries the requests of RoundTripper to URL. Nil means one with
 	// the settings of [Proxy].
 	Transport http.RoundTripper
+	// Model, if not empty, is the name of the model that copies of requests ask
+	// this version for; see [Mirroring]. Other requests are passed on as they are.
+	Model string
 	// Price is what the version's tokens cost. The zero Price is unknown.
 	Price Price
 }

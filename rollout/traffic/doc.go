@@ -71,6 +71,15 @@
 // Since a rescued request is sent twice, a backend must not have effects that
 // may not happen twice.
 //
+// # Shadow
+//
+// The mirrors of a split ([strategies.Shadow]) send copies of requests to an arm
+// whose answers nobody sees. A copy has its own deadline and is dropped when there
+// are too many; its answer is measured for the arm as any other, and the two
+// answers to one request may be judged against each other; see [Mirroring] and
+// [Router.Mirrors]. Copies ask for no tools unless told to, carry the header
+// Serin-Mirror, and are neither in [Router.Stats] nor given to [Config].Observe.
+//
 // # Response headers
 //
 // Serin-Version names the arm that served, Serin-Request-Id the request, for

@@ -29,6 +29,7 @@ type exchange struct {
 	meter     *sse.Meter // nil if the answer's body is in no form that it can read
 	streaming bool       // the meter reads a stream, not one document
 	status    int
+	copies    []*copied // of the request, that go to mirrors; see mirror.go
 }
 
 // meters are used again: a meter has memory for the event under way.
@@ -72,6 +73,9 @@ func newID() string {
 // decides how its body is to be read.
 func (x *exchange) answer(status int, h http.Header) {
 	x.status = status
+	for _, c := range x.copies {
+		c.primary.kind(h)
+	}
 	if enc := h.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return // compressed by somebody behind us; the status must do
 	}
@@ -90,6 +94,9 @@ func (x *exchange) answer(status int, h http.Header) {
 
 // feed measures a part of the answer's body that passed at the given instant.
 func (x *exchange) feed(p []byte, at time.Duration) {
+	for _, c := range x.copies {
+		c.primary.add(p)
+	}
 	if x.meter != nil {
 		x.meter.Feed(p, at)
 	}
@@ -111,6 +118,15 @@ func (x *exchange) result(at time.Duration) sse.Stream {
 
 // finish records the one observation of the exchange.
 func (x *exchange) finish(e ending) {
+	o, s := x.observation(e)
+	for _, c := range x.copies {
+		c.answered(o, s)
+	}
+	x.router.report(x.arm.stats, o, x.fixed)
+}
+
+// observation ends the measurement.
+func (x *exchange) observation(e ending) (analysis.Observation, sse.Stream) {
 	now := time.Now()
 	metered := x.meter != nil
 	s := x.result(now.Sub(x.began))
@@ -127,7 +143,7 @@ func (x *exchange) finish(e ending) {
 	if s.FromUsage {
 		o.Cost = x.arm.backend.Price.cost(s.InputTokens, s.OutputTokens, s.CachedTokens)
 	}
-	x.router.report(x.arm.stats, o, x.fixed)
+	return o, s
 }
 
 // rescued records the one observation of an exchange whose arm failed and whose
@@ -135,6 +151,9 @@ func (x *exchange) finish(e ending) {
 // the arm.
 func (x *exchange) rescued(e ending) {
 	x.arm.stats.rescued.Add(1)
+	for _, c := range x.copies {
+		c.primary.spoilt = true // what was kept is the baseline's
+	}
 	x.result(0)
 	if x.status < 500 {
 		x.status = 0 // a header without an answer behind it

@@ -27,6 +27,9 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	in := req.WithContext(ctx) // a copy, since req must not be modified
 	c.glimpse.show(&c.body, in)
 	t := r.begin(x, in)
+	if t.mirrors != nil {
+		r.mirror(t, x, in, &c.body)
+	}
 
 	base := t.baseline()
 	rescuable := r.rescues(x.arm, base, &c.body, req) && base.backend.Handler != nil

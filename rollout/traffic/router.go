@@ -29,6 +29,7 @@ type Router struct {
 	mayForce             func(*http.Request, string) bool
 	tenant, conversation func(*http.Request) string
 	lanes                []lane
+	mirroring            *mirroring
 
 	table    atomic.Pointer[table] // the split in force
 	recorder atomic.Pointer[analysis.Recorder]
@@ -64,6 +65,8 @@ func New(cfg Config) (*Router, error) {
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, killed: make(map[string]bool),
 	}
+	errs = append(errs, cfg.Mirror.validate())
+	r.mirroring = newMirroring(cfg.Mirror)
 	for i, l := range cfg.Lanes {
 		errs = append(errs, l.validate(i))
 		r.lanes = append(r.lanes, newLane(l))

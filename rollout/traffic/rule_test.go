@@ -76,11 +76,6 @@ func TestRules(t *testing.T) {
 	if err != nil || sum.Requests != 0 {
 		t.Errorf("%d requests of the preview were recorded for the comparison (%v)", sum.Requests, err)
 	}
-	var bad *traffic.InvalidError
-	split.Mirrors = []strategies.Mirror{{Arm: "new", Share: 100}}
-	if err := r.SetSplit(context.Background(), split); !errors.As(err, &bad) {
-		t.Errorf("SetSplit with mirrors = %v, want an InvalidError", err)
-	}
 	var none *traffic.NoBackendError
 	split.Mirrors, split.Arms = nil, append(split.Arms, strategies.Arm{Name: "newer"})
 	split.Rules[0].Arm = "newer"

@@ -19,6 +19,7 @@ type stats struct {
 	rescued  atomic.Uint64
 	byClass  [classes]atomic.Uint64
 	logged   atomic.Int64 // when, in nanoseconds since 1970
+	copies   copyStats
 }
 
 func newStats(arm string) *stats { return &stats{arm: arm} }

@@ -18,6 +18,8 @@ type table struct {
 	out   []bool // which arms are killed; nil if none is
 	lanes []lane // nil if the baseline has no traffic
 	units bool   // there are rules about units
+	// mirrors are the arms that receive copies.
+	mirrors []mirror
 }
 
 // newTable binds a valid split to arms.
@@ -30,8 +32,12 @@ func newTable(split strategies.Split, arms map[string]*arm) (*table, error) {
 		}
 		t.arms = append(t.arms, bound)
 	}
-	if len(split.Mirrors) > 0 {
-		return nil, &InvalidError{Field: "Split.Mirrors", Value: len(split.Mirrors), Want: "none: the router does not copy requests"}
+	for _, m := range split.Mirrors {
+		bound := arms[m.Arm]
+		if bound == nil {
+			return nil, &NoBackendError{Arm: m.Arm}
+		}
+		t.mirrors = append(t.mirrors, mirror{arm: bound, share: int(m.Share), hash: newHasher(strategies.XXHash, "mirror:"+m.Arm+":"+split.Salt)})
 	}
 	for _, rl := range split.Rules {
 		bound := arms[rl.Arm]
@@ -62,6 +68,7 @@ func (r *Router) bind(split strategies.Split) error {
 			t.out[i] = true
 		}
 	}
+	t.mirrors = slices.DeleteFunc(t.mirrors, func(m mirror) bool { return r.killed[m.arm.name] })
 	if t.out != nil {
 		t.rules = slices.DeleteFunc(t.rules, func(rl rule) bool { return r.killed[rl.arm.name] && rl.arm != t.arms[0] })
 	}

@@ -59,6 +59,9 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.reply.copy(r, x, req)
 	c.glimpse.show(&c.body, c.reply.out)
 	t := r.begin(x, c.reply.out)
+	if t.mirrors != nil {
+		r.mirror(t, x, c.reply.out, &c.body)
+	}
 
 	base := t.baseline()
 	rescuable := r.rescues(x.arm, base, &c.body, req) && base.upstream != nil

@@ -1,0 +1,71 @@
+package traffic
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// toolMembers are the members of a request that let the model call tools.
+var toolMembers = []string{"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "mcp_servers"}
+
+// rewrite returns the body of a copy for the backend: with the model's name that
+// it knows, and without tools unless they are kept. Everything else stays as it
+// is, byte for byte; what is not a JSON object stays altogether.
+func (b Backend) rewrite(body []byte, keepTools bool) []byte {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return body
+	}
+	out := bytes.NewBuffer(make([]byte, 0, len(body)+len(b.Model)))
+	out.WriteByte('{')
+	changed := false
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		var value json.RawMessage
+		if err != nil || !ok || d.Decode(&value) != nil {
+			return body
+		}
+		switch {
+		case !keepTools && slices.Contains(toolMembers, name):
+			changed = true
+			continue
+		case name == "model" && b.Model != "":
+			changed = true
+			value, _ = json.Marshal(b.Model) // a string can be marshalled
+		}
+		if out.Len() > 1 {
+			out.WriteByte(',')
+		}
+		key, _ := json.Marshal(name)
+		out.Write(key)
+		out.WriteByte(':')
+		out.Write(value)
+	}
+	if _, err := d.Token(); err != nil || !changed {
+		return body
+	}
+	out.WriteByte('}')
+	return out.Bytes()
+}
+
+// outgoing returns the header of a copy, without what is about the connection or
+// about this router.
+func outgoing(h http.Header) http.Header {
+	for _, list := range h["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range []string{
+		"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding",
+		"Content-Length", "Accept-Encoding", "Expect", ArmHeader,
+	} {
+		h.Del(name)
+	}
+	h.Set(MirrorHeader, "1")
+	return h
+}

@@ -1,0 +1,352 @@
+package traffic
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/sse"
+)
+
+// Mirroring says how copies of requests are made for the mirrors of a split
+// ([strategies.Mirror]). The zero value is ready to use.
+//
+// A copy is sent while its request is being served, under a context and a deadline
+// of its own. Callers never wait for it, and never hear of it. Its answer is
+// measured for the arm that it went to, and thrown away.
+type Mirroring struct {
+	// Concurrent is how many copies are under way at once, and Queue how many more
+	// may wait; beyond that copies are dropped, and counted. Zero means 16 and 64.
+	Concurrent int `env:"MIRROR_CONCURRENT"`
+	Queue      int `env:"MIRROR_QUEUE"`
+	// Timeout bounds a copy, and the comparison of its answer. Zero means 5 min.
+	Timeout time.Duration `env:"MIRROR_TIMEOUT"`
+	// MaxCost is what copies may cost in each hour; no copy begins beyond that. It
+	// needs arms with a price. Zero means no limit.
+	MaxCost analysis.Money `env:"MIRROR_MAX_COST"`
+	// KeepTools leaves the tools of a request in its copies. Without it they are
+	// taken out: a service that calls tools by itself would call them twice.
+	KeepTools bool `env:"MIRROR_KEEP_TOOLS"`
+
+	// Compare, if not nil, judges the two answers to a request, by whatever means:
+	// a rule, a test, another model. Its scores, from 0 to 1, join the two requests
+	// as feedback would ([Router.Feedback]), so that a metric of satisfaction
+	// compares the arms; a judge that only knows which answer is better gives it 1
+	// and the other 0, and both 0.5 for a draw. ok false means no opinion. It is
+	// called for answers that are complete, from up to Concurrent goroutines.
+	Compare func(ctx context.Context, p Pair) (primary, copy float64, ok bool)
+	// MaxAnswer is how much of an answer is kept for Compare, in bytes; pairs with
+	// a longer one are not compared. Zero means 1 MiB.
+	MaxAnswer int `env:"MIRROR_MAX_ANSWER"`
+	// Observe, if not nil, receives the observation of each copy. They are not among
+	// those of [Config].Observe, as nobody has to pay for them.
+	Observe func(analysis.Observation)
+}
+
+func (m Mirroring) validate() error {
+	for _, f := range []struct {
+		field string
+		value int64
+	}{
+		{"Concurrent", int64(m.Concurrent)}, {"Queue", int64(m.Queue)}, {"Timeout", int64(m.Timeout)},
+		{"MaxCost", int64(m.MaxCost)}, {"MaxAnswer", int64(m.MaxAnswer)},
+	} {
+		if f.value < 0 {
+			return &InvalidError{Field: "Config.Mirror." + f.field, Value: f.value, Want: "a value >= 0"}
+		}
+	}
+	return nil
+}
+
+// MirrorHeader is set in copies of requests, so that backends can tell them apart.
+const MirrorHeader = "Serin-Mirror"
+
+// mirror is a mirror of the split, bound to its arm.
+type mirror struct {
+	arm   *arm
+	share int
+	hash  hasher
+}
+
+// mirroring is what all copies of a router share.
+type mirroring struct {
+	cfg     Mirroring
+	pending atomic.Int64  // copies that wait or are under way
+	room    chan struct{} // for those that are under way
+
+	mu    sync.Mutex
+	hour  time.Time // when the present one began
+	spent analysis.Money
+}
+
+func newMirroring(cfg Mirroring) *mirroring {
+	orElse := func(n *int, otherwise int) {
+		if *n == 0 {
+			*n = otherwise
+		}
+	}
+	orElse(&cfg.Concurrent, 16)
+	orElse(&cfg.Queue, 64)
+	orElse(&cfg.MaxAnswer, 1<<20)
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Minute
+	}
+	return &mirroring{cfg: cfg, room: make(chan struct{}, max(0, cfg.Concurrent))}
+}
+
+// affords reports whether another copy may begin at a.
+func (m *mirroring) affords(a *arm, now time.Time) bool {
+	if m.cfg.MaxCost == 0 {
+		return true
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.hour) >= time.Hour {
+		m.hour, m.spent = now, 0
+	}
+	return a.backend.Price != (Price{}) && m.spent < m.cfg.MaxCost
+}
+
+func (m *mirroring) pay(cost analysis.Money) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spent += max(0, cost)
+}
+
+// copied is one copy of a request.
+type copied struct {
+	router     *Router
+	arm        *arm
+	generation uint64
+	unit       string
+
+	method, uri, host string
+	header            http.Header
+	body              []byte
+
+	// The request's own answer, which is complete when ended is closed.
+	primary keeper
+	ended   chan struct{}
+	seen    analysis.Observation
+	stream  sse.Stream
+}
+
+// mirror sends copies of a request to the mirrors of the split. It does not wait.
+func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload) {
+	if x.fixed || req.Header.Get("Upgrade") != "" {
+		return // not comparable, or not a question with one answer
+	}
+	q := r.mirroring
+	for i := range t.mirrors {
+		m := &t.mirrors[i]
+		if m.arm == x.arm || t.slot(&m.hash, x.unit) >= m.share {
+			continue
+		}
+		stats := &m.arm.stats.copies
+		data, ok := body.bytes(r.maxBody)
+		switch {
+		case !ok:
+			stats.oversize.Add(1)
+		case !q.affords(m.arm, x.began):
+			stats.capped.Add(1)
+		case q.pending.Add(1) > int64(q.cfg.Concurrent+q.cfg.Queue):
+			q.pending.Add(-1)
+			stats.dropped.Add(1)
+		default:
+			c := &copied{
+				router: r, arm: m.arm, generation: x.generation, unit: x.unit,
+				method: req.Method, uri: req.URL.RequestURI(), host: req.Host, header: req.Header.Clone(), body: data,
+			}
+			if q.cfg.Compare != nil {
+				c.primary.limit, c.ended = q.cfg.MaxAnswer, make(chan struct{})
+				x.copies = append(x.copies, c)
+			}
+			go c.run()
+		}
+	}
+}
+
+// bytes returns the content of a payload that is held, and not too large.
+func (p *payload) bytes(limit int64) ([]byte, bool) {
+	switch {
+	case !p.held:
+		return nil, false
+	case p.again == nil:
+		return p.data, true
+	}
+	body, err := p.again()
+	if err != nil {
+		return nil, false
+	}
+	defer body.Close()
+	data, err := io.ReadAll(io.LimitReader(body, limit+1))
+	return data, err == nil && int64(len(data)) <= limit
+}
+
+// answered takes the observation of the request itself.
+func (c *copied) answered(o analysis.Observation, s sse.Stream) {
+	c.seen, c.stream = o, s
+	close(c.ended)
+}
+
+// run sends the copy, measures its answer, and has it compared.
+func (c *copied) run() {
+	r, q := c.router, c.router.mirroring
+	defer q.pending.Add(-1)
+	q.room <- struct{}{}
+	defer func() { <-q.room }()
+	if !r.table.Load().mirrorsTo(c.arm.name) {
+		c.arm.stats.copies.dropped.Add(1) // the rollout has gone on meanwhile, or back
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.Timeout)
+	defer cancel()
+	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), began: time.Now()}
+	kept := keeper{limit: c.primary.limit}
+	o, s := x.observation(c.send(ctx, x, &kept))
+	c.arm.stats.copies.count(o.Class)
+	q.pay(o.Cost)
+	rec := r.recorder.Load()
+	if rec != nil {
+		rec.Record(o)
+	}
+	if q.cfg.Observe != nil {
+		q.cfg.Observe(o)
+	}
+	if q.cfg.Compare == nil {
+		return
+	}
+	select {
+	case <-c.ended:
+		c.compare(ctx, rec, kept.answer(o, s))
+	case <-ctx.Done():
+	}
+}
+
+// compare has the two answers judged.
+func (c *copied) compare(ctx context.Context, rec *analysis.Recorder, answer Answer) {
+	primary := c.primary.answer(c.seen, c.stream)
+	if primary.ID == "" || answer.ID == "" {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			c.router.logPanic(ctx, c.arm, p, debug.Stack())
+		}
+	}()
+	pair := Pair{Unit: c.unit, Request: c.body, Primary: primary, Copy: answer}
+	stats := &c.arm.stats.copies
+	stats.compared.Add(1)
+	if pair.Same() {
+		stats.same.Add(1)
+	}
+	first, second, ok := c.router.mirroring.cfg.Compare(ctx, pair)
+	if ok && rec != nil {
+		rec.Feedback(primary.ID, first)
+		rec.Feedback(answer.ID, second)
+	}
+}
+
+// send sends the copy to its arm and reads the answer to its end.
+func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending) {
+	c.arm.stats.inFlight.Add(1)
+	defer c.arm.stats.inFlight.Add(-1)
+	defer func() {
+		if ctx.Err() != nil {
+			e.expired = true
+		}
+	}()
+	req, err := http.NewRequestWithContext(ctx, c.method, c.uri, bytes.NewReader(c.arm.backend.rewrite(c.body, c.router.mirroring.cfg.KeepTools)))
+	if err != nil {
+		return ending{broken: fmt.Errorf("traffic: copy of a request: %w", err)}
+	}
+	req.Host, req.Header, req.RequestURI = c.host, outgoing(c.header), c.uri
+	if c.arm.upstream == nil {
+		sink := &sink{header: make(http.Header), x: x, kept: kept}
+		if p := c.router.runMirror(c.arm, sink, req); p != nil {
+			e.broken = fmt.Errorf("traffic: the handler panicked: %v", p)
+		}
+		sink.WriteHeader(http.StatusOK) // if it has not said anything
+		return e
+	}
+	req.Host, req.RequestURI = "", ""
+	resp, err := c.arm.upstream.send(req, req.URL)
+	if err != nil {
+		return ending{broken: err}
+	}
+	defer resp.Body.Close()
+	x.answer(resp.StatusCode, resp.Header)
+	kept.kind(resp.Header)
+	buf := buffers.Get()
+	defer buffers.Put(buf)
+	for {
+		n, err := resp.Body.Read(buf)
+		if n > 0 {
+			x.feed(buf[:n], time.Since(x.began))
+			kept.add(buf[:n])
+		}
+		if err == io.EOF {
+			return e
+		} else if err != nil {
+			return ending{broken: err}
+		}
+	}
+}
+
+// mirrorsTo reports whether the split still sends copies to an arm.
+func (t *table) mirrorsTo(arm string) bool {
+	for i := range t.mirrors {
+		if t.mirrors[i].arm.name == arm {
+			return true
+		}
+	}
+	return false
+}
+
+// runMirror calls the handler of an arm and returns what it panicked with.
+func (r *Router) runMirror(a *arm, w http.ResponseWriter, req *http.Request) (p any) {
+	if a.backend.Handler == nil {
+		return fmt.Sprintf("arm %q has neither Handler nor URL", a.name)
+	}
+	defer func() {
+		if p = recover(); p != nil && p != http.ErrAbortHandler {
+			r.logPanic(req.Context(), a, p, debug.Stack())
+		}
+	}()
+	a.backend.Handler.ServeHTTP(w, req)
+	return nil
+}
+
+// sink is what a handler writes the answer to a copy to.
+type sink struct {
+	header http.Header
+	x      *exchange
+	kept   *keeper
+	said   bool
+}
+
+func (s *sink) Header() http.Header { return s.header }
+func (s *sink) Flush()              {}
+
+func (s *sink) WriteHeader(status int) {
+	if s.said || status < 200 {
+		return
+	}
+	s.said = true
+	s.x.answer(status, s.header)
+	s.kept.kind(s.header)
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.WriteHeader(http.StatusOK)
+	s.x.feed(p, time.Since(s.x.began))
+	s.kept.add(p)
+	return len(p), nil
+}
