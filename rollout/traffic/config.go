@@ -20,6 +20,8 @@ import (
 const (
 	DefaultMaxBody          = 8 << 20
 	DefaultFirstByteTimeout = 5 * time.Minute
+	DefaultHoldBack         = 2 * time.Second
+	DefaultRescueRatio      = 0.2
 )
 
 // UnitHeader is the request header that names the unit of assignment unless
@@ -85,6 +87,19 @@ type Config struct {
 	// streamed; where all are, a few times the expected TTFT is better. Negative
 	// means no limit.
 	FirstByteTimeout time.Duration `env:"FIRST_BYTE_TIMEOUT"`
+
+	// HoldBack is how long the beginning of a candidate's stream may be held back
+	// until it bears content: some servers begin a stream before they know whether
+	// there will be an answer, and report errors in it. Until then the baseline can
+	// rescue the request. What was held is passed on with the first bytes after
+	// that time, or beyond 64 KiB, in any case. 0 means [DefaultHoldBack]; negative
+	// holds nothing back but the header.
+	HoldBack time.Duration `env:"HOLD_BACK"`
+
+	// RescueRatio bounds the load that rescues may add to the baseline: in ten
+	// seconds 100 requests, and this many for each that it serves anyway. Beyond
+	// that callers see the candidate's failures. 0 means [DefaultRescueRatio].
+	RescueRatio float64 `env:"RESCUE_RATIO"`
 
 	// NoRescue lets the failures of candidates reach the callers.
 	NoRescue bool `env:"NO_RESCUE"`
@@ -179,6 +194,12 @@ func (cfg Config) withDefaults() Config {
 	if cfg.FirstByteTimeout == 0 {
 		cfg.FirstByteTimeout = DefaultFirstByteTimeout
 	}
+	if cfg.HoldBack == 0 {
+		cfg.HoldBack = DefaultHoldBack
+	}
+	if cfg.RescueRatio == 0 {
+		cfg.RescueRatio = DefaultRescueRatio
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -193,6 +214,9 @@ func (cfg Config) validate() error {
 	}
 	if cfg.MaxBody < 0 {
 		errs = append(errs, &InvalidError{Field: "Config.MaxBody", Value: cfg.MaxBody, Want: "a number of bytes, or 0 for the default"})
+	}
+	if !(cfg.RescueRatio >= 0) {
+		errs = append(errs, &InvalidError{Field: "Config.RescueRatio", Value: cfg.RescueRatio, Want: "a number >= 0, or 0 for the default"})
 	}
 	if len(cfg.Split.Arms) == 0 && len(cfg.Arms) > 1 {
 		errs = append(errs, &InvalidError{

@@ -61,7 +61,11 @@
 // When a candidate is down, answers with a 5xx, or sends no byte of an answer
 // within [Config].FirstByteTimeout, the baseline serves the same request. The
 // caller sees a good answer, and in the response the version that gave it; the
-// failure is counted once, against the candidate. To make that possible, request
+// failure is counted once, against the candidate. Some servers begin a stream
+// before they know whether there will be an answer: of a candidate's stream what
+// comes before the first content is held back, for up to [Config].HoldBack, and an
+// error or an end in it is rescued as well. [Config].RescueRatio bounds the load
+// that rescues add to the baseline. To make that possible, request
 // bodies are held up to [Config].MaxBody, and the header of an answer, of any arm,
 // waits for the first byte of its body: servers send headers before they have
 // computed anything. Answers below 500 are not rescued, 429

@@ -32,7 +32,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 
 	base := t.baseline()
-	rescuable := r.rescues(x.arm, base, &c.body, req) && base.backend.Handler != nil
+	rescuable := r.rescues(x, base, &c.body, req) && base.backend.Handler != nil
 	c.writer = writer{ResponseWriter: w, x: x, arm: x.arm, cancel: cancel, rescuable: rescuable, measured: true}
 	first := r.serve(&c.writer, req, in, &c.body)
 	if !first.rescue {
@@ -40,6 +40,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		first.leave()
 		return
 	}
+	r.budget.take(base.stats, x.began, 1)
 	r.logRescue(req.Context(), x, first.ending)
 	ctx, cancel = context.WithCancelCause(req.Context())
 	second := r.serve(&writer{ResponseWriter: w, x: x, arm: base, cancel: cancel}, req, req.WithContext(ctx), &c.body)
@@ -56,10 +57,10 @@ type visit struct {
 	writer   writer
 }
 
-// rescues reports whether a request that is assigned to a could be served by
-// base instead.
-func (r *Router) rescues(a, base *arm, body *payload, req *http.Request) bool {
-	return !r.noRescue && base != nil && base != a && body.held && req.Header.Get("Upgrade") == ""
+// rescues reports whether a request could be served by base instead of the arm
+// that it is assigned to.
+func (r *Router) rescues(x *exchange, base *arm, body *payload, req *http.Request) bool {
+	return !r.noRescue && base != nil && base != x.arm && body.held && req.Header.Get("Upgrade") == "" && r.budget.allows(base.stats, x.began)
 }
 
 // attempt is how one try went to have a request served by an arm.
@@ -107,6 +108,7 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any) {
 	e.broken = wr.failure
 	switch {
 	case p == nil:
+	case p == http.ErrAbortHandler && e.broken != nil: // it was stopped because of that
 	case p == http.ErrAbortHandler:
 		e.broken = errBrokenOff
 	default:
@@ -115,7 +117,10 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any) {
 	if e.gone = ctx.Err(); e.gone == nil {
 		e.gone = wr.gone
 	}
-	unanswered := p != nil || e.expired || wr.status >= 500
+	unanswered := p != nil || e.expired || wr.status >= 500 || wr.failure != nil
+	if len(wr.held) > 0 && !unanswered && wr.x.empty() {
+		unanswered, e.broken = true, errBrokenOff
+	}
 	if wr.rescuable && unanswered && e.gone == nil && !wr.sent && !wr.hijacked {
 		t.rescue = true
 		wr.restore()

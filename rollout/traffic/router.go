@@ -24,6 +24,8 @@ type Router struct {
 	maxBody  int64
 	alarms   alarms
 	noRescue bool
+	holdBack time.Duration // <= 0 is not at all
+	budget   budget
 	logger   *slog.Logger
 
 	mayForce             func(*http.Request, string) bool
@@ -62,6 +64,7 @@ func New(cfg Config) (*Router, error) {
 	errs := []error{cfg.validate()}
 	r := &Router{
 		unit: cfg.Unit, observe: cfg.Observe, maxBody: cfg.MaxBody, alarms: alarms{patience: cfg.FirstByteTimeout},
+		holdBack: cfg.HoldBack, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, killed: make(map[string]bool),
 	}

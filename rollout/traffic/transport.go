@@ -64,7 +64,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 
 	base := t.baseline()
-	rescuable := r.rescues(x.arm, base, &c.body, req) && base.upstream != nil
+	rescuable := r.rescues(x, base, &c.body, req) && base.upstream != nil
 	resp, e := c.reply.exchange(r, x.arm, &c.body, rescuable)
 	if resp != nil {
 		return resp, nil
@@ -73,6 +73,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		x.finish(e)
 		return nil, e.err()
 	}
+	r.budget.take(base.stats, x.began, 1)
 	r.logRescue(req.Context(), x, e)
 	failed := e // a copy: e itself need not live beyond this call where all goes well
 	second := &reply{instead: &failed}
@@ -170,7 +171,8 @@ type reply struct {
 	length int64     // as announced, -1 if it was not
 	first  []byte    // read already, not yet given out
 	after  error     // what came behind first
-	ahead  [512]byte // where first lies
+	ahead  [512]byte // where first lies, unless it is longer
+	holds  bool      // while first is gathered, until it shows that there is an answer
 
 	mu    sync.Mutex // Close may come while a Read is under way
 	read  int64
@@ -191,15 +193,43 @@ func (b *reply) await(status int) error {
 		_, _ = io.CopyN(io.Discard, b.body, maxDropped) // keeps the connection usable
 		return fmt.Errorf("traffic: the arm answered with status %d", status)
 	}
+	b.holds = b.x.holds()
+	var since time.Duration
+	buf := b.ahead[:]
 	for {
-		n, err := b.receive(b.ahead[:])
+		n, err := b.receive(buf)
 		if n == 0 && err == nil {
 			continue
 		}
-		if n == 0 && err != io.EOF {
+		if len(b.first) == 0 && n == 0 && err != io.EOF {
 			return err
 		}
-		b.first, b.after = b.ahead[:n], err
+		if b.first == nil {
+			b.first, since = b.ahead[:n:n], time.Since(b.x.began)
+		} else {
+			b.first = append(b.first, buf[:n]...)
+		}
+		if b.after = err; !b.holds {
+			return nil
+		}
+		switch v, broken := b.x.weigh(len(b.first), time.Since(b.x.began)-since); {
+		case v == failed:
+			return broken
+		case v == undecided && err == nil:
+			if &buf[0] == &b.ahead[0] {
+				buf = make([]byte, len(b.ahead)) // first lies where the last read went
+			}
+			continue
+		case v == undecided && err != io.EOF:
+			return err
+		case v == undecided && b.x.empty():
+			return errBrokenOff
+		}
+		b.holds = false
+		if !b.progress.CompareAndSwap(waiting, answering) {
+			return errFirstByte
+		}
+		b.x.router.alarms.stop(&b.alarm)
 		return nil
 	}
 }
@@ -207,7 +237,7 @@ func (b *reply) await(status int) error {
 // receive reads from the arm and measures what came.
 func (b *reply) receive(p []byte) (int, error) {
 	n, err := b.body.Read(p)
-	if n > 0 && b.progress.Load() == waiting && b.progress.CompareAndSwap(waiting, answering) {
+	if n > 0 && !b.holds && b.progress.Load() == waiting && b.progress.CompareAndSwap(waiting, answering) {
 		b.x.router.alarms.stop(&b.alarm)
 	}
 	if n > 0 {

@@ -35,9 +35,11 @@ type writer struct {
 	status   int  // what the handler said; 0 before it did
 	sent     bool // the header is on its way to the caller
 	hijacked bool
-	dropped  int   // bytes of an error's body that nobody will see
-	failure  error // why the arm did not answer, if it could be told
-	gone     error // why the caller could not be written to
+	held     []byte        // of the body, until it shows that there is an answer
+	since    time.Duration // when the first of it came
+	dropped  int           // bytes of an error's body that nobody will see
+	failure  error         // why the arm did not answer, if it could be told
+	gone     error         // why the caller could not be written to
 }
 
 // The progress of an attempt towards its first byte.
@@ -112,10 +114,13 @@ func (w *writer) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil // not an answer yet
 	}
+	at := time.Since(w.x.began)
+	if w.rescuable && !w.sent && w.x.holds() {
+		return w.hold(p, at)
+	}
 	if w.progress.Load() != answering && !w.progress.CompareAndSwap(waiting, answering) {
 		return 0, errGivenUp
 	}
-	at := time.Since(w.x.began)
 	if !w.sent {
 		w.send()
 	}
@@ -127,6 +132,42 @@ func (w *writer) Write(p []byte) (int, error) {
 		w.x.feed(p[:n], at)
 	}
 	return n, err
+}
+
+// hold keeps the beginning of a stream until it shows whether there is an answer.
+func (w *writer) hold(p []byte, at time.Duration) (int, error) {
+	if w.failure != nil {
+		return 0, errGivenUp
+	}
+	if len(w.held) == 0 {
+		w.since = at
+	}
+	w.held = append(w.held, p...)
+	w.x.feed(p, at)
+	switch v, err := w.x.weigh(len(w.held), at-w.since); v {
+	case undecided:
+		return len(p), nil
+	case failed:
+		w.failure = err
+		return 0, errGivenUp
+	}
+	if err := w.release(); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// release passes on what was held.
+func (w *writer) release() error {
+	if !w.progress.CompareAndSwap(waiting, answering) {
+		return errGivenUp
+	}
+	w.send()
+	_, err := w.ResponseWriter.Write(w.held)
+	if w.held = nil; err != nil {
+		w.gone = err
+	}
+	return err
 }
 
 // Flush implements [http.Flusher].
@@ -164,6 +205,10 @@ func (w *writer) conclude() {
 	default:
 		if w.status == 0 {
 			w.WriteHeader(http.StatusOK)
+		}
+		if len(w.held) > 0 {
+			_ = w.release() // what went wrong is in w.gone, or the attempt has expired
+			return
 		}
 		w.send()
 	}

@@ -1,0 +1,146 @@
+package traffic_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/rollout/traffic"
+	"github.com/serin-go/serin/strategies"
+)
+
+const (
+	inBand  = "data: {\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\"}}\n\n"
+	created = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"status\":\"in_progress\"}}\n\n"
+	limited = "event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"slow down\"}\n\n"
+)
+
+// TestHoldBack: a stream that begins and then fails before it bears content is
+// rescued, in both shapes, and counted once against the candidate.
+func TestHoldBack(t *testing.T) {
+	abort := func() { panic(http.ErrAbortHandler) }
+	for name, tt := range map[string]struct {
+		candidate http.HandlerFunc
+		rescued   bool
+		class     analysis.Class
+	}{
+		"an error behind the role chunk":  {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, inBand, done) }, true, analysis.Error},
+		"a limit behind response.created": {func(w http.ResponseWriter, _ *http.Request) { stream(w, created, limited) }, true, analysis.Error},
+		"broken off behind the role":      {func(w http.ResponseWriter, _ *http.Request) { stream(w, role); abort() }, true, analysis.Error},
+		"ends behind the role":            {func(w http.ResponseWriter, _ *http.Request) { stream(w, role) }, true, analysis.Error},
+		"an error behind content":         {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, token("Hel"), inBand) }, false, analysis.Error},
+		"broken off behind content":       {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, token("Hel")); abort() }, false, analysis.Truncated},
+		"nothing but an end":              {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, finish, done) }, false, analysis.Empty},
+		"events of another kind":          {func(w http.ResponseWriter, _ *http.Request) { stream(w, "data: tick\n\n", "data: tock\n\n") }, false, analysis.OK},
+		"comments and then an answer":     {func(w http.ResponseWriter, r *http.Request) { stream(w, ": ping\n\n", ": ping\n\n"); good(w, r) }, false, analysis.OK},
+		"a beginning of many parts": {func(w http.ResponseWriter, r *http.Request) {
+			for _, c := range role {
+				stream(w, string(c))
+			}
+			stream(w, token("Hel"), finish, done)
+		}, false, analysis.OK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, d := newRouter(t, serve(t, good), serve(t, tt.candidate), nil)
+			direct := serve(t, tt.candidate)
+			n := 0
+			for shape, send := range through(t, r) {
+				a := send(`{"stream":true}`)
+				n++
+				o := d.wait(t, n)[n-1]
+				if o.Arm != "new" || o.Class != tt.class {
+					t.Errorf("%s: %s, %v (%v), want %v", shape, o.Arm, o.Class, o.Err, tt.class)
+				}
+				want := post(t, direct, "{}")
+				if tt.rescued {
+					want.body, want.version = goodStream, "old"
+				} else {
+					want.version = "new"
+				}
+				if a.body != want.body || a.version != want.version || a.status != http.StatusOK || (a.err == nil) != (want.err == nil) && !tt.rescued {
+					t.Errorf("%s: the caller got %+v, want %+v", shape, a, want)
+				}
+			}
+			for _, s := range r.Stats() {
+				if want := map[bool]uint64{true: 2}[tt.rescued]; s.Arm == "new" && s.Rescued != want {
+					t.Errorf("%d rescued, want %d", s.Rescued, want)
+				}
+			}
+		})
+	}
+}
+
+// TestHoldBackIsBounded: in time and in bytes, and it can be turned off.
+func TestHoldBackIsBounded(t *testing.T) {
+	long := ": " + strings.Repeat("x", 70<<10) + "\n\n"
+	for name, c := range map[string]struct {
+		hold   time.Duration
+		events []string
+	}{
+		"off": {-1, []string{role, inBand}}, "time": {time.Nanosecond, []string{role, ": ping\n\n", inBand}}, "bytes": {0, []string{role, long, inBand}},
+	} {
+		candidate := func(w http.ResponseWriter, _ *http.Request) {
+			for _, e := range c.events {
+				stream(w, e)
+				time.Sleep(5 * time.Millisecond) // each arrives by itself
+			}
+		}
+		r, d := newRouter(t, serve(t, good), serve(t, candidate), func(cfg *traffic.Config) { cfg.HoldBack = c.hold })
+		n := 0
+		for shape, send := range through(t, r) {
+			if a := send("{}"); a.body != strings.Join(c.events, "") || a.version != "new" {
+				t.Errorf("%s, %s: the caller got %.80q of %s", name, shape, a.body, a.version)
+			}
+			n++
+			if o := d.wait(t, n)[n-1]; o.Class != analysis.Error {
+				t.Errorf("%s, %s: %v", name, shape, o.Class)
+			}
+		}
+	}
+}
+
+// TestRescueBudget: a candidate that fails everything cannot double the
+// baseline's load for long.
+func TestRescueBudget(t *testing.T) {
+	fail := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	r, _ := newRouter(t, "", "", func(c *traffic.Config) {
+		c.Arms = map[string]traffic.Backend{"old": {Handler: http.HandlerFunc(good)}, "new": {Handler: fail}}
+		c.Split = split(1, 5000)
+		c.RescueRatio = 0.1
+	})
+	var seen, rescued int
+	var served, failed int
+	for i := range 3000 {
+		req, _ := http.NewRequest(http.MethodPost, "http://gateway/", nil)
+		req.Header.Set(traffic.UnitHeader, fmt.Sprint(i))
+		w := &status{discard: discard{header: http.Header{}}}
+		r.ServeHTTP(w, req)
+		if w.code >= 500 {
+			seen++
+		}
+	}
+	for _, s := range r.Stats() {
+		if s.Arm == "new" {
+			rescued, failed = int(s.Rescued), int(s.ByClass[analysis.Error])
+		} else {
+			served = int(s.Requests)
+		}
+	}
+	if seen == 0 || rescued < 100 || rescued > 110+served/10 || seen+rescued != failed {
+		t.Errorf("%d rescued and %d seen of %d failures, beside %d requests of the baseline", rescued, seen, failed, served)
+	}
+	if _, err := traffic.New(traffic.Config{Arms: map[string]traffic.Backend{"old": {}}, Split: strategies.Split{}, RescueRatio: -1}); err == nil {
+		t.Error("a negative ratio is accepted")
+	}
+}
+
+// status is a caller who only looks at the status.
+type status struct {
+	discard
+	code int
+}
+
+func (s *status) WriteHeader(code int) { s.code = code }
