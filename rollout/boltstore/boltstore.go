@@ -4,8 +4,33 @@
 // What Put has acknowledged survives a crash of the process at any instruction
 // and a loss of power: every Put is one transaction and ends with an fsync.
 // The file is locked while it is open; a second process is told so within a
-// second. Each value carries its own checksum, so that damage below bbolt is
-// found when it is read and is reported, never believed.
+// second.
+//
+// # Speed against durability
+//
+// With [Config].DangerouslyNoSync a Put does not wait for the disk, which takes
+// most of its time. What was acknowledged still survives the death of the process:
+// the kernel has it. After a loss of power or a crash of the machine, though, what
+// was acknowledged may be missing and the file may be damaged as a whole.
+//
+// # Damage
+//
+// Disks and memory do flip bits. Each entry carries a checksum of its key, its
+// revision and its value, and the file a record of all its entries. Open looks at
+// the whole file with a reader of its own, before bbolt does, which would believe
+// what it finds. What cannot be trusted is a [*DamagedError], never repaired and
+// never believed:
+//
+//   - If all that is damaged is in single entries, the store opens. The others are
+//     given out as ever, and changed. For the damaged ones Get and Put return a
+//     DamagedError, as they do for keys that are not there: one of them may be what
+//     a damaged entry was. List gives out what is whole and ends with the error.
+//   - If more is damaged, such as the way to the entries, or if there are entries
+//     too many or too few, Open returns the error.
+//
+// The engine leaves a target whose document is damaged to its baseline. To go on,
+// put a backup in the file's place while nobody has it open. [Store.Backup] makes
+// one at any time; it is a store file like any other.
 //
 // # Dependencies
 //
@@ -16,14 +41,13 @@ package boltstore
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
+	"io"
 	"iter"
 	"os"
 	"runtime/debug"
-	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -38,11 +62,10 @@ var _ rollout.Store = (*Store)(nil)
 // file open.
 var ErrLocked = errors.New("the file is open elsewhere")
 
-// DamagedError says that the file, or a value in it, is not what was written.
-// It is never repaired silently.
+// DamagedError says that the file, or an entry of it, is not what was written.
 type DamagedError struct {
 	Path string
-	Key  string // empty when the file as a whole cannot be read
+	Key  string // that was asked for; empty when the file as a whole is meant
 	Err  error
 }
 
@@ -50,46 +73,108 @@ func (e *DamagedError) Error() string {
 	if e.Key == "" {
 		return fmt.Sprintf("boltstore: %s is damaged or not a store: %v", e.Path, e.Err)
 	}
-	return fmt.Sprintf("boltstore: %s: the value of %s is damaged: %v", e.Path, e.Key, e.Err)
+	return fmt.Sprintf("boltstore: %s: the entry of %s cannot be trusted: %v", e.Path, e.Key, e.Err)
 }
 
 // Unwrap returns what the file's reader said.
 func (e *DamagedError) Unwrap() error { return e.Err }
 
-var bucket = []byte("serin")
-
 // lockTimeout bounds the wait for the file's lock.
 const lockTimeout = time.Second
 
-// Store is a [rollout.Store] in one file. It may be used concurrently.
-type Store struct {
-	db *bbolt.DB
+// Config says where the store is, and what it may lose. Path is required.
+type Config struct {
+	// Path names the file. It is created, readable by its owner alone, if it does
+	// not exist.
+	Path string `env:"SERIN_FILE"`
+	// DangerouslyNoSync makes Put return before the disk has what was written. The
+	// package comment says what that may lose. Close waits for the disk.
+	DangerouslyNoSync bool `env:"DANGEROUSLY_NO_SYNC"`
 }
 
-// Open opens the store at path and creates it, readable by its owner alone, if
-// it does not exist. The error wraps [ErrLocked] if the file is in use, and is
-// a [*DamagedError] if it is not a store.
-func Open(path string) (s *Store, err error) {
-	defer contain(path, "", &err)()
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
+// Store is a [rollout.Store] in one file. It may be used concurrently.
+type Store struct {
+	db     *bbolt.DB
+	noSync bool
+	closed atomic.Bool
+	doubt  error // that a key which is not there never was; nil if there is none
+}
+
+// Open opens the store at path as New does, with a Config that has no other field
+// set.
+func Open(path string) (*Store, error) { return New(Config{Path: path}) }
+
+// New opens a store. The error wraps [ErrLocked] if the file is in use, and is a
+// [*DamagedError] if it is not a store or cannot be trusted.
+func New(cfg Config) (s *Store, err error) {
+	defer contain(cfg.Path, "", &err)()
+	if cfg.Path == "" {
+		return nil, errors.New("boltstore: Config.Path is empty, want the name of a file")
+	}
+	found, err := inspect(cfg.Path)
+	if err != nil {
+		return nil, err
+	}
+	db, err := bbolt.Open(cfg.Path, 0o600, &bbolt.Options{
+		Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoSync: cfg.DangerouslyNoSync, NoGrowSync: cfg.DangerouslyNoSync,
+	})
+	if err != nil {
+		return nil, openError(cfg.Path, err)
+	}
+	s = &Store{db: db, noSync: cfg.DangerouslyNoSync}
+	if len(found.damaged) > 0 {
+		s.doubt = fmt.Errorf("%d entries of the file are damaged: %q", len(found.damaged), found.damaged)
+	}
+	if found.fresh {
+		err = db.Update(func(tx *bbolt.Tx) error {
+			_, err := tx.CreateBucketIfNotExists(entryBucket)
+			if err != nil {
+				return err
+			}
+			b, err := tx.CreateBucketIfNotExists(recordBucket)
+			if err != nil || b.Get(recordKey) != nil { // by another process, just now
+				return err
+			}
+			return b.Put(recordKey, tally{}.encode())
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("boltstore: %s: %w", cfg.Path, err), db.Close())
+	}
+	return s, nil
+}
+
+// inspect looks at the file before it is opened for writing.
+func inspect(path string) (content, error) {
+	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
+		return content{fresh: true}, nil
+	}
+	// Opened for reading, it is locked against those who write.
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
+	if err != nil {
+		return content{}, openError(path, err)
+	}
+	defer db.Close()
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return content{}, fmt.Errorf("boltstore: %w", err)
+	}
+	found, err := check(file)
+	if err != nil {
+		return content{}, &DamagedError{Path: path, Err: err}
+	}
+	return found, nil
+}
+
+// openError says what bbolt means.
+func openError(path string, err error) error {
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("boltstore: %s: %w", path, ErrLocked)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, &DamagedError{Path: path, Err: err}
-	case err != nil && (os.IsNotExist(err) || os.IsPermission(err)):
-		return nil, fmt.Errorf("boltstore: %w", err)
-	case err != nil:
-		return nil, &DamagedError{Path: path, Err: err}
+		return fmt.Errorf("boltstore: %s: %w", path, ErrLocked)
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("boltstore: %w", err)
 	}
-	if err := db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(bucket)
-		return err
-	}); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("boltstore: %s: %w", path, err)
-	}
-	return &Store{db: db}, nil
+	return &DamagedError{Path: path, Err: err}
 }
 
 // Get implements [rollout.Store].
@@ -99,11 +184,13 @@ func (s *Store) Get(ctx context.Context, key string) (entry rollout.Entry, err e
 	}
 	defer contain(s.db.Path(), key, &err)()
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		raw := tx.Bucket(bucket).Get([]byte(key))
-		if raw == nil {
+		raw := tx.Bucket(entryBucket).Get([]byte(key))
+		if raw == nil && s.doubt != nil {
+			return s.damaged(key, s.doubt)
+		} else if raw == nil {
 			return fmt.Errorf("boltstore: %s: %w", key, rollout.ErrNotFound)
 		}
-		entry, err = s.decode(key, raw)
+		entry, err = s.decode([]byte(key), raw)
 		return err
 	})
 	return entry, wrap(err)
@@ -116,28 +203,42 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 	}
 	defer contain(s.db.Path(), key, &err)()
 	err = s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucket)
+		entries, record := tx.Bucket(entryBucket), tx.Bucket(recordBucket)
+		all, err := decodeTally(record.Get(recordKey))
+		if err != nil {
+			return s.damaged("", err)
+		}
 		var current rollout.Revision
-		if raw := b.Get([]byte(key)); raw != nil {
-			// A damaged value can be replaced by whoever has its revision, and
-			// by nobody else.
-			if len(raw) >= headerSize {
-				current = revision(binary.BigEndian.Uint64(raw))
-			} else {
-				current = "damaged"
+		switch raw := entries.Get([]byte(key)); {
+		case raw != nil:
+			e, err := s.decode([]byte(key), raw)
+			if err != nil {
+				return err
 			}
+			current = e.Revision
+			_, sum, _ := header(raw)
+			all.remove(sum)
+		case s.doubt != nil:
+			return s.damaged(key, s.doubt)
 		}
 		if current != prev {
 			return fmt.Errorf("boltstore: %s: %w", key, rollout.ErrConflict)
 		}
-		n, err := b.NextSequence()
-		if err != nil {
+		all.Revision++
+		raw := encode([]byte(key), all.Revision, value)
+		_, sum, _ := header(raw)
+		all.add(sum)
+		rev = revision(all.Revision)
+		if err := entries.Put([]byte(key), raw); err != nil {
 			return err
 		}
-		rev = revision(n)
-		return b.Put([]byte(key), encode(n, value))
+		return record.Put(recordKey, all.encode())
 	})
 	return rev, wrap(err)
+}
+
+func (s *Store) damaged(key string, err error) error {
+	return &DamagedError{Path: s.db.Path(), Key: key, Err: err}
 }
 
 // Watch implements [rollout.Store]. One process writes the file and knows when
@@ -150,14 +251,14 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry
 		// The entries are gathered first: a transaction that stayed open while
 		// the caller works would block every write that grows the file.
 		var entries []rollout.Entry
-		if err := s.list(ctx, prefix, &entries); err != nil {
-			yield(rollout.Entry{}, err)
-			return
-		}
+		err := s.list(ctx, prefix, &entries)
 		for _, e := range entries {
 			if !yield(e, nil) {
 				return
 			}
+		}
+		if err != nil {
+			yield(rollout.Entry{}, err)
 		}
 	}
 }
@@ -168,54 +269,58 @@ func (s *Store) list(ctx context.Context, prefix string, entries *[]rollout.Entr
 	}
 	defer contain(s.db.Path(), prefix, &err)()
 	return wrap(s.db.View(func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucket).Cursor()
+		c := tx.Bucket(entryBucket).Cursor()
 		for k, raw := c.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, raw = c.Next() {
-			e, err := s.decode(string(k), raw)
-			if err != nil {
+			if e, err := s.decode(k, raw); err == nil {
+				*entries = append(*entries, e)
+			} else if s.doubt == nil { // it was whole when the file was opened
 				return err
 			}
-			*entries = append(*entries, e)
+		}
+		if s.doubt != nil {
+			return s.damaged(prefix, s.doubt)
 		}
 		return nil
 	}))
 }
 
+// Backup writes a copy of the store, as it is at one moment, while others go on
+// reading and writing. The copy is a store file. It is looked at before the first
+// byte is written, as Open would, so that what is damaged never takes the place of
+// a good copy: the error is a [*DamagedError] then. It is held in memory
+// meanwhile.
+func (s *Store) Backup(ctx context.Context, w io.Writer) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	defer contain(s.db.Path(), "", &err)()
+	var file bytes.Buffer
+	if err := s.db.View(func(tx *bbolt.Tx) error {
+		_, err := tx.WriteTo(&file)
+		return err
+	}); err != nil {
+		return wrap(err)
+	}
+	found, err := check(file.Bytes())
+	if err == nil && len(found.damaged) > 0 {
+		err = fmt.Errorf("%d entries are damaged: %q", len(found.damaged), found.damaged)
+	}
+	if err != nil {
+		return s.damaged("", err)
+	}
+	if _, err := file.WriteTo(w); err != nil {
+		return fmt.Errorf("boltstore: backup of %s: %w", s.db.Path(), err)
+	}
+	return nil
+}
+
 // Close implements [rollout.Store]. It waits for running transactions.
-func (s *Store) Close() error { return s.db.Close() }
-
-// A stored value is an 8-byte revision, a 4-byte CRC-32C of revision and
-// value, and the value.
-const headerSize = 8 + 4
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func encode(rev uint64, value []byte) []byte {
-	raw := make([]byte, headerSize, headerSize+len(value))
-	binary.BigEndian.PutUint64(raw, rev)
-	raw = append(raw, value...)
-	binary.BigEndian.PutUint32(raw[8:], sum(raw))
-	return raw
-}
-
-func (s *Store) decode(key string, raw []byte) (rollout.Entry, error) {
-	if len(raw) < headerSize {
-		return rollout.Entry{}, &DamagedError{Path: s.db.Path(), Key: key, Err: fmt.Errorf("%d bytes are too few", len(raw))}
+func (s *Store) Close() (err error) {
+	if !s.closed.Swap(true) && s.noSync {
+		err = s.db.Sync()
 	}
-	if want, got := binary.BigEndian.Uint32(raw[8:]), sum(raw); want != got {
-		return rollout.Entry{}, &DamagedError{Path: s.db.Path(), Key: key, Err: fmt.Errorf("checksum %08x, want %08x", got, want)}
-	}
-	return rollout.Entry{
-		Key:      key,
-		Value:    bytes.Clone(raw[headerSize:]), // raw is only valid during the transaction
-		Revision: revision(binary.BigEndian.Uint64(raw)),
-	}, nil
+	return errors.Join(err, s.db.Close())
 }
-
-func sum(raw []byte) uint32 {
-	return crc32.Update(crc32.Checksum(raw[:8], castagnoli), castagnoli, raw[headerSize:])
-}
-
-func revision(n uint64) rollout.Revision { return rollout.Revision(strconv.FormatUint(n, 10)) }
 
 // wrap gives bbolt's words for a closed store ours.
 func wrap(err error) error {

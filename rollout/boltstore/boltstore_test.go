@@ -3,9 +3,9 @@ package boltstore_test
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/serin-go/serin/rollout"
@@ -24,6 +24,16 @@ func open(t *testing.T) *boltstore.Store {
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) rollout.Store { return open(t) })
+}
+
+func TestStoreWithoutSync(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) rollout.Store {
+		s, err := boltstore.New(boltstore.Config{Path: filepath.Join(t.TempDir(), "serin.db"), DangerouslyNoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
 }
 
 func TestReopenKeeps(t *testing.T) {
@@ -80,65 +90,33 @@ func TestOpenBadFiles(t *testing.T) {
 			t.Errorf("%s: Open changed a file that is not its own (%v)", name, err)
 		}
 	}
+	if _, err := boltstore.New(boltstore.Config{}); err == nil || !strings.Contains(err.Error(), "Config.Path") {
+		t.Errorf("New with no path = %v", err)
+	}
 	if _, err := boltstore.Open(filepath.Join(dir, "missing", "serin.db")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Open in a folder that does not exist = %v, want ErrNotExist", err)
 	}
 }
 
-// TestDamage flips bytes all over a store's file. Whatever is read afterwards
-// is what was written, or an error: never a panic, never other bytes.
-func TestDamage(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "serin.db")
-	s, err := boltstore.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const n = 40
-	value := func(i int) string { return fmt.Sprintf("%0300d", i) }
-	for i := range n {
-		if _, err := s.Put(t.Context(), fmt.Sprintf("k/%02d", i), []byte(value(i)), ""); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	noticed := 0
-	for trial := range 60 {
-		bad := []byte(string(good))
-		start := rng.IntN(len(bad))
-		for i := start; i < min(len(bad), start+1+rng.IntN(64)); i++ {
-			bad[i] ^= byte(1 + rng.IntN(255))
-		}
-		if trial%6 == 0 {
-			bad = bad[:rng.IntN(len(bad))]
-		}
-		path := filepath.Join(dir, fmt.Sprintf("bad%d.db", trial))
-		if err := os.WriteFile(path, bad, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s, err := boltstore.Open(path)
-		if err != nil {
-			noticed++
-			continue
-		}
-		for i := range n {
-			e, err := s.Get(t.Context(), fmt.Sprintf("k/%02d", i))
-			switch {
-			case err != nil:
-				noticed++
-			case string(e.Value) != value(i):
-				t.Fatalf("trial %d: a damaged value was returned as if it were good", trial)
+// BenchmarkPut is one commit, with and without the wait for the disk.
+func BenchmarkPut(b *testing.B) {
+	for name, noSync := range map[string]bool{"sync": false, "nosync": true} {
+		b.Run(name, func(b *testing.B) {
+			s, err := boltstore.New(boltstore.Config{Path: filepath.Join(b.TempDir(), "serin.db"), DangerouslyNoSync: noSync})
+			if err != nil {
+				b.Fatal(err)
 			}
-		}
-	}
-	if noticed == 0 {
-		t.Error("no damage was noticed at all; the test damages nothing")
+			defer s.Close()
+			value := []byte(strings.Repeat("x", 8<<10))
+			rev, err := s.Put(b.Context(), "rollout/chat", value, "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if rev, err = s.Put(b.Context(), "rollout/chat", value, rev); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
