@@ -105,6 +105,9 @@ func BenchmarkAbortUnderLoad(b *testing.B) {
 	for name, open := range map[string]func() (rollout.Store, error){
 		"memstore":  func() (rollout.Store, error) { return new(memstore.Store), nil },
 		"boltstore": func() (rollout.Store, error) { return boltstore.Open(filepath.Join(b.TempDir(), "serin.db")) },
+		"boltstore-nosync": func() (rollout.Store, error) {
+			return boltstore.New(boltstore.Config{Path: filepath.Join(b.TempDir(), "serin.db"), DangerouslyNoSync: true})
+		},
 	} {
 		b.Run(name, func(b *testing.B) {
 			store, err := open()
