@@ -91,9 +91,13 @@ func (c *checker) readMeta() error {
 	if first.pageSize != second.pageSize {
 		return fmt.Errorf("pages of %d and of %d bytes", first.pageSize, second.pageSize)
 	}
-	c.meta = first
-	if second.tx > first.tx {
+	switch { // transactions write one and the other in turn
+	case first.tx == second.tx+1:
+		c.meta = first
+	case second.tx == first.tx+1:
 		c.meta = second
+	default:
+		return fmt.Errorf("of transactions %d and %d one was not written last", first.tx, second.tx)
 	}
 	if m := c.meta; m.pages < firstPages || m.root >= m.pages || m.freelist >= m.pages {
 		return fmt.Errorf("root %d and freelist %d of %d pages", m.root, m.freelist, m.pages)

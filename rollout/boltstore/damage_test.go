@@ -72,6 +72,11 @@ var harms = map[string]harm{
 		clear(file[rng.IntN(len(file)/4096)*4096:][:4096])
 		return file
 	},
+	"one of the first pages in the other's place": func(rng *rand.Rand, file []byte) []byte {
+		from := rng.IntN(2)
+		copy(file[(1-from)*4096:][:4096], bytes.Clone(file[from*4096:][:4096]))
+		return file
+	},
 	"a page in another's place": func(rng *rand.Rand, file []byte) []byte {
 		from, to := rng.IntN(len(file)/4096)*4096, rng.IntN(len(file)/4096)*4096
 		copy(file[to:to+4096], bytes.Clone(file[from:from+4096]))
