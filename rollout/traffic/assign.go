@@ -20,7 +20,8 @@ type Assignment struct {
 	began      time.Time
 	ticket     *ticket
 	number     uint64
-	fixed      bool
+	why        Reason
+	table      *table
 }
 
 // ticket makes sure that an assignment is reported once, whatever copies there
@@ -35,9 +36,9 @@ var tickets = sync.Pool{New: func() any { return new(ticket) }}
 // Assign does not allocate.
 func (r *Router) Assign(_ context.Context, unit string) Assignment {
 	t := r.table.Load()
-	a := Assignment{router: r, generation: t.split.Generation, unit: unit, began: time.Now()}
-	a.arm, a.fixed = t.place(&subject{unit: unit}, r.stale(a.began))
-	r.assigned(a.arm, unit, a.generation, a.fixed)
+	a := Assignment{router: r, table: t, generation: t.split.Generation, unit: unit, began: time.Now()}
+	a.arm, a.why = t.place(&subject{unit: unit}, r.stale(a.began))
+	r.assigned(t, a.arm, unit, a.why)
 	a.ticket = tickets.Get().(*ticket)
 	a.number = a.ticket.number.Load()
 	a.arm.stats.inFlight.Add(1)
@@ -79,6 +80,6 @@ func (a Assignment) Done(o analysis.Observation) bool {
 	if o.Cost == 0 {
 		o.Cost = a.arm.backend.Price.cost(o.InputTokens, o.OutputTokens, o.CachedTokens)
 	}
-	a.router.report(a.arm.stats, o, a.fixed)
+	a.router.report(a.table, a.arm, o, a.why, false)
 	return true
 }

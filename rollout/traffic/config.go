@@ -75,6 +75,11 @@ type Config struct {
 	// goroutines and must not block.
 	Observe func(analysis.Observation)
 
+	// Exposed, if not nil, receives for each request that has ended who met which
+	// arm, and why; see [Exposure] and [OnceEach]. It is called from many goroutines
+	// and must not block.
+	Exposed func(Exposure)
+
 	// MaxBody is the largest request body, in bytes, that is held in memory while
 	// its request is served. Larger ones are streamed, and cannot be rescued. 0
 	// means [DefaultMaxBody].
@@ -100,6 +105,12 @@ type Config struct {
 	// seconds 100 requests, and this many for each that it serves anyway. Beyond
 	// that callers see the candidate's failures. 0 means [DefaultRescueRatio].
 	RescueRatio float64 `env:"RESCUE_RATIO"`
+
+	// Drain is how long an arm may go on with the requests that it is serving when
+	// a split takes all its traffic away. Those that have not ended by then are
+	// broken off, which their callers see as an error, and count as cancelled. 0
+	// means as long as they take; negative means no time at all.
+	Drain time.Duration `env:"DRAIN"`
 
 	// NoRescue lets the failures of candidates reach the callers.
 	NoRescue bool `env:"NO_RESCUE"`

@@ -44,6 +44,14 @@
 // request that is being served ends where it began, and is counted under the
 // generation that assigned it.
 //
+// What it ends with may be bounded: [Config].Drain says how long an arm may go on
+// that has lost all traffic, [Router.Drained] waits until it is empty, and
+// [Router.Generations] counts what is under way.
+//
+// [Config].Exposed tells who met which arm and why, for analyses elsewhere; rules,
+// forced arms, lanes and killed arms are told apart from chance, and are not
+// compared.
+//
 // # What is measured
 //
 // Each request gives exactly one [analysis.Observation]. Streams pass through

@@ -24,7 +24,9 @@ type exchange struct {
 	generation uint64
 	unit, id   string
 	began      time.Time
-	fixed      bool // the arm was not chosen by chance
+	why        Reason // the arm is this one
+	table      *table
+	rescue     bool // the baseline has served
 
 	meter     *sse.Meter // nil if the answer's body is in no form that it can read
 	streaming bool       // the meter reads a stream, not one document
@@ -51,10 +53,10 @@ var (
 // assigns it.
 func (r *Router) begin(x *exchange, req *http.Request) *table {
 	t := r.table.Load()
-	x.router, x.generation, x.unit, x.id = r, t.split.Generation, r.unit(req), newID()
+	x.router, x.table, x.generation, x.unit, x.id = r, t, t.split.Generation, r.unit(req), newID()
 	x.began = time.Now()
-	x.arm, x.fixed = r.place(t, x.unit, req, r.stale(x.began))
-	r.assigned(x.arm, x.unit, x.generation, x.fixed)
+	x.arm, x.why = r.place(t, x.unit, req, r.stale(x.began))
+	r.assigned(t, x.arm, x.unit, x.why)
 	return t
 }
 
@@ -122,7 +124,7 @@ func (x *exchange) finish(e ending) {
 	for _, c := range x.copies {
 		c.answered(o, s)
 	}
-	x.router.report(x.arm.stats, o, x.fixed)
+	x.router.report(x.table, x.arm, o, x.why, x.rescue)
 }
 
 // observation ends the measurement.
@@ -151,6 +153,7 @@ func (x *exchange) observation(e ending) (analysis.Observation, sse.Stream) {
 // the arm.
 func (x *exchange) rescued(e ending) {
 	x.arm.stats.rescued.Add(1)
+	x.rescue = true
 	for _, c := range x.copies {
 		c.primary.spoilt = true // what was kept is the baseline's
 	}

@@ -94,15 +94,16 @@ func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t atte
 	defer r.alarms.stop(&wr.alarm)
 	wr.arm.stats.inFlight.Add(1)
 	defer wr.arm.stats.inFlight.Add(-1)
+	defer r.mortal(wr.arm, wr.cancel)()
 
 	p := r.run(wr.arm, wr, in)
-	t.conclude(req.Context(), wr, p)
+	t.conclude(req.Context(), wr, p, context.Cause(in.Context()) == errCut)
 	return t
 }
 
 // conclude draws the conclusions from a handler that has returned, or panicked
-// with p.
-func (t *attempt) conclude(ctx context.Context, wr *writer, p any) {
+// with p; cut says that its arm had no more time.
+func (t *attempt) conclude(ctx context.Context, wr *writer, p any, cut bool) {
 	e := &t.ending
 	e.expired = wr.progress.Load() == expired
 	e.broken = wr.failure
@@ -117,11 +118,14 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any) {
 	if e.gone = ctx.Err(); e.gone == nil {
 		e.gone = wr.gone
 	}
+	if cut && p != nil {
+		e.gone = errCut
+	}
 	unanswered := p != nil || e.expired || wr.status >= 500 || wr.failure != nil
 	if len(wr.held) > 0 && !unanswered && wr.x.empty() {
 		unanswered, e.broken = true, errBrokenOff
 	}
-	if wr.rescuable && unanswered && e.gone == nil && !wr.sent && !wr.hijacked {
+	if wr.rescuable && unanswered && (e.gone == nil || e.gone == errCut) && !wr.sent && !wr.hijacked {
 		t.rescue = true
 		wr.restore()
 		return

@@ -140,7 +140,7 @@ type copied struct {
 
 // mirror sends copies of a request to the mirrors of the split. It does not wait.
 func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload) {
-	if x.fixed || req.Header.Get("Upgrade") != "" {
+	if x.why != ByWeight || req.Header.Get("Upgrade") != "" {
 		return // not comparable, or not a question with one answer
 	}
 	q := r.mirroring

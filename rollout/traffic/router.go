@@ -21,11 +21,13 @@ import (
 type Router struct {
 	unit     func(*http.Request) string
 	observe  func(analysis.Observation)
+	exposed  func(Exposure)
 	maxBody  int64
 	alarms   alarms
 	noRescue bool
 	holdBack time.Duration // <= 0 is not at all
 	budget   budget
+	drain    time.Duration
 	logger   *slog.Logger
 
 	mayForce             func(*http.Request, string) bool
@@ -40,6 +42,7 @@ type Router struct {
 
 	mu    sync.Mutex      // held to change the table, never to read it
 	arms  map[string]*arm // guarded by mu
+	past  []*table        // splits before the one in force that have requests in flight; guarded by mu
 	known atomic.Pointer[[]*stats]
 
 	killed map[string]bool // guarded by mu
@@ -63,8 +66,8 @@ func New(cfg Config) (*Router, error) {
 	cfg = cfg.withDefaults()
 	errs := []error{cfg.validate()}
 	r := &Router{
-		unit: cfg.Unit, observe: cfg.Observe, maxBody: cfg.MaxBody, alarms: alarms{patience: cfg.FirstByteTimeout},
-		holdBack: cfg.HoldBack, budget: budget{ratio: cfg.RescueRatio},
+		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, maxBody: cfg.MaxBody, alarms: alarms{patience: cfg.FirstByteTimeout},
+		holdBack: cfg.HoldBack, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, killed: make(map[string]bool),
 	}
@@ -205,11 +208,11 @@ func (r *Router) Expire(at time.Time) {
 
 // place returns the arm of a request under t: the one that it forces, if it may;
 // else the table's.
-func (r *Router) place(t *table, unit string, req *http.Request, stale bool) (*arm, bool) {
+func (r *Router) place(t *table, unit string, req *http.Request, stale bool) (*arm, Reason) {
 	if r.mayForce != nil && !stale {
 		if v := req.Header[ArmHeader]; len(v) > 0 {
 			if a := t.named(v[0]); a != nil && r.mayForce(req, v[0]) {
-				return a, true
+				return a, ByForce
 			}
 		}
 	}
@@ -233,19 +236,24 @@ func (r *Router) stale(now time.Time) bool {
 
 // assigned lets the recorder hold what chance has assigned against the shares
 // that are in force.
-func (r *Router) assigned(a *arm, unit string, generation uint64, fixed bool) {
-	if rec := r.recorder.Load(); rec != nil && !fixed {
-		rec.Assign(a.name, unit, generation)
+func (r *Router) assigned(t *table, a *arm, unit string, why Reason) {
+	t.inFlight.Add(1)
+	if rec := r.recorder.Load(); rec != nil && why == ByWeight {
+		rec.Assign(a.name, unit, t.split.Generation)
 	}
 }
 
-// report hands on the observation of one finished request. Where the arm was
-// fixed, by a rule or by a stale split, the requests of the two arms are not
-// comparable, and the recorder does not hear of it.
-func (r *Router) report(s *stats, o analysis.Observation, fixed bool) {
-	s.count(o.Class)
-	if rec := r.recorder.Load(); rec != nil && !fixed {
+// report hands on the observation of one finished request. Where chance did not
+// choose the arm, the requests of the two arms are not comparable, and the recorder
+// does not hear of it.
+func (r *Router) report(t *table, a *arm, o analysis.Observation, why Reason, rescued bool) {
+	t.inFlight.Add(-1)
+	a.stats.count(o.Class)
+	if rec := r.recorder.Load(); rec != nil && why == ByWeight {
 		rec.Record(o)
+	}
+	if r.exposed != nil {
+		r.expose(t, a, o, why, rescued)
 	}
 	if r.observe != nil {
 		r.observe(o)

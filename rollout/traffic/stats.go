@@ -20,6 +20,7 @@ type stats struct {
 	byClass  [classes]atomic.Uint64
 	logged   atomic.Int64 // when, in nanoseconds since 1970
 	copies   copyStats
+	life     life
 }
 
 func newStats(arm string) *stats { return &stats{arm: arm} }

@@ -3,6 +3,7 @@ package traffic
 import (
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 
 	"github.com/serin-go/serin/strategies"
 )
@@ -20,6 +21,8 @@ type table struct {
 	units bool   // there are rules about units
 	// mirrors are the arms that receive copies.
 	mirrors []mirror
+
+	inFlight atomic.Int64 // requests that were assigned under it
 }
 
 // newTable binds a valid split to arms.
@@ -72,31 +75,33 @@ func (r *Router) bind(split strategies.Split) error {
 	if t.out != nil {
 		t.rules = slices.DeleteFunc(t.rules, func(rl rule) bool { return r.killed[rl.arm.name] && rl.arm != t.arms[0] })
 	}
-	r.table.Store(t)
+	if before := r.table.Swap(t); before != nil {
+		r.past = append(r.past, before)
+		r.retire(before.split, split)
+	}
+	r.past = slices.DeleteFunc(r.past, func(t *table) bool { return t.inFlight.Load() == 0 })
 	return nil
 }
 
-// place returns the arm of a request, and whether chance had no part in it: then
-// a rule did it, or the baseline serves because the split has gone stale, the
-// unit is kept from experiments, or its arm is killed.
-func (t *table) place(s *subject, stale bool) (a *arm, fixed bool) {
+// place returns the arm of a request, and why it is that one.
+func (t *table) place(s *subject, stale bool) (*arm, Reason) {
 	base := t.arms[0]
 	if stale && base != nil {
-		return base, true
+		return base, ByExpiry
 	}
 	for i := range t.rules {
 		if t.rules[i].holds(s) {
-			return t.rules[i].arm, true
+			return t.rules[i].arm, ByRule
 		}
 	}
 	if len(t.lanes) > 0 && base != nil && !t.admits(s.unit) {
-		return base, true
+		return base, ByLane
 	}
 	i := t.slots[t.slot(&t.hash, s.unit)]
 	if t.out != nil && t.out[i] {
-		return base, true
+		return base, ByKill
 	}
-	return t.arms[i], false
+	return t.arms[i], ByWeight
 }
 
 // named returns the arm of that name, nil if the split has none that can serve.

@@ -69,7 +69,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp != nil {
 		return resp, nil
 	}
-	if !rescuable || e.gone != nil {
+	if !rescuable || e.gone != nil && e.gone != errCut {
 		x.finish(e)
 		return nil, e.err()
 	}
@@ -101,7 +101,7 @@ func (e ending) err() error {
 func (b *reply) copy(r *Router, x *exchange, req *http.Request) {
 	b.x, b.caller = x, req.Context()
 	ctx := b.caller
-	if r.alarms.patience > 0 {
+	if r.alarms.patience > 0 || r.drain != 0 {
 		ctx, b.cancel = context.WithCancelCause(ctx)
 	}
 	b.out = req.WithContext(ctx)
@@ -114,6 +114,9 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, rescuable bool) (*ht
 	b.arm = to
 	to.stats.inFlight.Add(1)
 	r.alarms.set(&b.alarm, b)
+	if r.drain != 0 {
+		b.stop = r.mortal(to, b.cancel)
+	}
 	if err := body.attach(b.out); err != nil {
 		b.release()
 		return nil, ending{broken: fmt.Errorf("traffic: body of the request: %w", err)}
@@ -159,6 +162,7 @@ type reply struct {
 	instead *ending // how the arm failed in whose place this one serves
 	caller  context.Context
 	cancel  context.CancelCauseFunc // nil without a timeout
+	stop    func() bool             // nil where arms may always finish
 	alarm   alarm
 
 	out    *http.Request
@@ -294,6 +298,9 @@ var errClosed = errors.New("traffic: the body was closed before its end")
 // ending interprets an error of the arm's connection.
 func (b *reply) ending(err error) ending {
 	e := ending{expired: b.progress.Load() == expired, gone: b.caller.Err()}
+	if e.gone == nil && b.cancel != nil && context.Cause(b.out.Context()) == errCut {
+		e.gone = errCut
+	}
 	if e.gone == nil {
 		e.broken = err
 	}
@@ -324,6 +331,9 @@ func (b *reply) release() {
 		b.x.router.alarms.stop(&b.alarm)
 	}
 	b.arm.stats.inFlight.Add(-1)
+	if b.stop != nil {
+		b.stop()
+	}
 	if b.cancel != nil && b.x.status != http.StatusSwitchingProtocols {
 		b.cancel(nil)
 	}

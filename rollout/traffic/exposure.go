@@ -1,0 +1,94 @@
+package traffic
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// Reason says why a request went to its arm. Its names are stable.
+type Reason uint8
+
+const (
+	ByWeight Reason = iota // chance, under the weights of the split
+	ByRule                 // a rule of the split
+	ByForce                // the request asked for it, and may; see [Config].MayForce
+	ByLane                 // its unit is kept from experiments; see [Lane]
+	ByKill                 // the arm that was due is out of service; see [Router.Kill]
+	ByExpiry               // the split could not be relied on any more; see [Router.Expire]
+)
+
+var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired"}
+
+// String returns the name of r.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return fmt.Sprintf("Reason(%d)", uint8(r))
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// Exposure says who met which arm. It is what analyses outside of Serin need, such
+// as those of a warehouse that knows what users did later.
+type Exposure struct {
+	At   time.Time `json:"at"` // when the request ended
+	ID   string    `json:"id"`
+	Unit string    `json:"unit"`
+	// Intended is the arm that the request was assigned to, Served the one that has
+	// answered: the baseline, where it rescued the request or stood in for an arm
+	// that is killed.
+	Intended   string         `json:"intended"`
+	Served     string         `json:"served"`
+	Generation uint64         `json:"generation"`
+	Reason     Reason         `json:"reason"`
+	Class      analysis.Class `json:"class"`
+}
+
+// expose tells of a request that has ended.
+func (r *Router) expose(t *table, a *arm, o analysis.Observation, why Reason, rescued bool) {
+	e := Exposure{
+		At: o.At, ID: o.ID, Unit: o.Unit, Intended: a.name, Served: a.name,
+		Generation: o.Generation, Reason: why, Class: o.Class,
+	}
+	switch {
+	case rescued:
+		e.Served = t.split.Baseline()
+	case why == ByKill:
+		e.Intended = t.split.Arms[t.slots[t.slot(&t.hash, o.Unit)]].Name
+	}
+	r.exposed(e)
+}
+
+// OnceEach returns a function for [Config].Exposed that calls f with the first
+// exposure of each unit to each arm under each generation, and with all of requests
+// without a unit. It remembers about the given number of exposures, at least half
+// as many; an exposure that was forgotten is told again. It is safe for concurrent
+// use, and calls f while others wait.
+func OnceEach(remember int, f func(Exposure)) func(Exposure) {
+	type key struct {
+		unit, arm  string
+		generation uint64
+	}
+	var mu sync.Mutex
+	young, old := make(map[key]bool), make(map[key]bool)
+	return func(e Exposure) {
+		k := key{e.Unit, e.Served, e.Generation}
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Unit != "" {
+			if young[k] || old[k] {
+				return
+			}
+			if len(young) >= max(1, remember/2) {
+				young, old = make(map[key]bool), young
+			}
+			young[k] = true
+		}
+		f(e)
+	}
+}
