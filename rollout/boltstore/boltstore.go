@@ -22,9 +22,10 @@
 // never believed:
 //
 //   - If all that is damaged is in single entries, the store opens. The others are
-//     given out as ever, and changed. For the damaged ones Get and Put return a
-//     DamagedError, as they do for keys that are not there: one of them may be what
-//     a damaged entry was. List gives out what is whole and ends with the error.
+//     given out as ever, and changed. For the damaged ones Get returns a
+//     DamagedError, with the revision by which Put replaces them, and so does Get
+//     for keys that are not there: one of them may be what a damaged entry was.
+//     List gives out what is whole and ends with the error.
 //   - If more is damaged, such as the way to the entries, or if there are entries
 //     too many or too few, Open returns the error.
 //
@@ -45,8 +46,11 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -97,7 +101,9 @@ type Store struct {
 	db     *bbolt.DB
 	noSync bool
 	closed atomic.Bool
-	doubt  error // that a key which is not there never was; nil if there is none
+
+	mu      sync.Mutex
+	damaged map[string]bool // entries, by the keys under which they were found
 }
 
 // Open opens the store at path as New does, with a Config that has no other field
@@ -121,9 +127,9 @@ func New(cfg Config) (s *Store, err error) {
 	if err != nil {
 		return nil, openError(cfg.Path, err)
 	}
-	s = &Store{db: db, noSync: cfg.DangerouslyNoSync}
-	if len(found.damaged) > 0 {
-		s.doubt = fmt.Errorf("%d entries of the file are damaged: %q", len(found.damaged), found.damaged)
+	s = &Store{db: db, noSync: cfg.DangerouslyNoSync, damaged: make(map[string]bool)}
+	for _, key := range found.damaged {
+		s.damaged[key] = true
 	}
 	if found.fresh {
 		err = db.Update(func(tx *bbolt.Tx) error {
@@ -177,7 +183,8 @@ func openError(path string, err error) error {
 	return &DamagedError{Path: path, Err: err}
 }
 
-// Get implements [rollout.Store].
+// Get implements [rollout.Store]. With the [*DamagedError] of a single entry it
+// returns what is left of it, and the revision with which Put replaces it.
 func (s *Store) Get(ctx context.Context, key string) (entry rollout.Entry, err error) {
 	if err := ctx.Err(); err != nil {
 		return entry, err
@@ -185,9 +192,10 @@ func (s *Store) Get(ctx context.Context, key string) (entry rollout.Entry, err e
 	defer contain(s.db.Path(), key, &err)()
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		raw := tx.Bucket(entryBucket).Get([]byte(key))
-		if raw == nil && s.doubt != nil {
-			return s.damaged(key, s.doubt)
-		} else if raw == nil {
+		if raw == nil {
+			if err := s.doubt(key); err != nil {
+				return err
+			}
 			return fmt.Errorf("boltstore: %s: %w", key, rollout.ErrNotFound)
 		}
 		entry, err = s.decode([]byte(key), raw)
@@ -206,20 +214,19 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 		entries, record := tx.Bucket(entryBucket), tx.Bucket(recordBucket)
 		all, err := decodeTally(record.Get(recordKey))
 		if err != nil {
-			return s.damaged("", err)
+			return s.damage("", err)
 		}
 		var current rollout.Revision
-		switch raw := entries.Get([]byte(key)); {
-		case raw != nil:
+		if raw := entries.Get([]byte(key)); raw != nil {
 			e, err := s.decode([]byte(key), raw)
-			if err != nil {
+			if err != nil && e.Revision != prev { // which may be damaged itself
 				return err
 			}
 			current = e.Revision
 			_, sum, _ := header(raw)
 			all.remove(sum)
-		case s.doubt != nil:
-			return s.damaged(key, s.doubt)
+		} else if err := s.doubt(key); err != nil {
+			return err
 		}
 		if current != prev {
 			return fmt.Errorf("boltstore: %s: %w", key, rollout.ErrConflict)
@@ -234,10 +241,26 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 		}
 		return record.Put(recordKey, all.encode())
 	})
-	return rev, wrap(err)
+	if err != nil {
+		return "", wrap(err)
+	}
+	s.mu.Lock()
+	delete(s.damaged, key)
+	s.mu.Unlock()
+	return rev, nil
 }
 
-func (s *Store) damaged(key string, err error) error {
+// doubt returns why nobody knows that a key which is not there never was, or nil.
+func (s *Store) doubt(key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.damaged) == 0 {
+		return nil
+	}
+	return s.damage(key, fmt.Errorf("entries of the file are damaged: %q", slices.Sorted(maps.Keys(s.damaged))))
+}
+
+func (s *Store) damage(key string, err error) error {
 	return &DamagedError{Path: s.db.Path(), Key: key, Err: err}
 }
 
@@ -273,14 +296,11 @@ func (s *Store) list(ctx context.Context, prefix string, entries *[]rollout.Entr
 		for k, raw := c.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, raw = c.Next() {
 			if e, err := s.decode(k, raw); err == nil {
 				*entries = append(*entries, e)
-			} else if s.doubt == nil { // it was whole when the file was opened
+			} else if s.doubt(prefix) == nil { // it was whole when the file was opened
 				return err
 			}
 		}
-		if s.doubt != nil {
-			return s.damaged(prefix, s.doubt)
-		}
-		return nil
+		return s.doubt(prefix)
 	}))
 }
 
@@ -306,7 +326,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (err error) {
 		err = fmt.Errorf("%d entries are damaged: %q", len(found.damaged), found.damaged)
 	}
 	if err != nil {
-		return s.damaged("", err)
+		return s.damage("", err)
 	}
 	if _, err := file.WriteTo(w); err != nil {
 		return fmt.Errorf("boltstore: backup of %s: %w", s.db.Path(), err)

@@ -230,11 +230,14 @@ func TestDamagedEntry(t *testing.T) {
 	}
 	defer s.Close()
 	var damaged *boltstore.DamagedError
-	if _, err := s.Get(t.Context(), "rollout/b"); !errors.As(err, &damaged) || damaged.Key != "rollout/b" {
-		t.Errorf("Get of what is damaged = %v", err)
+	left, err := s.Get(t.Context(), "rollout/b")
+	if !errors.As(err, &damaged) || damaged.Key != "rollout/b" || left.Revision != revs["rollout/b"] {
+		t.Errorf("Get of what is damaged = %v, at revision %s", err, left.Revision)
 	}
-	if _, err := s.Put(t.Context(), "rollout/b", nil, revs["rollout/b"]); !errors.As(err, &damaged) {
-		t.Errorf("Put over what is damaged = %v", err)
+	for _, prev := range []rollout.Revision{"", revs["rollout/a"], "0"} {
+		if _, err := s.Put(t.Context(), "rollout/b", nil, prev); !errors.As(err, &damaged) {
+			t.Errorf("Put over what is damaged, by who has not seen it = %v", err)
+		}
 	}
 	for _, key := range []string{"rollout/new", "rollout/x"} { // could be what the damaged one was
 		if _, err := s.Get(t.Context(), key); !errors.As(err, &damaged) || errors.Is(err, rollout.ErrNotFound) || !strings.Contains(err.Error(), "rollout/b") {
@@ -251,5 +254,28 @@ func TestDamagedEntry(t *testing.T) {
 		if e, err := s.Get(t.Context(), key); err != nil || string(e.Value) != "more" {
 			t.Errorf("Get of what is whole = %q, %v", e.Value, err)
 		}
+	}
+	// Who has seen what is left of it may replace it, and then all is well.
+	if _, err := s.Put(t.Context(), "quarantine/b", left.Value, ""); !errors.As(err, &damaged) {
+		t.Errorf("Put of what may have been = %v", err)
+	}
+	if _, err := s.Put(t.Context(), "rollout/b", []byte("anew"), left.Revision); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), "quarantine/b", left.Value, ""); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Get(t.Context(), "rollout/x"); !errors.Is(err, rollout.ErrNotFound) {
+		t.Errorf("Get of what never was = %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = boltstore.Open(path); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if e, err := s.Get(t.Context(), "rollout/b"); err != nil || string(e.Value) != "anew" {
+		t.Errorf("what was replaced is %q, %v", e.Value, err)
 	}
 }

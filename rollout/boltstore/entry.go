@@ -47,19 +47,21 @@ func hash(key, raw []byte) uint64 {
 	return crc64.Update(sum, ecma, raw[headerSize:])
 }
 
+// decode returns an entry. It is what is left of one if the error is not nil.
 func (s *Store) decode(key, raw []byte) (rollout.Entry, error) {
 	rev, want, err := header(raw)
-	if err == nil && want != hash(key, raw) {
-		err = fmt.Errorf("checksum %016x, want %016x", hash(key, raw), want)
-	}
 	if err != nil {
-		return rollout.Entry{}, s.damaged(string(key), err)
+		return rollout.Entry{}, s.damage(string(key), err)
 	}
-	return rollout.Entry{
+	entry := rollout.Entry{
 		Key:      string(key),
 		Value:    bytes.Clone(raw[headerSize:]), // raw is only valid during the transaction
 		Revision: revision(rev),
-	}, nil
+	}
+	if got := hash(key, raw); got != want {
+		err = s.damage(string(key), fmt.Errorf("checksum %016x, want %016x", got, want))
+	}
+	return entry, err
 }
 
 func revision(n uint64) rollout.Revision { return rollout.Revision(strconv.FormatUint(n, 10)) }
