@@ -73,7 +73,7 @@ type document struct {
 	Dropped []string                     `json:"dropped,omitempty"`
 	// Allotted is Baked when the contest's traffic was shared out last.
 	Allotted time.Duration `json:"allotted_ns,omitempty"`
-	Winner  string                       `json:"winner,omitempty"`
+	Winner   string        `json:"winner,omitempty"`
 	// Watch is what a candidate that has all traffic has shown against the past
 	// of the baseline.
 	Watch *analysis.WatchState `json:"watch,omitempty"`

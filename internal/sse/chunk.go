@@ -21,6 +21,7 @@ type chunk struct {
 
 	kind    []byte // "type" of events that have one
 	object  []byte
+	model   []byte
 	message []byte // a top-level "message" that is a string, quotes included
 	text    bool   // a top-level "delta" that is a string and not empty
 	status  []byte
@@ -66,6 +67,8 @@ func (k *chunk) member(c *cursor) {
 		k.kind = c.text()
 	case "object":
 		k.object = c.text()
+	case "model":
+		k.model = c.text()
 	case "delta":
 		if c.peek() == '"' {
 			k.text = c.filled()

@@ -16,6 +16,8 @@ type Meter struct {
 	// JSON says that the bytes are one JSON document, an answer that was not
 	// streamed. Set it before the first Feed.
 	JSON bool
+	// Model asks for the model's name. Set it before the first Feed.
+	Model bool
 
 	stream   Stream
 	usage    usage
@@ -295,6 +297,9 @@ func (m *Meter) apply(c *chunk, at time.Duration) {
 		s.Err = errorText(c.err)
 	}
 	m.usage.merge(c.usage)
+	if m.Model && s.Model == "" {
+		s.Model = string(c.model)
+	}
 	m.count(c, at)
 }
 

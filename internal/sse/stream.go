@@ -24,6 +24,7 @@ type Stream struct {
 	// is the number of chunks that bore tokens.
 	FromUsage bool
 
+	Model        string // as the answer names it, if it was asked for; see [Meter]
 	FinishReason string // as sent: "stop", "length", "tool_calls", "end_turn", ...
 	Refused      bool   // a refusal, or ended by a content filter
 	ToolCalls    int    // tool calls that were begun

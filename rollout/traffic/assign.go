@@ -78,7 +78,7 @@ func (a Assignment) Done(o analysis.Observation) bool {
 		o.Latency = now.Sub(a.began)
 	}
 	if o.Cost == 0 {
-		o.Cost = a.arm.backend.Price.cost(o.InputTokens, o.OutputTokens, o.CachedTokens)
+		o.Cost = a.arm.backend.price("").cost(o.InputTokens, o.OutputTokens, o.CachedTokens, 0)
 	}
 	a.router.report(a.table, a.arm, o, a.why, false)
 	return true

@@ -80,6 +80,11 @@ type Config struct {
 	// and must not block.
 	Exposed func(Exposure)
 
+	// Cached says by its header whether an answer came from a cache. It is counted
+	// and observed, but says nothing about the arm: it is not compared, and costs
+	// nothing. Nil means that the header Serin-Cache is "hit"; see package cache.
+	Cached func(http.Header) bool
+
 	// MaxBody is the largest request body, in bytes, that is held in memory while
 	// its request is served. Larger ones are streamed, and cannot be rescued. 0
 	// means [DefaultMaxBody].
@@ -134,28 +139,35 @@ type Backend struct {
 	// URL is where the version is served: scheme, host and possibly a path that
 	// is put before that of requests.
 	URL string
-	// Transport carries the requests of RoundTripper to URL. Nil means one with
-	// the settings of [Proxy].
+	// Transport carries the requests to URL, such as one that balances between
+	// several servers (package replicas) or remembers answers (package cache). Nil
+	// means one with the settings of [Proxy].
 	Transport http.RoundTripper
 	// Model, if not empty, is the name of the model that copies of requests ask
 	// this version for; see [Mirroring]. Other requests are passed on as they are.
 	Model string
 	// Price is what the version's tokens cost. The zero Price is unknown.
 	Price Price
+	// PriceOf returns the price of the model that an answer names, "" if it names
+	// none, and whether it is known; see package cost. It takes the place of Price.
+	PriceOf func(model string) (Price, bool)
 }
 
 // Price is what a million tokens cost, in [analysis.Money]: 2_500_000 is 2.50 a
 // million. The zero Price is unknown, not free, and leaves costs unknown.
 type Price struct {
 	Input, Output analysis.Money
-	// Cached is the price of cached input tokens; 0 means that of Input.
-	Cached analysis.Money
+	// Cached is the price of cached input tokens; 0 means that of Input. Reasoning
+	// is that of reasoning tokens, which are among the output tokens; 0 means that
+	// of Output.
+	Cached, Reasoning analysis.Money
 }
 
 // Headers of responses.
 const (
 	VersionHeader = "Serin-Version"
 	RequestHeader = "Serin-Request-Id"
+	CacheHeader   = "Serin-Cache"
 )
 
 // ScopeName is the name of the OpenTelemetry instrumentation scope.
@@ -211,6 +223,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.RescueRatio == 0 {
 		cfg.RescueRatio = DefaultRescueRatio
 	}
+	if cfg.Cached == nil {
+		cfg.Cached = func(h http.Header) bool { v := h[CacheHeader]; return len(v) > 0 && v[0] == "hit" }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -251,13 +266,13 @@ func (b Backend) validate(name string) error {
 		if _, err := parseTarget(b.URL); err != nil {
 			bad(".URL", fmt.Sprintf("%q", b.URL), "an absolute http or https URL with a host, without query or fragment")
 		}
-	} else if b.Transport != nil {
+	} else if b.Transport != nil && b.Handler == nil {
 		bad(".URL", `""`, "a URL, since there is a Transport")
 	}
 	for _, p := range []struct {
 		field string
 		price analysis.Money
-	}{{"Input", b.Price.Input}, {"Output", b.Price.Output}, {"Cached", b.Price.Cached}} {
+	}{{"Input", b.Price.Input}, {"Output", b.Price.Output}, {"Cached", b.Price.Cached}, {"Reasoning", b.Price.Reasoning}} {
 		if p.price < 0 {
 			bad(".Price."+p.field, int64(p.price), "a price >= 0")
 		}

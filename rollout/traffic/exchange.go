@@ -78,6 +78,9 @@ func (x *exchange) answer(status int, h http.Header) {
 	for _, c := range x.copies {
 		c.primary.kind(h)
 	}
+	if x.why == ByWeight && x.router.cached(h) {
+		x.why = ByCache
+	}
 	if enc := h.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return // compressed by somebody behind us; the status must do
 	}
@@ -90,7 +93,7 @@ func (x *exchange) answer(status int, h http.Header) {
 	}
 	if document || x.streaming {
 		x.meter = meters.Get().(*sse.Meter)
-		x.meter.JSON = document
+		x.meter.JSON, x.meter.Model = document, x.arm.backend.PriceOf != nil
 	}
 }
 
@@ -142,8 +145,11 @@ func (x *exchange) observation(e ending) (analysis.Observation, sse.Stream) {
 	if s.Chunks > 0 && x.streaming {
 		o.TTFT = s.First
 	}
-	if s.FromUsage {
-		o.Cost = x.arm.backend.Price.cost(s.InputTokens, s.OutputTokens, s.CachedTokens)
+	switch {
+	case x.why == ByCache:
+		o.Cost = 0
+	case s.FromUsage:
+		o.Cost = x.arm.backend.price(s.Model).cost(s.InputTokens, s.OutputTokens, s.CachedTokens, s.ReasoningTokens)
 	}
 	return o, s
 }
@@ -202,15 +208,30 @@ func (x *exchange) classify(s sse.Stream, e ending, streamed bool) (analysis.Cla
 	return analysis.OK, nil
 }
 
+// price returns the price of a model, the zero Price if it is unknown.
+func (b *Backend) price(model string) Price {
+	if b.PriceOf == nil {
+		return b.Price
+	}
+	if p, known := b.PriceOf(model); known {
+		return p
+	}
+	return Price{}
+}
+
 // cost returns what tokens cost, -1 if the price is unknown.
-func (p Price) cost(input, output, cached int) analysis.Money {
+func (p Price) cost(input, output, cached, reasoning int) analysis.Money {
 	if p == (Price{}) {
 		return -1
 	}
 	if p.Cached == 0 {
 		p.Cached = p.Input
 	}
+	if p.Reasoning == 0 {
+		p.Reasoning = p.Output
+	}
 	const million = 1e6
-	sum := float64(max(input-cached, 0))*float64(p.Input) + float64(cached)*float64(p.Cached) + float64(output)*float64(p.Output)
+	sum := float64(max(input-cached, 0))*float64(p.Input) + float64(cached)*float64(p.Cached) +
+		float64(max(output-reasoning, 0))*float64(p.Output) + float64(reasoning)*float64(p.Reasoning)
 	return analysis.Money(math.Round(min(sum/million, 1e18)))
 }

@@ -18,9 +18,10 @@ const (
 	ByLane                 // its unit is kept from experiments; see [Lane]
 	ByKill                 // the arm that was due is out of service; see [Router.Kill]
 	ByExpiry               // the split could not be relied on any more; see [Router.Expire]
+	ByCache                // chance, but a cache has answered; see [Config].Cached
 )
 
-var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired"}
+var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired", "cached"}
 
 // String returns the name of r.
 func (r Reason) String() string {

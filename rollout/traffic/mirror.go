@@ -111,12 +111,15 @@ func (m *mirroring) affords(a *arm, now time.Time) bool {
 	if now.Sub(m.hour) >= time.Hour {
 		m.hour, m.spent = now, 0
 	}
-	return a.backend.Price != (Price{}) && m.spent < m.cfg.MaxCost
+	return (a.backend.Price != (Price{}) || a.backend.PriceOf != nil) && m.spent < m.cfg.MaxCost
 }
 
 func (m *mirroring) pay(cost analysis.Money) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if cost < 0 && m.cfg.MaxCost > 0 {
+		cost = m.cfg.MaxCost // a price that nobody knows is not zero
+	}
 	m.spent += max(0, cost)
 }
 

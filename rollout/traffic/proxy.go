@@ -32,17 +32,17 @@ func Proxy(target string) (http.Handler, error) {
 	if err != nil {
 		return nil, &InvalidError{Field: "target", Value: fmt.Sprintf("%q", target), Want: "an absolute http or https URL with a host, without query or fragment"}
 	}
-	return newProxy(u), nil
+	return newProxy(u, newTransport()), nil
 }
 
-func newProxy(target *url.URL) *httputil.ReverseProxy {
+func newProxy(target *url.URL, transport http.RoundTripper) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(target)
 			pr.SetXForwarded()
 			pr.Out.Header.Del("Accept-Encoding")
 		},
-		Transport:  newTransport(),
+		Transport:  transport,
 		BufferPool: &buffers,
 		// Zero is not "late": ReverseProxy flushes event streams and answers of
 		// unknown length at once by itself. A negative interval would add a timer

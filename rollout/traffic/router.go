@@ -22,6 +22,7 @@ type Router struct {
 	unit     func(*http.Request) string
 	observe  func(analysis.Observation)
 	exposed  func(Exposure)
+	cached   func(http.Header) bool
 	maxBody  int64
 	alarms   alarms
 	noRescue bool
@@ -66,7 +67,7 @@ func New(cfg Config) (*Router, error) {
 	cfg = cfg.withDefaults()
 	errs := []error{cfg.validate()}
 	r := &Router{
-		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, maxBody: cfg.MaxBody, alarms: alarms{patience: cfg.FirstByteTimeout},
+		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, cached: cfg.Cached, maxBody: cfg.MaxBody, alarms: alarms{patience: cfg.FirstByteTimeout},
 		holdBack: cfg.HoldBack, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, killed: make(map[string]bool),
@@ -116,7 +117,7 @@ func newArm(name string, b Backend, s *stats) *arm {
 			a.upstream.transport = newTransport()
 		}
 		if b.Handler == nil {
-			a.backend.Handler = newProxy(u)
+			a.backend.Handler = newProxy(u, a.upstream.transport)
 		}
 	}
 	return a

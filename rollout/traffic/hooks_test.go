@@ -1,0 +1,97 @@
+package traffic_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/rollout/traffic"
+)
+
+// counting counts what it carries.
+type counting struct{ n *atomic.Int64 }
+
+func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func TestTransportOfBothShapes(t *testing.T) {
+	var n atomic.Int64
+	r, d := newRouter(t, serve(t, good), serve(t, good), func(c *traffic.Config) {
+		c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Transport: counting{&n}}
+	})
+	for shape, send := range through(t, r) {
+		if a := send("{}"); a.body != goodStream || a.version != "new" {
+			t.Errorf("%s: %+v", shape, a)
+		}
+	}
+	d.wait(t, 2)
+	if n.Load() != 2 {
+		t.Errorf("the transport carried %d requests, want 2", n.Load())
+	}
+}
+
+// TestCachedAnswers are counted and observed, but not compared, and are free.
+func TestCachedAnswers(t *testing.T) {
+	var hits atomic.Bool
+	price := traffic.Price{Input: 1e6, Output: 1e6}
+	r, d := newRouter(t, serve(t, good), serve(t, func(w http.ResponseWriter, req *http.Request) {
+		if hits.Load() {
+			w.Header().Set(traffic.CacheHeader, "hit")
+		}
+		good(w, req)
+	}), func(c *traffic.Config) { c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: price} })
+	rec, err := analysis.NewRecorder(analysis.Plan{}, "old", "new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Measure(rec)
+	n := 0
+	for _, hit := range []bool{false, true} {
+		hits.Store(hit)
+		for shape, send := range through(t, r) {
+			send("{}")
+			n++
+			want := analysis.Money(15)
+			if hit {
+				want = 0
+			}
+			if o := d.wait(t, n)[n-1]; o.Class != analysis.OK || o.Cost != want {
+				t.Errorf("%s, hit %t: %v at %d, want %d", shape, hit, o.Class, o.Cost, want)
+			}
+		}
+	}
+	if s, err := rec.Summary("new"); err != nil || s.Requests != 2 {
+		t.Errorf("%d requests are compared (%v), want the 2 that the model has answered", s.Requests, err)
+	}
+}
+
+// TestPriceOf: the price is that of the model that the answer names.
+func TestPriceOf(t *testing.T) {
+	var model atomic.Value
+	model.Store("large")
+	answer := func(w http.ResponseWriter, _ *http.Request) {
+		name := fmt.Sprintf(`"model":%q,`, model.Load())
+		stream(w, strings.Replace(role, "{", "{"+name, 1), token("x"), finish,
+			`data: {"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5,"completion_tokens_details":{"reasoning_tokens":4}}}`+"\n\n", done)
+	}
+	r, d := newRouter(t, serve(t, good), serve(t, answer), func(c *traffic.Config) {
+		c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: traffic.Price{Input: 1}, PriceOf: func(model string) (traffic.Price, bool) {
+			return traffic.Price{Input: 2e6, Output: 3e6, Reasoning: 1e6}, model == "large"
+		}}
+	})
+	send := through(t, r)["handler"]
+	send("{}")
+	if o := d.one(t); o.Cost != 20+3+4 {
+		t.Errorf("it cost %d, want 27", o.Cost)
+	}
+	model.Store("small")
+	send("{}")
+	if o := d.wait(t, 2)[1]; o.Cost != -1 {
+		t.Errorf("a model without a price cost %d, want -1", o.Cost)
+	}
+}
