@@ -1,0 +1,132 @@
+package cost
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/rollout/traffic"
+)
+
+// Book holds the prices of models. It does not change, and is safe for concurrent
+// use. The zero Book knows none.
+type Book struct {
+	exact    map[string]traffic.Price
+	prefixes []string // without their stars, the longest first
+}
+
+// NewBook returns a book of the given prices, by the names of models. A name that
+// ends in * stands for all that begin as it does, such as "gpt-5*" for dated
+// releases; an exact name goes before it, and a longer one before a shorter. The
+// error joins an [*InvalidError] for each price that is not one.
+func NewBook(prices map[string]traffic.Price) (*Book, error) {
+	b := &Book{exact: make(map[string]traffic.Price, len(prices))}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(prices)) {
+		p := prices[name]
+		for field, m := range map[string]analysis.Money{"input": p.Input, "output": p.Output, "cached": p.Cached, "reasoning": p.Reasoning} {
+			if m < 0 {
+				errs = append(errs, &InvalidError{Field: fmt.Sprintf("%q.%s", name, field), Value: int64(m), Want: "a price >= 0"})
+			}
+		}
+		if p == (traffic.Price{}) {
+			errs = append(errs, &InvalidError{Field: fmt.Sprintf("%q", name), Value: "free", Want: "a price of input or output: leave out a model whose price is not known"})
+		}
+		if i := strings.IndexByte(name, '*'); name == "" || i >= 0 && i < len(name)-1 {
+			errs = append(errs, &InvalidError{Field: fmt.Sprintf("%q", name), Value: "this name", Want: "the name of a model, with a * at most at its end"})
+		}
+		b.exact[name] = p
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			b.prefixes = append(b.prefixes, prefix)
+		}
+	}
+	slices.SortFunc(b.prefixes, func(x, y string) int { return len(y) - len(x) })
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Price returns the price of a model, and whether it is known. It is what
+// traffic.Backend.PriceOf wants. It does not allocate for an exact name.
+func (b *Book) Price(model string) (traffic.Price, bool) {
+	if p, ok := b.exact[model]; ok {
+		return p, true
+	}
+	for _, prefix := range b.prefixes {
+		if strings.HasPrefix(model, prefix) {
+			return b.exact[prefix+"*"], true
+		}
+	}
+	return traffic.Price{}, false
+}
+
+// ReadBook reads a book in JSON: an object with a member for each model, which
+// holds what a million tokens cost, as decimal numbers:
+//
+//	{"large-2026-08-01": {"input": 2.50, "cached": 0.25, "output": 10, "reasoning": 12}, "small*": {"input": 0.1, "output": 0.4}}
+//
+// A member that is not known is an error, as a misspelt price would be none. Errors
+// name the model and the member.
+func ReadBook(r io.Reader) (*Book, error) {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	var entries map[string]struct {
+		Input, Output, Cached, Reasoning amount
+	}
+	if err := d.Decode(&entries); err != nil {
+		return nil, fmt.Errorf("cost: price book: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("cost: price book: something follows the end of the object")
+	}
+	prices := make(map[string]traffic.Price, len(entries))
+	for name, e := range entries {
+		prices[name] = traffic.Price{Input: e.Input.Money(), Output: e.Output.Money(), Cached: e.Cached.Money(), Reasoning: e.Reasoning.Money()}
+	}
+	return NewBook(prices)
+}
+
+// amount is a decimal number of JSON in millionths, without detours through binary
+// fractions.
+type amount analysis.Money
+
+// Money returns a as what it is.
+func (a amount) Money() analysis.Money { return analysis.Money(a) }
+
+// maxAmount is beyond all prices, and far from an overflow.
+const maxAmount = 1e15
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (a *amount) UnmarshalJSON(text []byte) error {
+	whole, fraction, _ := strings.Cut(string(text), ".")
+	if len(fraction) > 6 || whole == "" {
+		return &InvalidError{Field: "a price", Value: string(text), Want: "a decimal number with at most six digits behind the point"}
+	}
+	n := int64(0)
+	for _, c := range whole + fraction + strings.Repeat("0", 6-len(fraction)) {
+		if c < '0' || c > '9' || n > maxAmount {
+			return &InvalidError{Field: "a price", Value: string(text), Want: "a decimal number from 0 to 1000000000"}
+		}
+		n = 10*n + int64(c-'0')
+	}
+	*a = amount(n)
+	return nil
+}
+
+// InvalidError says which part of a price book or which field of a configuration
+// cannot be used, what it holds and what would be accepted.
+type InvalidError struct {
+	Field string
+	Value any
+	Want  string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("cost: %s is %v, want %s", e.Field, e.Value, e.Want)
+}
