@@ -146,9 +146,15 @@ func TestServersKilled(t *testing.T) {
 	}
 	deadline := time.Now().Add(30 * time.Second)
 	for rev := e.Revision; ; {
-		if rev, err = store.Put(t.Context(), "n", []byte("again"), rev); err != nil {
+		next, err := store.Put(t.Context(), "n", []byte("again"), rev)
+		if errors.Is(err, rollout.ErrConflict) { // one of those whose outcome was unknown came late
+			e, getErr := store.Get(t.Context(), "n")
+			next, err = e.Revision, getErr
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
+		rev = next
 		select {
 		case <-changed:
 			return
