@@ -48,3 +48,48 @@ func ExampleOpen() {
 	// stage 1 <nil>
 	// create again: true
 }
+
+// A backup is a store file. It goes to a file of its own first, so that one that
+// could not be finished never takes the place of the last one.
+func ExampleStore_Backup() {
+	dir, err := os.MkdirTemp("", "serin")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	ctx, path := context.Background(), filepath.Join(dir, "serin.db")
+	store, err := boltstore.Open(path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+	if _, err := store.Put(ctx, "rollout/chat", []byte("stage 1"), ""); err != nil {
+		fmt.Println(err)
+	}
+
+	backup := func(to string) error {
+		f, err := os.Create(to + ".new")
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(store.Backup(ctx, f), f.Sync(), f.Close()); err != nil {
+			return err
+		}
+		return os.Rename(to+".new", to)
+	}
+	fmt.Println(backup(path + ".bak"))
+
+	copied, err := boltstore.Open(path + ".bak")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer copied.Close()
+	entry, err := copied.Get(ctx, "rollout/chat")
+	fmt.Println(string(entry.Value), err)
+	// Output:
+	// <nil>
+	// stage 1 <nil>
+}

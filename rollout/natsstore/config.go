@@ -15,7 +15,9 @@ type Config struct {
 	URL string `env:"NATS_URL"`
 	// Options go with URL: credentials, certificates.
 	Options []nats.Option `env:", noinit"`
-	// Conn is used instead of URL. Close leaves it open.
+	// Conn is used instead of URL. Close leaves it open. With URL a Put fails at once
+	// while there is no connection; give yours nats.ReconnectBufSize(-1), or what was
+	// given up may be sent when there is one again.
 	Conn *nats.Conn `env:", noinit"`
 	// Bucket holds the documents. It is created if it is not there. Empty means
 	// "serin".
