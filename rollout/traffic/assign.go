@@ -37,7 +37,7 @@ var tickets = sync.Pool{New: func() any { return new(ticket) }}
 func (r *Router) Assign(_ context.Context, unit string) Assignment {
 	t := r.table.Load()
 	a := Assignment{router: r, table: t, generation: t.split.Generation, unit: unit, began: time.Now()}
-	a.arm, a.why = t.place(&subject{unit: unit}, r.stale(a.began))
+	a.arm, a.why = t.place(&subject{unit: unit, keep: true}, r.stale(a.began))
 	r.assigned(t, a.arm, unit, a.why)
 	a.ticket = tickets.Get().(*ticket)
 	a.number = a.ticket.number.Load()

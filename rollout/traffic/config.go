@@ -67,6 +67,11 @@ type Config struct {
 	// admitted.
 	Lanes []Lane
 
+	// Sticky remembers the arms of units, where a hash of them is not enough. Nil
+	// remembers nothing: equal units have equal arms all the same, while the weights
+	// do.
+	Sticky Sticky
+
 	// Mirror says how copies of requests are made, if a split asks for them.
 	Mirror Mirroring
 

@@ -38,7 +38,9 @@
 // [Config].MayForce says that it may; the rules of the split, about headers,
 // cookies, the query, and the unit, tenant or conversation; and the lanes
 // ([Lane]), which keep a holdout from all experiments and the units of one
-// experiment from another. [Router.Kill] takes an arm out at once.
+// experiment from another; and the arm that a [Sticky] remembers, if there is one:
+// conversations may then end where they began. [Router.Kill] takes an arm out at
+// once.
 //
 // [Router.SetSplit] stores one pointer. The next request sees the new split; a
 // request that is being served ends where it began, and is counted under the

@@ -55,7 +55,7 @@ func (r *Router) begin(x *exchange, req *http.Request) *table {
 	t := r.table.Load()
 	x.router, x.table, x.generation, x.unit, x.id = r, t, t.split.Generation, r.unit(req), newID()
 	x.began = time.Now()
-	x.arm, x.why = r.place(t, x.unit, req, r.stale(x.began))
+	x.arm, x.why = r.place(t, x.unit, req, r.stale(x.began), true)
 	r.assigned(t, x.arm, x.unit, x.why)
 	return t
 }

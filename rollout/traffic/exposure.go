@@ -19,9 +19,10 @@ const (
 	ByKill                 // the arm that was due is out of service; see [Router.Kill]
 	ByExpiry               // the split could not be relied on any more; see [Router.Expire]
 	ByCache                // chance, but a cache has answered; see [Config].Cached
+	BySticky               // chance, under weights that are past; see [Sticky]
 )
 
-var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired", "cached"}
+var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired", "cached", "sticky"}
 
 // String returns the name of r.
 func (r Reason) String() string {
@@ -60,7 +61,8 @@ func (r *Router) expose(t *table, a *arm, o analysis.Observation, why Reason, re
 	case rescued:
 		e.Served = t.split.Baseline()
 	case why == ByKill:
-		e.Intended = t.split.Arms[t.slots[t.slot(&t.hash, o.Unit)]].Name
+		i, _ := t.due(o.Unit, false)
+		e.Intended = t.split.Arms[i].Name
 	}
 	r.exposed(e)
 }

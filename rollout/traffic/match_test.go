@@ -67,7 +67,7 @@ func newRuled(t testing.TB) (*Router, *http.Request) {
 
 func decide(r *Router, req *http.Request) *arm {
 	t := r.table.Load()
-	a, _ := r.place(t, r.unit(req), req, false)
+	a, _ := r.place(t, r.unit(req), req, false, true)
 	return a
 }
 

@@ -34,6 +34,7 @@ type Router struct {
 	mayForce             func(*http.Request, string) bool
 	tenant, conversation func(*http.Request) string
 	lanes                []lane
+	sticky               Sticky
 	mirroring            *mirroring
 
 	table    atomic.Pointer[table] // the split in force
@@ -70,7 +71,7 @@ func New(cfg Config) (*Router, error) {
 		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, cached: cfg.Cached, maxBody: cfg.MaxBody, alarms: alarms{patience: cfg.FirstByteTimeout},
 		holdBack: cfg.HoldBack, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
-		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, killed: make(map[string]bool),
+		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),
 	}
 	errs = append(errs, cfg.Mirror.validate())
 	r.mirroring = newMirroring(cfg.Mirror)
@@ -208,8 +209,8 @@ func (r *Router) Expire(at time.Time) {
 }
 
 // place returns the arm of a request under t: the one that it forces, if it may;
-// else the table's.
-func (r *Router) place(t *table, unit string, req *http.Request, stale bool) (*arm, Reason) {
+// else the table's. keep has a [Sticky] remember it.
+func (r *Router) place(t *table, unit string, req *http.Request, stale, keep bool) (*arm, Reason) {
 	if r.mayForce != nil && !stale {
 		if v := req.Header[ArmHeader]; len(v) > 0 {
 			if a := t.named(v[0]); a != nil && r.mayForce(req, v[0]) {
@@ -217,7 +218,7 @@ func (r *Router) place(t *table, unit string, req *http.Request, stale bool) (*a
 			}
 		}
 	}
-	s := subject{unit: unit, req: req}
+	s := subject{unit: unit, req: req, keep: keep}
 	if t.units {
 		if r.tenant != nil {
 			s.tenant = r.tenant(req)

@@ -18,6 +18,7 @@ const ArmHeader = "Serin-Arm"
 type subject struct {
 	unit, tenant, conversation string
 	req                        *http.Request // nil for work that is not a request
+	keep                       bool          // whether its arm is to be remembered
 }
 
 // rule is a rule of the split, bound to its arm.

@@ -19,6 +19,8 @@ type table struct {
 	out   []bool // which arms are killed; nil if none is
 	lanes []lane // nil if the baseline has no traffic
 	units bool   // there are rules about units
+
+	sticky Sticky
 	// mirrors are the arms that receive copies.
 	mirrors []mirror
 
@@ -60,6 +62,7 @@ func (r *Router) bind(split strategies.Split) error {
 	if err != nil {
 		return err
 	}
+	t.sticky = r.sticky
 	if split.Arms[0].Weight > 0 {
 		t.lanes = r.lanes
 	}
@@ -97,11 +100,11 @@ func (t *table) place(s *subject, stale bool) (*arm, Reason) {
 	if len(t.lanes) > 0 && base != nil && !t.admits(s.unit) {
 		return base, ByLane
 	}
-	i := t.slots[t.slot(&t.hash, s.unit)]
+	i, why := t.due(s.unit, s.keep)
 	if t.out != nil && t.out[i] {
 		return base, ByKill
 	}
-	return t.arms[i], ByWeight
+	return t.arms[i], why
 }
 
 // named returns the arm of that name, nil if the split has none that can serve.
