@@ -38,10 +38,7 @@ var ladder = map[string][]string{
 	"rollout/traffic":                  {"strategies", "checks/analysis"},
 	"rollout/traffic/cache":            {"rollout/traffic"},
 	"rollout/traffic/cost":             {"rollout/traffic", "checks", "checks/analysis"},
-	"rollout/traffic/replicas":         {"rollout/traffic", "checks"},
-	"rollout/traffic/cache":            append(slices.Clone(otel), "github.com/maypok86/otter/v2"),
-	"rollout/traffic/cost":             otel,
-	"rollout/traffic/replicas":         otel,
+	"rollout/traffic/replicas":         {"checks"},
 	"loadtest":                         {"checks", "checks/analysis"},
 	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest"},
 	"loadtest/loadprom":                {"loadtest"},
@@ -60,15 +57,18 @@ var (
 // foreign says which other modules each package may link, whoever of its
 // imports brings them in. Only the standard library and these.
 var foreign = map[string][]string{
-	"rollout/audit":       {"golang.org/x/mod"},
-	"rollout/boltstore":   {"go.etcd.io/bbolt", "golang.org/x/sys"},
-	"rollout/rolloutotel": otel,
-	"rollout/storetest":   {"github.com/google/go-cmp", "github.com/anishathalye/porcupine"},
-	"rollout/traffic":     otel,
-	"loadtest":            vegeta,
-	"loadtest/cluster":    vegeta,
-	"loadtest/loadprom":   vegeta,
-	"loadtest/loadotel":   slices.Concat(vegeta, otel),
+	"rollout/audit":            {"golang.org/x/mod"},
+	"rollout/boltstore":        {"go.etcd.io/bbolt", "golang.org/x/sys"},
+	"rollout/rolloutotel":      otel,
+	"rollout/storetest":        {"github.com/google/go-cmp", "github.com/anishathalye/porcupine"},
+	"rollout/traffic":          otel,
+	"rollout/traffic/cache":    append(slices.Clone(otel), "github.com/maypok86/otter/v2"),
+	"rollout/traffic/cost":     otel,
+	"rollout/traffic/replicas": {"github.com/cespare/xxhash/v2"},
+	"loadtest":                 vegeta,
+	"loadtest/cluster":         vegeta,
+	"loadtest/loadprom":        vegeta,
+	"loadtest/loadotel":        slices.Concat(vegeta, otel),
 }
 
 // standardOnly are the packages that link the standard library and nothing else.

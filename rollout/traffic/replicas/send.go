@@ -1,0 +1,304 @@
+package replicas
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The budget of retries and hedges: each request earns a fifth of one, up to a
+// hundred.
+const (
+	perRetry  = 10
+	perTry    = 2
+	maxTokens = 100 * perRetry
+)
+
+// spend takes a retry out of the budget, if there is one.
+func (p *Pool) spend() bool {
+	if p.tokens.Add(-perRetry) >= 0 {
+		return true
+	}
+	p.tokens.Add(perRetry)
+	return false
+}
+
+// RoundTrip implements [http.RoundTripper]. Scheme and host of the request are
+// replaced by those of a server.
+func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := p.enter(req.Context()); err != nil {
+		if req.Body != nil {
+			err = errors.Join(err, req.Body.Close())
+		}
+		return nil, err
+	}
+	leave := sync.OnceFunc(p.leave)
+	if p.tokens.Load() < maxTokens {
+		p.tokens.Add(perTry)
+	}
+	list := *p.list.Load()
+	key := ""
+	if p.cfg.Policy == Affine {
+		key = p.cfg.Key(req)
+	}
+	again := req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
+	first := p.pick(list, key, nil, p.now())
+	if first == nil {
+		leave()
+		if req.Body != nil {
+			return nil, errors.Join(ErrNone, req.Body.Close())
+		}
+		return nil, ErrNone
+	}
+	var resp *http.Response
+	var err error
+	if p.cfg.Hedge > 0 && again && len(list) > 1 {
+		resp, err = p.hedge(req, list, key, first)
+	} else {
+		resp, err = p.try(req, req.Body, first)
+		if again && !p.cfg.NoRetry && req.Context().Err() == nil && unserved(resp, err) && len(list) > 1 && p.spend() {
+			resp, err = p.second(req, list, key, first, resp, err)
+		}
+	}
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	if b, ok := resp.Body.(*body); ok {
+		b.leave = leave
+	} else {
+		leave() // the connection is the caller's now
+	}
+	return resp, nil
+}
+
+// unserved reports whether a request was not served by a server that could not.
+func unserved(resp *http.Response, err error) bool {
+	return err != nil || resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusServiceUnavailable
+}
+
+// second tries another server. If there is none the first answer stands.
+func (p *Pool) second(req *http.Request, list []*replica, key string, first *replica, resp *http.Response, err error) (*http.Response, error) {
+	other := p.pick(list, key, first, p.now())
+	if other == nil || other == first {
+		return resp, err
+	}
+	body, bodyErr := replay(req)
+	if bodyErr != nil {
+		return resp, err
+	}
+	if resp != nil {
+		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // keeps the connection usable
+		_ = resp.Body.Close()                         // nobody will read it
+	}
+	return p.try(req, body, other)
+}
+
+func replay(req *http.Request) (io.ReadCloser, error) {
+	if req.GetBody == nil {
+		return req.Body, nil
+	}
+	return req.GetBody()
+}
+
+// hedge asks another server as well if the first one takes long.
+func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *replica) (*http.Response, error) {
+	type outcome struct {
+		number int
+		resp   *http.Response
+		err    error
+	}
+	results := make(chan outcome, 2)
+	cancels := make([]context.CancelFunc, 0, 2)
+	ask := func(r *replica, content io.ReadCloser) {
+		ctx, cancel := context.WithCancel(req.Context())
+		number := len(cancels)
+		cancels = append(cancels, cancel)
+		go func() {
+			resp, err := p.try(req.WithContext(ctx), content, r)
+			if err != nil {
+				cancel()
+			} else if b, ok := resp.Body.(*body); ok {
+				b.cancel = cancel // it lives as long as the answer
+			}
+			results <- outcome{number, resp, err}
+		}()
+	}
+	ask(first, req.Body)
+	timer := time.NewTimer(p.cfg.Hedge)
+	defer timer.Stop()
+	pending, hedged := 1, false
+	another := func() {
+		if hedged || !p.spend() {
+			return
+		}
+		hedged = true
+		if other := p.pick(list, key, first, p.now()); other != nil && other != first {
+			if content, err := replay(req); err == nil {
+				pending++
+				ask(other, content)
+			}
+		}
+	}
+	var last outcome
+	for {
+		select {
+		case <-timer.C:
+			another()
+		case last = <-results:
+			pending--
+			if unserved(last.resp, last.err) && req.Context().Err() == nil {
+				if !p.cfg.NoRetry {
+					another()
+				}
+				if pending > 0 {
+					if last.resp != nil {
+						_ = last.resp.Body.Close()
+					}
+					continue
+				}
+			}
+			if pending > 0 { // the other one is given up, when it shows itself
+				go func() {
+					if o := <-results; o.resp != nil {
+						_ = o.resp.Body.Close()
+					}
+				}()
+				for i, cancel := range cancels {
+					if i != last.number {
+						cancel()
+					}
+				}
+			}
+			return last.resp, last.err
+		}
+	}
+}
+
+// try sends the request to one server.
+func (p *Pool) try(req *http.Request, content io.ReadCloser, r *replica) (*http.Response, error) {
+	out := req.WithContext(req.Context())
+	u := *req.URL
+	u.Scheme, u.Host = r.url.Scheme, r.url.Host
+	out.URL, out.Host, out.Body = &u, "", content
+	r.inFlight.Add(1)
+	p.inFlight.Add(1)
+	sent := p.now()
+	resp, err := p.cfg.Transport.RoundTrip(out)
+	if err != nil {
+		p.ended(r, req.Context().Err() == nil)
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		p.ended(r, false)
+		r.succeed(p.now())
+		return resp, nil
+	}
+	resp.Body = &body{ReadCloser: resp.Body, pool: p, replica: r, sent: sent, ctx: req.Context(), bad: resp.StatusCode >= 500}
+	return resp, nil
+}
+
+// ended notes that an attempt has, and how.
+func (p *Pool) ended(r *replica, failed bool) {
+	r.inFlight.Add(-1)
+	p.inFlight.Add(-1)
+	if now := p.now(); failed && r.fail(now, p.cfg.EjectAfter) {
+		p.eject(r, now)
+	}
+}
+
+// body is the body of an answer. The request is in flight until it has been read or
+// closed.
+type body struct {
+	io.ReadCloser
+	pool    *Pool
+	replica *replica
+	ctx     context.Context
+	sent    int64
+	bad     bool // the status says so
+	leave   func()
+	cancel  context.CancelFunc // nil unless there was a hedge
+
+	mu    sync.Mutex
+	began bool
+	done  bool
+}
+
+// Read implements [io.Reader].
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n > 0 && !b.began {
+		b.began = true
+		now := b.pool.now()
+		b.replica.first(time.Duration(now-b.sent), b.replica.succeeded.Load(), now)
+	}
+	switch {
+	case err == io.EOF:
+		b.end(b.bad)
+	case err != nil:
+		b.end(b.ctx.Err() == nil)
+	}
+	return n, err
+}
+
+// Close implements [io.Closer]. Who closes an answer early does not say that it was
+// bad.
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.end(b.bad)
+	return err
+}
+
+// end ends the request, once.
+func (b *body) end(failed bool) {
+	if b.done {
+		return
+	}
+	b.done = true
+	b.pool.ended(b.replica, failed)
+	if !failed {
+		b.replica.succeed(b.pool.now())
+	}
+	if b.cancel != nil {
+		b.cancel()
+	}
+	if b.leave != nil {
+		b.leave()
+	}
+}
+
+// enter waits for room.
+func (p *Pool) enter(ctx context.Context) error {
+	if p.room == nil {
+		return nil
+	}
+	select {
+	case p.room <- struct{}{}:
+		return nil
+	default:
+	}
+	if n := p.waiting.Add(1); n > int64(p.cfg.MaxQueue) {
+		p.waiting.Add(-1)
+		return &FullError{InFlight: len(p.room), Queue: int(n - 1)}
+	}
+	defer p.waiting.Add(-1)
+	select {
+	case p.room <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (p *Pool) leave() {
+	if p.room != nil {
+		<-p.room
+	}
+}
