@@ -25,6 +25,15 @@ type chunk struct {
 	message []byte // a top-level "message" that is a string, quotes included
 	text    bool   // a top-level "delta" that is a string and not empty
 	status  []byte
+	ended   []byte // "done", if it is true or false
+	turn    turn
+}
+
+// turn is what the "message" or "response" of an event bears, which is news only in
+// Ollama's interface.
+type turn struct {
+	seen, content, reasoning, tool bool
+	calls                          int
 }
 
 // parse reads the document at the start of data. A document that breaks off
@@ -84,7 +93,24 @@ func (k *chunk) member(c *cursor) {
 			k.envelope(c)
 		}
 	case "response":
-		k.envelope(c)
+		if c.peek() == '"' {
+			k.turn.seen, k.turn.content = true, c.filled()
+		} else {
+			k.envelope(c)
+		}
+	case "done":
+		c.peek()
+		from := c.i
+		c.skip()
+		k.ended = c.b[from:c.i]
+	case "done_reason":
+		k.finish = c.text()
+	case "thinking":
+		k.turn.reasoning = c.filled()
+	case "prompt_eval_count":
+		k.usage.set(&k.usage.input, c)
+	case "eval_count":
+		k.usage.set(&k.usage.output, c)
 	case "content_block", "item":
 		k.block(c)
 	case "content", "output": // of an answer that was not streamed
@@ -224,10 +250,28 @@ func (k *chunk) envelope(c *cursor) {
 			k.finish = c.text()
 		case "incomplete_details":
 			k.incomplete(c)
+		case "content":
+			k.turn.seen, k.turn.content = true, c.filled()
+		case "thinking":
+			k.turn.reasoning = c.filled()
+		case "tool_calls":
+			k.turn.read(c)
 		default:
 			c.skip()
 		}
 	}
+}
+
+// read reads tool calls, which come whole.
+func (t *turn) read(c *cursor) {
+	if !c.open('[') {
+		return
+	}
+	var all chunk
+	for c.more(']') {
+		all.call(c)
+	}
+	t.tool, t.calls = all.tool, all.calls
 }
 
 // incomplete reads why a response is not complete.
@@ -261,7 +305,7 @@ func (k *chunk) interpret() {
 	}
 	switch string(k.kind) {
 	case "":
-		return
+		k.ollama()
 	case "message_stop", "response.completed", "response.incomplete", "response.failed":
 		k.done, k.known = true, true
 	case "message_start", "content_block_start", "content_block_delta", "content_block_stop",
@@ -274,6 +318,17 @@ func (k *chunk) interpret() {
 	default:
 		k.responses()
 	}
+}
+
+// ollama interprets an event of Ollama's interfaces, /api/chat and /api/generate.
+func (k *chunk) ollama() {
+	over := string(k.ended) == "true"
+	if !k.turn.seen || !over && string(k.ended) != "false" {
+		return
+	}
+	t := k.turn
+	k.known, k.done = true, over
+	k.content, k.reasoning, k.tool, k.calls = k.content || t.content, k.reasoning || t.reasoning, k.tool || t.tool, k.calls+t.calls
 }
 
 // responses interprets the other events of the responses interface.

@@ -4,8 +4,9 @@
 // to somebody else, and never needs them back.
 //
 // It knows the streams of the OpenAI chat, completions and responses interfaces
-// and of the Anthropic messages interface, by their shape alone. Other streams
-// pass unharmed and are counted as events that are not [Stream.Known].
+// and of the Anthropic messages interface, and the lines of Ollama's, by their
+// shape alone. Other streams pass unharmed; what is known of them are the number
+// and the times of their events, and they are not [Stream.Known].
 //
 // # What is a token
 //

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Meter measures one stream of server-sent events, or with JSON set one JSON
-// document. The zero value is ready. It is not safe for concurrent use.
+// Meter measures one stream of server-sent events, with Lines set one of JSON
+// documents on lines, or with JSON set one JSON document. The zero value is ready. It is not safe for concurrent use.
 //
 // A Meter keeps nothing of the stream but the event under way, and of that no
 // more than a fixed amount: see [Meter.Feed].
@@ -16,10 +16,14 @@ type Meter struct {
 	// JSON says that the bytes are one JSON document, an answer that was not
 	// streamed. Set it before the first Feed.
 	JSON bool
+	// Lines says that the bytes are JSON documents, each on a line of its own
+	// (NDJSON). Set it before the first Feed.
+	Lines bool
 	// Model asks for the model's name. Set it before the first Feed.
 	Model bool
 
 	stream   Stream
+	from, to time.Duration // of the events, of any kind
 	usage    usage
 	ended    bool
 	template template
@@ -55,6 +59,10 @@ func (m *Meter) Feed(p []byte, at time.Duration) {
 		m.data.add(p)
 		return
 	}
+	if m.Lines {
+		m.feedLines(p, at)
+		return
+	}
 	for len(p) > 0 {
 		if m.lines == 0 && m.state == inField && m.matched == 0 && !m.skipLF {
 			if p[0] == '\n' { // behind an event that was read already
@@ -81,6 +89,10 @@ func (m *Meter) End(at time.Duration) {
 		m.endDocument()
 		return
 	}
+	if m.Lines {
+		m.feedLines(newline, at)
+		return
+	}
 	m.endLine(at)
 	m.endEvent()
 }
@@ -95,11 +107,14 @@ func (m *Meter) Stream() Stream {
 	if !s.FromUsage && !m.JSON {
 		s.OutputTokens = s.Chunks
 	}
+	if !s.Known && s.Chunks == 0 {
+		s.First, s.Last = m.from, m.to
+	}
 	return s
 }
 
 // Reset makes m ready for another stream. It keeps the memory, and forgets
-// everything else, OnToken and JSON included.
+// everything else, OnToken, JSON and Lines included.
 func (m *Meter) Reset() {
 	data, text := m.data, m.template.text[:0]
 	data.reset()
@@ -139,6 +154,27 @@ func (m *Meter) wholeLine(p []byte, at time.Duration) int {
 		m.lines, m.tries, m.lineAt = 1, 1, at
 	}
 	return end + 1
+}
+
+// feedLines is Feed for documents on lines of their own.
+func (m *Meter) feedLines(p []byte, at time.Duration) {
+	for len(p) > 0 {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			m.data.add(p)
+			return
+		}
+		line := p[:end]
+		p = p[end+1:]
+		if len(m.data.head) == 0 && len(line) <= headSize {
+			if line = bytes.TrimSpace(line); len(line) == 0 || m.read(line, at) {
+				continue
+			}
+		}
+		m.data.add(line)
+		m.lines, m.lineAt = 1, at
+		m.endEvent()
+	}
 }
 
 // window bounds how far ahead one search for the end of a line looks, so that
@@ -237,7 +273,7 @@ func (m *Meter) endEvent() {
 		c.tail(m.data.last())
 		m.apply(&c, m.lineAt)
 	} else if !m.read(m.data.head, m.lineAt) && len(bytes.TrimSpace(m.data.head)) > 0 {
-		m.stream.Events++
+		m.event(m.lineAt)
 		m.stream.Malformed++
 	}
 	m.forget()
@@ -306,7 +342,7 @@ func (m *Meter) apply(c *chunk, at time.Duration) {
 // count does what remains of apply for a chunk that is plain.
 func (m *Meter) count(c *chunk, at time.Duration) {
 	s := &m.stream
-	s.Events++
+	m.event(at)
 	s.Known = s.Known || c.known
 	s.Refused = s.Refused || c.refusal
 	if !c.bears() {
@@ -331,6 +367,15 @@ func (m *Meter) count(c *chunk, at time.Duration) {
 	if m.OnToken != nil {
 		m.OnToken(at)
 	}
+}
+
+// event counts an event of any kind.
+func (m *Meter) event(at time.Duration) {
+	if m.stream.Events == 0 {
+		m.from = at
+	}
+	m.to = at
+	m.stream.Events++
 }
 
 // endDocument reads the one document of a JSON meter.

@@ -187,8 +187,8 @@ func TestShapes(t *testing.T) {
 			Stream{Err: "slow down", Done: true, Known: true, Events: 1}},
 		{"responses interface, incomplete", []timed{{1, `{"type":"response.incomplete","response":{"incomplete_details":{"reason":"max_output_tokens"}}}`}},
 			Stream{FinishReason: "max_output_tokens", Done: true, Known: true, Events: 1}},
-		{"another protocol", []timed{{1, `{"price":12}`}, {2, `{"price":13}`}}, Stream{Events: 2}},
-		{"not JSON", []timed{{1, `hello`}, {2, `{"choices":[`}, {3, `{]}`}, {4, `[1,2]`}}, Stream{Events: 4, Malformed: 4}},
+		{"another protocol", []timed{{1, `{"price":12}`}, {2, `{"price":13}`}}, Stream{First: ms, Last: 2 * ms, Events: 2}},
+		{"not JSON", []timed{{1, `hello`}, {2, `{"choices":[`}, {3, `{]}`}, {4, `[1,2]`}}, Stream{First: ms, Last: 4 * ms, Events: 4, Malformed: 4}},
 		{"invalid UTF-8", []timed{{1, delta("\"content\":\"\xff\xfe\"")}},
 			Stream{First: ms, Last: ms, FirstContent: ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Known: true, Events: 1}},
 		{"backslashes", []timed{{1, delta(`"role":"\\","content":"\\\""`)}},
@@ -238,7 +238,7 @@ func TestUnfinished(t *testing.T) {
 		want       Stream
 	}{
 		{"without the last newline", content, Stream{First: ms, Last: ms, FirstContent: ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Known: true, Events: 1}},
-		{"within an event", content[:len(content)-9], Stream{Events: 1, Malformed: 1}},
+		{"within an event", content[:len(content)-9], Stream{First: ms, Last: ms, Events: 1, Malformed: 1}},
 		{"within a field", "dat", Stream{}},
 		{"done without a newline", "data: [DONE]", Stream{Done: true, Known: true, Events: 1}},
 		{"nothing", "", Stream{}},

@@ -6,8 +6,9 @@ import "time"
 // zero value is a stream in which nothing was seen.
 type Stream struct {
 	// First and Last are the instants of the first and the last chunk that bore
-	// tokens of any kind. They mean something only when Chunks > 0, and are zero
-	// for a document that was not streamed.
+	// tokens of any kind; in a stream that is not Known, of the first and the last
+	// event. They are zero if there was none, and for a document that was not
+	// streamed.
 	First, Last time.Duration
 	// FirstContent is the instant of the first chunk that bore content, as
 	// opposed to reasoning, refusals and tool calls. It means something only
@@ -30,7 +31,7 @@ type Stream struct {
 	ToolCalls    int    // tool calls that were begun
 
 	// Done says that the stream said it was complete: a finish reason, [DONE],
-	// message_stop or response.completed. For a document that was not streamed
+	// message_stop, response.completed or "done": true. For a document that was not streamed
 	// it says that the document was whole.
 	Done bool
 	// Known says that at least one event had a shape that this package knows.

@@ -60,14 +60,14 @@ func compact(s string) string {
 // keeper keeps an answer that is to be compared, up to its limit. The zero keeper
 // keeps nothing.
 type keeper struct {
-	limit    int
-	body     []byte
-	streamed bool
-	spoilt   bool // not the answer, or not all of it
+	limit  int
+	body   []byte
+	form   form
+	spoilt bool // not the answer, or not all of it
 }
 
 func (k *keeper) kind(h http.Header) {
-	k.streamed = strings.HasPrefix(h.Get("Content-Type"), "text/event-stream")
+	k.form = formOf(h.Get("Content-Type"))
 }
 
 func (k *keeper) add(p []byte) {
@@ -87,22 +87,27 @@ func (k *keeper) answer(o analysis.Observation, s sse.Stream) Answer {
 	}
 	a := Answer{ID: o.ID, Arm: o.Arm, FinishReason: s.FinishReason, Body: k.body, Observation: o}
 	var t transcript
-	if !k.streamed {
-		t.read(k.body)
-	} else {
+	switch k.form {
+	case eventStream:
 		for line := range bytes.Lines(k.body) {
 			if data, ok := bytes.CutPrefix(line, []byte("data:")); ok {
 				t.read(bytes.TrimSpace(data))
 			}
 		}
+	case jsonLines:
+		for line := range bytes.Lines(k.body) {
+			t.read(line)
+		}
+	default:
+		t.read(k.body)
 	}
 	a.Text, a.ToolCalls = t.text.String(), t.calls
 	return a
 }
 
 // transcript gathers what a model says, from the events of a stream or from one
-// document, in the forms of OpenAI's chats, completions and responses and of
-// Anthropic's messages.
+// document, in the forms of OpenAI's chats, completions and responses, of
+// Anthropic's messages and of Ollama.
 type transcript struct {
 	text  strings.Builder
 	calls []ToolCall
@@ -113,7 +118,10 @@ type message struct {
 	Content   json.RawMessage // a string, or parts
 	ToolCalls []struct {
 		Index    *int
-		Function struct{ Name, Arguments string }
+		Function struct {
+			Name      string
+			Arguments json.RawMessage // a string, or an object
+		}
 	} `json:"tool_calls"`
 }
 
@@ -137,6 +145,8 @@ type document struct {
 	ContentBlock part `json:"content_block"`
 	Content      json.RawMessage
 	Output       []part
+
+	Message, Response json.RawMessage // of Ollama; others put other things there
 }
 
 // read takes one event, or a whole document. What is not JSON says nothing.
@@ -175,6 +185,11 @@ func (t *transcript) read(data []byte) {
 		}
 	case "message", "":
 		t.content(d.Content)
+		t.content(d.Response)
+		var m message
+		if json.Unmarshal(d.Message, &m) == nil {
+			t.message(m)
+		}
 		for _, item := range d.Output {
 			t.parts(append(item.Content, item))
 		}
@@ -187,7 +202,11 @@ func (t *transcript) message(m message) {
 		if c.Index != nil {
 			i = *c.Index
 		}
-		t.call(i, c.Function.Name, c.Function.Arguments)
+		arguments := ""
+		if raw := c.Function.Arguments; json.Unmarshal(raw, &arguments) != nil {
+			arguments = string(raw) // an object
+		}
+		t.call(i, c.Function.Name, arguments)
 	}
 }
 

@@ -59,7 +59,10 @@
 // Each request gives exactly one [analysis.Observation]. Streams pass through
 // chunk by chunk, each at once; what they contain is read along the way (package
 // internal/sse): time to the first generated token, which is neither the header
-// nor the role chunk, mean time per token after it, tokens, finish reason. An
+// nor the role chunk, mean time per token after it, tokens, finish reason. Known
+// are OpenAI's chats, completions and responses, Anthropic's messages and Ollama's
+// lines (NDJSON), streamed or not; of other event streams and lines, the time to
+// the first event is measured, and an end without an error is taken for one. An
 // error inside a 200, a stream without its terminator, a refusal, an answer
 // without a token and a caller who went away each have their own
 // [analysis.Class]. Latency begins when the request body is complete, so that a

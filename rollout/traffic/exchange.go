@@ -84,17 +84,43 @@ func (x *exchange) answer(status int, h http.Header) {
 	if enc := h.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return // compressed by somebody behind us; the status must do
 	}
-	kind := h.Get("Content-Type")
-	document := strings.HasPrefix(kind, "application/json")
-	x.streaming = strings.HasPrefix(kind, "text/event-stream")
-	if !document && !x.streaming {
-		kind, _, err := mime.ParseMediaType(kind)
-		document = err == nil && strings.HasSuffix(kind, "+json")
-	}
-	if document || x.streaming {
+	f := formOf(h.Get("Content-Type"))
+	x.streaming = f == eventStream || f == jsonLines
+	if f != unread {
 		x.meter = meters.Get().(*sse.Meter)
-		x.meter.JSON, x.meter.Model = document, x.arm.backend.PriceOf != nil
+		x.meter.JSON, x.meter.Lines, x.meter.Model = f == jsonDocument, f == jsonLines, x.arm.backend.PriceOf != nil
 	}
+}
+
+// form is how an answer's body is to be read.
+type form int
+
+const (
+	unread       form = iota // nothing that is known
+	jsonDocument             // one document
+	jsonLines                // a document on each line
+	eventStream              // server-sent events
+)
+
+// formOf returns the form of a body from its media type. What is ordinary is known
+// at a glance.
+func formOf(kind string) form {
+	switch {
+	case kind == "application/json":
+		return jsonDocument
+	case strings.HasPrefix(kind, "text/event-stream"):
+		return eventStream
+	}
+	kind, _, err := mime.ParseMediaType(kind)
+	switch {
+	case err != nil:
+		return unread
+	case kind == "application/x-ndjson", kind == "application/ndjson", kind == "application/jsonl", kind == "application/x-jsonlines":
+		return jsonLines
+	case kind == "application/json", strings.HasSuffix(kind, "+json"):
+		return jsonDocument
+	}
+	return unread
 }
 
 // feed measures a part of the answer's body that passed at the given instant.
@@ -142,7 +168,7 @@ func (x *exchange) observation(e ending) (analysis.Observation, sse.Stream) {
 		InputTokens: s.InputTokens, OutputTokens: s.OutputTokens, CachedTokens: s.CachedTokens,
 		Cost: -1,
 	}
-	if s.Chunks > 0 && x.streaming {
+	if x.streaming && (s.Chunks > 0 || !s.Known) {
 		o.TTFT = s.First
 	}
 	switch {

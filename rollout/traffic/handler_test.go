@@ -96,6 +96,13 @@ func TestClasses(t *testing.T) {
 	events := func(e ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { stream(w, e...) }
 	}
+	lines := func(l ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			_, _ = io.WriteString(w, strings.Join(l, "\n"))
+		}
+	}
+	const line, last = `{"message":{"content":"Hi"},"done":false}`, `{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":7}`
 	const chat = `{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}`
 	tests := []struct {
 		name  string
@@ -119,6 +126,10 @@ func TestClasses(t *testing.T) {
 		{"no event", events(": ping\n\n"), analysis.Empty, 0},
 		{"content filter", events(role, token("a"), strings.Replace(finish, "stop", "content_filter", 1), done), analysis.Refused, 1},
 		{"stream of something else", events("data: {\"price\":1}\n\n"), analysis.OK, 0},
+		{"lines", lines(line, line, last), analysis.OK, 7},
+		{"lines without the last", lines(line, line), analysis.Truncated, 2},
+		{"error in a line", lines(line, `{"error":"out of memory"}`), analysis.Error, 1},
+		{"lines of something else", lines(`{"price":1}`, `{"price":2}`), analysis.OK, 0},
 		{"plain text", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hi") }, analysis.OK, 0},
 	}
 	for _, tt := range tests {
@@ -137,7 +148,7 @@ func TestClasses(t *testing.T) {
 			if failed := tt.want == analysis.Error || tt.want == analysis.Truncated; failed != (o.Err != nil) {
 				t.Errorf("class %v with error %v", o.Class, o.Err)
 			}
-			if strings.HasPrefix(direct.body, "{") && o.TTFT != 0 {
+			if streamed := direct.status == http.StatusOK && strings.Contains(direct.body, "\n"); !streamed && o.TTFT != 0 {
 				t.Errorf("TTFT %v of an answer that was not streamed", o.TTFT)
 			}
 		})

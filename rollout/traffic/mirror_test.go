@@ -292,6 +292,10 @@ func TestCompare(t *testing.T) {
 	response := `{"object":"response","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"Hello!"}]},{"type":"function_call","name":"weather","arguments":"{\"city\":\"Bern\"}"}],"usage":{"output_tokens":2}}`
 	responses := events(`{"type":"response.created","response":{"status":"in_progress"}}`, `{"type":"response.output_text.delta","delta":"Hel"}`, `{"type":"response.output_text.delta","delta":"lo!"}`,
 		`{"type":"response.output_item.done","output_index":1,"item":{"type":"function_call","name":"weather","arguments":"{\"city\":\"Bern\"}"}}`, `{"type":"response.completed","response":{"status":"completed","usage":{"output_tokens":2}}}`)
+	ollama := `{"message":{"content":"Hello!","tool_calls":[{"function":{"name":"weather","arguments":{"city":"Bern"}}}]},"done":true,"done_reason":"stop"}`
+	ollamaLines := `{"message":{"content":"Hel"},"done":false}` + "\n" + `{"message":{"content":"lo!"},"done":false}` + "\n" +
+		`{"message":{"content":"","tool_calls":[{"function":{"name":"weather","arguments":{"city":"Bern"}}}]},"done":false}` + "\n" + `{"message":{"content":""},"done":true,"done_reason":"stop"}` + "\n"
+	generated := `{"response":"Hel","done":false}` + "\n" + `{"response":"lo!","done":false}` + "\n" + `{"response":"","done":true,"done_reason":"stop"}` + "\n"
 	call := []traffic.ToolCall{{Name: "weather", Arguments: `{"city":"Bern"}`}}
 	for _, tt := range []struct {
 		name, primary, copy string
@@ -302,14 +306,19 @@ func TestCompare(t *testing.T) {
 		{"messages", message, messages, "Hello!", call},
 		{"responses", response, responses, "Hello!", call},
 		{"chats", `{"choices":[{"message":{"content":[{"type":"text","text":"Hello!"}]},"finish_reason":"stop"}]}`, goodStream, "Hello!", nil},
+		{"Ollama, whole and in lines", ollama, ollamaLines, "Hello!", call},
+		{"Ollama, generated", generated, goodStream, "Hello!", nil},
 		{"completions", `{"choices":[{"text":" Hello! ","finish_reason":"stop"}]}`, goodStream, "Hello!", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			give := func(body string) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Content-Type", "application/json")
-					if !strings.HasPrefix(body, "{") {
+					switch {
+					case !strings.HasPrefix(body, "{"):
 						w.Header().Set("Content-Type", "text/event-stream")
+					case strings.Contains(body, "\n"):
+						w.Header().Set("Content-Type", "application/x-ndjson")
 					}
 					io.WriteString(w, body)
 				})
