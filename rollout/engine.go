@@ -67,9 +67,13 @@ func (e *Engine) shared() bool { return e.cfg.Replica != "" }
 // alone.
 func (e *Engine) take(ctx context.Context, target string, splitter Splitter) error {
 	entry, err := e.cfg.Store.Get(ctx, documentKey(target))
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		return nil
-	} else if err != nil {
+	case errors.Is(err, ErrDamaged):
+		e.distrust(ctx, target, err)
+		return nil // as below
+	case err != nil:
 		return err
 	}
 	doc, hash, err := e.decode(ctx, target, entry)
@@ -84,24 +88,28 @@ func (e *Engine) take(ctx context.Context, target string, splitter Splitter) err
 	return nil
 }
 
+// distrust remembers that a target's document cannot be read, and why.
+func (e *Engine) distrust(ctx context.Context, target string, err error) {
+	e.mu.Lock()
+	known := e.damaged[target]
+	e.damaged[target] = err
+	e.mu.Unlock()
+	if known == nil {
+		e.cfg.Logger.ErrorContext(ctx, "rollout not continued", "target", target, "error", err)
+	}
+}
+
 // decode reads a document and gives its plan the functions that a stored plan
 // has not. What cannot be read is remembered as damaged.
 func (e *Engine) decode(ctx context.Context, target string, entry Entry) (*document, string, error) {
 	doc, hash, err := decodeDocument(target, entry.Value)
-	e.mu.Lock()
-	known := e.damaged[target]
 	if err != nil {
-		e.damaged[target] = err
-	} else {
-		delete(e.damaged, target)
-	}
-	e.mu.Unlock()
-	if err != nil {
-		if known == nil {
-			e.cfg.Logger.ErrorContext(ctx, "rollout not continued", "target", target, "error", err)
-		}
+		e.distrust(ctx, target, err)
 		return nil, "", err
 	}
+	e.mu.Lock()
+	delete(e.damaged, target)
+	e.mu.Unlock()
 	doc.Plan.Analysis = doc.Plan.Analysis.Bind(e.cfg.Metrics...)
 	return doc, hash, nil
 }
@@ -240,9 +248,12 @@ func (e *Engine) Status(ctx context.Context, id ID) (Status, error) {
 func (e *Engine) find(ctx context.Context, id ID) (*document, error) {
 	for _, key := range []string{documentKey(id.Target()), archiveKey(id)} {
 		entry, err := e.cfg.Store.Get(ctx, key)
-		if errors.Is(err, ErrNotFound) {
+		switch {
+		case errors.Is(err, ErrNotFound):
 			continue
-		} else if err != nil {
+		case errors.Is(err, ErrDamaged):
+			return nil, &DamagedError{Target: id.Target(), Err: err}
+		case err != nil:
 			return nil, err
 		}
 		doc, _, err := decodeDocument(id.Target(), entry.Value)

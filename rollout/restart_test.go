@@ -1,9 +1,12 @@
 package rollout_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/strategies"
 )
@@ -176,6 +180,69 @@ func TestDamagedDocument(t *testing.T) {
 			t.Errorf("the damaged document was not kept: %v", err)
 		}
 	})
+}
+
+// TestDamagedFile: the same where the store itself finds the damage. A target that
+// is whole goes on.
+func TestDamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "serin.db")
+	both := func() (*rollout.Engine, *boltstore.Store) {
+		store, err := boltstore.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := rollout.Open(t.Context(), rollout.Config{Store: store, Targets: map[string]rollout.Splitter{"chat": &target{}, "code": &target{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e, store
+	}
+	e, store := both()
+	for _, name := range []string{"chat", "code"} {
+		p := plan()
+		p.Target = name
+		if _, err := e.Start(t.Context(), p, ana); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.Close()
+	entry, err := store.Get(t.Context(), "rollout/chat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The nonce is in this document alone, wherever its copies are.
+	part := entry.Value[bytes.Index(entry.Value, []byte(`"nonce":`)):][:24]
+	if !bytes.Contains(file, part) {
+		t.Fatal("the document is not in the file")
+	}
+	if err := os.WriteFile(path, bytes.ReplaceAll(file, part, bytes.ToUpper(part)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, store = both()
+	defer store.Close()
+	defer e.Close()
+	var damaged *rollout.DamagedError
+	if _, err := e.Status(t.Context(), "chat/1"); !errors.As(err, &damaged) || !errors.Is(err, rollout.ErrDamaged) {
+		t.Errorf("Status of the damaged one = %v", err)
+	}
+	if st, err := e.Status(t.Context(), "code/1"); err != nil || st.Phase.Terminal() {
+		t.Errorf("Status of the whole one = %v, %v", st.Phase, err)
+	}
+	id, err := e.Start(t.Context(), plan(), ana)
+	if err != nil || id != "chat/2" {
+		t.Fatalf("Start = %s, %v; want chat/2", id, err)
+	}
+	if kept, err := store.Get(t.Context(), "quarantine/chat/1"); err != nil || len(kept.Value) == 0 {
+		t.Errorf("what is left of the damaged document was not kept: %v", err)
+	}
+	if err := e.Do(t.Context(), "code/1", strategies.Abort, ana); err != nil {
+		t.Errorf("the whole one does not go on: %v", err)
+	}
 }
 
 // TestLaterEngineTakesOver: the engine that was first writes no more.

@@ -177,9 +177,18 @@ func (e *Engine) unbound(p Plan) []string {
 // next one continues from that, in a document, and the revision to replace.
 func (e *Engine) makeWay(ctx context.Context, target string) (last document, prev Revision, err error) {
 	entry, err := e.cfg.Store.Get(ctx, documentKey(target))
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		return last, "", nil
-	} else if err != nil {
+	case errors.Is(err, ErrDamaged) && entry.Revision != "":
+		// What is left takes the place of what is damaged, which makes the store
+		// whole again; it still cannot be read, and is kept as what cannot be.
+		entry.Revision, err = e.cfg.Store.Put(ctx, documentKey(target), entry.Value, entry.Revision)
+		if err != nil {
+			return last, "", err
+		}
+		return e.quarantine(ctx, target, entry)
+	case err != nil:
 		return last, "", err
 	}
 	doc, _, err := decodeDocument(target, entry.Value)

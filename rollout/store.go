@@ -14,6 +14,10 @@ var (
 	// the one that was expected. It means nothing else: not that another value
 	// is visible already.
 	ErrConflict = errors.New("rollout: conflict: the value has changed")
+	// ErrDamaged says that what is stored is not what was written. With it, Get
+	// returns the revision by which Put may replace it, and what is left of the
+	// value, if there is such a revision.
+	ErrDamaged = errors.New("rollout: damaged")
 	// ErrClosed says that the store or the engine has been closed.
 	ErrClosed = errors.New("rollout: closed")
 )
@@ -39,7 +43,7 @@ type Entry struct {
 //   - Methods may be called concurrently.
 //   - Keys match [a-z0-9/._-]{1,200}; values are at most 256 KiB.
 //   - Get returns the newest committed value, or an error that wraps
-//     ErrNotFound.
+//     ErrNotFound, or ErrDamaged: never another value than was stored.
 //   - Put stores value if the key's revision is prev; prev "" creates the key.
 //     An error that wraps ErrConflict means that it was not applied, and
 //     nothing else. Any other error means that the outcome is unknown. When Put

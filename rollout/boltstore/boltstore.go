@@ -29,9 +29,10 @@
 //   - If more is damaged, such as the way to the entries, or if there are entries
 //     too many or too few, Open returns the error.
 //
-// The engine leaves a target whose document is damaged to its baseline. To go on,
-// put a backup in the file's place while nobody has it open. [Store.Backup] makes
-// one at any time; it is a store file like any other.
+// The engine leaves a target whose document is damaged to its baseline, and keeps
+// what is left of it when a new rollout begins. Other damage stands in the way of
+// whatever needs a new key: put a backup in the file's place while nobody has it
+// open. [Store.Backup] makes one at any time; it is a store file like any other.
 //
 // # Dependencies
 //
@@ -66,7 +67,8 @@ var _ rollout.Store = (*Store)(nil)
 // file open.
 var ErrLocked = errors.New("the file is open elsewhere")
 
-// DamagedError says that the file, or an entry of it, is not what was written.
+// DamagedError says that the file, or an entry of it, is not what was written. It
+// is a [rollout.ErrDamaged].
 type DamagedError struct {
 	Path string
 	Key  string // that was asked for; empty when the file as a whole is meant
@@ -79,6 +81,9 @@ func (e *DamagedError) Error() string {
 	}
 	return fmt.Sprintf("boltstore: %s: the entry of %s cannot be trusted: %v", e.Path, e.Key, e.Err)
 }
+
+// Is reports whether target is [rollout.ErrDamaged].
+func (e *DamagedError) Is(target error) bool { return target == rollout.ErrDamaged }
 
 // Unwrap returns what the file's reader said.
 func (e *DamagedError) Unwrap() error { return e.Err }
