@@ -71,7 +71,7 @@ func (e *Engine) take(ctx context.Context, target string, splitter Splitter) err
 	case errors.Is(err, ErrNotFound):
 		return nil
 	case errors.Is(err, ErrDamaged):
-		e.distrust(ctx, target, err)
+		e.distrust(ctx, target, &DamagedError{Target: target, Err: err})
 		return nil // as below
 	case err != nil:
 		return err

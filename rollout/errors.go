@@ -52,6 +52,9 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("rollout: the document of target %s is damaged: %v", e.Target, e.Err)
 }
 
+// Is reports whether target is [ErrDamaged].
+func (e *DamagedError) Is(target error) bool { return target == ErrDamaged }
+
 // Unwrap returns what is wrong with the document.
 func (e *DamagedError) Unwrap() error { return e.Err }
 
