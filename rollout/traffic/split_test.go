@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -113,27 +117,53 @@ func TestFlip(t *testing.T) {
 }
 
 // TestInstantAnswers sends bodies to a model that answers without having read
-// them, which can make a plain reverse proxy break off streams (golang/go#40747).
+// them, which can make a plain reverse proxy break off streams (golang/go#40747):
+// through one, whose losses are logged, and through the router, which must have none.
+//
+//	go test ./rollout/traffic -run InstantAnswers -v
 func TestInstantAnswers(t *testing.T) {
-	n := 4000
+	n := 10_000
 	if testing.Short() {
 		n = 400
 	}
-	url, _, d := setup(t, nobody(t), serve(t, good), func(c *traffic.Config) { c.NoRescue = true })
-	var left atomic.Int64
-	left.Store(int64(n))
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for left.Add(-1) >= 0 {
-				if got := post(t, url, `{"stream":true,"messages":[]}`); got.err != nil || got.body != goodStream {
-					t.Errorf("got %+v", got)
-					return
-				}
-			}
-		})
+	model := serve(t, good)
+	target, err := url.Parse(model)
+	if err != nil {
+		t.Fatal(err)
 	}
-	wg.Wait()
+	plain := serve(t, (&httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }, ErrorLog: log.New(io.Discard, "", 0),
+	}).ServeHTTP)
+	ours, _, d := setup(t, nobody(t), model, func(c *traffic.Config) { c.NoRescue = true })
+	lost := make(map[string]int64)
+	body := `{"stream":true,"messages":[{"role":"user","content":"` + strings.Repeat("x", 50) + `"}]}`
+	for _, front := range []struct{ name, url string }{{"ReverseProxy", plain}, {"Router", ours}} {
+		var left, broken atomic.Int64
+		left.Store(int64(n))
+		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				for left.Add(-1) >= 0 {
+					resp, err := client.Post(front.url+"/v1/chat/completions", "application/json", strings.NewReader(body))
+					if err != nil {
+						broken.Add(1)
+						continue
+					}
+					if a := read(resp); a.err != nil || a.body != goodStream {
+						broken.Add(1)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		client.CloseIdleConnections()
+		lost[front.name] = broken.Load()
+	}
+	t.Logf("of %d streams through each: %v broken", n, lost)
+	if lost["Router"] != 0 {
+		t.Errorf("the router broke %d of %d streams", lost["Router"], n)
+	}
 	for _, o := range d.wait(t, n) {
 		if o.Class != analysis.OK {
 			t.Fatalf("observation %+v", o)

@@ -30,6 +30,7 @@ type writer struct {
 	cancel context.CancelCauseFunc // ends the attempt
 	alarm  alarm
 
+	id       [1]string   // of the exchange, as the value of a header
 	outer    http.Header // the header as it was before, nil if it was empty
 	progress atomic.Uint32
 	status   int  // what the handler said; 0 before it did
@@ -90,7 +91,8 @@ func (w *writer) send() {
 func (w *writer) sign() {
 	h := w.Header()
 	h[VersionHeader] = w.arm.header
-	h[RequestHeader] = []string{w.x.id}
+	w.id[0] = w.x.id
+	h[RequestHeader] = w.id[:]
 }
 
 // maxDropped is how much of the body of an answer that will not be sent is read,
