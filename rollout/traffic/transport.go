@@ -175,7 +175,7 @@ type reply struct {
 	length int64     // as announced, -1 if it was not
 	first  []byte    // read already, not yet given out
 	after  error     // what came behind first
-	ahead  [512]byte // where first lies, unless it is longer
+	ahead  [128]byte // where first lies, unless it is longer
 	holds  bool      // while first is gathered, until it shows that there is an answer
 
 	mu    sync.Mutex // Close may come while a Read is under way
@@ -221,7 +221,7 @@ func (b *reply) await(status int) error {
 			return broken
 		case v == undecided && err == nil:
 			if &buf[0] == &b.ahead[0] {
-				buf = make([]byte, len(b.ahead)) // first lies where the last read went
+				buf = make([]byte, 512) // first lies where the last read went
 			}
 			continue
 		case v == undecided && err != io.EOF:
