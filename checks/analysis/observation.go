@@ -76,6 +76,10 @@ type Observation struct {
 	// ITL is the mean gap between generated tokens after the first. Zero: fewer
 	// than two were seen.
 	ITL time.Duration
+	// Stall is the longest gap between generated tokens. ClientStall is how long the
+	// caller kept the answer waiting, as far as can be told; none of the other
+	// times contains it.
+	Stall, ClientStall time.Duration
 
 	InputTokens, OutputTokens, CachedTokens int
 	// Cost is what the request cost. Negative: unknown, and left out of the

@@ -357,8 +357,10 @@ func (m *Meter) count(c *chunk, at time.Duration) {
 	}
 	if s.Chunks == 1 {
 		s.First = at
-	} else if s.Last == at {
+	} else if gap := at - s.Last; gap == 0 {
 		s.Coalesced++
+	} else if gap > s.Stall {
+		s.Stall = gap
 	}
 	s.Last = at
 	if c.content && s.ContentChunks == 1 {

@@ -71,7 +71,7 @@ func TestFraming(t *testing.T) {
 	}
 	for name, format := range framings {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(wantChat(), measure(chat, format)); diff != "" {
+			if diff := cmp.Diff(wantChat(), measure(chat, format), butStall); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -196,7 +196,7 @@ func TestShapes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, measure(tt.events, plain)); diff != "" {
+			if diff := cmp.Diff(tt.want, measure(tt.events, plain), butStall); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -221,7 +221,7 @@ func TestLargeEvents(t *testing.T) {
 				rest = rest[n:]
 			}
 			m.End(ms)
-			if diff := cmp.Diff(want, m.Stream()); diff != "" {
+			if diff := cmp.Diff(want, m.Stream(), butStall); diff != "" {
 				t.Errorf("size %d in steps of %d (-want +got):\n%s", size, step, diff)
 			}
 			if got := cap(m.data.head) + cap(m.data.tail); got > 3*headSize {
@@ -249,7 +249,7 @@ func TestUnfinished(t *testing.T) {
 			m.Feed([]byte(tt.text), ms)
 			m.End(ms)
 			m.End(ms) // has no effect
-			if diff := cmp.Diff(tt.want, m.Stream()); diff != "" {
+			if diff := cmp.Diff(tt.want, m.Stream(), butStall); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -294,7 +294,7 @@ func TestDocument(t *testing.T) {
 			m.Feed([]byte(tt.body[:half]), ms)
 			m.Feed([]byte(tt.body[half:]), 2*ms)
 			m.End(3 * ms)
-			if diff := cmp.Diff(tt.want, m.Stream()); diff != "" {
+			if diff := cmp.Diff(tt.want, m.Stream(), butStall); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -309,7 +309,7 @@ func TestReset(t *testing.T) {
 		m.Feed([]byte(plain(e.data)), time.Duration(e.at)*ms)
 	}
 	m.End(time.Second)
-	if diff := cmp.Diff(wantChat(), m.Stream()); diff != "" {
+	if diff := cmp.Diff(wantChat(), m.Stream(), butStall); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -14,6 +14,8 @@ type Stream struct {
 	// opposed to reasoning, refusals and tool calls. It means something only
 	// when ContentChunks > 0.
 	FirstContent time.Duration
+	// Stall is the longest time between two chunks that bore tokens.
+	Stall time.Duration
 
 	Chunks        int // chunks that bore tokens
 	ContentChunks int // those among them that bore content

@@ -67,7 +67,8 @@
 // without a token and a caller who went away each have their own
 // [analysis.Class]. Latency begins when the request body is complete, so that a
 // slow uploader does not look like a slow model; times are taken before a chunk
-// is handed on, so that a slow reader does not either.
+// is handed on, and what a caller held up is taken out of those that follow
+// ([analysis.Observation.ClientStall]), so that a slow reader does not either.
 //
 // # Rescue
 //

@@ -31,6 +31,7 @@ type exchange struct {
 	meter     *sse.Meter // nil if the answer's body is in no form that it can read
 	streaming bool       // the meter reads a stream, not one document
 	status    int
+	caller    caller
 	copies    []*copied // of the request, that go to mirrors; see mirror.go
 }
 
@@ -160,11 +161,12 @@ func (x *exchange) finish(e ending) {
 func (x *exchange) observation(e ending) (analysis.Observation, sse.Stream) {
 	now := time.Now()
 	metered := x.meter != nil
-	s := x.result(now.Sub(x.began))
+	s := x.result(now.Sub(x.began) - x.caller.total)
 	class, err := x.classify(s, e, metered && x.streaming)
 	o := analysis.Observation{
 		At: now, ID: x.id, Arm: x.arm.name, Unit: x.unit, Generation: x.generation,
-		Class: class, Latency: now.Sub(x.began), ITL: s.TPOT(), Err: err,
+		Class: class, Latency: now.Sub(x.began) - x.caller.total, ITL: s.TPOT(), Err: err,
+		Stall: s.Stall, ClientStall: x.caller.total,
 		InputTokens: s.InputTokens, OutputTokens: s.OutputTokens, CachedTokens: s.CachedTokens,
 		Cost: -1,
 	}

@@ -240,6 +240,7 @@ func (b *reply) await(status int) error {
 
 // receive reads from the arm and measures what came.
 func (b *reply) receive(p []byte) (int, error) {
+	asked := time.Since(b.x.began)
 	n, err := b.body.Read(p)
 	if n > 0 && !b.holds && b.progress.Load() == waiting && b.progress.CompareAndSwap(waiting, answering) {
 		b.x.router.alarms.stop(&b.alarm)
@@ -249,7 +250,13 @@ func (b *reply) receive(p []byte) (int, error) {
 		b.mu.Lock()
 		b.read += int64(n)
 		if b.instead == nil && !b.ended {
-			b.x.feed(p[:n], at)
+			if c := &b.x.caller; c.back > 0 {
+				c.took(c.back, asked)
+				b.x.feed(p[:n], c.arrives(asked, at))
+			} else {
+				b.x.feed(p[:n], at)
+			}
+			b.x.caller.back = at
 		}
 		b.mu.Unlock()
 	}

@@ -37,6 +37,7 @@ type writer struct {
 	sent     bool // the header is on its way to the caller
 	hijacked bool
 	held     []byte        // of the body, until it shows that there is an answer
+	given    time.Duration // when the chunk came that is being handed on; 0 if none is
 	since    time.Duration // when the first of it came
 	dropped  int           // bytes of an error's body that nobody will see
 	failure  error         // why the arm did not answer, if it could be told
@@ -131,7 +132,8 @@ func (w *writer) Write(p []byte) (int, error) {
 		w.gone = err
 	}
 	if w.measured {
-		w.x.feed(p[:n], at)
+		w.given = at
+		w.x.feed(p[:n], w.x.caller.arrives(w.x.caller.back, at))
 	}
 	return n, err
 }
@@ -181,7 +183,12 @@ func (w *writer) FlushError() error {
 	if !w.sent {
 		return nil
 	}
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if w.measured && w.given > 0 {
+		w.x.caller.took(w.given, time.Since(w.x.began)) // Write does not wait for callers, but for large chunks
+		w.given = 0
+	}
+	return err
 }
 
 // Hijack implements [http.Hijacker]. Who takes the connection has answered.

@@ -1,0 +1,34 @@
+package traffic
+
+import "time"
+
+// caller keeps the time for which a slow caller holds up an answer apart from the
+// time that the model takes. While the caller does not take what is there nobody
+// reads from the model either; what comes then, at once, has been waiting, and how
+// long is not known but for that it was no longer than the caller.
+type caller struct {
+	total time.Duration // for which the answer was held up, so far
+	held  time.Duration // what was handed on last
+	back  time.Duration // when that had been taken
+}
+
+// Held up is what takes longer than a wink, and at once is what takes less than a
+// blink.
+const (
+	wink  = time.Millisecond
+	blink = 200 * time.Microsecond
+)
+
+// arrives takes the instant at which something came from the model, since when it
+// was waited for, and returns it without the time for which the caller held up the
+// answer.
+func (c *caller) arrives(since, at time.Duration) time.Duration {
+	if c.held > wink && at-since < blink {
+		c.total += c.held
+	}
+	c.held = 0
+	return at - c.total
+}
+
+// took notes that the caller has taken something that it was given at from.
+func (c *caller) took(from, to time.Duration) { c.held, c.back = to-from, to }
