@@ -49,7 +49,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		if e.shared() {
 			m := newMember(e, target, splitter)
 			m.sync(ctx) // what there is to follow is followed before Open returns
-			e.wg.Go(func() { m.run(e.ctx) })
+			e.spawn(func() { m.run(e.ctx) })
 			continue
 		}
 		if err := e.take(ctx, target, splitter); err != nil {
@@ -133,11 +133,11 @@ func (e *Engine) start(d *driver) bool {
 		d.measure(d.seen)
 	}
 	if !e.shared() {
-		e.wg.Go(func() { d.run(e.ctx) })
+		e.spawn(func() { d.run(e.ctx) })
 	}
 	id, from := begun.ID, begun.Seq
 	if e.cfg.Observer != nil {
-		e.wg.Go(func() { e.observe(id, from) })
+		e.spawn(func() { e.observe(id, from) })
 	}
 	e.deliver(&begun)
 	return true
@@ -167,9 +167,21 @@ func (e *Engine) observe(id ID, from uint64) {
 // force, and the rollouts go on when an engine is opened over the store again,
 // or at once in another process that shares it.
 func (e *Engine) Close() error {
+	e.mu.Lock() // nothing is spawned any more once it is released
 	e.stop(ErrClosed)
+	e.mu.Unlock()
 	e.wg.Wait()
 	return nil
+}
+
+// spawn runs f beside everything else, unless the engine is closed; Close waits for
+// it.
+func (e *Engine) spawn(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ctx.Err() == nil {
+		e.wg.Go(f)
+	}
 }
 
 // Do carries out a command on a rollout, and returns when its outcome is stored

@@ -36,7 +36,7 @@ func (d *driver) startChecks() {
 	ctx, cancel := context.WithTimeout(d.e.ctx, d.e.cfg.CheckTimeout)
 	g := &gate{phase: phase, stage: stage, cancel: cancel}
 	d.gate = g
-	d.e.wg.Go(func() {
+	d.e.spawn(func() {
 		defer cancel()
 		report := checks.Run(ctx, due)
 		d.lock()

@@ -319,3 +319,28 @@ func TestUnknownOutcomes(t *testing.T) {
 		})
 	}
 }
+
+// TestCloseWhileStarting: whatever is begun while the engine closes is either under
+// way, and waited for, or is not.
+func TestCloseWhileStarting(t *testing.T) {
+	for range 100 {
+		e, err := rollout.Open(t.Context(), rollout.Config{
+			Store: new(memstore.Store), Targets: map[string]rollout.Splitter{"chat": &target{}},
+			Observer: rollout.ObserverFunc(func(context.Context, rollout.Event) {}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		started := make(chan error)
+		go func() {
+			_, err := e.Start(t.Context(), plan(), ana)
+			started <- err
+		}()
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-started; err != nil && !errors.Is(err, rollout.ErrClosed) {
+			t.Errorf("Start = %v", err)
+		}
+	}
+}

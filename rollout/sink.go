@@ -73,7 +73,7 @@ func (e *Engine) deliver(d *document) {
 	}
 	for name, sink := range e.cfg.Sinks {
 		for _, id := range ids {
-			e.wg.Go(func() { e.feed(name, sink, id) })
+			e.spawn(func() { e.feed(name, sink, id) })
 		}
 	}
 }
