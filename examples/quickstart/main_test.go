@@ -214,12 +214,15 @@ func stored(t *testing.T, path string) (stage int, phase strategies.Phase) {
 	return doc.Doc.Stage, doc.Doc.Phase
 }
 
-// TestYourServers runs the canary against servers that it did not start.
+// TestYourServers runs the canary against servers that it did not start. By design
+// up to one in twenty candidates that are equal is rolled back, and more are on a
+// machine that is busy with one of the servers; three in a row are not.
 func TestYourServers(t *testing.T) {
-	dir := t.TempDir()
 	args := []string{"-speed", "10", "-rate", "200", "-model", "my-model"}
 	for _, name := range []string{"-baseline", "-candidate"} {
-		lm, err := tinylm.New(tinylm.Config{Models: []string{"my-model"}, Length: 12, TTFT: 10 * time.Millisecond, Jitter: 0.2})
+		lm, err := tinylm.New(tinylm.Config{
+			Models: []string{"my-model"}, Length: 12, TTFT: 10 * time.Millisecond, TimePerToken: time.Millisecond, Jitter: 0.2,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,13 +230,19 @@ func TestYourServers(t *testing.T) {
 		defer server.Close()
 		args = append(args, name, server.URL)
 	}
-	out, err := program(t, dir, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	promoted := regexp.MustCompile(`(?m)^1\.0\.0 -> 1\.1\.0 +promoted`)
+	var out []byte
+	for range 3 {
+		var err error
+		if out, err = program(t, t.TempDir(), args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if promoted.Match(out) {
+			return
+		}
+		t.Logf("an equal candidate was not promoted:\n%s", out)
 	}
-	if !regexp.MustCompile(`(?m)^1\.0\.0 -> 1\.1\.0 +promoted`).Match(out) {
-		t.Errorf("an equal candidate was not promoted:\n%s", out)
-	}
+	t.Error("an equal candidate was not promoted three times")
 }
 
 func TestParse(t *testing.T) {
