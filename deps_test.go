@@ -21,6 +21,7 @@ var ladder = map[string][]string{
 	"versioning/registry/registrytest": {"versioning", "versioning/registry"},
 	"checks":                           {},
 	"checks/analysis":                  {"checks"},
+	"checks/analysis/answer":           {"checks/analysis"},
 	"checks/burn":                      {"checks"},
 	"checks/external":                  {"checks"},
 	"checks/external/prometheus":       {"checks/external"},
@@ -35,12 +36,12 @@ var ladder = map[string][]string{
 	"rollout/rolloutotel":              {"rollout", "strategies", "checks/analysis"},
 	"rollout/storetest":                {"rollout"},
 	"rollout/storetest/proctest":       {"rollout", "strategies", "checks/analysis", "versioning"},
-	"rollout/traffic":                  {"strategies", "checks/analysis"},
-	"rollout/traffic/cache":            {"rollout/traffic"},
+	"rollout/traffic":                  {"strategies", "checks/analysis", "checks/analysis/answer"},
+	"rollout/traffic/cache":            {"rollout/traffic", "checks/analysis", "checks/analysis/answer"},
 	"rollout/traffic/cost":             {"rollout/traffic", "checks", "checks/analysis"},
 	"rollout/traffic/replicas":         {"checks"},
 	"rollout/traffic/sticky":           {"rollout/traffic"},
-	"loadtest":                         {"checks", "checks/analysis"},
+	"loadtest":                         {"checks", "checks/analysis", "checks/analysis/answer"},
 	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest"},
 	"loadtest/loadprom":                {"loadtest"},
 	"loadtest/loadotel":                {"checks/analysis", "loadtest"},
@@ -74,7 +75,7 @@ var foreign = map[string][]string{
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
-var standardOnly = []string{"", "versioning", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/burn", "checks/external", "checks/external/prometheus", "strategies", "rollout", "rollout/memstore"}
+var standardOnly = []string{"", "versioning", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "strategies", "rollout", "rollout/memstore"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

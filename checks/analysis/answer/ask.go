@@ -1,0 +1,28 @@
+package answer
+
+// Ask is what a request wants, as far as it decides what a good answer is. The
+// zero value wants anything.
+type Ask struct {
+	Route Route
+	// Read reports whether the body was read. If it was not, because it is not
+	// JSON or not in memory, only Route is known and the form of the answer is not
+	// compared with the request.
+	Read bool
+	// Model is the model that the request names, "" if it names none.
+	Model string
+	// Stream reports whether a stream is wanted, and Usage whether usage is to be
+	// reported at its end.
+	Stream, Usage bool
+	// Tools reports whether the model may call tools of the caller, ServerTools
+	// whether the server calls tools itself.
+	Tools, ServerTools bool
+	// Store reports whether the server is asked to keep the answer, and Background
+	// whether it may answer later.
+	Store, Background bool
+	// N is the number of choices wanted, Inputs the number of embeddings or
+	// moderations, MaxTokens the limit of output tokens. 0 means unknown.
+	N, Inputs, MaxTokens int
+	// After names what the request continues: a previous response, a conversation
+	// or a file. "" means nothing.
+	After string
+}

@@ -1,0 +1,68 @@
+package answer
+
+import (
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// Usage counts tokens as the server bills them. Input includes Cached and
+// CacheWrite; Output includes Reasoning.
+type Usage struct {
+	Input, Output, Cached, CacheWrite, Reasoning int
+	// Reported reports whether the server has reported Output. Otherwise Output is
+	// the number of chunks that carried generated tokens, a lower bound.
+	Reported bool
+}
+
+// Outcome is what one response was. The zero Outcome is that of a response of
+// which nothing is known. Durations count from the start of the request; 0 means
+// that there was no such instant.
+type Outcome struct {
+	Class analysis.Class
+	// Why says in a few words why Class is not OK: "html", "no choices", "stalled".
+	// It is one of a fixed set of values, fit for a metric's label. "" for OK.
+	Why string
+	// Err describes the failure for people. It holds no byte of the answer or of
+	// the request.
+	Err error
+
+	Form   Form
+	Status int
+	// Model, Finish and ServiceTier are as the answer spells them, bounded in
+	// length. Finish is the finish reason that decided Class.
+	Model, Finish, ServiceTier string
+
+	// FirstByte is the instant of the first byte of the body, First of the first
+	// generated token, FirstContent of the first one that is not reasoning, Last of
+	// the last token. Stall is the longest gap between tokens and ITL the mean one.
+	FirstByte, First, FirstContent, Last, Stall, ITL time.Duration
+
+	Usage Usage
+	// Choices is the number of choices seen, Chunks the number of events with
+	// generated tokens, Coalesced how many of them came together with the one
+	// before, ToolCalls the number of tool calls begun, Malformed the number of
+	// events that are not JSON.
+	Choices, Chunks, Coalesced, ToolCalls, Malformed int
+	// Visible reports whether a person or a program can use something of the
+	// answer, as opposed to reasoning alone.
+	Visible bool
+	// Deferred reports whether the request was accepted to be answered later; then
+	// there is no latency and no usage.
+	Deferred bool
+	// Unfinished reports whether the answer ended with its terminator but without a
+	// finish reason.
+	Unfinished bool
+}
+
+// ToolCall is a call of a tool. Arguments is JSON as the model wrote it.
+type ToolCall struct{ Name, Arguments string }
+
+// Text is what a model said.
+type Text struct {
+	// Content is the answer, without Reasoning and Refusal.
+	Content, Reasoning, Refusal string
+	ToolCalls                   []ToolCall
+	// Finish is the finish reason as sent.
+	Finish string
+}
