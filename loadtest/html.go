@@ -85,7 +85,7 @@ type count struct {
 }
 
 func (r *Report) counts() (out []count) {
-	for c := analysis.OK; c <= analysis.Cancelled; c++ {
+	for c := range analysis.NumClasses {
 		if n := r.Classes[c]; n > 0 {
 			first := ""
 			if err := r.FirstErrors[c]; err != nil {

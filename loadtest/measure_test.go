@@ -17,7 +17,7 @@ import (
 func TestDefinitions(t *testing.T) {
 	report, results := simulate(t, plan(script{parts: spoken}))
 	want := Result{
-		Status: 200, TTFB: 0, TTFT: 200 * ms, TTFC: 200 * ms, E2E: 310 * ms, TPOT: 22 * ms, Latency: 315 * ms, LongestGap: 60 * ms, BytesOut: 123, BytesIn: 919,
+		Class: analysis.OK, Status: 200, TTFB: 0, TTFT: 200 * ms, TTFC: 200 * ms, E2E: 310 * ms, TPOT: 22 * ms, Latency: 315 * ms, LongestGap: 60 * ms, BytesOut: 123, BytesIn: 919,
 		Chunks: 4, InputTokens: 9, CachedTokens: 4, OutputTokens: 6, ReasoningTokens: 2, TokenSource: FromUsage, NTPOT: 51_666_666, FinishReason: "stop",
 	}
 	if diff := cmp.Diff(want, results[0], cmpopts.IgnoreFields(Result{}, "Due", "Sent")); diff != "" {

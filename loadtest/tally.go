@@ -13,44 +13,29 @@ import (
 // which live traffic is recorded, so that one threshold judges both alike.
 // Tallies of parts of a run add up without loss. The zero value is empty.
 type tally struct {
-	classes [analysis.Cancelled + 1]uint64
+	classes [analysis.NumClasses]uint64
 	// Of requests that have them; see amounts.
 	ttft, itl, latency, speed hist.Histogram
-}
-
-// Sets of classes, as the metrics of package analysis define them.
-var (
-	failed   = classSet(analysis.Error, analysis.Timeout, analysis.Truncated, analysis.Empty, analysis.Invalid, analysis.Limited)
-	answered = failed | classSet(analysis.OK, analysis.Refused)
-	finished = classSet(analysis.OK, analysis.Refused, analysis.Invalid, analysis.Timeout)
-	begun    = answered &^ classSet(analysis.Limited)
-)
-
-func classSet(cs ...analysis.Class) (set uint16) {
-	for _, c := range cs {
-		set |= 1 << c
-	}
-	return set
 }
 
 // add counts one request. Durations count from the instant at which it was due:
 // a user waits since then.
 func (t *tally) add(r Result) {
 	t.classes[r.Class]++
-	observe := func(h *hist.Histogram, population uint16, seconds float64) {
-		if population>>r.Class&1 == 1 && seconds > 0 {
+	observe := func(h *hist.Histogram, counts bool, seconds float64) {
+		if counts && seconds > 0 {
 			h.Add(seconds)
 		}
 	}
 	lag := r.SchedLag()
 	if r.Chunks > 0 {
-		observe(&t.ttft, begun, (r.TTFT + lag).Seconds())
+		observe(&t.ttft, r.Class.Begun(), (r.TTFT + lag).Seconds())
 	}
-	observe(&t.itl, begun, r.TPOT.Seconds())
+	observe(&t.itl, r.Class.Begun(), r.TPOT.Seconds())
 	if r.TPOT > 0 {
-		observe(&t.speed, begun, float64(time.Second)/float64(r.TPOT))
+		observe(&t.speed, r.Class.Begun(), float64(time.Second)/float64(r.TPOT))
 	}
-	observe(&t.latency, finished, (r.Latency + lag).Seconds())
+	observe(&t.latency, r.Class.Complete(), (r.Latency + lag).Seconds())
 }
 
 func (t *tally) merge(o *tally) {
@@ -73,22 +58,27 @@ func (t *tally) amounts() []amount {
 	return []amount{{analysis.TTFT(), &t.ttft}, {analysis.ITL(), &t.itl}, {analysis.Latency(), &t.latency}, {analysis.TokensPerSecond(), &t.speed}}
 }
 
-// rates are the metrics without one, with the classes that are counted and
-// those among them that are events.
+// rates are the metrics without one: which classes are counted, and which of
+// those are events.
 func rates() []struct {
 	metric             analysis.Metric
-	population, events uint16
+	population, events func(analysis.Class) bool
 } {
+	only := func(class analysis.Class) func(analysis.Class) bool {
+		return func(c analysis.Class) bool { return c == class }
+	}
+	answered := analysis.Class.Answered
+	orRejected := func(c analysis.Class) bool { return c.Answered() || c == analysis.Rejected }
 	return []struct {
 		metric             analysis.Metric
-		population, events uint16
+		population, events func(analysis.Class) bool
 	}{
-		{analysis.ErrorRate(), answered, failed},
-		{analysis.Timeouts(), answered, classSet(analysis.Timeout)},
-		{analysis.Truncations(), answered, classSet(analysis.Truncated)},
-		{analysis.Refusals(), answered, classSet(analysis.Refused)},
-		{analysis.EmptyOutputs(), answered, classSet(analysis.Empty)},
-		{analysis.Rejections(), answered | classSet(analysis.Rejected), classSet(analysis.Rejected)},
+		{analysis.ErrorRate(), answered, analysis.Class.Failed},
+		{analysis.Timeouts(), answered, only(analysis.Timeout)},
+		{analysis.Truncations(), answered, only(analysis.Truncated)},
+		{analysis.Refusals(), answered, only(analysis.Refused)},
+		{analysis.EmptyOutputs(), answered, only(analysis.Empty)},
+		{analysis.Rejections(), orRejected, only(analysis.Rejected)},
 	}
 }
 
@@ -106,16 +96,16 @@ func thresholdMetrics() (names []string) {
 // summary returns t as live traffic would be summarised.
 func (t *tally) summary() analysis.Summary {
 	s := analysis.Summary{Arm: targetArm, Classes: make(map[analysis.Class]int)}
-	count := func(set uint16) (n int) {
+	count := func(in func(analysis.Class) bool) (n int) {
 		for c, k := range t.classes {
-			if set>>c&1 == 1 {
+			if in(analysis.Class(c)) {
 				n += int(k)
 			}
 		}
 		return n
 	}
-	s.Requests = count(^uint16(0))
 	for c, n := range t.classes {
+		s.Requests += int(n)
 		if n > 0 {
 			s.Classes[analysis.Class(c)] = int(n)
 		}

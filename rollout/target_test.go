@@ -85,7 +85,7 @@ func (t *target) request(rng *rand.Rand) {
 	}
 	ttft = time.Duration(float64(ttft) * (0.7 + 0.6*rng.Float64()))
 	o := analysis.Observation{
-		At: time.Now(), Arm: arm, Generation: t.split.Generation,
+		Class: analysis.OK, At: time.Now(), Arm: arm, Generation: t.split.Generation,
 		TTFT: ttft, ITL: ttft / 10, Latency: 6 * ttft, InputTokens: 100, OutputTokens: 50,
 		Cost: analysis.Money(100 + rng.IntN(10)),
 	}

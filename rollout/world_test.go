@@ -372,7 +372,7 @@ func (t *simTarget) request() {
 	if rec == nil || stale {
 		return
 	}
-	o := analysis.Observation{At: t.p.wall(), Arm: arm, Generation: split.Generation, TTFT: 200 * time.Millisecond, Latency: time.Second}
+	o := analysis.Observation{Class: analysis.OK, At: t.p.wall(), Arm: arm, Generation: split.Generation, TTFT: 200 * time.Millisecond, Latency: time.Second}
 	if bad[arm] && w.rng.Float64() < 0.6 {
 		o.Class = analysis.Error
 	}

@@ -22,7 +22,7 @@ type Arm struct {
 	adjust        bool        // covariates are wanted
 
 	mu       sync.Mutex // guards what follows
-	classes  [numClasses]uint64
+	classes  [NumClasses]uint64
 	invalid  uint64 // values that no request can have: negative, NaN, infinite
 	tallies  []tally
 	fuses    []fuse      // by breaker
@@ -79,10 +79,7 @@ func (a *Arm) Name() string { return a.name }
 func (a *Arm) Record(o Observation) { a.record(&o) }
 
 func (a *Arm) record(o *Observation) {
-	class := o.Class
-	if class >= numClasses {
-		class = Error // whatever it is, it is not known to be good
-	}
+	class := o.Class.known()
 	seen := a.sight(o, class)
 	if !a.collided.Load() {
 		if a.mu.TryLock() {
@@ -131,10 +128,10 @@ func (a *Arm) sight(o *Observation, class Class) sighting {
 // note counts a sighting.
 func (a *Arm) note(s *sighting) {
 	a.classes[s.class]++
-	if a.units != nil && answered>>s.class&1 == 1 && a.units.first(s.unit, len(a.meters)) {
+	if a.units != nil && answered.has(s.class) && a.units.first(s.unit, len(a.meters)) {
 		a.distinct++
 	}
-	if s.id != 0 && begun>>s.class&1 == 1 {
+	if s.id != 0 && begun.has(s.class) {
 		a.memory.add(remembered{key: s.id, unit: s.unit, at: s.at, known: true, scored: s.scored})
 	}
 }

@@ -20,8 +20,8 @@ func TestBadInput(t *testing.T) {
 	custom := func(v float64) func(t *testing.T) Judgement {
 		return func(t *testing.T) Judgement {
 			c := compare(t, Plan{Metrics: []Metric{of(v)}})
-			feed(c, base, 500, Observation{})
-			feed(c, cand, 500, Observation{})
+			feed(c, base, 500, Observation{Class: OK})
+			feed(c, cand, 500, Observation{Class: OK})
 			s, err := c.r.Summary(cand)
 			if err != nil || s.Invalid != 500 {
 				t.Errorf("%d invalid values counted, %v", s.Invalid, err)
@@ -39,8 +39,8 @@ func TestBadInput(t *testing.T) {
 		{"negative infinity", custom(math.Inf(-1)), Continue},
 		{"negative durations", func(t *testing.T) Judgement {
 			c := compare(t, Plan{Metrics: []Metric{Latency()}})
-			feed(c, base, 500, Observation{Latency: -1})
-			feed(c, cand, 500, Observation{Latency: math.MinInt64})
+			feed(c, base, 500, Observation{Class: OK, Latency: -1})
+			feed(c, cand, 500, Observation{Class: OK, Latency: math.MinInt64})
 			return c.Judge(at)
 		}, Continue},
 		{"clock goes backwards", func(t *testing.T) Judgement {

@@ -21,7 +21,7 @@ func traffic() []Observation {
 	for i := range obs {
 		scale := math.Exp(0.6 * math.Sin(float64(i)))
 		obs[i] = Observation{
-			Arm:  "1.4.0",
+			Class: OK, Arm: "1.4.0",
 			TTFT: time.Duration(2e8 * scale), ITL: time.Duration(2e7 * scale), Latency: time.Duration(1e9 * scale),
 			InputTokens: 100, OutputTokens: 50, Cost: Money(400 * scale),
 		}

@@ -34,7 +34,7 @@ func newLoad(seed uint64, share float64) *load {
 }
 
 func (l *load) next() Observation {
-	o := Observation{At: l.now, Arm: base, InputTokens: 100, OutputTokens: 60}
+	o := Observation{At: l.now, Class: OK, Arm: base, InputTokens: 100, OutputTokens: 60}
 	if l.rng.Float64() < l.share {
 		o.Arm = cand
 	}

@@ -33,12 +33,11 @@ type ArmEvidence struct {
 	Invalid int           `json:"invalid,omitempty"`
 }
 
-// counted returns the number of requests that are neither cancelled nor
-// rejected.
+// counted returns the number of requests in the population of rates.
 func (a ArmEvidence) counted() int {
 	n := 0
 	for c, count := range a.Classes {
-		if c < numClasses && answered>>c&1 == 1 {
+		if answered.has(c) {
 			n += count
 		}
 	}
@@ -113,8 +112,8 @@ func (s Strength) check() error {
 	return nil
 }
 
-// Requests returns how many requests of the named arm were counted: all but
-// cancelled and rejected ones. It is 0 for an arm that was not compared.
+// Requests returns how many requests of the named arm were counted, those with
+// [Class.Answered]. It is 0 for an arm that was not compared.
 func (e Evidence) Requests(arm string) int {
 	switch arm {
 	case e.Baseline.Arm:

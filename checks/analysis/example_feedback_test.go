@@ -12,7 +12,7 @@ func ExampleRecorder_Feedback() {
 		fmt.Println(err)
 		return
 	}
-	rec.Record(analysis.Observation{ID: "7f3a", Arm: "1.5.0"})
+	rec.Record(analysis.Observation{Class: analysis.OK, ID: "7f3a", Arm: "1.5.0"})
 	// Minutes later the user rates the answer, and then once more.
 	fmt.Println(rec.Feedback("7f3a", analysis.FromStars(4)))
 	fmt.Println(rec.Feedback("7f3a", analysis.FromStars(1)))

@@ -25,8 +25,8 @@ func ExamplePlan_Merge() {
 			return
 		}
 		for i := range 200 {
-			rec.Record(analysis.Observation{Arm: "1.4.0"})
-			o := analysis.Observation{Arm: "1.5.0"}
+			rec.Record(analysis.Observation{Class: analysis.OK, Arm: "1.4.0"})
+			o := analysis.Observation{Class: analysis.OK, Arm: "1.5.0"}
 			if i%50 == 0 {
 				o.Class = analysis.Error
 			}
@@ -86,7 +86,7 @@ func ExampleRecorder_Expect() {
 			arm = "1.5.0"
 		}
 		rec.Assign(arm, "", generation)
-		rec.Record(analysis.Observation{Arm: arm, Generation: generation, Latency: time.Second})
+		rec.Record(analysis.Observation{Class: analysis.OK, Arm: arm, Generation: generation, Latency: time.Second})
 	}
 	j := cmp.Judge(time.Now())
 	fmt.Println(j.Verdict, "-", j.Reason)

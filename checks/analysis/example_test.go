@@ -48,7 +48,7 @@ func Example() {
 // request is one simulated request of a service with 1 % errors and log-normal
 // times.
 func request(rng *rand.Rand) analysis.Observation {
-	o := analysis.Observation{Arm: "1.5.0"}
+	o := analysis.Observation{Class: analysis.OK, Arm: "1.5.0"}
 	slower := 1.0
 	if rng.IntN(2) == 1 {
 		o.Arm, slower = "1.6.0", 1.6
@@ -75,7 +75,7 @@ func ExampleThreshold() {
 		return
 	}
 	for i := range 100 {
-		rec.Record(analysis.Observation{Arm: "1.5.0", TTFT: time.Duration(200+i) * time.Millisecond})
+		rec.Record(analysis.Observation{Class: analysis.OK, Arm: "1.5.0", TTFT: time.Duration(200+i) * time.Millisecond})
 	}
 	summary, err := rec.Summary("1.5.0")
 	if err != nil {
@@ -122,7 +122,7 @@ func ExampleMetric() {
 		return
 	}
 	for _, id := range []string{"a", "b", "c", "d"} {
-		rec.Arm("1.6.0").Record(analysis.Observation{ID: id})
+		rec.Arm("1.6.0").Record(analysis.Observation{Class: analysis.OK, ID: id})
 	}
 	summary, err := rec.Summary("1.6.0")
 	if err != nil {

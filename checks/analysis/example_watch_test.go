@@ -20,7 +20,7 @@ func ExampleRecorder_Watch() {
 		return
 	}
 	for i := range 1000 {
-		o := analysis.Observation{Arm: "1.4.0"}
+		o := analysis.Observation{Class: analysis.OK, Arm: "1.4.0"}
 		if i%100 == 0 {
 			o.Class = analysis.Error
 		}
@@ -41,7 +41,7 @@ func ExampleRecorder_Watch() {
 		return
 	}
 	for i := range 300 {
-		o := analysis.Observation{Arm: "1.5.0"}
+		o := analysis.Observation{Class: analysis.OK, Arm: "1.5.0"}
 		if i > 100 && i%10 == 0 {
 			o.Class = analysis.Error
 		}

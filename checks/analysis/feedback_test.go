@@ -21,13 +21,13 @@ func rated(t testing.TB) *Comparison {
 func TestFeedback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rated(t)
-		c.r.Record(Observation{ID: "a", Arm: cand})
-		c.r.Record(Observation{ID: "b", Arm: base, At: time.Now()})
-		c.r.Record(Observation{ID: "c", Arm: base, Score: 0.5})
-		c.r.Record(Observation{ID: "d", Arm: base, Scored: true})
+		c.r.Record(Observation{Class: OK, ID: "a", Arm: cand})
+		c.r.Record(Observation{Class: OK, ID: "b", Arm: base, At: time.Now()})
+		c.r.Record(Observation{Class: OK, ID: "c", Arm: base, Score: 0.5})
+		c.r.Record(Observation{Class: OK, ID: "d", Arm: base, Scored: true})
 		c.r.Record(Observation{ID: "e", Arm: base, Class: Cancelled})
-		c.r.Record(Observation{ID: "f", Arm: base})
-		c.r.Record(Observation{ID: "f", Arm: base}) // the same request twice
+		c.r.Record(Observation{Class: OK, ID: "f", Arm: base})
+		c.r.Record(Observation{Class: OK, ID: "f", Arm: base}) // the same request twice
 		for _, tt := range []struct {
 			id    string
 			score float64
@@ -75,7 +75,7 @@ func TestFeedback(t *testing.T) {
 // Nothing is remembered unless somebody asks for it.
 func TestFeedbackNeedsAMetric(t *testing.T) {
 	c := compare(t, Plan{})
-	c.r.Record(Observation{ID: "a", Arm: cand})
+	c.r.Record(Observation{Class: OK, ID: "a", Arm: cand})
 	if got := c.r.Feedback("a", 1); got != FeedbackUnknown {
 		t.Errorf("%s", got)
 	}
@@ -95,7 +95,7 @@ func TestFeedbackMemoryIsBounded(t *testing.T) {
 	now := time.Now()
 	const n = 20_000
 	for i := range n {
-		c.r.Record(Observation{ID: fmt.Sprint(i), Arm: base, At: now.Add(time.Duration(i-n) * time.Millisecond * 100)})
+		c.r.Record(Observation{Class: OK, ID: fmt.Sprint(i), Arm: base, At: now.Add(time.Duration(i-n) * time.Millisecond * 100)})
 	}
 	found := func(from, to int) (n int) {
 		for i := from; i < to; i++ {
@@ -124,7 +124,7 @@ func TestConcurrentFeedback(t *testing.T) {
 			for i := range 200 {
 				id := fmt.Sprint(g/2, "/", i) // two goroutines for each
 				if g%2 == 0 {
-					c.r.Record(Observation{ID: id, Arm: []string{base, cand}[i%2]})
+					c.r.Record(Observation{Class: OK, ID: id, Arm: []string{base, cand}[i%2]})
 				}
 				for range 2 {
 					if c.r.Feedback(id, 0.5) == FeedbackCounted {
@@ -148,7 +148,7 @@ func TestConcurrentFeedback(t *testing.T) {
 
 func TestFeedbackAllocatesNothing(t *testing.T) {
 	c := rated(t)
-	o := Observation{ID: "some request", Arm: cand, Unit: "somebody", At: time.Now()}
+	o := Observation{Class: OK, ID: "some request", Arm: cand, Unit: "somebody", At: time.Now()}
 	if n := testing.AllocsPerRun(100, func() { c.r.Record(o); c.r.Feedback(o.ID, 0.5) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

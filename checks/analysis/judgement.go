@@ -34,7 +34,8 @@ type Judgement struct {
 // ArmCount says how many requests of an arm a judgement rests on.
 type ArmCount struct {
 	Arm string `json:"arm"`
-	// Requests were counted; Excluded were cancelled or rejected.
+	// Requests were counted ([Class.Answered]); Excluded were not: unread,
+	// rejected, cancelled or abandoned.
 	Requests int `json:"requests"`
 	Excluded int `json:"excluded,omitempty"`
 	// Units have sent the counted ones, if the plan's unit is not the request.

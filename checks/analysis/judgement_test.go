@@ -163,8 +163,8 @@ func TestEvidenceIsACopy(t *testing.T) {
 // would need.
 func TestForecastWithoutGrowth(t *testing.T) {
 	c := compare(t, Plan{Metrics: []Metric{ErrorRate()}, Breakers: []Breaker{}})
-	feed(c, base, 100, Observation{})
-	feed(c, cand, 98, Observation{})
+	feed(c, base, 100, Observation{Class: OK})
+	feed(c, cand, 98, Observation{Class: OK})
 	feed(c, cand, 2, Observation{Class: Error})
 	j := c.Judge(time.Unix(1e9, 0))
 	if f := j.Metrics[0]; f.Verdict != Continue || f.Safe.Now >= 1 || f.Needed < 500 || f.Needed > 20_000 || j.Needed != f.Needed {

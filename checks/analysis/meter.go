@@ -27,8 +27,8 @@ const (
 type meter struct {
 	Metric
 	source     source
-	population uint16 // classes that are counted at all
-	events     uint16 // classes that are events, if source is fromClass
+	population classes // that are counted at all
+	events     classes // that are events, if source is fromClass
 }
 
 // meter returns m for the hot path, with its defaults filled in. m is valid.
@@ -49,7 +49,7 @@ const (
 
 // value returns m's value of o, which ended as class.
 func (m *meter) value(o *Observation, class Class) float64 {
-	if m.population>>class&1 == 0 {
+	if !m.population.has(class) {
 		return noValue
 	}
 	switch m.source {

@@ -2,19 +2,6 @@ package analysis
 
 import "math"
 
-// The classes that the ready-made metrics tell apart, as sets of bits.
-const (
-	failures = 1<<Error | 1<<Timeout | 1<<Truncated | 1<<Empty | 1<<Invalid | 1<<Limited
-	// answered requests are the population of rates: not what the caller took
-	// back or got wrong.
-	answered = failures | 1<<OK | 1<<Refused
-	// complete requests have a latency that says something: an error may be
-	// quick, a timeout is at least as slow as it looks.
-	complete = 1<<OK | 1<<Refused | 1<<Invalid | 1<<Timeout
-	// begun requests may have produced tokens and cost.
-	begun = answered &^ (1 << Limited)
-)
-
 // Names of the ready-made metrics.
 const (
 	nameErrors       = "error rate"

@@ -12,7 +12,7 @@ import (
 // What each ready-made metric makes of a request.
 func TestReadyMadeValues(t *testing.T) {
 	full := Observation{
-		TTFT: 200 * time.Millisecond, ITL: 10 * time.Millisecond, Latency: 1200 * time.Millisecond,
+		Class: OK, TTFT: 200 * time.Millisecond, ITL: 10 * time.Millisecond, Latency: 1200 * time.Millisecond,
 		InputTokens: 30, OutputTokens: 101, Cost: 1500, Score: 0.75,
 	}
 	change := func(f func(o *Observation)) Observation { o := full; f(&o); return o }
@@ -33,8 +33,8 @@ func TestReadyMadeValues(t *testing.T) {
 		{Rejections(), Observation{Class: Rejected}, 1},
 		{Rejections(), Observation{Class: Cancelled}, none},
 		{TTFT(), full, 0.2},
-		{TTFT(), Observation{}, none},
-		{TTFT(), Observation{TTFT: -1}, bad},
+		{TTFT(), Observation{Class: OK}, none},
+		{TTFT(), Observation{Class: OK, TTFT: -1}, bad},
 		{ITL(), full, 0.01},
 		{TPOT(), full, 0.01},
 		{TPOT(), change(func(o *Observation) { o.OutputTokens = 1 }), none},
@@ -47,20 +47,20 @@ func TestReadyMadeValues(t *testing.T) {
 		{Cost(), full, 0.0015},
 		{Cost(), change(func(o *Observation) { o.Cost = -1 }), none},
 		{InputLength(), full, 30},
-		{InputLength(), Observation{InputTokens: -3}, bad},
+		{InputLength(), Observation{Class: OK, InputTokens: -3}, bad},
 		{OutputLength(), full, 101},
-		{OutputLength(), Observation{}, none},
+		{OutputLength(), Observation{Class: OK}, none},
 		{Satisfaction(), full, 0.75},
-		{Satisfaction(), Observation{}, none},
-		{Satisfaction(), Observation{Scored: true}, 0},
-		{Satisfaction(), Observation{Score: FromStars(0)}, bad},
-		{Satisfaction(), Observation{Score: math.Inf(1)}, bad},
-		{Stars(), Observation{Score: FromStars(4)}, 0.75},
-		{Stars(), Observation{Score: FromStars(1), Scored: true}, 0},
-		{ThumbsUp(), Observation{Score: FromThumb(true)}, 1},
-		{ThumbsUp(), Observation{Score: FromThumb(false), Scored: true}, 0},
+		{Satisfaction(), Observation{Class: OK}, none},
+		{Satisfaction(), Observation{Class: OK, Scored: true}, 0},
+		{Satisfaction(), Observation{Class: OK, Score: FromStars(0)}, bad},
+		{Satisfaction(), Observation{Class: OK, Score: math.Inf(1)}, bad},
+		{Stars(), Observation{Class: OK, Score: FromStars(4)}, 0.75},
+		{Stars(), Observation{Class: OK, Score: FromStars(1), Scored: true}, 0},
+		{ThumbsUp(), Observation{Class: OK, Score: FromThumb(true)}, 1},
+		{ThumbsUp(), Observation{Class: OK, Score: FromThumb(false), Scored: true}, 0},
 		{ThumbsUp(), full, 1},
-		{ThumbsUp(), Observation{Score: -1}, bad},
+		{ThumbsUp(), Observation{Class: OK, Score: -1}, bad},
 	} {
 		m := tt.metric.meter()
 		got := m.value(&tt.o, tt.o.Class)

@@ -6,28 +6,103 @@ import (
 )
 
 // Class says how a request ended, as its user would see it. The classes are a
-// closed set: each request has exactly one. The zero value is OK.
+// closed set: each request has exactly one. The zero value is Unread, so that a
+// request whose class was never set proves nothing.
+//
+// A value that is no class counts as Error, in all methods and wherever it is
+// recorded: what is not recognised is not known to be good.
 type Class uint8
 
 const (
-	OK        Class = iota // a complete, ordinary answer
-	Error                  // an error answer or no answer: 5xx, refused connection, error inside a 200 stream
-	Timeout                // no answer, or the rest of it, within the deadline
-	Truncated              // a stream that ended before its terminator
-	Refused                // the model declined: a content filter or a refusal
-	Empty                  // complete, but without a single generated token
-	Invalid                // complete, but not in the structure that was asked for
-	Rejected               // the caller's own fault: 4xx other than 429
-	Limited                // 429: a limit was reached
-	Cancelled              // the caller went away; neither a success nor a failure of the model
-	numClasses
+	// Unread is an answer that came to its end, on a route or in a form that
+	// nothing here can read. It may be good or bad, so it counts in [Unanswered]
+	// alone, and proves nothing.
+	Unread Class = iota
+	// OK is a complete answer that was recognised, of the kind that was asked for.
+	OK
+	// Error is an error or no answer: 5xx, a redirect, a refused connection, an
+	// error document, an error inside a 200 stream, or a 4xx that is not the
+	// caller's fault.
+	Error
+	// Timeout is an answer whose first byte, next part or end did not come in time.
+	Timeout
+	// Truncated is an answer that ended before its end.
+	Truncated
+	// Refused is a complete answer in which the model declined: a content filter
+	// or a refusal.
+	Refused
+	// Empty is an answer without a single generated thing: no content, not one
+	// byte, or complete without a token.
+	Empty
+	// Invalid is a complete answer that is none to this request: the wrong form,
+	// no JSON, an unknown shape, fewer results than were asked for.
+	Invalid
+	// Rejected is a 4xx that is the caller's own fault, other than 429.
+	Rejected
+	// Limited is a limit that was reached: 429, or an error inside a 200 that is
+	// about a rate or a quota.
+	Limited
+	// Cancelled means that the caller left an answer that was on its way. It is
+	// neither a success nor a failure, and counts in no metric.
+	Cancelled
+	// Abandoned means that the caller left while the arm kept it waiting: before
+	// any content, or in a long silence. It counts in [Unanswered] alone.
+	Abandoned
 )
 
-var classNames = [numClasses]string{"ok", "error", "timeout", "truncated", "refused", "empty", "invalid", "rejected", "limited", "cancelled"}
+// NumClasses is the number of classes. Ranging over it yields each of them, and
+// an array of that length has a place for each.
+const NumClasses = Abandoned + 1
+
+var classNames = [NumClasses]string{
+	"unread", "ok", "error", "timeout", "truncated", "refused", "empty", "invalid", "rejected", "limited", "cancelled", "abandoned",
+}
+
+// classes is a set of classes, as bits.
+type classes uint16
+
+const (
+	failures = classes(1<<Error | 1<<Timeout | 1<<Truncated | 1<<Empty | 1<<Invalid | 1<<Limited)
+	served   = classes(1<<OK | 1<<Refused)
+	answered = failures | served
+	complete = served | 1<<Invalid | 1<<Timeout
+	begun    = answered &^ (1 << Limited)
+	// lasting requests were not given up by callers who had no reason to.
+	lasting = classes(1<<NumClasses-1) &^ (1 << Cancelled)
+)
+
+func (s classes) has(c Class) bool { return s>>c&1 == 1 }
+
+// known returns c, or Error if c is no class.
+func (c Class) known() Class {
+	if c >= NumClasses {
+		return Error
+	}
+	return c
+}
+
+// Failed reports whether the user got no usable answer, by the fault of the arm:
+// Error, Timeout, Truncated, Empty, Invalid or Limited. These are the events of
+// [ErrorRate].
+func (c Class) Failed() bool { return failures.has(c.known()) }
+
+// Answered reports whether c belongs to the population of rates: OK, Refused, or
+// a class that failed. The others say nothing about the arm, or nothing that can
+// be read: Unread, Rejected, Cancelled, Abandoned.
+func (c Class) Answered() bool { return answered.has(c.known()) }
+
+// Begun reports whether the arm may have produced tokens and cost that count:
+// Answered, except for Limited.
+func (c Class) Begun() bool { return begun.has(c.known()) }
+
+// Complete reports whether the latency of such a request says something: OK,
+// Refused, Invalid or Timeout. An error may be quick, and a timeout is at least
+// as slow as it looks.
+func (c Class) Complete() bool { return complete.has(c.known()) }
 
 // String returns the lower-case name of the class.
 func (c Class) String() string {
-	if c < numClasses {
+	if c < NumClasses {
 		return classNames[c]
 	}
 	return fmt.Sprintf("Class(%d)", uint8(c))
@@ -67,6 +142,7 @@ type Observation struct {
 	// request was assigned.
 	Generation uint64
 
+	// Class says how the request ended. The zero value is Unread.
 	Class Class
 	// Latency is the time from the request to the end of its answer.
 	Latency time.Duration

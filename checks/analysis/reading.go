@@ -3,7 +3,7 @@ package analysis
 // reading is a copy of what an arm has recorded, as one moment has it.
 type reading struct {
 	arm     *Arm
-	classes [numClasses]uint64
+	classes [NumClasses]uint64
 	invalid uint64
 	units   uint64
 	metrics []metricReading

@@ -40,7 +40,7 @@ func TestConcurrentRecording(t *testing.T) {
 	for g := range goroutines {
 		writers.Go(func() {
 			for i := range each {
-				o := Observation{Arm: base, TTFT: time.Millisecond, Class: Class(i % int(numClasses))}
+				o := Observation{Arm: base, TTFT: time.Millisecond, Class: Class(i % int(NumClasses))}
 				if g%2 == 1 {
 					o.Arm = cand
 				}
@@ -238,7 +238,7 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%s becomes %q, %v, %s", v, text, err, back)
 		}
 	}
-	for c := OK; c < numClasses; c++ {
+	for c := range NumClasses {
 		text, err := c.MarshalText()
 		var back Class
 		if err != nil || back.UnmarshalText(text) != nil || back != c {

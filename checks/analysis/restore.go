@@ -122,7 +122,7 @@ func (a *Arm) restore(e ArmEvidence, p past) {
 	}
 	a.restored = true
 	for c, n := range e.Classes {
-		if c < numClasses && n > 0 {
+		if c < NumClasses && n > 0 {
 			a.classes[c] += uint64(n)
 		}
 	}

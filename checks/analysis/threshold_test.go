@@ -88,7 +88,7 @@ func TestThresholdJudge(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 100 {
-		o := Observation{Arm: base, TTFT: time.Duration(i+1) * time.Millisecond, Latency: time.Second}
+		o := Observation{Class: OK, Arm: base, TTFT: time.Duration(i+1) * time.Millisecond, Latency: time.Second}
 		if i < 2 {
 			o = Observation{Arm: base, Class: Error}
 		}

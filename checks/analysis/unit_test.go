@@ -87,11 +87,11 @@ func TestUnitsCountOnce(t *testing.T) {
 		feed(c, arm, n, o)
 	}
 	feedUser(base, "a", 3, Observation{Class: Error})
-	feedUser(base, "a", 3, Observation{TTFT: time.Second})
-	feedUser(base, "a", 1, Observation{TTFT: time.Minute, Score: 1})
-	feedUser(base, "b", 2, Observation{TTFT: time.Second})
-	feedUser(cand, "a", 1, Observation{TTFT: time.Second})
-	feed(c, cand, 10, Observation{TTFT: time.Second}) // nobody's: of one unit
+	feedUser(base, "a", 3, Observation{Class: OK, TTFT: time.Second})
+	feedUser(base, "a", 1, Observation{Class: OK, TTFT: time.Minute, Score: 1})
+	feedUser(base, "b", 2, Observation{Class: OK, TTFT: time.Second})
+	feedUser(cand, "a", 1, Observation{Class: OK, TTFT: time.Second})
+	feed(c, cand, 10, Observation{Class: OK, TTFT: time.Second}) // nobody's: of one unit
 	j := c.Judge(time.Unix(1e9, 0))
 	for i, want := range map[int][4]float64{0: {2, 2, 0.5, 0}, 1: {2, 2, 1, 1}, 6: {1, 0, 1, 0}} {
 		f := j.Metrics[i]

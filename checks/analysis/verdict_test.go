@@ -21,7 +21,7 @@ func feed(c *Comparison, arm string, n int, o Observation) {
 }
 
 func ok(ttft time.Duration) Observation {
-	return Observation{TTFT: ttft, ITL: ttft / 10, Latency: 10 * ttft, Cost: 100}
+	return Observation{Class: OK, TTFT: ttft, ITL: ttft / 10, Latency: 10 * ttft, Cost: 100}
 }
 
 // What is not proven is not Safe, and each kind of ignorance has its name.
@@ -49,13 +49,13 @@ func TestNothingIsSafeWithoutEvidence(t *testing.T) {
 		{"too few of the baseline", func(c *Comparison) { feed(c, base, 9, good); feed(c, cand, 1000, good) }, Continue, "9 of 50 requests of 1.4.0"},
 		{"candidate never streams", func(c *Comparison) {
 			feed(c, base, 1000, good)
-			feed(c, cand, 1000, Observation{Latency: time.Second, Cost: 100})
+			feed(c, cand, 1000, Observation{Class: OK, Latency: time.Second, Cost: 100})
 		}, Unmeasurable, "ttft is measured on the baseline alone"},
 		{"all errors on both sides", func(c *Comparison) { feed(c, base, 1000, failed); feed(c, cand, 1000, failed) }, Continue, "still to be proven"},
 		{"equal and constant", func(c *Comparison) { feed(c, base, 1000, good); feed(c, cand, 1000, good) }, Safe, "no worse than 1.4.0"},
 		{"all candidate requests fail", func(c *Comparison) { feed(c, base, 100, good); feed(c, cand, 100, failed) }, Harmed, "breaker: error rate above 20 %: 50 of the last 50"},
 		{"no stream anywhere", func(c *Comparison) {
-			o := Observation{Latency: time.Second}
+			o := Observation{Class: OK, Latency: time.Second}
 			feed(c, base, 1000, o)
 			feed(c, cand, 1000, o)
 		}, Safe, "in error rate, latency, after"},
@@ -108,7 +108,7 @@ func TestOddValuesDoNoHarm(t *testing.T) {
 	}
 	c := compare(t, Plan{Metrics: append(append(DefaultMetrics(), Satisfaction()), odd...)})
 	feed(c, cand, 1, Observation{Class: 200, TTFT: -1, ITL: math.MinInt64, Latency: -5, Cost: -1, Score: math.NaN()})
-	feed(c, cand, 1, Observation{TTFT: -1, ITL: -1, Latency: -5, Score: 2})
+	feed(c, cand, 1, Observation{Class: OK, TTFT: -1, ITL: -1, Latency: -5, Score: 2})
 	s, err := c.r.Summary(cand)
 	if err != nil {
 		t.Fatal(err)
@@ -288,7 +288,7 @@ func TestSeveralCandidates(t *testing.T) {
 		o := l.next()
 		r.Record(o)
 		if o.Arm == cand { // the same request, but failed
-			r.Arm("1.6.0").Record(Observation{Class: Class(i % 2)})
+			r.Arm("1.6.0").Record(Observation{Class: []Class{OK, Error}[i%2]})
 		}
 		if i%10 == 9 {
 			first.Judge(l.now)
@@ -326,8 +326,8 @@ func TestBreakerWhereHigherIsBetter(t *testing.T) {
 		want  bool
 	}{{1, false}, {0, true}} {
 		c := compare(t, plan)
-		feed(c, base, 40, Observation{Score: 1})
-		feed(c, cand, 40, Observation{Score: tt.score, Scored: true})
+		feed(c, base, 40, Observation{Class: OK, Score: 1})
+		feed(c, cand, 40, Observation{Class: OK, Score: tt.score, Scored: true})
 		j := c.Judge(time.Unix(1e9, 0))
 		if got := strings.Contains(j.Reason, "breaker: not thumbs up above 50 %: 20 of the last 20"); got != tt.want {
 			t.Errorf("all scores %v: %s (%s)", tt.score, j.Verdict, j.Reason)

@@ -123,7 +123,7 @@ func TestWatchRunLength(t *testing.T) {
 		if rng.Float64() < rate {
 			return Observation{Class: Error}
 		}
-		return Observation{}
+		return Observation{Class: OK}
 	}
 	for range 20_000 {
 		c.r.Arm(base).Record(class(0.02))

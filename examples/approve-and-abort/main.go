@@ -110,7 +110,7 @@ func (s *service) users(ctx context.Context) {
 		if a.Arm() != s.router.Split().Baseline() {
 			s.served.Add(1)
 		}
-		a.Done(analysis.Observation{Latency: 300 * time.Millisecond, TTFT: 80 * time.Millisecond, OutputTokens: 40})
+		a.Done(analysis.Observation{Class: analysis.OK, Latency: 300 * time.Millisecond, TTFT: 80 * time.Millisecond, OutputTokens: 40})
 		time.Sleep(2 * time.Millisecond)
 	}
 }

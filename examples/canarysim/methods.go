@@ -95,7 +95,7 @@ func newSerin(every int) (*serin, error) {
 
 func (s *serin) look(l *look, _ readings) int {
 	record := func(arm *analysis.Arm, q request) {
-		o := analysis.Observation{At: s.now, Latency: time.Duration(q.latency * float64(time.Second)), Cost: -1}
+		o := analysis.Observation{Class: analysis.OK, At: s.now, Latency: time.Duration(q.latency * float64(time.Second)), Cost: -1}
 		if q.failed {
 			o.Class = analysis.Error
 		}

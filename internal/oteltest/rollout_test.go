@@ -50,7 +50,7 @@ func (p plane) serve(ctx context.Context, fails map[string]bool) {
 				continue
 			}
 			arm := split.Arms[split.Slots()[i*37%int(strategies.Full)]].Name
-			o := analysis.Observation{At: now, Arm: arm, Unit: fmt.Sprint(i), Generation: split.Generation, TTFT: 100 * time.Millisecond, Latency: time.Second}
+			o := analysis.Observation{Class: analysis.OK, At: now, Arm: arm, Unit: fmt.Sprint(i), Generation: split.Generation, TTFT: 100 * time.Millisecond, Latency: time.Second}
 			if fails[arm] {
 				o.Class = analysis.Error
 			}

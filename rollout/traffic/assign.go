@@ -59,7 +59,10 @@ func (a Assignment) Generation() uint64 { return a.generation }
 // Done ends the assignment with its outcome. Arm, Unit and Generation of o are
 // set by the router; so are At if it is zero, Latency if it is zero (the time
 // since Assign), and Cost if it is zero: from the tokens if the arm's price is
-// known, and to -1, unknown, if it is not. An assignment that came to nothing ends with [analysis.Cancelled].
+// known, and to -1, unknown, if it is not. The class is not: set it, to
+// [analysis.OK] for a good answer, since the zero value is [analysis.Unread] and
+// proves nothing. An assignment that came to nothing ends with
+// [analysis.Cancelled].
 //
 // Only the first call has an effect; it returns true. Done is safe for
 // concurrent use.

@@ -175,12 +175,12 @@ func TestExposure(t *testing.T) {
 	}
 	ask("cem")
 	a := r.Assign(t.Context(), "dua")
-	a.Done(analysis.Observation{Latency: 1})
+	a.Done(analysis.Observation{Class: analysis.OK, Latency: 1})
 	want := []traffic.Exposure{
 		{Unit: "ana", Intended: "new", Served: "old", Generation: 7, Class: analysis.Error},
-		{Unit: "ben", Intended: "old", Served: "old", Generation: 7, Reason: traffic.ByForce},
-		{Unit: "cem", Intended: "new", Served: "old", Generation: 7, Reason: traffic.ByKill},
-		{Unit: "dua", Intended: "new", Served: "old", Generation: 7, Reason: traffic.ByKill},
+		{Unit: "ben", Intended: "old", Served: "old", Generation: 7, Reason: traffic.ByForce, Class: analysis.OK},
+		{Unit: "cem", Intended: "new", Served: "old", Generation: 7, Reason: traffic.ByKill, Class: analysis.OK},
+		{Unit: "dua", Intended: "new", Served: "old", Generation: 7, Reason: traffic.ByKill, Class: analysis.OK},
 	}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -101,8 +101,8 @@ func ExampleRouter_Assign() {
 	}
 	job := router.Assign(context.Background(), "tenant-7")
 	// ... call version job.Arm() of the model ...
-	job.Done(analysis.Observation{OutputTokens: 120})
-	fmt.Println("a second report counts:", job.Done(analysis.Observation{}))
+	job.Done(analysis.Observation{Class: analysis.OK, OutputTokens: 120})
+	fmt.Println("a second report counts:", job.Done(analysis.Observation{Class: analysis.OK}))
 	// Output:
 	// 1.4.0 tenant-7 ok 120
 	// a second report counts: false

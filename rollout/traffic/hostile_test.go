@@ -87,7 +87,7 @@ func TestHostileUnits(t *testing.T) {
 			if a.Arm() != first {
 				t.Errorf("%.20q is given %s and %s", unit, first, a.Arm())
 			}
-			a.Done(analysis.Observation{})
+			a.Done(analysis.Observation{Class: analysis.OK})
 		}
 	}
 }

@@ -34,7 +34,7 @@ func newLocal(t testing.TB, change func(*traffic.Config)) *traffic.Router {
 
 func arm(r *traffic.Router, unit string) string {
 	a := r.Assign(context.Background(), unit)
-	a.Done(analysis.Observation{})
+	a.Done(analysis.Observation{Class: analysis.OK})
 	return a.Arm()
 }
 

@@ -8,14 +8,15 @@ import (
 
 // copyStats counts the copies that an arm is sent.
 type copyStats struct {
-	byClass                                   [classes]atomic.Uint64
+	byClass                                   [analysis.NumClasses]atomic.Uint64
 	dropped, capped, oversize, compared, same atomic.Uint64
 }
 
 func (s *copyStats) count(c analysis.Class) {
-	if int(c) < classes {
-		s.byClass[c].Add(1)
+	if c >= analysis.NumClasses {
+		c = analysis.Error
 	}
+	s.byClass[c].Add(1)
 }
 
 // MirrorStats says what became of the copies of requests that an arm was to be

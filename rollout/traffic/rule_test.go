@@ -70,7 +70,7 @@ func TestRules(t *testing.T) {
 	if a.Arm() != "new" {
 		t.Errorf("Assign(ana) = %q, want the rule's arm", a.Arm())
 	}
-	a.Done(analysis.Observation{})
+	a.Done(analysis.Observation{Class: analysis.OK})
 	// What a rule has placed is not a random sample of anything.
 	sum, err := rec.Summary("new")
 	if err != nil || sum.Requests != 0 {

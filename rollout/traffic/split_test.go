@@ -305,7 +305,7 @@ func TestAssign(t *testing.T) {
 	}
 	// The ticket of a may serve b now, which must not matter to the copy.
 	b := r.Assign(context.Background(), "ben")
-	if a.Done(analysis.Observation{}) || copied.Done(analysis.Observation{}) {
+	if a.Done(analysis.Observation{Class: analysis.OK}) || copied.Done(analysis.Observation{Class: analysis.OK}) {
 		t.Error("a second Done had an effect")
 	}
 	if !b.Done(analysis.Observation{Class: analysis.Cancelled, Latency: time.Minute, Cost: 5}) {
@@ -322,7 +322,7 @@ func TestAssign(t *testing.T) {
 	if seen[0].Latency <= 0 || seen[1].Latency != time.Minute || seen[0].At.IsZero() {
 		t.Errorf("times of %+v", seen)
 	}
-	if (traffic.Assignment{}).Done(analysis.Observation{}) || (traffic.Assignment{}).Arm() != "" {
+	if (traffic.Assignment{}).Done(analysis.Observation{Class: analysis.OK}) || (traffic.Assignment{}).Arm() != "" {
 		t.Error("the zero Assignment does something")
 	}
 }
@@ -337,7 +337,7 @@ func TestAssignOnce(t *testing.T) {
 	for range 500 {
 		a := r.Assign(context.Background(), "")
 		for range 3 {
-			wg.Go(func() { a.Done(analysis.Observation{}) })
+			wg.Go(func() { a.Done(analysis.Observation{Class: analysis.OK}) })
 		}
 	}
 	wg.Wait()
@@ -352,7 +352,7 @@ func TestShapesAgree(t *testing.T) {
 	for i := range 20 {
 		unit := fmt.Sprint("user-", i)
 		a := r.Assign(context.Background(), unit)
-		a.Done(analysis.Observation{})
+		a.Done(analysis.Observation{Class: analysis.OK})
 		for _, client := range []*http.Client{http.DefaultClient, {Transport: r.RoundTripper()}} {
 			req, err := http.NewRequest("GET", url, nil)
 			if err != nil {
@@ -385,7 +385,7 @@ func TestMeasure(t *testing.T) {
 	for i, rec := range []*analysis.Recorder{nil, first, second, first, nil} {
 		r.Measure(rec)
 		for range i {
-			r.Assign(context.Background(), "").Done(analysis.Observation{})
+			r.Assign(context.Background(), "").Done(analysis.Observation{Class: analysis.OK})
 		}
 	}
 	if first.Unknown() != 1+3 || second.Unknown() != 2 {

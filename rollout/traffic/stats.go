@@ -9,15 +9,12 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// classes is the number of classes there are.
-const classes = int(analysis.Cancelled) + 1
-
 // stats counts what one arm does.
 type stats struct {
 	arm      string
 	inFlight atomic.Int64
 	rescued  atomic.Uint64
-	byClass  [classes]atomic.Uint64
+	byClass  [analysis.NumClasses]atomic.Uint64
 	logged   atomic.Int64 // when, in nanoseconds since 1970
 	copies   copyStats
 	life     life
@@ -26,9 +23,10 @@ type stats struct {
 func newStats(arm string) *stats { return &stats{arm: arm} }
 
 func (s *stats) count(c analysis.Class) {
-	if int(c) < classes {
-		s.byClass[c].Add(1)
+	if c >= analysis.NumClasses {
+		c = analysis.Error // what is not recognised is not known to be good
 	}
+	s.byClass[c].Add(1)
 }
 
 // mayLog reports whether the arm has not been logged about for a second.

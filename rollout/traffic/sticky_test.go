@@ -107,7 +107,7 @@ func TestStickyShapes(t *testing.T) {
 	req, _ := http.NewRequest(http.MethodGet, "http://gateway/", nil)
 	req.Header.Set(traffic.UnitHeader, "ana")
 	a := r.Assign(t.Context(), "ana")
-	defer a.Done(analysis.Observation{})
+	defer a.Done(analysis.Observation{Class: analysis.OK})
 	for shape, arm := range map[string]string{"ServeHTTP": ask("ana"), "Assign": a.Arm(), "Arm": r.Arm("ana"), "ArmOf": r.ArmOf(req)} {
 		if arm != "new" {
 			t.Errorf("%s: %q, want new", shape, arm)

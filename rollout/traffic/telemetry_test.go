@@ -74,7 +74,7 @@ func TestTelemetry(t *testing.T) {
 	m := &meters{}
 	r, _ := newRouter(t, "http://a.invalid", "http://b.invalid", func(c *traffic.Config) { c.MeterProvider = m })
 	ctx := context.Background()
-	r.Assign(ctx, "a").Done(analysis.Observation{})
+	r.Assign(ctx, "a").Done(analysis.Observation{Class: analysis.OK})
 	r.Assign(ctx, "b").Done(analysis.Observation{Class: analysis.Refused})
 	r.Assign(ctx, "c")
 	if err := m.callback(ctx, m); err != nil {

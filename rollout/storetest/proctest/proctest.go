@@ -99,7 +99,7 @@ func (r *router) serve(quiet bool) {
 			r.print(line{At: now, Kind: "request", Arm: arm, Split: s.Generation})
 		}
 		if rec := r.rec.Load(); rec != nil {
-			rec.Record(analysis.Observation{At: now, Arm: arm, Generation: s.Generation, Latency: time.Second, TTFT: time.Second / 5})
+			rec.Record(analysis.Observation{Class: analysis.OK, At: now, Arm: arm, Generation: s.Generation, Latency: time.Second, TTFT: time.Second / 5})
 		}
 	}
 }

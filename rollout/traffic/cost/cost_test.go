@@ -72,7 +72,7 @@ func FuzzReadBook(f *testing.F) {
 }
 
 func pay(l *cost.Ledger, arm, tenant string, money analysis.Money) {
-	l.Observe(analysis.Observation{Arm: arm, Unit: tenant, Cost: money})
+	l.Observe(analysis.Observation{Class: analysis.OK, Arm: arm, Unit: tenant, Cost: money})
 }
 
 func TestLedger(t *testing.T) {
@@ -247,7 +247,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	ledger.Observe(analysis.Observation{Arm: "1.5.0", Unit: "ana", Cost: 42_000_000})
+	ledger.Observe(analysis.Observation{Class: analysis.OK, Arm: "1.5.0", Unit: "ana", Cost: 42_000_000})
 	result := ledger.Check(cost.Budget{Limit: 40_000_000}).Check(context.Background())
 	fmt.Println(result.Status, cost.Format(ledger.Spent("ana")))
 	// Output:

@@ -99,7 +99,7 @@ func Example() {
 	ctx := context.Background()
 	turn := func(conversation string) string {
 		a := router.Assign(ctx, conversation)
-		defer a.Done(analysis.Observation{})
+		defer a.Done(analysis.Observation{Class: analysis.OK})
 		return a.Arm()
 	}
 	before := turn("thread-1")
