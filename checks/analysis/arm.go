@@ -14,6 +14,8 @@ import (
 type Arm struct {
 	name   string
 	meters []meter
+	// Metrics that follow from the class of a request, and all others.
+	byClass, valued []int
 
 	staging // used while callers collide
 
@@ -23,7 +25,9 @@ type Arm struct {
 
 	mu       sync.Mutex // guards what follows
 	classes  [NumClasses]uint64
-	invalid  uint64 // values that no request can have: negative, NaN, infinite
+	past     [NumClasses]uint64 // those among them that were restored
+	events   uint64             // of [Unfinished], not restored
+	invalid  uint64             // values that no request can have: negative, NaN, infinite
 	tallies  []tally
 	fuses    []fuse      // by breaker
 	units    *unitFilter // nil if requests are counted
@@ -57,16 +61,21 @@ type series struct {
 
 func newArm(name string, meters []meter, breakers []Breaker) *Arm {
 	a := &Arm{name: name, meters: meters, tallies: make([]tally, len(meters))}
-	a.staging.init(len(meters))
 	for i, m := range meters {
+		if m.byClass() {
+			a.byClass = append(a.byClass, i)
+		} else {
+			a.valued = append(a.valued, i)
+		}
 		if m.Kind != Rate {
 			a.tallies[i].series = new(series)
 		}
 	}
 	for _, b := range breakers {
 		i := slices.IndexFunc(meters, func(m meter) bool { return m.Name == b.Metric })
-		a.fuses = append(a.fuses, newFuse(i))
+		a.fuses = append(a.fuses, newFuse(i, &meters[i]))
 	}
+	a.staging.init(len(a.valued))
 	return a
 }
 
@@ -84,7 +93,7 @@ func (a *Arm) record(o *Observation) {
 	if !a.collided.Load() {
 		if a.mu.TryLock() {
 			a.note(&seen)
-			for i := range a.meters {
+			for _, i := range a.valued {
 				a.add(i, a.meters[i].value(o, class), &seen)
 			}
 			a.mu.Unlock()
@@ -104,11 +113,12 @@ type sighting struct {
 	covariate float32
 	class     Class
 	scored    bool
+	unfinished bool
 }
 
 // sight returns what is to be counted of o, as far as it is wanted.
 func (a *Arm) sight(o *Observation, class Class) sighting {
-	s := sighting{class: class}
+	s := sighting{class: class, unfinished: o.Unfinished}
 	if a.units != nil {
 		s.unit = hashOf(o.Unit)
 	}
@@ -125,14 +135,51 @@ func (a *Arm) sight(o *Observation, class Class) sighting {
 	return s
 }
 
-// note counts a sighting.
+// note counts a sighting, and the metrics that follow from its class.
 func (a *Arm) note(s *sighting) {
 	a.classes[s.class]++
-	if a.units != nil && answered.has(s.class) && a.units.first(s.unit, len(a.meters)) {
-		a.distinct++
+	if s.unfinished && served.has(s.class) {
+		a.events++
+	}
+	for i := range a.fuses {
+		if f := &a.fuses[i]; f.byClass && f.meter.population.has(s.class) {
+			f.add(f.bad(f.meter.ofClass(s.class, s.unfinished)))
+		}
+	}
+	if a.units != nil {
+		if answered.has(s.class) && a.units.first(s.unit, len(a.meters)) {
+			a.distinct++
+		}
+		for _, i := range a.byClass {
+			a.add(i, a.meters[i].ofClass(s.class, s.unfinished), s)
+		}
 	}
 	if s.id != 0 && begun.has(s.class) {
 		a.memory.add(remembered{key: s.id, unit: s.unit, at: s.at, known: true, scored: s.scored})
+	}
+}
+
+// settle brings the metrics that follow from classes up to date. While requests
+// are counted, they take no time for each. a is locked.
+func (a *Arm) settle() {
+	if a.units != nil {
+		return
+	}
+	for _, i := range a.byClass {
+		m, r := &a.meters[i], rate{}
+		for c := range NumClasses {
+			n := a.classes[c] - a.past[c]
+			if m.population.has(c) {
+				r.n += n
+			}
+			if m.events.has(c) {
+				r.events += n
+			}
+		}
+		if m.source == fromUnfinished {
+			r.events = a.events
+		}
+		a.tallies[i].rate = r
 	}
 }
 
@@ -148,8 +195,8 @@ func (a *Arm) add(i int, v float64, seen *sighting) {
 	t := &a.tallies[i]
 	if t.series == nil {
 		for j := range a.fuses {
-			if f := &a.fuses[j]; f.metric == i {
-				f.add((v == 1) == (a.meters[i].Better == Lower))
+			if f := &a.fuses[j]; f.metric == i && !f.byClass {
+				f.add(f.bad(v))
 			}
 		}
 	}

@@ -94,7 +94,7 @@ func TestBadInput(t *testing.T) {
 				c.Judge(at)
 			}
 			return c.Judge(at)
-		}, Continue},
+		}, NoEvidence},
 		{"weights change every second", func(t *testing.T) Judgement {
 			c, l := compare(t, Plan{}), newLoad(1, 0.5)
 			rng := rand.New(rand.NewPCG(1, 1))

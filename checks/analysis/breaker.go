@@ -21,25 +21,34 @@ func (b Breaker) above(r rate) bool { return float64(r.events) > b.Above*float64
 
 // fuse keeps the outcomes of an arm's last requests for a Breaker.
 type fuse struct {
-	metric int
-	last   []bool // ring; request number i is at i % len
-	next   uint64
+	metric  int
+	meter   *meter
+	byClass bool
+	last    *[fuseLen]bool // ring; request number i is at i % fuseLen
+	next    uint64
 }
 
-// newFuse keeps more than a breaker is about: while the candidate serves some of
-// the requests, the baseline serves more.
-func newFuse(metric int) fuse { return fuse{metric: metric, last: make([]bool, maxBreaker)} }
+// fuseLen is more than a breaker is about: while the candidate serves some of the
+// requests, the baseline serves more.
+const fuseLen = 1024
 
-func (f *fuse) add(event bool) {
-	f.last[f.next%uint64(len(f.last))] = event
+func newFuse(metric int, m *meter) fuse {
+	return fuse{metric: metric, meter: m, byClass: m.byClass(), last: new([fuseLen]bool)}
+}
+
+// bad reports whether v, a value of the metric, counts against it.
+func (f *fuse) bad(v float64) bool { return (v == 1) == (f.meter.Better == Lower) }
+
+func (f *fuse) add(bad bool) {
+	f.last[f.next%fuseLen] = bad
 	f.next++
 }
 
 // newest counts the last n requests, or as many as are known.
 func (f *fuse) newest(n uint64) rate {
-	r := rate{n: min(n, f.next, uint64(len(f.last)))}
+	r := rate{n: min(n, f.next, fuseLen)}
 	for i := f.next - r.n; i < f.next; i++ {
-		if f.last[i%uint64(len(f.last))] {
+		if f.last[i%fuseLen] {
 			r.events++
 		}
 	}

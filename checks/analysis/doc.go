@@ -92,11 +92,17 @@
 //   - Values that no request can have (NaN, infinite, a negative duration, a
 //     score above 1) are counted in [Summary.Invalid] and left out. An unknown
 //     class is an error.
-//   - Cancelled and rejected requests are neither successes nor failures.
+//   - Each request has exactly one [Class]. The zero value is Unread: a request of
+//     which nothing was said proves nothing.
+//   - Cancelled requests count in no metric. Unread, rejected and abandoned ones
+//     are neither successes nor failures, but a candidate that has more of them
+//     than the baseline is Harmed by [Unanswered].
+//   - A candidate of which no request was answered, OK or Refused, is at best
+//     NoEvidence, whatever else was seen of it.
 //   - A clock that jumps moves nothing but [Plan.Window].
 //   - An unknown arm is counted in [Recorder.Unknown]; an arm that nothing is
 //     recorded of makes the verdict NoEvidence or Unmeasurable.
-//   - All errors on both sides prove nothing: Continue, or Incident if there was
+//   - All errors on both sides prove nothing: NoEvidence, or Incident if there was
 //     a better past.
 //   - Amounts without variance are compared like others; what differs by no more
 //     than rounding is equal.

@@ -34,10 +34,13 @@ type ArmEvidence struct {
 }
 
 // counted returns the number of requests in the population of rates.
-func (a ArmEvidence) counted() int {
+func (a ArmEvidence) counted() int { return a.of(answered) }
+
+// of returns the number of requests whose class is in s.
+func (a ArmEvidence) of(s classes) int {
 	n := 0
 	for c, count := range a.Classes {
-		if answered.has(c) {
+		if s.has(c) {
 			n += count
 		}
 	}
@@ -110,6 +113,19 @@ func (s Strength) check() error {
 		return fmt.Errorf("ln E is %v, at its peak %v", s.LogE, s.Peak)
 	}
 	return nil
+}
+
+// Served returns how many requests of the named arm had an answer, OK or Refused.
+// Nothing is known of an arm without any, however many requests it has had. It is
+// 0 for an arm that was not compared.
+func (e Evidence) Served(arm string) int {
+	switch arm {
+	case e.Baseline.Arm:
+		return e.Baseline.of(served)
+	case e.Candidate.Arm:
+		return e.Candidate.of(served)
+	}
+	return 0
 }
 
 // Requests returns how many requests of the named arm were counted, those with

@@ -263,8 +263,8 @@ func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
 		return Harmed, j.harmed()
 	case slices.ContainsFunc(j.Metrics, func(f Finding) bool { return f.Incident }):
 		return Incident, j.incident()
-	case j.Candidate.Requests == 0:
-		return NoEvidence, "no request of " + j.Candidate.Arm + " could be counted"
+	case e.Candidate.of(served) == 0:
+		return NoEvidence, e.Candidate.unserved()
 	case j.Baseline.Requests == 0:
 		return Unmeasurable, "no request of " + j.Baseline.Arm + " could be counted, so there is nothing to compare with"
 	case min(j.Candidate.samples(p.Unit), j.Baseline.samples(p.Unit)) < p.MinSamples:

@@ -105,7 +105,7 @@ func TestAttribution(t *testing.T) {
 			named = append(named, f.Metric)
 		}
 	}
-	if diff := cmp.Diff([]string{nameErrors, nameCost}, named); diff != "" || j.Verdict != Harmed {
+	if diff := cmp.Diff([]string{nameErrors, nameCost, nameUnanswered}, named); diff != "" || j.Verdict != Harmed {
 		t.Errorf("%s (%s); attributed (-want +got):\n%s", j.Verdict, j.Reason, diff)
 	}
 }

@@ -11,6 +11,7 @@ type source uint8
 const (
 	fromFunc source = iota
 	fromClass
+	fromUnfinished
 	fromTTFT
 	fromITL
 	fromTPOT
@@ -47,14 +48,30 @@ const (
 	invalidValue = -2.0
 )
 
+// byClass reports whether m needs no more than [meter.ofClass] is given.
+func (m *meter) byClass() bool { return m.source == fromClass || m.source == fromUnfinished }
+
+// ofClass returns the value of a metric that is by class.
+func (m *meter) ofClass(class Class, unfinished bool) float64 {
+	switch {
+	case !m.population.has(class):
+		return noValue
+	case m.source == fromClass:
+		return float64(m.events >> class & 1)
+	case unfinished:
+		return 1
+	}
+	return 0
+}
+
 // value returns m's value of o, which ended as class.
 func (m *meter) value(o *Observation, class Class) float64 {
 	if !m.population.has(class) {
 		return noValue
 	}
 	switch m.source {
-	case fromClass:
-		return float64(m.events >> class & 1)
+	case fromClass, fromUnfinished:
+		return m.ofClass(class, o.Unfinished)
 	case fromTTFT:
 		return seconds(o.TTFT)
 	case fromITL:

@@ -11,6 +11,8 @@ const (
 	nameEmpty        = "empty output"
 	nameInvalid      = "invalid output"
 	nameRejections   = "rejections"
+	nameUnanswered   = "unanswered"
+	nameUnfinished   = "unfinished"
 	nameTTFT         = "ttft"
 	nameITL          = "itl"
 	nameTPOT         = "tpot"
@@ -46,8 +48,20 @@ func EmptyOutputs() Metric { return Metric{Name: nameEmpty} }
 func InvalidOutputs() Metric { return Metric{Name: nameInvalid} }
 
 // Rejections is the share of requests rejected as the caller's own fault. A
-// candidate that understands less than the baseline rejects more.
-func Rejections() Metric { return Metric{Name: nameRejections} }
+// candidate that understands less than the baseline rejects more. It is a guard
+// of little weight.
+func Rejections() Metric { return Metric{Name: nameRejections, Role: Guard, Weight: 0.25} }
+
+// Unanswered is the share of requests that ended neither OK nor Refused, whatever
+// the reason, of all but the cancelled ones. It finds an arm that rejects, hangs,
+// or answers what cannot be read, which no other rate counts: impatient callers
+// and callers at fault are alike on both arms. It is a guard of little weight.
+func Unanswered() Metric { return Metric{Name: nameUnanswered, Role: Guard, Weight: 0.5} }
+
+// Unfinished is the share of answers, OK or Refused, that ended well without a
+// finish reason; see [Observation.Unfinished]. Some servers close a stream that
+// died as if it were complete. It is a guard of little weight.
+func Unfinished() Metric { return Metric{Name: nameUnfinished, Role: Guard, Weight: 0.25} }
 
 // TTFT is the time to the first generated token, of requests that had one.
 // Candidates are proven within a factor of 1.2.
@@ -127,10 +141,11 @@ func FromThumb(up bool) float64 {
 	return 0
 }
 
-// DefaultMetrics are those of a [Plan] that names none: error rate, TTFT, ITL,
-// latency, tokens per second and cost.
+// DefaultMetrics returns the metrics of a [Plan] that names none: error rate,
+// TTFT, ITL, latency, tokens per second and cost; and the guards unanswered,
+// rejections and unfinished.
 func DefaultMetrics() []Metric {
-	return []Metric{ErrorRate(), TTFT(), ITL(), Latency(), TokensPerSecond(), Cost()}
+	return []Metric{ErrorRate(), TTFT(), ITL(), Latency(), TokensPerSecond(), Cost(), Unanswered(), Rejections(), Unfinished()}
 }
 
 // ready holds the ready-made meters by name.
@@ -142,6 +157,8 @@ var ready = map[string]meter{
 	nameEmpty:        {Metric: EmptyOutputs(), source: fromClass, population: answered, events: 1 << Empty},
 	nameInvalid:      {Metric: InvalidOutputs(), source: fromClass, population: answered, events: 1 << Invalid},
 	nameRejections:   {Metric: Rejections(), source: fromClass, population: answered | 1<<Rejected, events: 1 << Rejected},
+	nameUnanswered:   {Metric: Unanswered(), source: fromClass, population: lasting, events: lasting &^ served},
+	nameUnfinished:   {Metric: Unfinished(), source: fromUnfinished, population: served},
 	nameTTFT:         {Metric: TTFT(), source: fromTTFT, population: begun},
 	nameITL:          {Metric: ITL(), source: fromITL, population: begun},
 	nameTPOT:         {Metric: TPOT(), source: fromTPOT, population: begun &^ (1 << Timeout)},

@@ -144,6 +144,9 @@ type Observation struct {
 
 	// Class says how the request ended. The zero value is Unread.
 	Class Class
+	// Unfinished says that the answer, although it ended well, has no finish
+	// reason: the stream may have died before that. See [Unfinished].
+	Unfinished bool
 	// Latency is the time from the request to the end of its answer.
 	Latency time.Duration
 	// TTFT is the time to the first generated token (content, reasoning or tool

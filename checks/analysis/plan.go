@@ -49,12 +49,12 @@ type Plan struct {
 	// metric of satisfaction is among the metrics: at 24 bytes each, up to
 	// 1,048,576. Zero means 16,384.
 	Remember int `json:"remember,omitempty"`
-	// MinSamples is the smallest number of counted requests (or units) of each
-	// arm before the verdict may be Safe. Zero means 50.
+	// MinSamples is the smallest number of counted requests, [Class.Answered], or
+	// of units of each arm before the verdict may be Safe. Zero means 50.
 	MinSamples int `json:"min_samples,omitempty"`
-	// Breakers judge a candidate Harmed at once, outside all statistics. Nil
-	// means one: an error rate above 20 % over 50 requests. Empty but not nil
-	// means none.
+	// Breakers judge a candidate Harmed immediately, outside all statistics. Nil
+	// means these, of metrics that the plan has: an error rate above 20 %, or more
+	// than 50 % unanswered, each over 50 requests. Empty but not nil means none.
 	Breakers []Breaker `json:"breakers"`
 	// WatchRunLength is the mean number of looks of a [Watch] until a false alarm,
 	// at the least, if nothing has become worse. Zero means 1,000,000: eleven
@@ -93,8 +93,12 @@ func (p Plan) withDefaults() Plan {
 	if p.MinSamples == 0 {
 		p.MinSamples = 50
 	}
-	if p.Breakers == nil && slices.ContainsFunc(p.Metrics, func(m Metric) bool { return m.Name == nameErrors && m.Of == nil }) {
-		p.Breakers = []Breaker{{Metric: nameErrors, Above: 0.2, Requests: 50}}
+	if p.Breakers == nil {
+		for _, b := range defaultBreakers {
+			if slices.ContainsFunc(p.Metrics, func(m Metric) bool { return m.Name == b.Metric && m.Of == nil }) {
+				p.Breakers = append(p.Breakers, b)
+			}
+		}
 	}
 	if p.WatchRunLength == 0 {
 		p.WatchRunLength = 1e6
@@ -103,6 +107,11 @@ func (p Plan) withDefaults() Plan {
 		p.Window = time.Minute
 	}
 	return p
+}
+
+var defaultBreakers = []Breaker{
+	{Metric: nameErrors, Above: 0.2, Requests: 50},
+	{Metric: nameUnanswered, Above: 0.5, Requests: 50},
 }
 
 // Validate reports everything that is wrong with p, joined; each problem is an

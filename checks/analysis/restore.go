@@ -124,6 +124,7 @@ func (a *Arm) restore(e ArmEvidence, p past) {
 	for c, n := range e.Classes {
 		if c < NumClasses && n > 0 {
 			a.classes[c] += uint64(n)
+			a.past[c] += uint64(n)
 		}
 	}
 	a.invalid += uint64(max(e.Invalid, 0))

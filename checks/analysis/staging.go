@@ -26,7 +26,7 @@ type stage struct {
 	mu     sync.Mutex // taken before the arm's
 	n      int
 	seen   [stageRows]sighting
-	values []float64 // stageRows rows, each with a value per metric
+	values []float64 // stageRows rows, each with a value per metric that is not by class
 	_      [64]byte  // no two stages on one cache line
 }
 
@@ -35,14 +35,14 @@ const (
 	maxStages = 16
 )
 
-func (s *staging) init(metrics int) {
+func (s *staging) init(width int) {
 	n := min(runtime.GOMAXPROCS(0), maxStages)
-	if metrics == 0 {
+	if width == 0 {
 		n = 1 // of the arm that is none
 	}
 	s.stages = make([]*stage, n)
 	for i := range s.stages {
-		s.stages[i] = &stage{values: make([]float64, stageRows*metrics)}
+		s.stages[i] = &stage{values: make([]float64, stageRows*width)}
 	}
 	s.pool.New = func() any { return s.stages[s.next.Add(1)%uint32(len(s.stages))] }
 }
@@ -52,9 +52,9 @@ func (a *Arm) stage(o *Observation, seen *sighting) {
 	s := a.pool.Get().(*stage)
 	s.mu.Lock()
 	s.seen[s.n] = *seen
-	row := s.values[s.n*len(a.meters):]
-	for i := range a.meters {
-		row[i] = a.meters[i].value(o, seen.class)
+	row := s.values[s.n*len(a.valued):]
+	for k, i := range a.valued {
+		row[k] = a.meters[i].value(o, seen.class)
 	}
 	if s.n++; s.n == stageRows {
 		a.mu.Lock()
@@ -70,8 +70,9 @@ func (a *Arm) empty(s *stage) {
 	for r := range s.n {
 		seen := &s.seen[r]
 		a.note(seen)
-		for i, v := range s.values[r*len(a.meters) : (r+1)*len(a.meters)] {
-			a.add(i, v, seen)
+		row := s.values[r*len(a.valued):]
+		for k, i := range a.valued {
+			a.add(i, row[k], seen)
 		}
 	}
 	s.n = 0
@@ -88,4 +89,5 @@ func (a *Arm) lock() {
 	}
 	a.collided.Store(false)
 	a.mu.Lock()
+	a.settle()
 }

@@ -93,7 +93,7 @@ func TestUnitsCountOnce(t *testing.T) {
 	feedUser(cand, "a", 1, Observation{Class: OK, TTFT: time.Second})
 	feed(c, cand, 10, Observation{Class: OK, TTFT: time.Second}) // nobody's: of one unit
 	j := c.Judge(time.Unix(1e9, 0))
-	for i, want := range map[int][4]float64{0: {2, 2, 0.5, 0}, 1: {2, 2, 1, 1}, 6: {1, 0, 1, 0}} {
+	for i, want := range map[int][4]float64{0: {2, 2, 0.5, 0}, 1: {2, 2, 1, 1}, 6: {2, 2, 0.5, 0}, 8: {2, 2, 0, 0}, 9: {1, 0, 1, 0}} {
 		f := j.Metrics[i]
 		got := [4]float64{float64(f.BaselineN), float64(f.CandidateN), f.Baseline, f.Candidate}
 		for k := range got {

@@ -21,7 +21,8 @@ const (
 	// baseline, within the margins, in everything that gates. It stays unless
 	// harm is shown.
 	Safe
-	// NoEvidence means that not one request of the candidate could be counted.
+	// NoEvidence means that not one request of the candidate was answered, OK or
+	// Refused.
 	NoEvidence
 	// Unmeasurable means that requests are counted, but no comparison can come
 	// of them: the baseline has none, what gates is not measured on one arm, or

@@ -15,7 +15,7 @@ func (j *Judgement) harmed() string {
 		return "worse"
 	}
 	s := fmt.Sprintf("%s is worse: candidate %s against %s%s, e-value %s of %s after %s requests",
-		f.Metric, f.show(f.Candidate), f.show(f.Baseline), f.where(), short(j.Harm.E), short(j.Harm.Limit), thousands(j.Candidate.Requests))
+		f.Metric, f.show(f.Candidate), f.show(f.Baseline), f.where(), short(j.Harm.E), short(j.Harm.Limit), thousands(max(j.Candidate.Requests, f.CandidateN)))
 	var also []string
 	for _, g := range j.Metrics {
 		if g.Verdict == Harmed && g.Metric != f.Metric && g.Role != Report {
@@ -58,6 +58,24 @@ func (j *Judgement) incident() string {
 	}
 	return fmt.Sprintf("incident: %s and %s are both worse than %s was before, in %s; the candidate is not what is wrong",
 		j.Baseline.Arm, j.Candidate.Arm, j.Baseline.Arm, strings.Join(names, ", "))
+}
+
+// unserved words why nothing is known of an arm.
+func (a ArmEvidence) unserved() string {
+	if a.counted() > 0 {
+		return fmt.Sprintf("no request of %s was answered well: all %s that were counted have failed", a.Arm, thousands(a.counted()))
+	}
+	s := "no request of " + a.Arm + " could be counted"
+	var left []string
+	for c := range NumClasses {
+		if n := a.Classes[c]; n > 0 {
+			left = append(left, thousands(n)+" "+c.String())
+		}
+	}
+	if len(left) > 0 {
+		s += ": " + strings.Join(left, ", ")
+	}
+	return s
 }
 
 // collecting words how many requests or units are still missing.
