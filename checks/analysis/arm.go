@@ -34,6 +34,9 @@ type Arm struct {
 	distinct uint64      // units, if they are
 	memory   *memory     // nil if no feedback is awaited
 
+	routes, whys labels
+	onRoute      []routeCount // by the number of the route
+
 	restored bool // what was counted before a restart has been added
 }
 
@@ -113,12 +116,21 @@ type sighting struct {
 	covariate float32
 	class     Class
 	scored    bool
+	// unfinished, the route and why the answer is not read are what is counted
+	// by class.
 	unfinished bool
+	route, why uint8 // by number
 }
 
 // sight returns what is to be counted of o, as far as it is wanted.
 func (a *Arm) sight(o *Observation, class Class) sighting {
 	s := sighting{class: class, unfinished: o.Unfinished}
+	if o.Route != "" && onRoutes.has(class) {
+		s.route = a.routes.number(o.Route)
+		if notRead.has(class) {
+			s.why = a.whys.number(o.Why)
+		}
+	}
 	if a.units != nil {
 		s.unit = hashOf(o.Unit)
 	}
@@ -145,6 +157,9 @@ func (a *Arm) note(s *sighting) {
 		if f := &a.fuses[i]; f.byClass && f.meter.population.has(s.class) {
 			f.add(f.bad(f.meter.ofClass(s.class, s.unfinished)))
 		}
+	}
+	if s.route != 0 {
+		a.noteRoute(s)
 	}
 	if a.units != nil {
 		if answered.has(s.class) && a.units.first(s.unit, len(a.meters)) {

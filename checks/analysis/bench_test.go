@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -37,6 +38,29 @@ func traffic() []Observation {
 
 func BenchmarkRecord(b *testing.B) {
 	r, obs := benchRecorder(b), traffic()
+	b.ReportAllocs()
+	for i := range b.N {
+		r.Record(obs[i%len(obs)])
+	}
+}
+
+// Of an arm that has all the routes that it tells apart.
+func BenchmarkRecordRoutes(b *testing.B) {
+	r, obs := benchRecorder(b), traffic()
+	for i := range obs {
+		obs[i].Route = fmt.Sprintf("POST /v1/chat/completions/%02d", i/2%maxLabels)
+	}
+	b.ReportAllocs()
+	for i := range b.N {
+		r.Record(obs[i%len(obs)])
+	}
+}
+
+func BenchmarkRecordRoute(b *testing.B) {
+	r, obs := benchRecorder(b), traffic()
+	for i := range obs {
+		obs[i].Route = "POST /v1/chat/completions"
+	}
 	b.ReportAllocs()
 	for i := range b.N {
 		r.Record(obs[i%len(obs)])

@@ -99,6 +99,9 @@
 //     than the baseline is Harmed by [Unanswered].
 //   - A candidate of which no request was answered, OK or Refused, is at best
 //     NoEvidence, whatever else was seen of it.
+//   - Where more than half of the baseline's answers on an [Observation.Route] are
+//     unread or invalid, the verdict is Unmeasurable, and its reason names the
+//     route and [Observation.Why].
 //   - A clock that jumps moves nothing but [Plan.Window].
 //   - An unknown arm is counted in [Recorder.Unknown]; an arm that nothing is
 //     recorded of makes the verdict NoEvidence or Unmeasurable.

@@ -31,6 +31,8 @@ type ArmEvidence struct {
 	Units   int           `json:"units,omitempty"`
 	Classes map[Class]int `json:"classes,omitempty"`
 	Invalid int           `json:"invalid,omitempty"`
+	// Routes counts answers by [Observation.Route], sorted by it.
+	Routes []RouteEvidence `json:"routes,omitempty"`
 }
 
 // counted returns the number of requests in the population of rates.
@@ -147,6 +149,7 @@ func (c *Comparison) Evidence() Evidence {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.evidence()
+	e.Baseline.Routes, e.Candidate.Routes = cloneRoutes(e.Baseline.Routes), cloneRoutes(e.Candidate.Routes)
 	for i := range e.Metrics {
 		m := &e.Metrics[i]
 		m.Drift = [2]Drift{m.Drift[0].clone(), m.Drift[1].clone()}

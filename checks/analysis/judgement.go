@@ -253,14 +253,26 @@ func (j *Judgement) blamed() *Finding {
 }
 
 // verdict decides, and says why. Everything that is not proven is not Safe.
+//
+// Where the baseline's answers on a route cannot be read, neither can those of an
+// equal candidate, so nothing proves it safe. Harm that was found in what can be
+// read comes first all the same: it takes the traffic away from the candidate,
+// which Unmeasurable does not.
 func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
+	route, unreadable := e.Baseline.unreadable()
 	switch {
 	case e.Tripped != "":
 		return Harmed, e.Tripped
 	case j.Split.Mismatch.Reached():
 		return Unmeasurable, j.mismatched()
 	case j.Harm.Reached():
-		return Harmed, j.harmed()
+		s := j.harmed()
+		if unreadable {
+			s += "; " + route.notRead(e.Baseline.Arm)
+		}
+		return Harmed, s
+	case unreadable:
+		return Unmeasurable, route.notRead(e.Baseline.Arm)
 	case slices.ContainsFunc(j.Metrics, func(f Finding) bool { return f.Incident }):
 		return Incident, j.incident()
 	case e.Candidate.of(served) == 0:

@@ -152,6 +152,8 @@ func (m *merger) evidence() Evidence {
 			s.summarise(metric.Kind, m.hists[i][side])
 		}
 	}
+	m.sum.Baseline.boundRoutes()
+	m.sum.Candidate.boundRoutes()
 	m.sum.Harm.set(evalue.Average(logE, weights))
 	m.sum.Split.set(m.sum.Split.LogE)
 	return m.sum
@@ -185,6 +187,7 @@ func (a *ArmEvidence) add(o ArmEvidence) {
 	}
 	a.Invalid += o.Invalid
 	a.Units += o.Units
+	a.addRoutes(o.Routes)
 }
 
 // add makes p the profile of both: rates add up, and of two levels it is the

@@ -142,8 +142,15 @@ type Observation struct {
 	// request was assigned.
 	Generation uint64
 
+	// Route labels the kind of request, such as "POST /v1/chat/completions". Empty:
+	// unknown. It must have few values: the first 32 of each arm are told apart,
+	// if they are printable and no longer than 128 bytes, and the rest is "other".
+	Route string
 	// Class says how the request ended. The zero value is Unread.
 	Class Class
+	// Why is a short, stable reason for the class, such as "html" or "stalled",
+	// with few values too. Empty: none, as of OK.
+	Why string
 	// Unfinished says that the answer, although it ended well, has no finish
 	// reason: the stream may have died before that. See [Unfinished].
 	Unfinished bool

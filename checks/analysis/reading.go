@@ -6,6 +6,7 @@ type reading struct {
 	classes [NumClasses]uint64
 	invalid uint64
 	units   uint64
+	routes  []RouteEvidence
 	metrics []metricReading
 	fuses   []rate // by breaker, of its last requests
 }
@@ -31,6 +32,7 @@ func (rd *reading) read(r *Recorder, from func(metric int) uint64) {
 	a.lock()
 	defer a.mu.Unlock()
 	rd.classes, rd.invalid, rd.units = a.classes, a.invalid, a.distinct
+	rd.routes = a.routeEvidence()
 	for i := range rd.metrics {
 		m, t := &rd.metrics[i], &a.tallies[i]
 		m.at = t.cursor()
@@ -76,7 +78,7 @@ func (t *tally) cursor() cursor {
 func (c cursor) minus(d cursor) rate { return rate{n: c.n - d.n, events: c.events - d.events} }
 
 func (rd *reading) evidence() ArmEvidence {
-	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid), Units: int(rd.units)}
+	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid), Units: int(rd.units), Routes: rd.routes}
 	for c, n := range rd.classes {
 		if n > 0 {
 			e.Classes[Class(c)] = int(n)

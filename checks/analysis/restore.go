@@ -62,6 +62,11 @@ func (e Evidence) check(p Plan) error {
 	case e.Split.problem() != nil:
 		return badEvidence("Split", e.Split.problem(), "what was stored")
 	}
+	for side, a := range []ArmEvidence{e.Baseline, e.Candidate} {
+		if err := a.checkRoutes(); err != nil {
+			return badEvidence([...]string{"Baseline", "Candidate"}[side]+".Routes", err, "what was stored")
+		}
+	}
 	for i := range e.Metrics {
 		if err := e.Metrics[i].check(i, p.Metrics[i]); err != nil {
 			return err
@@ -129,6 +134,7 @@ func (a *Arm) restore(e ArmEvidence, p past) {
 	}
 	a.invalid += uint64(max(e.Invalid, 0))
 	a.distinct += uint64(max(e.Units, 0))
+	a.restoreRoutes(e.Routes)
 	for i := range a.tallies {
 		t := &a.tallies[i]
 		t.past = p.rates[i]

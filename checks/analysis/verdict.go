@@ -25,8 +25,9 @@ const (
 	// Refused.
 	NoEvidence
 	// Unmeasurable means that requests are counted, but no comparison can come
-	// of them: the baseline has none, what gates is not measured on one arm, or
-	// traffic is not split as intended.
+	// of them: the baseline has none, what gates is not measured on one arm, most
+	// answers of the baseline on a route cannot be read, or traffic is not split as
+	// intended.
 	Unmeasurable
 	// Incident means that both arms have got worse together, so that nothing is
 	// the candidate's fault: hold, and tell people.
