@@ -78,7 +78,7 @@ func newArm(name string, meters []meter, breakers []Breaker) *Arm {
 		i := slices.IndexFunc(meters, func(m meter) bool { return m.Name == b.Metric })
 		a.fuses = append(a.fuses, newFuse(i, &meters[i]))
 	}
-	a.staging.init(len(a.valued))
+	a.staging.init(len(meters) == 0, len(a.valued))
 	return a
 }
 

@@ -117,19 +117,6 @@ func (s Strength) check() error {
 	return nil
 }
 
-// Served returns how many requests of the named arm had an answer, OK or Refused.
-// Nothing is known of an arm without any, however many requests it has had. It is
-// 0 for an arm that was not compared.
-func (e Evidence) Served(arm string) int {
-	switch arm {
-	case e.Baseline.Arm:
-		return e.Baseline.of(served)
-	case e.Candidate.Arm:
-		return e.Candidate.of(served)
-	}
-	return 0
-}
-
 // Requests returns how many requests of the named arm were counted, those with
 // [Class.Answered]. It is 0 for an arm that was not compared.
 func (e Evidence) Requests(arm string) int {

@@ -35,10 +35,12 @@ const (
 	maxStages = 16
 )
 
-func (s *staging) init(width int) {
+// init makes the stages, few if the arm is none; width is how many values a
+// request has.
+func (s *staging) init(few bool, width int) {
 	n := min(runtime.GOMAXPROCS(0), maxStages)
-	if width == 0 {
-		n = 1 // of the arm that is none
+	if few {
+		n = 1
 	}
 	s.stages = make([]*stage, n)
 	for i := range s.stages {
