@@ -165,6 +165,10 @@ func bake(stages []Stage, s State) Decision {
 		missing = "an end of the incident: " + s.VerdictReason
 	case s.Samples < stage.samples():
 		missing = fmt.Sprintf("samples: %d of %d", s.Samples, stage.samples())
+	case s.Verdict == analysis.NoEvidence && stage.samples() > 0:
+		missing = because("an answer of the candidate", s.VerdictReason)
+	case s.Verdict == analysis.Unmeasurable && stage.compares():
+		missing = because("something that can be compared", s.VerdictReason)
 	case stage.Until == UntilSafe && s.Verdict != analysis.Safe:
 		missing = "proof that the candidate is no worse"
 	default:

@@ -27,7 +27,7 @@ type Stage struct {
 	// rollout is paused does not count.
 	Limit time.Duration `json:"limit_ns,omitempty"`
 	// MinSamples is the smallest number of requests that the candidate must
-	// have answered during the stage. Zero means 1 where the stage sends it any:
+	// have answered during the stage, well or not; see [analysis.Class.Answered]. Zero means 1 where the stage sends it any:
 	// a stage in which nothing was seen does not end well.
 	MinSamples int `json:"min_samples,omitempty"`
 	// Until says which evidence ends the stage; the zero value demands proof.
@@ -77,6 +77,13 @@ func (s Stage) samples() int {
 	return s.MinSamples
 }
 
+// compares reports whether the baseline and others share the traffic, so that
+// they can be compared while the stage lasts.
+func (s Stage) compares() bool {
+	w := s.Split.Weight(s.Split.Baseline())
+	return 0 < w && w < Full
+}
+
 // evidenceLimit returns the effective EvidenceLimit.
 func (s Stage) evidenceLimit() time.Duration {
 	if s.EvidenceLimit == 0 {
@@ -93,7 +100,9 @@ const (
 	// than the baseline within the margins of the plan.
 	UntilSafe Until = iota
 	// UntilBaked ends a stage once its bake time and its samples are complete
-	// and no harm has been seen.
+	// and no harm has been seen. It does not end while the verdict is
+	// [analysis.NoEvidence], if it waits for samples, or [analysis.Unmeasurable],
+	// if the baseline has a part of the traffic too.
 	UntilBaked
 )
 
