@@ -44,7 +44,7 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-// Of an arm that has all the routes that it tells apart.
+// With as many routes as an arm distinguishes.
 func BenchmarkRecordRoutes(b *testing.B) {
 	r, obs := benchRecorder(b), traffic()
 	for i := range obs {

@@ -254,10 +254,10 @@ func (j *Judgement) blamed() *Finding {
 
 // verdict decides, and says why. Everything that is not proven is not Safe.
 //
-// Where the baseline's answers on a route cannot be read, neither can those of an
-// equal candidate, so nothing proves it safe. Harm that was found in what can be
-// read comes first all the same: it takes the traffic away from the candidate,
-// which Unmeasurable does not.
+// Where the baseline's answers on a route cannot be read, an equal candidate's
+// cannot either, so nothing proves it safe. Harm that was found in what can be
+// read still comes first: it takes the traffic away from the candidate, which
+// Unmeasurable does not.
 func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
 	route, unreadable := e.Baseline.unreadable()
 	switch {

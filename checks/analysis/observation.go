@@ -34,8 +34,8 @@ const (
 	// Empty is an answer without a single generated thing: no content, not one
 	// byte, or complete without a token.
 	Empty
-	// Invalid is a complete answer that is none to this request: the wrong form,
-	// no JSON, an unknown shape, fewer results than were asked for.
+	// Invalid is a complete answer, but not to this request: the wrong form, no
+	// JSON, an unknown shape, fewer results than were asked for.
 	Invalid
 	// Rejected is a 4xx that is the caller's own fault, other than 429.
 	Rejected
@@ -143,8 +143,9 @@ type Observation struct {
 	Generation uint64
 
 	// Route labels the kind of request, such as "POST /v1/chat/completions". Empty:
-	// unknown. It must have few values: the first 32 of each arm are told apart,
-	// if they are printable and no longer than 128 bytes, and the rest is "other".
+	// unknown. It must have few values: each arm distinguishes the first 32, if
+	// they are printable and no longer than 128 bytes, and counts the rest as
+	// "other".
 	Route string
 	// Class says how the request ended. The zero value is Unread.
 	Class Class

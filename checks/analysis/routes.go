@@ -27,7 +27,7 @@ type RouteEvidence struct {
 }
 
 const (
-	maxLabels   = 32  // routes, and reasons, that an arm tells apart
+	maxLabels   = 32  // routes, and reasons, that an arm distinguishes
 	maxLabelLen = 128 // bytes
 	otherLabel  = "other"
 	maxAnswers  = 1 << 53 // of a route; sums of so many replicas do not overflow
@@ -43,8 +43,8 @@ const (
 	notRead  = classes(1<<Unread | 1<<Invalid)
 )
 
-// labels numbers strings that have few values: 0 is none, 1 is any other, and
-// those that it tells apart follow. It is safe for concurrent use, and looking up
+// labels numbers strings that have few values, from 2; 0 stands for the empty
+// string and 1 for any further one. It is safe for concurrent use, and looking up
 // a known string takes no lock.
 type labels struct {
 	known atomic.Pointer[map[string]uint8] // replaced when one is added
@@ -206,7 +206,7 @@ func (a *ArmEvidence) addRoutes(list []RouteEvidence) {
 }
 
 // boundRoutes keeps the routes with the most answers, and of each the most
-// frequent reasons, as many as one arm tells apart. The others become one.
+// frequent reasons, as many as one arm distinguishes. The others become one.
 func (a *ArmEvidence) boundRoutes() {
 	names := func(yield func(string, int) bool) {
 		for _, e := range a.Routes {
@@ -292,7 +292,7 @@ func (e RouteEvidence) notRead(arm string) string {
 	return s + "; see Config.Classify"
 }
 
-// checkRoutes reports whether the counts can be those of an arm.
+// checkRoutes reports whether the counts are possible.
 func (a ArmEvidence) checkRoutes() error {
 	if len(a.Routes) > maxLabels+1 {
 		return fmt.Errorf("%d routes", len(a.Routes))

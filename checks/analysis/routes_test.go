@@ -172,7 +172,7 @@ func TestRoutesAreBounded(t *testing.T) {
 	}
 }
 
-// Routes survive a restart, and those of replicas add up.
+// Routes survive a restart, and replicas add up.
 func TestRoutesAddUp(t *testing.T) {
 	evidence := func(before *Evidence, from, n int) Evidence {
 		c := compare(t, Plan{})

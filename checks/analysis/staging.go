@@ -35,8 +35,8 @@ const (
 	maxStages = 16
 )
 
-// init makes the stages, few if the arm is none; width is how many values a
-// request has.
+// init makes the stages, few for the arm of unknown names; width is the number of
+// values of a request.
 func (s *staging) init(few bool, width int) {
 	n := min(runtime.GOMAXPROCS(0), maxStages)
 	if few {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// side by side records n requests of each arm and judges after each pair; it
+// sideBySide records n requests of each arm and judges after each pair; it
 // stops once the verdict is want, and returns the last judgement.
 func sideBySide(c *Comparison, n int, want Verdict, b, k func(i int) Observation) Judgement {
 	at := time.Unix(1e9, 0)
@@ -89,7 +89,7 @@ func TestUnmeasuredGuards(t *testing.T) {
 	}
 }
 
-// The default breakers are those of the metrics that the plan has.
+// A plan has the default breakers of its own metrics.
 func TestDefaultBreakers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		metrics []Metric
