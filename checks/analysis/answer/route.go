@@ -73,4 +73,13 @@ func (k Kind) String() string {
 type Route struct {
 	API  API
 	Kind Kind
+	// Stream reports whether the path itself asks for a stream, as
+	// :streamGenerateContent does.
+	Stream bool
+}
+
+// Measured reports whether a request to r is an observation of a model: whether
+// its kind is [Inference], [Realtime] or [UnknownKind].
+func (r Route) Measured() bool {
+	return r.Kind == Inference || r.Kind == Realtime || r.Kind == UnknownKind
 }
