@@ -13,8 +13,8 @@ type Ask struct {
 	// Stream reports whether a stream is wanted, and Usage whether usage is to be
 	// reported at its end.
 	Stream, Usage bool
-	// Tools reports whether the model may call tools of the caller, ServerTools
-	// whether the server calls tools itself.
+	// Tools reports whether the request offers tools to the model, ServerTools
+	// whether the server may run one of them itself.
 	Tools, ServerTools bool
 	// Store reports whether the server is asked to keep the answer, and Background
 	// whether it may answer later.
@@ -22,7 +22,7 @@ type Ask struct {
 	// N is the number of choices wanted, Inputs the number of embeddings or
 	// moderations, MaxTokens the limit of output tokens. 0 means unknown.
 	N, Inputs, MaxTokens int
-	// After names what the request continues: a previous response, a conversation
-	// or a file. "" means nothing.
+	// After names what the request continues: a previous response, a conversation,
+	// cached content or a file. "" means nothing.
 	After string
 }
