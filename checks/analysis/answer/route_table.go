@@ -31,7 +31,6 @@ func RouteOf(method, path string) Route {
 		return Route{}
 	}
 	w := pathWalk{last: root, prev: root}
-	escapes := strings.IndexByte(path, '%') >= 0
 	segment, rest := "", path[1:]
 	if len(path) > 4 && path[:4] == "/v1/" { // most paths
 		w.last, rest = version1, path[4:]
@@ -46,14 +45,11 @@ func RouteOf(method, path string) Route {
 		if segment == "" || segment[0] == '.' && (segment == "." || segment == "..") {
 			return Route{}
 		}
-		if escapes && !w.escape(segment) {
-			return Route{}
-		}
+		identifier := w.id || w.family != UnknownKind || w.last == modelList
 		if w.family == UnknownKind {
 			w.step(segment, rest, more)
 		}
-		// Some servers take a backslash for a slash.
-		if (w.last == noWord || w.family != UnknownKind) && strings.IndexByte(segment, '\\') >= 0 {
+		if (w.last == noWord || w.family != UnknownKind) && !w.plain(segment, identifier) {
 			return Route{}
 		}
 	}
@@ -167,10 +163,15 @@ func oneOf(rest, a, b, c string) bool {
 	return rest == a || rest == b || rest == c
 }
 
-// escape notes the escapes of a segment that has not been stepped over yet. It
-// reports false if they could turn the path into another one.
-func (w *pathWalk) escape(segment string) bool {
-	free := w.id || w.family != UnknownKind || w.last == modelList // an identifier
+// plain reports whether the escapes of a segment leave the path what it is, and
+// notes those that are in no identifier.
+func (w *pathWalk) plain(segment string, identifier bool) bool {
+	if strings.IndexByte(segment, '\\') >= 0 { // a slash to some servers
+		return false
+	}
+	if strings.IndexByte(segment, '%') < 0 {
+		return true
+	}
 	for i := 0; i < len(segment); i++ {
 		if segment[i] != '%' {
 			continue
@@ -187,10 +188,10 @@ func (w *pathWalk) escape(segment string) bool {
 			return false
 		case ch == '/':
 			// The identifiers of Bedrock have slashes.
-			if !free || i+3 >= len(segment) || !alphanumeric(segment[i+3]) {
+			if !identifier || i+3 >= len(segment) || !alphanumeric(segment[i+3]) {
 				return false
 			}
-		case !free:
+		case !identifier:
 			w.escaped = true
 		}
 	}
