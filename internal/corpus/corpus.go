@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -119,11 +120,17 @@ func (c *Chunk) UnmarshalJSON(data []byte) error {
 	return errors.New("corpus: chunk is neither a string, nor base64, nor repeat with times")
 }
 
-// decode is json.Unmarshal that refuses unknown members.
+// decode is [json.Unmarshal], but unknown members are errors.
 func decode(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	return d.Decode(v)
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("data behind the value")
+	}
+	return nil
 }
 
 var rows = sync.OnceValue(func() []Row {
@@ -169,6 +176,15 @@ func (r Row) Body() []byte {
 	return b.Bytes()
 }
 
+// HTTPHeader returns Header with canonical names.
+func (r Row) HTTPHeader() http.Header {
+	h := make(http.Header, len(r.Header))
+	for k, v := range r.Header {
+		h.Set(k, v)
+	}
+	return h
+}
+
 // Request returns the JSON body of the request that the row answers. It is the
 // same for all routes: model, stream, messages and input, with the members of Ask
 // merged in. A member of Ask that is null removes the member.
@@ -207,9 +223,7 @@ func (r Row) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		io.Copy(io.Discard, req.Body)
 	}
 	w.Header()["Content-Type"] = nil // prevents sniffing
-	for k, v := range r.Header {
-		w.Header().Set(k, v)
-	}
+	maps.Copy(w.Header(), r.HTTPHeader())
 	if r.ends(req, -1) {
 		return
 	}
