@@ -117,7 +117,7 @@ func (c *Chunk) UnmarshalJSON(data []byte) error {
 		*c = Chunk(strings.Repeat(*o.Repeat, o.Times))
 		return nil
 	}
-	return errors.New("corpus: chunk is neither a string, nor base64, nor repeat with times")
+	return errors.New("chunk is neither a string, nor base64, nor repeat with times")
 }
 
 // decode is [json.Unmarshal], but unknown members are errors.
