@@ -38,7 +38,7 @@ func TestBadServers(t *testing.T) {
 		{"answers HTML", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, "<!DOCTYPE html><title>Hello</title>")
-		}, analysis.Truncated, Malformed, 0, "without its terminator"},
+		}, analysis.Invalid, Malformed, 0, "html"},
 		{"redirects for ever", func(w http.ResponseWriter, r *http.Request) {
 			hops.Add(1)
 			http.Redirect(w, r, "/v1/chat/completions?again", http.StatusTemporaryRedirect)
@@ -57,7 +57,7 @@ func TestBadServers(t *testing.T) {
 			}
 		}, analysis.Timeout, LateEnd, -1, "without the end of the answer"},
 		{"sends events of 10 MB", write(role, content(strings.Repeat("long ", 2<<20)), content("b"), goodTail), analysis.OK, None, 2, ""},
-		{"sends 10 MB without a line end", write(strings.Repeat("x", 10<<20)), analysis.Truncated, Malformed, 0, "terminator"},
+		{"sends 10 MB without a line end", write(strings.Repeat("x", 10<<20)), analysis.Empty, Malformed, 0, "no tokens"},
 		{"sends invalid UTF-8", write(role, content("a\xff\xfe\xed\xa0\x80"), content("b"), goodTail), analysis.OK, None, 2, ""},
 		{"sends an error in invalid UTF-8", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(503)
@@ -69,23 +69,23 @@ func TestBadServers(t *testing.T) {
 		{"leaves spaces out", write(strings.ReplaceAll(good, "data: ", "data:")), analysis.OK, None, 2, ""},
 		{"sends several data lines", write(strings.ReplaceAll(good, `,"choices"`, ",\ndata: \"choices\"")), analysis.OK, None, 2, ""},
 		{"sends one byte at a time", write(strings.Split(good, "")...), analysis.OK, None, 2, ""},
-		{"sends broken JSON", write("data: {\"choices\":[{\"delta\":\n\n", "data: nonsense\n\n"), analysis.Truncated, Malformed, 0, "terminator"},
-		{"sends an error in a stream", write(role, content("a"), event(`{"error":{"message":"out of memory"}}`)), analysis.Error, ErrorInStream, 1, "out of memory"},
+		{"sends broken JSON", write("data: {\"choices\":[{\"delta\":\n\n", "data: nonsense\n\n"), analysis.Invalid, Malformed, 0, "not json"},
+		{"sends an error in a stream", write(role, content("a"), event(`{"error":{"message":"out of memory","code":"oom"}}`)), analysis.Error, ErrorInStream, 1, "code oom"},
 		{"cuts the connection", func(w http.ResponseWriter, r *http.Request) {
 			write(role, content("a"))(w, r)
 			panic(http.ErrAbortHandler)
-		}, analysis.Truncated, Cut, 1, "broke off"},
+		}, analysis.Truncated, Cut, 1, "broken off (status 200): unexpected EOF"},
 		{"hangs up before the header", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, analysis.Error, Broken, 0, "no response"},
 		{"lies about the length", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"object":"chat.completion","choices":[`)
-		}, analysis.Truncated, Cut, 0, "broke off"},
-		{"answers nothing", func(http.ResponseWriter, *http.Request) {}, analysis.Truncated, Malformed, 0, "terminator"},
+		}, analysis.Truncated, Cut, 0, "broken off (status 200): unexpected EOF"},
+		{"answers nothing", func(http.ResponseWriter, *http.Request) {}, analysis.Empty, Malformed, 0, "no content"},
 		{"answers with other JSON", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, `["hello"]`)
-		}, analysis.Truncated, Malformed, 0, "terminator"},
+			_, _ = io.WriteString(w, `{"hello":[]}`)
+		}, analysis.Invalid, Malformed, 0, "stream asked, document came"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestBadServers(t *testing.T) {
 }
 
 // TestInterruptAtAnyMoment ends runs of real requests at odd instants. Whatever
-// was under way is in the report, as cancelled.
+// was under way is in the report, as stopped.
 func TestInterruptAtAnyMoment(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -152,17 +152,18 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 		total := 0
 		for c, n := range report.Classes {
 			total += n
-			if c != analysis.OK && c != analysis.Cancelled || seen[c] != n {
+			if c != analysis.OK && c != analysis.Cancelled && c != analysis.Abandoned || seen[c] != n {
 				t.Errorf("after %v: %d of %v, %d were told of", after, n, c, seen[c])
 			}
 		}
-		if total != report.Sent || report.Sent > 2 && (report.Classes[analysis.Cancelled] == 0 || report.Faults[Stopped] != report.Classes[analysis.Cancelled]) {
+		stopped := report.Classes[analysis.Cancelled] + report.Classes[analysis.Abandoned]
+		if total != report.Sent || report.Sent > 2 && (stopped == 0 || report.Faults[Stopped] != stopped) {
 			t.Errorf("after %v: %v", after, report)
 		}
 		if err := report.WriteHTML(io.Discard); err != nil {
 			t.Error(err)
 		}
-		t.Logf("interrupted after %v: %d requests, %d of them cancelled, the report came %v later", after, report.Sent, report.Classes[analysis.Cancelled], took)
+		t.Logf("interrupted after %v: %d requests, %d of them stopped, the report came %v later", after, report.Sent, stopped, took)
 		cancel()
 	}
 }

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ type collector struct {
 	interval *Report   // of this second, nil unless it is asked for
 	lately   resources // at the start of the interval
 	looked   time.Time // when the thresholds were last looked at
+
+	failed, wordless int // conversations that ended early, by the reason
 }
 
 func newCollector(p Plan, s *sender) *collector {
@@ -80,6 +83,19 @@ func (c *collector) skip(n int) {
 	}
 }
 
+// breakOff counts a conversation that cannot continue after an answer.
+func (c *collector) breakOff(r Result) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case r.stopped():
+	case r.Class == analysis.OK, r.Class == analysis.Refused:
+		c.wordless++
+	default:
+		c.failed++
+	}
+}
+
 // interval is how often OnInterval is called.
 const interval = time.Second
 
@@ -124,9 +140,13 @@ func (c *collector) cut() {
 // conclude returns the report of the whole run.
 func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	r := c.report
-	r.Interrupted = interrupted || r.Classes[analysis.Cancelled] > 0
+	r.Interrupted = interrupted || r.Classes[analysis.Cancelled]+r.Classes[analysis.Abandoned] > 0
+	if n := c.failed + c.wordless; n > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s conversations ended before their last turn: %s after a failed answer, %s after an answer without text",
+			grouped(n), grouped(c.failed), grouped(c.wordless)))
+	}
 	if c.interval != nil {
-		c.interval.Interrupted = r.Interrupted
+		c.interval.Interrupted, c.interval.Notes = r.Interrupted, r.Notes
 		c.cut()
 	}
 	r.Judge(c.plan.Thresholds...)

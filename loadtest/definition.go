@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // Definition is the way in which a tool computes its figures. The tools use
@@ -232,21 +234,13 @@ func (f *Figures) inference(all []moment, first, last time.Duration) {
 	f.TPOT = &tpot
 }
 
-// moment returns what tools see in an event.
-func (chunk piece) moment(tokens func(string) int) (m moment, usage int) {
-	m.choices = len(chunk.Choices) > 0
-	for _, c := range chunk.Choices {
-		text := c.Text + c.Delta.Content
-		m.content = m.content || text != ""
-		thought := c.Delta.Reasoning + c.Delta.ReasoningContent
-		m.output = m.output || text != "" || len(c.Delta.ToolCalls) > 0
-		m.product = m.product || m.output || thought != ""
-		if text+thought != "" {
-			m.tokens += tokens(text + thought)
-		}
+// momentOf returns what tools see in an event.
+func momentOf(p answer.Part, tokens func(string) int) moment {
+	m := moment{choices: p.Choices > 0, content: p.Content != ""}
+	m.output = m.content || len(p.ToolCalls) > 0
+	m.product = m.output || p.Reasoning != ""
+	if text := p.Content + p.Reasoning; text != "" {
+		m.tokens = tokens(text)
 	}
-	if chunk.Usage != nil {
-		usage = chunk.Usage.CompletionTokens
-	}
-	return m, usage
+	return m
 }

@@ -1,28 +1,26 @@
 package loadtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/sse"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // exchange is the memory that one request needs while it is under way.
 type exchange struct {
-	meter  sse.Meter
+	reader answer.Reader
 	tokens []time.Duration // when token chunks arrived, since Sent
 	borne  []int           // how many tokens each of them bore, if that is known
 	bytes  int64
 	record *Recording // nil unless asked for
-	head   []byte     // the first bytes of the answer
+	head   []byte     // the first bytes of an answer whose status is not 2xx
 	buf    [16 << 10]byte
 }
 
@@ -44,7 +42,8 @@ func (s *sender) send(j job, x *exchange) Result {
 	defer func() { idle.stop() }()
 
 	r := s.request(ctx, j)
-	x.meter.OnToken = func(at time.Duration) {
+	x.reader.Ask = s.ask(j, r)
+	x.reader.OnToken = func(at time.Duration) {
 		if len(x.tokens) == 0 {
 			first.stop()
 			idle = watch(s.plan.Idle, idleText, cancel)
@@ -57,61 +56,94 @@ func (s *sender) send(j job, x *exchange) Result {
 	s.results.under.enter(result.Sent.Sub(s.began))
 	defer func() { s.results.under.leave(result.Sent.Add(result.Latency).Sub(s.began)) }()
 	resp, err := s.base.RoundTrip(r)
-	if err != nil {
-		result.Latency = time.Since(result.Sent)
-		result.Class, result.Err = classify(0, sse.Stream{}, nil, err, context.Cause(ctx))
-		result.Fault = faultOf(0, sse.Stream{}, err, context.Cause(ctx))
-		result.Err = s.censor.error(result.Err)
-		return result
+	result.Latency = time.Since(result.Sent)
+	if err == nil {
+		defer resp.Body.Close()
+		result.TTFB = result.Latency
+		result.Status = resp.StatusCode
+		result.Version, result.RequestID = resp.Header.Get("Serin-Version"), resp.Header.Get("Serin-Request-Id")
+		if s.plan.Record || s.keep || s.plan.Tokenizer != nil {
+			x.record = new(Recording)
+		}
+		x.reader.Start(resp.StatusCode, resp.Header)
+		head := maxHead
+		if good(resp.StatusCode) {
+			head = 0
+		}
+		result.Latency, err = x.read(resp.Body, result.Sent, head, func() { idle.reset() })
 	}
-	defer resp.Body.Close()
-	result.TTFB = time.Since(result.Sent)
-	result.Status = resp.StatusCode
-	result.Version, result.RequestID = resp.Header.Get("Serin-Version"), resp.Header.Get("Serin-Request-Id")
-	x.meter.JSON = isJSON(resp.Header.Get("Content-Type"))
-	if s.plan.Record || s.keep || s.plan.Tokenizer != nil {
-		x.record = new(Recording)
-	}
-	result.Latency, err = x.read(resp.Body, result.Sent, func() { idle.reset() })
 	s.conclude(&result, j, x, err, context.Cause(ctx))
 	return result
 }
 
-// isJSON tells a document from a stream.
-func isJSON(contentType string) bool {
-	return strings.HasPrefix(strings.ToLower(contentType), "application/json")
-}
+// good reports whether a status is 2xx.
+func good(status int) bool { return status/100 == 2 }
 
-// conclude fills in what the answer showed, now that it has ended.
+// conclude fills in the outcome of a request that has ended. err is what
+// interrupted it, or nil, and cause why its context ended, if it did.
 func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) {
-	stream := x.meter.Stream()
-	if x.meter.JSON {
-		stream.Chunks, stream.ContentChunks, stream.Coalesced = 0, 0, 0 // not a stream: it has no instants
+	o := x.reader.End(result.Latency, causeOf(err, cause))
+	if j.plain && err == nil && good(result.Status) {
+		o.Class, o.Why, o.Err = analysis.OK, "", nil
+	}
+	if x.record != nil {
+		x.record.Form = o.Form
 	}
 	if s.plan.Record || s.keep {
 		result.Recording = x.record
 	}
-	result.measure(stream)
+	result.measure(&o)
+	if result.Chunks == 0 {
+		x.tokens = x.tokens[:0]
+	}
 	if s.plan.Tokenizer != nil && x.record != nil {
 		x.borne = result.tokenize(*x.record, j.asked, s.plan.Tokenizer, len(x.tokens))
 	}
-	if stream.Chunks > 0 && result.OutputTokens > 0 {
+	if result.Chunks > 0 && result.OutputTokens > 0 {
 		result.NTPOT = result.E2E / time.Duration(result.OutputTokens)
 	}
-	result.longest(x.tokens)
 	result.BytesIn = x.bytes
-	result.Class, result.Err = classify(result.Status, stream, x.head, err, cause)
-	result.Fault = faultOf(result.Status, stream, err, cause)
-	if result.Status/100 == 2 && err == nil && (j.plain || s.plan.API == Embeddings && stream.Done && bytes.Contains(x.head, []byte(`"embedding"`))) {
-		result.Class, result.Fault, result.Err = analysis.OK, None, nil
-	}
-	result.Err = s.censor.error(result.Err)
+	result.Class, result.Why = o.Class, o.Why
+	result.Fault = faultOf(&o, err, cause)
+	result.Err = s.censor.error(explain(&o, x.head, err, cause))
 }
 
-// read feeds the meter with body and keeps its head. It returns when its end
-// came, and the error that ended it, nil for an ordinary end.
-func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (end time.Duration, err error) {
-	const enough = 512 // for an error message, and for what kind of answer it is
+// causeOf returns why a response ended; see [sender.conclude].
+func causeOf(err, cause error) answer.Cause {
+	switch {
+	case err == nil:
+		return answer.Cause{}
+	case timeoutOf(cause) != nil:
+		return answer.Cause{Kind: answer.TimedOut, Err: cause}
+	case cause != nil:
+		return answer.Cause{Kind: answer.Gone, Err: cause}
+	}
+	return answer.Cause{Kind: answer.Broken, Err: err}
+}
+
+// explain returns the error of an outcome for people, or nil if there is none. It
+// adds the first bytes of an answer whose status is not 2xx.
+func explain(o *answer.Outcome, head []byte, err, cause error) error {
+	switch {
+	case o.Err == nil:
+		return nil
+	case o.Class == analysis.Timeout, o.Class == analysis.Cancelled, o.Class == analysis.Abandoned:
+		return cause
+	case o.Status == 0:
+		return fmt.Errorf("loadtest: no response: %w", err)
+	case !good(o.Status):
+		return fmt.Errorf("loadtest: status %d: %s", o.Status, strings.ToValidUTF8(strings.TrimSpace(string(head)), "?"))
+	}
+	return o.Err
+}
+
+// maxHead is how many bytes of an answer go into the text of an error.
+const maxHead = 256
+
+// read has the reader read body, and keeps its first bytes, up to most. It
+// returns the instant of the end, and the error that ended it, or nil for an
+// ordinary end.
+func (x *exchange) read(body io.Reader, sent time.Time, most int, alive func()) (end time.Duration, err error) {
 	x.head = x.head[:0]
 	for {
 		n, err := body.Read(x.buf[:])
@@ -123,40 +155,38 @@ func (x *exchange) read(body io.Reader, sent time.Time, alive func()) (end time.
 		if n > 0 {
 			x.bytes += int64(n)
 			alive()
-			if room := enough - len(x.head); room > 0 {
+			if room := most - len(x.head); room > 0 {
 				x.head = append(x.head, x.buf[:min(n, room)]...)
 			}
-			x.meter.Feed(x.buf[:n], at)
+			x.reader.Feed(x.buf[:n], at)
 		}
-		if err != nil {
-			x.meter.End(at)
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
+		if errors.Is(err, io.EOF) {
+			return at, nil
+		} else if err != nil {
 			return at, err
 		}
 	}
 }
 
-// measure copies what the stream showed into r.
-func (r *Result) measure(s sse.Stream) {
-	r.Chunks, r.Coalesced = s.Chunks, s.Coalesced
-	r.InputTokens, r.CachedTokens = s.InputTokens, min(s.CachedTokens, s.InputTokens)
-	r.OutputTokens, r.ReasoningTokens = s.OutputTokens, s.ReasoningTokens
+// measure copies tokens and instants into r. An answer that is no stream, or is
+// compressed, has no instants of tokens; its chunks are then not counted either.
+func (r *Result) measure(o *answer.Outcome) {
+	r.InputTokens, r.CachedTokens = o.Usage.Input, min(o.Usage.Cached, o.Usage.Input)
+	r.FinishReason = o.Finish
+	timed := o.Chunks > 0 && o.Form != answer.Document && o.First >= o.FirstByte
+	if timed {
+		r.Chunks, r.Coalesced, r.LongestGap = o.Chunks, o.Coalesced, o.Stall
+		r.TTFT, r.TTFC, r.E2E, r.TPOT = o.First, o.FirstContent, o.Last, o.ITL
+	}
 	switch {
-	case s.OutputTokens == 0:
-	case s.FromUsage:
+	case o.Usage.Output == 0 || !timed && !o.Usage.Reported:
+		return
+	case o.Usage.Reported:
 		r.TokenSource = FromUsage
-	case s.Chunks > 0:
+	default:
 		r.TokenSource = FromChunks
 	}
-	r.FinishReason = s.FinishReason
-	if s.Chunks > 0 {
-		r.TTFT, r.E2E, r.TPOT = s.First, s.Last, s.TPOT()
-	}
-	if s.ContentChunks > 0 {
-		r.TTFC = s.FirstContent
-	}
+	r.OutputTokens, r.ReasoningTokens = o.Usage.Output, o.Usage.Reasoning
 }
 
 // tokenize counts the tokens of the answer, and of the prompt, where the server
@@ -182,13 +212,6 @@ func (r *Result) tokenize(rec Recording, asked Prompt, count func(string) int, n
 		return nil
 	}
 	return borne
-}
-
-// longest notes the longest gap between token chunks.
-func (r *Result) longest(tokens []time.Duration) {
-	for i := 1; i < len(tokens); i++ {
-		r.LongestGap = max(r.LongestGap, tokens[i]-tokens[i-1])
-	}
 }
 
 const (
@@ -242,49 +265,4 @@ func timeoutOf(cause error) *timeoutError {
 		return nil
 	}
 	return timeout
-}
-
-// classify says how a request ended. status is 0 if there was no response, err
-// is what interrupted it, and cause why its context ended, if it did.
-func classify(status int, s sse.Stream, head []byte, err, cause error) (analysis.Class, error) {
-	whole := err == nil || s.Done // what follows the terminator is of no interest
-	switch {
-	case !whole && timeoutOf(cause) != nil:
-		return analysis.Timeout, cause
-	case !whole && cause != nil:
-		return analysis.Cancelled, cause
-	case status == 0:
-		return analysis.Error, fmt.Errorf("loadtest: no response: %w", err)
-	case status < 200 || status > 299:
-		return statusClass(status), statusError(status, s, head)
-	case s.Err != "":
-		return analysis.Error, fmt.Errorf("loadtest: an error within the stream: %s", s.Err)
-	case err != nil && !s.Done:
-		return analysis.Truncated, fmt.Errorf("loadtest: the stream broke off: %w", err)
-	case !s.Done:
-		return analysis.Truncated, errors.New("loadtest: the stream ended without its terminator")
-	case s.Refused:
-		return analysis.Refused, nil
-	case s.OutputTokens == 0:
-		return analysis.Empty, nil
-	}
-	return analysis.OK, nil
-}
-
-func statusClass(status int) analysis.Class {
-	switch {
-	case status == http.StatusTooManyRequests:
-		return analysis.Limited
-	case status >= 400 && status < 500:
-		return analysis.Rejected
-	}
-	return analysis.Error
-}
-
-func statusError(status int, s sse.Stream, head []byte) error {
-	text := s.Err
-	if text == "" {
-		text = string(head[:min(len(head), 256)])
-	}
-	return fmt.Errorf("loadtest: status %d: %s", status, strings.ToValidUTF8(strings.TrimSpace(text), "?"))
 }

@@ -10,7 +10,8 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/serin-go/serin/internal/sse"
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // Fault says more closely than a class what went wrong with a request, and in
@@ -34,7 +35,7 @@ const (
 	ServerError                // a 5xx, or a status that should not be
 	ErrorInStream              // an error within a 200 answer
 	Cut                        // the answer ended before it was complete
-	Malformed                  // the answer is none of the API: HTML, or not JSON
+	Malformed                  // the answer is none to the request, or cannot be read: HTML, not JSON
 	Stopped                    // cancelled together with the run
 )
 
@@ -62,41 +63,45 @@ func (f *Fault) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// faultOf finds the fault of a request from the same evidence as its class.
-func faultOf(status int, s sse.Stream, err, cause error) Fault {
-	whole := err == nil || s.Done
-	switch {
-	case !whole && timeoutOf(cause) != nil:
-		return phase(timeoutOf(cause), status, s)
-	case !whole && cause != nil:
+// faultOf returns the fault of an outcome; see [sender.conclude] for err and
+// cause.
+func faultOf(o *answer.Outcome, err, cause error) Fault {
+	switch o.Class {
+	case analysis.OK, analysis.Refused:
+		return None
+	case analysis.Timeout:
+		return phase(timeoutOf(cause), o)
+	case analysis.Cancelled, analysis.Abandoned:
 		return Stopped
-	case status == 0:
-		return connectFault(err)
-	case status == http.StatusTooManyRequests:
-		return TooMany
-	case status >= 300 && status < 400:
-		return Redirected
-	case status >= 400 && status < 500:
-		return BadRequest
-	case status < 200 || status > 299:
-		return ServerError
-	case s.Err != "":
-		return ErrorInStream
-	case !s.Known && (s.Malformed > 0 || s.Events == 0) && err == nil:
-		return Malformed
-	case !s.Done:
-		return Cut
 	}
-	return None
+	switch {
+	case o.Status == 0:
+		return connectFault(err)
+	case o.Status == http.StatusTooManyRequests:
+		return TooMany
+	case o.Status >= 300 && o.Status < 400:
+		return Redirected
+	case o.Status >= 400 && o.Status < 500:
+		return BadRequest
+	case !good(o.Status):
+		return ServerError
+	case o.Class == analysis.Error, o.Class == analysis.Limited:
+		return ErrorInStream
+	case o.Class == analysis.Truncated:
+		return Cut
+	case o.Class == analysis.Empty && (o.Choices > 0 || o.Finish != ""):
+		return None // an answer without tokens
+	}
+	return Malformed
 }
 
-func phase(t *timeoutError, status int, s sse.Stream) Fault {
+func phase(t *timeoutError, o *answer.Outcome) Fault {
 	switch {
 	case t.what == idleText:
 		return Stalled
-	case status == 0 && t.what != firstText:
+	case o.Status == 0 && t.what != firstText:
 		return LateHeader
-	case s.Chunks == 0:
+	case o.Chunks == 0:
 		return LateToken
 	}
 	return LateEnd

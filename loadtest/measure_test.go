@@ -118,18 +118,18 @@ func TestClasses(t *testing.T) {
 	}{
 		{"good", script{parts: []part{{data: role + content("a") + goodTail}}}, analysis.OK, ""},
 		{"good, then reset", script{parts: []part{{data: content("a") + goodTail}, {err: broken}}}, analysis.OK, ""},
-		{"cut", script{parts: []part{{data: role + content("a")}, {err: broken}}}, analysis.Truncated, "broke off: connection reset"},
-		{"no terminator", script{parts: []part{{data: role + content("a")}}}, analysis.Truncated, "without its terminator"},
-		{"error inside", script{parts: []part{{data: content("a") + event(`{"error":{"message":"out of memory"}}`)}}}, analysis.Error, "out of memory"},
-		{"empty", script{parts: []part{{data: role + goodTail}}}, analysis.Empty, ""},
+		{"cut", script{parts: []part{{data: role + content("a")}, {err: broken}}}, analysis.Truncated, "broken off (status 200): connection reset"},
+		{"no terminator", script{parts: []part{{data: role + content("a")}}}, analysis.Truncated, "no finish reason"},
+		{"error inside", script{parts: []part{{data: content("a") + event(`{"error":{"message":"out of memory","code":"oom"}}`)}}}, analysis.Error, "error in the answer (status 200, code oom)"},
+		{"empty", script{parts: []part{{data: role + goodTail}}}, analysis.Empty, "no tokens"},
 		{"refusal", script{parts: []part{{data: role + refusal + goodTail}}}, analysis.Refused, ""},
 		{"filter", script{parts: []part{{data: content("a") + strings.Replace(finish, "stop", "content_filter", 1) + done}}}, analysis.Refused, ""},
-		{"500", script{status: 500, header: http.Header{"Content-Type": {"application/json"}}, parts: []part{{data: `{"error":{"message":"boom"}}`}}}, analysis.Error, "status 500: boom"},
+		{"500", script{status: 500, header: http.Header{"Content-Type": {"application/json"}}, parts: []part{{data: `{"error":{"message":"boom"}}`}}}, analysis.Error, `status 500: {"error":{"message":"boom"}}`},
 		{"502 in HTML", script{status: 502, header: http.Header{"Content-Type": {"text/html"}}, parts: []part{{data: "<h1>bad gateway</h1>"}}}, analysis.Error, "status 502: <h1>bad"},
 		{"429", script{status: 429, parts: []part{{data: "slow down"}}}, analysis.Limited, "status 429: slow down"},
 		{"404", script{status: 404, parts: []part{{data: "no such model"}}}, analysis.Rejected, "status 404"},
 		{"redirect", script{status: 307, header: http.Header{"Location": {"http://elsewhere.test"}}}, analysis.Error, "status 307"},
-		{"not streamed", script{header: http.Header{"Content-Type": {"application/json"}}, parts: []part{{at: 40 * ms, data: `{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"a b"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`}}}, analysis.OK, ""},
+		{"not streamed", script{header: http.Header{"Content-Type": {"application/json"}}, parts: []part{{at: 40 * ms, data: `{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"a b"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`}}}, analysis.Invalid, "stream asked, document came"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { wantClass(t, one(t, test.s), test.want, test.message) })

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/serin-go/serin/internal/sse"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // RecorderConfig says what a [Recorder] writes. Next and Out are required.
@@ -75,10 +74,10 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body := &listener{ReadCloser: req.Body, most: r.cfg.MaxBody}
 	req = req.Clone(req.Context())
 	req.Body = body
-	answer := &meterWriter{ResponseWriter: w, began: at}
+	out := &readWriter{ResponseWriter: w, began: at}
 	// Also when the handler panics, as it does to cut a stream.
-	defer func() { r.write(since, body, answer) }()
-	r.cfg.Next.ServeHTTP(answer, req)
+	defer func() { r.write(since, body, out) }()
+	r.cfg.Next.ServeHTTP(out, req)
 }
 
 // Err returns the first error of writing. Requests are served despite it, and
@@ -89,16 +88,15 @@ func (r *Recorder) Err() error {
 	return r.err
 }
 
-func (r *Recorder) write(since time.Duration, body *listener, answer *meterWriter) {
-	answer.meter.End(time.Since(answer.began))
-	stream := answer.meter.Stream()
+func (r *Recorder) write(since time.Duration, body *listener, out *readWriter) {
+	usage := out.reader.End(time.Since(out.began), answer.Cause{}).Usage
 	var asked askedBody
 	row := struct {
 		Timestamp float64   `json:"timestamp"` // milliseconds
 		Input     int       `json:"input_length"`
 		Output    int       `json:"output_length"`
 		Messages  []Message `json:"messages,omitempty"`
-	}{float64(since) / float64(time.Millisecond), stream.InputTokens, stream.OutputTokens, nil}
+	}{float64(since) / float64(time.Millisecond), usage.Input, usage.Output, nil}
 	body.mu.Lock()
 	whole := body.size <= body.most && json.Unmarshal(body.head.Bytes(), &asked) == nil
 	if row.Input == 0 {
@@ -169,26 +167,26 @@ func (l *listener) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// meterWriter reads along with an answer.
-type meterWriter struct {
+// readWriter reads along with an answer.
+type readWriter struct {
 	http.ResponseWriter
 	began   time.Time
-	meter   sse.Meter
+	reader  answer.Reader
 	started bool
 }
 
-func (m *meterWriter) Write(p []byte) (int, error) {
-	if !m.started {
-		m.started = true
-		m.meter.JSON = strings.HasPrefix(m.Header().Get("Content-Type"), "application/json")
+func (w *readWriter) Write(p []byte) (int, error) {
+	if !w.started {
+		w.started = true
+		w.reader.Start(http.StatusOK, w.Header())
 	}
-	n, err := m.ResponseWriter.Write(p)
-	m.meter.Feed(p[:n], time.Since(m.began))
+	n, err := w.ResponseWriter.Write(p)
+	w.reader.Feed(p[:n], time.Since(w.began))
 	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the writer below.
-func (m *meterWriter) Unwrap() http.ResponseWriter { return m.ResponseWriter }
+func (w *readWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush is for handlers that look for http.Flusher.
-func (m *meterWriter) Flush() { _ = http.NewResponseController(m.ResponseWriter).Flush() }
+func (w *readWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }

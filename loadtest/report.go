@@ -127,7 +127,7 @@ func (r *Report) add(res Result, c chunks) {
 		return
 	}
 	for i := range r.Goodput {
-		if g := &r.Goodput[i]; res.Class != analysis.Cancelled {
+		if g := &r.Goodput[i]; !res.stopped() {
 			g.Sent++
 			if g.SLO.Good(res) {
 				g.Good++

@@ -22,8 +22,12 @@ type Result struct {
 	// Due is when the request should have been sent, Sent when it was.
 	Due, Sent time.Time
 
-	// Class says how the request ended.
+	// Class says how the request ended. It is the class that live traffic has for
+	// the same request and answer; see package answer.
 	Class analysis.Class
+	// Why is the reason of Class, one of a fixed set such as "no choices". It is ""
+	// for OK.
+	Why string
 	// Fault says what went wrong more closely, and in which phase.
 	Fault Fault
 	// Status is the HTTP status, 0 if there was no response.
@@ -70,6 +74,11 @@ const (
 
 // SchedLag returns how much later than due the request was sent, at least 0.
 func (r Result) SchedLag() time.Duration { return max(0, r.Sent.Sub(r.Due)) }
+
+// stopped reports whether the request was cancelled together with its run.
+func (r Result) stopped() bool {
+	return r.Class == analysis.Cancelled || r.Class == analysis.Abandoned
+}
 
 // complete reports whether the answer came to its own end.
 func (r Result) complete() bool {

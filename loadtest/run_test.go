@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -53,14 +54,15 @@ func TestEndOfRun(t *testing.T) {
 
 func TestContextEndsTheRun(t *testing.T) {
 	tests := []struct {
-		name          string
-		drain, took   time.Duration
-		ok, cancelled int
+		name                     string
+		drain, took              time.Duration
+		ok, cancelled, abandoned int
 	}{
 		// Due each 100 ms, each takes 315 ms, the end comes at 1,050 ms: requests
-		// 8, 9 and 10 (800 to 1,000 ms) are under way then.
-		{name: "at once", drain: 0, took: 1050 * ms, ok: 7, cancelled: 3},
-		{name: "drained in part", drain: 100 * ms, took: 1150 * ms, ok: 8, cancelled: 2},
+		// 8, 9 and 10 (800 to 1,000 ms) are under way then. Of these only 8 has
+		// answered with tokens.
+		{name: "immediately", drain: 0, took: 1050 * ms, ok: 7, cancelled: 1, abandoned: 2},
+		{name: "drained in part", drain: 100 * ms, took: 1150 * ms, ok: 8, cancelled: 1, abandoned: 1},
 		{name: "drained", drain: time.Second, took: 1315 * ms, ok: 10, cancelled: 0},
 	}
 	for _, test := range tests {
@@ -77,12 +79,13 @@ func TestContextEndsTheRun(t *testing.T) {
 			if took := time.Since(began); took != test.took {
 				t.Errorf("%s: Run took %v, want %v", test.name, took, test.took)
 			}
-			want := map[analysis.Class]int{analysis.OK: test.ok}
-			if test.cancelled > 0 {
-				want[analysis.Cancelled] = test.cancelled
-			}
+			want := map[analysis.Class]int{analysis.OK: test.ok, analysis.Cancelled: test.cancelled, analysis.Abandoned: test.abandoned}
+			maps.DeleteFunc(want, func(_ analysis.Class, n int) bool { return n == 0 })
 			if diff := cmp.Diff(want, report.Classes); diff != "" || !report.Interrupted || report.Unsent != 0 {
 				t.Errorf("%s: interrupted %v, %d unsent, classes (-want +got):\n%s", test.name, report.Interrupted, report.Unsent, diff)
+			}
+			if n := report.Faults[Stopped]; n != test.cancelled+test.abandoned {
+				t.Errorf("%s: %d stopped, want %d", test.name, n, test.cancelled+test.abandoned)
 			}
 		})
 	}
@@ -100,7 +103,7 @@ func TestContextEndsARunWhoseWorkersAreBusy(t *testing.T) {
 			t.Errorf("Run took %v, %v, want 1s", time.Since(began), err)
 		}
 		// The third request is due and waits for a worker; that is one unsent.
-		if report.Sent != 2 || report.Unsent != 1 || report.Classes[analysis.Cancelled] != 2 {
+		if report.Sent != 2 || report.Unsent != 1 || report.Classes[analysis.Abandoned] != 2 || report.Faults[Stopped] != 2 {
 			t.Errorf("%d sent, %d unsent, classes %v", report.Sent, report.Unsent, report.Classes)
 		}
 	})

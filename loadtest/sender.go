@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // sender is the RoundTripper inside vegeta. It ignores the request that vegeta
@@ -25,9 +27,10 @@ type sender struct {
 	schedule *schedule
 	results  *collector
 	url      *url.URL
-	plain    *url.URL // the target as it was given
-	keep     bool     // record all streams
-	bodies   [][]byte // by prompt
+	plain    *url.URL     // the target as it was given
+	keep     bool         // record all streams
+	bodies   [][]byte     // by prompt
+	asks     []answer.Ask // of the bodies
 	header   http.Header
 	own      http.Header // without what asks of models have
 	censor   censor
@@ -60,9 +63,10 @@ func newSender(p Plan) (*sender, error) {
 	}
 	maps.Copy(s.header, s.own)
 	s.censor = newCensor(s.own, p.APIKey, bare)
-	s.bodies = make([][]byte, len(p.Prompts))
+	s.bodies, s.asks = make([][]byte, len(p.Prompts)), make([]answer.Ask, len(p.Prompts))
 	for i, prompt := range p.Prompts {
 		s.bodies[i] = encodeBody(p, prompt)
+		s.asks[i] = s.askOf(http.MethodPost, endpoint.Path, s.header.Get("Content-Type"), s.bodies[i])
 	}
 	return s, nil
 }
@@ -92,7 +96,7 @@ func (s *sender) carryOut(j job) Result {
 	defer exchanges.Put(x)
 	result := s.send(j, x)
 	s.results.add(result, chunks{x.tokens, x.borne})
-	x.meter.Reset()
+	x.reader.Reset()
 	x.tokens, x.borne, x.bytes, x.record = x.tokens[:0], nil, 0, nil
 	return result
 }
@@ -104,6 +108,7 @@ type job struct {
 	prompt int
 	asked  Prompt // for the tokenizer
 	body   []byte
+	ask    *answer.Ask // of body with the header of the plan, or nil if it is not known yet
 	method string
 	url    *url.URL
 	header http.Header // besides that of the plan, nil for none
@@ -116,7 +121,7 @@ func (s *sender) job(number uint64, due time.Time) job {
 	j := job{seq: number, due: due, method: http.MethodPost, url: s.url}
 	if s.plan.Workload == nil {
 		j.prompt = int(number % uint64(len(s.bodies)))
-		j.body, j.asked = s.bodies[j.prompt], s.plan.Prompts[j.prompt]
+		j.body, j.ask, j.asked = s.bodies[j.prompt], &s.asks[j.prompt], s.plan.Prompts[j.prompt]
 		return j
 	}
 	asked := s.plan.Workload.Request(number)
@@ -136,6 +141,28 @@ func (s *sender) job(number uint64, due time.Time) job {
 	at := s.resolve(asked.Path, asked.Plain)
 	j.url, j.shown = at.url, at.shown
 	return j
+}
+
+// ask returns what a request wants. Any answer will do for one that is plain.
+func (s *sender) ask(j job, r *http.Request) answer.Ask {
+	contentType := r.Header.Get("Content-Type")
+	switch {
+	case j.plain:
+		return answer.Ask{Route: answer.Route{Kind: answer.Inference}}
+	case j.ask != nil && contentType == s.header.Get("Content-Type"):
+		return *j.ask
+	}
+	return s.askOf(r.Method, r.URL.Path, contentType, j.body)
+}
+
+// askOf returns what a request to a model wants. A path that is not known is
+// taken for the path of the plan's API.
+func (s *sender) askOf(method, path, contentType string, body []byte) answer.Ask {
+	route := answer.RouteOf(method, path)
+	if route.Kind == answer.UnknownKind {
+		route = answer.RouteOf(http.MethodPost, s.plan.API.path())
+	}
+	return answer.AskOf(route, contentType, body)
 }
 
 // place is where a request goes, and what may be written about that.

@@ -103,7 +103,7 @@ func (s *series) add(began time.Time, r Result) {
 	b.sent++
 	b.tokens += r.OutputTokens
 	switch r.Class {
-	case analysis.OK, analysis.Refused, analysis.Cancelled:
+	case analysis.OK, analysis.Refused, analysis.Cancelled, analysis.Abandoned:
 	default:
 		b.failed++
 	}

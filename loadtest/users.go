@@ -115,18 +115,21 @@ func (u *user) talk(ctx context.Context) bool {
 	if talk.System != "" {
 		said = append(said, Message{"system", talk.System})
 	}
-	for _, text := range talk.Turns {
+	for i, text := range talk.Turns {
 		said = append(said, Message{"user", text})
 		result, more := u.turn(ctx, said)
 		if !more {
 			return false
 		}
 		answer := ""
-		if result.Recording != nil {
+		if result.Recording != nil && result.complete() {
 			answer = result.Recording.Text()
 		}
-		if !result.complete() || answer == "" {
-			break // a user who got no answer does not go on as if there were one
+		if answer == "" { // a user without an answer does not continue as if there were one
+			if i+1 < len(talk.Turns) {
+				u.sender.results.breakOff(result)
+			}
+			break
 		}
 		said = append(said, Message{"assistant", answer})
 	}

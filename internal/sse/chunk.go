@@ -1,375 +1,384 @@
 package sse
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/serin-go/serin/internal/jsonwalk"
+)
+
+type cursor = jsonwalk.Cursor
 
 // chunk is what one JSON document of a stream says. Its slices point into the
 // document.
 type chunk struct {
-	content, reasoning, tool, refusal bool // what kinds of tokens it bears
-
-	calls  int    // tool calls that begin here
-	finish []byte // the finish reason
-	err    []byte // the error, as JSON
+	summary
+	turns  turns  // choices or candidates
+	finish []byte // the finish reason of a document that has one for all
+	fault  fault
 	usage  usage
-	done   bool
+
+	done    bool // the terminator of a stream
+	marker  bool // [DONE]
+	repeats bool // it repeats what came in events before it
+	begins  bool // it announces a stream
+
+	deferred, blocked bool
+	failed            bool // a terminal status other than completed or incomplete
+	items, empty      int  // embeddings, results or images, and those without content
+
+	holes jsonwalk.Holes // what may change in it
+
+	whole, short bool // the document is complete, or could become so with more bytes
+	size         int  // how many bytes it took, with the white space behind it
+
+	model, tier []byte
+	top         top
+	cursor      cursor
+}
+
+// summary is all that an ordinary chunk says.
+type summary struct {
+	tokens       // generated here
+	shapes Shape // interfaces that have such documents
 	known  bool
-
-	holes holes // what may change in it
-
-	whole bool // the document was complete
-	size  int  // how many bytes it took, with the white space behind it
-
-	kind    []byte // "type" of events that have one
-	object  []byte
-	model   []byte
-	message []byte // a top-level "message" that is a string, quotes included
-	text    bool   // a top-level "delta" that is a string and not empty
-	status  []byte
-	ended   []byte // "done", if it is true or false
-	turn    turn
+	listed bool // there is a list of choices, which may be empty
+	seen   [2]uint64
 }
 
-// turn is what the "message" or "response" of an event bears, which is news only in
-// Ollama's interface.
-type turn struct {
-	seen, content, reasoning, tool bool
-	calls                          int
+// tokens says what kinds of tokens were generated.
+type tokens struct {
+	content, reasoning, tool, refusal bool
+	calls                             int // tool calls that begin
 }
 
-// parse reads the document at the start of data. A document that breaks off
-// gives what it showed up to there.
-func parse(data []byte) chunk {
-	var k chunk
-	c := cursor{b: data}
-	if c.peek() == '[' && bytes.HasPrefix(data[c.i:], done) {
-		c.i += len(done)
-		k.done, k.known = true, true
-	} else if c.peek() == '{' {
-		c.i++
-		for c.more('}') {
-			k.member(&c)
-		}
-		k.interpret()
-	} else {
-		c.bad = true
-	}
-	c.peek()
-	k.whole, k.size, k.holes = !c.bad, c.i, c.holes
-	return k
+// bears reports whether there are tokens of any kind.
+func (t *tokens) bears() bool { return t.content || t.reasoning || t.tool || t.refusal }
+
+func (t *tokens) join(o tokens) {
+	t.content = t.content || o.content
+	t.reasoning = t.reasoning || o.reasoning
+	t.tool = t.tool || o.tool
+	t.refusal = t.refusal || o.refusal
+	t.calls += o.calls
+}
+
+// top is what members of the outermost object say whose meaning depends on
+// others.
+type top struct {
+	kind, object, status, stop, ended, code []byte
+	eventType                               []byte
+	stopReason, doneReason                  []byte
+
+	delta       tokens // what an object named "delta" holds
+	deltaText   bool   // "delta" holds anything
+	deltaFinish []byte
+
+	message, chatSeen bool   // "message" is a string, an object
+	chat              tokens // what that object holds
+
+	contentString, responseString, textString, textList, generated bool
+	text                                                           tokens // of any of these
+	thinking, media                                                bool
+
+	blocksSeen bool
+	blocks     tokens // of "content" as a list
+	block      tokens // of "content_block" or "item"
+	token      tokens // of "token"
+
+	outputSeen, converse bool
+	output               tokens // of "output" as a list, or as an object
+
+	enveloped bool
+	envelope  envelope
+
+	dataSeen, resultsSeen, embeddingsSeen bool
+	data, results, embeddings             items
+	scored                                bool // the object has a score itself
+
+	metaSeen bool
+	meta     []byte // a finish reason
+}
+
+// envelope is the object around a whole answer that an event reports on.
+type envelope struct {
+	status, finish []byte
+	fault          fault
+	usage          usage
+	output         tokens
+	model, tier    []byte
 }
 
 var done = []byte("[DONE]")
 
-// member reads one member of the top level.
+// parse reads the document at the start of data into k. A document that breaks
+// off gives what it showed up to there.
+func (k *chunk) parse(data []byte) {
+	*k = chunk{cursor: cursor{B: data}}
+	c := &k.cursor
+	switch ch := c.Peek(); {
+	case ch == '[' && bytes.HasPrefix(data[c.I:], done):
+		c.I += len(done)
+		k.done, k.marker, k.known = true, true, true
+	case ch == '{':
+		k.object(c)
+	case ch == '[':
+		k.list(c)
+	default:
+		c.Skip()
+	}
+	if !c.Bad {
+		c.Peek()
+	}
+	k.whole, k.short, k.size, k.holes = !c.Bad, c.Short, c.I, c.Holes
+}
+
+// sizeOf returns the size of the document at the start of data, with the white
+// space behind it, and false if it is not complete.
+func sizeOf(data []byte) (int, bool) {
+	c := cursor{B: data}
+	if c.Peek() == '[' && bytes.HasPrefix(data[c.I:], done) {
+		c.I += len(done)
+	} else {
+		c.Skip()
+	}
+	if c.Bad {
+		return 0, false
+	}
+	c.Peek()
+	return c.I, true
+}
+
+// object reads the outermost object.
+func (k *chunk) object(c *cursor) {
+	c.Open('{')
+	for c.More('}') {
+		k.member(c)
+	}
+	k.interpret()
+}
+
+// list reads a list of documents: generated texts, vectors, results, or an array
+// of candidates that came whole.
+func (k *chunk) list(c *cursor) {
+	c.Open('[')
+	for c.More(']') {
+		if c.Peek() != '{' {
+			if c.Peek() == '[' {
+				k.shapes |= ShapeEmbeddings
+				k.known = true
+				var v items
+				v.vector(c)
+				k.items, k.empty = k.items+v.vectors, k.empty+v.empty
+			} else {
+				c.Skip()
+			}
+			continue
+		}
+		var e chunk
+		e.object(c)
+		k.join(&e)
+	}
+}
+
+// join adds what another document of the same list says.
+func (k *chunk) join(e *chunk) {
+	k.tokens.join(e.tokens)
+	k.shapes |= e.shapes
+	k.turns.join(&e.turns)
+	k.listed, k.seen = k.turns.listed, k.turns.seen
+	if len(e.finish) > 0 {
+		k.finish = e.finish
+	}
+	k.fault.join(e.fault)
+	k.usage.merge(e.usage)
+	k.done, k.known, k.blocked = k.done || e.done, k.known || e.known, k.blocked || e.blocked
+	k.failed = k.failed || e.failed
+	k.items, k.empty = k.items+e.items, k.empty+e.empty
+	if e.top.scored {
+		k.shapes, k.known = k.shapes|ShapeRerank, true
+		k.items++
+	}
+	if len(e.model) > 0 {
+		k.model = e.model
+	}
+}
+
+// member reads one member of the outermost object. Each assigns what it says, so
+// that of repeated members the last one counts.
 func (k *chunk) member(c *cursor) {
-	switch string(c.key()) {
+	t := &k.top
+	name := c.Key()
+	switch string(name) {
 	case "choices":
-		k.known = true
-		if c.open('[') {
-			for c.more(']') {
-				k.choice(c)
+		k.turns = turns{}
+		if c.Open('[') {
+			k.turns.listed = true
+			for c.More(']') {
+				k.turns.choice(c)
 			}
 		}
 	case "usage":
 		k.usage.read(c)
 	case "type":
-		k.kind = c.text()
+		t.kind = c.Text()
 	case "object":
-		k.object = c.text()
+		t.object = c.Text()
 	case "model":
-		k.model = c.text()
+		k.model = c.Text()
+	case "service_tier":
+		k.tier = c.Text()
 	case "delta":
-		if c.peek() == '"' {
-			k.text = c.filled()
-		} else {
-			k.part(c)
-		}
+		t.readDelta(c, &k.usage)
 	case "error":
-		k.err = c.value()
+		k.fault.read(c)
+	case "code":
+		t.code = scalar(c)
+	case "error_type":
+		k.fault.note(c.Text())
 	case "message":
-		if c.peek() == '"' {
-			k.message = c.value()
-		} else {
-			k.envelope(c)
-		}
+		t.readMessage(c, k)
 	case "response":
-		if c.peek() == '"' {
-			k.turn.seen, k.turn.content = true, c.filled()
+		if c.Peek() == '"' {
+			t.responseString, t.text.content = true, c.Filled()
 		} else {
-			k.envelope(c)
+			t.enveloped = c.Peek() == '{'
+			t.envelope.read(c)
 		}
 	case "done":
-		c.peek()
-		from := c.i
-		c.skip()
-		k.ended = c.b[from:c.i]
+		t.ended = literal(c)
 	case "done_reason":
-		k.finish = c.text()
+		t.doneReason = c.Text()
 	case "thinking":
-		k.turn.reasoning = c.filled()
-	case "prompt_eval_count":
+		t.thinking = c.Filled()
+	case "prompt_eval_count", "tokens_evaluated":
 		k.usage.set(&k.usage.input, c)
-	case "eval_count":
+	case "eval_count", "tokens_predicted":
 		k.usage.set(&k.usage.output, c)
-	case "content_block", "item":
-		k.block(c)
-	case "content", "output": // of an answer that was not streamed
-		if c.open('[') {
-			for c.more(']') {
-				k.block(c)
-				k.content = true
-			}
-		}
-	case "stop_reason":
-		k.finish = c.text()
-	case "status":
-		k.status = c.text()
-	case "incomplete_details":
-		k.incomplete(c)
-	case "obfuscation": // random text that hides how long the token is
-		c.filled()
-	case "sequence_number":
-		c.counter()
-	default:
-		c.skip()
-	}
-}
-
-// bears reports whether the chunk bears tokens.
-func (k *chunk) bears() bool { return k.content || k.reasoning || k.tool || k.refusal }
-
-// choice reads an element of "choices".
-func (k *chunk) choice(c *cursor) {
-	if !c.open('{') {
-		return
-	}
-	for c.more('}') {
-		switch string(c.key()) {
-		case "delta", "message":
-			k.part(c)
-		case "text":
-			k.content = c.filled() || k.content
-		case "finish_reason":
-			if reason := c.text(); len(reason) > 0 {
-				k.finish = reason
-			}
-		default:
-			c.skip()
-		}
-	}
-}
-
-// part reads what was generated: a delta or a whole message.
-func (k *chunk) part(c *cursor) {
-	if !c.open('{') {
-		return
-	}
-	for c.more('}') {
-		switch string(c.key()) {
-		case "content", "text":
-			k.content = c.filled() || k.content
-		case "reasoning_content", "reasoning", "thinking":
-			k.reasoning = c.filled() || k.reasoning
-		case "partial_json":
-			k.tool = c.filled() || k.tool
-		case "refusal":
-			k.refusal = c.filled() || k.refusal
-		case "tool_calls":
-			if c.open('[') {
-				for c.more(']') {
-					k.call(c)
-				}
-			}
-		case "function_call":
-			k.call(c)
-		case "stop_reason":
-			k.finish = c.text()
-		default:
-			c.skip()
-		}
-	}
-}
-
-// call reads a tool call, whose name and arguments may lie one level deeper.
-func (k *chunk) call(c *cursor) {
-	if !c.open('{') {
-		return
-	}
-	for c.more('}') {
-		switch string(c.key()) {
-		case "function", "custom":
-			k.call(c)
-		case "name":
-			if c.filled() {
-				k.tool = true
-				k.calls++
-			}
-		case "arguments", "input":
-			k.tool = c.filled() || k.tool
-		default:
-			c.skip()
-		}
-	}
-}
-
-// block reads a content block or an output item. One that has a name is a call.
-func (k *chunk) block(c *cursor) {
-	if !c.open('{') {
-		return
-	}
-	for c.more('}') {
-		switch string(c.key()) {
-		case "name":
-			if c.filled() {
-				k.tool = true
-				k.calls++
-			}
-		case "refusal":
-			k.refusal = c.filled() || k.refusal
-		case "text":
-			k.content = c.filled() || k.content
-		default:
-			c.skip()
-		}
-	}
-}
-
-// envelope reads the object around a whole answer: the "message" or "response"
-// that an event reports on. What was generated came in other events.
-func (k *chunk) envelope(c *cursor) {
-	if !c.open('{') {
-		return
-	}
-	for c.more('}') {
-		switch string(c.key()) {
-		case "usage":
-			k.usage.read(c)
-		case "error":
-			k.err = c.value()
-		case "stop_reason":
-			k.finish = c.text()
-		case "incomplete_details":
-			k.incomplete(c)
-		case "content":
-			k.turn.seen, k.turn.content = true, c.filled()
-		case "thinking":
-			k.turn.reasoning = c.filled()
-		case "tool_calls":
-			k.turn.read(c)
-		default:
-			c.skip()
-		}
-	}
-}
-
-// read reads tool calls, which come whole.
-func (t *turn) read(c *cursor) {
-	if !c.open('[') {
-		return
-	}
-	var all chunk
-	for c.more(']') {
-		all.call(c)
-	}
-	t.tool, t.calls = all.tool, all.calls
-}
-
-// incomplete reads why a response is not complete.
-func (k *chunk) incomplete(c *cursor) {
-	if !c.open('{') {
-		return
-	}
-	for c.more('}') {
-		if string(c.key()) == "reason" {
-			k.finish = c.text()
+	case "content_block":
+		t.block = readBlock(c)
+	case "item":
+		t.block = readItem(c)
+	case "content":
+		if c.Peek() == '[' {
+			t.blocks = readList(c, readBlock)
+			t.blocksSeen = true
 		} else {
-			c.skip()
+			t.contentString = c.Peek() == '"'
+			t.text.content = c.Filled()
 		}
-	}
-}
-
-// interpret draws the conclusions that need more than one member.
-func (k *chunk) interpret() {
-	if k.err == nil && string(k.object) == "error" {
-		k.err = k.message
-		if k.err == nil {
-			k.err = k.object
-		}
-	}
-	if k.err != nil {
-		k.known = true
-	}
-	if string(k.object) == "response" {
-		// One that is queued or in progress has no output to speak of yet.
-		k.known = string(k.status) != "queued" && string(k.status) != "in_progress"
-	}
-	switch string(k.kind) {
-	case "":
-		k.ollama()
-	case "message_stop", "response.completed", "response.incomplete", "response.failed":
-		k.done, k.known = true, true
-	case "message_start", "content_block_start", "content_block_delta", "content_block_stop",
-		"message_delta", "message", "ping":
-		k.known = true
-	case "response.output_item.done":
-		// It repeats an item that was announced and streamed before.
-		k.tool, k.content, k.refusal, k.calls = false, false, false, 0
-		k.known = true
+	case "output":
+		t.readOutput(c)
+	case "stop_reason":
+		t.stopReason = c.Text()
+	case "stopReason", "finish_reason", "finishReason":
+		k.finish = c.Text()
+	case "stop":
+		t.stop = literal(c)
+	case "stop_type":
+		t.stopReason = c.Text()
+	case "status":
+		t.status = c.Text()
+	case "incomplete_details":
+		k.finish = reasonOf(c)
+	case "obfuscation": // random text that hides how long the token is
+		c.Filled()
+	case "sequence_number":
+		c.Counter()
 	default:
-		k.responses()
+		k.rarer(c, name)
 	}
 }
 
-// ollama interprets an event of Ollama's interfaces, /api/chat and /api/generate.
-func (k *chunk) ollama() {
-	over := string(k.ended) == "true"
-	if !k.turn.seen || !over && string(k.ended) != "false" {
-		return
-	}
-	t := k.turn
-	k.known, k.done = true, over
-	k.content, k.reasoning, k.tool, k.calls = k.content || t.content, k.reasoning || t.reasoning, k.tool || t.tool, k.calls+t.calls
-}
-
-// responses interprets the other events of the responses interface.
-func (k *chunk) responses() {
-	if !bytes.HasPrefix(k.kind, []byte("response.")) {
-		return
-	}
-	k.known = true
-	if !k.text || !bytes.HasSuffix(k.kind, []byte(".delta")) {
-		return
-	}
-	switch {
-	case bytes.Contains(k.kind, []byte("reasoning")):
-		k.reasoning = true
-	case bytes.Contains(k.kind, []byte("refusal")):
-		k.refusal = true
-	case bytes.Contains(k.kind, []byte("_call")):
-		k.tool = true
+// rarer reads the other members of the outermost object. Its cases stand apart
+// since the ones above are those of nearly all events.
+func (k *chunk) rarer(c *cursor, name []byte) {
+	t := &k.top
+	switch string(name) {
+	case "text":
+		t.textString, t.textList = c.Peek() == '"', c.Peek() == '['
+		t.text.content = c.Filled()
+	case "generated_text":
+		t.generated = c.Peek() == '"'
+		t.text.content = c.Filled() || t.text.content
+	case "token":
+		t.token = readToken(c)
+		k.shapes |= ShapeTGI
+	case "details":
+		k.finish = k.readDetails(c)
+	case "meta_info":
+		t.metaSeen = true
+		t.meta = k.readMeta(c)
+	case "event_type":
+		t.eventType = c.Text()
+	case "candidates":
+		k.turns = turns{}
+		if c.Open('[') {
+			k.turns.listed = true
+			k.shapes |= ShapeGemini
+			for c.More(']') {
+				k.turns.candidate(c)
+			}
+		}
+	case "promptFeedback":
+		k.blocked = len(fieldOf(c, "blockReason")) > 0
+		k.shapes |= ShapeGemini
+	case "usageMetadata":
+		k.usage.read(c)
+	case "meta":
+		k.usage.read(c)
+	case "data":
+		t.data, t.dataSeen = readItems(c)
+	case "results", "classifications", "predictions":
+		t.results, t.resultsSeen = readItems(c)
+	case "embedding":
+		t.embeddings, t.embeddingsSeen = items{}, true
+		t.embeddings.vector(c)
+	case "embeddings":
+		t.embeddings, t.embeddingsSeen = readVectors(c)
+	case "score", "relevance_score":
+		t.scored = true
+		c.Skip()
+	case "b64_json", "partial_image_b64", "audio":
+		t.media = c.Filled()
 	default:
-		k.content = true
+		c.Skip()
 	}
 }
 
-// tail looks for what usually stands at the end of a document whose middle was
-// not kept. A key between plain quotes and before a colon cannot be inside a
-// string, where its quotes would be escaped.
-func (k *chunk) tail(last []byte) {
-	for _, key := range []string{`"finish_reason"`, `"stop_reason"`, `"usage"`} {
-		i := bytes.LastIndex(last, []byte(key))
-		if i < 0 {
-			continue
-		}
-		c := cursor{b: last, i: i + len(key)}
-		if c.peek() != ':' {
-			continue
-		}
-		c.i++
-		if key == `"usage"` {
-			k.usage.read(&c)
-		} else if reason := c.text(); len(reason) > 0 && !c.bad {
-			k.finish = reason
+// scalar returns a string without its quotes, or the bytes of a number.
+func scalar(c *cursor) []byte {
+	if c.Peek() == '"' {
+		return c.Text()
+	}
+	v := c.Value()
+	if len(v) > 0 && (v[0] == '{' || v[0] == '[') {
+		return nil
+	}
+	return v
+}
+
+// literal returns the bytes of a value.
+func literal(c *cursor) []byte {
+	c.Peek()
+	from := c.I
+	c.Skip()
+	return c.B[from:c.I]
+}
+
+// reasonOf returns the reason in an object of details.
+func reasonOf(c *cursor) []byte { return fieldOf(c, "reason") }
+
+// fieldOf returns a string member of an object.
+func fieldOf(c *cursor, name string) (v []byte) {
+	if !c.Open('{') {
+		return nil
+	}
+	for c.More('}') {
+		if string(c.Key()) == name {
+			v = c.Text()
+		} else {
+			c.Skip()
 		}
 	}
+	return v
 }

@@ -5,28 +5,27 @@ import (
 	"time"
 )
 
-// Meter measures one stream of server-sent events, with Lines set one of JSON
-// documents on lines, or with JSON set one JSON document. The zero value is ready. It is not safe for concurrent use.
+// Meter measures one stream of server-sent events or, with Form set, of another
+// form. The zero value is ready. It is not safe for concurrent use.
 //
 // A Meter keeps nothing of the stream but the event under way, and of that no
-// more than a fixed amount: see [Meter.Feed].
+// more than 64 KiB: a larger one is shortened to its structure as it comes.
 type Meter struct {
 	// OnToken, if not nil, is called for each chunk that bears tokens, in order.
 	OnToken func(at time.Duration)
-	// JSON says that the bytes are one JSON document, an answer that was not
-	// streamed. Set it before the first Feed.
-	JSON bool
-	// Lines says that the bytes are JSON documents, each on a line of its own
-	// (NDJSON). Set it before the first Feed.
-	Lines bool
-	// Model asks for the model's name. Set it before the first Feed.
+	// Form is the form of the bytes. Set it before the first Feed.
+	Form Form
+	// Model asks for the names of the model and the service tier. Set it before the
+	// first Feed.
 	Model bool
 
-	stream   Stream
-	from, to time.Duration // of the events, of any kind
-	usage    usage
-	ended    bool
-	template template
+	stream      Stream
+	from, to    time.Duration // of the events, of any kind
+	usage       usage
+	seen, ended [2]uint64 // choices
+	over        bool      // End was called
+	template    template
+	parsed      chunk
 
 	// The event under way, and the line of it under way.
 	data    carry
@@ -34,38 +33,72 @@ type Meter struct {
 	tries   int           // how often it was read and found to be incomplete
 	lineAt  time.Duration // when the last of them was complete
 	state   lineState
-	matched int  // how much of "data:" the line has shown, in state inField
-	skipLF  bool // the last line ended in CR; an LF that follows belongs to it
+	field   [maxField]byte // the beginning of the line
+	matched int            // how much of it has come
+	skipLF  bool           // the last line ended in CR; an LF that follows belongs to it
+	failing bool           // the event under way is named "error"
+	bom     int            // bytes of a byte order mark that were seen, or noBOM
+
+	depth    int  // within an array
+	inString bool // within a string of an array
+	escaped  bool
 }
+
+// Form is the form of what a [Meter] reads.
+type Form uint8
+
+// The forms. The zero value is Events.
+const (
+	Events   Form = iota // server-sent events
+	Document             // one JSON document
+	Lines                // JSON documents, each on a line of its own
+	Array                // a JSON array whose elements are streamed
+)
 
 type lineState uint8
 
 const (
-	inField  lineState = iota // at the start of a line, or within "data:"
+	inField  lineState = iota // at the start of a line, or within its field's name
 	inColon                   // right behind "data:", where one space is skipped
 	inValue                   // in the value of a data line
 	inOthers                  // in a comment or in a field of no interest
 )
 
-const dataField = "data:"
+const (
+	dataField  = "data:"
+	eventField = "event:"
+	maxField   = 24
+	noBOM      = -1
+)
+
+const byteOrderMark = "\xEF\xBB\xBF"
 
 // Feed takes the bytes of one read or write and the instant at which they
 // passed, counted from the start of the request. It does not keep p. Streams may
-// be cut anywhere, also inside a rune. An event that is cut by a Feed is carried
-// over; of an event above 64 KiB, the first 64 KiB and the last 4 KiB are looked
-// at and the rest is forgotten.
+// be cut anywhere, also inside a rune.
 func (m *Meter) Feed(p []byte, at time.Duration) {
-	if m.JSON {
+	if m.bom != noBOM {
+		if p = m.skipBOM(p); len(p) == 0 {
+			return
+		}
+	}
+	switch m.Form {
+	case Document:
 		m.data.add(p)
 		return
-	}
-	if m.Lines {
+	case Lines:
 		m.feedLines(p, at)
+		return
+	case Array:
+		m.feedArray(p, at)
 		return
 	}
 	for len(p) > 0 {
 		if m.lines == 0 && m.state == inField && m.matched == 0 && !m.skipLF {
 			if p[0] == '\n' { // behind an event that was read already
+				if m.failing {
+					m.endEvent()
+				}
 				p = p[1:]
 				continue
 			}
@@ -78,34 +111,55 @@ func (m *Meter) Feed(p []byte, at time.Duration) {
 	}
 }
 
+// skipBOM skips a byte order mark at the start, wherever it is cut.
+func (m *Meter) skipBOM(p []byte) []byte {
+	for len(p) > 0 && m.bom < len(byteOrderMark) {
+		if p[0] != byteOrderMark[m.bom] {
+			m.bom = noBOM
+			return p
+		}
+		m.bom++
+		p = p[1:]
+	}
+	if m.bom == len(byteOrderMark) {
+		m.bom = noBOM
+	}
+	return p
+}
+
 // End says that no more bytes will come. An event that lacks its final newline
 // still counts if it is complete. Calls after the first have no effect.
 func (m *Meter) End(at time.Duration) {
-	if m.ended {
+	if m.over {
 		return
 	}
-	m.ended = true
-	if m.JSON {
+	m.over = true
+	switch m.Form {
+	case Document:
 		m.endDocument()
-		return
-	}
-	if m.Lines {
+	case Lines:
 		m.feedLines(newline, at)
-		return
+	case Array:
+		m.endArray()
+	default:
+		m.endLine(at)
+		m.endEvent()
 	}
-	m.endLine(at)
-	m.endEvent()
 }
 
 // Stream returns what was seen so far.
 func (m *Meter) Stream() Stream {
 	s := m.stream
-	s.InputTokens, s.CachedTokens = m.usage.inputTotal()
-	s.ReasoningTokens = m.usage.reasoning
-	s.OutputTokens = m.usage.output
-	s.FromUsage = m.usage.output > 0 || m.usage.seen && s.Chunks == 0
-	if !s.FromUsage && !m.JSON {
-		s.OutputTokens = s.Chunks
+	s.InputTokens, s.CachedTokens, s.WrittenTokens = m.usage.inputTotal()
+	s.ReasoningTokens = m.usage.reasoning + m.usage.thoughts
+	s.OutputTokens = m.usage.outputTotal()
+	s.FromUsage = s.OutputTokens > 0 || m.usage.seen && s.Chunks == 0
+	s.Choices, s.Open = count(m.seen), count([2]uint64{m.seen[0] &^ m.ended[0], m.seen[1] &^ m.ended[1]})
+	if m.Form != Document {
+		// A stream that breaks off may have reported its first token alone.
+		if complete := s.Terminated || s.Choices > 0 && s.Open == 0; !complete && s.OutputTokens < s.Chunks || s.OutputTokens == 0 {
+			s.OutputTokens, s.FromUsage = s.Chunks, s.Chunks == 0 && m.usage.seen
+		}
 	}
 	if !s.Known && s.Chunks == 0 {
 		s.First, s.Last = m.from, m.to
@@ -113,8 +167,14 @@ func (m *Meter) Stream() Stream {
 	return s
 }
 
+// Progress returns how many chunks bore tokens so far, whether the stream has
+// shown an error, and whether it has shown its terminator.
+func (m *Meter) Progress() (chunks int, failed, terminated bool) {
+	return m.stream.Chunks, m.stream.Failed, m.stream.Terminated
+}
+
 // Reset makes m ready for another stream. It keeps the memory, and forgets
-// everything else, OnToken, JSON and Lines included.
+// everything else, OnToken and Form included.
 func (m *Meter) Reset() {
 	data, text := m.data, m.template.text[:0]
 	data.reset()
@@ -125,7 +185,7 @@ func (m *Meter) Reset() {
 // p begins with a whole data line. It returns how much of p it has consumed, 0 if
 // the case is another.
 func (m *Meter) wholeLine(p []byte, at time.Duration) int {
-	if len(p) < len(dataField) || string(p[:len(dataField)]) != dataField {
+	if len(p) < len(dataField) || string(p[:len(dataField)]) != dataField || m.failing {
 		return 0
 	}
 	from := len(dataField)
@@ -134,7 +194,7 @@ func (m *Meter) wholeLine(p []byte, at time.Duration) int {
 	}
 	if n := m.template.match(p[from:]); n > 0 {
 		if end := from + n; len(p) > end && p[end] == '\n' {
-			m.count(&m.template.chunk, at)
+			m.count(&m.template.said, at)
 			return end + 1
 		}
 	}
@@ -154,6 +214,51 @@ func (m *Meter) wholeLine(p []byte, at time.Duration) int {
 		m.lines, m.tries, m.lineAt = 1, 1, at
 	}
 	return end + 1
+}
+
+// feedArray is Feed for an array whose elements are streamed. It hands each
+// element on when it is complete.
+func (m *Meter) feedArray(p []byte, at time.Duration) {
+	from := 0 // of the element under way
+	for i, ch := range p {
+		switch {
+		case m.inString:
+			switch {
+			case m.escaped:
+				m.escaped = false
+			case ch == '\\':
+				m.escaped = true
+			case ch == '"':
+				m.inString = false
+			}
+		case ch == '"':
+			m.inString = true
+		case ch == '{' || ch == '[':
+			if m.depth++; m.depth == 2 {
+				from = i
+			}
+		case ch == '}' || ch == ']':
+			if m.depth--; m.depth == 1 {
+				m.data.add(p[from : i+1])
+				m.lines, m.lineAt = 1, at
+				m.endEvent()
+				from = i + 1
+			} else if m.depth <= 0 {
+				m.depth = 0
+				m.stream.Terminated = m.stream.Terminated || ch == ']'
+			}
+		}
+	}
+	if m.depth >= 2 {
+		m.data.add(p[from:])
+	}
+}
+
+// endArray ends an array: one that is not closed has been cut.
+func (m *Meter) endArray() {
+	m.stream.Cut = m.depth > 0 || !m.stream.Terminated
+	m.stream.Terminated = m.stream.Terminated && !m.stream.Cut
+	m.forget()
 }
 
 // feedLines is Feed for documents on lines of their own.
@@ -212,14 +317,23 @@ func (m *Meter) text(part []byte) {
 	for len(part) > 0 {
 		switch m.state {
 		case inField:
-			if part[0] != dataField[m.matched] {
-				m.state = inOthers
+			n := copy(m.field[m.matched:], part)
+			name := m.field[:m.matched+n]
+			if len(name) < len(dataField) {
+				m.matched += n
 				return
 			}
-			part = part[1:]
-			if m.matched++; m.matched == len(dataField) {
+			if string(name[:len(dataField)]) == dataField {
+				part = part[len(dataField)-m.matched:]
+				m.matched = len(dataField)
 				m.state = inColon
+				continue
 			}
+			m.matched += n
+			if m.matched == maxField {
+				m.state = inOthers
+			}
+			return
 		case inColon:
 			if part[0] == ' ' {
 				part = part[1:]
@@ -246,15 +360,17 @@ const maxTries = 8
 // so far: not every server ends its events with an empty line, and some put
 // several documents into one event.
 func (m *Meter) endLine(at time.Duration) {
-	state, matched := m.state, m.matched
+	state, line := m.state, m.field[:m.matched]
 	m.state, m.matched = inField, 0
 	switch {
-	case state == inField && matched == 0:
+	case state == inField && len(line) == 0:
 		m.endEvent()
-	case state == inValue:
+	case state == inField && bytes.HasPrefix(line, []byte(eventField)):
+		m.failing = bytes.EqualFold(bytes.TrimSpace(line[len(eventField):]), []byte("error"))
+	case state == inColon, state == inValue:
 		m.lines++
 		m.lineAt = at
-		if m.tries < maxTries && !m.data.over() {
+		if m.tries < maxTries && !m.data.squeezed {
 			m.tries++
 			if m.read(m.data.head, at) {
 				m.forget()
@@ -265,16 +381,20 @@ func (m *Meter) endLine(at time.Duration) {
 
 // endEvent ends the event under way, whose data could not be read so far.
 func (m *Meter) endEvent() {
-	if m.lines == 0 {
-		return
+	defer func() { m.failing = false }()
+	data := bytes.TrimSpace(m.data.whole())
+	if m.lines > 0 && len(data) > 0 {
+		switch {
+		case m.data.full:
+			m.event(m.lineAt)
+			m.stream.TooLarge = true
+		case !m.read(data, m.lineAt):
+			m.event(m.lineAt)
+			m.stream.Malformed++
+		}
 	}
-	if m.data.over() {
-		c := parse(m.data.head)
-		c.tail(m.data.last())
-		m.apply(&c, m.lineAt)
-	} else if !m.read(m.data.head, m.lineAt) && len(bytes.TrimSpace(m.data.head)) > 0 {
-		m.event(m.lineAt)
-		m.stream.Malformed++
+	if m.failing {
+		m.stream.Failed = true
 	}
 	m.forget()
 }
@@ -287,72 +407,118 @@ func (m *Meter) forget() {
 // read reads one event's data, which is usually one document. It reports false,
 // and has no effect, if data does not consist of whole documents.
 func (m *Meter) read(data []byte, at time.Duration) bool {
-	if len(data) > 0 && m.template.match(data) == len(data) {
-		m.count(&m.template.chunk, at)
+	if len(data) > 0 && !m.failing && m.template.match(data) == len(data) {
+		m.count(&m.template.said, at)
 		return true
 	}
-	c := parse(data)
-	if !c.whole {
+	k := &m.parsed
+	k.parse(data)
+	if !k.whole {
 		return false
 	}
-	if c.size == len(data) {
-		m.apply(&c, at)
-		if m.lines <= 1 { // lines that were joined are not one
-			m.template.learn(data, &c)
+	if k.size == len(data) {
+		m.apply(k, at)
+		if m.lines <= 1 && !m.data.squeezed { // lines that were joined are not one
+			m.template.learn(data, k)
 		}
 		return true
 	}
-	for rest := data[c.size:]; len(rest) > 0; {
-		d := parse(rest)
-		if !d.whole {
+	for rest := data[k.size:]; len(rest) > 0; {
+		n, whole := sizeOf(rest)
+		if !whole {
 			return false
 		}
-		rest = rest[d.size:]
+		rest = rest[n:]
 	}
 	for {
-		m.apply(&c, at)
-		data = data[c.size:]
+		m.apply(k, at)
+		data = data[k.size:]
 		if len(data) == 0 {
 			return true
 		}
-		c = parse(data)
+		k.parse(data)
 	}
 }
 
 // apply adds one document to the account of the stream.
-func (m *Meter) apply(c *chunk, at time.Duration) {
+func (m *Meter) apply(k *chunk, at time.Duration) {
 	s := &m.stream
-	s.Done = s.Done || c.done
-	s.ToolCalls += c.calls
-	if len(c.finish) > 0 {
-		s.FinishReason = intern(c.finish)
-		s.Done = true
-		s.Refused = s.Refused || refusing(s.FinishReason)
+	if k.repeats && s.Chunks > 0 {
+		k.tokens = tokens{refusal: k.refusal && !s.Refusal}
 	}
-	if c.err != nil && s.Err == "" {
-		s.Err = errorText(c.err)
+	s.Terminated = s.Terminated || k.done
+	s.Marker = s.Marker || k.marker
+	s.ToolCalls += k.calls
+	s.Blocked = s.Blocked || k.blocked
+	s.Deferred = k.deferred || s.Deferred && !k.done
+	s.Items, s.EmptyItems = s.Items+k.items, s.EmptyItems+k.empty
+	if k.turns.finishes > 0 {
+		for i := range k.turns.ended {
+			m.ended[i] |= k.turns.ended[i]
+		}
+		for _, f := range k.turns.finish[:k.turns.finishes] {
+			m.finished(f)
+		}
 	}
-	m.usage.merge(c.usage)
-	if m.Model && s.Model == "" {
-		s.Model = string(c.model)
+	if len(k.finish) > 0 {
+		m.finished(k.finish)
 	}
-	m.count(c, at)
+	if m.failing || k.fault.seen || k.failed {
+		s.Failed, s.Limited = true, s.Limited || k.fault.limited
+		if s.Code == "" {
+			s.Code = codeOf(k.fault.code)
+		}
+		m.failing = false
+	}
+	m.usage.merge(k.usage)
+	if m.Model {
+		if s.Model == "" {
+			s.Model = name(k.model)
+		}
+		if len(k.tier) > 0 {
+			s.ServiceTier = name(k.tier)
+		}
+	}
+	m.count(&k.summary, at)
 }
 
+// finished notes a finish reason.
+func (m *Meter) finished(reason []byte) {
+	s := &m.stream
+	s.FinishReason = intern(reason)
+	for _, f := range s.Finishes[:s.NumFinishes] {
+		if f == s.FinishReason {
+			return
+		}
+	}
+	if s.NumFinishes < maxFinish {
+		s.Finishes[s.NumFinishes] = s.FinishReason
+		s.NumFinishes++
+	}
+}
+
+// name returns a name that an answer states, bounded in length.
+func name(raw []byte) string { return clip(string(raw[:min(len(raw), maxText)])) }
+
 // count does what remains of apply for a chunk that is plain.
-func (m *Meter) count(c *chunk, at time.Duration) {
+func (m *Meter) count(k *summary, at time.Duration) {
 	s := &m.stream
 	m.event(at)
-	s.Known = s.Known || c.known
-	s.Refused = s.Refused || c.refusal
-	if !c.bears() {
+	s.Known = s.Known || k.known
+	s.Shapes |= k.shapes
+	s.Listed = s.Listed || k.listed
+	m.seen[0] |= k.seen[0]
+	m.seen[1] |= k.seen[1]
+	if !k.bears() {
 		return
 	}
+	s.Refusal = s.Refusal || k.refusal
+	s.Visible = s.Visible || k.content || k.tool || k.refusal
 	s.Chunks++
-	if c.content {
+	if k.content {
 		s.ContentChunks++
 	}
-	if m.JSON {
+	if m.Form == Document {
 		return
 	}
 	if s.Chunks == 1 {
@@ -363,7 +529,7 @@ func (m *Meter) count(c *chunk, at time.Duration) {
 		s.Stall = gap
 	}
 	s.Last = at
-	if c.content && s.ContentChunks == 1 {
+	if k.content && s.ContentChunks == 1 {
 		s.FirstContent = at
 	}
 	if m.OnToken != nil {
@@ -380,23 +546,28 @@ func (m *Meter) event(at time.Duration) {
 	m.stream.Events++
 }
 
-// endDocument reads the one document of a JSON meter.
+// endDocument reads the one document.
 func (m *Meter) endDocument() {
-	head := bytes.TrimSpace(m.data.head)
-	if len(head) == 0 {
+	s := &m.stream
+	data := bytes.TrimSpace(m.data.whole())
+	if len(data) == 0 {
 		return
 	}
-	c := parse(head)
-	whole := c.whole
-	if m.data.over() {
-		last := bytes.TrimSpace(m.data.last())
-		c.tail(last)
-		whole = len(last) > 0 && last[len(last)-1] == '}'
+	if m.data.full {
+		s.TooLarge = true
+		return
 	}
-	m.apply(&c, 0)
-	m.stream.Done = whole
-	if !whole {
-		m.stream.Malformed++
+	k := &m.parsed
+	k.parse(data)
+	switch {
+	case k.whole && k.size < len(data):
+		s.Trailing = true
+	case k.short:
+		s.Cut = true
+	case !k.whole:
+		s.Malformed++
 	}
+	m.apply(k, 0)
+	s.Terminated = s.Terminated && k.whole && !s.Trailing
 	m.forget()
 }

@@ -28,8 +28,8 @@ type timed struct {
 	data string
 }
 
-func wantChat() Stream {
-	return Stream{
+func wantChat() seen {
+	return seen{
 		First: 200 * ms, Last: 310 * ms, FirstContent: 200 * ms,
 		Chunks: 4, ContentChunks: 4,
 		InputTokens: 20, OutputTokens: 6, CachedTokens: 16, ReasoningTokens: 2, FromUsage: true,
@@ -37,7 +37,7 @@ func wantChat() Stream {
 	}
 }
 
-func measure(events []timed, format func(string) string) Stream {
+func measure(events []timed, format func(string) string) seen {
 	var m Meter
 	var at time.Duration
 	for _, e := range events {
@@ -45,7 +45,7 @@ func measure(events []timed, format func(string) string) Stream {
 		m.Feed([]byte(format(e.data)), at)
 	}
 	m.End(at + ms)
-	return m.Stream()
+	return view(m.Stream())
 }
 
 func plain(data string) string { return "data: " + data + "\n\n" }
@@ -98,21 +98,21 @@ func TestEverySplit(t *testing.T) {
 	}
 }
 
-func cut(text []byte, i int) Stream {
+func cut(text []byte, i int) seen {
 	var m Meter
 	m.Feed(text[:i], ms)
 	m.Feed(text[i:], ms)
 	m.End(ms)
-	return m.Stream()
+	return view(m.Stream())
 }
 
-func cutAll(text []byte) Stream {
+func cutAll(text []byte) seen {
 	var m Meter
 	for i := range text {
 		m.Feed(text[i:i+1], ms)
 	}
 	m.End(ms)
-	return m.Stream()
+	return view(m.Stream())
 }
 
 func TestShapes(t *testing.T) {
@@ -120,45 +120,45 @@ func TestShapes(t *testing.T) {
 	tests := []struct {
 		name   string
 		events []timed
-		want   Stream
+		want   seen
 	}{
 		{"reasoning before content", []timed{
 			{5, delta(`"role":"assistant","content":null,"reasoning_content":""`)},
 			{100, delta(`"reasoning_content":"Hm","content":null`)},
 			{200, delta(`"reasoning":"so"`)},
 			{400, delta(`"content":"4"`)},
-		}, Stream{First: 100 * ms, FirstContent: 400 * ms, Last: 400 * ms, Chunks: 3, ContentChunks: 1, OutputTokens: 3, Known: true, Events: 4}},
+		}, seen{First: 100 * ms, FirstContent: 400 * ms, Last: 400 * ms, Chunks: 3, ContentChunks: 1, OutputTokens: 3, Known: true, Events: 4}},
 		{"reasoning only", []timed{{100, delta(`"reasoning":"Hm"`)}},
-			Stream{First: 100 * ms, Last: 100 * ms, Chunks: 1, OutputTokens: 1, Known: true, Events: 1}},
+			seen{First: 100 * ms, Last: 100 * ms, Chunks: 1, OutputTokens: 1, Known: true, Events: 1}},
 		{"tool calls", []timed{
 			{10, delta(`"tool_calls":[{"index":0,"id":"x","type":"function","function":{"name":"weather","arguments":""}}]`)},
 			{20, delta(`"tool_calls":[{"index":0,"function":{"arguments":"{\"city\":"}}]`)},
 			{30, delta(`"tool_calls":[{"index":0,"function":{"arguments":""}}]`)},
 			{40, `{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}`},
-		}, Stream{First: 10 * ms, Last: 20 * ms, Chunks: 2, OutputTokens: 2, ToolCalls: 1, FinishReason: "tool_calls", Done: true, Known: true, Events: 4}},
+		}, seen{First: 10 * ms, Last: 20 * ms, Chunks: 2, OutputTokens: 2, ToolCalls: 1, FinishReason: "tool_calls", Done: true, Known: true, Events: 4}},
 		{"refusal", []timed{{10, delta(`"refusal":"I cannot"`)}},
-			Stream{First: 10 * ms, Last: 10 * ms, Chunks: 1, OutputTokens: 1, Refused: true, Known: true, Events: 1}},
+			seen{First: 10 * ms, Last: 10 * ms, Chunks: 1, OutputTokens: 1, Refusal: true, Known: true, Events: 1}},
 		{"content filter", []timed{{10, `{"choices":[{"delta":{},"finish_reason":"content_filter"}]}`}},
-			Stream{Refused: true, FinishReason: "content_filter", Done: true, Known: true, Events: 1}},
+			seen{FinishReason: "content_filter", Done: true, Known: true, Events: 1}},
 		{"completions", []timed{{10, `{"choices":[{"text":"","index":0}]}`}, {20, `{"choices":[{"text":"a","index":0,"finish_reason":"length"}]}`}},
-			Stream{First: 20 * ms, Last: 20 * ms, FirstContent: 20 * ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, FinishReason: "length", Done: true, Known: true, Events: 2}},
+			seen{First: 20 * ms, Last: 20 * ms, FirstContent: 20 * ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, FinishReason: "length", Done: true, Known: true, Events: 2}},
 		{"error in the stream", []timed{{10, delta(`"content":"a"`)}, {20, `{"error":{"message":"engine \u2013 died","type":"server_error","code":500}}`}},
-			Stream{First: 10 * ms, Last: 10 * ms, FirstContent: 10 * ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Err: "engine – died", Known: true, Events: 2}},
+			seen{First: 10 * ms, Last: 10 * ms, FirstContent: 10 * ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Failed: true, Known: true, Events: 2}},
 		{"error of another shape", []timed{{10, `{"object":"error","message":"too long","type":"BadRequest","code":400}`}},
-			Stream{Err: "too long", Known: true, Events: 1}},
-		{"no error", []timed{{10, `{"error":null,"choices":[]}`}}, Stream{Known: true, Events: 1}},
+			seen{Failed: true, Known: true, Events: 1}},
+		{"no error", []timed{{10, `{"error":null,"choices":[]}`}}, seen{Known: true, Events: 1}},
 		{"coalesced", []timed{{10, delta(`"content":"a"`) + "\n\ndata: " + delta(`"content":"b"`)}, {20, delta(`"content":"c"`)}},
-			Stream{First: 10 * ms, Last: 20 * ms, FirstContent: 10 * ms, Chunks: 3, ContentChunks: 3, Coalesced: 1, OutputTokens: 3, Known: true, Events: 3}},
+			seen{First: 10 * ms, Last: 20 * ms, FirstContent: 10 * ms, Chunks: 3, ContentChunks: 3, Coalesced: 1, OutputTokens: 3, Known: true, Events: 3}},
 		{"two documents in one event", []timed{{10, delta(`"content":"a"`) + "\ndata: " + delta(`"content":"b"`)}},
-			Stream{First: 10 * ms, Last: 10 * ms, FirstContent: 10 * ms, Chunks: 2, ContentChunks: 2, Coalesced: 1, OutputTokens: 2, Known: true, Events: 2}},
+			seen{First: 10 * ms, Last: 10 * ms, FirstContent: 10 * ms, Chunks: 2, ContentChunks: 2, Coalesced: 1, OutputTokens: 2, Known: true, Events: 2}},
 		{"cached above the prompt", []timed{{10, `{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}}`}},
-			Stream{InputTokens: 3, CachedTokens: 3, OutputTokens: 1, FromUsage: true, Known: true, Events: 1}},
+			seen{InputTokens: 3, CachedTokens: 3, OutputTokens: 1, FromUsage: true, Known: true, Events: 1}},
 		{"senseless usage", []timed{{10, `{"choices":[],"usage":{"prompt_tokens":-3,"completion_tokens":"x","total_tokens":1e99,"prompt_tokens_details":null,"completion_tokens_details":[1]}}`}},
-			Stream{Known: true, Events: 1}},
+			seen{Known: true, Events: 1}},
 		{"running usage", []timed{
 			{10, `{"choices":[{"delta":{"content":"a b"}}],"usage":{"prompt_tokens":3,"completion_tokens":2}}`},
 			{20, `{"choices":[{"delta":{"content":" c"}}],"usage":{"prompt_tokens":3,"completion_tokens":3}}`},
-		}, Stream{First: 10 * ms, Last: 20 * ms, FirstContent: 10 * ms, Chunks: 2, ContentChunks: 2, InputTokens: 3, OutputTokens: 3, FromUsage: true, Known: true, Events: 2}},
+		}, seen{First: 10 * ms, Last: 20 * ms, FirstContent: 10 * ms, Chunks: 2, ContentChunks: 2, InputTokens: 3, OutputTokens: 3, FromUsage: true, Known: true, Events: 2}},
 		{"messages interface", []timed{
 			{1, `{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","content":[],"stop_reason":null,"usage":{"input_tokens":5,"cache_read_input_tokens":7,"cache_creation_input_tokens":1,"output_tokens":1}}}`},
 			{2, `{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`},
@@ -170,9 +170,9 @@ func TestShapes(t *testing.T) {
 			{8, `{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{}"}}`},
 			{9, `{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"output_tokens":15}}`},
 			{10, `{"type":"message_stop"}`},
-		}, Stream{First: 4 * ms, Last: 8 * ms, FirstContent: 6 * ms, Chunks: 4, ContentChunks: 1, InputTokens: 13, CachedTokens: 7, OutputTokens: 15, FromUsage: true, ToolCalls: 1, FinishReason: "tool_use", Done: true, Known: true, Events: 10}},
+		}, seen{First: 4 * ms, Last: 8 * ms, FirstContent: 6 * ms, Chunks: 5, ContentChunks: 1, InputTokens: 13, CachedTokens: 7, OutputTokens: 15, FromUsage: true, ToolCalls: 1, FinishReason: "tool_use", Done: true, Known: true, Events: 10}},
 		{"messages interface, overloaded", []timed{{1, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`}},
-			Stream{Err: "Overloaded", Known: true, Events: 1}},
+			seen{Failed: true, Known: true, Events: 1}},
 		{"responses interface", []timed{
 			{1, `{"type":"response.created","response":{"id":"r","object":"response","status":"in_progress","error":null,"output":[],"usage":null}}`},
 			{2, `{"type":"response.reasoning_summary_text.delta","delta":"Hm"}`},
@@ -182,17 +182,17 @@ func TestShapes(t *testing.T) {
 			{6, `{"type":"response.function_call_arguments.delta","delta":"{}"}`},
 			{7, `{"type":"response.output_item.done","item":{"type":"function_call","name":"weather","arguments":"{}"}}`},
 			{8, `{"type":"response.completed","response":{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"Hi"}]}],"usage":{"input_tokens":4,"input_tokens_details":{"cached_tokens":2},"output_tokens":9,"output_tokens_details":{"reasoning_tokens":5}}}}`},
-		}, Stream{First: 2 * ms, Last: 6 * ms, FirstContent: 3 * ms, Chunks: 4, ContentChunks: 1, InputTokens: 4, CachedTokens: 2, OutputTokens: 9, ReasoningTokens: 5, FromUsage: true, ToolCalls: 1, Done: true, Known: true, Events: 8}},
+		}, seen{First: 2 * ms, Last: 6 * ms, FirstContent: 3 * ms, Chunks: 4, ContentChunks: 1, InputTokens: 4, CachedTokens: 2, OutputTokens: 9, ReasoningTokens: 5, FromUsage: true, ToolCalls: 1, Done: true, Known: true, Events: 8}},
 		{"responses interface, failed", []timed{{1, `{"type":"response.failed","response":{"error":{"code":"rate_limit","message":"slow down"}}}`}},
-			Stream{Err: "slow down", Done: true, Known: true, Events: 1}},
+			seen{Failed: true, Done: true, Known: true, Events: 1}},
 		{"responses interface, incomplete", []timed{{1, `{"type":"response.incomplete","response":{"incomplete_details":{"reason":"max_output_tokens"}}}`}},
-			Stream{FinishReason: "max_output_tokens", Done: true, Known: true, Events: 1}},
-		{"another protocol", []timed{{1, `{"price":12}`}, {2, `{"price":13}`}}, Stream{First: ms, Last: 2 * ms, Events: 2}},
-		{"not JSON", []timed{{1, `hello`}, {2, `{"choices":[`}, {3, `{]}`}, {4, `[1,2]`}}, Stream{First: ms, Last: 4 * ms, Events: 4, Malformed: 4}},
+			seen{FinishReason: "max_output_tokens", Done: true, Known: true, Events: 1}},
+		{"another protocol", []timed{{1, `{"price":12}`}, {2, `{"price":13}`}}, seen{First: ms, Last: 2 * ms, Events: 2}},
+		{"not JSON", []timed{{1, `hello`}, {2, `{"choices":[`}, {3, `{]}`}, {4, `[1,2]`}}, seen{First: ms, Last: 4 * ms, Events: 4, Malformed: 3}},
 		{"invalid UTF-8", []timed{{1, delta("\"content\":\"\xff\xfe\"")}},
-			Stream{First: ms, Last: ms, FirstContent: ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Known: true, Events: 1}},
+			seen{First: ms, Last: ms, FirstContent: ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Known: true, Events: 1}},
 		{"backslashes", []timed{{1, delta(`"role":"\\","content":"\\\""`)}},
-			Stream{First: ms, Last: ms, FirstContent: ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Known: true, Events: 1}},
+			seen{First: ms, Last: ms, FirstContent: ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Known: true, Events: 1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,9 +207,9 @@ func TestShapes(t *testing.T) {
 // and its usage, however it is cut, and that memory stays bounded.
 func TestLargeEvents(t *testing.T) {
 	const end = `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":4,"completion_tokens":5}}`
-	for _, size := range []int{100, headSize - 100, headSize, headSize + 100, headSize + tailSize, 1 << 20} {
+	for _, size := range []int{100, headSize - 100, headSize, headSize + 100, headSize + 4<<10, 1 << 20} {
 		event := plain(`{"choices":[{"delta":{"content":"` + strings.Repeat(`x\"`, size/3) + end)
-		want := Stream{
+		want := seen{
 			First: ms, Last: ms, FirstContent: ms, Chunks: 1, ContentChunks: 1,
 			InputTokens: 4, OutputTokens: 5, FromUsage: true, FinishReason: "stop", Done: true, Known: true, Events: 1,
 		}
@@ -221,10 +221,10 @@ func TestLargeEvents(t *testing.T) {
 				rest = rest[n:]
 			}
 			m.End(ms)
-			if diff := cmp.Diff(want, m.Stream(), butStall); diff != "" {
+			if diff := cmp.Diff(want, view(m.Stream()), butStall); diff != "" {
 				t.Errorf("size %d in steps of %d (-want +got):\n%s", size, step, diff)
 			}
-			if got := cap(m.data.head) + cap(m.data.tail); got > 3*headSize {
+			if got := cap(m.data.head); got > carrySize {
 				t.Errorf("size %d in steps of %d: holds %d bytes", size, step, got)
 			}
 		}
@@ -235,13 +235,13 @@ func TestUnfinished(t *testing.T) {
 	content := `data: {"choices":[{"delta":{"content":"a"}}]}`
 	tests := []struct {
 		name, text string
-		want       Stream
+		want       seen
 	}{
-		{"without the last newline", content, Stream{First: ms, Last: ms, FirstContent: ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Known: true, Events: 1}},
-		{"within an event", content[:len(content)-9], Stream{First: ms, Last: ms, Events: 1, Malformed: 1}},
-		{"within a field", "dat", Stream{}},
-		{"done without a newline", "data: [DONE]", Stream{Done: true, Known: true, Events: 1}},
-		{"nothing", "", Stream{}},
+		{"without the last newline", content, seen{First: ms, Last: ms, FirstContent: ms, Chunks: 1, ContentChunks: 1, OutputTokens: 1, Known: true, Events: 1}},
+		{"within an event", content[:len(content)-9], seen{First: ms, Last: ms, Events: 1, Malformed: 1}},
+		{"within a field", "dat", seen{}},
+		{"done without a newline", "data: [DONE]", seen{Done: true, Known: true, Events: 1}},
+		{"nothing", "", seen{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -249,7 +249,7 @@ func TestUnfinished(t *testing.T) {
 			m.Feed([]byte(tt.text), ms)
 			m.End(ms)
 			m.End(ms) // has no effect
-			if diff := cmp.Diff(tt.want, m.Stream(), butStall); diff != "" {
+			if diff := cmp.Diff(tt.want, view(m.Stream()), butStall); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -260,41 +260,41 @@ func TestDocument(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	tests := []struct {
 		name, body string
-		want       Stream
+		want       seen
 	}{
 		{"chat", `{"object":"chat.completion","choices":[{"message":{"role":"assistant","content":"Hi","refusal":null},"finish_reason":"stop"}],
 			"usage":{"prompt_tokens":9,"completion_tokens":12,"prompt_tokens_details":{"cached_tokens":4}}}` + "\n",
-			Stream{Chunks: 1, ContentChunks: 1, InputTokens: 9, OutputTokens: 12, CachedTokens: 4, FromUsage: true, FinishReason: "stop", Done: true, Known: true, Events: 1}},
+			seen{Chunks: 1, ContentChunks: 1, InputTokens: 9, OutputTokens: 12, CachedTokens: 4, FromUsage: true, FinishReason: "stop", Done: true, Known: true, Events: 1}},
 		{"no usage", `{"choices":[{"text":"Hi","finish_reason":"length"}]}`,
-			Stream{Chunks: 1, ContentChunks: 1, FinishReason: "length", Done: true, Known: true, Events: 1}},
+			seen{Chunks: 1, ContentChunks: 1, FinishReason: "length", Done: true, Known: true, Events: 1}},
 		{"refusal", `{"choices":[{"message":{"content":null,"refusal":"no"},"finish_reason":"stop"}]}`,
-			Stream{Chunks: 1, Refused: true, FinishReason: "stop", Done: true, Known: true, Events: 1}},
+			seen{Chunks: 1, Refusal: true, FinishReason: "stop", Done: true, Known: true, Events: 1}},
 		{"empty", `{"choices":[{"message":{"content":""},"finish_reason":"stop"}]}`,
-			Stream{FinishReason: "stop", Done: true, Known: true, Events: 1}},
+			seen{FinishReason: "stop", Done: true, Known: true, Events: 1}},
 		{"tool call", `{"choices":[{"message":{"content":null,"tool_calls":[{"function":{"name":"f","arguments":"{}"}},{"function":{"name":"g","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`,
-			Stream{Chunks: 1, ToolCalls: 2, FinishReason: "tool_calls", Done: true, Known: true, Events: 1}},
-		{"error", `{"error":{"message":"boom","type":"server_error"}}`, Stream{Err: "boom", Done: true, Known: true, Events: 1}},
+			seen{Chunks: 1, ToolCalls: 2, FinishReason: "tool_calls", Done: true, Known: true, Events: 1}},
+		{"error", `{"error":{"message":"boom","type":"server_error"}}`, seen{Failed: true, Known: true, Events: 1}},
 		{"messages interface", `{"type":"message","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}`,
-			Stream{Chunks: 1, ContentChunks: 1, InputTokens: 1, OutputTokens: 2, FromUsage: true, FinishReason: "end_turn", Done: true, Known: true, Events: 1}},
+			seen{Chunks: 1, ContentChunks: 1, InputTokens: 1, OutputTokens: 2, FromUsage: true, FinishReason: "end_turn", Done: true, Known: true, Events: 1}},
 		{"responses interface", `{"object":"response","status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"Hi"}]}],"usage":{"input_tokens":1,"output_tokens":2}}`,
-			Stream{Chunks: 1, ContentChunks: 1, InputTokens: 1, OutputTokens: 2, FromUsage: true, Done: true, Known: true, Events: 1}},
-		{"responses interface, in the background", `{"object":"response","status":"queued","output":[]}`, Stream{Done: true, Events: 1}},
+			seen{Chunks: 1, ContentChunks: 1, InputTokens: 1, OutputTokens: 2, FromUsage: true, Done: true, Known: true, Events: 1}},
+		{"responses interface, in the background", `{"object":"response","status":"queued","output":[]}`, seen{Known: true, Events: 1}},
 		{"large", `{"choices":[{"message":{"content":"` + long + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`,
-			Stream{Chunks: 1, ContentChunks: 1, InputTokens: 1, OutputTokens: 2, FromUsage: true, FinishReason: "stop", Done: true, Known: true, Events: 1}},
-		{"something else", `{"object":"list","data":[{"embedding":[1,2]}],"usage":{"prompt_tokens":3}}`,
-			Stream{InputTokens: 3, FromUsage: true, Done: true, Events: 1}},
-		{"cut", `{"choices":[{"message":{"content":"Hi`, Stream{Chunks: 1, ContentChunks: 1, Known: true, Events: 1, Malformed: 1}},
-		{"not JSON", `<html>`, Stream{Events: 1, Malformed: 1}},
-		{"nothing", ``, Stream{}},
+			seen{Chunks: 1, ContentChunks: 1, InputTokens: 1, OutputTokens: 2, FromUsage: true, FinishReason: "stop", Done: true, Known: true, Events: 1}},
+		{"embeddings", `{"object":"list","data":[{"embedding":[1,2]}],"usage":{"prompt_tokens":3}}`,
+			seen{InputTokens: 3, FromUsage: true, Done: true, Known: true, Events: 1}},
+		{"cut", `{"choices":[{"message":{"content":"Hi`, seen{Chunks: 1, ContentChunks: 1, Known: true, Events: 1}},
+		{"not JSON", `<html>`, seen{Events: 1, Malformed: 1}},
+		{"nothing", ``, seen{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := Meter{JSON: true}
+			m := Meter{Form: Document}
 			half := len(tt.body) / 2
 			m.Feed([]byte(tt.body[:half]), ms)
 			m.Feed([]byte(tt.body[half:]), 2*ms)
 			m.End(3 * ms)
-			if diff := cmp.Diff(tt.want, m.Stream(), butStall); diff != "" {
+			if diff := cmp.Diff(tt.want, view(m.Stream()), butStall); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -302,23 +302,23 @@ func TestDocument(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
-	m := Meter{JSON: true, OnToken: func(time.Duration) { t.Error("OnToken survived Reset") }}
+	m := Meter{Form: Document, OnToken: func(time.Duration) { t.Error("OnToken survived Reset") }}
 	m.Feed([]byte(`{"choices":`), 0)
 	m.Reset()
 	for _, e := range chat {
 		m.Feed([]byte(plain(e.data)), time.Duration(e.at)*ms)
 	}
 	m.End(time.Second)
-	if diff := cmp.Diff(wantChat(), m.Stream(), butStall); diff != "" {
+	if diff := cmp.Diff(wantChat(), view(m.Stream()), butStall); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 func TestTPOT(t *testing.T) {
-	if got, want := wantChat().TPOT(), 22*ms; got != want {
+	if got, want := (&Stream{First: 200 * ms, Last: 310 * ms, Chunks: 4, OutputTokens: 6}).TPOT(), 22*ms; got != want {
 		t.Errorf("TPOT = %v, want %v", got, want)
 	}
-	if got := (Stream{Chunks: 1, OutputTokens: 5, Last: ms}).TPOT(); got != 0 {
+	if got := (&Stream{Chunks: 1, OutputTokens: 5, Last: ms}).TPOT(); got != 0 {
 		t.Errorf("TPOT of one chunk = %v, want 0", got)
 	}
 }
@@ -415,7 +415,7 @@ func ExampleMeter() {
 	m.Feed([]byte("data: {\"choices\":[],\"usage\":{\"completion_tokens\":3}}\n\ndata: [DONE]\n\n"), 31*time.Millisecond)
 	m.End(32 * time.Millisecond)
 	s := m.Stream()
-	fmt.Println(s.First, s.OutputTokens, s.TPOT(), s.Done)
+	fmt.Println(s.First, s.OutputTokens, s.TPOT(), s.Terminated)
 	// Output:
 	// token at 20ms
 	// token at 30ms

@@ -23,7 +23,7 @@ func TestAgainstDecoder(t *testing.T) {
 		delta := map[string]any{"role": texts.Draw(t, "role"), "content": content, "reasoning_content": reasoning}
 		choice := map[string]any{"index": 0, "delta": delta, "finish_reason": nil, "logprobs": map[string]any{"content": []string{id}}}
 		doc := map[string]any{"id": id, "created": counts.Draw(t, "created"), "choices": []any{choice}, "usage": nil}
-		want := Stream{OutputTokens: 0, Known: true, Events: 1}
+		want := seen{OutputTokens: 0, Known: true, Events: 1}
 		if rapid.Bool().Draw(t, "finished") {
 			want.FinishReason, want.Done = "length", true
 			choice["finish_reason"] = "length"

@@ -9,7 +9,7 @@ import (
 
 // butStall leaves out of a comparison what follows from the times of a test, which
 // TestStall is about.
-var butStall = cmpopts.IgnoreFields(Stream{}, "Stall")
+var butStall = cmpopts.IgnoreFields(seen{}, "Stall")
 
 // TestStall: the longest time between two tokens counts; what comes before the first
 // and behind the last does not.

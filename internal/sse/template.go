@@ -3,34 +3,11 @@ package sse
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"github.com/serin-go/serin/internal/jsonwalk"
 )
 
-const (
-	maxHoles    = 3       // the token, padding against eavesdroppers, a number
-	maxTemplate = 4 << 10 // a chunk of one token has some hundred bytes
-)
-
-// hole is a value of a document that changes from chunk to chunk without
-// changing what the chunk says: the inside of a string that is not empty, or the
-// digits of a whole number.
-type hole struct {
-	from, to int
-	number   bool
-}
-
-// holes are the holes of one document, from left to right. Those beyond the
-// bound are not noted, and then have to be equal in each chunk.
-type holes struct {
-	at [maxHoles]hole
-	n  int
-}
-
-func (h *holes) add(from, to int, number bool) {
-	if h.n < maxHoles && to > from {
-		h.at[h.n] = hole{from, to, number}
-		h.n++
-	}
-}
+const maxTemplate = 4 << 10 // a chunk of one token has some hundred bytes
 
 // template recognises the chunks of a stream that differ from one before them in
 // nothing but their holes, which is nearly all of them: identity, model, time and
@@ -40,49 +17,50 @@ func (h *holes) add(from, to int, number bool) {
 // same result; so it need not go.
 type template struct {
 	text  []byte // the document it was taken from
-	holes holes
-	chunk chunk // what it said; without slices, as text is overwritten
+	holes jsonwalk.Holes
+	said  summary
 }
 
 // learn takes data, one whole document without line ends, for the template if it
 // is an ordinary chunk.
 func (t *template) learn(data []byte, k *chunk) {
-	if k.holes.n == 0 || len(data) > maxTemplate || !k.plain() {
+	if k.holes.N == 0 || len(data) > maxTemplate || !k.plain() {
 		return
 	}
 	t.text = append(t.text[:0], data...)
 	t.holes = k.holes
-	t.chunk = chunk{content: k.content, reasoning: k.reasoning, tool: k.tool, refusal: k.refusal, known: k.known}
+	t.said = k.summary
 }
 
 // plain reports whether the chunk bears tokens and says nothing else.
 func (k *chunk) plain() bool {
-	return k.bears() && k.calls == 0 && len(k.finish) == 0 && k.err == nil && !k.done && !k.usage.seen
+	return k.bears() && k.calls == 0 && len(k.finish) == 0 && k.turns.finishes == 0 && !k.fault.seen && !k.done && !k.usage.seen &&
+		!k.repeats && !k.failed && !k.blocked && !k.deferred && k.items == 0
 }
 
 // match returns the length of the document at the start of p if it is one like
 // the template, and 0 otherwise. The document holds no line end.
 func (t *template) match(p []byte) int {
-	if t.holes.n == 0 {
+	if t.holes.N == 0 {
 		return 0
 	}
 	i, from := 0, 0
-	for _, h := range t.holes.at[:t.holes.n] {
-		n := h.from - from
-		if len(p)-i < n || string(p[i:i+n]) != string(t.text[from:h.from]) {
+	for _, h := range t.holes.At[:t.holes.N] {
+		n := h.From - from
+		if len(p)-i < n || string(p[i:i+n]) != string(t.text[from:h.From]) {
 			return 0
 		}
 		i += n
 		end := 0
-		if h.number {
-			end = digits(p, i)
+		if h.Number {
+			end = jsonwalk.Digits(p, i)
 		} else {
 			end = unquoted(p, i)
 		}
 		if end == i {
 			return 0
 		}
-		i, from = end, h.to
+		i, from = end, h.To
 	}
 	rest := t.text[from:]
 	if len(p)-i < len(rest) || string(p[i:i+len(rest)]) != string(rest) || i+len(rest) > headSize {
@@ -91,24 +69,16 @@ func (t *template) match(p []byte) int {
 	return i + len(rest)
 }
 
-// digits returns where the digits that begin at i end.
-func digits(p []byte, i int) int {
-	for i < len(p) && p[i]-'0' <= 9 {
-		i++
-	}
-	return i
-}
-
 // unquoted returns where the inside of a string that begins at i ends: the place
 // of its closing quote. It returns i if it does not get there, for the lack of a
 // quote or because of a control character, which may be the end of the line.
 func unquoted(p []byte, i int) int {
-	const blanks = ones * ' '
+	const blanks = jsonwalk.Ones * ' '
 	from := i
 	for i+8 <= len(p) { // eight bytes at a time
 		x := binary.LittleEndian.Uint64(p[i:])
 		// The lowest bit set is exact; those above it need not be.
-		hit := zeros(x^quotes) | zeros(x^slashes) | (x-blanks)&^x&(ones<<7)
+		hit := jsonwalk.Zeros(x^jsonwalk.Quotes) | jsonwalk.Zeros(x^jsonwalk.Slashes) | (x-blanks)&^x&(jsonwalk.Ones<<7)
 		if hit == 0 {
 			i += 8
 			continue

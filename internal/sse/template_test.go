@@ -56,7 +56,7 @@ func TestTemplateChangesNothing(t *testing.T) {
 
 // feedCut feeds text up to each of the given places in turn, as far as they
 // ascend; without memory, one byte at a time and each time with no template.
-func feedCut(text []byte, ats []int, forget bool) Stream {
+func feedCut(text []byte, ats []int, forget bool) seen {
 	var m Meter
 	fed := 0
 	for _, at := range ats {
@@ -71,7 +71,7 @@ func feedCut(text []byte, ats []int, forget bool) Stream {
 		}
 	}
 	m.End(ms)
-	return m.Stream()
+	return view(m.Stream())
 }
 
 func TestTemplateMatches(t *testing.T) {
@@ -108,7 +108,7 @@ func TestTemplateMatches(t *testing.T) {
 		`{"choices":[{"delta":{"tool_calls":[{"function":{"name":"f"}}]}}]}`,
 		`{"error":"x"}`, `[DONE]`, `{"choices":[{"delta":{"content":"` + strings.Repeat("x", maxTemplate) + `"}}]}`,
 	} {
-		if tpl := learnt(doc); tpl.holes.n != 0 {
+		if tpl := learnt(doc); tpl.holes.N != 0 {
 			t.Errorf("%.80s became a template", doc)
 		}
 	}
@@ -118,7 +118,7 @@ func TestTemplateIsForgotten(t *testing.T) {
 	var m Meter
 	m.Feed([]byte(plain(chat[1].data)), ms)
 	m.Reset()
-	if m.template.holes.n != 0 || len(m.template.text) != 0 || m.template.chunk.known {
+	if m.template.holes.N != 0 || len(m.template.text) != 0 || m.template.said.known {
 		t.Errorf("Reset leaves %+v", m.template)
 	}
 }

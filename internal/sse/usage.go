@@ -1,7 +1,6 @@
 package sse
 
 import (
-	"encoding/json"
 	"strings"
 	"unicode/utf8"
 )
@@ -9,54 +8,93 @@ import (
 // usage is what a server reports to bill by. A field that a report leaves out
 // keeps its value, since some servers report input and output in two events.
 type usage struct {
-	seen                             bool
-	input, output, cached, reasoning int
-	apartRead, apartWrite            int // cached input that "input" does not include
+	seen                      bool
+	prompt                    int // input that includes the cached part
+	input                     int // input that includes it only if nothing says how much was cached apart
+	output, thoughts          int
+	cached, reasoning         int
+	tools                     int // input that is reported apart
+	apartRead, apartWrite     int // cached input that "input" does not include
+	billedInput, billedOutput int
+	total                     int
 }
 
-// read reads a usage report; null, and fields that make no sense, are ignored.
+// read reads a usage report. null, and fields that make no sense, are ignored.
 func (u *usage) read(c *cursor) {
-	if !c.open('{') {
+	if !c.Open('{') {
 		return
 	}
-	for c.more('}') {
-		switch string(c.key()) {
-		case "prompt_tokens", "input_tokens":
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "prompt_tokens", "promptTokenCount":
+			u.set(&u.prompt, c)
+		case "input_tokens", "inputTokens":
 			u.set(&u.input, c)
-		case "completion_tokens", "output_tokens":
+		case "completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens":
 			u.set(&u.output, c)
 		case "prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details":
 			u.details(c)
-		case "prompt_cache_hit_tokens":
+		case "prompt_cache_hit_tokens", "cachedContentTokenCount":
 			u.set(&u.cached, c)
-		case "cache_read_input_tokens":
+		case "cache_read_input_tokens", "cacheReadInputTokens":
 			u.set(&u.apartRead, c)
-		case "cache_creation_input_tokens":
+		case "cache_creation_input_tokens", "cacheWriteInputTokens":
 			u.set(&u.apartWrite, c)
+		case "thoughtsTokenCount":
+			u.set(&u.thoughts, c)
+		case "toolUsePromptTokenCount":
+			u.set(&u.tools, c)
+		case "total_tokens":
+			u.set(&u.total, c)
+		case "billed_units":
+			u.billed(c)
+		case "tokens":
+			if c.Peek() == '{' {
+				u.read(c)
+			} else {
+				c.Skip()
+			}
 		default:
-			c.skip()
+			c.Skip()
+		}
+	}
+}
+
+// billed reads Cohere's billed units, which count before the plain ones.
+func (u *usage) billed(c *cursor) {
+	if !c.Open('{') {
+		return
+	}
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "input_tokens":
+			u.set(&u.billedInput, c)
+		case "output_tokens":
+			u.set(&u.billedOutput, c)
+		default:
+			c.Skip()
 		}
 	}
 }
 
 func (u *usage) details(c *cursor) {
-	if !c.open('{') {
+	if !c.Open('{') {
 		return
 	}
-	for c.more('}') {
-		switch string(c.key()) {
+	for c.More('}') {
+		switch string(c.Key()) {
 		case "cached_tokens":
 			u.set(&u.cached, c)
 		case "reasoning_tokens":
 			u.set(&u.reasoning, c)
 		default:
-			c.skip()
+			c.Skip()
 		}
 	}
 }
 
 func (u *usage) set(field *int, c *cursor) {
-	if n, ok := c.number(); ok {
+	if n, ok := c.Number(); ok {
 		*field = n
 		u.seen = true
 	}
@@ -65,13 +103,17 @@ func (u *usage) set(field *int, c *cursor) {
 // merge takes the fields of a newer report. Later reports are totals, so that a
 // zero in them says nothing that is not known.
 func (u *usage) merge(v usage) {
-	u.seen = u.seen || v.seen
-	for _, f := range []struct {
+	if !v.seen {
+		return
+	}
+	u.seen = true
+	for _, f := range [...]struct {
 		to   *int
 		from int
 	}{
-		{&u.input, v.input}, {&u.output, v.output}, {&u.cached, v.cached},
-		{&u.reasoning, v.reasoning}, {&u.apartRead, v.apartRead}, {&u.apartWrite, v.apartWrite},
+		{&u.prompt, v.prompt}, {&u.input, v.input}, {&u.output, v.output}, {&u.thoughts, v.thoughts}, {&u.cached, v.cached},
+		{&u.reasoning, v.reasoning}, {&u.tools, v.tools}, {&u.apartRead, v.apartRead}, {&u.apartWrite, v.apartWrite},
+		{&u.billedInput, v.billedInput}, {&u.billedOutput, v.billedOutput}, {&u.total, v.total},
 	} {
 		if f.from > 0 {
 			*f.to = f.from
@@ -79,16 +121,40 @@ func (u *usage) merge(v usage) {
 	}
 }
 
-// inputTotal returns all input tokens and how many of them were cached.
-func (u *usage) inputTotal() (total, cached int) {
-	total = u.input + u.apartRead + u.apartWrite
-	return total, min(u.cached+u.apartRead, total)
+// inputTotal returns all input tokens, and how many of them were read from a
+// cache and written to one. Where prompt tokens are reported they include both;
+// the counters of Anthropic beside them say nothing more.
+func (u *usage) inputTotal() (total, cached, written int) {
+	cached = u.cached
+	switch {
+	case u.billedInput > 0:
+		total = u.billedInput
+	case u.prompt > 0:
+		total = u.prompt + u.tools
+		cached = max(cached, u.apartRead)
+	default:
+		total = u.input + u.apartRead + u.apartWrite
+		cached += u.apartRead
+	}
+	if total == 0 && u.output == 0 {
+		total = u.total
+	}
+	cached = min(cached, total)
+	return total, cached, min(u.apartWrite, total-cached)
+}
+
+// outputTotal returns all output tokens.
+func (u *usage) outputTotal() int {
+	if u.billedOutput > 0 {
+		return u.billedOutput
+	}
+	return u.output + u.thoughts
 }
 
 // reasons are the finish reasons that need no memory of their own.
 var reasons = [...]string{
 	"stop", "length", "tool_calls", "content_filter", "function_call",
-	"end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "max_output_tokens",
+	"end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "max_output_tokens", "STOP", "MAX_TOKENS", "COMPLETE",
 }
 
 // maxText bounds texts that are kept of a stream, in bytes.
@@ -101,30 +167,6 @@ func intern(b []byte) string {
 		}
 	}
 	return clip(string(b[:min(len(b), maxText)]))
-}
-
-// refusing reports whether a finish reason means that the model declined.
-func refusing(reason string) bool { return reason == "content_filter" || reason == "refusal" }
-
-// errorText returns what people should read of an error value.
-func errorText(raw []byte) string {
-	var text string
-	if json.Unmarshal(raw, &text) == nil && text != "" {
-		return clip(text)
-	}
-	var e struct {
-		Message string `json:"message"`
-		Type    string `json:"type"`
-	}
-	if json.Unmarshal(raw, &e) == nil {
-		if e.Message != "" {
-			return clip(e.Message)
-		}
-		if e.Type != "" {
-			return clip(e.Type)
-		}
-	}
-	return clip(string(raw[:min(len(raw), maxText)]))
 }
 
 // clip cuts s to a bounded, valid text.

@@ -3,12 +3,11 @@ package traffic
 import (
 	"bytes"
 	"encoding/json"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/sse"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // Pair is one request with two answers: the one that its caller got, and that to
@@ -24,7 +23,7 @@ type Pair struct {
 // end.
 func (p Pair) Same() bool {
 	return strings.TrimSpace(p.Primary.Text) == strings.TrimSpace(p.Copy.Text) &&
-		slices.EqualFunc(p.Primary.ToolCalls, p.Copy.ToolCalls, ToolCall.equal) &&
+		slices.EqualFunc(p.Primary.ToolCalls, p.Copy.ToolCalls, sameCall) &&
 		p.Primary.FinishReason == p.Copy.FinishReason
 }
 
@@ -43,9 +42,9 @@ type Answer struct {
 }
 
 // ToolCall is a call of a tool. Arguments are JSON, as sent.
-type ToolCall struct{ Name, Arguments string }
+type ToolCall = answer.ToolCall
 
-func (c ToolCall) equal(d ToolCall) bool {
+func sameCall(c, d ToolCall) bool {
 	return c.Name == d.Name && (c.Arguments == d.Arguments || compact(c.Arguments) == compact(d.Arguments))
 }
 
@@ -62,12 +61,7 @@ func compact(s string) string {
 type keeper struct {
 	limit  int
 	body   []byte
-	form   form
 	spoilt bool // not the answer, or not all of it
-}
-
-func (k *keeper) kind(h http.Header) {
-	k.form = formOf(h.Get("Content-Type"))
 }
 
 func (k *keeper) add(p []byte) {
@@ -81,169 +75,12 @@ func (k *keeper) add(p []byte) {
 
 // answer returns what was kept, or the zero Answer if there is nothing that could
 // be compared.
-func (k *keeper) answer(o analysis.Observation, s sse.Stream) Answer {
+func (k *keeper) answer(route answer.Route, o analysis.Observation, out answer.Outcome) Answer {
 	if k.limit == 0 || k.spoilt || o.Class != analysis.OK && o.Class != analysis.Refused && o.Class != analysis.Empty {
 		return Answer{}
 	}
-	a := Answer{ID: o.ID, Arm: o.Arm, FinishReason: s.FinishReason, Body: k.body, Observation: o}
-	var t transcript
-	switch k.form {
-	case eventStream:
-		for line := range bytes.Lines(k.body) {
-			if data, ok := bytes.CutPrefix(line, []byte("data:")); ok {
-				t.read(bytes.TrimSpace(data))
-			}
-		}
-	case jsonLines:
-		for line := range bytes.Lines(k.body) {
-			t.read(line)
-		}
-	default:
-		t.read(k.body)
+	text := answer.TextOf(route, out.Form, k.body)
+	return Answer{
+		ID: o.ID, Arm: o.Arm, Text: text.Content, ToolCalls: text.ToolCalls, FinishReason: out.Finish, Body: k.body, Observation: o,
 	}
-	a.Text, a.ToolCalls = t.text.String(), t.calls
-	return a
-}
-
-// transcript gathers what a model says, from the events of a stream or from one
-// document, in the forms of OpenAI's chats, completions and responses, of
-// Anthropic's messages and of Ollama.
-type transcript struct {
-	text  strings.Builder
-	calls []ToolCall
-	at    map[int]int // where in calls the one is that an event names by its index
-}
-
-type message struct {
-	Content   json.RawMessage // a string, or parts
-	ToolCalls []struct {
-		Index    *int
-		Function struct {
-			Name      string
-			Arguments json.RawMessage // a string, or an object
-		}
-	} `json:"tool_calls"`
-}
-
-type part struct {
-	Type, Text, Name string
-	Arguments        string          // of a function_call of a response
-	Input            json.RawMessage // of a tool_use of a message
-	Content          []part          // of an item of a response
-}
-
-type document struct {
-	Type    string
-	Choices []struct {
-		Text           string
-		Delta, Message message
-	}
-	Delta        json.RawMessage // a string in responses, an object in messages
-	Index        int
-	OutputIndex  int  `json:"output_index"`
-	Item         part // of a response's event
-	ContentBlock part `json:"content_block"`
-	Content      json.RawMessage
-	Output       []part
-
-	Message, Response json.RawMessage // of Ollama; others put other things there
-}
-
-// read takes one event, or a whole document. What is not JSON says nothing.
-func (t *transcript) read(data []byte) {
-	var d document
-	if json.Unmarshal(data, &d) != nil {
-		return
-	}
-	for _, c := range d.Choices {
-		t.text.WriteString(c.Text)
-		t.message(c.Delta)
-		t.message(c.Message)
-	}
-	switch d.Type {
-	case "content_block_start":
-		if d.ContentBlock.Type == "tool_use" {
-			t.call(d.Index, d.ContentBlock.Name, "")
-		}
-	case "content_block_delta":
-		var delta struct {
-			Text        string
-			PartialJSON string `json:"partial_json"`
-		}
-		_ = json.Unmarshal(d.Delta, &delta) // of another kind, which says nothing
-		t.text.WriteString(delta.Text)
-		if delta.PartialJSON != "" {
-			t.call(d.Index, "", delta.PartialJSON)
-		}
-	case "response.output_text.delta":
-		var text string
-		_ = json.Unmarshal(d.Delta, &text)
-		t.text.WriteString(text)
-	case "response.output_item.done":
-		if d.Item.Type == "function_call" {
-			t.call(d.OutputIndex, d.Item.Name, d.Item.Arguments)
-		}
-	case "message", "":
-		t.content(d.Content)
-		t.content(d.Response)
-		var m message
-		if json.Unmarshal(d.Message, &m) == nil {
-			t.message(m)
-		}
-		for _, item := range d.Output {
-			t.parts(append(item.Content, item))
-		}
-	}
-}
-
-func (t *transcript) message(m message) {
-	t.content(m.Content)
-	for i, c := range m.ToolCalls {
-		if c.Index != nil {
-			i = *c.Index
-		}
-		arguments := ""
-		if raw := c.Function.Arguments; json.Unmarshal(raw, &arguments) != nil {
-			arguments = string(raw) // an object
-		}
-		t.call(i, c.Function.Name, arguments)
-	}
-}
-
-// content takes a text, or parts of an answer.
-func (t *transcript) content(raw json.RawMessage) {
-	var text string
-	var parts []part
-	if json.Unmarshal(raw, &text) == nil {
-		t.text.WriteString(text)
-	} else if json.Unmarshal(raw, &parts) == nil {
-		t.parts(parts)
-	}
-}
-
-func (t *transcript) parts(parts []part) {
-	for _, p := range parts {
-		switch p.Type {
-		case "text", "output_text":
-			t.text.WriteString(p.Text)
-		case "tool_use":
-			t.calls = append(t.calls, ToolCall{p.Name, string(p.Input)})
-		case "function_call":
-			t.calls = append(t.calls, ToolCall{p.Name, p.Arguments})
-		}
-	}
-}
-
-// call adds to the call with the given index.
-func (t *transcript) call(index int, name, arguments string) {
-	if t.at == nil {
-		t.at = make(map[int]int)
-	}
-	i, known := t.at[index]
-	if !known {
-		i = len(t.calls)
-		t.at[index], t.calls = i, append(t.calls, ToolCall{})
-	}
-	t.calls[i].Name += name
-	t.calls[i].Arguments += arguments
 }

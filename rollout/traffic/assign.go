@@ -38,7 +38,7 @@ func (r *Router) Assign(_ context.Context, unit string) Assignment {
 	t := r.table.Load()
 	a := Assignment{router: r, table: t, generation: t.split.Generation, unit: unit, began: time.Now()}
 	a.arm, a.why = t.place(&subject{unit: unit, keep: true}, r.stale(a.began))
-	r.assigned(t, a.arm, unit, a.why)
+	r.assigned(t, a.arm, unit, a.why, true)
 	a.ticket = tickets.Get().(*ticket)
 	a.number = a.ticket.number.Load()
 	a.arm.stats.inFlight.Add(1)

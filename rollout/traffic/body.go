@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"time"
 )
 
 // payload is the body of a request, held in memory if it is not too large, so
@@ -33,30 +36,121 @@ func (p *payload) open() (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(p.data)), nil
 }
 
-// hold reads the body of req up to limit bytes.
-func hold(req *http.Request, limit int64) (payload, error) {
+// errSlowBody means that the body of a request did not come in time.
+var errSlowBody = errors.New("traffic: body of the request: not in time")
+
+// hold reads the body of a request that was received, up to the limit of the
+// router and within its time.
+func (r *Router) hold(w http.ResponseWriter, req *http.Request) (payload, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return payload{held: true}, nil
 	}
+	body := &timedBody{ReadCloser: req.Body, stall: r.limits.requestStall}
+	if body.stall <= 0 {
+		return hold(req, req.Body, r.maxBody)
+	}
+	body.controller = http.NewResponseController(w)
+	body.end = time.Now().Add(6*body.stall + time.Duration(max(req.ContentLength, 0)>>20)*time.Second)
+	p, err := hold(req, body, r.maxBody)
+	if p.held || err != nil {
+		body.done()
+	}
+	return p, err
+}
+
+// timedBody is the body of a request that has to come in time: each read within
+// stall, and all of it before end.
+type timedBody struct {
+	io.ReadCloser
+	controller *http.ResponseController
+	stall      time.Duration
+	end        time.Time
+	untimed    bool // the server below has no deadlines
+	late       bool
+}
+
+// Read implements [io.Reader].
+func (b *timedBody) Read(p []byte) (int, error) {
+	if b.late {
+		return 0, errSlowBody
+	}
+	due := time.Now().Add(b.stall)
+	if b.end.Before(due) {
+		due = b.end
+	}
+	if !b.untimed {
+		b.untimed = b.controller.SetReadDeadline(due) != nil
+	}
+	var n int
+	var err error
+	if b.untimed {
+		n, err = b.await(p, time.Until(due))
+	} else {
+		n, err = b.ReadCloser.Read(p)
+	}
+	var timeout net.Error
+	if err != nil && (errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()) {
+		b.late = true
+		err = errSlowBody
+	}
+	if n > 0 { // each MiB brings a second
+		b.end = b.end.Add(time.Duration(n) * time.Second >> 20)
+	}
+	return n, err
+}
+
+// await reads in a goroutine of its own, which goes on until the body is closed if
+// it does not come in time.
+func (b *timedBody) await(p []byte, within time.Duration) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	own := make([]byte, min(len(p), 32<<10)) // p must not be written to later
+	read := make(chan result, 1)
+	go func() {
+		n, err := b.ReadCloser.Read(own)
+		read <- result{n, err}
+	}()
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case r := <-read:
+		return copy(p, own[:r.n]), r.err
+	case <-timer.C:
+		b.late = true
+		return 0, errSlowBody
+	}
+}
+
+// done gives the connection back its time.
+func (b *timedBody) done() {
+	if !b.untimed && !b.late {
+		_ = b.controller.SetReadDeadline(time.Time{}) // it could be set
+	}
+}
+
+// hold reads a body up to limit bytes.
+func hold(req *http.Request, body io.ReadCloser, limit int64) (payload, error) {
 	if req.ContentLength > limit {
-		return payload{body: req.Body}, nil
+		return payload{body: body}, nil
 	}
 	// The length is the sender's word; memory is taken as the bytes come.
 	const trust = 64 << 10
 	if n := req.ContentLength; n > 0 && n <= trust { // a client says 0 when it does not know
 		data := make([]byte, n)
-		_, err := io.ReadFull(req.Body, data)
+		_, err := io.ReadFull(body, data)
 		return payload{data: data, held: true}, err
 	}
 	buf := bytes.NewBuffer(make([]byte, 0, trust))
-	if _, err := buf.ReadFrom(io.LimitReader(req.Body, limit+1)); err != nil {
+	if _, err := buf.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
 		return payload{}, err
 	}
 	if int64(buf.Len()) > limit {
 		return payload{body: struct {
 			io.Reader
 			io.Closer
-		}{io.MultiReader(buf, req.Body), req.Body}}, nil
+		}{io.MultiReader(buf, body), body}}, nil
 	}
 	return payload{data: buf.Bytes(), held: true}, nil
 }
@@ -69,7 +163,10 @@ func holdOutgoing(req *http.Request, limit int64) (payload, error) {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody != nil {
 		return payload{body: req.Body, held: true, again: req.GetBody}, nil
 	}
-	p, err := hold(req, limit)
+	if req.Body == nil || req.Body == http.NoBody {
+		return payload{held: true}, nil
+	}
+	p, err := hold(req, req.Body, limit)
 	if req.Body != nil && (p.held || err != nil) {
 		err = errors.Join(err, req.Body.Close())
 	}
@@ -78,25 +175,37 @@ func holdOutgoing(req *http.Request, limit int64) (payload, error) {
 
 // attach makes the payload the body of req. A payload that is held can be
 // attached any number of times, from the second time on without the body as it
-// came.
-func (p *payload) attach(req *http.Request) error {
+// came. A transport that sends it once more by itself, because a connection had
+// been closed before it was used, is counted in s.
+func (p *payload) attach(req *http.Request, s *stats) error {
 	switch {
 	case p.body != nil:
 		req.Body, p.body = p.body, nil
+		if p.again != nil {
+			req.GetBody = p.counted(s)
+		}
 	case p.again != nil:
 		body, err := p.again()
 		if err != nil {
 			return err
 		}
-		req.Body = body
+		req.Body, req.GetBody = body, p.counted(s)
 	case len(p.data) == 0:
 		req.Body, req.ContentLength, req.TransferEncoding = http.NoBody, 0, nil
 	default:
 		req.Body, _ = p.open()
-		req.GetBody = p.open
+		req.GetBody = p.counted(s)
 		req.ContentLength, req.TransferEncoding = int64(len(p.data)), nil
 	}
 	return nil
+}
+
+// counted returns a function that opens the payload again and counts that.
+func (p *payload) counted(s *stats) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		s.stale.Add(1)
+		return p.open()
+	}
 }
 
 // glimpse is the body of a request while it is looked at to find its unit. It

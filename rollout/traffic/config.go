@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,13 +14,22 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/strategies"
 )
 
 // Defaults of [Config].
 const (
-	DefaultMaxBody          = 8 << 20
-	DefaultFirstByteTimeout = 5 * time.Minute
+	DefaultMaxBody = 8 << 20
+	// DefaultFirstByteTimeout is for requests that ask for a stream, and
+	// DefaultDocumentTimeout for all others: as long as the clients of OpenAI and
+	// Anthropic wait.
+	DefaultFirstByteTimeout = time.Minute
+	DefaultDocumentTimeout  = 10 * time.Minute
+	DefaultPatience         = 10
+	DefaultStall            = time.Minute
+	DefaultContentStall     = 5 * time.Minute
+	DefaultRequestStall     = 10 * time.Second
 	DefaultHoldBack         = 2 * time.Second
 	DefaultRescueRatio      = 0.2
 )
@@ -95,20 +105,57 @@ type Config struct {
 	// means [DefaultMaxBody].
 	MaxBody int64 `env:"MAX_BODY"`
 
+	// Routes says what a request to a path is about, if it knows. Paths that it does
+	// not know, all if it is nil, are looked up in the table of [answer.RouteOf]; an
+	// answer on a route that is in neither is [analysis.Unread]. It is called from
+	// many goroutines.
+	Routes func(method, path string) (answer.Route, bool)
+
+	// Classify may change Class and Why of an answer that has ended. head holds its
+	// first 4 KiB if it is Unread or Invalid. It cannot turn an answer that was
+	// broken off, or that came too late, or whose caller left, into a success. Nil
+	// changes nothing. It is called from many goroutines and must not block.
+	Classify func(ask answer.Ask, head []byte, o *answer.Outcome)
+
+	// FinishReasons says what finish reasons mean that [answer.EndOf] does not know,
+	// or knows otherwise. They are compared as they are.
+	FinishReasons map[string]answer.End
+
 	// FirstByteTimeout is how long an arm may take to send the first byte of an
-	// answer's body before it counts as hanging: the baseline rescues the request,
-	// or the caller gets a 504 if there is no rescue. 0 means
-	// [DefaultFirstByteTimeout], which leaves long answers time that are not
-	// streamed; where all are, a few times the expected TTFT is better. Negative
-	// means no limit.
+	// answer's body before it counts as hanging: the baseline serves the request, or
+	// the caller gets a 504. 0 means [DefaultFirstByteTimeout] for requests that ask
+	// for a stream and [DefaultDocumentTimeout] for all others. Negative means no
+	// limit.
 	FirstByteTimeout time.Duration `env:"FIRST_BYTE_TIMEOUT"`
 
-	// HoldBack is how long the beginning of a candidate's stream may be held back
-	// until it bears content: some servers begin a stream before they know whether
-	// there will be an answer, and report errors in it. Until then the baseline can
-	// rescue the request. What was held is passed on with the first bytes after
-	// that time, or beyond 64 KiB, in any case. 0 means [DefaultHoldBack]; negative
-	// holds nothing back but the header.
+	// Patience bounds how long a candidate may take to its first byte while the
+	// baseline could serve instead: this many times the 99th percentile of the
+	// baseline's own times on the same interface over the last 15 minutes, at least
+	// five seconds, once 200 answers are known. 0 means [DefaultPatience]; negative
+	// turns it off.
+	Patience float64 `env:"PATIENCE"`
+
+	// Stall is how long an answer that has begun may be without a byte, and
+	// ContentStall how long a stream may go on with pings and comments but without
+	// content. Then the attempt is given up: the baseline serves the request if no
+	// content has come yet, and otherwise the caller's connection is cut. 0 means
+	// [DefaultStall] and [DefaultContentStall]; negative means no limit.
+	Stall        time.Duration `env:"STALL"`
+	ContentStall time.Duration `env:"CONTENT_STALL"`
+
+	// RequestStall is how long the body of a request may be without a byte; all of
+	// it must come within six times as long and a second more for each MiB. The
+	// caller of one that does not gets a 408, and no arm is charged. 0 means
+	// [DefaultRequestStall]; negative means no limit.
+	RequestStall time.Duration `env:"REQUEST_STALL"`
+
+	// HoldBack is how long the beginning of a candidate's answer may be held back,
+	// counted from its first byte: of a stream until it bears content, since some
+	// servers begin a stream before they know whether there will be an answer, and
+	// of a document until its end. Until then the baseline can serve the request
+	// instead. What was held is passed on with the first bytes after that time, or
+	// beyond 64 KiB of a stream or 1 MiB of a document. 0 means [DefaultHoldBack];
+	// negative holds nothing back but the header.
 	HoldBack time.Duration `env:"HOLD_BACK"`
 
 	// RescueRatio bounds the load that rescues may add to the baseline: in ten
@@ -124,6 +171,11 @@ type Config struct {
 
 	// NoRescue lets the failures of candidates reach the callers.
 	NoRescue bool `env:"NO_RESCUE"`
+
+	// NoSecondOpinion lets a candidate reject requests by a status from 400 to 499
+	// without asking the baseline whether it would. With a second opinion, a request
+	// that the baseline answers counts as an error of the candidate.
+	NoSecondOpinion bool `env:"NO_SECOND_OPINION"`
 
 	// Logger hears of rescues and of panics in handlers, at most once a second
 	// for each arm. Nil discards.
@@ -219,11 +271,18 @@ func (cfg Config) withDefaults() Config {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody
 	}
-	if cfg.FirstByteTimeout == 0 {
-		cfg.FirstByteTimeout = DefaultFirstByteTimeout
+	if cfg.Patience == 0 {
+		cfg.Patience = DefaultPatience
 	}
-	if cfg.HoldBack == 0 {
-		cfg.HoldBack = DefaultHoldBack
+	for _, f := range []struct {
+		to        *time.Duration
+		otherwise time.Duration
+	}{
+		{&cfg.Stall, DefaultStall}, {&cfg.ContentStall, DefaultContentStall}, {&cfg.RequestStall, DefaultRequestStall}, {&cfg.HoldBack, DefaultHoldBack},
+	} {
+		if *f.to == 0 {
+			*f.to = f.otherwise
+		}
 	}
 	if cfg.RescueRatio == 0 {
 		cfg.RescueRatio = DefaultRescueRatio
@@ -245,6 +304,9 @@ func (cfg Config) validate() error {
 	}
 	if cfg.MaxBody < 0 {
 		errs = append(errs, &InvalidError{Field: "Config.MaxBody", Value: cfg.MaxBody, Want: "a number of bytes, or 0 for the default"})
+	}
+	if math.IsNaN(cfg.Patience) || math.IsInf(cfg.Patience, 0) {
+		errs = append(errs, &InvalidError{Field: "Config.Patience", Value: cfg.Patience, Want: "a finite factor, 0 for the default, or a negative number for none"})
 	}
 	if !(cfg.RescueRatio >= 0) {
 		errs = append(errs, &InvalidError{Field: "Config.RescueRatio", Value: cfg.RescueRatio, Want: "a number >= 0, or 0 for the default"})

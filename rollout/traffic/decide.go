@@ -18,7 +18,7 @@ func (r *Router) Arm(unit string) string {
 // configuration says of requests does.
 func (r *Router) ArmOf(req *http.Request) string {
 	t := r.table.Load()
-	a, _ := r.place(t, r.unit(req), req, r.expired(), false)
+	a, _ := r.place(t, r.unit(req), req, r.routeOf(req).Kind, r.expired(), false)
 	return a.name
 }
 

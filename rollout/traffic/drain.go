@@ -13,7 +13,7 @@ import (
 )
 
 // errCut ends the requests that an arm may not go on with.
-var errCut = errors.New("traffic: the arm has lost its traffic, and the time to finish is over")
+var errCut = errors.New("traffic: drain timeout exceeded")
 
 // life ends all requests of an arm at once. The zero life is ready to use.
 type life struct {
@@ -43,9 +43,9 @@ func (l *life) cut() {
 	}
 }
 
-// mortal has an attempt at an arm cancelled when the arm's requests are cut. What
-// it returns ends that.
-func (r *Router) mortal(a *arm, cancel context.CancelCauseFunc) (stop func() bool) {
+// cancelOnDrain cancels the attempt when the arm's requests are cut. It returns a
+// stop function.
+func (r *Router) cancelOnDrain(a *arm, cancel context.CancelCauseFunc) (stop func() bool) {
 	if r.drain == 0 {
 		return func() bool { return true }
 	}

@@ -3,17 +3,13 @@ package traffic
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
-	"mime"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/sse"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // exchange is one request and its answer, whatever the shape in which they
@@ -26,40 +22,77 @@ type exchange struct {
 	began      time.Time
 	why        Reason // the arm is this one
 	table      *table
-	rescue     bool // the baseline has served
+	ask        answer.Ask
+	label      string // of the route
 
-	meter     *sse.Meter // nil if the answer's body is in no form that it can read
-	streaming bool       // the meter reads a stream, not one document
-	status    int
-	caller    caller
-	copies    []*copied // of the request, that go to mirrors; see mirror.go
+	reader *answer.Reader // from the header of the answer to its end
+	head   []byte         // the first bytes of the answer, for Config.Classify
+	status int
+	caller caller
+	copies []*copied // of the request, that go to mirrors; see mirror.go
+
+	tokens    int           // events with tokens so far
+	contentAt time.Duration // when the last of them came
+
+	outcome  answer.Outcome // once ended
+	endedAt  time.Time
+	ended    bool
+	fallback bool // the baseline serves
+	reported bool
 }
-
-// meters are used again: a meter has memory for the event under way.
-var meters = sync.Pool{New: func() any { return new(sse.Meter) }}
 
 // ending says how an exchange ended, as far as the answer itself does not.
 type ending struct {
-	expired bool  // no first byte in time
+	expired error // a time limit: errFirstByte or errStalled
 	broken  error // the arm failed, or broke off its answer
 	gone    error // the caller went away, or gave up waiting
 }
 
 var (
 	errFirstByte = errors.New("traffic: no byte of an answer in time")
+	errStalled   = errors.New("traffic: the answer stalled")
 	errBrokenOff = errors.New("traffic: the answer was broken off")
+	errNoAnswer  = errors.New("traffic: what came is no answer")
 )
 
+// cause returns e as the cause of an answer's end.
+func (e ending) cause() answer.Cause {
+	switch {
+	case e.expired != nil:
+		return answer.Cause{Kind: answer.TimedOut, Err: e.expired}
+	case e.gone != nil:
+		return answer.Cause{Kind: answer.Gone, Err: e.gone}
+	case e.broken != nil:
+		return answer.Cause{Kind: answer.Broken, Err: e.broken}
+	}
+	return answer.Cause{}
+}
+
+// err is what the caller of a RoundTripper is told when there is no response.
+func (e ending) err() error {
+	switch {
+	case e.expired != nil:
+		return e.expired
+	case e.gone != nil:
+		return e.gone
+	}
+	return e.broken
+}
+
 // begin makes of x the exchange of a request that is about to be served, and
-// assigns it.
+// assigns it. x.ask is set.
 func (r *Router) begin(x *exchange, req *http.Request) *table {
 	t := r.table.Load()
 	x.router, x.table, x.generation, x.unit, x.id = r, t, t.split.Generation, r.unit(req), newID()
 	x.began = time.Now()
-	x.arm, x.why = r.place(t, x.unit, req, r.stale(x.began), true)
-	r.assigned(t, x.arm, x.unit, x.why)
+	x.label = r.labels.of(req.Method, req.URL.Path)
+	x.arm, x.why = r.place(t, x.unit, req, x.ask.Route.Kind, r.stale(x.began), true)
+	r.assigned(t, x.arm, x.unit, x.why, x.measured())
 	return t
 }
+
+// measured reports whether the exchange is an observation of a model.
+func (x *exchange) measured() bool { return x.ask.Route.Measured() }
 
 // newID returns 64 random bits in hexadecimal.
 func newID() string {
@@ -72,168 +105,150 @@ func newID() string {
 	return string(b[:])
 }
 
-// answer takes the status and the header of the answer that is measured, and
-// decides how its body is to be read.
-func (x *exchange) answer(status int, h http.Header) {
+// start takes the status and the header of the answer that is measured.
+func (x *exchange) start(status int, h http.Header) {
 	x.status = status
-	for _, c := range x.copies {
-		c.primary.kind(h)
-	}
 	if x.why == ByWeight && x.router.cached(h) {
 		x.why = ByCache
 	}
-	if enc := h.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return // compressed by somebody behind us; the status must do
-	}
-	f := formOf(h.Get("Content-Type"))
-	x.streaming = f == eventStream || f == jsonLines
-	if f != unread {
-		x.meter = meters.Get().(*sse.Meter)
-		x.meter.JSON, x.meter.Lines, x.meter.Model = f == jsonDocument, f == jsonLines, x.arm.backend.PriceOf != nil
-	}
+	x.reader = answer.Get()
+	x.reader.Ask, x.reader.Names, x.reader.FinishReasons = x.ask, x.arm.backend.PriceOf != nil, x.router.finishReasons
+	x.reader.Start(status, h)
 }
 
-// form is how an answer's body is to be read.
-type form int
-
-const (
-	unread       form = iota // nothing that is known
-	jsonDocument             // one document
-	jsonLines                // a document on each line
-	eventStream              // server-sent events
-)
-
-// formOf returns the form of a body from its media type. What is ordinary is known
-// at a glance.
-func formOf(kind string) form {
-	switch {
-	case kind == "application/json":
-		return jsonDocument
-	case strings.HasPrefix(kind, "text/event-stream"):
-		return eventStream
-	}
-	kind, _, err := mime.ParseMediaType(kind)
-	switch {
-	case err != nil:
-		return unread
-	case kind == "application/x-ndjson", kind == "application/ndjson", kind == "application/jsonl", kind == "application/x-jsonlines":
-		return jsonLines
-	case kind == "application/json", strings.HasSuffix(kind, "+json"):
-		return jsonDocument
-	}
-	return unread
-}
+// headSize is how much of an answer [Config].Classify gets to see.
+const headSize = 4 << 10
 
 // feed measures a part of the answer's body that passed at the given instant.
 func (x *exchange) feed(p []byte, at time.Duration) {
 	for _, c := range x.copies {
 		c.primary.add(p)
 	}
-	if x.meter != nil {
-		x.meter.Feed(p, at)
+	if x.router.classify != nil && len(x.head) < headSize {
+		x.head = append(x.head, p[:min(len(p), headSize-len(x.head))]...)
+	}
+	if x.reader == nil {
+		return
+	}
+	x.reader.Feed(p, at)
+	if n := x.reader.Tokens(); n != x.tokens || x.contentAt == 0 {
+		x.tokens, x.contentAt = n, at
 	}
 }
 
-// result ends the measurement and gives the meter back.
-func (x *exchange) result(at time.Duration) sse.Stream {
-	m := x.meter
-	if m == nil {
-		return sse.Stream{}
+// silent reports whether bytes have come for too long without content among
+// them.
+func (x *exchange) silent(at time.Duration) bool {
+	if limit := x.router.limits.content; limit <= 0 || at-x.contentAt < limit || x.reader == nil {
+		return false
 	}
-	x.meter = nil
-	m.End(at)
-	s := m.Stream()
-	m.Reset()
-	meters.Put(m)
-	return s
+	switch x.reader.Form() {
+	case answer.EventStream, answer.Lines, answer.Array:
+		return x.ask.Route.Kind == answer.Inference
+	}
+	return false
 }
 
-// finish records the one observation of the exchange.
+// end ends the measurement, once, and returns what the answer was.
+func (x *exchange) end(e ending) *answer.Outcome {
+	if x.ended {
+		return &x.outcome
+	}
+	x.ended, x.endedAt = true, time.Now()
+	r := x.reader
+	if x.reader = nil; r == nil {
+		r = answer.Get() // there was no answer
+		r.Ask = x.ask
+	}
+	x.outcome = r.End(x.endedAt.Sub(x.began)-x.caller.total, e.cause())
+	answer.Put(r)
+	if errors.Is(e.gone, errCut) && x.outcome.Class == analysis.Abandoned {
+		x.outcome.Class, x.outcome.Why = analysis.Cancelled, "drained"
+	}
+	x.router.reclassify(x.ask, x.head, &x.outcome)
+	return &x.outcome
+}
+
+// falls reports whether the baseline should serve in place of the arm, whose answer
+// has ended. Where the fault may be the caller's it is asked for a second opinion,
+// unless that is turned off.
+func (x *exchange) falls() bool {
+	class := x.outcome.Class
+	if class == analysis.Rejected || x.status == http.StatusTooManyRequests {
+		return !x.router.noSecondOpinion
+	}
+	return class.Failed()
+}
+
+// finish reports the one observation of the exchange.
 func (x *exchange) finish(e ending) {
-	o, s := x.observation(e)
-	for _, c := range x.copies {
-		c.answered(o, s)
-	}
-	x.router.report(x.table, x.arm, o, x.why, x.rescue)
+	x.end(e)
+	x.report()
 }
 
-// observation ends the measurement.
-func (x *exchange) observation(e ending) (analysis.Observation, sse.Stream) {
-	now := time.Now()
-	metered := x.meter != nil
-	s := x.result(now.Sub(x.began) - x.caller.total)
-	class, err := x.classify(s, e, metered && x.streaming)
-	o := analysis.Observation{
-		At: now, ID: x.id, Arm: x.arm.name, Unit: x.unit, Generation: x.generation,
-		Class: class, Latency: now.Sub(x.began) - x.caller.total, ITL: s.TPOT(), Err: err,
-		Stall: s.Stall, ClientStall: x.caller.total,
-		InputTokens: s.InputTokens, OutputTokens: s.OutputTokens, CachedTokens: s.CachedTokens,
-		Cost: -1,
+// report reports the exchange, which has ended.
+func (x *exchange) report() {
+	if x.reported {
+		return
 	}
-	if x.streaming && (s.Chunks > 0 || !s.Known) {
-		o.TTFT = s.First
+	x.reported = true
+	if !x.measured() {
+		x.table.inFlight.Add(-1)
+		return
+	}
+	o := x.observation()
+	for _, c := range x.copies {
+		c.answered(o, x.outcome)
+	}
+	x.arm.stats.why.note(&x.outcome)
+	if x.why != ByCache && x.arm == x.table.baseline() && !x.fallback {
+		x.router.limits.patience.observe(x.ask, &x.outcome, x.endedAt)
+	}
+	x.router.report(x.table, x.arm, o, x.why, x.fallback)
+}
+
+// fellBack reports the exchange as one whose arm failed and whose request the
+// baseline serves: what the baseline generates says nothing about the arm.
+func (x *exchange) fellBack() {
+	x.arm.stats.rescued.Add(1)
+	x.fallback = true
+	for _, c := range x.copies {
+		c.primary.spoilt = true // what was kept is no answer
+	}
+	x.report()
+}
+
+// confirmed takes the status with which the baseline has answered a request that
+// the arm had rejected, 0 if it has not: a baseline that answers shows that the arm
+// was wrong.
+func (x *exchange) confirmed(status int) {
+	if x.reported {
+		return
+	}
+	if status >= 200 && status < 300 && x.outcome.Class == analysis.Rejected {
+		x.outcome.Class = analysis.Error
+	}
+	x.fellBack()
+}
+
+// observation returns the observation of an exchange that has ended.
+func (x *exchange) observation() analysis.Observation {
+	out := &x.outcome
+	o := analysis.Observation{
+		At: x.endedAt, ID: x.id, Arm: x.arm.name, Unit: x.unit, Generation: x.generation, Route: x.label,
+		Latency: x.endedAt.Sub(x.began) - x.caller.total, ClientStall: x.caller.total, Cost: -1,
+	}
+	out.Observe(&o)
+	if out.Deferred {
+		o.Latency = 0
 	}
 	switch {
 	case x.why == ByCache:
 		o.Cost = 0
-	case s.FromUsage:
-		o.Cost = x.arm.backend.price(s.Model).cost(s.InputTokens, s.OutputTokens, s.CachedTokens, s.ReasoningTokens)
+	case out.Usage.Reported:
+		o.Cost = x.arm.backend.price(out.Model).cost(out.Usage.Input, out.Usage.Output, out.Usage.Cached, out.Usage.Reasoning)
 	}
-	return o, s
-}
-
-// rescued records the one observation of an exchange whose arm failed and whose
-// request the baseline served: what the baseline generated says nothing about
-// the arm.
-func (x *exchange) rescued(e ending) {
-	x.arm.stats.rescued.Add(1)
-	x.rescue = true
-	for _, c := range x.copies {
-		c.primary.spoilt = true // what was kept is the baseline's
-	}
-	x.result(0)
-	if x.status < 500 {
-		x.status = 0 // a header without an answer behind it
-	}
-	x.finish(e)
-}
-
-// classify says how the exchange ended. The rules are tried in order: what
-// stopped an answer says more than the part of it that came. streamed says that
-// the answer was a stream that could be read.
-func (x *exchange) classify(s sse.Stream, e ending, streamed bool) (analysis.Class, error) {
-	switch {
-	case e.expired:
-		return analysis.Timeout, errFirstByte
-	case e.gone != nil && !(s.Done && e.broken == nil):
-		// A caller who hangs up after the terminator has had everything.
-		if errors.Is(e.gone, context.DeadlineExceeded) {
-			return analysis.Timeout, e.gone
-		}
-		return analysis.Cancelled, e.gone
-	case x.status == http.StatusTooManyRequests:
-		return analysis.Limited, nil
-	case x.status >= 500:
-		if e.broken != nil {
-			return analysis.Error, e.broken
-		}
-		return analysis.Error, fmt.Errorf("traffic: the arm answered with status %d", x.status)
-	case x.status >= 400:
-		return analysis.Rejected, nil
-	case s.Err != "":
-		return analysis.Error, fmt.Errorf("traffic: error inside an answer: %s", s.Err)
-	case e.broken != nil && x.status == 0:
-		return analysis.Error, e.broken
-	case e.broken != nil:
-		return analysis.Truncated, e.broken
-	case s.Known && !s.Done:
-		return analysis.Truncated, errBrokenOff
-	case s.Refused:
-		return analysis.Refused, nil
-	case s.Chunks == 0 && (s.Known || streamed && s.Events == 0):
-		return analysis.Empty, nil
-	}
-	return analysis.OK, nil
+	return o
 }
 
 // price returns the price of a model, the zero Price if it is unknown.
@@ -262,4 +277,37 @@ func (p Price) cost(input, output, cached, reasoning int) analysis.Money {
 	sum := float64(max(input-cached, 0))*float64(p.Input) + float64(cached)*float64(p.Cached) +
 		float64(max(output-reasoning, 0))*float64(p.Output) + float64(reasoning)*float64(p.Reasoning)
 	return analysis.Money(math.Round(min(sum/million, 1e18)))
+}
+
+// reclassify has Config.Classify look at an outcome. What it must not turn into a
+// success stays as it is, and a panic changes nothing.
+func (r *Router) reclassify(ask answer.Ask, head []byte, o *answer.Outcome) {
+	if r.classify == nil {
+		return
+	}
+	if o.Class != analysis.Unread && o.Class != analysis.Invalid {
+		head = nil
+	}
+	changed := *o
+	if p := contain(func() { r.classify(ask, head, &changed) }); p != nil {
+		r.logHook(context.Background(), "Classify", p)
+		return
+	}
+	if !changed.Class.Failed() && changed.Class != o.Class {
+		switch o.Class {
+		case analysis.Abandoned, analysis.Cancelled, analysis.Timeout, analysis.Truncated:
+			return
+		}
+	}
+	o.Class, o.Why = changed.Class, changed.Why
+	if o.Class == analysis.OK || o.Class == analysis.Refused {
+		o.Err = nil
+	}
+}
+
+// contain calls a function of the configuration and returns what it panicked with.
+func contain(f func()) (p any) {
+	defer func() { p = recover() }()
+	f()
+	return nil
 }

@@ -7,6 +7,9 @@ import (
 	"maps"
 	"net/http"
 	"runtime/debug"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
 )
 
 var _ http.Handler = (*Router)(nil)
@@ -16,9 +19,9 @@ var _ http.Handler = (*Router)(nil)
 // the server below it supports: flushing, informational answers, trailers and
 // hijacking.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	body, err := hold(req, r.maxBody)
+	body, err := r.hold(w, req)
 	if err != nil {
-		r.reject(w, req, err)
+		r.reject(w, err)
 		return
 	}
 	c := &visit{body: body}
@@ -26,26 +29,31 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	in := req.WithContext(ctx) // a copy, since req must not be modified
 	c.glimpse.show(&c.body, in)
+	x.ask = r.askOf(req, c.body.data, c.body.held)
 	t := r.begin(x, in)
 	if t.mirrors != nil {
 		r.mirror(t, x, in, &c.body)
 	}
 
 	base := t.baseline()
-	rescuable := r.rescues(x, base, &c.body, req) && base.backend.Handler != nil
-	c.writer = writer{ResponseWriter: w, x: x, arm: x.arm, cancel: cancel, rescuable: rescuable, measured: true}
+	fallback := r.mayFallBack(x, base, &c.body, req) && base.backend.Handler != nil
+	c.writer = writer{ResponseWriter: w, x: x, arm: x.arm, cancel: cancel, fallback: fallback, measured: true}
 	first := r.serve(&c.writer, req, in, &c.body)
-	if !first.rescue {
+	if !first.fallback {
 		x.finish(first.ending)
-		first.leave()
+		first.repanic()
 		return
 	}
 	r.budget.take(base.stats, x.began, 1)
-	r.logRescue(req.Context(), x, first.ending)
+	r.logFallback(req.Context(), x)
+	opinion := x.outcome.Class == analysis.Rejected
+	if !opinion {
+		x.fellBack()
+	}
 	ctx, cancel = context.WithCancelCause(req.Context())
-	second := r.serve(&writer{ResponseWriter: w, x: x, arm: base, cancel: cancel}, req, req.WithContext(ctx), &c.body)
-	x.rescued(first.ending)
-	second.leave()
+	second := r.serve(&writer{ResponseWriter: w, x: x, arm: base, cancel: cancel, opinion: opinion}, req, req.WithContext(ctx), &c.body)
+	x.confirmed(0) // unless the baseline's status has told
+	second.repanic()
 }
 
 // visit is one request through ServeHTTP with what it needs, in one piece of
@@ -57,21 +65,15 @@ type visit struct {
 	writer   writer
 }
 
-// rescues reports whether a request could be served by base instead of the arm
-// that it is assigned to.
-func (r *Router) rescues(x *exchange, base *arm, body *payload, req *http.Request) bool {
-	return !r.noRescue && base != nil && base != x.arm && body.held && req.Header.Get("Upgrade") == "" && r.budget.allows(base.stats, x.began)
-}
-
 // attempt is how one try went to have a request served by an arm.
 type attempt struct {
 	ending   ending
-	rescue   bool // nothing has reached the caller, and the baseline should serve
+	fallback bool // nothing has reached the caller, and the baseline should serve
 	panicked any  // what is to be panicked with, after all is accounted for
 }
 
-// leave ends the request in a way that the caller of ServeHTTP can see.
-func (t attempt) leave() {
+// repanic raises the panic of the handler again.
+func (t attempt) repanic() {
 	if t.panicked != nil {
 		panic(t.panicked)
 	}
@@ -81,7 +83,7 @@ func (t attempt) leave() {
 // cancel.
 func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t attempt) {
 	defer wr.cancel(nil)
-	_ = body.attach(in) // only a body that is made anew can fail
+	_ = body.attach(in, wr.arm.stats) // only a body that is made anew can fail
 	if !body.held {
 		// The body arrives while the answer may be under way already; without
 		// this, a server would cut the one when the other begins.
@@ -90,22 +92,24 @@ func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t atte
 	if h := wr.Header(); len(h) > 0 {
 		wr.outer = maps.Clone(h)
 	}
-	r.alarms.set(&wr.alarm, wr)
-	defer r.alarms.stop(&wr.alarm)
+	if first := wr.limit(&r.limits, wr.x.ask, wr.fallback); first > 0 {
+		r.deadlines.set(&wr.deadline, wr, time.Now().Add(first))
+		defer r.deadlines.stop(&wr.deadline)
+	}
 	wr.arm.stats.inFlight.Add(1)
 	defer wr.arm.stats.inFlight.Add(-1)
-	defer r.mortal(wr.arm, wr.cancel)()
+	defer r.cancelOnDrain(wr.arm, wr.cancel)()
 
 	p := r.run(wr.arm, wr, in)
 	t.conclude(req.Context(), wr, p, context.Cause(in.Context()) == errCut)
 	return t
 }
 
-// conclude draws the conclusions from a handler that has returned, or panicked
-// with p; cut says that its arm had no more time.
-func (t *attempt) conclude(ctx context.Context, wr *writer, p any, cut bool) {
+// conclude sets t from what a handler has done that has returned, or panicked with
+// p; drained reports whether its arm had no more time.
+func (t *attempt) conclude(ctx context.Context, wr *writer, p any, drained bool) {
 	e := &t.ending
-	e.expired = wr.progress.Load() == expired
+	e.expired = wr.ended()
 	e.broken = wr.failure
 	switch {
 	case p == nil:
@@ -118,23 +122,27 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any, cut bool) {
 	if e.gone = ctx.Err(); e.gone == nil {
 		e.gone = wr.gone
 	}
-	if cut && p != nil {
+	if drained && p != nil {
 		e.gone = errCut
 	}
-	unanswered := p != nil || e.expired || wr.status >= 500 || wr.failure != nil
-	if len(wr.held) > 0 && !unanswered && wr.x.empty() {
-		unanswered, e.broken = true, errBrokenOff
-	}
-	if wr.rescuable && unanswered && (e.gone == nil || e.gone == errCut) && !wr.sent && !wr.hijacked {
-		t.rescue = true
-		wr.restore()
-		return
+	if wr.fallback && (e.gone == nil || e.gone == errCut) && !wr.sent && !wr.hijacked {
+		if wr.status == 0 && p == nil && e.expired == nil && e.broken == nil {
+			wr.WriteHeader(http.StatusOK) // as the server would
+		}
+		if wr.x.end(*e); e.gone == errCut || wr.x.falls() {
+			t.fallback = true
+			wr.restore()
+			return
+		}
 	}
 	switch {
-	case e.expired || p == nil:
-		wr.conclude()
-	default:
+	case p != nil && e.expired == nil || wr.sent && e.expired != nil:
 		t.panicked = p
+		if p == nil {
+			t.panicked = http.ErrAbortHandler // the caller must see that there is an end missing
+		}
+	default:
+		wr.conclude()
 	}
 }
 
@@ -154,19 +162,17 @@ func (r *Router) run(a *arm, w *writer, req *http.Request) (p any) {
 	return nil
 }
 
-// reject answers a request whose body could not be read. It is recorded, too:
-// somebody asked and was not served.
-func (r *Router) reject(w http.ResponseWriter, req *http.Request, err error) {
-	in := req.WithContext(req.Context())
-	in.Body = http.NoBody
-	x := new(exchange)
-	r.begin(x, in)
-	status := http.StatusBadRequest
+// reject answers a request whose body could not be read. No arm is charged.
+func (r *Router) reject(w http.ResponseWriter, err error) {
+	status, why, text := http.StatusBadRequest, "body broken", "the body of the request could not be read"
 	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		status = http.StatusRequestEntityTooLarge
+	switch {
+	case errors.As(err, &large):
+		status, why = http.StatusRequestEntityTooLarge, "body too large"
+	case errors.Is(err, errSlowBody):
+		status, why, text = http.StatusRequestTimeout, "body too slow", "the body of the request did not come in time"
+		w.Header().Set("Connection", "close")
 	}
-	wr := &writer{ResponseWriter: w, x: x, arm: x.arm, measured: true}
-	writeError(wr, status, "the body of the request could not be read")
-	x.finish(ending{gone: req.Context().Err()})
+	r.unserved.add(why)
+	writeError(w, status, text)
 }

@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"github.com/serin-go/serin/checks/analysis/answer"
 	"net/http"
 	"net/url"
 	"testing"
@@ -67,7 +68,7 @@ func newRuled(t testing.TB) (*Router, *http.Request) {
 
 func decide(r *Router, req *http.Request) *arm {
 	t := r.table.Load()
-	a, _ := r.place(t, r.unit(req), req, false, true)
+	a, _ := r.place(t, r.unit(req), req, answer.Inference, false, true)
 	return a
 }
 

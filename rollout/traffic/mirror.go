@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/sse"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // Mirroring says how copies of requests are made for the mirrors of a split
@@ -129,22 +129,23 @@ type copied struct {
 	arm        *arm
 	generation uint64
 	unit       string
+	ask        answer.Ask
 
-	method, uri, host string
-	header            http.Header
-	body              []byte
+	method, path, uri, host string
+	header                  http.Header
+	body                    []byte
 
 	// The request's own answer, which is complete when ended is closed.
 	primary keeper
 	ended   chan struct{}
 	seen    analysis.Observation
-	stream  sse.Stream
+	outcome answer.Outcome
 }
 
 // mirror sends copies of a request to the mirrors of the split. It does not wait.
 func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload) {
-	if x.why != ByWeight || req.Header.Get("Upgrade") != "" {
-		return // not comparable, or not a question with one answer
+	if x.why != ByWeight || x.ask.Route.Kind != answer.Inference || req.Header.Get("Upgrade") != "" {
+		return // not comparable, or more than a question
 	}
 	q := r.mirroring
 	for i := range t.mirrors {
@@ -164,8 +165,8 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload)
 			stats.dropped.Add(1)
 		default:
 			c := &copied{
-				router: r, arm: m.arm, generation: x.generation, unit: x.unit,
-				method: req.Method, uri: req.URL.RequestURI(), host: req.Host, header: req.Header.Clone(), body: data,
+				router: r, arm: m.arm, generation: x.generation, unit: x.unit, ask: x.ask,
+				method: req.Method, path: req.URL.Path, uri: req.URL.RequestURI(), host: req.Host, header: req.Header.Clone(), body: data,
 			}
 			if q.cfg.Compare != nil {
 				c.primary.limit, c.ended = q.cfg.MaxAnswer, make(chan struct{})
@@ -194,8 +195,8 @@ func (p *payload) bytes(limit int64) ([]byte, bool) {
 }
 
 // answered takes the observation of the request itself.
-func (c *copied) answered(o analysis.Observation, s sse.Stream) {
-	c.seen, c.stream = o, s
+func (c *copied) answered(o analysis.Observation, out answer.Outcome) {
+	c.seen, c.outcome = o, out
 	close(c.ended)
 }
 
@@ -211,9 +212,10 @@ func (c *copied) run() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.Timeout)
 	defer cancel()
-	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), began: time.Now()}
+	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path), began: time.Now()}
 	kept := keeper{limit: c.primary.limit}
-	o, s := x.observation(c.send(ctx, x, &kept))
+	x.end(c.send(ctx, x, &kept))
+	o := x.observation()
 	c.arm.stats.copies.count(o.Class)
 	q.pay(o.Cost)
 	rec := r.recorder.Load()
@@ -228,15 +230,15 @@ func (c *copied) run() {
 	}
 	select {
 	case <-c.ended:
-		c.compare(ctx, rec, kept.answer(o, s))
+		c.compare(ctx, rec, kept.answer(c.ask.Route, o, x.outcome))
 	case <-ctx.Done():
 	}
 }
 
 // compare has the two answers judged.
-func (c *copied) compare(ctx context.Context, rec *analysis.Recorder, answer Answer) {
-	primary := c.primary.answer(c.seen, c.stream)
-	if primary.ID == "" || answer.ID == "" {
+func (c *copied) compare(ctx context.Context, rec *analysis.Recorder, second Answer) {
+	primary := c.primary.answer(c.ask.Route, c.seen, c.outcome)
+	if primary.ID == "" || second.ID == "" {
 		return
 	}
 	defer func() {
@@ -244,16 +246,16 @@ func (c *copied) compare(ctx context.Context, rec *analysis.Recorder, answer Ans
 			c.router.logPanic(ctx, c.arm, p, debug.Stack())
 		}
 	}()
-	pair := Pair{Unit: c.unit, Request: c.body, Primary: primary, Copy: answer}
+	pair := Pair{Unit: c.unit, Request: c.body, Primary: primary, Copy: second}
 	stats := &c.arm.stats.copies
 	stats.compared.Add(1)
 	if pair.Same() {
 		stats.same.Add(1)
 	}
-	first, second, ok := c.router.mirroring.cfg.Compare(ctx, pair)
+	first, other, ok := c.router.mirroring.cfg.Compare(ctx, pair)
 	if ok && rec != nil {
 		rec.Feedback(primary.ID, first)
-		rec.Feedback(answer.ID, second)
+		rec.Feedback(second.ID, other)
 	}
 }
 
@@ -263,7 +265,7 @@ func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending)
 	defer c.arm.stats.inFlight.Add(-1)
 	defer func() {
 		if ctx.Err() != nil {
-			e.expired = true
+			e.expired = ctx.Err()
 		}
 	}()
 	req, err := http.NewRequestWithContext(ctx, c.method, c.uri, bytes.NewReader(c.arm.backend.rewrite(c.body, c.router.mirroring.cfg.KeepTools)))
@@ -285,8 +287,7 @@ func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending)
 		return ending{broken: err}
 	}
 	defer resp.Body.Close()
-	x.answer(resp.StatusCode, resp.Header)
-	kept.kind(resp.Header)
+	x.start(resp.StatusCode, resp.Header)
 	buf := buffers.Get()
 	defer buffers.Put(buf)
 	for {
@@ -343,8 +344,7 @@ func (s *sink) WriteHeader(status int) {
 		return
 	}
 	s.said = true
-	s.x.answer(status, s.header)
-	s.kept.kind(s.header)
+	s.x.start(status, s.header)
 }
 
 func (s *sink) Write(p []byte) (int, error) {

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // Proxy returns a handler that forwards requests to the server at target, an
@@ -40,7 +43,7 @@ func newProxy(target *url.URL, transport http.RoundTripper) *httputil.ReversePro
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(target)
 			pr.SetXForwarded()
-			pr.Out.Header.Del("Accept-Encoding")
+			askPlainly(pr.Out, answer.RouteOf(pr.In.Method, pr.In.URL.Path).Kind, false)
 		},
 		Transport:  transport,
 		BufferPool: &buffers,
@@ -53,6 +56,31 @@ func newProxy(target *url.URL, transport http.RoundTripper) *httputil.ReversePro
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 }
+
+// askPlainly has an inference answered without a content coding, so that it can be
+// measured, and sent once more by [http.Transport] if the server has closed an idle
+// connection: an Idempotency-Key without a value is not sent, but says that it may.
+// shared reports whether the header is not to be changed but copied.
+func askPlainly(out *http.Request, kind answer.Kind, shared bool) {
+	if kind != answer.Inference {
+		if !shared {
+			out.Header.Del("Accept-Encoding")
+		}
+		return
+	}
+	if shared {
+		out.Header = maps.Clone(out.Header)
+	}
+	if out.Header == nil {
+		out.Header = make(http.Header)
+	}
+	out.Header["Accept-Encoding"] = identityOnly
+	if _, own := out.Header["Idempotency-Key"]; !own {
+		out.Header["Idempotency-Key"] = nil
+	}
+}
+
+var identityOnly = []string{"identity"}
 
 // newTransport returns the transport for one backend.
 func newTransport() *http.Transport {

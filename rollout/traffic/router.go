@@ -13,23 +13,31 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/strategies"
 )
 
 // Router assigns requests to arms and measures them; see the package comment.
 // Its methods are safe for concurrent use. Make one with [New].
 type Router struct {
-	unit     func(*http.Request) string
-	observe  func(analysis.Observation)
-	exposed  func(Exposure)
-	cached   func(http.Header) bool
-	maxBody  int64
-	alarms   alarms
-	noRescue bool
-	holdBack time.Duration // <= 0 is not at all
-	budget   budget
-	drain    time.Duration
-	logger   *slog.Logger
+	unit                      func(*http.Request) string
+	observe                   func(analysis.Observation)
+	exposed                   func(Exposure)
+	cached                    func(http.Header) bool
+	maxBody                   int64
+	limits                    limits
+	deadlines                 deadlines
+	noRescue, noSecondOpinion bool
+	budget                    budget
+	drain                     time.Duration
+	logger                    *slog.Logger
+
+	routes        func(method, path string) (answer.Route, bool)
+	classify      func(answer.Ask, []byte, *answer.Outcome)
+	finishReasons map[string]answer.End
+	labels        labels
+	unserved      names // requests that no arm was asked
+	hooks         hookLog
 
 	mayForce             func(*http.Request, string) bool
 	tenant, conversation func(*http.Request) string
@@ -68,11 +76,12 @@ func New(cfg Config) (*Router, error) {
 	cfg = cfg.withDefaults()
 	errs := []error{cfg.validate()}
 	r := &Router{
-		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, cached: cfg.Cached, maxBody: cfg.MaxBody, alarms: alarms{patience: cfg.FirstByteTimeout},
-		holdBack: cfg.HoldBack, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
+		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, cached: cfg.Cached, maxBody: cfg.MaxBody,
+		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),
 	}
+	r.limits.set(cfg)
 	errs = append(errs, cfg.Mirror.validate())
 	r.mirroring = newMirroring(cfg.Mirror)
 	for i, l := range cfg.Lanes {
@@ -210,7 +219,12 @@ func (r *Router) Expire(at time.Time) {
 
 // place returns the arm of a request under t: the one that it forces, if it may;
 // else the table's. keep has a [Sticky] remember it.
-func (r *Router) place(t *table, unit string, req *http.Request, stale, keep bool) (*arm, Reason) {
+func (r *Router) place(t *table, unit string, req *http.Request, kind answer.Kind, stale, keep bool) (*arm, Reason) {
+	if kind == answer.Resource || kind == answer.Control {
+		if base := t.baseline(); base != nil {
+			return base, ByRoute
+		}
+	}
 	if r.mayForce != nil && !stale {
 		if v := req.Header[ArmHeader]; len(v) > 0 {
 			if a := t.named(v[0]); a != nil && r.mayForce(req, v[0]) {
@@ -238,9 +252,9 @@ func (r *Router) stale(now time.Time) bool {
 
 // assigned lets the recorder hold what chance has assigned against the shares
 // that are in force.
-func (r *Router) assigned(t *table, a *arm, unit string, why Reason) {
+func (r *Router) assigned(t *table, a *arm, unit string, why Reason, measured bool) {
 	t.inFlight.Add(1)
-	if rec := r.recorder.Load(); rec != nil && why == ByWeight {
+	if rec := r.recorder.Load(); rec != nil && why == ByWeight && measured {
 		rec.Assign(a.name, unit, t.split.Generation)
 	}
 }

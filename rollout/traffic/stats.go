@@ -15,6 +15,8 @@ type stats struct {
 	inFlight atomic.Int64
 	rescued  atomic.Uint64
 	byClass  [analysis.NumClasses]atomic.Uint64
+	stale    atomic.Uint64
+	why      reasons
 	logged   atomic.Int64 // when, in nanoseconds since 1970
 	copies   copyStats
 	life     life
@@ -46,10 +48,21 @@ type ArmStats struct {
 	Requests uint64
 	// Rescued is how many of them the baseline served in its place.
 	Rescued uint64
+	// Stale is how often a request was sent once more because the server had closed
+	// an idle connection before it answered. It is not a failure of the arm.
+	Stale uint64
 	// ByClass counts Requests by their class; classes that did not occur are
 	// absent.
 	ByClass map[analysis.Class]uint64
+	// Why counts those that were not good by their reason, and FinishReasons those
+	// that ended with a finish reason that is not known; what is beyond 32 names
+	// counts as "other".
+	Why, FinishReasons map[string]uint64
 }
+
+// Unserved returns how many requests were refused before an arm was asked, by the
+// reason: "body broken", "body too large", "body too slow".
+func (r *Router) Unserved() map[string]uint64 { return r.unserved.all() }
 
 // Stats returns what all arms have done, ordered by name. The numbers are taken
 // one after the other while requests go on.
@@ -57,8 +70,8 @@ func (r *Router) Stats() []ArmStats {
 	var all []ArmStats
 	for _, s := range *r.known.Load() {
 		a := ArmStats{
-			Arm: s.arm, InFlight: int(s.inFlight.Load()), Rescued: s.rescued.Load(),
-			ByClass: make(map[analysis.Class]uint64),
+			Arm: s.arm, InFlight: int(s.inFlight.Load()), Rescued: s.rescued.Load(), Stale: s.stale.Load(),
+			Why: s.why.why.all(), FinishReasons: s.why.finish.all(), ByClass: make(map[analysis.Class]uint64),
 		}
 		for c := range s.byClass {
 			if n := s.byClass[c].Load(); n > 0 {

@@ -9,8 +9,9 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
 )
 
 // upstream is where an arm is served, for the RoundTripper.
@@ -56,6 +57,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	c := &call{body: body}
 	x := &c.exchange
+	x.ask = r.askOfOutgoing(req, &c.body)
 	c.reply.copy(r, x, req)
 	c.glimpse.show(&c.body, c.reply.out)
 	t := r.begin(x, c.reply.out)
@@ -64,60 +66,59 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 
 	base := t.baseline()
-	rescuable := r.rescues(x, base, &c.body, req) && base.upstream != nil
-	resp, e := c.reply.exchange(r, x.arm, &c.body, rescuable)
+	fallback := r.mayFallBack(x, base, &c.body, req) && base.upstream != nil
+	resp, e := c.reply.exchange(r, x.arm, &c.body, fallback)
 	if resp != nil {
 		return resp, nil
 	}
-	if !rescuable || e.gone != nil && e.gone != errCut {
+	x.end(e)
+	if !fallback || e.gone != nil && e.gone != errCut || e.gone == nil && !x.falls() {
 		x.finish(e)
 		return nil, e.err()
 	}
 	r.budget.take(base.stats, x.began, 1)
-	r.logRescue(req.Context(), x, e)
-	failed := e // a copy: e itself need not live beyond this call where all goes well
-	second := &reply{instead: &failed}
+	r.logFallback(req.Context(), x)
+	opinion := x.outcome.Class == analysis.Rejected
+	if !opinion {
+		x.fellBack()
+	}
+	second := &reply{instead: true}
 	second.copy(r, x, req)
 	resp, e2 := second.exchange(r, base, &c.body, false)
 	if resp == nil {
-		x.rescued(e)
+		x.confirmed(0)
 		return nil, e2.err()
 	}
+	x.confirmed(resp.StatusCode)
 	return resp, nil
-}
-
-// err is what the caller of a RoundTripper is told when there is no response.
-func (e ending) err() error {
-	switch {
-	case e.expired:
-		return errFirstByte
-	case e.gone != nil:
-		return e.gone
-	}
-	return e.broken
 }
 
 // copy makes b.out a copy of req with a context of its own.
 func (b *reply) copy(r *Router, x *exchange, req *http.Request) {
 	b.x, b.caller = x, req.Context()
 	ctx := b.caller
-	if r.alarms.patience > 0 || r.drain != 0 {
+	if r.limits.timed() || r.drain != 0 {
 		ctx, b.cancel = context.WithCancelCause(ctx)
 	}
 	b.out = req.WithContext(ctx)
+	askPlainly(b.out, x.ask.Route.Kind, true)
 }
 
 // exchange sends b.out with the given body to an arm, and returns the response
-// with b as its body. Without a response the exchange is not recorded yet. While
-// a rescue is possible, it waits for the first byte of the body.
-func (b *reply) exchange(r *Router, to *arm, body *payload, rescuable bool) (*http.Response, ending) {
+// with b as its body. Without a response the exchange is not reported yet. While
+// a fallback is possible, it waits until the body shows whether there is an answer.
+func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*http.Response, ending) {
 	b.arm = to
 	to.stats.inFlight.Add(1)
-	r.alarms.set(&b.alarm, b)
-	if r.drain != 0 {
-		b.stop = r.mortal(to, b.cancel)
+	if b.cancel != nil {
+		if first := b.limit(&r.limits, b.x.ask, fallback); first > 0 {
+			r.deadlines.set(&b.deadline, b, time.Now().Add(first))
+		}
 	}
-	if err := body.attach(b.out); err != nil {
+	if r.drain != 0 {
+		b.stop = r.cancelOnDrain(to, b.cancel)
+	}
+	if err := body.attach(b.out, to.stats); err != nil {
 		b.release()
 		return nil, ending{broken: fmt.Errorf("traffic: body of the request: %w", err)}
 	}
@@ -130,8 +131,8 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, rescuable bool) (*ht
 		b.release()
 		return nil, b.ending(err)
 	}
-	if b.instead == nil {
-		b.x.answer(resp.StatusCode, resp.Header)
+	if !b.instead {
+		b.x.start(resp.StatusCode, resp.Header)
 	}
 	b.id[0] = b.x.id
 	resp.Header[VersionHeader] = to.header
@@ -142,9 +143,8 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, rescuable bool) (*ht
 		return resp, ending{}
 	}
 	b.body, b.length = resp.Body, resp.ContentLength
-	if rescuable {
-		if err := b.await(resp.StatusCode); err != nil {
-			e := b.ending(err)
+	if fallback {
+		if e, ok := b.await(); !ok {
 			_ = b.body.Close() // what it says of an answer that is given up is of no use
 			b.release()
 			return nil, e
@@ -157,19 +157,18 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, rescuable bool) (*ht
 // reply is one attempt to have a request answered, and the body of the response,
 // measured as it is read.
 type reply struct {
-	x       *exchange
-	arm     *arm
-	instead *ending // how the arm failed in whose place this one serves
-	caller  context.Context
-	cancel  context.CancelCauseFunc // nil without a timeout
-	stop    func() bool             // nil where arms may always finish
-	alarm   alarm
+	x        *exchange
+	arm      *arm
+	instead  bool // another arm has failed, in whose place this one serves
+	caller   context.Context
+	cancel   context.CancelCauseFunc // nil without a time limit
+	stop     func() bool             // nil where arms may always finish
+	deadline deadline
+	progress
 
 	out    *http.Request
 	target url.URL
 	id     [1]string
-
-	progress atomic.Uint32
 
 	body   io.ReadCloser
 	length int64     // as announced, -1 if it was not
@@ -183,21 +182,16 @@ type reply struct {
 	ended bool
 }
 
-// expire gives the request up unless the first byte has come.
-func (b *reply) expire() {
-	if b.progress.CompareAndSwap(waiting, expired) {
-		b.cancel(errFirstByte)
-	}
+// overdue implements [overdue].
+func (b *reply) overdue(now time.Time) time.Time {
+	return b.check(now.Sub(b.x.began), b.x, b.cancel)
 }
 
-// await reads the first bytes of the body, or finds out that there is none to
-// come. An error means that the arm has not answered.
-func (b *reply) await(status int) error {
-	if status >= 500 {
-		_, _ = io.CopyN(io.Discard, b.body, maxDropped) // keeps the connection usable
-		return fmt.Errorf("traffic: the arm answered with status %d", status)
-	}
-	b.holds = b.x.holds()
+// await reads the first bytes of the body until they show whether there is an
+// answer. It returns false if there is none, and how that ended.
+func (b *reply) await() (ending, bool) {
+	b.holds = true
+	defer func() { b.holds = false }()
 	var since time.Duration
 	buf := b.ahead[:]
 	for {
@@ -205,51 +199,53 @@ func (b *reply) await(status int) error {
 		if n == 0 && err == nil {
 			continue
 		}
-		if len(b.first) == 0 && n == 0 && err != io.EOF {
-			return err
-		}
-		if b.first == nil {
+		switch {
+		case b.first == nil:
 			b.first, since = b.ahead[:n:n], time.Since(b.x.began)
-		} else {
+			buf = make([]byte, 4<<10) // first lies where the last read went
+		default:
 			b.first = append(b.first, buf[:n]...)
 		}
-		if b.after = err; !b.holds {
-			return nil
-		}
-		switch v, broken := b.x.weigh(len(b.first), time.Since(b.x.began)-since); {
-		case v == failed:
-			return broken
-		case v == undecided && err == nil:
-			if &buf[0] == &b.ahead[0] {
-				buf = make([]byte, 512) // first lies where the last read went
+		b.after = err
+		state := b.x.weigh(len(b.first), time.Since(b.x.began)-since)
+		switch {
+		case state == begun:
+			if !b.answers() {
+				return b.ending(errNoAnswer), false
 			}
+			return ending{}, true
+		case err == nil && state == failed && (b.x.status < 300 || len(b.first) > maxDropped):
+			return ending{broken: errNoAnswer}, false
+		case err == nil:
 			continue
-		case v == undecided && err != io.EOF:
-			return err
-		case v == undecided && b.x.empty():
-			return errBrokenOff
 		}
-		b.holds = false
-		if !b.progress.CompareAndSwap(waiting, answering) {
-			return errFirstByte
+		e := ending{}
+		if err != io.EOF {
+			e = b.ending(err)
 		}
-		b.x.router.alarms.stop(&b.alarm)
-		return nil
+		if b.x.end(e); e.gone != nil || b.x.falls() {
+			return e, false
+		}
+		return ending{}, b.answers()
 	}
 }
 
 // receive reads from the arm and measures what came.
 func (b *reply) receive(p []byte) (int, error) {
 	asked := time.Since(b.x.began)
+	b.touch(asked)
 	n, err := b.body.Read(p)
-	if n > 0 && !b.holds && b.progress.Load() == waiting && b.progress.CompareAndSwap(waiting, answering) {
-		b.x.router.alarms.stop(&b.alarm)
-	}
+	b.touch(busy)
 	if n > 0 {
+		if b.holds {
+			b.peeks()
+		} else if b.phase.Load() != answering {
+			b.answers()
+		}
 		at := time.Since(b.x.began)
 		b.mu.Lock()
 		b.read += int64(n)
-		if b.instead == nil && !b.ended {
+		if !b.instead && !b.ended {
 			if c := &b.x.caller; c.back > 0 {
 				c.took(c.back, asked)
 				b.x.feed(p[:n], c.arrives(asked, at))
@@ -257,6 +253,9 @@ func (b *reply) receive(p []byte) (int, error) {
 				b.x.feed(p[:n], at)
 			}
 			b.x.caller.back = at
+			if b.cancel != nil && b.x.silent(at) {
+				b.stall(b.cancel)
+			}
 		}
 		b.mu.Unlock()
 	}
@@ -279,8 +278,8 @@ func (b *reply) Read(p []byte) (int, error) {
 	} else if err != nil {
 		e := b.ending(err)
 		b.finish(e)
-		if e.expired {
-			err = errFirstByte
+		if e.expired != nil {
+			err = e.expired
 		}
 	}
 	return n, err
@@ -304,8 +303,8 @@ var errClosed = errors.New("traffic: the body was closed before its end")
 
 // ending interprets an error of the arm's connection.
 func (b *reply) ending(err error) ending {
-	e := ending{expired: b.progress.Load() == expired, gone: b.caller.Err()}
-	if e.gone == nil && b.cancel != nil && context.Cause(b.out.Context()) == errCut {
+	e := ending{expired: b.progress.ended(), gone: b.caller.Err()}
+	if e.expired == nil && e.gone == nil && b.cancel != nil && context.Cause(b.out.Context()) == errCut {
 		e.gone = errCut
 	}
 	if e.gone == nil {
@@ -324,19 +323,15 @@ func (b *reply) finish(e ending) {
 		return
 	}
 	b.release()
-	if b.instead != nil {
-		b.x.rescued(*b.instead)
-		return
+	if !b.instead {
+		b.x.finish(e)
 	}
-	b.x.finish(e)
 }
 
 // release lets go of what an attempt holds. Its context ends only here, when
 // nobody reads from it any more.
 func (b *reply) release() {
-	if b.progress.Load() != answering {
-		b.x.router.alarms.stop(&b.alarm)
-	}
+	b.x.router.deadlines.stop(&b.deadline)
 	b.arm.stats.inFlight.Add(-1)
 	if b.stop != nil {
 		b.stop()

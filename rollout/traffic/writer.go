@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,38 +17,32 @@ import (
 // with the baseline as with a candidate, or the comparison is unfair.
 //
 // As any [http.ResponseWriter] it is used by one goroutine at a time; only
-// expire is called from another one.
+// overdue is called from another one.
 type writer struct {
 	http.ResponseWriter
 	x   *exchange
 	arm *arm
-	// rescuable says that an error of the arm need not reach the caller;
-	// measured, that the exchange is about this attempt.
-	rescuable, measured bool
+	// fallback reports whether the baseline could serve instead, so that a failure
+	// of the arm need not reach the caller; measured, whether the exchange is about
+	// this attempt; opinion, whether its status decides what the other one was.
+	fallback, measured, opinion bool
 
-	cancel context.CancelCauseFunc // ends the attempt
-	alarm  alarm
+	cancel   context.CancelCauseFunc // ends the attempt
+	deadline deadline
+	progress
 
-	id       [1]string   // of the exchange, as the value of a header
-	outer    http.Header // the header as it was before, nil if it was empty
-	progress atomic.Uint32
-	status   int  // what the handler said; 0 before it did
-	sent     bool // the header is on its way to the caller
-	hijacked bool
+	id       [1]string     // of the exchange, as the value of a header
+	outer    http.Header   // the header as it was before, nil if it was empty
+	status   int           // what the handler said; 0 before it did
+	sent     bool          // the header is on its way to the caller
+	hijacked bool          // the handler has taken the connection
 	held     []byte        // of the body, until it shows that there is an answer
 	given    time.Duration // when the chunk came that is being handed on; 0 if none is
 	since    time.Duration // when the first of it came
-	dropped  int           // bytes of an error's body that nobody will see
-	failure  error         // why the arm did not answer, if it could be told
+	dropped  int           // bytes of a failure's body that are not passed on
+	failure  error         // why the arm did not answer, if that is known
 	gone     error         // why the caller could not be written to
 }
-
-// The progress of an attempt towards its first byte.
-const (
-	waiting uint32 = iota
-	answering
-	expired
-)
 
 var (
 	_ http.Flusher  = (*writer)(nil)
@@ -59,11 +52,9 @@ var (
 // Unwrap lets [http.ResponseController] reach what is not wrapped here.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// expire gives the attempt up unless its first byte has come.
-func (w *writer) expire() {
-	if w.progress.CompareAndSwap(waiting, expired) {
-		w.cancel(errFirstByte)
-	}
+// overdue implements [overdue].
+func (w *writer) overdue(now time.Time) time.Time {
+	return w.check(now.Sub(w.x.began), w.x, w.cancel)
 }
 
 // WriteHeader implements [http.ResponseWriter].
@@ -76,8 +67,11 @@ func (w *writer) WriteHeader(status int) {
 		return
 	}
 	w.status = status
-	if w.measured {
-		w.x.answer(status, w.Header())
+	switch {
+	case w.opinion:
+		w.x.confirmed(status)
+	case w.measured && w.failure == nil: // otherwise the status is ours
+		w.x.start(status, w.Header())
 	}
 }
 
@@ -96,8 +90,7 @@ func (w *writer) sign() {
 	h[RequestHeader] = w.id[:]
 }
 
-// maxDropped is how much of the body of an answer that will not be sent is read,
-// which keeps the connection usable, before the handler is stopped.
+// maxDropped is how much of the body of an answer that will not be sent is read.
 const maxDropped = 64 << 10
 
 var errGivenUp = errors.New("traffic: the attempt was given up")
@@ -108,22 +101,17 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	if w.rescuable && !w.sent && w.status >= 500 {
-		if w.dropped += len(p); w.dropped > maxDropped {
-			return 0, errGivenUp
-		}
-		return len(p), nil
-	}
 	if len(p) == 0 {
 		return 0, nil // not an answer yet
 	}
 	at := time.Since(w.x.began)
-	if w.rescuable && !w.sent && w.x.holds() {
+	if w.fallback && !w.sent {
 		return w.hold(p, at)
 	}
-	if w.progress.Load() != answering && !w.progress.CompareAndSwap(waiting, answering) {
+	if !w.answers() {
 		return 0, errGivenUp
 	}
+	w.touch(busy)
 	if !w.sent {
 		w.send()
 	}
@@ -134,36 +122,57 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.measured {
 		w.given = at
 		w.x.feed(p[:n], w.x.caller.arrives(w.x.caller.back, at))
+		if w.x.silent(at) {
+			w.stall(w.cancel)
+		}
 	}
+	w.touch(at)
 	return n, err
 }
 
-// hold keeps the beginning of a stream until it shows whether there is an answer.
+// hold keeps the beginning of an answer until it shows whether it is one.
 func (w *writer) hold(p []byte, at time.Duration) (int, error) {
-	if w.failure != nil {
+	if w.dropped > 0 || w.failure != nil {
+		return w.drop(p)
+	}
+	if !w.peeks() {
 		return 0, errGivenUp
 	}
 	if len(w.held) == 0 {
 		w.since = at
 	}
-	w.held = append(w.held, p...)
+	w.touch(at)
 	w.x.feed(p, at)
-	switch v, err := w.x.weigh(len(w.held), at-w.since); v {
+	switch w.x.weigh(len(w.held)+len(p), at-w.since) {
 	case undecided:
+		w.held = append(w.held, p...)
 		return len(p), nil
 	case failed:
-		w.failure = err
-		return 0, errGivenUp
+		w.held = nil
+		return w.drop(p)
 	}
+	w.held = append(w.held, p...)
 	if err := w.release(); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
+// drop takes a part of a body that is not passed on. To the end of a short one it
+// is read, which keeps the connection usable; the handler of another one is stopped.
+func (w *writer) drop(p []byte) (int, error) {
+	if w.dropped += len(p); w.dropped > maxDropped || w.status < 300 {
+		if w.failure == nil {
+			w.failure = errNoAnswer
+		}
+		return 0, errGivenUp
+	}
+	return len(p), nil
+}
+
 // release passes on what was held.
 func (w *writer) release() error {
-	if !w.progress.CompareAndSwap(waiting, answering) {
+	if !w.answers() {
 		return errGivenUp
 	}
 	w.send()
@@ -183,9 +192,12 @@ func (w *writer) FlushError() error {
 	if !w.sent {
 		return nil
 	}
+	w.touch(busy)
 	err := http.NewResponseController(w.ResponseWriter).Flush()
+	now := time.Since(w.x.began)
+	w.touch(now)
 	if w.measured && w.given > 0 {
-		w.x.caller.took(w.given, time.Since(w.x.began)) // Write does not wait for callers, but for large chunks
+		w.x.caller.took(w.given, now) // Write does not wait for callers, but for large chunks
 		w.given = 0
 	}
 	return err
@@ -196,7 +208,8 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
 		w.hijacked = true
-		w.progress.CompareAndSwap(waiting, answering)
+		w.answers()
+		w.touch(busy) // its connection may be silent for as long as it likes
 		w.sign()
 	}
 	return conn, rw, err
@@ -206,7 +219,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (w *writer) conclude() {
 	switch {
 	case w.hijacked || w.sent:
-	case w.progress.Load() == expired:
+	case w.ended() != nil:
 		w.restore()
 		w.sent = true
 		w.sign()

@@ -1,9 +1,6 @@
 package answer
 
 import (
-	"bytes"
-	"encoding/json"
-
 	"github.com/serin-go/serin/internal/jsonwalk"
 )
 
@@ -47,7 +44,7 @@ func (f flag) or(def bool) bool {
 	return f == yes
 }
 
-// The members that say how many answers are wanted, by precedence.
+// The members that say how many answers are wanted.
 const (
 	inInput = iota
 	inInputs
@@ -313,7 +310,7 @@ func (s *askScan) countInputs(member int) int {
 func (s *askScan) result() Ask {
 	a := s.ask
 	a.Read = true
-	a.Model = text(s.model)
+	a.Model = string(s.model)
 	a.Stream = a.Route.Stream || s.stream.or(a.Route.API == Ollama)
 	a.Tools = s.tools.any || s.toolConfig.any || s.functions
 	a.ServerTools = s.tools.server || s.toolConfig.server || s.servers || s.plugins || s.connectors || s.webSearch
@@ -324,10 +321,7 @@ func (s *askScan) result() Ask {
 		a.N = s.candidates
 	}
 	for _, n := range s.inputs {
-		if n > 0 {
-			a.Inputs = n
-			break
-		}
+		a.Inputs = max(a.Inputs, n)
 	}
 	for _, n := range s.limits {
 		if n > 0 {
@@ -337,23 +331,9 @@ func (s *askScan) result() Ask {
 	}
 	for _, id := range s.after {
 		if len(id) > 0 {
-			a.After = text(id)
+			a.After = string(id)
 			break
 		}
 	}
 	return a
-}
-
-// text decodes the inside of a JSON string.
-func text(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw)
-	}
-	quoted := make([]byte, 0, len(raw)+2)
-	quoted = append(append(append(quoted, '"'), raw...), '"')
-	var s string
-	if json.Unmarshal(quoted, &s) != nil {
-		return ""
-	}
-	return s
 }

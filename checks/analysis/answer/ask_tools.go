@@ -39,9 +39,7 @@ func (s *askScan) serverTool() bool {
 		case "type":
 			switch s.Peek() {
 			case '"':
-				if kind = s.Text(); bytes.IndexByte(kind, '\\') >= 0 {
-					kind = []byte(text(kind))
-				}
+				kind = s.Text()
 			case 'n':
 				s.Skip()
 			default:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
@@ -163,7 +164,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.hits.Add(1)
 		return s.response(req), nil
 	}
-	r, first := c.board(k, req.Context())
+	ask := answer.AskOf(answer.RouteOf(req.Method, req.URL.Path), req.Header.Get("Content-Type"), body)
+	r, first := c.board(k, ask, req.Context())
 	if first {
 		c.misses.Add(1)
 		go r.flight.run(t, out, k)

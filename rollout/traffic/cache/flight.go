@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/serin-go/serin/internal/sse"
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
@@ -25,6 +25,7 @@ var errNotShared = errors.New("cache: not to be shared")
 // while anybody reads.
 type flight struct {
 	cache   *Cache
+	ask     answer.Ask
 	cancel  context.CancelFunc
 	opened  chan struct{} // closed when head or failure is there, which do not change then
 	head    *http.Response
@@ -43,12 +44,12 @@ type flight struct {
 // board returns a place among the readers of a question's answer, and whether the
 // question has not been asked yet. If nobody may join any more, the reader has no
 // flight that it could read.
-func (c *Cache) board(k key, ctx context.Context) (r *reader, first bool) {
+func (c *Cache) board(k key, ask answer.Ask, ctx context.Context) (r *reader, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f := c.flights[k]
 	if first = f == nil; first {
-		f = &flight{cache: c, opened: make(chan struct{}), readers: make(map[*reader]bool)}
+		f = &flight{cache: c, ask: ask, opened: make(chan struct{}), readers: make(map[*reader]bool)}
 		f.moved = sync.NewCond(&f.mu)
 		c.flights[k] = f
 	}
@@ -154,14 +155,12 @@ func (f *flight) whole(resp *http.Response) []byte {
 	if length := resp.Header.Get("Content-Length"); length != "" && length != strconv.Itoa(len(f.body)) {
 		return nil
 	}
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	m := sse.Meter{JSON: kind == "application/json"}
-	if !m.JSON && kind != "text/event-stream" {
-		return nil
-	}
-	m.Feed(f.body, 0)
-	m.End(time.Nanosecond)
-	if s := m.Stream(); !s.Done || s.Err != "" || s.Refused {
+	r := answer.Get()
+	defer answer.Put(r)
+	r.Ask = f.ask
+	r.Start(resp.StatusCode, resp.Header)
+	r.Feed(f.body, 0)
+	if o := r.End(time.Nanosecond, answer.Cause{}); o.Class != analysis.OK {
 		return nil
 	}
 	return f.body

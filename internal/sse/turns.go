@@ -1,0 +1,118 @@
+package sse
+
+// turns is what the choices or candidates of a document say.
+type turns struct {
+	tokens
+	listed        bool // there is a list of them, which may be empty
+	text, message bool // some have a text, some a message or a delta
+	n             int
+	seen, ended   [2]uint64 // by index
+	finish        [maxFinish][]byte
+	finishes      int
+	fault         fault
+}
+
+// maxFinish bounds how many different finish reasons of one answer are told apart.
+const maxFinish = 4
+
+// maxChoice is the largest index of a choice that is told from others.
+const maxChoice = 127
+
+// choice reads an element of "choices".
+func (t *turns) choice(c *cursor) {
+	index := t.n
+	t.n++
+	if !c.Open('{') {
+		return
+	}
+	var part, text tokens
+	var finish []byte
+	var f fault
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "delta", "message":
+			t.message = t.message || c.Peek() == '{'
+			part = readPart(c)
+		case "text":
+			t.text = t.text || c.Peek() == '"'
+			text.content = c.Filled()
+		case "finish_reason":
+			finish = c.Text()
+		case "index":
+			if n, ok := c.Number(); ok {
+				index = n
+			}
+		case "error":
+			f.read(c)
+		default:
+			c.Skip()
+		}
+	}
+	t.tokens.join(part)
+	t.tokens.join(text)
+	t.fault.join(f)
+	t.note(index, finish)
+}
+
+// candidate reads an element of "candidates".
+func (t *turns) candidate(c *cursor) {
+	index := t.n
+	t.n++
+	if !c.Open('{') {
+		return
+	}
+	var part tokens
+	var finish []byte
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "content":
+			part = readGeminiContent(c)
+		case "finishReason":
+			finish = c.Text()
+		case "index":
+			if n, ok := c.Number(); ok {
+				index = n
+			}
+		default:
+			c.Skip()
+		}
+	}
+	t.tokens.join(part)
+	t.note(index, finish)
+}
+
+// note notes a choice and its finish reason. An empty reason and "null" are none.
+func (t *turns) note(index int, finish []byte) {
+	index = min(index, maxChoice)
+	t.seen[index/64] |= 1 << (index % 64)
+	if len(finish) == 0 || string(finish) == "null" {
+		return
+	}
+	t.ended[index/64] |= 1 << (index % 64)
+	for _, f := range t.finish[:t.finishes] {
+		if string(f) == string(finish) {
+			return
+		}
+	}
+	if t.finishes < maxFinish {
+		t.finish[t.finishes] = finish
+		t.finishes++
+	}
+}
+
+// join adds the choices of another document.
+func (t *turns) join(o *turns) {
+	t.tokens.join(o.tokens)
+	t.listed, t.text, t.message = t.listed || o.listed, t.text || o.text, t.message || o.message
+	t.fault.join(o.fault)
+	for i := range t.seen {
+		t.seen[i] |= o.seen[i]
+		t.ended[i] |= o.ended[i]
+	}
+	for _, f := range o.finish[:o.finishes] {
+		if t.finishes < maxFinish {
+			t.finish[t.finishes] = f
+			t.finishes++
+		}
+	}
+}

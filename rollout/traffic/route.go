@@ -1,0 +1,111 @@
+package traffic
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/serin-go/serin/checks/analysis/answer"
+)
+
+// routeOf returns what a request is about: what the configuration says, or else
+// what the published interfaces say.
+func (r *Router) routeOf(req *http.Request) answer.Route {
+	if r.routes != nil {
+		var route answer.Route
+		var known bool
+		if p := contain(func() { route, known = r.routes(req.Method, req.URL.Path) }); p != nil {
+			r.logHook(context.Background(), "Routes", p)
+		} else if known {
+			return route
+		}
+	}
+	return answer.RouteOf(req.Method, req.URL.Path)
+}
+
+// askOf returns what a request wants, whose body is read if it is held.
+func (r *Router) askOf(req *http.Request, data []byte, held bool) answer.Ask {
+	route := r.routeOf(req)
+	if !held || route.Kind != answer.Inference {
+		return answer.Ask{Route: route}
+	}
+	kind := ""
+	if v := req.Header["Content-Type"]; len(v) > 0 {
+		kind = v[0]
+	}
+	return answer.AskOf(route, kind, data)
+}
+
+// askBuffers hold the bodies of requests while they are looked at.
+var askBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+
+// askOfOutgoing is askOf for a request whose body is not in memory, but can be had
+// again.
+func (r *Router) askOfOutgoing(req *http.Request, p *payload) answer.Ask {
+	if p.again == nil {
+		return r.askOf(req, p.data, p.held)
+	}
+	buf := askBuffers.Get().(*[16 << 10]byte)
+	defer askBuffers.Put(buf)
+	body, err := p.again()
+	if err != nil {
+		return answer.Ask{Route: r.routeOf(req)}
+	}
+	defer body.Close()
+	n, err := io.ReadFull(body, buf[:])
+	data := buf[:n]
+	if err == nil { // there may be more
+		rest, err := io.ReadAll(io.LimitReader(body, r.maxBody-int64(n)+1))
+		if err != nil || int64(n+len(rest)) > r.maxBody {
+			return answer.Ask{Route: r.routeOf(req)}
+		}
+		data = append(append(make([]byte, 0, n+len(rest)), data...), rest...)
+	} else if err != io.ErrUnexpectedEOF && err != io.EOF {
+		return answer.Ask{Route: r.routeOf(req)}
+	}
+	return r.askOf(req, data, true)
+}
+
+// labels gives the routes of requests their names without allocating for those
+// that were seen before.
+type labels struct {
+	known atomic.Pointer[map[labelKey]string]
+	mu    sync.Mutex
+}
+
+type labelKey struct{ method, path string }
+
+// maxLabels bounds how many routes have names of their own.
+const maxLabels = 64
+
+// of returns the name of a route, "other" beyond the bound.
+func (l *labels) of(method, path string) string {
+	key := labelKey{method, path}
+	known := l.known.Load()
+	if known != nil {
+		if label, ok := (*known)[key]; ok {
+			return label
+		}
+		if len(*known) >= maxLabels {
+			return "other"
+		}
+	}
+	if len(path) > 128 {
+		return "other"
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := make(map[labelKey]string)
+	if known := l.known.Load(); known != nil {
+		maps.Copy(next, *known)
+	}
+	if len(next) >= maxLabels {
+		return "other"
+	}
+	next[key] = method + " " + path
+	l.known.Store(&next)
+	return next[key]
+}
