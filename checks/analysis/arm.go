@@ -20,8 +20,8 @@ type Arm struct {
 	staging // used while callers collide
 
 	assigned      assignments
-	assignedUnits *unitFilter // shared by all arms; nil if requests are counted
-	adjust        bool        // covariates are wanted
+	assignedUnits unitFilter // shared by all arms; nil for observations of no arm
+	adjust        bool       // covariates are wanted
 
 	mu       sync.Mutex // guards what follows
 	classes  [NumClasses]uint64
@@ -29,10 +29,10 @@ type Arm struct {
 	events   uint64             // of [Unfinished], not restored
 	invalid  uint64             // values that no request can have: negative, NaN, infinite
 	tallies  []tally
-	fuses    []fuse      // by breaker
-	units    *unitFilter // nil if requests are counted
-	distinct uint64      // units, if they are
-	memory   *memory     // nil if no feedback is awaited
+	fuses    []fuse     // by breaker
+	units    unitFilter // nil if requests are counted
+	distinct uint64     // units, if they are
+	memory   *memory    // nil if no feedback is awaited
 
 	routes, whys labels
 	onRoute      []routeCount // by the number of the route

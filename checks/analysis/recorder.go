@@ -44,13 +44,11 @@ func NewRecorder(p Plan, baseline string, candidates ...string) (*Recorder, erro
 // prepare gives the arms what the plan asks for beyond counting.
 func (r *Recorder) prepare() {
 	rated := slices.ContainsFunc(r.meters, func(m meter) bool { return m.source == fromScore || m.source == fromThumb })
-	var assigned *unitFilter
-	if r.plan.Unit != PerRequest {
-		assigned = new(unitFilter)
-	}
+	assigned := newUnitFilter(assignedBits)
 	for _, a := range r.arms {
+		a.assignedUnits = assigned
 		if r.plan.Unit != PerRequest {
-			a.units, a.assignedUnits = new(unitFilter), assigned
+			a.units = newUnitFilter(countedBits)
 		}
 		if rated {
 			a.memory = newMemory(r.plan.Remember)

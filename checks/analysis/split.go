@@ -30,16 +30,17 @@ func generationTag(g uint64) uint64 { return g & (1<<(64-countBits) - 1) }
 //
 // Call it when the request is assigned, not when it ends: of a slow arm fewer
 // requests have ended, and that is not the split's fault. Leave out what was
-// assigned by a rule instead of at random. If [Plan.Unit] is not the request,
-// each unit counts once, with its first assignment. Assign allocates nothing and
-// takes no lock.
+// assigned by a rule instead of at random. Each unit counts once, with its first
+// assignment, since chance has chosen its arm once; "" is a unit of its own each
+// time unless [Plan.Unit] says otherwise. Of more than about 10,000 units the later
+// ones are left out. Assign allocates nothing and takes no lock.
 func (r *Recorder) Assign(arm, unit string, generation uint64) {
 	r.Arm(arm).Assign(unit, generation)
 }
 
 // Assign counts an assignment to this arm, as [Recorder.Assign] does.
 func (a *Arm) Assign(unit string, generation uint64) {
-	if a.assignedUnits != nil && !a.assignedUnits.first(hashOf(unit), 0) {
+	if (unit != "" || a.units != nil) && a.assignedUnits != nil && !a.assignedUnits.first(hashOf(unit), 0) {
 		return
 	}
 	slot, tag := &a.assigned[generation%generations], generationTag(generation)

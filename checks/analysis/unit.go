@@ -35,35 +35,40 @@ func (u *Unit) UnmarshalText(text []byte) error {
 	return unmarshalName(u, text, unitNames, "Plan.Unit")
 }
 
-// unitFilter remembers which units have been counted, in 128 KB: a Bloom filter
-// with three bits for each unit and metric. It never takes a unit for new that
-// is not; it takes some for known that are not, and those are left out, whatever
-// they would have shown: about 1 in 10 after 40,000 units with five metrics, 1
-// in 2 after 100,000. It is safe for concurrent use.
-type unitFilter [1 << (unitBits - 6)]atomic.Uint64
+// unitFilter remembers which units have been counted: a Bloom filter with three
+// bits for each unit and metric. It never takes a unit for new that is not; it takes
+// some for known that are not, and those are left out, whatever they would have
+// shown. With countedBits that is about 1 in 10 after 40,000 units with five
+// metrics, 1 in 2 after 100,000. It is safe for concurrent use.
+type unitFilter []atomic.Uint64
 
-const unitBits = 20
+const (
+	countedBits  = 20 // 128 KB, for what is counted by unit
+	assignedBits = 15 // 4 KB, for assignments: the first 10,000 units tell how traffic is split
+)
+
+func newUnitFilter(bits int) unitFilter { return make(unitFilter, 1<<(bits-6)) }
 
 // first reports whether unit was not seen before in metric.
-func (f *unitFilter) first(unit uint64, metric int) (first bool) {
+func (f unitFilter) first(unit uint64, metric int) (first bool) {
 	// The finaliser of splitmix64.
 	h := unit + uint64(metric+1)*0x9e3779b97f4a7c15
 	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
 	h = (h ^ h>>27) * 0x94d049bb133111eb
 	h ^= h >> 31
 	for range 3 {
-		at := h & (1<<unitBits - 1)
+		at := h & uint64(len(f)*64-1)
 		word, bit := &f[at>>6], uint64(1)<<(at&63)
 		if word.Load()&bit == 0 && word.Or(bit)&bit == 0 {
 			first = true
 		}
-		h >>= unitBits
+		h >>= countedBits
 	}
 	return first
 }
 
 // clear forgets all units.
-func (f *unitFilter) clear() {
+func (f unitFilter) clear() {
 	for i := range f {
 		f[i].Store(0)
 	}

@@ -132,7 +132,7 @@ func TestAssignedUnitsCountOnce(t *testing.T) {
 
 // The filter never counts a unit twice, and leaves out no more than it says.
 func TestUnitFilter(t *testing.T) {
-	var f unitFilter
+	f := newUnitFilter(countedBits)
 	const units, metrics = 40_000, 5
 	again, out := 0, 0
 	for i := range units {
