@@ -97,7 +97,10 @@ func TestBadServers(t *testing.T) {
 			defer server.Close()
 			p := Plan{Target: server.URL, Model: "m", Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(1000), Requests: 2,
 				Timeout: 3 * time.Second, FirstToken: time.Second, Idle: time.Second}
-			if test.fault == LateEnd {
+			switch test.fault {
+			case None:
+				p.Timeout, p.FirstToken, p.Idle = time.Minute, 0, 0 // not of interest
+			case LateEnd:
 				p.Timeout = 500 * ms
 			}
 			var results []Result

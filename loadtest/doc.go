@@ -51,6 +51,11 @@
 // which, see [TokenSource]. Failed streams keep their status, tokens and timing;
 // what went wrong is one of a closed set of [Fault]s.
 //
+// The class of a request is the class that live traffic has for the same request
+// and answer: package answer recognises both. An answer that it does not
+// recognise is never OK. An answer to [HTTP] or [Targets] is OK if it is a whole
+// 2xx, whatever it says.
+//
 // Other tools use the same names for other things. A [Recording] of a stream
 // gives the figures of each by its own [Definition] of them.
 //

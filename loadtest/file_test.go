@@ -18,7 +18,7 @@ import (
 func golden() Result {
 	at := time.Unix(1700000000, 800000000).UTC()
 	return Result{Seq: 8, Status: 503, Due: at, Sent: at, Latency: 900 * ms, BytesOut: 10, BytesIn: 100,
-		Class: analysis.Error, Fault: ServerError, Err: errors.New("503 Service Unavailable")}
+		Class: analysis.Error, Why: "status 503", Fault: ServerError, Err: errors.New("503 Service Unavailable")}
 }
 
 func write(t *testing.T, f Format, results ...Result) string {

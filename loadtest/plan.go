@@ -20,7 +20,8 @@ type Plan struct {
 	// "http://127.0.0.1:8080/v1" and ".../v1/chat/completions". It may be empty for
 	// [Targets], which bring their own.
 	Target string `env:"TARGET"`
-	// API is the interface that is asked. Empty means [Chat].
+	// API is the interface that is asked, also at paths of a Workload that name
+	// none. Empty means [Chat].
 	API API `env:"API"`
 	// Model is the name of the model to ask for.
 	Model string `env:"MODEL"`

@@ -32,7 +32,7 @@ type Result struct {
 	Fault Fault
 	// Status is the HTTP status, 0 if there was no response.
 	Status int
-	// Err is what went wrong, for people. It is nil for an answer without fault.
+	// Err is what went wrong, for people. It is nil for OK and Refused.
 	Err error
 
 	TTFB, TTFT, TTFC, E2E, Latency, TPOT, NTPOT time.Duration

@@ -10,7 +10,8 @@ import (
 )
 
 // Conversation is what one user says, turn by turn. Each turn is asked after
-// the answer to the one before, which is sent along with it.
+// the answer to the one before, which is sent along with it. A conversation ends
+// early if an answer fails or has no text; the report notes how many did.
 type Conversation struct {
 	// System, if not empty, is the message of the system that comes first.
 	System string   `json:"system,omitempty"`

@@ -245,7 +245,7 @@ func TestInterruptedProcess(t *testing.T) {
 		_ = p.Wait() // the exit code tells
 		t.Logf("interrupted %v after the start of the run: ended %v later", after, time.Since(began))
 		out := p.out.String()
-		if p.ProcessState.ExitCode() != cannotTell || !strings.Contains(out, "interrupted") || after > 0 && !strings.Contains(out, "cancelled") {
+		if p.ProcessState.ExitCode() != cannotTell || !strings.Contains(out, "interrupted") || after > 0 && !strings.Contains(out, " stopped;") {
 			t.Errorf("exit code %d:\n%s%s", p.ProcessState.ExitCode(), out, p.errs.String())
 		}
 		whole := new(loadtest.Report)
