@@ -167,10 +167,11 @@ func (m *Meter) Stream() Stream {
 	return s
 }
 
-// Progress returns how many chunks bore tokens so far, whether the stream has
-// shown an error, and whether it has shown its terminator.
-func (m *Meter) Progress() (chunks int, failed, terminated bool) {
-	return m.stream.Chunks, m.stream.Failed, m.stream.Terminated
+// Progress returns how many chunks bore tokens so far, how many events there were,
+// and whether the stream has shown an error and its terminator.
+func (m *Meter) Progress() (chunks, events int, failed, terminated bool) {
+	s := &m.stream
+	return s.Chunks, s.Events, s.Failed, s.Terminated
 }
 
 // Reset makes m ready for another stream. It keeps the memory, and forgets
@@ -367,6 +368,8 @@ func (m *Meter) endLine(at time.Duration) {
 		m.endEvent()
 	case state == inField && bytes.HasPrefix(line, []byte(eventField)):
 		m.failing = bytes.EqualFold(bytes.TrimSpace(line[len(eventField):]), []byte("error"))
+	case state == inField, state == inOthers:
+		m.otherLine(line)
 	case state == inColon, state == inValue:
 		m.lines++
 		m.lineAt = at
@@ -376,6 +379,18 @@ func (m *Meter) endLine(at time.Duration) {
 				m.forget()
 			}
 		}
+	}
+}
+
+// otherLine takes the beginning of a line that is neither data nor the name of an
+// event.
+func (m *Meter) otherLine(line []byte) {
+	switch {
+	case line[0] == ':', bytes.HasPrefix(line, []byte("id:")), bytes.HasPrefix(line, []byte("retry:")), bytes.HasPrefix(line, []byte(eventField)):
+	case m.over && (bytes.HasPrefix([]byte(dataField), line) || bytes.HasPrefix([]byte(eventField), line)):
+		m.stream.Cut = true
+	default:
+		m.stream.Strange++
 	}
 }
 
@@ -391,6 +406,7 @@ func (m *Meter) endEvent() {
 		case !m.read(data, m.lineAt):
 			m.event(m.lineAt)
 			m.stream.Malformed++
+			m.stream.Cut = m.stream.Cut || m.over && m.parsed.short
 		}
 	}
 	if m.failing {

@@ -69,7 +69,8 @@ type Stream struct {
 
 	Events    int // documents seen, [DONE] included
 	Malformed int // events that are no JSON
-	// Cut reports whether a document ended before its end, and Trailing whether
+	Strange   int // lines of an event stream that are no fields
+	// Cut reports whether a document, or the last event, ended before its end, and Trailing whether
 	// there was something behind it. TooLarge reports that an event was too complex
 	// to be read.
 	Cut, Trailing, TooLarge bool

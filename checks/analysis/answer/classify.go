@@ -56,7 +56,7 @@ func statusClass(kind Kind, status int) (analysis.Class, string) {
 	switch {
 	case status == 0:
 		return analysis.Error, whyNoAnswer
-	case status == http.StatusSwitchingProtocols, status >= 200 && status < 300:
+	case status >= 200 && status < 300, status == http.StatusSwitchingProtocols && kind != Inference:
 		return analysis.OK, ""
 	case status >= 300 && status < 400 && kind == Inference:
 		return analysis.Error, whyRedirect
@@ -92,6 +92,8 @@ func (r *Reader) classify(s *sse.Stream, c Cause, at time.Duration, damage error
 		switch {
 		case r.html:
 			return analysis.Invalid, whyHTML
+		case r.formWhy(s.Events) != "":
+			return analysis.Invalid, r.formWhy(s.Events)
 		case s.Failed && s.Limited:
 			return analysis.Limited, whyErrorInside
 		case s.Failed:
@@ -206,6 +208,37 @@ func (r *Reader) left(s *sse.Stream, at time.Duration) (analysis.Class, string) 
 	return analysis.Cancelled, whyLeft
 }
 
+// formWhy returns why a body of this form cannot be an answer to the request, ""
+// if it may. It is known from the first bytes on; only lines where a document was
+// asked become a stream with the second one.
+func (r *Reader) formWhy(events int) string {
+	api := r.Ask.Route.API
+	switch r.form {
+	case Binary:
+		if api != Speech && api != Any {
+			return whyWrongForm
+		}
+	case Plain:
+		if api != Transcription && api != Any {
+			return whyNotJSON
+		}
+	case Array:
+		if api != Gemini && api != Any {
+			return whyWrongForm
+		}
+	case EventStream, Lines:
+		switch {
+		case !r.Ask.Read, api == Speech:
+		case !r.Ask.Stream && (r.form == EventStream || events > 1):
+			return whyWantDocument
+		case api == Any:
+		case r.form == Lines && api != Ollama, r.form == EventStream && api == Ollama:
+			return whyWrongForm
+		}
+	}
+	return ""
+}
+
 // bytesClass returns the class of a complete body that is no JSON.
 func (r *Reader) bytesClass() (analysis.Class, string) {
 	switch api := r.Ask.Route.API; {
@@ -213,10 +246,8 @@ func (r *Reader) bytesClass() (analysis.Class, string) {
 		return analysis.OK, ""
 	case api == Any:
 		return analysis.Unread, whyUnknown
-	case r.form == Plain, r.form == UnknownForm:
-		return analysis.Invalid, whyNotJSON
 	}
-	return analysis.Invalid, whyWrongForm
+	return analysis.Invalid, whyNotJSON
 }
 
 // documentClass returns the class of a complete document.
@@ -254,18 +285,12 @@ func (r *Reader) documentClass(s *sse.Stream) (analysis.Class, string) {
 
 // streamClass returns the class of a stream that has ended.
 func (r *Reader) streamClass(s *sse.Stream) (analysis.Class, string) {
-	if s.Events == 0 {
+	if s.Events == 0 && s.Cut {
+		return analysis.Truncated, whyBrokenOff
+	} else if s.Events == 0 && s.Strange > 0 {
+		return analysis.Invalid, whyNotJSON
+	} else if s.Events == 0 {
 		return analysis.Empty, whyNoTokens
-	}
-	if r.Ask.Read && r.Ask.Route.API != Speech {
-		switch {
-		case !r.Ask.Stream && !(r.form == Lines && s.Events == 1):
-			return analysis.Invalid, whyWantDocument
-		case r.form == Lines && r.Ask.Route.API != Ollama && r.Ask.Route.API != Any,
-			r.form == Array && r.Ask.Route.API != Gemini && r.Ask.Route.API != Any,
-			r.form == EventStream && r.Ask.Route.API == Ollama:
-			return analysis.Invalid, whyWrongForm
-		}
 	}
 	if s.Cut && !r.finished(s) {
 		return analysis.Truncated, whyBrokenOff

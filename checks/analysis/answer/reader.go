@@ -54,7 +54,7 @@ type State uint8
 const (
 	Waiting  State = iota // nothing has shown yet whether there is an answer
 	Begun                 // content was seen
-	Failed                // it can no longer be a good answer
+	Failed                // no content was seen, and none can make it a good answer
 	Complete              // its terminator was seen
 )
 
@@ -208,17 +208,17 @@ func (r *Reader) State() State {
 	case r.coding != identity, !r.decided:
 		return Waiting
 	}
-	switch r.form {
-	case Binary, Plain:
-		return Begun
-	case Document:
-		return Waiting
-	}
-	chunks, failed, over := r.meter.Progress()
+	tokens, events, failed, over := r.meter.Progress()
 	switch {
-	case failed:
+	case r.formWhy(events) != "":
 		return Failed
-	case chunks == 0: // a terminator alone is no answer yet
+	case r.form == Binary, r.form == Plain:
+		return Begun
+	case r.form == Document, r.form == Lines && r.Ask.Read && !r.Ask.Stream:
+		return Waiting
+	case tokens == 0 && failed:
+		return Failed
+	case tokens == 0: // a terminator alone is no answer yet
 		return Waiting
 	case over:
 		return Complete
@@ -228,8 +228,8 @@ func (r *Reader) State() State {
 
 // Tokens returns how many events with generated tokens have come so far.
 func (r *Reader) Tokens() int {
-	chunks, _, _ := r.meter.Progress()
-	return chunks
+	tokens, _, _, _ := r.meter.Progress()
+	return tokens
 }
 
 // Form returns the form of the body as far as it is known.
