@@ -68,7 +68,7 @@ func (c *Cursor) Open(bracket byte) bool {
 }
 
 // More goes to the next member or element. It reports false, and has left the
-// object or array, when there is none.
+// object or array, if there is no further one.
 func (c *Cursor) More(bracket byte) bool {
 	if c.Bad {
 		return false
@@ -181,6 +181,18 @@ const MaxNumber = 1 << 40
 // Number returns a whole number from 0 to [MaxNumber], however it is written: 3,
 // 3.0 or 3e0. Any other value is skipped and is not ok.
 func (c *Cursor) Number() (n int, ok bool) {
+	if ch := c.Peek(); ch-'1' <= 8 { // nearly always
+		i := c.I
+		for i < len(c.B) && c.B[i]-'0' <= 9 && n <= MaxNumber {
+			n = n*10 + int(c.B[i]-'0')
+			i++
+		}
+		if i < len(c.B) && !inScalar[c.B[i]] {
+			c.I = i
+			return n, n <= MaxNumber
+		}
+		n = 0
+	}
 	v := c.Value()
 	for _, ch := range v {
 		if ch < '0' || ch > '9' || n > MaxNumber {
@@ -235,6 +247,9 @@ func (c *Cursor) scalar() {
 	}
 	c.I = i
 	token := c.B[from:i]
+	if len(token) == 4 && string(token) == "null" {
+		return
+	}
 	if len(token) == 0 {
 		c.fail()
 		return

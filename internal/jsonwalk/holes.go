@@ -19,7 +19,7 @@ type Holes struct {
 	N  int
 }
 
-// Add notes a hole. An empty one is none.
+// Add notes a hole unless it is empty.
 func (h *Holes) Add(from, to int, number bool) {
 	if h.N < maxHoles && to > from {
 		h.At[h.N] = Hole{from, to, number}

@@ -11,16 +11,23 @@ type cursor = jsonwalk.Cursor
 // chunk is what one JSON document of a stream says. Its slices point into the
 // document.
 type chunk struct {
+	common
+	turns  turns // choices or candidates
+	usage  usage
+	rare   rare
+	rarely bool // rare is not zero
+	cursor cursor
+}
+
+// common is the part of a chunk that is small.
+type common struct {
 	summary
-	turns  turns  // choices or candidates
 	finish []byte // the finish reason of a document that has one for all
 	fault  fault
-	usage  usage
 
 	done    bool // the terminator of a stream
 	marker  bool // [DONE]
 	repeats bool // it repeats what came in events before it
-	begins  bool // it announces a stream
 
 	deferred, blocked bool
 	failed            bool // a terminal status other than completed or incomplete
@@ -33,7 +40,22 @@ type chunk struct {
 
 	model, tier []byte
 	top         top
-	cursor      cursor
+}
+
+// reset prepares k for another document. The large part, which most documents do not
+// use, is only touched if it was used.
+func (k *chunk) reset(data []byte) {
+	k.common = common{}
+	k.cursor = cursor{B: data}
+	if k.turns.listed {
+		k.turns = turns{}
+	}
+	if k.usage.seen {
+		k.usage = usage{}
+	}
+	if k.rarely {
+		k.rare, k.rarely = rare{}, false
+	}
 }
 
 // summary is all that an ordinary chunk says.
@@ -66,7 +88,6 @@ func (t *tokens) join(o tokens) {
 // others.
 type top struct {
 	kind, object, status, stop, ended, code []byte
-	eventType                               []byte
 	stopReason, doneReason                  []byte
 
 	delta       tokens // what an object named "delta" holds
@@ -78,12 +99,18 @@ type top struct {
 
 	contentString, responseString, textString, textList, generated bool
 	text                                                           tokens // of any of these
-	thinking, media                                                bool
+	thinking                                                       bool
 
 	blocksSeen bool
 	blocks     tokens // of "content" as a list
 	block      tokens // of "content_block" or "item"
-	token      tokens // of "token"
+}
+
+// rare is what the other members of the outermost object say.
+type rare struct {
+	eventType []byte
+	token     tokens // of "token"
+	media     bool
 
 	outputSeen, converse bool
 	output               tokens // of "output" as a list, or as an object
@@ -113,7 +140,7 @@ var done = []byte("[DONE]")
 // parse reads the document at the start of data into k. A document that breaks
 // off gives what it showed up to there.
 func (k *chunk) parse(data []byte) {
-	*k = chunk{cursor: cursor{B: data}}
+	k.reset(data)
 	c := &k.cursor
 	switch ch := c.Peek(); {
 	case ch == '[' && bytes.HasPrefix(data[c.I:], done):
@@ -190,11 +217,11 @@ func (k *chunk) join(e *chunk) {
 		k.finish = e.finish
 	}
 	k.fault.join(e.fault)
-	k.usage.merge(e.usage)
+	k.usage.merge(&e.usage)
 	k.done, k.known, k.blocked = k.done || e.done, k.known || e.known, k.blocked || e.blocked
 	k.failed = k.failed || e.failed
 	k.items, k.empty = k.items+e.items, k.empty+e.empty
-	if e.top.scored {
+	if e.rare.scored {
 		k.shapes, k.known = k.shapes|ShapeRerank, true
 		k.items++
 	}
@@ -204,7 +231,7 @@ func (k *chunk) join(e *chunk) {
 }
 
 // member reads one member of the outermost object. Each assigns what it says, so
-// that of repeated members the last one counts.
+// if a member is repeated the last one counts.
 func (k *chunk) member(c *cursor) {
 	t := &k.top
 	name := c.Key()
@@ -241,8 +268,9 @@ func (k *chunk) member(c *cursor) {
 		if c.Peek() == '"' {
 			t.responseString, t.text.content = true, c.Filled()
 		} else {
-			t.enveloped = c.Peek() == '{'
-			t.envelope.read(c)
+			k.rarely = true
+			k.rare.enveloped = c.Peek() == '{'
+			k.rare.envelope.read(c)
 		}
 	case "done":
 		t.ended = literal(c)
@@ -267,7 +295,8 @@ func (k *chunk) member(c *cursor) {
 			t.text.content = c.Filled()
 		}
 	case "output":
-		t.readOutput(c)
+		k.rarely = true
+		k.rare.readOutput(c)
 	case "stop_reason":
 		t.stopReason = c.Text()
 	case "stopReason", "finish_reason", "finishReason":
@@ -289,10 +318,11 @@ func (k *chunk) member(c *cursor) {
 	}
 }
 
-// rarer reads the other members of the outermost object. Its cases stand apart
-// since the ones above are those of nearly all events.
+// rarer reads the other members of the outermost object. Its cases stand apart,
+// since nearly all events have only the members above.
 func (k *chunk) rarer(c *cursor, name []byte) {
-	t := &k.top
+	t, r := &k.top, &k.rare
+	k.rarely = true
 	switch string(name) {
 	case "text":
 		t.textString, t.textList = c.Peek() == '"', c.Peek() == '['
@@ -301,15 +331,15 @@ func (k *chunk) rarer(c *cursor, name []byte) {
 		t.generated = c.Peek() == '"'
 		t.text.content = c.Filled() || t.text.content
 	case "token":
-		t.token = readToken(c)
+		r.token = readToken(c)
 		k.shapes |= ShapeTGI
 	case "details":
 		k.finish = k.readDetails(c)
 	case "meta_info":
-		t.metaSeen = true
-		t.meta = k.readMeta(c)
+		r.metaSeen = true
+		r.meta = k.readMeta(c)
 	case "event_type":
-		t.eventType = c.Text()
+		r.eventType = c.Text()
 	case "candidates":
 		k.turns = turns{}
 		if c.Open('[') {
@@ -327,19 +357,19 @@ func (k *chunk) rarer(c *cursor, name []byte) {
 	case "meta":
 		k.usage.read(c)
 	case "data":
-		t.data, t.dataSeen = readItems(c)
+		r.data, r.dataSeen = readItems(c)
 	case "results", "classifications", "predictions":
-		t.results, t.resultsSeen = readItems(c)
+		r.results, r.resultsSeen = readItems(c)
 	case "embedding":
-		t.embeddings, t.embeddingsSeen = items{}, true
-		t.embeddings.vector(c)
+		r.embeddings, r.embeddingsSeen = items{}, true
+		r.embeddings.vector(c)
 	case "embeddings":
-		t.embeddings, t.embeddingsSeen = readVectors(c)
+		r.embeddings, r.embeddingsSeen = readVectors(c)
 	case "score", "relevance_score":
-		t.scored = true
+		r.scored = true
 		c.Skip()
 	case "b64_json", "partial_image_b64", "audio":
-		t.media = c.Filled()
+		r.media = c.Filled()
 	default:
 		c.Skip()
 	}

@@ -1,18 +1,18 @@
 // Package sse answers what a stream of model output contained and when: which
 // chunks carried generated tokens, when the first and the last of them passed,
-// what was billed, how the stream ended. It reads along while the bytes pass
-// to somebody else, and never needs them back.
+// what was billed, how the stream ended. It reads along while the bytes pass,
+// and never needs them again.
 //
-// It knows the streams of the OpenAI chat, completions and responses interfaces
-// and of the Anthropic messages interface, and the lines of Ollama's, by their
-// shape alone. Other streams pass unharmed; what is known of them are the number
-// and the times of their events, and they are not [Stream.Known].
+// It knows the documents and streams of the published interfaces by their shape
+// alone ([Shape]); what was asked, and so whether the answer is a good one, is the
+// business of package checks/analysis/answer. Other streams pass unharmed; of them
+// the number and the times of their events are known.
 //
 // # What is a token
 //
 // A chunk bears tokens when it carries generated output that is not empty:
 // content, reasoning, a refusal, a tool call's name or arguments. The role
-// chunk, the finish chunk and the usage chunk are none. A chunk may hold several
+// chunk, the finish chunk and the usage chunk do not. A chunk may hold several
 // tokens and a token may be spread over chunks; therefore token counts come from
 // the usage report if the stream has one, and [Stream.FromUsage] says so.
 //

@@ -63,7 +63,7 @@ func (k *chunk) typed() bool {
 		k.done, k.finish = true, t.deltaFinish
 		k.shapes |= ShapeCohere
 	case "speech.audio.delta":
-		k.content = t.media
+		k.content = k.rare.media
 		k.shapes |= ShapeSpeech
 	case "speech.audio.done":
 		k.done = true
@@ -79,12 +79,12 @@ func (k *chunk) typed() bool {
 		k.content = t.text.content
 		k.shapes |= ShapeTranscription
 	case "image_generation.partial_image", "image_edit.partial_image":
-		k.content = t.media
+		k.content = k.rare.media
 		k.shapes |= ShapeImages
 	case "image_generation.completed", "image_edit.completed":
-		k.done, k.content = true, t.media
+		k.done, k.content = true, k.rare.media
 		k.shapes |= ShapeImages
-		if t.media {
+		if k.rare.media {
 			k.items = 1
 		}
 	default:
@@ -101,24 +101,24 @@ func (k *chunk) responses() bool {
 		return false
 	}
 	k.shapes |= ShapeResponses
-	k.usage.merge(t.envelope.usage)
-	k.fault.join(t.envelope.fault)
-	if len(t.envelope.model) > 0 {
-		k.model = t.envelope.model
+	k.usage.merge(&k.rare.envelope.usage)
+	k.fault.join(k.rare.envelope.fault)
+	if len(k.rare.envelope.model) > 0 {
+		k.model = k.rare.envelope.model
 	}
-	if len(t.envelope.tier) > 0 {
-		k.tier = t.envelope.tier
+	if len(k.rare.envelope.tier) > 0 {
+		k.tier = k.rare.envelope.tier
 	}
 	switch string(kind) {
 	case "completed", "incomplete", "failed", "cancelled", "canceled", "done":
 		k.done = true
-		status := t.envelope.status
+		status := k.rare.envelope.status
 		if len(status) == 0 {
 			status = kind
 		}
-		k.status(status, t.envelope.finish)
+		k.status(status, k.rare.envelope.finish)
 		k.failed = k.failed || string(kind) == "failed" || bytes.HasPrefix(kind, []byte("cancel"))
-		k.tokens, k.repeats = t.envelope.output, true
+		k.tokens, k.repeats = k.rare.envelope.output, true
 	case "output_item.added":
 		k.tokens = t.block
 	case "output_item.done":
@@ -134,7 +134,7 @@ func (k *chunk) responses() bool {
 func (k *chunk) delta(kind []byte) {
 	t := &k.top
 	if bytes.HasSuffix(kind, []byte(".partial_image")) {
-		k.content = t.media
+		k.content = k.rare.media
 		return
 	}
 	if !bytes.HasSuffix(kind, []byte(".delta")) || !t.deltaText {
@@ -173,13 +173,13 @@ func (k *chunk) untyped() {
 	t := &k.top
 	over, more := string(t.ended) == "true", string(t.ended) == "false"
 	switch {
-	case bytes.HasPrefix(t.object, []byte("response")) && (t.outputSeen || len(t.status) > 0):
+	case bytes.HasPrefix(t.object, []byte("response")) && (k.rare.outputSeen || len(t.status) > 0):
 		k.shapes |= ShapeResponses
 		incomplete := k.finish
 		k.finish = nil
 		k.status(t.status, incomplete)
 		k.done = !k.deferred && !k.failed
-		k.tokens.join(t.output)
+		k.tokens.join(k.rare.output)
 	case (t.chatSeen || t.responseString) && (over || more):
 		k.shapes |= ShapeOllama
 		k.done = over
@@ -187,11 +187,11 @@ func (k *chunk) untyped() {
 		k.tokens.join(t.chat)
 		k.tokens.join(t.text)
 		k.reasoning = k.reasoning || t.thinking
-	case len(t.eventType) > 0:
+	case len(k.rare.eventType) > 0:
 		k.shapes |= ShapeCohere
-		k.done = string(t.eventType) == "stream-end"
-		k.content = t.text.content && string(t.eventType) == "text-generation"
-		k.tool = bytes.HasPrefix(t.eventType, []byte("tool-calls-"))
+		k.done = string(k.rare.eventType) == "stream-end"
+		k.content = t.text.content && string(k.rare.eventType) == "text-generation"
+		k.tool = bytes.HasPrefix(k.rare.eventType, []byte("tool-calls-"))
 	case t.chatSeen && len(k.finish) > 0 && !k.turns.listed:
 		k.shapes |= ShapeCohere
 		k.done = true
@@ -208,11 +208,11 @@ func (k *chunk) untyped() {
 		k.done = true
 		k.tokens.join(t.text)
 	case k.shapes&ShapeTGI != 0:
-		k.tokens.join(t.token)
-	case t.metaSeen && t.textString:
+		k.tokens.join(k.rare.token)
+	case k.rare.metaSeen && t.textString:
 		k.shapes |= ShapeTGI
-		k.finish = t.meta
-		k.done = len(t.meta) > 0
+		k.finish = k.rare.meta
+		k.done = len(k.rare.meta) > 0
 		k.tokens.join(t.text)
 	case t.textString && len(k.finish) > 0:
 		k.shapes |= ShapeCohere
@@ -226,10 +226,10 @@ func (k *chunk) untyped() {
 		k.shapes |= ShapeTGI
 		k.done = true
 		k.tokens.join(t.text)
-	case t.converse && len(k.finish) > 0:
+	case k.rare.converse && len(k.finish) > 0:
 		k.shapes |= ShapeOther
 		k.done = true
-		k.tokens.join(t.output)
+		k.tokens.join(k.rare.output)
 	case !k.turns.listed:
 		k.lists()
 	}
@@ -237,31 +237,30 @@ func (k *chunk) untyped() {
 
 // lists interprets a document that is a list of results.
 func (k *chunk) lists() {
-	t := &k.top
 	add := func(s Shape, n, empty int) {
 		k.shapes |= s
 		k.items, k.empty, k.done = n, empty, true
 	}
 	switch {
-	case t.embeddingsSeen:
-		add(ShapeEmbeddings, t.embeddings.vectors, t.embeddings.empty)
-	case t.dataSeen && t.data.vectors > 0:
-		add(ShapeEmbeddings, t.data.vectors, t.data.empty)
-	case t.dataSeen && t.data.images > 0:
-		add(ShapeImages, t.data.images, 0)
-	case t.dataSeen && t.data.scores > 0:
-		add(ShapeRerank, t.data.scores, 0)
-	case t.dataSeen && t.data.n == 0:
+	case k.rare.embeddingsSeen:
+		add(ShapeEmbeddings, k.rare.embeddings.vectors, k.rare.embeddings.empty)
+	case k.rare.dataSeen && k.rare.data.vectors > 0:
+		add(ShapeEmbeddings, k.rare.data.vectors, k.rare.data.empty)
+	case k.rare.dataSeen && k.rare.data.images > 0:
+		add(ShapeImages, k.rare.data.images, 0)
+	case k.rare.dataSeen && k.rare.data.scores > 0:
+		add(ShapeRerank, k.rare.data.scores, 0)
+	case k.rare.dataSeen && k.rare.data.n == 0:
 		add(ShapeEmbeddings|ShapeImages|ShapeRerank, 0, 0)
-	case t.resultsSeen && t.results.flags > 0:
-		add(ShapeModerations, t.results.flags, 0)
-	case t.resultsSeen && t.results.scores > 0:
-		add(ShapeRerank, t.results.scores, 0)
-	case t.resultsSeen && t.results.vectors > 0:
-		add(ShapeEmbeddings|ShapeOther, t.results.vectors, t.results.empty)
-	case t.resultsSeen && t.results.n == 0:
+	case k.rare.resultsSeen && k.rare.results.flags > 0:
+		add(ShapeModerations, k.rare.results.flags, 0)
+	case k.rare.resultsSeen && k.rare.results.scores > 0:
+		add(ShapeRerank, k.rare.results.scores, 0)
+	case k.rare.resultsSeen && k.rare.results.vectors > 0:
+		add(ShapeEmbeddings|ShapeOther, k.rare.results.vectors, k.rare.results.empty)
+	case k.rare.resultsSeen && k.rare.results.n == 0:
 		add(ShapeModerations|ShapeRerank, 0, 0)
-	case t.resultsSeen:
-		add(ShapeOther, t.results.n, 0)
+	case k.rare.resultsSeen:
+		add(ShapeOther, k.rare.results.n, 0)
 	}
 }

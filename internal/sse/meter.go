@@ -19,16 +19,21 @@ type Meter struct {
 	// first Feed.
 	Model bool
 
+	run
+	template template
+	parsed   chunk
+	data     carry // the event under way
+}
+
+// run is what a Meter knows of one stream.
+type run struct {
 	stream      Stream
 	from, to    time.Duration // of the events, of any kind
 	usage       usage
 	seen, ended [2]uint64 // choices
 	over        bool      // End was called
-	template    template
-	parsed      chunk
 
 	// The event under way, and the line of it under way.
-	data    carry
 	lines   int           // data lines of the event that are complete
 	tries   int           // how often it was read and found to be incomplete
 	lineAt  time.Duration // when the last of them was complete
@@ -150,21 +155,35 @@ func (m *Meter) End(at time.Duration) {
 // Stream returns what was seen so far.
 func (m *Meter) Stream() Stream {
 	s := m.stream
-	s.InputTokens, s.CachedTokens, s.WrittenTokens = m.usage.inputTotal()
-	s.ReasoningTokens = m.usage.reasoning + m.usage.thoughts
-	s.OutputTokens = m.usage.outputTotal()
-	s.FromUsage = s.OutputTokens > 0 || m.usage.seen && s.Chunks == 0
+	m.conclude(&s)
+	return s
+}
+
+// Final returns what was seen, after End. It is valid until Reset.
+func (m *Meter) Final() *Stream {
+	m.conclude(&m.stream)
+	return &m.stream
+}
+
+// conclude fills in what is kept apart while the stream passes.
+func (m *Meter) conclude(s *Stream) {
+	if m.usage.seen {
+		s.InputTokens, s.CachedTokens, s.WrittenTokens = m.usage.inputTotal()
+		s.ReasoningTokens = m.usage.reasoning + m.usage.thoughts
+		s.OutputTokens = m.usage.outputTotal()
+		s.FromUsage = s.OutputTokens > 0 || s.Chunks == 0
+	}
 	s.Choices, s.Open = count(m.seen), count([2]uint64{m.seen[0] &^ m.ended[0], m.seen[1] &^ m.ended[1]})
 	if m.Form != Document {
 		// A stream that breaks off may have reported its first token alone.
-		if complete := s.Terminated || s.Choices > 0 && s.Open == 0; !complete && s.OutputTokens < s.Chunks || s.OutputTokens == 0 {
+		complete := s.Terminated || s.Choices > 0 && s.Open == 0
+		if !complete && s.OutputTokens < s.Chunks || s.OutputTokens == 0 {
 			s.OutputTokens, s.FromUsage = s.Chunks, s.Chunks == 0 && m.usage.seen
 		}
 	}
 	if !s.Known && s.Chunks == 0 {
 		s.First, s.Last = m.from, m.to
 	}
-	return s
 }
 
 // Progress returns how many chunks bore tokens so far, how many events there were,
@@ -174,12 +193,16 @@ func (m *Meter) Progress() (chunks, events int, failed, terminated bool) {
 	return s.Chunks, s.Events, s.Failed, s.Terminated
 }
 
+// Chunks returns how many chunks bore tokens so far.
+func (m *Meter) Chunks() int { return m.stream.Chunks }
+
 // Reset makes m ready for another stream. It keeps the memory, and forgets
-// everything else, OnToken and Form included.
+// everything else, OnToken, Form and Model included.
 func (m *Meter) Reset() {
-	data, text := m.data, m.template.text[:0]
-	data.reset()
-	*m = Meter{data: data, template: template{text: text}}
+	m.OnToken, m.Form, m.Model = nil, Events, false
+	m.run = run{}
+	m.template.forget()
+	m.data.reset()
 }
 
 // wholeLine handles the ordinary case without copying: no event is under way and
@@ -195,7 +218,10 @@ func (m *Meter) wholeLine(p []byte, at time.Duration) int {
 	}
 	if n := m.template.match(p[from:]); n > 0 {
 		if end := from + n; len(p) > end && p[end] == '\n' {
-			m.count(&m.template.said, at)
+			m.bears(m.template.said.content, at)
+			if len(p) > end+1 && p[end+1] == '\n' { // the end of the event
+				return end + 2
+			}
 			return end + 1
 		}
 	}
@@ -357,7 +383,7 @@ var newline = []byte("\n")
 // maxTries bounds how often the data of one event is read before the event ends.
 const maxTries = 8
 
-// endLine ends the line under way. A data line is read at once if it makes sense
+// endLine ends the line under way. A data line is read immediately if it makes sense
 // so far: not every server ends its events with an empty line, and some put
 // several documents into one event.
 func (m *Meter) endLine(at time.Duration) {
@@ -424,7 +450,7 @@ func (m *Meter) forget() {
 // and has no effect, if data does not consist of whole documents.
 func (m *Meter) read(data []byte, at time.Duration) bool {
 	if len(data) > 0 && !m.failing && m.template.match(data) == len(data) {
-		m.count(&m.template.said, at)
+		m.bears(m.template.said.content, at)
 		return true
 	}
 	k := &m.parsed
@@ -486,7 +512,7 @@ func (m *Meter) apply(k *chunk, at time.Duration) {
 		}
 		m.failing = false
 	}
-	m.usage.merge(k.usage)
+	m.usage.merge(&k.usage)
 	if m.Model {
 		if s.Model == "" {
 			s.Model = name(k.model)
@@ -519,19 +545,27 @@ func name(raw []byte) string { return clip(string(raw[:min(len(raw), maxText)]))
 // count does what remains of apply for a chunk that is plain.
 func (m *Meter) count(k *summary, at time.Duration) {
 	s := &m.stream
-	m.event(at)
 	s.Known = s.Known || k.known
 	s.Shapes |= k.shapes
 	s.Listed = s.Listed || k.listed
 	m.seen[0] |= k.seen[0]
 	m.seen[1] |= k.seen[1]
 	if !k.bears() {
+		m.event(at)
 		return
 	}
 	s.Refusal = s.Refusal || k.refusal
 	s.Visible = s.Visible || k.content || k.tool || k.refusal
+	m.bears(k.content, at)
+}
+
+// bears counts a chunk that bears tokens. Of one like the template nothing else
+// need be counted: it says what the template has said before.
+func (m *Meter) bears(content bool, at time.Duration) {
+	s := &m.stream
+	m.event(at)
 	s.Chunks++
-	if k.content {
+	if content {
 		s.ContentChunks++
 	}
 	if m.Form == Document {
@@ -545,7 +579,7 @@ func (m *Meter) count(k *summary, at time.Duration) {
 		s.Stall = gap
 	}
 	s.Last = at
-	if k.content && s.ContentChunks == 1 {
+	if content && s.ContentChunks == 1 {
 		s.FirstContent = at
 	}
 	if m.OnToken != nil {

@@ -344,7 +344,7 @@ func (t *top) readMessage(c *cursor, k *chunk) {
 }
 
 // readOutput reads the outermost "output".
-func (t *top) readOutput(c *cursor) {
+func (t *rare) readOutput(c *cursor) {
 	t.output, t.outputSeen, t.converse = tokens{}, false, false
 	switch c.Peek() {
 	case '[':

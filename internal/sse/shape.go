@@ -3,7 +3,7 @@ package sse
 // Shape is a set of interfaces by what their documents look like.
 type Shape uint32
 
-// The interfaces that are told apart.
+// The interfaces that have shapes of their own.
 const (
 	ShapeChat          Shape = 1 << iota // choices with messages or deltas
 	ShapeCompletions                     // choices with texts, or llama.cpp's content and stop

@@ -32,6 +32,13 @@ func (t *template) learn(data []byte, k *chunk) {
 	t.said = k.summary
 }
 
+// forget makes t match nothing. It keeps the memory.
+func (t *template) forget() {
+	if t.holes.N > 0 {
+		t.text, t.holes.N, t.said = t.text[:0], 0, summary{}
+	}
+}
+
 // plain reports whether the chunk bears tokens and says nothing else.
 func (k *chunk) plain() bool {
 	return k.bears() && k.calls == 0 && len(k.finish) == 0 && k.turns.finishes == 0 && !k.fault.seen && !k.done && !k.usage.seen &&

@@ -12,10 +12,10 @@ type turns struct {
 	fault         fault
 }
 
-// maxFinish bounds how many different finish reasons of one answer are told apart.
+// maxFinish bounds how many different finish reasons of one answer are noted.
 const maxFinish = 4
 
-// maxChoice is the largest index of a choice that is told from others.
+// maxChoice is the largest index that a choice is noted under.
 const maxChoice = 127
 
 // choice reads an element of "choices".
@@ -81,7 +81,7 @@ func (t *turns) candidate(c *cursor) {
 	t.note(index, finish)
 }
 
-// note notes a choice and its finish reason. An empty reason and "null" are none.
+// note notes a choice and its finish reason. An empty reason and "null" do not count.
 func (t *turns) note(index int, finish []byte) {
 	index = min(index, maxChoice)
 	t.seen[index/64] |= 1 << (index % 64)

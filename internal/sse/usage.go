@@ -102,22 +102,28 @@ func (u *usage) set(field *int, c *cursor) {
 
 // merge takes the fields of a newer report. Later reports are totals, so that a
 // zero in them says nothing that is not known.
-func (u *usage) merge(v usage) {
+func (u *usage) merge(v *usage) {
 	if !v.seen {
 		return
 	}
 	u.seen = true
-	for _, f := range [...]struct {
-		to   *int
-		from int
-	}{
-		{&u.prompt, v.prompt}, {&u.input, v.input}, {&u.output, v.output}, {&u.thoughts, v.thoughts}, {&u.cached, v.cached},
-		{&u.reasoning, v.reasoning}, {&u.tools, v.tools}, {&u.apartRead, v.apartRead}, {&u.apartWrite, v.apartWrite},
-		{&u.billedInput, v.billedInput}, {&u.billedOutput, v.billedOutput}, {&u.total, v.total},
-	} {
-		if f.from > 0 {
-			*f.to = f.from
-		}
+	newer(&u.prompt, v.prompt)
+	newer(&u.input, v.input)
+	newer(&u.output, v.output)
+	newer(&u.thoughts, v.thoughts)
+	newer(&u.cached, v.cached)
+	newer(&u.reasoning, v.reasoning)
+	newer(&u.tools, v.tools)
+	newer(&u.apartRead, v.apartRead)
+	newer(&u.apartWrite, v.apartWrite)
+	newer(&u.billedInput, v.billedInput)
+	newer(&u.billedOutput, v.billedOutput)
+	newer(&u.total, v.total)
+}
+
+func newer(to *int, n int) {
+	if n > 0 {
+		*to = n
 	}
 }
 

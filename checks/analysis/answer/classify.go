@@ -26,7 +26,7 @@ func (r *Reader) End(at time.Duration, c Cause) Outcome {
 		}
 	}
 	r.meter.End(at)
-	s := r.meter.Stream()
+	s := r.meter.Final()
 	o := Outcome{
 		Form: r.form, Status: r.status, Model: s.Model, ServiceTier: s.ServiceTier, Finish: s.FinishReason, FirstByte: r.first,
 		Usage:   Usage{Input: s.InputTokens, Output: s.OutputTokens, Cached: s.CachedTokens, CacheWrite: s.WrittenTokens, Reasoning: s.ReasoningTokens, Reported: s.FromUsage},
@@ -38,8 +38,8 @@ func (r *Reader) End(at time.Duration, c Cause) Outcome {
 			o.FirstContent = s.FirstContent
 		}
 	}
-	o.Class, o.Why = r.classify(&s, c, at, damage)
-	o.Unfinished = o.Class == analysis.OK && r.unfinished(&s)
+	o.Class, o.Why = r.classify(s, c, at, damage)
+	o.Unfinished = o.Class == analysis.OK && r.unfinished(s)
 	o.Deferred = o.Class == analysis.OK && s.Deferred
 	if o.Deferred {
 		o.Usage = Usage{}
@@ -89,11 +89,12 @@ func (r *Reader) classify(s *sse.Stream, c Cause, at time.Duration, damage error
 	}
 	inference := r.Ask.Route.Kind == Inference
 	if inference && r.status != 0 {
+		if why := r.formWhy(s.Events); why != "" && !r.html {
+			return analysis.Invalid, why
+		}
 		switch {
 		case r.html:
 			return analysis.Invalid, whyHTML
-		case r.formWhy(s.Events) != "":
-			return analysis.Invalid, r.formWhy(s.Events)
 		case s.Failed && s.Limited:
 			return analysis.Limited, whyErrorInside
 		case s.Failed:
@@ -397,8 +398,10 @@ func (r *Reader) contentClass(s *sse.Stream, api sse.Shape) (analysis.Class, str
 
 // end returns what a finish reason means to r.
 func (r *Reader) end(reason string) End {
-	if end, ok := r.FinishReasons[reason]; ok {
-		return end
+	if r.FinishReasons != nil {
+		if end, ok := r.FinishReasons[reason]; ok {
+			return end
+		}
 	}
 	return EndOf(reason)
 }

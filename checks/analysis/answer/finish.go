@@ -17,6 +17,10 @@ const (
 
 // EndOf returns what a finish reason means, compared without case.
 func EndOf(reason string) End {
+	switch reason {
+	case "stop", "tool_calls", "end_turn", "STOP":
+		return Natural // spares a lookup
+	}
 	if end, ok := ends[reason]; ok {
 		return end
 	}

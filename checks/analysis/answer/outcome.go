@@ -15,8 +15,7 @@ type Usage struct {
 	Reported bool
 }
 
-// Outcome is what one response was. The zero Outcome is that of a response of
-// which nothing is known. Durations count from the start of the request; 0 means
+// Outcome is what one response was. In the zero Outcome nothing is known. Durations count from the start of the request; 0 means
 // that there was no such instant.
 type Outcome struct {
 	Class analysis.Class

@@ -28,15 +28,21 @@ type Reader struct {
 	// compared as they are.
 	FinishReasons map[string]End
 
-	meter   sse.Meter
+	meter  sse.Meter
+	packed []byte // a compressed body
+	reading
+}
+
+// reading is what a Reader knows of one response.
+type reading struct {
 	status  int
 	started bool // Start was called
 	form    Form
 	decided bool // form is final
+	flows   bool // the meter needs nothing but the bytes
 	kind    bool // the media type is not known: the body decides
 	coding  coding
-	packed  []byte // a compressed body
-	spilled bool   // it is larger than what is kept
+	spilled bool // packed would be larger than what is kept
 
 	lead  [maxLead]byte // the first bytes but white space
 	leads int
@@ -75,7 +81,7 @@ type Cause struct {
 	Err  error
 }
 
-// maxLead is how many bytes of the beginning tell the form of a body.
+// maxLead is how many bytes of the beginning decide the form of a body.
 const maxLead = 16
 
 // Start takes the status and the header of the response.
@@ -87,8 +93,7 @@ func (r *Reader) Start(status int, h http.Header) {
 	r.meter.OnToken, r.meter.Model, r.meter.Form = r.OnToken, r.Names, meterForms[r.form]
 }
 
-// first returns the first value of a header in canonical spelling, "" if there is
-// none.
+// first returns the first value of a header in canonical spelling, or "".
 func first(h http.Header, name string) string {
 	if v := h[name]; len(v) > 0 {
 		return v[0]
@@ -99,6 +104,11 @@ func first(h http.Header, name string) string {
 // Feed takes the bytes of one read and the instant at which they came, counted
 // from the start of the request. It does not keep p.
 func (r *Reader) Feed(p []byte, at time.Duration) {
+	if r.flows && len(p) > 0 {
+		r.bytes += int64(len(p))
+		r.meter.Feed(p, at)
+		return
+	}
 	if len(p) == 0 {
 		return
 	}
@@ -125,12 +135,17 @@ func (r *Reader) read(p []byte, at time.Duration) {
 	}
 	if r.form <= Array && r.form != UnknownForm {
 		r.meter.Feed(p, at)
+		r.flows = r.decided && r.coding == identity && r.Ask.Route.Kind == Inference
 	}
 }
 
 // decide finds out the form by the first bytes. It reports whether p is still to
 // be read; until the form is decided it keeps the bytes itself.
 func (r *Reader) decide(p []byte, at time.Duration) bool {
+	if r.leads == 0 && !r.kind && usual[r.form][p[0]] {
+		r.decided = true
+		return true
+	}
 	before := r.leads
 	for _, ch := range p {
 		if before == 0 && r.leads == 0 && (ch == ' ' || ch == '\n' || ch == '\r' || ch == '\t') {
@@ -149,7 +164,10 @@ func (r *Reader) decide(p []byte, at time.Duration) bool {
 	if r.form == Binary && page(head) && len(head) < maxLead {
 		return true // it may become a page
 	}
-	sniffed := Sniff(head)
+	sniffed := UnknownForm
+	if r.kind || len(head) > 0 && (head[0] == '{' || head[0] == '[') && r.form != Document || r.Ask.Stream {
+		sniffed = Sniff(head)
+	}
 	switch {
 	case sniffed == UnknownForm && r.kind && len(head) < maxLead:
 		return false // it may show yet
@@ -163,7 +181,7 @@ func (r *Reader) decide(p []byte, at time.Duration) bool {
 		r.form = Plain
 	case r.form == EventStream && (sniffed == Document || sniffed == Array):
 		r.form = sniffed
-	case r.form == Document && sniffed == Array && r.Ask.Stream:
+	case r.form == Document && sniffed == Array && r.Ask.Stream && (r.Ask.Route.API == Gemini || r.Ask.Route.API == Any):
 		r.form = Array
 	}
 	r.decided = true
@@ -172,6 +190,14 @@ func (r *Reader) decide(p []byte, at time.Duration) bool {
 		r.meter.Feed(head[:before], at)
 	}
 	return true
+}
+
+// usual holds the bytes that bodies of a declared form begin with, if they are
+// what they are declared to be.
+var usual = [numForms][256]bool{
+	Document:    {'{': true},
+	Lines:       {'{': true},
+	EventStream: {'d': true, 'e': true, 'i': true, 'r': true, ':': true},
 }
 
 var meterForms = [numForms]sse.Form{Document: sse.Document, Lines: sse.Lines, Array: sse.Array}
@@ -189,7 +215,7 @@ func markup(head []byte) bool {
 }
 
 // State returns how far the response has come. Of a document it is Waiting until
-// its end, unless the status or its first bytes tell that it is no answer.
+// its end, unless the status or its first bytes show that it is no answer.
 func (r *Reader) State() State {
 	if !r.started {
 		return Waiting
@@ -227,10 +253,7 @@ func (r *Reader) State() State {
 }
 
 // Tokens returns how many events with generated tokens have come so far.
-func (r *Reader) Tokens() int {
-	tokens, _, _, _ := r.meter.Progress()
-	return tokens
-}
+func (r *Reader) Tokens() int { return r.meter.Chunks() }
 
 // Form returns the form of the body as far as it is known.
 func (r *Reader) Form() Form { return r.form }
@@ -238,10 +261,10 @@ func (r *Reader) Form() Form { return r.form }
 // Reset makes r ready for another response. It keeps the memory and forgets
 // everything else, the exported fields included.
 func (r *Reader) Reset() {
-	meter, packed := &r.meter, r.packed
-	meter.Reset()
-	if cap(packed) > 64<<10 {
-		packed = nil
+	r.meter.Reset()
+	r.packed = r.packed[:0]
+	if cap(r.packed) > 64<<10 {
+		r.packed = nil
 	}
-	*r = Reader{meter: r.meter, packed: packed[:0]}
+	r.Ask, r.OnToken, r.Names, r.FinishReasons, r.reading = Ask{}, nil, false, nil, reading{}
 }
