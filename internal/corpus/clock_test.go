@@ -18,7 +18,7 @@ import (
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
-// paced serves a row with 10 ms before each chunk, and tells when it has come to
+// paced serves a row with 10 ms before each chunk, and calls reached at
 // the event that the row is about.
 type paced struct {
 	row     corpus.Row

@@ -59,13 +59,12 @@ func (c *caller) Write(p []byte) (int, error) {
 
 // outcome is how a rollout went.
 type outcome struct {
-	phase      strategies.Phase
-	reason     string
-	seen       int // callers who have seen a failure
-	asked      int
-	after      time.Duration
-	unmeasured bool // the verdict was Unmeasurable once
-	most       strategies.Weight
+	phase  strategies.Phase
+	reason string
+	seen   int // callers who have seen a failure
+	asked  int
+	after  time.Duration
+	most   strategies.Weight
 }
 
 // roll carries out the README's plan under 100 requests a second of 1,000 users:

@@ -56,38 +56,53 @@
 //
 // # What is measured
 //
-// Each request gives exactly one [analysis.Observation]. Streams pass through
-// chunk by chunk, each at once; what they contain is read along the way (package
-// internal/sse): time to the first generated token, which is neither the header
-// nor the role chunk, mean time per token after it, tokens, finish reason. Known
-// are OpenAI's chats, completions and responses, Anthropic's messages and Ollama's
-// lines (NDJSON), streamed or not; of other event streams and lines, the time to
-// the first event is measured, and an end without an error is taken for one. An
-// error inside a 200, a stream without its terminator, a refusal, an answer
-// without a token and a caller who went away each have their own
-// [analysis.Class]. Latency begins when the request body is complete, so that a
-// slow uploader does not look like a slow model; times are taken before a chunk
-// is handed on, and what a caller held up is taken out of those that follow
-// ([analysis.Observation.ClientStall]), so that a slow reader does not either.
+// Each request that asks a model gives exactly one [analysis.Observation]. Package
+// checks/analysis/answer reads the response while it passes, each chunk without
+// delay, and classifies it in a closed world: only a complete answer of the kind
+// that the request asked for is OK, on the routes of the published interfaces of
+// OpenAI, Azure, Anthropic, Gemini, Ollama, Cohere, TGI, vLLM, llama.cpp and others.
+// Redirects, pages, errors inside a 200, unfinished choices, unknown finish reasons
+// and answers of another form are failures, each with its [analysis.Class] and a
+// stable reason. On a route that is not known, complete answers are
+// [analysis.Unread], which raises no candidate's share; [Config].Routes and
+// [Config].Classify teach the router other routes. Requests that do not ask a
+// model, such as GET /v1/models, files and batches, are no observations.
 //
-// # Rescue
+// Latency begins when the request body is complete, so that a slow uploader does not
+// look like a slow model. Times are taken before a chunk is handed on, and what a
+// caller held up is taken out of those that follow
+// ([analysis.Observation.ClientStall]). A caller who leaves before any content, or
+// in a silence, makes the request [analysis.Abandoned], which counts against the
+// arm in [analysis.Unanswered]; one who leaves a stream that flows does not.
 //
-// When a candidate is down, answers with a 5xx, or sends no byte of an answer
-// within [Config].FirstByteTimeout, the baseline serves the same request. The
-// caller sees a good answer, and in the response the version that gave it; the
-// failure is counted once, against the candidate. Some servers begin a stream
-// before they know whether there will be an answer: of a candidate's stream what
-// comes before the first content is held back, for up to [Config].HoldBack, and an
-// error or an end in it is rescued as well. [Config].RescueRatio bounds the load
-// that rescues add to the baseline. To make that possible, request
-// bodies are held up to [Config].MaxBody, and the header of an answer, of any arm,
-// waits for the first byte of its body: servers send headers before they have
-// computed anything. Answers below 500 are not rescued, 429
-// included: they are about the request or its sender. The baseline's own failures
-// pass through, as there is nobody left to ask. Config.NoRescue turns it off.
+// # Fallback
 //
-// Since a rescued request is sent twice, a backend must not have effects that
-// may not happen twice.
+// When a candidate's answer fails before its first content, in whatever way, the
+// baseline serves the same request. The caller gets a good answer, and in the
+// response the version that gave it; the failure is reported once, against the
+// candidate, as soon as the fallback is decided. To make that possible the beginning
+// of a candidate's answer is held back: a stream until its first content, a document
+// until its end, for at most [Config].HoldBack after the first byte. Request bodies
+// are held up to [Config].MaxBody, and the header of an answer, of any arm, waits for
+// the first byte of its body.
+//
+// A candidate's status from 400 to 499 may be the caller's fault. The baseline is
+// asked for a second opinion: if it answers, the candidate was wrong, and the caller
+// has the good answer; if it rejects the request as well, the class is
+// [analysis.Rejected] and the caller gets the baseline's rejection.
+// [Config].RescueRatio bounds the load that all this adds to the baseline. The
+// baseline's own failures pass through. Only requests that ask a model or read
+// something fall back, since asking twice must not do anything twice; what the
+// server keeps, such as files and batches, is the baseline's alone.
+//
+// # Time limits
+//
+// All have defaults, documented at [Config]: connecting (5 s), the first byte (60 s
+// where a stream was asked, 10 min otherwise), patience with a candidate (10 times
+// the baseline's 99th percentile, at least 5 s), silence within an answer (60 s
+// without a byte, 5 min without content), and the body of a request (10 s without a
+// byte). A request that meets a connection which its server has just closed is sent
+// once more on a fresh one, and counted as [ArmStats].Stale, not as a failure.
 //
 // # Shadow
 //
@@ -107,6 +122,6 @@
 // # Dependencies
 //
 // xxhash and the OpenTelemetry metric interfaces; of this module strategies,
-// checks/analysis and internal/sse. It does not import package rollout, which
+// checks/analysis and checks/analysis/answer. It does not import package rollout, which
 // hands it splits through [Router.SetSplit].
 package traffic

@@ -7,6 +7,20 @@
 // Everything else has a class that names the failure; what cannot be read at all
 // is [analysis.Unread], which is never counted as success.
 //
+// [RouteOf] says what a request is about and [AskOf] what it wants; a [Reader]
+// reads the response while it passes, and [Read] one that a client has returned:
+//
+//	resp, err := client.Do(req)
+//	...
+//	outcome := answer.Read(resp)
+//	fmt.Println(outcome.Class, outcome.Why, outcome.Usage.Output)
+//
+// Recognised are the interfaces of OpenAI (chat, completions, responses,
+// embeddings, moderations, images, speech, transcription), Anthropic (messages),
+// Gemini and Vertex AI, Ollama, Cohere, and the servers TGI, vLLM, SGLang and
+// llama.cpp, after the schemas that they publish. What each of them must hold to be
+// good is in the specification of its API; finish reasons are in [EndOf].
+//
 // A class is a pure function of the route, the request, the status, the header,
 // the body and the way in which the response ended. Nothing is learned from one
 // response for the next.
