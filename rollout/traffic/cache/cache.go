@@ -1,33 +1,51 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math"
 	"net/http"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 
-	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
 // Config says what a [Cache] keeps. The zero Config is ready to use.
 type Config struct {
-	// MaxBytes bounds all answers together, MaxAnswer a single one, in bytes. Zero
-	// means 64 MiB and 1 MiB.
+	// MaxBytes bounds all stored answers together, with their keys and headers, and
+	// MaxAnswer the body of a single one, in bytes. Default 64 MiB and 1 MiB.
+	// Answers on their way may take another quarter of MaxBytes, or MaxAnswer if that
+	// is more; requests beyond pass by the cache.
 	MaxBytes  int64 `env:"MAX_BYTES"`
 	MaxAnswer int64 `env:"MAX_ANSWER"`
-	// TTL is how long an answer is good. Zero means an hour.
+	// TTL bounds how long an answer is good; the answer's own Cache-Control and
+	// Expires can only shorten it. Default 1 h.
 	TTL time.Duration `env:"TTL"`
-	// Tenant says whom a request belongs to. Nil means the Authorization header.
+	// Tenant returns the tenant that a request belongs to, as the program has
+	// authenticated it; it is part of the key, together with the credentials that the
+	// request has. A request for which it returns "" or panics passes by the cache. If
+	// nil, the credentials alone identify the caller, and a request without any passes.
 	Tenant func(*http.Request) string
+	// Keep names further headers of an answer that are stored with it, such as
+	// Access-Control-Allow-Origin. Content-Type, Content-Encoding and Content-Length
+	// always are. Cookies, rate limits, request ids and headers of a connection cannot
+	// be kept.
+	Keep []string `env:"KEEP"`
 	// Any remembers answers that the model might have given otherwise, too: a user
-	// who asks again gets the same again.
+	// who repeats a request gets the same answer.
 	Any bool `env:"ANY"`
+	// Logger logs panics of Tenant and of transports, at most once a second. If nil,
+	// they are only counted, in [Stats].
+	Logger *slog.Logger `env:", noinit"`
 }
 
 // InvalidError says which field of a [Config] cannot be used, what it holds and
@@ -42,15 +60,29 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("cache: Config.%s is %v, want %s", e.Field, e.Value, e.Want)
 }
 
+// PanicError is the error of a request whose transport has panicked.
+type PanicError struct {
+	Value any    // what it panicked with
+	Stack []byte // of the goroutine that panicked
+}
+
+// Error returns a fixed text: Value may hold bytes of a request.
+func (e *PanicError) Error() string { return "cache: transport: panicked" }
+
 // Cache remembers answers of all versions. It is safe for concurrent use.
 type Cache struct {
-	cfg   Config
-	store *otter.Cache[key, *stored]
+	cfg       Config
+	keptNames []string // headers of stored answers, in canonical form
+	store     *otter.Cache[key, *stored]
 
 	mu      sync.Mutex
-	flights map[key]*flight // questions that are being answered
+	flights map[key]*flight // requests that are being answered
 
-	hits, shared, misses, passed atomic.Uint64
+	buffered atomic.Int64 // bytes that flights hold
+	budget   int64        // bounds buffered
+
+	hits, shared, misses, passed, panics atomic.Uint64
+	logged                               atomic.Int64 // when a panic was logged last
 }
 
 // stored is an answer that was given before.
@@ -58,6 +90,34 @@ type stored struct {
 	version string
 	header  http.Header
 	body    []byte
+	weight  uint32
+	at      time.Time     // when it came
+	age     time.Duration // how old it was then
+	life    time.Duration // how long it is good from then on
+}
+
+// entryOverhead is what a stored answer takes apart from its header and body: the
+// entry of the store, both copies of its key, and stored itself.
+const entryOverhead = 640
+
+// sizeOf returns what the allocator takes for n bytes, at most.
+func sizeOf(n int) int64 {
+	if n > 32<<10 {
+		return (int64(n) + 8191) &^ 8191
+	}
+	return int64(n + n/8 + 16)
+}
+
+// weigh returns what an answer takes in memory.
+func weigh(body int, header int64) uint32 {
+	return uint32(min(sizeOf(body)+header+entryOverhead, math.MaxUint32))
+}
+
+// good reports whether the answer may be given at a time, and how old it is then.
+func (s *stored) good(f freshness, now time.Time) (age time.Duration, ok bool) {
+	since := max(0, now.Sub(s.at))
+	age = s.age + since
+	return age, since < s.life && s.life-since >= f.minFresh && (!f.limited || age <= f.maxAge)
 }
 
 // New returns an empty cache, to be closed when it is not needed any more. The
@@ -68,6 +128,11 @@ func New(cfg Config) (*Cache, error) {
 	for field, v := range map[string]int64{"MaxBytes": cfg.MaxBytes, "MaxAnswer": cfg.MaxAnswer, "TTL": int64(cfg.TTL)} {
 		if v < 0 {
 			errs = append(errs, &InvalidError{Field: field, Value: v, Want: "a value >= 0"})
+		}
+	}
+	for _, name := range cfg.Keep {
+		if !keepable(name) {
+			errs = append(errs, &InvalidError{Field: "Keep", Value: fmt.Sprintf("%.64q", name), Want: "names of headers that belong to an answer, not to a connection or a request"})
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return len(a.Error()) - len(b.Error()) })
@@ -83,35 +148,45 @@ func New(cfg Config) (*Cache, error) {
 	if cfg.TTL == 0 {
 		cfg.TTL = time.Hour
 	}
-	if cfg.Tenant == nil {
-		cfg.Tenant = func(r *http.Request) string { return r.Header.Get("Authorization") }
+	cfg.MaxAnswer = min(cfg.MaxAnswer, cfg.MaxBytes)
+	c := &Cache{cfg: cfg, keptNames: slices.Clone(keptAlways), flights: make(map[key]*flight), budget: max(cfg.MaxBytes/4, cfg.MaxAnswer)}
+	for _, name := range cfg.Keep {
+		if name = http.CanonicalHeaderKey(name); !slices.Contains(c.keptNames, name) {
+			c.keptNames = append(c.keptNames, name)
+		}
 	}
-	store, err := otter.New(&otter.Options[key, *stored]{
+	var err error
+	c.store, err = otter.New(&otter.Options[key, *stored]{
 		MaximumWeight:    uint64(cfg.MaxBytes),
-		Weigher:          func(_ key, s *stored) uint32 { return uint32(len(s.body) + 512) },
-		ExpiryCalculator: otter.ExpiryWriting[key, *stored](cfg.TTL),
+		Weigher:          func(_ key, s *stored) uint32 { return s.weight },
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[key, *stored]) time.Duration { return e.Value.life }),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	return &Cache{cfg: cfg, store: store, flights: make(map[key]*flight)}, nil
+	return c, nil
 }
 
 // Stats says what became of requests.
 type Stats struct {
 	// Hits were answered from memory, Shared read along with another request,
-	// Misses were asked, and Passed is not remembered.
+	// Misses were sent to the server, and Passed were sent to it without a look at
+	// the cache.
 	Hits, Shared, Misses, Passed uint64
-	// Answers and Bytes are about those that are remembered, roughly.
-	Answers int
-	Bytes   uint64
+	// Panics is how often Config.Tenant or a transport has panicked.
+	Panics uint64
+	// Answers and Bytes are about stored answers, approximately; Buffered is what
+	// answers on their way hold in memory.
+	Answers  int
+	Bytes    uint64
+	Buffered int64
 }
 
-// Stats returns what has become of all requests.
+// Stats returns what became of all requests so far.
 func (c *Cache) Stats() Stats {
 	return Stats{
 		Hits: c.hits.Load(), Shared: c.shared.Load(), Misses: c.misses.Load(), Passed: c.passed.Load(),
-		Answers: c.store.EstimatedSize(), Bytes: c.store.WeightedSize(),
+		Panics: c.panics.Load(), Answers: c.store.EstimatedSize(), Bytes: c.store.WeightedSize(), Buffered: c.buffered.Load(),
 	}
 }
 
@@ -125,16 +200,15 @@ func (c *Cache) Forget(version string) {
 	}
 }
 
-// Close ends what tidies up in the background. Answers are given from memory and
-// remembered all the same; those that are too old are noticed when they are asked
-// for.
+// Close stops the goroutine that removes expired answers. The cache goes on working
+// without it: an expired answer is never given.
 func (c *Cache) Close() error {
 	c.store.StopAllGoroutines()
 	return nil
 }
 
 // Transport returns a transport that answers for one version from memory, and
-// otherwise asks next. Nil means [http.DefaultTransport].
+// otherwise asks next. If next is nil, it asks [http.DefaultTransport].
 func (c *Cache) Transport(version string, next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
@@ -151,48 +225,100 @@ type transport struct {
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := t.cache
+	route, fresh, ok := routeOf(req)
+	if !ok {
+		c.passed.Add(1)
+		return t.send(req)
+	}
+	tenant, ok := c.identify(req)
+	if !ok {
+		c.passed.Add(1)
+		return t.send(req)
+	}
 	out, body, err := hold(req)
 	if err != nil {
 		return nil, fmt.Errorf("cache: body of the request: %w", err)
 	}
-	k, ok := c.keyOf(t.version, out, body)
+	q, ok := c.questionOf(t.version, tenant, route, out, body)
 	if !ok {
 		c.passed.Add(1)
-		return t.pass(out)
+		return t.send(out)
 	}
-	if s, ok := c.store.GetIfPresent(k); ok {
-		c.hits.Add(1)
-		return s.response(req), nil
+	if s, ok := c.store.GetIfPresent(q.key); ok {
+		if age, ok := s.good(fresh, time.Now()); ok {
+			c.hits.Add(1)
+			return s.response(req, age), nil
+		}
 	}
-	ask := answer.AskOf(answer.RouteOf(req.Method, req.URL.Path), req.Header.Get("Content-Type"), body)
-	r, first := c.board(k, ask, req.Context())
+	r, first := c.join(q, len(body), req.Context())
 	if first {
 		c.misses.Add(1)
-		go r.flight.run(t, out, k)
+		go r.flight.run(t, out, q.key)
 	}
 	resp, err := r.response(req, first)
 	switch {
 	case err == errNotShared:
 		c.passed.Add(1)
-		return t.pass(out)
+		return t.send(out)
 	case err == nil && !first:
 		c.shared.Add(1)
 	}
 	return resp, err
 }
 
-// pass asks next, and remembers nothing.
-func (t *transport) pass(out *http.Request) (*http.Response, error) {
-	if out.GetBody != nil {
-		body, err := out.GetBody()
-		if err != nil {
-			return nil, fmt.Errorf("cache: body of the request: %w", err)
+// identify returns the tenant of a request, "" without Config.Tenant, and whether
+// the request has an identity.
+func (c *Cache) identify(req *http.Request) (tenant string, ok bool) {
+	if c.cfg.Tenant == nil {
+		return "", identified(req)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			c.panicked("Tenant", p)
+			tenant, ok = "", false
 		}
-		out.Body = body
+	}()
+	tenant = c.cfg.Tenant(req)
+	return tenant, tenant != ""
+}
+
+// send asks the server. A panic of the transport is an error.
+func (t *transport) send(req *http.Request) (resp *http.Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			resp, err = nil, t.cache.panicked("Transport", p)
+		}
+	}()
+	resp, err = t.next.RoundTrip(req)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, errors.New("cache: transport: returned neither a response nor an error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody
 	}
-	resp, err := t.next.RoundTrip(out)
-	if err == nil {
-		resp.Header.Del(traffic.CacheHeader) // it is ours to say
+	if resp.Header == nil {
+		resp.Header = make(http.Header)
 	}
-	return resp, err
+	for name := range resp.Header { // only the cache sets it
+		if strings.EqualFold(name, traffic.CacheHeader) {
+			delete(resp.Header, name)
+		}
+	}
+	return resp, nil
+}
+
+// panicked counts and logs that a function of the configuration has panicked.
+func (c *Cache) panicked(name string, p any) error {
+	c.panics.Add(1)
+	err := &PanicError{Value: p, Stack: debug.Stack()}
+	now, last := time.Now().UnixNano(), c.logged.Load()
+	if c.cfg.Logger == nil || now-last < int64(time.Second) || !c.logged.CompareAndSwap(last, now) {
+		return err
+	}
+	defer func() { _ = recover() }() // of the logger's handler
+	c.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "cache: panic contained; the request is not cached",
+		slog.String("function", name), slog.Any("panic", p), slog.String("stack", string(err.Stack)))
+	return err
 }

@@ -60,6 +60,7 @@ func ask(t testing.TB, tr http.RoundTripper, body string, header ...string) (str
 	t.Helper()
 	req := httptest.NewRequest(http.MethodPost, "http://models/v1/chat/completions", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer ana")
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -75,7 +76,10 @@ func ask(t testing.TB, tr http.RoundTripper, body string, header ...string) (str
 	return string(b), resp.Header.Get("Serin-Cache")
 }
 
-const fixed = `{"model":"m","temperature":0,"messages":[{"role":"user","content":"hi"}]}`
+const (
+	fixed    = `{"model":"m","temperature":0,"messages":[{"role":"user","content":"hi"}]}`
+	streamed = `{"model":"m","temperature":0,"stream":true,"messages":[{"role":"user","content":"hi"}]}`
+)
 
 func TestSameQuestion(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -181,8 +185,13 @@ func TestWhatIsRemembered(t *testing.T) {
 			tr := newCache(t, cache.Config{MaxAnswer: 2000}).Transport("1", m)
 			var bodies []string
 			for i := range 2 {
-				req := httptest.NewRequest(http.MethodPost, "http://models/", strings.NewReader(fixed))
+				question := fixed
+				if strings.HasPrefix(tt.answer().Header.Get("Content-Type"), "text/event-stream") {
+					question = streamed
+				}
+				req := httptest.NewRequest(http.MethodPost, "http://models/v1/chat/completions", strings.NewReader(question))
 				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("X-Api-Key", "sk-ana")
 				resp, err := tr.RoundTrip(req)
 				if err != nil {
 					t.Fatal(err)
@@ -235,8 +244,9 @@ func TestReadAlong(t *testing.T) {
 		var users []*user
 		for range 10 {
 			ctx, cancel := context.WithCancel(t.Context())
-			req := httptest.NewRequest(http.MethodPost, "http://models/", strings.NewReader(fixed)).WithContext(ctx)
+			req := httptest.NewRequest(http.MethodPost, "http://models/v1/chat/completions", strings.NewReader(streamed)).WithContext(ctx)
 			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("X-Api-Key", "sk-ana")
 			resp, err := tr.RoundTrip(req)
 			if err != nil {
 				t.Fatal(err)
@@ -291,8 +301,9 @@ func TestNobodyWaits(t *testing.T) {
 		}}
 		tr := c.Transport("1", m)
 		ctx, cancel := context.WithCancel(t.Context())
-		req := httptest.NewRequest(http.MethodPost, "http://models/", strings.NewReader(fixed)).WithContext(ctx)
+		req := httptest.NewRequest(http.MethodPost, "http://models/v1/chat/completions", strings.NewReader(streamed)).WithContext(ctx)
 		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("X-Api-Key", "sk-ana")
 		resp, err := tr.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
@@ -346,17 +357,17 @@ func TestBounds(t *testing.T) {
 			t.Error("a question of 2 MB is remembered")
 		}
 	}
-	short := newCache(t, cache.Config{TTL: time.Millisecond}).Transport("1", m)
-	ask(t, short, fixed)
-	time.Sleep(20 * time.Millisecond)
-	if _, where := ask(t, short, fixed); where != "miss" {
-		t.Error("an answer outlives its time")
-	}
 }
 
 func TestBadConfig(t *testing.T) {
-	_, err := cache.New(cache.Config{MaxBytes: -1, MaxAnswer: -1, TTL: -1})
-	for _, field := range []string{"MaxBytes", "MaxAnswer", "TTL"} {
+	for _, name := range []string{"Set-Cookie", "set-cookie2", "X-RateLimit-Remaining-Requests", "anthropic-ratelimit-tokens-reset", "X-Request-Id", "request-id", "Connection", "Serin-Cache", "two words", ""} {
+		var invalid *cache.InvalidError
+		if _, err := cache.New(cache.Config{Keep: []string{"X-Model", name}}); !errors.As(err, &invalid) || invalid.Field != "Keep" {
+			t.Errorf("Keep of %q: %v", name, err)
+		}
+	}
+	_, err := cache.New(cache.Config{MaxBytes: -1, MaxAnswer: -1, TTL: -1, Keep: []string{"Set-Cookie"}})
+	for _, field := range []string{"MaxBytes", "MaxAnswer", "TTL", "Keep"} {
 		if err == nil || !strings.Contains(err.Error(), "Config."+field) {
 			t.Errorf("%v does not name %s", err, field)
 		}
@@ -406,6 +417,22 @@ func BenchmarkHit(b *testing.B) {
 	}
 }
 
+func BenchmarkMiss(b *testing.B) {
+	tr := newCache(b, cache.Config{}).Transport("1", &model{})
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		ask(b, tr, fmt.Sprintf(`{"model":"m","seed":%d,"messages":[{"role":"user","content":"hi"}]}`, i))
+	}
+}
+
+func BenchmarkPass(b *testing.B) {
+	tr := newCache(b, cache.Config{}).Transport("1", &model{})
+	b.ReportAllocs()
+	for b.Loop() {
+		ask(b, tr, fixed, "Cache-Control", "no-store")
+	}
+}
+
 func Example() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -419,17 +446,59 @@ func Example() {
 	}
 	defer remembered.Close()
 	client := &http.Client{Transport: remembered.Transport("1.5.0", nil)}
-	for range 2 {
-		resp, err := client.Post(server.URL, "application/json", strings.NewReader(`{"temperature":0,"messages":[]}`))
+	for _, key := range []string{"sk-ana", "sk-ana", "sk-ben", ""} {
+		req, err := http.NewRequest("POST", server.URL+"/v1/chat/completions", strings.NewReader(`{"temperature":0,"messages":[]}`))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("X-Api-Key", key)
+		resp, err := client.Do(req)
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
-		fmt.Println(resp.Header.Get("Serin-Cache"))
+		fmt.Printf("%q: %q\n", key, resp.Header.Get("Serin-Cache"))
 	}
 	// Output:
-	// miss
-	// hit
+	// "sk-ana": "miss"
+	// "sk-ana": "hit"
+	// "sk-ben": "miss"
+	// "": ""
+}
+
+// Requests of one tenant are told apart by what the program has authenticated.
+func ExampleConfig_tenant() {
+	type tenant struct{}
+	remembered, err := cache.New(cache.Config{Tenant: func(r *http.Request) string {
+		name, _ := r.Context().Value(tenant{}).(string) // "" passes by the cache
+		return name
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer remembered.Close()
+	m := &model{}
+	transport := remembered.Transport("1.5.0", m)
+	for _, name := range []string{"ana", "ana", "ben"} {
+		req := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{"temperature":0,"messages":[]}`))
+		req = req.WithContext(context.WithValue(req.Context(), tenant{}, name))
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		fmt.Println(name, resp.Header.Get("Serin-Cache"))
+	}
+	// Output:
+	// ana miss
+	// ana hit
+	// ben miss
 }
