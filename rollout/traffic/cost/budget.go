@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
@@ -22,8 +23,8 @@ type Budget struct {
 
 // Check returns a check of what all tenants have spent together: it fails when
 // the budget is spent, and warns when it soon will be, or would be at the present
-// pace. Where nobody knows what some of the requests cost it warns, too. A Budget
-// that makes no sense is Unknown.
+// pace. It warns, too, if the cost of some requests is not known. The result for an
+// invalid Budget is Unknown.
 func (l *Ledger) Check(b Budget) checks.Check {
 	return checks.Func(func(context.Context) checks.Result {
 		if b.WarnAt == 0 {
@@ -50,7 +51,7 @@ func (l *Ledger) Check(b Budget) checks.Check {
 			r.Status = checks.Warn
 		case unknown > 0:
 			r.Status = checks.Warn
-			r.Summary += fmt.Sprintf("; nobody knows what %d requests cost", unknown)
+			r.Summary += fmt.Sprintf("; the cost of %d requests is not known", unknown)
 		}
 		return r
 	})
@@ -58,23 +59,67 @@ func (l *Ledger) Check(b Budget) checks.Check {
 
 // Guard returns a handler that answers 429 for tenants who have spent what limit
 // allows them within the ledger's window, and otherwise passes on to next. A limit
-// of 0 or less is none. What is known is what requests that have ended cost: those
-// that are under way may exceed the limit.
+// of 0 or less means no limit.
+//
+// Guard reserves [Config].Estimate until next has returned, and admits a request only
+// while what its tenant has spent and reserved is less than the limit. So a limit is
+// exceeded by at most one answer, provided that the cost of a request has been
+// observed when next returns and is not above its estimate. A tenant without an account
+// of its own, as there is no room for one, is held to what the common account has
+// spent.
+//
+// If tenant, limit or Estimate panics, the request is refused.
 func (l *Ledger) Guard(next http.Handler, tenant func(*http.Request) string, limit func(tenant string) analysis.Money) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who := tenant(r)
-		most := limit(who)
-		if most <= 0 || l.Spent(who) < most {
-			next.ServeHTTP(w, r)
+		admitted, refused := l.admit(r, tenant, limit)
+		if refused != nil {
+			refused.write(w, l.step)
 			return
 		}
-		body := fmt.Sprintf(`{"error":{"message":"the budget of %s in %v is spent","type":"insufficient_quota","param":null,"code":"budget_exceeded"}}`+"\n", Format(most), l.cfg.Window)
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(l.step.Seconds())))) // when something is forgotten
-		w.WriteHeader(http.StatusTooManyRequests)
-		_, _ = io.WriteString(w, body) // a caller who has gone needs no answer
+		defer admitted.Release()
+		next.ServeHTTP(w, r)
 	})
+}
+
+// refusal is why Guard refuses a request.
+type refusal struct{ code, message string }
+
+func (f *refusal) write(w http.ResponseWriter, step time.Duration) {
+	body := fmt.Sprintf(`{"error":{"message":"%s","type":"insufficient_quota","param":null,"code":"%s"}}`+"\n", f.message, f.code)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(step.Seconds())))) // when something is forgotten
+	w.WriteHeader(http.StatusTooManyRequests)
+	_, _ = io.WriteString(w, body) // a caller who has gone needs no answer
+}
+
+// admit reserves what a request is estimated to cost, or returns why it is refused.
+func (l *Ledger) admit(r *http.Request, tenant func(*http.Request) string, limit func(tenant string) analysis.Money) (admitted *Reservation, refused *refusal) {
+	function := "tenant"
+	defer func() {
+		if p := recover(); p != nil {
+			l.panicked(function, p)
+			admitted, refused = nil, &refusal{"budget_unknown", "the budget of this request cannot be determined"}
+		}
+	}()
+	payer := tenant(r)
+	function = "limit"
+	most := limit(payer)
+	if most <= 0 {
+		return nil, nil
+	}
+	var amount analysis.Money
+	if l.cfg.Estimate != nil {
+		function = "Estimate"
+		if amount = l.cfg.Estimate(r); amount < 0 && !l.cfg.Unpriced {
+			return nil, &refusal{"price_unknown", "the price of this request is not known"}
+		}
+	}
+	admitted, ok := l.Reserve(payer, most, amount)
+	if !ok {
+		return nil, &refusal{"budget_exceeded", fmt.Sprintf("the budget of %s in %v is spent", Format(most), l.cfg.Window)}
+	}
+	return admitted, nil
 }
 
 // Format writes an amount as people do, with at least two digits behind the point:

@@ -206,8 +206,8 @@ func TestConcurrent(t *testing.T) {
 }
 
 func TestBadConfig(t *testing.T) {
-	_, err := cost.NewLedger(cost.Config{Window: -1, Tenants: -1})
-	for _, field := range []string{"Config.Window", "Config.Tenants"} {
+	_, err := cost.NewLedger(cost.Config{Window: -1, Tenants: -1, MaxBytes: -1})
+	for _, field := range []string{"Config.Window", "Config.Tenants", "Config.MaxBytes"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}
@@ -219,17 +219,6 @@ func TestFormat(t *testing.T) {
 		if got := cost.Format(m); got != want {
 			t.Errorf("Format(%d) = %s, want %s", m, got, want)
 		}
-	}
-}
-
-func BenchmarkObserve(b *testing.B) {
-	l, err := cost.NewLedger(cost.Config{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		pay(l, "1.5.0", "ana", 100)
 	}
 }
 
@@ -253,4 +242,30 @@ func Example() {
 	// Output:
 	// 2.00 true
 	// fail 42.00
+}
+
+func ExampleLedger_Reserve() {
+	ledger, err := cost.NewLedger(cost.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	const limit, estimate = 100, 80
+	first, ok := ledger.Reserve("ana", limit, estimate)
+	fmt.Println("admitted:", ok)
+	second, ok := ledger.Reserve("ana", limit, estimate)
+	fmt.Println("admitted:", ok)
+	_, ok = ledger.Reserve("ana", limit, estimate)
+	fmt.Println("admitted:", ok)
+
+	first.Charge("1.5.0", 10) // it fails
+	first.Charge("1.4.0", 30) // the fallback
+	first.Release()
+	second.Release() // no server was asked
+	fmt.Println("spent:", ledger.Spent("ana"))
+	// Output:
+	// admitted: true
+	// admitted: true
+	// admitted: false
+	// spent: 40
 }

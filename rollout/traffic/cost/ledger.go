@@ -1,10 +1,18 @@
 package cost
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"math"
+	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -12,43 +20,92 @@ import (
 
 // Config says what a [Ledger] keeps. The zero Config is ready to use.
 type Config struct {
-	// Window is how long spending is remembered, in 24 steps. Zero means 24 hours.
+	// Window is how long spending is remembered, in 24 steps. Default 24 h.
 	Window time.Duration `env:"WINDOW"`
-	// Tenant says who pays for a request. Nil means its unit.
+	// Tenant returns who pays for a request. If it panics, the request is charged to
+	// the common account. If nil, the unit pays.
+	//
+	// A name that is longer than 128 bytes or has characters that cannot be printed
+	// is replaced by the first 128 bits of its SHA-256, in hexadecimal digits.
 	Tenant func(analysis.Observation) string
-	// Tenants is how many tenants are told apart. When there are more, those that
-	// have spent nothing within the window are forgotten; if there is nobody like
-	// that, newcomers share one account, under the empty name. Zero means 100,000.
-	Tenants int `env:"TENANTS"`
+	// Tenants bounds how many tenants have an account of their own, and MaxBytes how
+	// much memory the accounts take together, names included. Default 100,000 and 64
+	// MiB. If there is no room, a newcomer replaces the tenant that has not been
+	// seen for the longest time, provided that this one has spent nothing within the
+	// window. Otherwise the newcomer is charged to the common account, whose name is
+	// empty.
+	Tenants  int   `env:"TENANTS"`
+	MaxBytes int64 `env:"MAX_BYTES"`
+	// Estimate returns what a request that [Ledger.Guard] is about to admit will cost
+	// at most; Guard reserves that much while the request is under way. A negative
+	// estimate means that the price is not known: Guard refuses the request unless
+	// Unpriced is set. Estimate must not read the body. If nil, Guard reserves
+	// nothing, and requests under way can exceed a limit.
+	Estimate func(*http.Request) analysis.Money
+	Unpriced bool `env:"UNPRICED"`
+	// Logger logs panics of Tenant, Estimate and the functions of Guard, at most once
+	// a second. If nil, they are only counted, in [Stats].
+	Logger *slog.Logger `env:", noinit"`
 }
 
 // steps is how many parts a window has; what is older than the window by less than
 // one of them may still count.
 const steps = 24
 
-// Ledger adds up what requests cost. It is safe for concurrent use.
+// Ledger adds up what requests cost. An observation takes the same time however many
+// tenants there are. Its methods are safe for concurrent use.
 type Ledger struct {
 	cfg  Config
 	step time.Duration
+	seed maphash.Seed
 
 	mu      sync.Mutex
-	tenants map[string]*account
+	buckets []*account // by hash of the name, linked by account.chain; a power of 2
+	recent  account    // the ring of tenants in order of use: recent.older is the newest
+	tenants int        // in the ring
+	bytes   int64      // what they take
+	common  account    // of newcomers without an account
+	shared  uint64     // requests charged to common
 	arms    map[string]*Spending
 	all     account
+	visits  uint64 // accounts looked at, for tests
+
+	panics atomic.Uint64
+	logged atomic.Int64 // when a panic was logged last
 }
 
 // account is what one tenant has spent within the window.
 type account struct {
-	spent   [steps]analysis.Money // by the number of the step, modulo steps
-	last    int64                 // the newest step
-	unknown uint64                // requests whose cost nobody knows, ever
+	name         []byte // reused by the tenant who takes the account over
+	hash         uint64
+	chain        *account // the next one in its bucket
+	newer, older *account
+
+	last     int64                 // the newest step
+	spent    [steps]analysis.Money // by the number of the step, modulo steps
+	unknown  uint64                // requests whose cost is not known, ever
+	reserved analysis.Money
+	open     int // reservations that have not been released
 }
+
+const (
+	// accountSize is what an account takes without its name, its share of the buckets
+	// included.
+	accountSize = 328
+	// minName is the least length for which there is room in an account.
+	minName = 32
+	// maxArms bounds how many arms have a Spending of their own.
+	maxArms = 1_000
+)
+
+// otherArms is the name of the Spending of the arms beyond maxArms.
+const otherArms = "other"
 
 // Spending is what an arm has cost since the ledger began.
 type Spending struct {
 	Arm string
 	// Requests is how many there were; Unknown is how many of them have a cost that
-	// nobody knows, which Cost does not contain.
+	// is not known, which Cost does not contain.
 	Requests, Unknown uint64
 	Cost              analysis.Money
 }
@@ -63,6 +120,9 @@ func NewLedger(cfg Config) (*Ledger, error) {
 	if cfg.Tenants < 0 {
 		errs = append(errs, &InvalidError{Field: "Config.Tenants", Value: cfg.Tenants, Want: "a number >= 0"})
 	}
+	if cfg.MaxBytes < 0 {
+		errs = append(errs, &InvalidError{Field: "Config.MaxBytes", Value: cfg.MaxBytes, Want: "a number of bytes, or 0 for 64 MiB"})
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -72,58 +132,152 @@ func NewLedger(cfg Config) (*Ledger, error) {
 	if cfg.Tenants == 0 {
 		cfg.Tenants = 100_000
 	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = 64 << 20
+	}
 	if cfg.Tenant == nil {
 		cfg.Tenant = func(o analysis.Observation) string { return o.Unit }
 	}
-	return &Ledger{cfg: cfg, step: cfg.Window / steps, tenants: make(map[string]*account), arms: make(map[string]*Spending)}, nil
+	cfg.Tenants = int(min(int64(cfg.Tenants), cfg.MaxBytes/accountSize))
+	size := 1
+	for size < cfg.Tenants {
+		size *= 2
+	}
+	l := &Ledger{cfg: cfg, step: cfg.Window / steps, seed: maphash.MakeSeed(), buckets: make([]*account, size), arms: make(map[string]*Spending)}
+	l.recent.newer, l.recent.older = &l.recent, &l.recent
+	return l, nil
 }
 
 // Observe adds the cost of a request; it is what traffic.Config.Observe wants. A
-// negative cost is unknown, and counted as that.
+// negative cost is unknown, and counted as that. Do not observe requests that are
+// charged through a [Reservation]: they would be charged twice.
 func (l *Ledger) Observe(o analysis.Observation) {
-	tenant := l.cfg.Tenant(o)
+	tenant := nameOf(l.tenantOf(o))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	arm := l.arms[o.Arm]
-	if arm == nil {
-		arm = &Spending{Arm: o.Arm}
-		l.arms[o.Arm] = arm
+	l.charge(l.account(tenant, now), o.Arm, o.Cost, now)
+}
+
+// tenantOf returns who pays, "" if Config.Tenant panics.
+func (l *Ledger) tenantOf(o analysis.Observation) (tenant string) {
+	defer func() {
+		if p := recover(); p != nil {
+			tenant = ""
+			l.panicked("Tenant", p)
+		}
+	}()
+	return l.cfg.Tenant(o)
+}
+
+// charge adds the cost of a request to all sums.
+func (l *Ledger) charge(a *account, arm string, cost analysis.Money, now int64) {
+	spending := l.arm(arm)
+	spending.Requests++
+	if a == &l.common {
+		l.shared++
 	}
-	arm.Requests++
-	a := l.account(tenant, now)
-	if o.Cost < 0 {
-		arm.Unknown++
+	if cost < 0 {
+		spending.Unknown++
 		a.unknown++
 		l.all.unknown++
 		return
 	}
-	arm.Cost += o.Cost
-	a.add(now, o.Cost)
-	l.all.add(now, o.Cost)
+	spending.Cost = plus(spending.Cost, cost)
+	a.add(now, cost)
+	l.all.add(now, cost)
+}
+
+// arm returns the Spending of an arm.
+func (l *Ledger) arm(name string) *Spending {
+	if s := l.arms[name]; s != nil {
+		return s
+	}
+	if name = nameOf(name); l.arms[name] == nil {
+		if len(l.arms) >= maxArms {
+			name = otherArms
+		}
+		if l.arms[name] == nil {
+			name = strings.Clone(name)
+			l.arms[name] = &Spending{Arm: name}
+		}
+	}
+	return l.arms[name]
 }
 
 // now returns the number of the present step.
 func (l *Ledger) now() int64 { return time.Now().UnixNano() / int64(l.step) }
 
-// account returns that of a tenant, and opens it if there is room.
+// find returns the account of a tenant, or nil if it has none of its own.
+func (l *Ledger) find(tenant string, hash uint64) *account {
+	for a := l.buckets[hash&uint64(len(l.buckets)-1)]; a != nil; a = a.chain {
+		l.visits++
+		if a.hash == hash && string(a.name) == tenant {
+			return a
+		}
+	}
+	return nil
+}
+
+// account returns the account that a tenant is charged to, and marks it as used. It
+// opens one if there is room.
 func (l *Ledger) account(tenant string, now int64) *account {
-	if a := l.tenants[tenant]; a != nil {
-		return a
+	if tenant == "" {
+		return &l.common
 	}
-	if len(l.tenants) >= l.cfg.Tenants && tenant != "" {
-		for name, a := range l.tenants {
-			if a.sum(now) == 0 {
-				delete(l.tenants, name)
-			}
+	hash := maphash.String(l.seed, tenant)
+	a := l.find(tenant, hash)
+	if a == nil {
+		if a = l.vacant(len(tenant), now); a == nil {
+			return &l.common
 		}
-		if len(l.tenants) >= l.cfg.Tenants {
-			return l.account("", now)
-		}
+		at := hash & uint64(len(l.buckets)-1)
+		*a = account{name: append(a.name[:0], tenant...), hash: hash, chain: l.buckets[at], last: now}
+		l.buckets[at] = a
+		l.tenants++
+		l.bytes += accountSize + int64(cap(a.name))
+	} else {
+		a.newer.older, a.older.newer = a.older, a.newer
 	}
-	a := &account{last: now}
-	l.tenants[tenant] = a
+	a.newer, a.older = &l.recent, l.recent.older
+	a.newer.older, a.older.newer = a, a
 	return a
+}
+
+// vacant returns an account for a newcomer whose name has a length, or nil if there is
+// no room. It looks at the tenant that was not seen for the longest time and at no
+// other.
+func (l *Ledger) vacant(length int, now int64) *account {
+	length = max(length, minName)
+	if l.tenants < l.cfg.Tenants && l.bytes+accountSize+int64(length) <= l.cfg.MaxBytes {
+		return &account{name: make([]byte, 0, length)}
+	}
+	oldest := l.recent.newer
+	l.visits++
+	if oldest == &l.recent || oldest.open > 0 || oldest.sum(now) != 0 {
+		return nil
+	}
+	l.remove(oldest)
+	if cap(oldest.name) < length {
+		if l.bytes+accountSize+int64(length) > l.cfg.MaxBytes {
+			return nil
+		}
+		oldest.name = make([]byte, 0, length)
+	}
+	return oldest
+}
+
+// remove forgets a tenant.
+func (l *Ledger) remove(a *account) {
+	a.newer.older, a.older.newer = a.older, a.newer
+	at := &l.buckets[a.hash&uint64(len(l.buckets)-1)]
+	for *at != a {
+		l.visits++
+		at = &(*at).chain
+	}
+	*at = a.chain
+	l.tenants--
+	l.bytes -= accountSize + int64(cap(a.name))
 }
 
 // turn forgets what is older than the window.
@@ -136,22 +290,36 @@ func (a *account) turn(now int64) {
 
 func (a *account) add(now int64, cost analysis.Money) {
 	a.turn(now)
-	a.spent[a.last%steps] += cost
+	a.spent[a.last%steps] = plus(a.spent[a.last%steps], cost)
 }
 
 func (a *account) sum(now int64) (sum analysis.Money) {
 	a.turn(now)
 	for _, m := range a.spent {
-		sum += m
+		sum = plus(sum, m)
 	}
 	return sum
 }
 
-// Spent returns what a tenant has spent within the window.
+// plus adds amounts that are not negative. A sum that is too large is the largest
+// one.
+func plus(a, b analysis.Money) analysis.Money {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+// Spent returns what a tenant with an account of its own has spent within the window,
+// and for the empty name what has been charged to the common account.
 func (l *Ledger) Spent(tenant string) analysis.Money {
+	tenant = nameOf(tenant)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if a := l.tenants[tenant]; a != nil {
+	if tenant == "" {
+		return l.common.sum(l.now())
+	}
+	if a := l.find(tenant, maphash.String(l.seed, tenant)); a != nil {
 		return a.sum(l.now())
 	}
 	return 0
@@ -189,4 +357,35 @@ func (l *Ledger) Arms() []Spending {
 	}
 	slices.SortFunc(all, func(a, b Spending) int { return strings.Compare(a.Arm, b.Arm) })
 	return all
+}
+
+// Stats says what a ledger holds.
+type Stats struct {
+	// Tenants is how many tenants have an account of their own, and Bytes how much
+	// memory the accounts take, approximately.
+	Tenants int
+	Bytes   int64
+	// Shared is how many requests were charged to the common account.
+	Shared uint64
+	// Panics is how often a function of the configuration or of Guard has panicked.
+	Panics uint64
+}
+
+// Stats returns what the ledger holds now.
+func (l *Ledger) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Stats{Tenants: l.tenants, Bytes: l.bytes, Shared: l.shared, Panics: l.panics.Load()}
+}
+
+// panicked counts and logs that a function of the program has panicked.
+func (l *Ledger) panicked(function string, p any) {
+	l.panics.Add(1)
+	now, last := time.Now().UnixNano(), l.logged.Load()
+	if l.cfg.Logger == nil || now-last < int64(time.Second) || !l.logged.CompareAndSwap(last, now) {
+		return
+	}
+	defer func() { _ = recover() }() // of the logger's handler
+	l.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "cost: panic contained",
+		slog.String("function", function), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 }
