@@ -229,7 +229,7 @@ func (b *breaking) Read(p []byte) (int, error) {
 }
 
 // TestReadAlong: ten who ask while the first one is being answered read the same
-// stream as it comes, from one question; who goes away disturbs nobody.
+// stream as it comes, from one request; a caller who leaves does not disturb the others.
 func TestReadAlong(t *testing.T) {
 	c := newCache(t, cache.Config{}) // which has a goroutine of its own
 	synctest.Test(t, func(t *testing.T) {
@@ -288,13 +288,13 @@ func TestReadAlong(t *testing.T) {
 	})
 }
 
-// TestNobodyWaits: when all have gone the model is told.
-func TestNobodyWaits(t *testing.T) {
+// TestLastReaderCancels: when all callers have left, the request to the model is cancelled.
+func TestLastReaderCancels(t *testing.T) {
 	c := newCache(t, cache.Config{})
 	synctest.Test(t, func(t *testing.T) {
-		told := make(chan struct{})
+		cancelled := make(chan struct{})
 		m := &model{answer: func(_ int64, r *http.Request) *http.Response {
-			context.AfterFunc(r.Context(), func() { close(told) })
+			context.AfterFunc(r.Context(), func() { close(cancelled) })
 			out, _ := io.Pipe()
 			context.AfterFunc(r.Context(), func() { out.CloseWithError(r.Context().Err()) })
 			return respond(200, "text/event-stream", out)
@@ -315,15 +315,15 @@ func TestNobodyWaits(t *testing.T) {
 		resp.Body.Close()
 		synctest.Wait()
 		select {
-		case <-told:
+		case <-cancelled:
 		default:
-			t.Error("the model was not told that nobody waits")
+			t.Error("the request to the model goes on")
 		}
 	})
 }
 
 // TestSlowReader: an answer that is too long to be remembered is not held in memory
-// for who reads slowly, and reaches everybody in full.
+// for slow readers, and reaches all of them in full.
 func TestSlowReader(t *testing.T) {
 	long := `{"choices":[{"message":{"content":"` + strings.Repeat("x", 1<<20) + `"},"finish_reason":"stop"}]}`
 	m := &model{answer: func(int64, *http.Request) *http.Response { return document(long) }}
@@ -470,7 +470,7 @@ func Example() {
 	// "": ""
 }
 
-// Requests of one tenant are told apart by what the program has authenticated.
+// The tenant is what the program has authenticated.
 func ExampleConfig_tenant() {
 	type tenant struct{}
 	remembered, err := cache.New(cache.Config{Tenant: func(r *http.Request) string {

@@ -15,7 +15,7 @@ var credentials = map[string]bool{
 	"openai-organization": true, "openai-project": true,
 }
 
-// negotiation are the headers besides credentials that select a response.
+// negotiation are the other standard headers that select a response.
 var negotiation = map[string]bool{"accept": true, "accept-encoding": true, "content-type": true}
 
 // protocols are the prefixes of headers that select an interface, a guardrail or a

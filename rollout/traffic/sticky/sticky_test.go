@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -21,10 +23,11 @@ func newStore(t testing.TB, cfg sticky.Config) *sticky.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
 	return s
 }
 
-// TestWhatIsPutIsThere: at once, from many goroutines at a time.
+// TestWhatIsPutIsThere reads what was written a moment ago, from many goroutines.
 func TestWhatIsPutIsThere(t *testing.T) {
 	s := newStore(t, sticky.Config{})
 	var all sync.WaitGroup
@@ -47,35 +50,110 @@ func TestWhatIsPutIsThere(t *testing.T) {
 	}
 }
 
-func TestMemoryIsBounded(t *testing.T) {
+func TestSizeIsBounded(t *testing.T) {
 	s := newStore(t, sticky.Config{Size: 100})
 	for i := range 10_000 {
 		s.Put(fmt.Sprint(i), "new", 1)
 	}
-	for deadline := time.Now().Add(20 * time.Second); s.Len() > 200; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); s.Len() > 100; runtime.Gosched() {
 		if time.Now().After(deadline) { // it drops what is too much in the background
-			t.Fatalf("%d units are remembered, want about 100", s.Len())
+			t.Fatalf("%d units are remembered, want 100", s.Len())
 		}
+	}
+	if s.Len() < 50 {
+		t.Errorf("%d units are remembered, want about 100", s.Len())
+	}
+}
+
+// TestMemoryIsBounded fills stores with units of all lengths.
+func TestMemoryIsBounded(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const bound = 4 << 20
+	for _, tt := range []struct{ length, n int }{{8, 40_000}, {100, 40_000}, {128, 40_000}, {129, 40_000}, {900 << 10, 160}} {
+		before := heap()
+		s := newStore(t, sticky.Config{MaxBytes: bound, Size: 1_000_000})
+		for i := range tt.n {
+			s.Put(fmt.Sprintf("%0*d", tt.length, i), "1.5.0", 1)
+		}
+		var after int64
+		for deadline := time.Now().Add(20 * time.Second); ; runtime.Gosched() {
+			if after = heap(); after-before <= bound || time.Now().After(deadline) {
+				break
+			}
+		}
+		t.Logf("units of %d bytes: %d remembered, %d bytes on the heap", tt.length, s.Len(), after-before)
+		if after-before > bound || s.Len() < min(tt.n, 5_000) {
+			t.Errorf("units of %d bytes: %d remembered, %d bytes on the heap, want %d", tt.length, s.Len(), after-before, bound)
+		}
+		runtime.KeepAlive(s)
+	}
+	before := heap()
+	s := newStore(t, sticky.Config{})
+	long := strings.Repeat("x", 128)
+	for i := range sticky.DefaultSize / 4 {
+		s.Put(fmt.Sprint(long[:128-8], 10_000_000+i), "1.5.0", 1)
+	}
+	if n := s.Len(); n != sticky.DefaultSize/4 {
+		t.Errorf("%d units of 128 bytes are remembered, want %d", n, sticky.DefaultSize/4)
+	}
+	t.Logf("a quarter of the default: %d bytes on the heap", heap()-before)
+	runtime.KeepAlive(s)
+}
+
+// TestNamesOfUnits: units that are long or cannot be printed are remembered like all
+// others, under a hash that is the same in all processes.
+func TestNamesOfUnits(t *testing.T) {
+	s := newStore(t, sticky.Config{})
+	units := []string{"ana", "Zoë", "家", strings.Repeat("x", 128), strings.Repeat("x", 129), strings.Repeat("y", 129), "a\nb", "a\x00", "\xff", "\xfe", "zero\u200bwidth"}
+	for i, unit := range units {
+		s.Put(unit, fmt.Sprint("arm-", i), uint64(i))
+	}
+	for i, unit := range units {
+		if arm, g, ok := s.Get(unit); !ok || arm != fmt.Sprint("arm-", i) || g != uint64(i) {
+			t.Errorf("%.20q: %q, %d, %t", unit, arm, g, ok)
+		}
+	}
+	if arm, _, _ := s.Get("0ec9eb33e74510bcdd1f2ea55206e82f"); arm != "arm-4" {
+		t.Errorf("129 times x is at %q by its hash, want arm-4", arm)
+	}
+	s.Forget(units[4])
+	if _, _, ok := s.Get(units[4]); ok {
+		t.Error("a long unit that was forgotten is there")
+	}
+	s.Put("ana", strings.Repeat("v", 1<<20), 1)
+	if arm, _, ok := s.Get("ana"); ok {
+		t.Errorf("an arm whose name has %d bytes is remembered", len(arm))
 	}
 }
 
 func TestIdleUnitsAreForgotten(t *testing.T) {
-	s := newStore(t, sticky.Config{Idle: time.Millisecond})
-	s.Put("ana", "new", 1)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, _, ok := s.Get("ana"); !ok {
-			return
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, sticky.Config{Idle: time.Minute})
+		defer s.Close()
+		s.Put("ana", "new", 1)
+		for range 5 {
+			time.Sleep(50 * time.Second)
+			if _, _, ok := s.Get("ana"); !ok {
+				t.Fatal("a unit in use is forgotten")
+			}
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("ana is remembered still")
+		time.Sleep(62 * time.Second)
+		if _, _, ok := s.Get("ana"); ok {
+			t.Error("an idle unit is remembered")
 		}
-	}
+	})
 }
 
 func TestConfigErrors(t *testing.T) {
-	_, err := sticky.New(sticky.Config{Size: -1, Idle: -time.Second})
+	_, err := sticky.New(sticky.Config{Size: -1, MaxBytes: -1, Idle: -time.Second})
 	var invalid *sticky.InvalidError
-	if !errors.As(err, &invalid) || invalid.Field != "Config.Size" || !strings.Contains(err.Error(), "Config.Idle is -1s") {
+	if !errors.As(err, &invalid) || invalid.Field != "Config.Size" || !strings.Contains(err.Error(), "Config.MaxBytes is -1") || !strings.Contains(err.Error(), "Config.Idle is -1s") {
 		t.Errorf("got %v", err)
 	}
 }
