@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,7 +95,7 @@ func TestSameQuestion(t *testing.T) {
 		"another text":           {fixed, strings.Replace(fixed, "hi", "ho", 1), nil, false},
 		"another parameter":      {fixed, strings.Replace(fixed, "{", `{"max_tokens":1,`, 1), nil, false},
 		"another tenant":         {fixed, fixed, []string{"Authorization", "Bearer ben"}, false},
-		"wants it anew":          {fixed, fixed, []string{"Cache-Control", "no-cache"}, false},
+		"wants a new answer":     {fixed, fixed, []string{"Cache-Control", "no-cache"}, false},
 		"not determined":         {`{"temperature":1}`, `{"temperature":1}`, nil, false},
 		"nothing said":           {`{}`, `{}`, nil, false},
 		"kept by the server":     {`{"seed":1,"store":true}`, `{"seed":1,"store":true}`, nil, false},
@@ -346,7 +347,7 @@ func TestBounds(t *testing.T) {
 	for i := range 5000 {
 		ask(t, tr, fmt.Sprintf(`{"seed":%d}`, i))
 	}
-	for deadline := time.Now().Add(20 * time.Second); c.Stats().Bytes > 100_000; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); c.Stats().Bytes > 100_000; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", c.Stats())
 		}
@@ -379,6 +380,8 @@ func TestBadConfig(t *testing.T) {
 func FuzzSame(f *testing.F) {
 	f.Add(`{"seed":1,"a":[1,2,{"b":null}]}`)
 	f.Add(`{"seed":1,"n":1.50,"s":"\u00e9"}`)
+	f.Add(`{"n":10}`)
+	f.Add(`{"a":"\ud83d\ude00","b":"\ud800","a":1}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		var v map[string]any
 		d := json.NewDecoder(strings.NewReader(body))
@@ -396,6 +399,9 @@ func FuzzSame(f *testing.F) {
 		c := newCache(t, cache.Config{Any: true})
 		tr := c.Transport("1", &model{})
 		ask(t, tr, body)
+		if s := c.Stats(); s.Misses > 0 && s.Answers == 0 {
+			return // the model's answer is not one to this request: with a number of choices, say
+		}
 		_, where := ask(t, tr, string(again))
 		if passed := c.Stats().Passed > 0; where != "hit" && !passed {
 			t.Errorf("%q and %q are not the same", body, again)

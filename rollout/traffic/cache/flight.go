@@ -103,7 +103,11 @@ func (f *flight) run(t *transport, req *http.Request, k key) {
 	f.mu.Unlock()
 	resp, err := t.send(req.WithContext(ctx))
 	f.mu.Lock()
-	f.head, f.failure, f.at = resp, err, time.Now()
+	f.failure, f.at = err, time.Now()
+	if err == nil {
+		head := *resp // reading the body may set resp.Trailer
+		f.head = &head
+	}
 	if err == nil && resp.StatusCode == http.StatusOK && len(resp.Trailer) == 0 {
 		if f.life, f.age = lifetime(resp.Header, c.cfg.TTL, f.at); f.life > 0 {
 			if kept, size, ok := c.keep(resp.Header); ok {
