@@ -235,14 +235,20 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.passed.Add(1)
 		return t.send(req)
 	}
-	out, body, err := hold(req)
+	body, large, err := read(req)
 	if err != nil {
 		return nil, fmt.Errorf("cache: body of the request: %w", err)
 	}
-	q, ok := c.questionOf(t.version, tenant, route, out, body)
+	if large != nil {
+		c.passed.Add(1)
+		out := req.Clone(req.Context())
+		out.Body, out.GetBody = large, nil
+		return t.send(out)
+	}
+	q, ok := c.questionOf(t.version, tenant, route, req, body)
 	if !ok {
 		c.passed.Add(1)
-		return t.send(out)
+		return t.send(outgoing(req, body))
 	}
 	if s, ok := c.store.GetIfPresent(q.key); ok {
 		if age, ok := s.good(fresh, time.Now()); ok {
@@ -253,13 +259,13 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	r, first := c.join(q, len(body), req.Context())
 	if first {
 		c.misses.Add(1)
-		go r.flight.run(t, out, q.key)
+		go r.flight.run(t, outgoing(req, body), q.key)
 	}
 	resp, err := r.response(req, first)
 	switch {
 	case err == errNotShared:
 		c.passed.Add(1)
-		return t.send(out)
+		return t.send(outgoing(req, body))
 	case err == nil && !first:
 		c.shared.Add(1)
 	}

@@ -32,8 +32,9 @@
 // their like of gateways, further headers whose names say that they identify the
 // caller, such as X-Forwarded-User, and the tenant. Therefore an answer never crosses
 // from one version, tenant or credential to another, and a hit never hides that a
-// credential is wrong: the first answer to a credential comes from the server. It
-// also means that section 3.5 of RFC 9111 is met: the answer to a request with
+// credential is wrong: the first answer to a credential comes from the server. (A
+// credential that is revoked later has its hits until they expire; set [Config].TTL
+// accordingly, or pass only authenticated requests on.) It also means that section 3.5 of RFC 9111 is met: the answer to a request with
 // Authorization is given to requests with the same Authorization only.
 //
 // # Cache-Control

@@ -23,33 +23,36 @@ type key [sha256.Size]byte
 // maxQuestion bounds the bodies of requests that are looked at.
 const maxQuestion = 1 << 20
 
-// hold returns a copy of req whose body can be had again, and that body. A body
-// that is too large is left as it is, and nil is returned for it.
-func hold(req *http.Request) (*http.Request, []byte, error) {
-	out := req.Clone(req.Context())
-	if req.Body == nil || req.Body == http.NoBody {
-		return out, nil, nil
+// read returns the body of a request, or nil and a body with the same bytes if it is
+// too large. It closes a body that it has read to the end.
+func read(req *http.Request) (data []byte, large io.ReadCloser, err error) {
+	var b bytes.Buffer
+	if req.ContentLength > 0 {
+		b.Grow(int(min(req.ContentLength, maxQuestion)) + bytes.MinRead)
 	}
-	data, err := io.ReadAll(io.LimitReader(req.Body, maxQuestion+1))
-	if err != nil {
+	if _, err := b.ReadFrom(io.LimitReader(req.Body, maxQuestion+1)); err != nil {
 		req.Body.Close()
 		return nil, nil, err
 	}
-	if len(data) > maxQuestion {
-		out.Body = struct {
+	if b.Len() > maxQuestion {
+		return nil, struct {
 			io.Reader
 			io.Closer
-		}{io.MultiReader(bytes.NewReader(data), req.Body), req.Body}
-		out.GetBody = nil
-		return out, nil, nil
+		}{io.MultiReader(&b, req.Body), req.Body}, nil
 	}
 	if err := req.Body.Close(); err != nil {
 		return nil, nil, err
 	}
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	return b.Bytes(), nil, nil
+}
+
+// outgoing returns a copy of a request with a body that can be had again.
+func outgoing(req *http.Request, body []byte) *http.Request {
+	out := req.Clone(req.Context())
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	out.Body, _ = out.GetBody() // which has no errors
-	out.ContentLength = int64(len(data))
-	return out, data, nil
+	out.ContentLength = int64(len(body))
+	return out
 }
 
 // question is a request that may be answered from memory.
@@ -88,9 +91,6 @@ func routeOf(req *http.Request) (answer.Route, freshness, bool) {
 // questionOf returns the question that a request asks, or false if its answer is
 // not to be remembered.
 func (c *Cache) questionOf(version, tenant string, route answer.Route, req *http.Request, body []byte) (q question, ok bool) {
-	if body == nil {
-		return q, false
-	}
 	q.ask = answer.AskOf(route, req.Header.Get("Content-Type"), body)
 	if !q.ask.Read || q.ask.ServerTools || q.ask.Store || q.ask.Background || q.ask.After != "" {
 		return q, false
