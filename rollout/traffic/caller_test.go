@@ -3,6 +3,7 @@ package traffic_test
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +74,7 @@ func TestSlowCaller(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req, _ := http.NewRequest(http.MethodPost, "http://gateway/", nil)
+		req, _ := http.NewRequest(http.MethodPost, "http://gateway"+chat, strings.NewReader(streaming))
 		r.ServeHTTP(&slowly{header: http.Header{}}, req)
 
 		resp, err := r.RoundTripper().RoundTrip(req)
@@ -116,7 +117,7 @@ func TestSlowModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req, _ := http.NewRequest(http.MethodPost, "http://gateway/", nil)
+		req, _ := http.NewRequest(http.MethodPost, "http://gateway"+chat, strings.NewReader(streaming))
 		r.ServeHTTP(&slowly{header: http.Header{}, chunks: 10}, req)
 		if seen.Stall != 2*time.Second || seen.ClientStall != 0 || seen.Latency != 2*time.Second {
 			t.Errorf("stall %v, by the caller %v, latency %v", seen.Stall, seen.ClientStall, seen.Latency)

@@ -23,7 +23,7 @@ func TestArmIsTheArmOfAssign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, _ := http.NewRequest(http.MethodPost, "http://gateway/", nil)
+	req, _ := http.NewRequest(http.MethodPost, "http://gateway"+chat, nil)
 	for i := range 1000 {
 		unit := fmt.Sprint("user-", i)
 		a := r.Assign(t.Context(), unit)

@@ -47,7 +47,7 @@ func streams(t *testing.T, r *traffic.Router, s slow) map[string]func() (string,
 		if shape == "handler" {
 			url = serve(t, r.ServeHTTP)
 		}
-		resp, err := client.Post(url+"/v1/chat/completions", "application/json", strings.NewReader("{}"))
+		resp, err := client.Post(url+chat, "application/json", strings.NewReader(streaming))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestExposure(t *testing.T) {
 		c.MayForce = func(*http.Request, string) bool { return true }
 	})
 	ask := func(unit string, h ...string) {
-		req, _ := http.NewRequest(http.MethodPost, "http://gateway/", nil)
+		req, _ := http.NewRequest(http.MethodPost, "http://gateway"+chat, nil)
 		req.Header.Set(traffic.UnitHeader, unit)
 		for i := 0; i < len(h); i += 2 {
 			req.Header.Set(h[i], h[i+1])

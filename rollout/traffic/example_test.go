@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -75,7 +76,7 @@ func ExampleRouter_RoundTripper() {
 		return
 	}
 	client := &http.Client{Transport: router.RoundTripper()}
-	resp, err := client.Get("http://model/v1/chat/completions")
+	resp, err := client.Post("http://model/v1/chat/completions", "application/json", strings.NewReader(`{"model":"chat"}`))
 	if err != nil {
 		fmt.Println(err)
 		return

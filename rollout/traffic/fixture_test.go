@@ -91,6 +91,16 @@ func newRouter(t testing.TB, old, new string, change func(*traffic.Config)) (*tr
 	return r, d
 }
 
+// left reports whether a class is the one of a caller who has left. Which of the two
+// it is depends on how long the answer was silent; see TestLeaving.
+func left(c analysis.Class) bool { return c == analysis.Cancelled || c == analysis.Abandoned }
+
+// chat is a route whose answers are read.
+const chat = "/v1/chat/completions"
+
+// streaming is the body of a request for a stream.
+const streaming = `{"stream":true}`
+
 // answer is what a caller got.
 type answer struct {
 	status  int
@@ -102,7 +112,12 @@ type answer struct {
 
 func post(t testing.TB, url, body string) answer {
 	t.Helper()
-	resp, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(body))
+	return postTo(t, url+chat, body)
+}
+
+func postTo(t testing.TB, url, body string) answer {
+	t.Helper()
+	resp, err := http.Post(url, "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func TestStream(t *testing.T) {
 	}
 	o := d.one(t)
 	want := analysis.Observation{
-		Arm: "new", Unit: "ann", Generation: 7, Class: analysis.OK,
+		Arm: "new", Unit: "ann", Generation: 7, Route: "POST " + chat, Class: analysis.OK,
 		InputTokens: 10, OutputTokens: 5, CachedTokens: 4, Cost: 6 + 2 + 10,
 	}
 	if diff := cmp.Diff(want, o, ignoreTimes); diff != "" {
@@ -65,7 +66,7 @@ func TestChunksPassAtOnce(t *testing.T) {
 		stream(w, done)
 	})
 	url, _, d := setup(t, model, model, nil)
-	resp, err := http.Post(url, "application/json", strings.NewReader("{}"))
+	resp, err := http.Post(url+chat, "application/json", strings.NewReader(streaming))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,41 +104,59 @@ func TestClasses(t *testing.T) {
 		}
 	}
 	const line, last = `{"message":{"content":"Hi"},"done":false}`, `{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":7}`
-	const chat = `{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}`
+	const whole = `{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}`
 	tests := []struct {
 		name  string
 		model http.HandlerFunc
 		want  analysis.Class
 		out   int // output tokens
+		path  string
+		body  string
 	}{
-		{"document", document(200, chat), analysis.OK, 2},
-		{"refusing document", document(200, `{"choices":[{"message":{"content":null,"refusal":"no"},"finish_reason":"stop"}]}`), analysis.Refused, 0},
-		{"empty document", document(200, `{"choices":[{"message":{"content":""},"finish_reason":"stop"}]}`), analysis.Empty, 0},
-		{"error in a 200 document", document(200, `{"error":{"message":"boom"}}`), analysis.Error, 0},
-		{"half a document", document(200, chat[:40]), analysis.Truncated, 0},
-		{"list of models", document(200, `{"object":"list","data":[{"id":"m"}]}`), analysis.OK, 0},
-		{"no content", document(204, ""), analysis.OK, 0},
-		{"400", document(400, `{"error":{"message":"bad"}}`), analysis.Rejected, 0},
-		{"429", document(429, `{"error":{"message":"slow down"}}`), analysis.Limited, 0},
-		{"error in a 200 stream", events(role, token("a"), "data: {\"error\":{\"message\":\"boom\"}}\n\n", done), analysis.Error, 1},
-		{"no terminator", events(role, token("a"), token("b")), analysis.Truncated, 2},
-		{"finish reason alone", events(role, token("a"), finish), analysis.OK, 1},
-		{"no token", events(role, finish, done), analysis.Empty, 0},
-		{"no event", events(": ping\n\n"), analysis.Empty, 0},
-		{"content filter", events(role, token("a"), strings.Replace(finish, "stop", "content_filter", 1), done), analysis.Refused, 1},
-		{"stream of something else", events("data: {\"price\":1}\n\n"), analysis.OK, 0},
-		{"lines", lines(line, line, last), analysis.OK, 7},
-		{"lines without the last", lines(line, line), analysis.Truncated, 2},
-		{"error in a line", lines(line, `{"error":"out of memory"}`), analysis.Error, 1},
-		{"lines of something else", lines(`{"price":1}`, `{"price":2}`), analysis.OK, 0},
-		{"plain text", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hi") }, analysis.OK, 0},
+		{"document", document(200, whole), analysis.OK, 2, chat, "{}"},
+		{"refusing document", document(200, `{"choices":[{"message":{"content":null,"refusal":"no"},"finish_reason":"stop"}]}`), analysis.Refused, 0, chat, "{}"},
+		{"empty document", document(200, `{"choices":[{"message":{"content":""},"finish_reason":"stop"}]}`), analysis.Empty, 0, chat, "{}"},
+		{"error in a 200 document", document(200, `{"error":{"message":"boom"}}`), analysis.Error, 0, chat, "{}"},
+		{"half a document", document(200, whole[:40]), analysis.Truncated, 0, chat, "{}"},
+		{"list of models", document(200, `{"object":"list","data":[{"id":"m"}]}`), analysis.Invalid, 0, chat, "{}"},
+		{"list of models on another route", document(200, `{"object":"list","data":[{"id":"m"}]}`), analysis.Unread, 0, "/v1/odd", "{}"},
+		{"document where a stream is due", document(200, whole), analysis.Invalid, 2, chat, streaming},
+		{"no content", document(204, ""), analysis.Empty, 0, chat, "{}"},
+		{"redirect", document(302, ""), analysis.Error, 0, chat, "{}"},
+		{"400", document(400, `{"error":{"message":"bad"}}`), analysis.Rejected, 0, chat, "{}"},
+		{"400 on another route", document(400, `{"error":{"message":"bad"}}`), analysis.Rejected, 0, "/v1/odd", "{}"},
+		{"500 on another route", document(500, `{"error":{"message":"bad"}}`), analysis.Error, 0, "/v1/odd", "{}"},
+		{"429", document(429, `{"error":{"message":"slow down"}}`), analysis.Limited, 0, chat, "{}"},
+		{"error in a 200 stream", events(role, token("a"), "data: {\"error\":{\"message\":\"boom\"}}\n\n", done), analysis.Error, 1, chat, streaming},
+		{"no terminator", events(role, token("a"), token("b")), analysis.Truncated, 2, chat, streaming},
+		{"finish reason alone", events(role, token("a"), finish), analysis.OK, 1, chat, streaming},
+		{"no token", events(role, finish, done), analysis.Empty, 0, chat, streaming},
+		{"no event", events(": ping\n\n"), analysis.Empty, 0, chat, streaming},
+		{"content filter", events(role, token("a"), strings.Replace(finish, "stop", "content_filter", 1), done), analysis.Refused, 1, chat, streaming},
+		{"stream of something else", events("data: {\"price\":1}\n\n"), analysis.Invalid, 0, chat, streaming},
+		{"stream where a document is due", events(role, token("a"), finish, done), analysis.Invalid, 1, chat, "{}"},
+		{"lines", lines(line, line, last), analysis.OK, 7, "/api/chat", "{}"},
+		{"lines without the last", lines(line, line), analysis.Truncated, 2, "/api/chat", "{}"},
+		{"error in a line", lines(line, `{"error":"out of memory"}`), analysis.Error, 1, "/api/chat", "{}"},
+		{"lines of something else", lines(`{"price":1}`, `{"price":2}`), analysis.Invalid, 0, "/api/chat", "{}"},
+		{"lines of another interface", lines(line, line, last), analysis.Invalid, 7, chat, streaming},
+		{"plain text", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hi") }, analysis.Invalid, 0, chat, "{}"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			model := serve(t, tt.model)
-			direct := post(t, model, "{}")
-			url, _, d := setup(t, nobody(t), model, nil)
-			got := post(t, url, "{}")
+			client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			send := func(url string) answer {
+				t.Helper()
+				resp, err := client.Post(url+tt.path, "application/json", strings.NewReader(tt.body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return read(resp)
+			}
+			direct := send(model)
+			url, _, d := setup(t, nobody(t), model, func(c *traffic.Config) { c.NoRescue = true })
+			got := send(url)
 			if got.body != direct.body || got.status != direct.status || got.version != "new" {
 				t.Errorf("got %+v, the model sent %+v", got, direct)
 			}
@@ -145,8 +164,8 @@ func TestClasses(t *testing.T) {
 			if o.Class != tt.want || o.OutputTokens != tt.out || o.Arm != "new" {
 				t.Errorf("observation %+v, want class %v and %d tokens", o, tt.want, tt.out)
 			}
-			if failed := tt.want == analysis.Error || tt.want == analysis.Truncated; failed != (o.Err != nil) {
-				t.Errorf("class %v with error %v", o.Class, o.Err)
+			if good := tt.want == analysis.OK || tt.want == analysis.Refused; good == (o.Err != nil) || (tt.want == analysis.OK) != (o.Why == "") {
+				t.Errorf("class %v (%s) with error %v", o.Class, o.Why, o.Err)
 			}
 			if streamed := direct.status == http.StatusOK && strings.Contains(direct.body, "\n"); !streamed && o.TTFT != 0 {
 				t.Errorf("TTFT %v of an answer that was not streamed", o.TTFT)
@@ -188,17 +207,19 @@ func failing(w http.ResponseWriter, _ *http.Request) {
 func unanswered(t *testing.T) map[string]struct {
 	url  string
 	want analysis.Class
+	why  string
 } {
 	type failure = struct {
 		url  string
 		want analysis.Class
+		why  string
 	}
 	return map[string]failure{
-		"down":               {nobody(t), analysis.Error},
-		"503":                {serve(t, failing), analysis.Error},
-		"hangs":              {serve(t, silent), analysis.Timeout},
-		"hangs after header": {serve(t, hang()), analysis.Timeout},
-		"cut after header":   {serve(t, cutOff), analysis.Error},
+		"down":               {nobody(t), analysis.Error, "no answer"},
+		"503":                {serve(t, failing), analysis.Error, "status 503"},
+		"hangs":              {serve(t, silent), analysis.Timeout, "no first byte"},
+		"hangs after header": {serve(t, hang()), analysis.Timeout, "no first byte"},
+		"cut after header":   {serve(t, cutOff), analysis.Truncated, "broken off"},
 		"endless error": {serve(t, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(500)
@@ -207,7 +228,7 @@ func unanswered(t *testing.T) map[string]struct {
 					return
 				}
 			}
-		}), analysis.Error},
+		}), analysis.Error, "status 500"},
 	}
 }
 
@@ -227,7 +248,7 @@ func TestRescue(t *testing.T) {
 				good(w, r)
 			})
 			url, r, d := setup(t, old, failure.url, briefly)
-			resp, err := http.Post(url, "application/json", strings.NewReader(body))
+			resp, err := http.Post(url+chat, "application/json", strings.NewReader(body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -238,12 +259,12 @@ func TestRescue(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 			o := d.one(t)
-			want := analysis.Observation{Arm: "new", Generation: 7, Class: failure.want, Cost: -1}
+			want := analysis.Observation{Arm: "new", Generation: 7, Route: "POST " + chat, Class: failure.want, Why: failure.why, Cost: -1}
 			if diff := cmp.Diff(want, o, ignoreTimes); diff != "" || o.Err == nil {
 				t.Errorf("error %v, (-want +got):\n%s", o.Err, diff)
 			}
 			wantStats := []traffic.ArmStats{
-				{Arm: "new", Requests: 1, Rescued: 1, ByClass: map[analysis.Class]uint64{failure.want: 1}},
+				{Arm: "new", Requests: 1, Rescued: 1, ByClass: map[analysis.Class]uint64{failure.want: 1}, Why: map[string]uint64{failure.why: 1}},
 				{Arm: "old", ByClass: map[analysis.Class]uint64{}},
 			}
 			if diff := cmp.Diff(wantStats, r.Stats()); diff != "" {
@@ -269,7 +290,7 @@ func TestNoRescue(t *testing.T) {
 				briefly(c)
 				c.Split = split(1, 0)
 			})
-			got := post(t, url, "{}")
+			got := post(t, url, streaming)
 			if got.status != want[name].status || !errors.Is(got.err, want[name].err) || got.version != "old" {
 				t.Errorf("got %+v, want %+v", got, want[name])
 			}
@@ -280,14 +301,14 @@ func TestNoRescue(t *testing.T) {
 	}
 	t.Run("by choice", func(t *testing.T) {
 		url, _, d := setup(t, serve(t, good), serve(t, failing), func(c *traffic.Config) { c.NoRescue = true })
-		if got := post(t, url, "{}"); got.status != 503 || got.body != "sorry" || got.version != "new" {
+		if got := post(t, url, streaming); got.status != 503 || got.body != "sorry" || got.version != "new" {
 			t.Errorf("got %+v", got)
 		}
 		d.one(t)
 	})
 	t.Run("both fail", func(t *testing.T) {
 		url, _, d := setup(t, serve(t, failing), nobody(t), nil)
-		if got := post(t, url, "{}"); got.status != 503 || got.body != "sorry" || got.version != "old" {
+		if got := post(t, url, streaming); got.status != 503 || got.body != "sorry" || got.version != "old" {
 			t.Errorf("got %+v", got)
 		}
 		if o := d.one(t); o.Arm != "new" || o.Class != analysis.Error {
@@ -301,7 +322,7 @@ func TestNoRescue(t *testing.T) {
 func TestNothingLeaks(t *testing.T) {
 	down := nobody(t)
 	url, _, _ := setup(t, down, down, nil)
-	got := post(t, url, "{}")
+	got := post(t, url, streaming)
 	want := `{"error":{"message":"the model could not be reached","type":"server_error","param":null,"code":502}}` + "\n"
 	if got.body != want {
 		t.Errorf("got %q", got.body)
@@ -316,7 +337,7 @@ func TestCutStream(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	url, _, d := setup(t, serve(t, good), model, nil)
-	got := post(t, url, "{}")
+	got := post(t, url, streaming)
 	if got.body != role+token("Hel") || !errors.Is(got.err, io.ErrUnexpectedEOF) || got.version != "new" {
 		t.Errorf("got %+v", got)
 	}
@@ -334,7 +355,7 @@ func TestCancelReachesTheModel(t *testing.T) {
 	})
 	url, r, d := setup(t, model, model, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	req, err := http.NewRequestWithContext(ctx, "POST", url, strings.NewReader("{}"))
+	req, err := http.NewRequestWithContext(ctx, "POST", url+chat, strings.NewReader(streaming))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,7 +376,7 @@ func TestCancelReachesTheModel(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the model goes on")
 	}
-	if o := d.one(t); o.Class != analysis.Cancelled || o.OutputTokens != 1 {
+	if o := d.one(t); !left(o.Class) || o.OutputTokens != 1 {
 		t.Errorf("observation %+v", o)
 	}
 }
@@ -366,7 +387,7 @@ func TestCancelBeforeTheFirstByte(t *testing.T) {
 	old := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("rescued for nobody") })
 	url, _, d := setup(t, old, model, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	req, err := http.NewRequestWithContext(ctx, "POST", url, strings.NewReader("{}"))
+	req, err := http.NewRequestWithContext(ctx, "POST", url+chat, strings.NewReader(streaming))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +396,7 @@ func TestCancelBeforeTheFirstByte(t *testing.T) {
 		_ = resp.Body.Close()
 		t.Fatal("got an answer")
 	}
-	if o := d.one(t); o.Class != analysis.Cancelled || o.Arm != "new" {
+	if o := d.one(t); o.Class != analysis.Abandoned || o.Arm != "new" {
 		t.Errorf("observation %+v", o)
 	}
 }
@@ -413,7 +434,7 @@ func TestBodies(t *testing.T) {
 				if chunked {
 					reader = io.MultiReader(reader)
 				}
-				resp, err := http.Post(url, "text/plain", reader)
+				resp, err := http.Post(url+chat, "text/plain", reader)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -438,7 +459,8 @@ func TestUnreadableBody(t *testing.T) {
 	if got := post(t, url, strings.Repeat("x", 100)); got.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("got %+v", got)
 	}
-	if o := d.one(t); o.Class != analysis.Rejected {
-		t.Errorf("observation %+v", o)
+	if got := r.Unserved(); !maps.Equal(got, map[string]uint64{"body too large": 1}) {
+		t.Errorf("unserved %v", got)
 	}
+	d.wait(t, 0) // no arm is charged
 }

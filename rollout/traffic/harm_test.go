@@ -46,7 +46,7 @@ func TestNobodyMeetsABrokenCandidate(t *testing.T) {
 			for url, client := range shapes {
 				users.Go(func() {
 					for i := 0; ctx.Err() == nil; i++ {
-						req, _ := http.NewRequest(http.MethodPost, url+"/v1/chat/completions", strings.NewReader(`{"stream":true}`))
+						req, _ := http.NewRequest(http.MethodPost, url+chat, strings.NewReader(`{"stream":true}`))
 						req.Header.Set(traffic.UnitHeader, fmt.Sprint(url, i))
 						asked.Add(1)
 						resp, err := client.Do(req)

@@ -1,7 +1,10 @@
 package traffic_test
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -28,13 +31,13 @@ func TestHoldBack(t *testing.T) {
 		class     analysis.Class
 	}{
 		"an error behind the role chunk":  {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, inBand, done) }, true, analysis.Error},
-		"a limit behind response.created": {func(w http.ResponseWriter, _ *http.Request) { stream(w, created, limited) }, true, analysis.Error},
-		"broken off behind the role":      {func(w http.ResponseWriter, _ *http.Request) { stream(w, role); abort() }, true, analysis.Error},
-		"ends behind the role":            {func(w http.ResponseWriter, _ *http.Request) { stream(w, role) }, true, analysis.Error},
+		"a limit behind response.created": {func(w http.ResponseWriter, _ *http.Request) { stream(w, created, limited) }, true, analysis.Limited},
+		"broken off behind the role":      {func(w http.ResponseWriter, _ *http.Request) { stream(w, role); abort() }, true, analysis.Truncated},
+		"ends behind the role":            {func(w http.ResponseWriter, _ *http.Request) { stream(w, role) }, true, analysis.Truncated},
 		"an error behind content":         {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, token("Hel"), inBand) }, false, analysis.Error},
 		"broken off behind content":       {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, token("Hel")); abort() }, false, analysis.Truncated},
-		"nothing but an end":              {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, finish, done) }, false, analysis.Empty},
-		"events of another kind":          {func(w http.ResponseWriter, _ *http.Request) { stream(w, "data: tick\n\n", "data: tock\n\n") }, false, analysis.OK},
+		"nothing but an end":              {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, finish, done) }, true, analysis.Empty},
+		"events of another kind":          {func(w http.ResponseWriter, _ *http.Request) { stream(w, "data: tick\n\n", "data: tock\n\n") }, true, analysis.Invalid},
 		"comments and then an answer":     {func(w http.ResponseWriter, r *http.Request) { stream(w, ": ping\n\n", ": ping\n\n"); good(w, r) }, false, analysis.OK},
 		"a beginning of many parts": {func(w http.ResponseWriter, r *http.Request) {
 			for _, c := range role {
@@ -44,17 +47,21 @@ func TestHoldBack(t *testing.T) {
 		}, false, analysis.OK},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, d := newRouter(t, serve(t, good), serve(t, tt.candidate), nil)
+			r, d := newRouter(t, serve(t, good), serve(t, tt.candidate), func(c *traffic.Config) {
+				b := c.Arms["new"]
+				b.Transport = apart{http.DefaultTransport}
+				c.Arms["new"] = b
+			})
 			direct := serve(t, tt.candidate)
 			n := 0
 			for shape, send := range through(t, r) {
-				a := send(`{"stream":true}`)
+				a := send(streaming)
 				n++
 				o := d.wait(t, n)[n-1]
 				if o.Arm != "new" || o.Class != tt.class {
 					t.Errorf("%s: %s, %v (%v), want %v", shape, o.Arm, o.Class, o.Err, tt.class)
 				}
-				want := post(t, direct, "{}")
+				want := post(t, direct, streaming)
 				if tt.rescued {
 					want.body, want.version = goodStream, "old"
 				} else {
@@ -71,6 +78,40 @@ func TestHoldBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// apart carries requests, and hands out the events of an answer one by one, however
+// the network has put them together.
+type apart struct{ http.RoundTripper }
+
+func (a apart) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := a.RoundTripper.RoundTrip(req)
+	if err == nil {
+		resp.Body = &eventReader{Reader: bufio.NewReader(resp.Body), Closer: resp.Body}
+	}
+	return resp, err
+}
+
+// eventReader ends each read behind an empty line at the latest.
+type eventReader struct {
+	*bufio.Reader
+	io.Closer
+	err error
+}
+
+func (e *eventReader) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) && e.err == nil && !bytes.HasSuffix(p[:n], []byte("\n\n")) {
+		var b byte
+		if b, e.err = e.ReadByte(); e.err == nil {
+			p[n] = b
+			n++
+		}
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, e.err
 }
 
 // TestHoldBackIsBounded: in time and in bytes, and it can be turned off.
@@ -91,7 +132,7 @@ func TestHoldBackIsBounded(t *testing.T) {
 		r, d := newRouter(t, serve(t, good), serve(t, candidate), func(cfg *traffic.Config) { cfg.HoldBack = c.hold })
 		n := 0
 		for shape, send := range through(t, r) {
-			if a := send("{}"); a.body != strings.Join(c.events, "") || a.version != "new" {
+			if a := send(streaming); a.body != strings.Join(c.events, "") || a.version != "new" {
 				t.Errorf("%s, %s: the caller got %.80q of %s", name, shape, a.body, a.version)
 			}
 			n++
@@ -114,7 +155,7 @@ func TestRescueBudget(t *testing.T) {
 	var seen, rescued int
 	var served, failed int
 	for i := range 3000 {
-		req, _ := http.NewRequest(http.MethodPost, "http://gateway/", nil)
+		req, _ := http.NewRequest(http.MethodPost, "http://gateway"+chat, nil)
 		req.Header.Set(traffic.UnitHeader, fmt.Sprint(i))
 		w := &status{discard: discard{header: http.Header{}}}
 		r.ServeHTTP(w, req)

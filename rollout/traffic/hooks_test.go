@@ -25,7 +25,7 @@ func TestTransportOfBothShapes(t *testing.T) {
 		c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Transport: counting{&n}}
 	})
 	for shape, send := range through(t, r) {
-		if a := send("{}"); a.body != goodStream || a.version != "new" {
+		if a := send(streaming); a.body != goodStream || a.version != "new" {
 			t.Errorf("%s: %+v", shape, a)
 		}
 	}
@@ -54,7 +54,7 @@ func TestCachedAnswers(t *testing.T) {
 	for _, hit := range []bool{false, true} {
 		hits.Store(hit)
 		for shape, send := range through(t, r) {
-			send("{}")
+			send(streaming)
 			n++
 			want := analysis.Money(15)
 			if hit {
@@ -85,12 +85,12 @@ func TestPriceOf(t *testing.T) {
 		}}
 	})
 	send := through(t, r)["handler"]
-	send("{}")
+	send(streaming)
 	if o := d.one(t); o.Cost != 20+3+4 {
 		t.Errorf("it cost %d, want 27", o.Cost)
 	}
 	model.Store("small")
-	send("{}")
+	send(streaming)
 	if o := d.wait(t, 2)[1]; o.Cost != -1 {
 		t.Errorf("a model without a price cost %d, want -1", o.Cost)
 	}

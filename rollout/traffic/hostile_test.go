@@ -35,16 +35,16 @@ func TestHostileRequests(t *testing.T) {
 	url, _, _ := setup(t, serve(t, good), serve(t, good), nil)
 	large := strings.Repeat("x", 1<<20)
 	for name, tt := range map[string]struct{ request, want string }{
-		"a header of 1 MB":            {"POST / HTTP/1.1\r\nHost: a\r\nX-Long: " + large + "\r\nX-More: " + large + "\r\n\r\n", "431 "},
-		"a unit of 500 KB":            {"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nSerin-Unit: " + large[:500<<10] + "\r\n\r\n{}", "200 OK"},
-		"a unit that is not UTF-8":    {"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nSerin-Unit: \xff\xfe\r\n\r\n{}", "200 OK"},
-		"a bare CR in a header":       {"POST / HTTP/1.1\r\nHost: a\r\nSerin-Unit: a\rX-Evil: 1\r\n\r\n", "400 "},
-		"two lengths":                 {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "400 "},
-		"a length and chunks":         {"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "200 OK"},
-		"chunks that are none":        {"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400 "},
-		"a body shorter than it says": {"POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 100\r\n\r\n{}", ""},
+		"a header of 1 MB":            {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX-Long: " + large + "\r\nX-More: " + large + "\r\n\r\n", "431 "},
+		"a unit of 500 KB":            {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nSerin-Unit: " + large[:500<<10] + "\r\n\r\n{}", "200 OK"},
+		"a unit that is not UTF-8":    {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nSerin-Unit: \xff\xfe\r\n\r\n{}", "200 OK"},
+		"a bare CR in a header":       {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nSerin-Unit: a\rX-Evil: 1\r\n\r\n", "400 "},
+		"two lengths":                 {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "400 "},
+		"a length and chunks":         {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "200 OK"},
+		"chunks that are none":        {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400 "},
+		"a body shorter than it says": {"POST /v1/chat/completions HTTP/1.0\r\nHost: a\r\nContent-Length: 100\r\n\r\n{}", ""},
 		"splits the path":             {"POST /%0d%0aX-Evil:%201 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", "200 OK"},
-		"forces an arm with CRLF":     {"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nSerin-Arm: new%0d%0aX-Evil: 1\r\n\r\n{}", "200 OK"},
+		"forces an arm with CRLF":     {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nSerin-Arm: new%0d%0aX-Evil: 1\r\n\r\n{}", "200 OK"},
 	} {
 		if tt.want == "" {
 			continue // it waits for the rest, as it should; see TestUnreadableBody
@@ -69,7 +69,7 @@ func TestHostileNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := raw(t, serve(t, r.ServeHTTP), "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+	got := raw(t, serve(t, r.ServeHTTP), "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
 	if strings.Contains(got, "\nX-Evil") || !strings.Contains(got, "200 OK") {
 		t.Errorf("%.300q", got)
 	}
@@ -95,13 +95,16 @@ func TestHostileUnits(t *testing.T) {
 // TestHostileAnswers: an upstream that sends what it must not breaks its own answer
 // and nothing else.
 func TestHostileAnswers(t *testing.T) {
-	for name, answer := range map[string]string{
-		"not HTTP":             "hello\r\n\r\n",
-		"a header of 20 MB":    "HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("x", 20<<20) + "\r\n\r\n",
-		"a status of 1000":     "HTTP/1.1 1000 Odd\r\nContent-Length: 0\r\n\r\n",
-		"chunks that are none": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-		"less than it says":    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n",
-		"nothing at all":       "",
+	for name, tt := range map[string]struct {
+		answer string
+		class  analysis.Class
+	}{
+		"not HTTP":             {"hello\r\n\r\n", analysis.Error},
+		"a header of 20 MB":    {"HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("x", 20<<20) + "\r\n\r\n", analysis.Error},
+		"a status of 1000":     {"HTTP/1.1 1000 Odd\r\nContent-Length: 0\r\n\r\n", analysis.Error},
+		"chunks that are none": {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", analysis.Truncated},
+		"less than it says":    {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n", analysis.Truncated},
+		"nothing at all":       {"", analysis.Error},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -118,7 +121,7 @@ func TestHostileAnswers(t *testing.T) {
 					go func() {
 						defer conn.Close()
 						if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-							fmt.Fprint(conn, answer)
+							fmt.Fprint(conn, tt.answer)
 						}
 					}()
 				}
@@ -126,11 +129,11 @@ func TestHostileAnswers(t *testing.T) {
 			r, d := newRouter(t, serve(t, good), "http://"+l.Addr().String(), nil)
 			n := 0
 			for shape, send := range through(t, r) {
-				if a := send("{}"); a.body != goodStream || a.version != "old" {
+				if a := send(streaming); a.body != goodStream || a.version != "old" {
 					t.Errorf("%s: the caller got %.100q of %s, want what the baseline says", shape, a.body, a.version)
 				}
 				n++
-				if o := d.wait(t, n)[n-1]; o.Arm != "new" || o.Class != analysis.Error {
+				if o := d.wait(t, n)[n-1]; o.Arm != "new" || o.Class != tt.class {
 					t.Errorf("%s: %s, %v", shape, o.Arm, o.Class)
 				}
 			}

@@ -39,14 +39,14 @@ func arm(r *traffic.Router, unit string) string {
 }
 
 // servedBy returns who serves a request with the given headers, two strings each.
-func servedBy(r *traffic.Router, target string, header ...string) string {
-	req := httptest.NewRequest("GET", target, nil)
+func servedBy(r *traffic.Router, header ...string) string {
+	req := httptest.NewRequest("POST", chat, nil)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, req)
-	return w.Body.String()
+	return said(w)
 }
 
 // TestLanes: two experiments in one lane exclude each other, units of a holdout
@@ -148,7 +148,7 @@ func TestKill(t *testing.T) {
 	}
 	r.Measure(rec)
 	all := func() string {
-		return servedBy(r, "/", "User", "ana") + servedBy(r, "/", "Preview", "1") + servedBy(r, "/", traffic.ArmHeader, "new")
+		return servedBy(r, "User", "ana") + servedBy(r, "Preview", "1") + servedBy(r, traffic.ArmHeader, "new")
 	}
 	if got := all(); got != "newnewnew" {
 		t.Fatalf("before: %s", got)
@@ -162,7 +162,7 @@ func TestKill(t *testing.T) {
 	if err := r.SetSplit(t.Context(), split(2, strategies.Full-1)); err != nil {
 		t.Fatal(err)
 	}
-	if got := servedBy(r, "/", "User", "ana"); got != "old" {
+	if got := servedBy(r, "User", "ana"); got != "old" {
 		t.Errorf("killed, with a new split: %s", got)
 	}
 	if sum, err := rec.Summary("old"); err != nil || sum.Requests != 0 {
@@ -171,7 +171,7 @@ func TestKill(t *testing.T) {
 	if err := r.Revive("new"); err != nil {
 		t.Fatal(err)
 	}
-	if got := servedBy(r, "/", "User", "ana"); got != "new" {
+	if got := servedBy(r, "User", "ana"); got != "new" {
 		t.Errorf("revived: %s", got)
 	}
 	var used *traffic.InUseError
@@ -200,7 +200,7 @@ func TestMayForce(t *testing.T) {
 		{"unknown arm", permitted, []string{"Token", "staff:x", traffic.ArmHeader, "x"}, "old"},
 		{"nobody may", func(c *traffic.Config) { c.Split = split(1, 0) }, []string{traffic.ArmHeader, "new"}, "old"},
 	} {
-		if got := servedBy(newLocal(t, c.change), "/", c.header...); got != c.want {
+		if got := servedBy(newLocal(t, c.change), c.header...); got != c.want {
 			t.Errorf("%s: served by %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -220,7 +220,7 @@ func TestTenantRules(t *testing.T) {
 		{nil, "old"}, {[]string{"Tenant", "acme"}, "new"}, {[]string{"Tenant", "other"}, "old"},
 		{[]string{"Thread", "thread-7"}, "new"}, {[]string{"User", "acme"}, "new"},
 	} {
-		if got := servedBy(r, "/", c.header...); got != c.want {
+		if got := servedBy(r, c.header...); got != c.want {
 			t.Errorf("%q: served by %s, want %s", c.header, got, c.want)
 		}
 	}

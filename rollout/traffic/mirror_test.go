@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/serin-go/serin/checks/analysis"
+	answers "github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -54,7 +55,7 @@ func through(t *testing.T, r *traffic.Router) map[string]func(body string) answe
 	return map[string]func(string) answer{
 		"handler": func(body string) answer { return post(t, url, body) },
 		"transport": func(body string) answer {
-			resp, err := client.Post("http://models/v1/chat/completions?x=1", "application/json", strings.NewReader(body))
+			resp, err := client.Post("http://models"+chat+"?x=1", "application/json", strings.NewReader(body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +123,7 @@ func TestMirrorDisturbsNobody(t *testing.T) {
 			})
 			url := serve(t, r.ServeHTTP)
 			for range 5 {
-				if a := post(t, url, "{}"); a.body != goodStream {
+				if a := post(t, url, streaming); a.body != goodStream {
 					t.Errorf("the caller got %+v", a)
 				}
 			}
@@ -145,7 +146,7 @@ func TestMirrorDisturbsNobody(t *testing.T) {
 		})
 		url := serve(t, r.ServeHTTP)
 		for range 20 {
-			if a := post(t, url, "{}"); a.body != goodStream {
+			if a := post(t, url, streaming); a.body != goodStream {
 				t.Errorf("the caller got %+v", a)
 			}
 		}
@@ -163,7 +164,7 @@ func TestMirrorDisturbsNobody(t *testing.T) {
 			c.Arms["new"] = traffic.Backend{Handler: http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })}
 			c.Mirror.Timeout = 10 * time.Millisecond
 		})
-		post(t, serve(t, r.ServeHTTP), "{}")
+		post(t, serve(t, r.ServeHTTP), streaming)
 		if m := copies(t, r, 1); m.ByClass[analysis.Timeout] != 1 {
 			t.Errorf("%+v, want a timeout", m)
 		}
@@ -185,19 +186,19 @@ func TestMirrorLimits(t *testing.T) {
 		c.Mirror.MaxCost = 40
 	})
 	for i := range 6 {
-		post(t, url, "{}")
+		post(t, url, streaming)
 		copies(t, r, uint64(i+1))
 	}
 	if m := copies(t, r, 6); m.Copies != 3 || m.Capped != 3 {
 		t.Errorf("%+v, want 3 copies until they had cost 40", m)
 	}
 	r, url = start(func(c *traffic.Config) { c.Mirror.MaxCost = 40 })
-	post(t, url, "{}")
+	post(t, url, streaming)
 	if m := copies(t, r, 1); m.Capped != 1 {
 		t.Errorf("%+v: what costs nobody knows what is not free", m)
 	}
 	r, url = start(func(c *traffic.Config) { c.MaxBody = 10 })
-	if a := post(t, url, strings.Repeat(" ", 100)+"{}"); a.body != goodStream {
+	if a := post(t, url, strings.Repeat(" ", 100)+streaming); a.body != goodStream {
 		t.Errorf("the caller got %+v", a)
 	}
 	if m := copies(t, r, 1); m.Oversize != 1 {
@@ -235,7 +236,7 @@ func TestMirrorShare(t *testing.T) {
 	})
 	client := &discard{header: http.Header{}}
 	ask := func(user string) {
-		req, _ := http.NewRequest(http.MethodPost, "http://gateway/", strings.NewReader("{}"))
+		req, _ := http.NewRequest(http.MethodPost, "http://gateway"+chat, strings.NewReader(streaming))
 		req.Header.Set(traffic.UnitHeader, user)
 		r.ServeHTTP(client, req)
 	}
@@ -328,8 +329,11 @@ func TestCompare(t *testing.T) {
 				c.Split = mirrored(strategies.Full)
 				c.Arms = map[string]traffic.Backend{"old": {Handler: give(tt.primary)}, "new": {Handler: give(tt.copy)}}
 				c.Mirror.Compare = func(_ context.Context, p traffic.Pair) (float64, float64, bool) { pairs <- p; return 0, 0, false }
+				c.Routes = func(string, string) (answers.Route, bool) { // the two answers have forms of their own
+					return answers.Route{Kind: answers.Inference}, true
+				}
 			})
-			post(t, serve(t, r.ServeHTTP), `{"model":"m"}`)
+			post(t, serve(t, r.ServeHTTP), "anything")
 			var p traffic.Pair
 			select {
 			case p = <-pairs:
@@ -341,7 +345,7 @@ func TestCompare(t *testing.T) {
 					t.Errorf("%s: %q, %v", which, a.Text, a.ToolCalls)
 				}
 			}
-			if p.Primary.Arm != "old" || p.Copy.Arm != "new" || string(p.Request) != `{"model":"m"}` {
+			if p.Primary.Arm != "old" || p.Copy.Arm != "new" || string(p.Request) != "anything" {
 				t.Errorf("%s and %s about %s", p.Primary.Arm, p.Copy.Arm, p.Request)
 			}
 			if !p.Same() {
@@ -373,7 +377,7 @@ func TestNotCompared(t *testing.T) {
 				return 0, 0, false
 			}
 		})
-		post(t, serve(t, r.ServeHTTP), "{}")
+		post(t, serve(t, r.ServeHTTP), streaming)
 		copies(t, r, 1)
 	}
 }
@@ -417,7 +421,7 @@ func TestShadowRollout(t *testing.T) {
 			for range 2 {
 				go func() {
 					for ctx.Err() == nil {
-						req, _ := http.NewRequest(http.MethodPost, "http://gateway/", strings.NewReader("{}"))
+						req, _ := http.NewRequest(http.MethodPost, "http://gateway"+chat, strings.NewReader(streaming))
 						r.ServeHTTP(&discard{header: http.Header{}}, req)
 						time.Sleep(200 * time.Microsecond)
 					}

@@ -3,6 +3,7 @@ package traffic_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -10,12 +11,26 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	answers "github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/strategies"
 )
 
 func named(name string) traffic.Backend {
-	return traffic.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(name)) })}
+	return traffic.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(says(name)))
+	})}
+}
+
+// says returns a good document with a text.
+func says(text string) string {
+	return fmt.Sprintf(`{"choices":[{"index":0,"message":{"role":"assistant","content":%q},"finish_reason":"stop"}]}`, text)
+}
+
+// said returns the text of a document that was recorded.
+func said(w *httptest.ResponseRecorder) string {
+	return answers.TextOf(answers.RouteOf("POST", chat), answers.Document, w.Body.Bytes()).Content
 }
 
 // TestRules sends requests of every kind through a preview that has no weight.
@@ -46,23 +61,23 @@ func TestRules(t *testing.T) {
 		header http.Header
 		want   string
 	}{
-		{"plain", "/", nil, "old"},
-		{"header", "/", http.Header{"Preview": {"yes"}}, "new"},
-		{"the first rule decides", "/", http.Header{"Preview": {"no"}}, "old"},
-		{"empty header", "/", http.Header{"Preview": {""}}, "old"},
-		{"cookie", "/", http.Header{"Cookie": {"a=b; beta=1"}}, "new"},
-		{"other cookie", "/", http.Header{"Cookie": {"beta=2"}}, "old"},
-		{"query", "/?version=new", nil, "new"},
-		{"broken query", "/?version=%zz", nil, "old"},
-		{"unit", "/", http.Header{"User": {"ana"}}, "new"},
+		{"plain", "", nil, "old"},
+		{"header", "", http.Header{"Preview": {"yes"}}, "new"},
+		{"the first rule decides", "", http.Header{"Preview": {"no"}}, "old"},
+		{"empty header", "", http.Header{"Preview": {""}}, "old"},
+		{"cookie", "", http.Header{"Cookie": {"a=b; beta=1"}}, "new"},
+		{"other cookie", "", http.Header{"Cookie": {"beta=2"}}, "old"},
+		{"query", "?version=new", nil, "new"},
+		{"broken query", "?version=%zz", nil, "old"},
+		{"unit", "", http.Header{"User": {"ana"}}, "new"},
 	} {
-		req := httptest.NewRequest("GET", c.target, nil)
+		req := httptest.NewRequest("POST", chat+c.target, nil)
 		for k, v := range c.header {
 			req.Header[k] = v
 		}
 		w := httptest.NewRecorder()
 		r.ServeHTTP(w, req)
-		if got := w.Body.String(); got != c.want {
+		if got := said(w); got != c.want {
 			t.Errorf("%s: served by %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -95,8 +110,8 @@ func TestExpire(t *testing.T) {
 		}
 		served := func() string {
 			w := httptest.NewRecorder()
-			r.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-			return w.Body.String()
+			r.ServeHTTP(w, httptest.NewRequest("POST", chat, nil))
+			return said(w)
 		}
 		r.Expire(time.Now().Add(5 * time.Second))
 		time.Sleep(5*time.Second - 1)

@@ -52,11 +52,11 @@ func (m *mortal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil || m.dead.Load() {
 		panic(http.ErrAbortHandler)
 	}
-	switch r.URL.Path {
-	case "/json":
+	switch r.URL.RawQuery {
+	case "json":
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
-	case "/error":
+	case "error":
 		w.WriteHeader(http.StatusServiceUnavailable)
 	default:
 		stream(w, role)
@@ -189,8 +189,8 @@ func TestSoak(t *testing.T) {
 func request(client *http.Client, base string, sent, complete, broken *atomic.Int64) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	path := []string{"/stream", "/stream", "/stream", "/json", "/error"}[rand.IntN(5)]
-	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, base+path, strings.NewReader(`{"stream":true}`))
+	kind := []string{"stream", "stream", "stream", "json", "error"}[rand.IntN(5)]
+	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, base+chat+"?"+kind, strings.NewReader(fmt.Sprintf(`{"stream":%t}`, kind == "stream")))
 	sent.Add(1)
 	resp, err := client.Do(req)
 	if err != nil {
@@ -206,7 +206,7 @@ func request(client *http.Client, base string, sent, complete, broken *atomic.In
 	switch {
 	case err != nil || resp.StatusCode >= 500:
 		broken.Add(1)
-	case path == "/stream" && !strings.HasSuffix(string(body), done):
+	case kind == "stream" && !strings.HasSuffix(string(body), done):
 		panic(fmt.Sprintf("a stream that ends like this was delivered as complete: %q", body[max(0, len(body)-100):]))
 	default:
 		complete.Add(1)

@@ -67,7 +67,7 @@ func TestFlip(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				n := fmt.Sprintf("%d-%d", c, i)
-				req, err := http.NewRequest("POST", url, strings.NewReader(`{"stream":true}`))
+				req, err := http.NewRequest("POST", url+chat, strings.NewReader(`{"stream":true}`))
 				if err != nil {
 					t.Error(err)
 					return
@@ -234,13 +234,13 @@ func TestSetSplit(t *testing.T) {
 
 func TestSetBackendReplaces(t *testing.T) {
 	url, r, d := setup(t, nobody(t), nobody(t), func(c *traffic.Config) { c.NoRescue = true })
-	if got := post(t, url, "{}"); got.status != 502 {
+	if got := post(t, url, streaming); got.status != 502 {
 		t.Errorf("got %+v", got)
 	}
 	if err := r.SetBackend("new", traffic.Backend{Handler: http.HandlerFunc(good)}); err != nil {
 		t.Fatal(err)
 	}
-	if got := post(t, url, "{}"); got.status != 200 || got.body != goodStream {
+	if got := post(t, url, streaming); got.status != 200 || got.body != goodStream {
 		t.Errorf("got %+v", got)
 	}
 	d.wait(t, 2)
@@ -354,7 +354,7 @@ func TestShapesAgree(t *testing.T) {
 		a := r.Assign(context.Background(), unit)
 		a.Done(analysis.Observation{Class: analysis.OK})
 		for _, client := range []*http.Client{http.DefaultClient, {Transport: r.RoundTripper()}} {
-			req, err := http.NewRequest("GET", url, nil)
+			req, err := http.NewRequest("POST", url+chat, strings.NewReader(streaming))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -49,7 +49,7 @@ func newSticky(t *testing.T) (r *traffic.Router, m *memory, told *[]traffic.Expo
 		c.MayForce = func(*http.Request, string) bool { return true }
 		c.Exposed = func(e traffic.Exposure) { *told = append(*told, e) }
 	})
-	return r, m, told, func(unit string, h ...string) string { return servedBy(r, "/", append(h, traffic.UnitHeader, unit)...) }
+	return r, m, told, func(unit string, h ...string) string { return servedBy(r, append(h, traffic.UnitHeader, unit)...) }
 }
 
 func TestSticky(t *testing.T) {
@@ -104,7 +104,7 @@ func TestStickyShapes(t *testing.T) {
 	if err := r.SetSplit(t.Context(), split(2, 1)); err != nil {
 		t.Fatal(err)
 	}
-	req, _ := http.NewRequest(http.MethodGet, "http://gateway/", nil)
+	req, _ := http.NewRequest(http.MethodPost, "http://gateway"+chat, nil)
 	req.Header.Set(traffic.UnitHeader, "ana")
 	a := r.Assign(t.Context(), "ana")
 	defer a.Done(analysis.Observation{Class: analysis.OK})

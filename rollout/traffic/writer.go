@@ -211,6 +211,12 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.answers()
 		w.touch(busy) // its connection may be silent for as long as it likes
 		w.sign()
+		if w.measured && w.status == 0 {
+			// A session is observed when its handshake is answered.
+			w.status = http.StatusSwitchingProtocols
+			w.x.start(w.status, w.Header())
+			w.x.finish(ending{})
+		}
 	}
 	return conn, rw, err
 }
