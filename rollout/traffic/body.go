@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,8 @@ type payload struct {
 	data []byte
 	body io.ReadCloser // the body as it came, if it is to be sent as it is
 	held bool
+	// timed, if not nil, is a body that is not held and has to come in time.
+	timed *timedBody
 	// again, if not nil, gives the body anew each time; then data is not used.
 	again func() (io.ReadCloser, error)
 }
@@ -36,8 +39,11 @@ func (p *payload) open() (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(p.data)), nil
 }
 
-// errSlowBody means that the body of a request did not come in time.
+// errSlowBody means that the body of a request did not come in time, and slowBody
+// is what its caller reads.
 var errSlowBody = errors.New("traffic: body of the request: not in time")
+
+const slowBody = "the body of the request did not come in time"
 
 // hold reads the body of a request that was received, up to the limit of the
 // router and within its time.
@@ -51,9 +57,14 @@ func (r *Router) hold(w http.ResponseWriter, req *http.Request) (payload, error)
 	}
 	body.controller = http.NewResponseController(w)
 	body.end = time.Now().Add(6*body.stall + time.Duration(max(req.ContentLength, 0)>>20)*time.Second)
+	body.unknown = req.ContentLength < 0
 	p, err := hold(req, body, r.maxBody)
-	if p.held || err != nil {
-		body.done()
+	switch {
+	case err != nil:
+	case p.held:
+		body.untime()
+	default:
+		p.timed = body
 	}
 	return p, err
 }
@@ -65,13 +76,14 @@ type timedBody struct {
 	controller *http.ResponseController
 	stall      time.Duration
 	end        time.Time
+	unknown    bool // how long it is
 	untimed    bool // the server below has no deadlines
-	late       bool
+	late       atomic.Bool
 }
 
 // Read implements [io.Reader].
 func (b *timedBody) Read(p []byte) (int, error) {
-	if b.late {
+	if b.late.Load() {
 		return 0, errSlowBody
 	}
 	due := time.Now().Add(b.stall)
@@ -90,10 +102,12 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	}
 	var timeout net.Error
 	if err != nil && (errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()) {
-		b.late = true
+		b.late.Store(true)
 		err = errSlowBody
+	} else if err != nil {
+		b.untime()
 	}
-	if n > 0 { // each MiB brings a second
+	if n > 0 && b.unknown { // each MiB brings a second
 		b.end = b.end.Add(time.Duration(n) * time.Second >> 20)
 	}
 	return n, err
@@ -118,15 +132,16 @@ func (b *timedBody) await(p []byte, within time.Duration) (int, error) {
 	case r := <-read:
 		return copy(p, own[:r.n]), r.err
 	case <-timer.C:
-		b.late = true
+		b.late.Store(true)
 		return 0, errSlowBody
 	}
 }
 
-// done gives the connection back its time.
-func (b *timedBody) done() {
-	if !b.untimed && !b.late {
-		_ = b.controller.SetReadDeadline(time.Time{}) // it could be set
+// untime lifts the deadline: the server goes on reading to see its caller leave, for
+// as long as the answer takes.
+func (b *timedBody) untime() {
+	if !b.untimed {
+		_ = b.controller.SetReadDeadline(time.Time{}) // it could be set before
 	}
 }
 

@@ -180,10 +180,36 @@ func (x *exchange) falls() bool {
 	return class.Failed()
 }
 
+// hopeless reports whether an answer that has failed, of which held bytes have
+// come, is given up before its end. Config.Classify judges whole answers.
+func (x *exchange) hopeless(status, held int) bool {
+	return held > maxDropped || status < 300 && x.router.classify == nil
+}
+
+// stays ends the measurement of an answer whose status says that it has failed, and
+// reports whether it goes to the caller nevertheless.
+func (x *exchange) stays() bool {
+	if x.status < 300 {
+		return false
+	}
+	x.end(ending{})
+	return !x.falls()
+}
+
 // finish reports the one observation of the exchange.
 func (x *exchange) finish(e ending) {
 	x.end(e)
 	x.report()
+}
+
+// dismiss ends the exchange without an observation: what happened says nothing
+// about the arm. There are no copies, since the body was not held.
+func (x *exchange) dismiss(e ending) {
+	x.end(e)
+	if !x.reported {
+		x.reported = true
+		x.table.inFlight.Add(-1)
+	}
 }
 
 // report reports the exchange, which has ended.
@@ -210,7 +236,9 @@ func (x *exchange) report() {
 // fellBack reports the exchange as one whose arm failed and whose request the
 // baseline serves: what the baseline generates says nothing about the arm.
 func (x *exchange) fellBack() {
-	x.arm.stats.rescued.Add(1)
+	if x.measured() {
+		x.arm.stats.rescued.Add(1)
+	}
 	x.fallback = true
 	for _, c := range x.copies {
 		c.primary.spoilt = true // what was kept is no answer
@@ -294,6 +322,9 @@ func (r *Router) reclassify(ask answer.Ask, head []byte, o *answer.Outcome) {
 		return
 	}
 	if !changed.Class.Failed() && changed.Class != o.Class {
+		if o.Status == 0 {
+			return // there was no answer
+		}
 		switch o.Class {
 		case analysis.Abandoned, analysis.Cancelled, analysis.Timeout, analysis.Truncated:
 			return

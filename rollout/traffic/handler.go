@@ -39,6 +39,12 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	fallback := r.mayFallBack(x, base, &c.body, req) && base.backend.Handler != nil
 	c.writer = writer{ResponseWriter: w, x: x, arm: x.arm, cancel: cancel, fallback: fallback, measured: true}
 	first := r.serve(&c.writer, req, in, &c.body)
+	if c.body.timed != nil && c.body.timed.late.Load() {
+		r.unserved.add("body too slow")
+		x.dismiss(first.ending)
+		first.repanic()
+		return
+	}
 	if !first.fallback {
 		x.finish(first.ending)
 		first.repanic()
@@ -92,7 +98,7 @@ func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t atte
 	if h := wr.Header(); len(h) > 0 {
 		wr.outer = maps.Clone(h)
 	}
-	if first := wr.limit(&r.limits, wr.x.ask, wr.fallback); first > 0 {
+	if first := wr.limit(&r.limits, wr.x, time.Since(wr.x.began), wr.fallback); first > 0 {
 		r.deadlines.set(&wr.deadline, wr, time.Now().Add(first))
 		defer r.deadlines.stop(&wr.deadline)
 	}
@@ -122,14 +128,14 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any, drained bool)
 	if e.gone = ctx.Err(); e.gone == nil {
 		e.gone = wr.gone
 	}
-	if drained && p != nil {
+	if drained && (p != nil || e.broken != nil || wr.status == 0) {
 		e.gone = errCut
 	}
 	if wr.fallback && (e.gone == nil || e.gone == errCut) && !wr.sent && !wr.hijacked {
 		if wr.status == 0 && p == nil && e.expired == nil && e.broken == nil {
 			wr.WriteHeader(http.StatusOK) // as the server would
 		}
-		if wr.x.end(*e); e.gone == errCut || wr.x.falls() {
+		if wr.x.end(*e); e.gone == errCut || e.broken == errNoAnswer || wr.x.falls() {
 			t.fallback = true
 			wr.restore()
 			return
@@ -170,7 +176,7 @@ func (r *Router) reject(w http.ResponseWriter, err error) {
 	case errors.As(err, &large):
 		status, why = http.StatusRequestEntityTooLarge, "body too large"
 	case errors.Is(err, errSlowBody):
-		status, why, text = http.StatusRequestTimeout, "body too slow", "the body of the request did not come in time"
+		status, why, text = http.StatusRequestTimeout, "body too slow", slowBody
 		w.Header().Set("Connection", "close")
 	}
 	r.unserved.add(why)

@@ -38,7 +38,7 @@ func (l *limits) timed() bool {
 // first returns how long an arm may take to its first byte. With a baseline that
 // could serve instead, a candidate has no more patience than what the baseline's
 // own times justify.
-func (l *limits) first(ask answer.Ask, fallback bool) time.Duration {
+func (l *limits) first(ask answer.Ask, fallback bool, now time.Time) time.Duration {
 	limit := l.firstDocument
 	if ask.Stream {
 		limit = l.firstByte
@@ -46,7 +46,7 @@ func (l *limits) first(ask answer.Ask, fallback bool) time.Duration {
 	if !fallback {
 		return limit
 	}
-	if p := l.patience.limit(ask); p > 0 && (limit <= 0 || p < limit) {
+	if p := l.patience.limit(ask, now); p > 0 && (limit <= 0 || p < limit) {
 		return p
 	}
 	return limit
@@ -57,6 +57,7 @@ const (
 	patienceAnswers = 200              // of the baseline before it counts
 	patienceWindow  = 15 * time.Minute // that these are taken from
 	patienceEvery   = 32               // answers between two looks at the quantile
+	maxPatience     = 1e9              // in seconds, as a factor may be anything
 )
 
 // patience derives how long a candidate is waited for from how long the baseline
@@ -73,6 +74,7 @@ const numAPIs = int(answer.Transcription) + 1
 // documents.
 type waits struct {
 	limit atomic.Int64 // in nanoseconds, 0 before it is known
+	until atomic.Int64 // when limit is out of date, in nanoseconds since 1970
 
 	mu         sync.Mutex
 	young, old *hist.Histogram // each half a window
@@ -93,11 +95,16 @@ func (p *patience) of(ask answer.Ask) *waits {
 
 // limit returns how long a candidate may take to its first byte, 0 if that is not
 // known.
-func (p *patience) limit(ask answer.Ask) time.Duration {
+func (p *patience) limit(ask answer.Ask, now time.Time) time.Duration {
 	if p.factor <= 0 || ask.Route.Kind != answer.Inference {
 		return 0
 	}
-	return time.Duration(p.of(ask).limit.Load())
+	w := p.of(ask)
+	limit := w.limit.Load()
+	if limit == 0 || now.UnixNano() >= w.until.Load() {
+		return 0
+	}
+	return time.Duration(limit)
 }
 
 // observe takes an answer of the baseline.
@@ -115,6 +122,7 @@ func (p *patience) observe(ask answer.Ask, o *answer.Outcome, now time.Time) {
 	case age >= patienceWindow/2:
 		w.young, w.old, w.turned = new(hist.Histogram), w.young, now
 	}
+	w.until.Store(w.turned.Add(patienceWindow).UnixNano())
 	w.young.Add(o.FirstByte.Seconds())
 	if w.pending++; w.pending < patienceEvery && w.limit.Load() > 0 {
 		return
@@ -125,8 +133,9 @@ func (p *patience) observe(ask answer.Ask, o *answer.Outcome, now time.Time) {
 		n += w.old.Count()
 		high = max(high, w.old.Quantile(0.99)) // no merge: the larger one errs towards patience
 	}
-	if n >= patienceAnswers {
-		limit := time.Duration(p.factor * high * float64(time.Second))
-		w.limit.Store(int64(max(patienceMin, limit)))
+	if n < patienceAnswers {
+		w.limit.Store(0)
+		return
 	}
+	w.limit.Store(int64(max(patienceMin, time.Duration(min(p.factor*high, maxPatience)*float64(time.Second)))))
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
-
-	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // progress is how far an attempt has come, as the deadline's goroutine sees it.
@@ -16,7 +14,10 @@ type progress struct {
 }
 
 // attemptLimits are the limits of one attempt.
-type attemptLimits struct{ first, stall time.Duration }
+type attemptLimits struct {
+	from         time.Duration // when the attempt began, since the request began
+	first, stall time.Duration
+}
 
 // The phases of an attempt.
 const (
@@ -31,14 +32,27 @@ const (
 // for.
 const busy = time.Duration(-1)
 
-// limit sets the limits of an attempt and returns when to look at it first, 0 for
-// never.
-func (p *progress) limit(l *limits, ask answer.Ask, fallback bool) time.Duration {
-	p.stops = attemptLimits{first: l.first(ask, fallback), stall: l.stall}
-	if p.stops.first > 0 {
-		return p.stops.first
+// limit sets the limits of an attempt that begins now, a time since the request
+// began, and returns how long after that to check it first, 0 for never.
+func (p *progress) limit(l *limits, x *exchange, now time.Duration, fallback bool) time.Duration {
+	p.stops = attemptLimits{from: now, first: l.first(x.ask, fallback, x.began), stall: l.stall}
+	return max(0, p.untilFirst(now)-now)
+}
+
+// untilFirst returns when to check an attempt that waits for its first byte: it may
+// have begun to answer, and have stalled, long before it would be late. It returns 0
+// for never.
+func (p *progress) untilFirst(now time.Duration) time.Duration {
+	late, stall := p.stops.from+p.stops.first, now+p.stops.stall
+	switch {
+	case p.stops.first > 0 && p.stops.stall > 0:
+		return min(late, stall)
+	case p.stops.first > 0:
+		return late
+	case p.stops.stall > 0:
+		return stall
 	}
-	return max(0, p.stops.stall)
+	return 0
 }
 
 // touch notes when the last byte came.
@@ -93,13 +107,15 @@ func (p *progress) stall(cancel context.CancelCauseFunc) {
 func (p *progress) check(now time.Duration, x *exchange, cancel context.CancelCauseFunc) time.Time {
 	switch p.phase.Load() {
 	case waiting:
-		if p.stops.first > 0 {
-			if p.phase.CompareAndSwap(waiting, late) {
-				cancel(errFirstByte)
-				return time.Time{}
+		if p.stops.first <= 0 || now < p.stops.from+p.stops.first {
+			if next := p.untilFirst(now); next > 0 {
+				return x.began.Add(next)
 			}
-		} else if p.stops.stall > 0 {
-			return x.began.Add(now + p.stops.stall) // no limit for the first byte
+			return time.Time{}
+		}
+		if p.phase.CompareAndSwap(waiting, late) {
+			cancel(errFirstByte)
+			return time.Time{}
 		}
 	case late, stalled:
 		return time.Time{}

@@ -103,6 +103,11 @@ func upstreamError(w http.ResponseWriter, _ *http.Request, err error) {
 	if w, ok := w.(*writer); ok {
 		w.failure = err
 	}
+	if errors.Is(err, errSlowBody) {
+		w.Header().Set("Connection", "close")
+		writeError(w, http.StatusRequestTimeout, slowBody)
+		return
+	}
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		writeError(w, http.StatusGatewayTimeout, "the model did not answer in time")

@@ -72,7 +72,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	x.end(e)
-	if !fallback || e.gone != nil && e.gone != errCut || e.gone == nil && !x.falls() {
+	if !fallback || e.gone != nil && e.gone != errCut || e.gone == nil && e.broken != errNoAnswer && !x.falls() {
 		x.finish(e)
 		return nil, e.err()
 	}
@@ -111,7 +111,7 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 	b.arm = to
 	to.stats.inFlight.Add(1)
 	if b.cancel != nil {
-		if first := b.limit(&r.limits, b.x.ask, fallback); first > 0 {
+		if first := b.limit(&r.limits, b.x, time.Since(b.x.began), fallback); first > 0 {
 			r.deadlines.set(&b.deadline, b, time.Now().Add(first))
 		}
 	}
@@ -214,7 +214,10 @@ func (b *reply) await() (ending, bool) {
 				return b.ending(errNoAnswer), false
 			}
 			return ending{}, true
-		case err == nil && state == failed && (b.x.status < 300 || len(b.first) > maxDropped):
+		case err == nil && state == failed && b.x.hopeless(b.x.status, len(b.first)):
+			if b.x.stays() {
+				return ending{}, b.answers()
+			}
 			return ending{broken: errNoAnswer}, false
 		case err == nil:
 			continue
@@ -253,7 +256,7 @@ func (b *reply) receive(p []byte) (int, error) {
 				b.x.feed(p[:n], at)
 			}
 			b.x.caller.back = at
-			if b.cancel != nil && b.x.silent(at) {
+			if b.cancel != nil && b.x.silent(at-b.x.caller.total) {
 				b.stall(b.cancel)
 			}
 		}

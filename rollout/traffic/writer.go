@@ -39,7 +39,7 @@ type writer struct {
 	held     []byte        // of the body, until it shows that there is an answer
 	given    time.Duration // when the chunk came that is being handed on; 0 if none is
 	since    time.Duration // when the first of it came
-	dropped  int           // bytes of a failure's body that are not passed on
+	failed   bool          // held is not an answer, and grows to its end
 	failure  error         // why the arm did not answer, if that is known
 	gone     error         // why the caller could not be written to
 }
@@ -90,7 +90,8 @@ func (w *writer) sign() {
 	h[RequestHeader] = w.id[:]
 }
 
-// maxDropped is how much of the body of an answer that will not be sent is read.
+// maxDropped is how much of the body of an answer is read that will probably not
+// be sent.
 const maxDropped = 64 << 10
 
 var errGivenUp = errors.New("traffic: the attempt was given up")
@@ -108,10 +109,10 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.fallback && !w.sent {
 		return w.hold(p, at)
 	}
+	w.touch(busy) // before the phase changes, which counts from it
 	if !w.answers() {
 		return 0, errGivenUp
 	}
-	w.touch(busy)
 	if !w.sent {
 		w.send()
 	}
@@ -122,7 +123,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.measured {
 		w.given = at
 		w.x.feed(p[:n], w.x.caller.arrives(w.x.caller.back, at))
-		if w.x.silent(at) {
+		if w.x.silent(at - w.x.caller.total) {
 			w.stall(w.cancel)
 		}
 	}
@@ -132,55 +133,62 @@ func (w *writer) Write(p []byte) (int, error) {
 
 // hold keeps the beginning of an answer until it shows whether it is one.
 func (w *writer) hold(p []byte, at time.Duration) (int, error) {
-	if w.dropped > 0 || w.failure != nil {
-		return w.drop(p)
+	if w.failure != nil { // the text is ours
+		return w.keep(p)
 	}
+	w.touch(at)
 	if !w.peeks() {
 		return 0, errGivenUp
 	}
 	if len(w.held) == 0 {
 		w.since = at
 	}
-	w.touch(at)
 	w.x.feed(p, at)
+	if w.failed {
+		return w.keep(p)
+	}
 	switch w.x.weigh(len(w.held)+len(p), at-w.since) {
 	case undecided:
 		w.held = append(w.held, p...)
 		return len(p), nil
 	case failed:
-		w.held = nil
-		return w.drop(p)
+		w.failed = true
+		return w.keep(p)
 	}
+	return w.release(p)
+}
+
+// keep takes a part of an answer that has failed, and is passed on only if the
+// baseline does not serve in its place. A short one is read to its end, which keeps
+// the connection usable; the handler of another one is stopped.
+func (w *writer) keep(p []byte) (int, error) {
+	switch {
+	case !w.x.hopeless(w.status, len(w.held)+len(p)):
+		w.held = append(w.held, p...)
+		return len(p), nil
+	case w.failure == nil && w.x.stays():
+		return w.release(p)
+	case w.failure == nil:
+		w.failure = errNoAnswer
+	}
+	return 0, errGivenUp
+}
+
+// release passes on what was held, and p behind it.
+func (w *writer) release(p []byte) (int, error) {
+	w.touch(busy)
+	if !w.answers() {
+		return 0, errGivenUp
+	}
+	w.send()
 	w.held = append(w.held, p...)
-	if err := w.release(); err != nil {
+	_, err := w.ResponseWriter.Write(w.held)
+	w.touch(time.Since(w.x.began))
+	if w.held = nil; err != nil {
+		w.gone = err
 		return 0, err
 	}
 	return len(p), nil
-}
-
-// drop takes a part of a body that is not passed on. To the end of a short one it
-// is read, which keeps the connection usable; the handler of another one is stopped.
-func (w *writer) drop(p []byte) (int, error) {
-	if w.dropped += len(p); w.dropped > maxDropped || w.status < 300 {
-		if w.failure == nil {
-			w.failure = errNoAnswer
-		}
-		return 0, errGivenUp
-	}
-	return len(p), nil
-}
-
-// release passes on what was held.
-func (w *writer) release() error {
-	if !w.answers() {
-		return errGivenUp
-	}
-	w.send()
-	_, err := w.ResponseWriter.Write(w.held)
-	if w.held = nil; err != nil {
-		w.gone = err
-	}
-	return err
 }
 
 // Flush implements [http.Flusher].
@@ -208,8 +216,8 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
 		w.hijacked = true
-		w.answers()
 		w.touch(busy) // its connection may be silent for as long as it likes
+		w.answers()
 		w.sign()
 		if w.measured && w.status == 0 {
 			// A session is observed when its handshake is answered.
@@ -235,7 +243,7 @@ func (w *writer) conclude() {
 			w.WriteHeader(http.StatusOK)
 		}
 		if len(w.held) > 0 {
-			_ = w.release() // what went wrong is in w.gone, or the attempt has expired
+			_, _ = w.release(nil) // what went wrong is in w.gone, or the attempt has expired
 			return
 		}
 		w.send()
