@@ -10,6 +10,7 @@ type caller struct {
 	total time.Duration // for which the answer was held up, so far
 	held  time.Duration // what was handed on last
 	back  time.Duration // when that had been taken
+	away  time.Duration // all the time in which the answer was not read
 }
 
 // Held up is what takes longer than a wink, and at once is what takes less than a
@@ -31,4 +32,7 @@ func (c *caller) arrives(since, at time.Duration) time.Duration {
 }
 
 // took notes that the caller has taken something that it was given at from.
-func (c *caller) took(from, to time.Duration) { c.held, c.back = to-from, to }
+func (c *caller) took(from, to time.Duration) {
+	c.held, c.back = to-from, to
+	c.away += to - from
+}

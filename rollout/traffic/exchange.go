@@ -32,7 +32,7 @@ type exchange struct {
 	copies []*copied // of the request, that go to mirrors; see mirror.go
 
 	tokens    int           // events with tokens so far
-	contentAt time.Duration // when the last of them came
+	contentAt time.Duration // when the last of them came, without the caller's pauses
 
 	outcome  answer.Outcome // once ended
 	endedAt  time.Time
@@ -131,15 +131,21 @@ func (x *exchange) feed(p []byte, at time.Duration) {
 		return
 	}
 	x.reader.Feed(p, at)
-	if n := x.reader.Tokens(); n != x.tokens || x.contentAt == 0 {
-		x.tokens, x.contentAt = n, at
-	}
 }
 
-// silent reports whether bytes have come for too long without content among
-// them.
+// silent reports whether bytes have come for too long without content among them,
+// when a part of the answer has come and was fed. The time in which the caller did
+// not read does not count.
 func (x *exchange) silent(at time.Duration) bool {
-	if limit := x.router.limits.content; limit <= 0 || at-x.contentAt < limit || x.reader == nil {
+	if x.reader == nil || x.router.limits.content <= 0 {
+		return false
+	}
+	at -= x.caller.away
+	if n := x.reader.Tokens(); n != x.tokens || x.contentAt == 0 {
+		x.tokens, x.contentAt = n, at
+		return false
+	}
+	if at-x.contentAt < x.router.limits.content {
 		return false
 	}
 	switch x.reader.Form() {
@@ -331,8 +337,11 @@ func (r *Router) reclassify(ask answer.Ask, head []byte, o *answer.Outcome) {
 		}
 	}
 	o.Class, o.Why = changed.Class, changed.Why
-	if o.Class == analysis.OK || o.Class == analysis.Refused {
+	switch {
+	case o.Class == analysis.OK || o.Class == analysis.Refused:
 		o.Err = nil
+	case o.Err == nil:
+		o.Err = &answer.Error{Class: o.Class, Why: o.Why, Status: o.Status}
 	}
 }
 

@@ -128,14 +128,14 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any, drained bool)
 	if e.gone = ctx.Err(); e.gone == nil {
 		e.gone = wr.gone
 	}
-	if drained && (p != nil || e.broken != nil || wr.status == 0) {
+	if e.gone == nil && drained {
 		e.gone = errCut
 	}
 	if wr.fallback && (e.gone == nil || e.gone == errCut) && !wr.sent && !wr.hijacked {
 		if wr.status == 0 && p == nil && e.expired == nil && e.broken == nil {
 			wr.WriteHeader(http.StatusOK) // as the server would
 		}
-		if wr.x.end(*e); e.gone == errCut || e.broken == errNoAnswer || wr.x.falls() {
+		if o := wr.x.end(*e); o.Class == analysis.Cancelled || e.broken == errNoAnswer || wr.x.falls() {
 			t.fallback = true
 			wr.restore()
 			return

@@ -32,7 +32,7 @@ type script struct {
 	mute   bool            // sends no header, until the request is cancelled
 
 	asked    atomic.Int64
-	left     atomic.Int64 // requests that were cancelled while they were waiting
+	left     atomic.Int64 // requests that were cancelled before the end of their answers
 	leftAt   atomic.Int64 // when the last of them was, in nanoseconds since 1970
 	received atomic.Pointer[http.Header]
 }
@@ -45,18 +45,25 @@ func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
 		_, _ = io.Copy(io.Discard, req.Body)
 		_ = req.Body.Close()
 	}
+	ended := context.AfterFunc(req.Context(), func() {
+		s.leftAt.Store(time.Now().UnixNano())
+		s.left.Add(1)
+	})
 	if s.mute {
 		return nil, s.wait(req.Context(), -1)
 	}
 	if err := s.wait(req.Context(), s.before); err != nil {
 		return nil, err
 	}
+	if s.broken != nil || len(s.chunks) == 0 && !s.hangs {
+		ended()
+	}
 	if s.broken != nil && len(s.chunks) == 0 && s.status == 0 {
 		return nil, s.broken
 	}
 	resp := &http.Response{
 		StatusCode: s.status, ProtoMajor: 1, ProtoMinor: 1, Header: make(http.Header), ContentLength: -1, Request: req,
-		Body: &scriptBody{script: s, ctx: req.Context()},
+		Body: &scriptBody{script: s, ctx: req.Context(), ended: ended},
 	}
 	for k, v := range s.header {
 		resp.Header[k] = v
@@ -83,17 +90,16 @@ func (s *script) wait(ctx context.Context, d time.Duration) error {
 	case <-timer:
 		return nil
 	case <-ctx.Done():
-		s.leftAt.Store(time.Now().UnixNano())
-		s.left.Add(1)
 		return ctx.Err()
 	}
 }
 
 type scriptBody struct {
 	*script
-	ctx  context.Context
-	next int
-	rest string
+	ctx   context.Context
+	ended func() bool
+	next  int
+	rest  string
 }
 
 func (b *scriptBody) Read(p []byte) (int, error) {
@@ -116,7 +122,9 @@ func (b *scriptBody) Read(p []byte) (int, error) {
 		b.next++
 	}
 	n := copy(p, b.rest)
-	b.rest = b.rest[n:]
+	if b.rest = b.rest[n:]; b.rest == "" && b.next == len(b.chunks) && !b.hangs {
+		b.ended()
+	}
 	return n, nil
 }
 
@@ -159,6 +167,7 @@ var errAborted = errors.New("the connection was broken off")
 func local(r *traffic.Router) map[string]func(ctx context.Context, path, body string) result {
 	return map[string]func(context.Context, string, string) result{
 		"handler": func(ctx context.Context, path, body string) (res result) {
+			ctx = context.WithValue(ctx, http.ServerContextKey, new(http.Server)) // or else a proxy hides that an answer broke off
 			req := httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader(body))
 			req.Header.Set("Content-Type", "application/json")
 			w := &caught{ResponseRecorder: httptest.NewRecorder()}
@@ -237,3 +246,8 @@ func idle(t testing.TB, r *traffic.Router) {
 func (d *diary) last(t testing.TB, n int) analysis.Observation { t.Helper(); return d.wait(t, n)[n-1] }
 
 var errReset = fmt.Errorf("read: %w", errors.New("connection reset by peer"))
+
+// scripts is a transport that answers each request by a script of its own.
+type scripts func() *script
+
+func (s scripts) RoundTrip(req *http.Request) (*http.Response, error) { return s().RoundTrip(req) }

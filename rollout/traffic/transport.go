@@ -256,7 +256,7 @@ func (b *reply) receive(p []byte) (int, error) {
 				b.x.feed(p[:n], at)
 			}
 			b.x.caller.back = at
-			if b.cancel != nil && b.x.silent(at-b.x.caller.total) {
+			if b.cancel != nil && b.x.silent(at) {
 				b.stall(b.cancel)
 			}
 		}

@@ -123,7 +123,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if w.measured {
 		w.given = at
 		w.x.feed(p[:n], w.x.caller.arrives(w.x.caller.back, at))
-		if w.x.silent(at - w.x.caller.total) {
+		if w.x.silent(at) {
 			w.stall(w.cancel)
 		}
 	}
@@ -144,6 +144,10 @@ func (w *writer) hold(p []byte, at time.Duration) (int, error) {
 		w.since = at
 	}
 	w.x.feed(p, at)
+	if w.x.silent(at) {
+		w.stall(w.cancel)
+		return 0, errGivenUp
+	}
 	if w.failed {
 		return w.keep(p)
 	}
