@@ -76,9 +76,20 @@ type timedBody struct {
 	controller *http.ResponseController
 	stall      time.Duration
 	end        time.Time
-	unknown    bool // how long it is
-	untimed    bool // the server below has no deadlines
+	unknown    bool         // how long it is
+	untimed    bool         // the server below has no deadlines
+	due        atomic.Int64 // of the read under way, in nanoseconds since 1970; 0 if there is none
 	late       atomic.Bool
+}
+
+// isLate reports whether the body did not come in time. A server cancels its
+// requests before the read that was late has returned.
+func (b *timedBody) isLate() bool {
+	if b == nil {
+		return false
+	}
+	due := b.due.Load()
+	return b.late.Load() || due != 0 && time.Now().UnixNano() >= due
 }
 
 // Read implements [io.Reader].
@@ -93,6 +104,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	if !b.untimed {
 		b.untimed = b.controller.SetReadDeadline(due) != nil
 	}
+	b.due.Store(due.UnixNano())
 	var n int
 	var err error
 	if b.untimed {
@@ -107,6 +119,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	} else if err != nil {
 		b.untime()
 	}
+	b.due.Store(0)
 	if n > 0 && b.unknown { // each MiB brings a second
 		b.end = b.end.Add(time.Duration(n) * time.Second >> 20)
 	}

@@ -37,9 +37,9 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 	base := t.baseline()
 	fallback := r.mayFallBack(x, base, &c.body, req) && base.backend.Handler != nil
-	c.writer = writer{ResponseWriter: w, x: x, arm: x.arm, cancel: cancel, fallback: fallback, measured: true}
+	c.writer = writer{ResponseWriter: w, x: x, arm: x.arm, timed: c.body.timed, cancel: cancel, fallback: fallback, measured: true}
 	first := r.serve(&c.writer, req, in, &c.body)
-	if c.body.timed != nil && c.body.timed.late.Load() {
+	if c.body.timed.isLate() {
 		r.unserved.add("body too slow")
 		x.dismiss(first.ending)
 		first.repanic()

@@ -100,10 +100,12 @@ func newTransport() *http.Transport {
 
 // upstreamError answers a request that got no answer.
 func upstreamError(w http.ResponseWriter, _ *http.Request, err error) {
+	slow := errors.Is(err, errSlowBody)
 	if w, ok := w.(*writer); ok {
 		w.failure = err
+		slow = slow || w.timed.isLate()
 	}
-	if errors.Is(err, errSlowBody) {
+	if slow {
 		w.Header().Set("Connection", "close")
 		writeError(w, http.StatusRequestTimeout, slowBody)
 		return

@@ -22,6 +22,8 @@ type writer struct {
 	http.ResponseWriter
 	x   *exchange
 	arm *arm
+	// timed is the body of the request if it is not held, nil otherwise.
+	timed *timedBody
 	// fallback reports whether the baseline could serve instead, so that a failure
 	// of the arm need not reach the caller; measured, whether the exchange is about
 	// this attempt; opinion, whether its status decides what the other one was.
