@@ -82,10 +82,41 @@ func askPlainly(out *http.Request, kind answer.Kind, shared bool) {
 
 var identityOnly = []string{"identity"}
 
+// persistent is a transport that sends a request once more, on a new connection, if
+// an idle one broke while the request was written. [http.Transport] does that by
+// itself only where nothing was written, or all of it.
+type persistent struct{ *http.Transport }
+
+// RoundTrip implements [http.RoundTripper].
+func (t persistent) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(req)
+	if err == nil || req.GetBody == nil || !brokenWrite(err) || req.Context().Err() != nil {
+		return resp, err
+	}
+	if _, may := req.Header["Idempotency-Key"]; !may {
+		return nil, err
+	}
+	body, bodyErr := req.GetBody()
+	if bodyErr != nil {
+		return nil, err
+	}
+	t.CloseIdleConnections() // as old as the one that broke, or older
+	again := req.WithContext(req.Context())
+	again.Body = body
+	return t.Transport.RoundTrip(again)
+}
+
+// brokenWrite reports whether a request could not be written to its end, so that
+// the server cannot have had all of it.
+func brokenWrite(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && (op.Op == "write" || op.Op == "readfrom") && !op.Timeout()
+}
+
 // newTransport returns the transport for one backend.
-func newTransport() *http.Transport {
+func newTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
+	return persistent{&http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,
 		ForceAttemptHTTP2:     true,
@@ -95,7 +126,7 @@ func newTransport() *http.Transport {
 		TLSHandshakeTimeout:   5 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
-	}
+	}}
 }
 
 // upstreamError answers a request that got no answer.
