@@ -152,12 +152,12 @@ func ask64(b *testing.B, address string, parallel int) {
 // that it uses; no network takes part.
 func BenchmarkRoundTripper(b *testing.B) {
 	for _, s := range []struct {
-		name, kind string
-		size       int
-		answer     string
+		name, kind, body string
+		size             int
+		answer           string
 	}{
-		{"stream of 64", "text/event-stream", len(token(" word")), strings.Repeat(token(" word"), 64) + finish + done},
-		{"document", "application/json", 4 << 10, `{"choices":[{"message":{"role":"assistant","content":"` + strings.Repeat("word ", 50) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":50}}`},
+		{"stream of 64", "text/event-stream", streaming, len(token(" word")), strings.Repeat(token(" word"), 64) + finish + done},
+		{"document", "application/json", "{}", 4 << 10, `{"choices":[{"message":{"role":"assistant","content":"` + strings.Repeat("word ", 50) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":50}}`},
 	} {
 		under := roundTrip(func(r *http.Request) (*http.Response, error) {
 			_, _ = io.Copy(io.Discard, r.Body)
@@ -185,7 +185,7 @@ func BenchmarkRoundTripper(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					// What a client does for each request, whatever carries it.
-					req, err := http.NewRequestWithContext(b.Context(), "POST", "http://x.invalid/v1", strings.NewReader("{}"))
+					req, err := http.NewRequestWithContext(b.Context(), "POST", "http://x.invalid"+chat, strings.NewReader(s.body))
 					if err != nil {
 						b.Fatal(err)
 					}
