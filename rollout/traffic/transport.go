@@ -222,10 +222,7 @@ func (b *reply) await() (ending, bool) {
 		case err == nil:
 			continue
 		}
-		e := ending{}
-		if err != io.EOF {
-			e = b.ending(err)
-		}
+		e := b.ending(err)
 		if b.x.end(e); e.gone != nil || b.x.falls() {
 			return e, false
 		}
@@ -276,9 +273,7 @@ func (b *reply) Read(p []byte) (int, error) {
 	if err == nil {
 		n, err = b.receive(p)
 	}
-	if err == io.EOF {
-		b.finish(ending{})
-	} else if err != nil {
+	if err != nil {
 		e := b.ending(err)
 		b.finish(e)
 		if e.expired != nil {
@@ -304,8 +299,12 @@ func (b *reply) Close() error {
 
 var errClosed = errors.New("traffic: the body was closed before its end")
 
-// ending interprets an error of the arm's connection.
+// ending interprets an error of the arm's connection. A server may take the end of
+// an attempt that was given up for a good one of its answer.
 func (b *reply) ending(err error) ending {
+	if err == io.EOF {
+		return ending{expired: b.progress.ended()}
+	}
 	e := ending{expired: b.progress.ended(), gone: b.caller.Err()}
 	if e.expired == nil && e.gone == nil && b.cancel != nil && context.Cause(b.out.Context()) == errCut {
 		e.gone = errCut
