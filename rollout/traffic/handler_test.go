@@ -19,7 +19,7 @@ import (
 )
 
 // ignoreTimes leaves what a clock says, and texts, to tests that are about them.
-var ignoreTimes = cmpopts.IgnoreFields(analysis.Observation{}, "At", "ID", "Latency", "TTFT", "ITL", "Err")
+var ignoreTimes = cmpopts.IgnoreFields(analysis.Observation{}, "At", "ID", "Latency", "TTFT", "ITL", "Stall", "Err")
 
 func TestStream(t *testing.T) {
 	url, r, d := setup(t, nobody(t), serve(t, good), func(c *traffic.Config) {

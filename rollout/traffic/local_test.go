@@ -227,17 +227,24 @@ func armStats(t testing.TB, r *traffic.Router, arm string) traffic.ArmStats {
 	return traffic.ArmStats{}
 }
 
-// idle fails unless nothing is in flight.
+// idle waits until nothing is in flight, which may be a moment after the last caller
+// has its answer.
 func idle(t testing.TB, r *traffic.Router) {
 	t.Helper()
-	for _, s := range r.Stats() {
-		if s.InFlight != 0 {
-			t.Errorf("%d requests of %s are in flight", s.InFlight, s.Arm)
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		n := 0
+		for _, s := range r.Stats() {
+			n += s.InFlight
 		}
-	}
-	for _, g := range r.Generations() {
-		if g.InFlight != 0 {
-			t.Errorf("%d requests of generation %d are in flight", g.InFlight, g.Generation)
+		for _, g := range r.Generations() {
+			n += g.InFlight
+		}
+		if n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("still in flight: %+v, %+v", r.Stats(), r.Generations())
+			return
 		}
 	}
 }

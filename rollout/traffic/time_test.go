@@ -150,6 +150,7 @@ func TestLimitsOfTheFallback(t *testing.T) {
 			r, d = scripted(t, hangs, &script{mute: true}, nil)
 			began := time.Now()
 			got := local(r)[shape](t.Context(), chat, streaming)
+			synctest.Wait() // for the model to see it
 			if took := time.Since(began); took != 2*time.Minute || hangs.left.Load() != 1 || got.err == nil && got.status != 504 {
 				t.Errorf("%s: %+v after %v", shape, got, took)
 			}
