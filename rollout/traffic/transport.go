@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -193,19 +194,16 @@ func (b *reply) await() (ending, bool) {
 	b.holds = true
 	defer func() { b.holds = false }()
 	var since time.Duration
-	buf := b.ahead[:]
+	b.first = b.ahead[:0]
 	for {
-		n, err := b.receive(buf)
+		n, err := b.receive(b.first[len(b.first):cap(b.first)])
 		if n == 0 && err == nil {
 			continue
 		}
-		switch {
-		case b.first == nil:
-			b.first, since = b.ahead[:n:n], time.Since(b.x.began)
-			buf = make([]byte, 4<<10) // first lies where the last read went
-		default:
-			b.first = append(b.first, buf[:n]...)
+		if len(b.first) == 0 {
+			since = time.Since(b.x.began)
 		}
+		b.first = b.first[:len(b.first)+n]
 		b.after = err
 		state := b.x.weigh(len(b.first), time.Since(b.x.began)-since)
 		switch {
@@ -220,6 +218,9 @@ func (b *reply) await() (ending, bool) {
 			}
 			return ending{broken: errNoAnswer}, false
 		case err == nil:
+			if len(b.first) == cap(b.first) {
+				b.first = slices.Grow(b.first, heldMin)
+			}
 			continue
 		}
 		e := b.ending(err)
@@ -229,6 +230,9 @@ func (b *reply) await() (ending, bool) {
 		return ending{}, b.answers()
 	}
 }
+
+// heldMin is what the memory for a beginning that is held back grows by, at least.
+const heldMin = 4 << 10
 
 // receive reads from the arm and measures what came.
 func (b *reply) receive(p []byte) (int, error) {
