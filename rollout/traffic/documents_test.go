@@ -79,7 +79,7 @@ func TestDocumentsAreHeldBack(t *testing.T) {
 }
 
 // TestGoodDocumentsPass: a good document is passed on as it came, in one piece or in
-// many, and nobody else is asked.
+// many, and the baseline is not asked.
 func TestGoodDocumentsPass(t *testing.T) {
 	old := documentOf(says("of the baseline"))
 	whole := says(strings.Repeat("word ", 2000))
