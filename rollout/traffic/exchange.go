@@ -85,7 +85,7 @@ func (r *Router) begin(x *exchange, req *http.Request) *table {
 	t := r.table.Load()
 	x.router, x.table, x.generation, x.unit, x.id = r, t, t.split.Generation, r.unit(req), newID()
 	x.began = time.Now()
-	x.label = r.labels.of(req.Method, req.URL.Path)
+	x.label = r.labels.of(req.Method, req.URL.Path).name
 	x.arm, x.why = r.place(t, x.unit, req, x.ask.Route.Kind, r.stale(x.began), true)
 	r.assigned(t, x.arm, x.unit, x.why, x.measured())
 	return t

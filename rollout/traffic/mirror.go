@@ -212,7 +212,7 @@ func (c *copied) run() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.Timeout)
 	defer cancel()
-	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path), began: time.Now()}
+	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now()}
 	kept := keeper{limit: c.primary.limit}
 	x.end(c.send(ctx, x, &kept))
 	o := x.observation()

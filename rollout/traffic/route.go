@@ -23,7 +23,7 @@ func (r *Router) routeOf(req *http.Request) answer.Route {
 			return route
 		}
 	}
-	return answer.RouteOf(req.Method, req.URL.Path)
+	return r.labels.of(req.Method, req.URL.Path).route
 }
 
 // askOf returns what a request wants, whose body is read if it is held.
@@ -69,43 +69,52 @@ func (r *Router) askOfOutgoing(req *http.Request, p *payload) answer.Ask {
 	return r.askOf(req, data, true)
 }
 
-// labels gives the routes of requests their names without allocating for those
-// that were seen before.
+// labels keeps what is known of the paths that were asked for, so that those seen
+// before are neither parsed nor named again.
 type labels struct {
-	known atomic.Pointer[map[labelKey]string]
+	known atomic.Pointer[map[labelKey]labelled]
 	mu    sync.Mutex
 }
 
 type labelKey struct{ method, path string }
 
+type labelled struct {
+	name  string
+	route answer.Route // without the configuration's own
+}
+
 // maxLabels bounds how many routes have names of their own.
 const maxLabels = 64
 
-// of returns the name of a route, "other" beyond the bound.
-func (l *labels) of(method, path string) string {
+// of returns the name of a route, "other" beyond the bound, and what it is about.
+func (l *labels) of(method, path string) labelled {
 	key := labelKey{method, path}
 	known := l.known.Load()
 	if known != nil {
 		if label, ok := (*known)[key]; ok {
 			return label
 		}
-		if len(*known) >= maxLabels {
-			return "other"
-		}
 	}
-	if len(path) > 128 {
-		return "other"
+	other := labelled{"other", answer.RouteOf(method, path)}
+	// Paths with identifiers in them are asked for once, and paths that are not known
+	// may be anything: they must leave room for the others.
+	room := maxLabels
+	if other.route.Kind == answer.UnknownKind {
+		room = maxLabels / 2
+	}
+	if len(path) > 128 || !other.route.Measured() || known != nil && len(*known) >= room {
+		return other
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := make(map[labelKey]string)
+	next := make(map[labelKey]labelled)
 	if known := l.known.Load(); known != nil {
 		maps.Copy(next, *known)
 	}
-	if len(next) >= maxLabels {
-		return "other"
+	if len(next) >= room {
+		return other
 	}
-	next[key] = method + " " + path
+	next[key] = labelled{method + " " + path, other.route}
 	l.known.Store(&next)
 	return next[key]
 }

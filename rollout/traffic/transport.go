@@ -223,7 +223,7 @@ func (b *reply) await() (ending, bool) {
 			}
 			continue
 		}
-		e := b.ending(err)
+		e := b.bodyEnding(err)
 		if b.x.end(e); e.gone != nil || b.x.falls() {
 			return e, false
 		}
@@ -278,7 +278,7 @@ func (b *reply) Read(p []byte) (int, error) {
 		n, err = b.receive(p)
 	}
 	if err != nil {
-		e := b.ending(err)
+		e := b.bodyEnding(err)
 		b.finish(e)
 		if e.expired != nil {
 			err = e.expired
@@ -303,12 +303,17 @@ func (b *reply) Close() error {
 
 var errClosed = errors.New("traffic: the body was closed before its end")
 
-// ending interprets an error of the arm's connection. A server may take the end of
-// an attempt that was given up for a good one of its answer.
-func (b *reply) ending(err error) ending {
+// bodyEnding interprets the error that ends the body. io.EOF is its ordinary end,
+// but a server may also say that of an attempt that was given up.
+func (b *reply) bodyEnding(err error) ending {
 	if err == io.EOF {
 		return ending{expired: b.progress.ended()}
 	}
+	return b.ending(err)
+}
+
+// ending interprets an error of the arm's connection.
+func (b *reply) ending(err error) ending {
 	e := ending{expired: b.progress.ended(), gone: b.caller.Err()}
 	if e.expired == nil && e.gone == nil && b.cancel != nil && context.Cause(b.out.Context()) == errCut {
 		e.gone = errCut
