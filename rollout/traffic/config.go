@@ -53,7 +53,8 @@ type Config struct {
 	// may read the body of a request that is no larger than MaxBody; what it
 	// reads is sent on all the same. "" assigns the request by itself, at random.
 	//
-	// Nil means the header Serin-Unit, and at random without one. It is not the
+	// Nil means what [WithUnit] has put into the context, or the header Serin-Unit, and
+	// at random without either. It is not the
 	// Authorization header: one key often stands for a whole service, which would
 	// then move between versions as one. Whoever sets the header picks the slot;
 	// where callers are not trusted with that, say what the unit is.
@@ -63,7 +64,7 @@ type Config struct {
 	// units: such a rule holds if it names the unit, the tenant or the
 	// conversation. Where names of different kinds may be equal, let them have
 	// prefixes. They are called only while the split has such a rule. Nil means
-	// that a request has none.
+	// what [WithTenant] and [WithConversation] have put into the context.
 	Tenant, Conversation func(*http.Request) string
 
 	// MayForce says whether a request may choose its arm by the header Serin-Arm,
@@ -200,9 +201,24 @@ type Backend struct {
 	// several servers (package replicas) or remembers answers (package cache). Nil
 	// means one with the settings of [Proxy].
 	Transport http.RoundTripper
-	// Model, if not empty, is the name of the model that copies of requests ask
-	// this version for; see [Mirroring]. Other requests are passed on as they are.
-	Model string
+	// Model, if not empty, is the name of the model that this version is asked for,
+	// in place of the caller's: in JSON bodies, in forms, and in the paths of Azure,
+	// Gemini, Vertex AI and Bedrock. Everything else of a request stays byte for byte.
+	// Models goes before it, by the name that the caller asked for. A request in which
+	// the name cannot be set goes to the baseline, or gets a 413; see [ShapeError].
+	Model  string
+	Models map[string]string
+	// Header is set on each request to this version; an empty value removes the
+	// caller's. A credential in it replaces all credentials of the caller. It may be
+	// changed only through [Router.SetBackend].
+	Header http.Header
+	// Credentials says whether the caller's credentials are sent on. Zero means
+	// [Auto]. They are the headers Authorization, Proxy-Authorization, Cookie,
+	// X-Api-Key, Api-Key, X-Goog-Api-Key, Ocp-Apim-Subscription-Key,
+	// X-Amz-Security-Token, X-Forwarded-Access-Token, OpenAI-Organization and
+	// OpenAI-Project, and the query's key. A Handler of your own gets them under Auto,
+	// since it is part of this process; what it sends on is its own business.
+	Credentials Credentials
 	// Price is what the version's tokens cost. The zero Price is unknown.
 	Price Price
 	// PriceOf returns the price of the model that an answer names, "" if it names
@@ -266,7 +282,13 @@ func (cfg Config) withDefaults() Config {
 		}
 	}
 	if cfg.Unit == nil {
-		cfg.Unit = func(r *http.Request) string { return r.Header.Get(UnitHeader) }
+		cfg.Unit = unitOf
+	}
+	if cfg.Tenant == nil {
+		cfg.Tenant = from(tenantKey)
+	}
+	if cfg.Conversation == nil {
+		cfg.Conversation = from(conversationKey)
 	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody

@@ -11,15 +11,15 @@ import (
 // toolMembers are the members of a request that let the model call tools.
 var toolMembers = []string{"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "mcp_servers"}
 
-// rewrite returns the body of a copy for the backend: with the model's name that
-// it knows, and without tools unless they are kept. Everything else stays as it
-// is, byte for byte; what is not a JSON object stays altogether.
-func (b Backend) rewrite(body []byte, keepTools bool) []byte {
+// withoutTools returns a JSON object without the members that let the model call
+// tools. Everything else stays as it is, byte for byte; what is not a JSON object
+// stays altogether.
+func withoutTools(body []byte) []byte {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return body
 	}
-	out := bytes.NewBuffer(make([]byte, 0, len(body)+len(b.Model)))
+	out := bytes.NewBuffer(make([]byte, 0, len(body)))
 	out.WriteByte('{')
 	changed := false
 	for d.More() {
@@ -29,13 +29,9 @@ func (b Backend) rewrite(body []byte, keepTools bool) []byte {
 		if err != nil || !ok || d.Decode(&value) != nil {
 			return body
 		}
-		switch {
-		case !keepTools && slices.Contains(toolMembers, name):
+		if slices.Contains(toolMembers, name) {
 			changed = true
 			continue
-		case name == "model" && b.Model != "":
-			changed = true
-			value, _ = json.Marshal(b.Model) // a string can be marshalled
 		}
 		if out.Len() > 1 {
 			out.WriteByte(',')
@@ -62,10 +58,9 @@ func outgoing(h http.Header) http.Header {
 	}
 	for _, name := range []string{
 		"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding",
-		"Content-Length", "Accept-Encoding", "Expect", ArmHeader,
+		"Content-Length", "Accept-Encoding", "Expect",
 	} {
 		h.Del(name)
 	}
-	h.Set(MirrorHeader, "1")
 	return h
 }

@@ -24,6 +24,7 @@ type exchange struct {
 	table      *table
 	ask        answer.Ask
 	label      string // of the route
+	first      shaped // the request as arm is to be sent it, if that differs
 
 	reader *answer.Reader // from the header of the answer to its end
 	head   []byte         // the first bytes of the answer, for Config.Classify
@@ -80,15 +81,50 @@ func (e ending) err() error {
 }
 
 // begin makes of x the exchange of a request that is about to be served, and
-// assigns it. x.ask is set.
-func (r *Router) begin(x *exchange, req *http.Request) *table {
+// assigns it. x.ask is set. The error is a [*ShapeError]; then nothing has begun.
+func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, error) {
 	t := r.table.Load()
 	x.router, x.table, x.generation, x.unit, x.id = r, t, t.split.Generation, r.unit(req), newID()
 	x.began = time.Now()
 	x.label = r.labels.of(req.Method, req.URL.Path).name
 	x.arm, x.why = r.place(t, x.unit, req, x.ask.Route.Kind, r.stale(x.began), true)
+	if x.arm.renames() {
+		if err := x.fit(req, body); err != nil {
+			return nil, err
+		}
+	}
 	r.assigned(t, x.arm, x.unit, x.why, x.measured())
-	return t
+	return t, nil
+}
+
+// fit makes the request fit its arm, or gives it to the baseline.
+func (x *exchange) fit(req *http.Request, body *payload) error {
+	s, ok := x.router.shape(x.arm, x.ask, req, body)
+	if base := x.table.baseline(); !ok && base != nil && base != x.arm {
+		if s, ok = x.router.shape(base, x.ask, req, body); ok {
+			x.arm, x.why = base, ByShape
+		}
+	}
+	if !ok {
+		return &ShapeError{Arm: x.arm.name}
+	}
+	x.first = s
+	return nil
+}
+
+// shaped returns the request as an arm is to be sent it.
+func (x *exchange) shaped(a *arm, req *http.Request, body *payload) shaped {
+	if !a.renames() {
+		return shaped{body: body}
+	}
+	if a == x.arm && x.first.body != nil {
+		return x.first
+	}
+	s, ok := x.router.shape(a, x.ask, req, body)
+	if !ok {
+		s.body = &payload{held: true} // rather nothing than the wrong model
+	}
+	return s
 }
 
 // measured reports whether the exchange is an observation of a model.

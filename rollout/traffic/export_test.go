@@ -1,4 +1,4 @@
 package traffic
 
-// CopyBody is rewrite, for tests.
-func (b Backend) CopyBody(body []byte, keepTools bool) []byte { return b.rewrite(body, keepTools) }
+// WithoutTools is withoutTools, for tests.
+func WithoutTools(body []byte) []byte { return withoutTools(body) }

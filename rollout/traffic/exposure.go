@@ -20,10 +20,11 @@ const (
 	ByExpiry               // the split could not be relied on any more; see [Router.Expire]
 	ByCache                // chance, but a cache has answered; see [Config].Cached
 	BySticky               // chance, under weights that are past; see [Sticky]
+	ByShape                // the arm knows its model by a name that cannot be set in it; see [Backend].Model
 	ByRoute                // the baseline keeps what it is about: files, batches and the like
 )
 
-var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired", "cached", "sticky", "route"}
+var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired", "cached", "sticky", "shape", "route"}
 
 // String returns the name of r.
 func (r Reason) String() string {

@@ -30,7 +30,13 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	in := req.WithContext(ctx) // a copy, since req must not be modified
 	c.glimpse.show(&c.body, in)
 	x.ask = r.askOf(req, c.body.data, c.body.held)
-	t := r.begin(x, in)
+	t, err := r.begin(x, in, &c.body)
+	if err != nil {
+		cancel(nil)
+		r.unserved.add("model cannot be set")
+		writeError(w, http.StatusRequestEntityTooLarge, "the model cannot be set in the body of the request")
+		return
+	}
 	if t.mirrors != nil {
 		r.mirror(t, x, in, &c.body)
 	}
@@ -89,7 +95,20 @@ func (t attempt) repanic() {
 // cancel.
 func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t attempt) {
 	defer wr.cancel(nil)
-	_ = body.attach(in, wr.arm.stats) // only a body that is made anew can fail
+	s := wr.x.shaped(wr.arm, req, body)
+	if s.url != nil {
+		in.URL = s.url
+	}
+	if changed := s.body != body; wr.arm.own || changed {
+		in.Header = in.Header.Clone()
+		if wr.arm.own {
+			r.dress(wr.arm, in, false)
+		}
+		if changed {
+			dropDigests(in.Header)
+		}
+	}
+	_ = s.body.attach(in, wr.arm.stats) // only a body that is read again can fail
 	if !body.held {
 		// The body arrives while the answer may be under way already; without
 		// this, a server would cut the one when the other begins.

@@ -39,12 +39,13 @@ func TestTransportOfBothShapes(t *testing.T) {
 func TestCachedAnswers(t *testing.T) {
 	var hits atomic.Bool
 	price := traffic.Price{Input: 1e6, Output: 1e6}
-	r, d := newRouter(t, serve(t, good), serve(t, func(w http.ResponseWriter, req *http.Request) {
-		if hits.Load() {
-			w.Header().Set(traffic.CacheHeader, "hit")
-		}
+	boasts := serve(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set(traffic.CacheHeader, "hit") // which is not the server's to say
 		good(w, req)
-	}), func(c *traffic.Config) { c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: price} })
+	})
+	r, d := newRouter(t, serve(t, good), boasts, func(c *traffic.Config) {
+		c.Arms["new"] = traffic.Backend{URL: boasts, Price: price, Transport: remembering{&hits}}
+	})
 	rec, err := analysis.NewRecorder(analysis.Plan{}, "old", "new")
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +68,43 @@ func TestCachedAnswers(t *testing.T) {
 	}
 	if s, err := rec.Summary("new"); err != nil || s.Requests != 2 {
 		t.Errorf("%d requests are compared (%v), want the 2 that the model has answered", s.Requests, err)
+	}
+}
+
+// remembering is a transport that answers from memory, or says so.
+type remembering struct{ hits *atomic.Bool }
+
+func (r remembering) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Header.Del(traffic.CacheHeader)
+	if r.hits.Load() {
+		resp.Header.Set(traffic.CacheHeader, "hit")
+	}
+	return resp, nil
+}
+
+// TestServersAreNoCache: a server that says that its answers come from a cache is
+// compared and has its price.
+func TestServersAreNoCache(t *testing.T) {
+	r, d := newRouter(t, serve(t, good), serve(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set(traffic.CacheHeader, "hit")
+		w.Header().Set(traffic.VersionHeader, "best")
+		good(w, req)
+	}), func(c *traffic.Config) {
+		c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: traffic.Price{Input: 1e6, Output: 1e6}}
+	})
+	n := 0
+	for shape, send := range through(t, r) {
+		if a := send(streaming); a.version != "new" {
+			t.Errorf("%s: the caller sees version %q", shape, a.version)
+		}
+		n++
+		if o := d.wait(t, n)[n-1]; o.Cost != 15 {
+			t.Errorf("%s: cost %d, want 15", shape, o.Cost)
+		}
 	}
 }
 

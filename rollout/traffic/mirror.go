@@ -1,7 +1,6 @@
 package traffic
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -268,11 +267,24 @@ func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending)
 			e.expired = ctx.Err()
 		}
 	}()
-	req, err := http.NewRequestWithContext(ctx, c.method, c.uri, bytes.NewReader(c.arm.backend.rewrite(c.body, c.router.mirroring.cfg.KeepTools)))
+	body := c.body
+	if !c.router.mirroring.cfg.KeepTools {
+		body = withoutTools(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, c.method, c.uri, nil)
 	if err != nil {
 		return ending{broken: fmt.Errorf("traffic: copy of a request: %w", err)}
 	}
 	req.Host, req.Header, req.RequestURI = c.host, outgoing(c.header), c.uri
+	s, ok := c.router.shape(c.arm, c.ask, req, &payload{data: body, held: true})
+	if !ok {
+		return ending{broken: &ShapeError{Arm: c.arm.name}}
+	}
+	if s.url != nil {
+		req.URL, req.RequestURI = s.url, s.url.RequestURI()
+	}
+	_ = s.body.attach(req, c.arm.stats) // it is in memory
+	c.router.dress(c.arm, req, true)
 	if c.arm.upstream == nil {
 		sink := &sink{header: make(http.Header), x: x, kept: kept}
 		if p := c.router.runMirror(c.arm, sink, req); p != nil {

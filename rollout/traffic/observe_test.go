@@ -16,7 +16,7 @@ func BenchmarkObserve(b *testing.B) {
 	last := []byte(`data: {"id":"chatcmpl-9f8e7d6c5b4a","object":"chat.completion.chunk","created":1700000000,"model":"chat","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":63}}` + "\n\ndata: [DONE]\n\n")
 	document := []byte(`{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"` +
 		strings.Repeat("word ", 370) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":370}}`)
-	a := newArm("a", Backend{}, nil)
+	a := new(Router).newArm("a", Backend{}, nil)
 	r := &Router{cached: func(http.Header) bool { return false }}
 	observe := func(h http.Header, stream bool, parts ...[]byte) {
 		x := exchange{router: r, arm: a, began: time.Now()}

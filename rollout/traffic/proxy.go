@@ -35,14 +35,16 @@ func Proxy(target string) (http.Handler, error) {
 	if err != nil {
 		return nil, &InvalidError{Field: "target", Value: fmt.Sprintf("%q", target), Want: "an absolute http or https URL with a host, without query or fragment"}
 	}
-	return newProxy(u, newTransport()), nil
+	return newProxy(u, newTransport(), func(out *http.Request) { dropOwn(out.Header) }), nil
 }
 
-func newProxy(target *url.URL, transport http.RoundTripper) *httputil.ReverseProxy {
+// newProxy returns a proxy to target. dress prepares the header of each request.
+func newProxy(target *url.URL, transport http.RoundTripper, dress func(*http.Request)) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(target)
 			pr.SetXForwarded()
+			dress(pr.Out)
 			askPlainly(pr.Out, answer.RouteOf(pr.In.Method, pr.In.URL.Path).Kind, false)
 		},
 		Transport:  transport,

@@ -62,10 +62,13 @@ type Router struct {
 // which survive a change of its backend.
 type arm struct {
 	name     string
-	header   []string // name, as the value of a response header
-	backend  Backend
+	header   []string  // name, as the value of a response header
+	backend  Backend   // its Header in canonical spelling
 	upstream *upstream // nil without a URL
 	stats    *stats
+	// own reports whether Backend.Handler is one of the configuration, and
+	// ownCredential whether Backend.Header holds a credential.
+	own, ownCredential bool
 }
 
 // New returns a Router that serves cfg.Split. All that is wrong with cfg is
@@ -92,7 +95,7 @@ func New(cfg Config) (*Router, error) {
 		if err := cfg.Arms[name].validate(name); err != nil {
 			errs = append(errs, err)
 		}
-		r.arms[name] = newArm(name, cfg.Arms[name], nil)
+		r.arms[name] = r.newArm(name, cfg.Arms[name], nil)
 	}
 	if len(cfg.Split.Arms) > 0 {
 		errs = append(errs, cfg.Split.Validate())
@@ -116,18 +119,25 @@ func New(cfg Config) (*Router, error) {
 }
 
 // newArm makes an arm whose backend has been validated.
-func newArm(name string, b Backend, s *stats) *arm {
+func (r *Router) newArm(name string, b Backend, s *stats) *arm {
 	if s == nil {
 		s = newStats(name)
 	}
-	a := &arm{name: name, header: []string{name}, backend: b, stats: s}
+	a := &arm{name: name, header: []string{name}, backend: b, stats: s, own: b.Handler != nil}
+	a.backend.Models = maps.Clone(b.Models)
+	a.backend.Header = make(http.Header, len(b.Header))
+	for name, values := range b.Header {
+		name = http.CanonicalHeaderKey(name)
+		a.backend.Header[name] = slices.Clone(values)
+		a.ownCredential = a.ownCredential || slices.Contains(credentialHeaders, name) && slices.ContainsFunc(values, func(v string) bool { return v != "" })
+	}
 	if u, err := parseTarget(b.URL); err == nil {
 		a.upstream = &upstream{base: u, transport: b.Transport}
 		if b.Transport == nil {
 			a.upstream.transport = newTransport()
 		}
 		if b.Handler == nil {
-			a.backend.Handler = newProxy(u, a.upstream.transport)
+			a.backend.Handler = newProxy(u, a.upstream.transport, func(out *http.Request) { r.dress(a, out, false) })
 		}
 	}
 	return a
@@ -170,7 +180,7 @@ func (r *Router) SetBackend(name string, b Backend) error {
 	if old := r.arms[name]; old != nil {
 		s = old.stats
 	}
-	r.arms[name] = newArm(name, b, s)
+	r.arms[name] = r.newArm(name, b, s)
 	// The split in force may name the arm already, with weight 0 or with the
 	// backend that is replaced.
 	if err := r.bind(r.table.Load().split); err != nil {

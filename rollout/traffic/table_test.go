@@ -19,7 +19,7 @@ func newTestTable(t testing.TB, salt string, weights ...strategies.Weight) *tabl
 	for i, w := range weights {
 		name := string(rune('a' + i))
 		split.Arms = append(split.Arms, strategies.Arm{Name: name, Weight: w})
-		arms[name] = newArm(name, Backend{}, nil)
+		arms[name] = new(Router).newArm(name, Backend{}, nil)
 	}
 	if err := split.Validate(); err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestMonotone(t *testing.T) {
 	})
 }
 
-var twoArms = map[string]*arm{"a": newArm("a", Backend{}, nil), "b": newArm("b", Backend{}, nil)}
+var twoArms = map[string]*arm{"a": new(Router).newArm("a", Backend{}, nil), "b": new(Router).newArm("b", Backend{}, nil)}
 
 func TestWithoutUnit(t *testing.T) {
 	const n = 100_000

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -61,7 +62,14 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	x.ask = r.askOfOutgoing(req, &c.body)
 	c.reply.copy(r, x, req)
 	c.glimpse.show(&c.body, c.reply.out)
-	t := r.begin(x, c.reply.out)
+	t, err := r.begin(x, c.reply.out, &c.body)
+	if err != nil {
+		r.unserved.add("model cannot be set")
+		if c.reply.cancel != nil {
+			c.reply.cancel(nil)
+		}
+		return nil, err
+	}
 	if t.mirrors != nil {
 		r.mirror(t, x, c.reply.out, &c.body)
 	}
@@ -102,7 +110,10 @@ func (b *reply) copy(r *Router, x *exchange, req *http.Request) {
 		ctx, b.cancel = context.WithCancelCause(ctx)
 	}
 	b.out = req.WithContext(ctx)
-	askPlainly(b.out, x.ask.Route.Kind, true)
+	b.out.Header = maps.Clone(b.out.Header)
+	if b.out.Header == nil {
+		b.out.Header = make(http.Header)
+	}
 }
 
 // exchange sends b.out with the given body to an arm, and returns the response
@@ -119,7 +130,16 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 	if r.drain != 0 {
 		b.stop = r.cancelOnDrain(to, b.cancel)
 	}
-	if err := body.attach(b.out, to.stats); err != nil {
+	shape := b.x.shaped(to, b.out, body)
+	if shape.url != nil {
+		b.out.URL = shape.url
+	}
+	if shape.body != body {
+		dropDigests(b.out.Header)
+	}
+	r.dress(to, b.out, false)
+	askPlainly(b.out, b.x.ask.Route.Kind, false)
+	if err := shape.body.attach(b.out, to.stats); err != nil {
 		b.release()
 		return nil, ending{broken: fmt.Errorf("traffic: body of the request: %w", err)}
 	}
@@ -132,6 +152,7 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 		b.release()
 		return nil, b.ending(err)
 	}
+	dropForeign(resp.Header, to)
 	if !b.instead {
 		b.x.start(resp.StatusCode, resp.Header)
 	}

@@ -69,6 +69,7 @@ func (w *writer) WriteHeader(status int) {
 		return
 	}
 	w.status = status
+	dropForeign(w.Header(), w.arm)
 	switch {
 	case w.opinion:
 		w.x.confirmed(status)

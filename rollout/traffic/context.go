@@ -1,0 +1,50 @@
+package traffic
+
+import (
+	"context"
+	"net/http"
+)
+
+type contextKey uint8
+
+const (
+	unitKey contextKey = iota
+	tenantKey
+	conversationKey
+)
+
+// WithUnit returns a context whose requests are assigned by unit. It is for services
+// that know their user and send requests themselves: the name need not be written
+// into a header, and leaves the process nowhere. [Config].Unit goes before it, and it
+// goes before the header Serin-Unit.
+func WithUnit(ctx context.Context, unit string) context.Context {
+	return context.WithValue(ctx, unitKey, unit)
+}
+
+// WithTenant returns a context whose requests belong to a tenant, where
+// [Config].Tenant is nil.
+func WithTenant(ctx context.Context, tenant string) context.Context {
+	return context.WithValue(ctx, tenantKey, tenant)
+}
+
+// WithConversation returns a context whose requests belong to a conversation, where
+// [Config].Conversation is nil.
+func WithConversation(ctx context.Context, conversation string) context.Context {
+	return context.WithValue(ctx, conversationKey, conversation)
+}
+
+// from returns what a request's context says under a key, "" if nothing.
+func from(key contextKey) func(*http.Request) string {
+	return func(r *http.Request) string {
+		v, _ := r.Context().Value(key).(string)
+		return v
+	}
+}
+
+// unitOf is the unit of a request unless the configuration says otherwise.
+func unitOf(r *http.Request) string {
+	if v, ok := r.Context().Value(unitKey).(string); ok {
+		return v
+	}
+	return r.Header.Get(UnitHeader)
+}

@@ -1,0 +1,114 @@
+package traffic
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"mime/multipart"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestSplice(t *testing.T) {
+	for _, tt := range []struct {
+		body, want string
+		ok         bool
+	}{
+		{`{"model":"a","messages":[]}`, `{"model":"b\"","messages":[]}`, true},
+		{` { "messages" : [ {"model":"inner"} ] , "model" : "a" } `, ` { "messages" : [ {"model":"inner"} ] , "model" : "b\"" } `, true},
+		{`{"model":"a","messages":[],"mod\u0065l":"c"}`, `{"model":"b\"","messages":[],"mod\u0065l":"b\""}`, true},
+		{`{"model":null}`, `{"model":"b\""}`, true},
+		{`{"model":{"a":[1]},"n":1.0}`, `{"model":"b\"","n":1.0}`, true},
+		{`{}`, `{}`, true}, {`{"a":1}`, `{"a":1}`, true},
+		{`[]`, ``, false}, {``, ``, false}, {`{"model":"a"`, ``, false}, {`{"model":"a"} x`, ``, false}, {`{"model":}`, ``, false}, {`model=a`, ``, false},
+	} {
+		got, ok := splice(nil, []byte(tt.body), quoted(`b"`))
+		if ok != tt.ok || ok && string(got) != tt.want {
+			t.Errorf("%s: %s, %t; want %s", tt.body, got, ok, tt.want)
+		}
+	}
+	long := []byte(`{"model":"chat","messages":[{"role":"user","content":"` + strings.Repeat("word ", 400) + `"}],"stream":true}`)
+	buf, model := make([]byte, 0, 4<<10), quoted("chat-1.5")
+	if n := testing.AllocsPerRun(100, func() { splice(buf, long, model) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func FuzzSplice(f *testing.F) {
+	f.Add([]byte(`{"model":"a","messages":[{"model":1}]}`))
+	f.Add([]byte(`{"mod\u0065l":1,"model":2}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, ok := splice(nil, body, []byte(`"m"`))
+		if !ok || !json.Valid(body) {
+			return
+		}
+		var before, after map[string]json.RawMessage
+		if json.Unmarshal(body, &before) != nil || json.Unmarshal(got, &after) != nil {
+			t.Fatalf("%q became %q", body, got)
+		}
+		if _, has := before["model"]; has && string(after["model"]) != `"m"` || len(before) != len(after) {
+			t.Fatalf("%q became %q", body, got)
+		}
+	})
+}
+
+func BenchmarkSplice(b *testing.B) {
+	long := []byte(`{"model":"chat","messages":[{"role":"user","content":"` + strings.Repeat("word ", 400) + `"}],"stream":true}`)
+	buf, model := make([]byte, 0, 4<<10), quoted("chat-1.5")
+	b.ReportAllocs()
+	for b.Loop() {
+		splice(buf, long, model)
+	}
+}
+
+func TestMultipartModel(t *testing.T) {
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	_ = w.WriteField("model", "whisper-1")
+	file, _ := w.CreateFormFile("file", "model")
+	_, _ = file.Write([]byte("\r\n--not the boundary\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx"))
+	_ = w.WriteField("language", "de")
+	_ = w.Close()
+	got, ok := multipartModel(w.FormDataContentType(), form.Bytes(), "whisper-2")
+	if !ok {
+		t.Fatal("the form was not read")
+	}
+	r := multipart.NewReader(bytes.NewReader(got), w.Boundary())
+	read, err := r.ReadForm(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, _ := read.File["file"][0].Open()
+	data, _ := io.ReadAll(content)
+	if read.Value["model"][0] != "whisper-2" || read.Value["language"][0] != "de" || !strings.Contains(string(data), "not the boundary") || len(got) != form.Len() {
+		t.Errorf("%v, file %q", read.Value, data)
+	}
+	for _, kind := range []string{"application/json", "multipart/form-data", "multipart/mixed; boundary=x", ";"} {
+		if _, ok := multipartModel(kind, form.Bytes(), "x"); ok {
+			t.Errorf("%s was taken for a form", kind)
+		}
+	}
+}
+
+func TestPathModel(t *testing.T) {
+	for path, want := range map[string]string{
+		"/openai/deployments/gpt-4o/chat/completions":     "/openai/deployments/a%2Fb/chat/completions",
+		"/v1beta/models/gemini-2.0-flash:generateContent": "/v1beta/models/a%2Fb:generateContent",
+		"/v1/projects/p/locations/l/models/m:rawPredict":  "/v1/projects/p/locations/l/models/a%2Fb:rawPredict",
+		"/model/anthropic.claude-v2%3A1/invoke":           "/model/a%2Fb/invoke",
+		"/v1/models/m":                                    "",
+		"/v1/chat/completions":                            "",
+		"/deployments/d":                                  "",
+		"/models/:x":                                      "",
+	} {
+		u, err := url.Parse("http://h" + path + "?q=1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := pathModel(u, "a/b")
+		if ok != (want != "") || ok && (got.EscapedPath() != want || got.RawQuery != "q=1") || u.EscapedPath() != path {
+			t.Errorf("%s: %s, %t; want %s", path, got.EscapedPath(), ok, want)
+		}
+	}
+}
