@@ -2,6 +2,7 @@ package traffic_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -247,6 +248,25 @@ func waitFor(t testing.TB, reached func() bool) {
 	for deadline := time.Now().Add(patience); !reached(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the state was not reached")
+		}
+	}
+}
+
+// TestArmsThatCannotBe: a configuration that would send one vendor's key to another,
+// or that holds what is no header, is refused with the field's name.
+func TestArmsThatCannotBe(t *testing.T) {
+	for field, b := range map[string]traffic.Backend{
+		`Config.Arms["new"].Credentials`:       {URL: "https://api.anthropic.com", Credentials: traffic.Pass},
+		`Config.Arms["new"].Header`:            {URL: "https://api.anthropic.com", Header: http.Header{"a b": {"1"}}},
+		`Config.Arms["new"].Header["X-Trace"]`: {URL: "https://api.anthropic.com", Header: http.Header{"X-Trace": {"a\r\nX-Evil: 1"}}},
+		"":                                     {URL: "https://api.anthropic.com", Credentials: traffic.Pass, Header: http.Header{"X-Api-Key": {"k"}}},
+	} {
+		_, err := traffic.New(traffic.Config{
+			Arms: map[string]traffic.Backend{"old": {URL: "https://api.openai.com"}, "new": b}, Split: split(1, 5000),
+		})
+		var invalid *traffic.InvalidError
+		if errors.As(err, &invalid) != (field != "") || field != "" && invalid.Field != field {
+			t.Errorf("%s: %v", field, err)
 		}
 	}
 }

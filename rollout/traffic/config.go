@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -358,6 +359,19 @@ func (b Backend) validate(name string) error {
 	} else if b.Transport != nil && b.Handler == nil {
 		bad(".URL", `""`, "a URL, since there is a Transport")
 	}
+	for name, values := range b.Header {
+		if !headerName(name) {
+			bad(".Header", fmt.Sprintf("%q", name), "names of HTTP headers")
+		}
+		for _, v := range values {
+			if strings.ContainsAny(v, "\r\n\x00") {
+				bad(fmt.Sprintf(".Header[%q]", name), "a value with a line end or NUL", "a value of one line") // which may be a secret
+			}
+		}
+	}
+	if b.Credentials > Drop {
+		bad(".Credentials", b.Credentials, "Auto, Pass or Drop")
+	}
 	for _, p := range []struct {
 		field string
 		price analysis.Money
@@ -367,6 +381,17 @@ func (b Backend) validate(name string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// headerName reports whether name is a token (RFC 9110, section 5.6.2).
+func headerName(name string) bool {
+	for i := range len(name) {
+		ch := name[i]
+		if ch <= ' ' || ch >= 0x7F || strings.IndexByte("\"(),/:;<=>?@[\\]{}", ch) >= 0 {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // parseTarget parses the URL of a backend.

@@ -1,10 +1,13 @@
 package traffic
 
 import (
+	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +20,9 @@ const (
 	// of one label, and names in .local, .internal, .svc and .cluster.local. All
 	// other arms get none. Copies for mirrors get none.
 	Auto Credentials = iota
-	// Pass sends them on, whatever the host.
+	// Pass sends them on. New refuses it for an arm at another public host than the
+	// baseline: that would send the key of one vendor to another. Give such an arm a
+	// credential of its own in [Backend].Header.
 	Pass
 	// Drop does not send them on.
 	Drop
@@ -104,6 +109,25 @@ func (r *Router) dress(a *arm, out *http.Request, mirror bool) {
 	if mirror {
 		out.Header[MirrorHeader] = []string{"1"}
 	}
+}
+
+// validateCredentials reports the arms that would be sent credentials for another
+// vendor.
+func (r *Router) validateCredentials(baseline string) (errs []error) {
+	base := r.arms[baseline]
+	for _, name := range slices.Sorted(maps.Keys(r.arms)) {
+		a := r.arms[name]
+		if base == nil || a.backend.Credentials != Pass || a.ownCredential || a.address() == nil || base.address() == nil || private(a.address().Hostname()) {
+			continue
+		}
+		if !Auto.passes(a.address(), base.address(), false) {
+			errs = append(errs, &InvalidError{
+				Field: fmt.Sprintf("Config.Arms[%q].Credentials", name), Value: "Pass",
+				Want: fmt.Sprintf("Auto or Drop, or a credential in Header: the baseline %q is at another host", baseline),
+			})
+		}
+	}
+	return errs
 }
 
 // address returns where an arm is, nil if it is a handler of this process.

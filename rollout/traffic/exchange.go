@@ -1,7 +1,6 @@
 package traffic
 
 import (
-	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -360,7 +359,7 @@ func (r *Router) reclassify(ask answer.Ask, head []byte, o *answer.Outcome) {
 	}
 	changed := *o
 	if p := contain(func() { r.classify(ask, head, &changed) }); p != nil {
-		r.logHook(context.Background(), "Classify", p)
+		r.panicked("Classify", p)
 		return
 	}
 	if !changed.Class.Failed() && changed.Class != o.Class {

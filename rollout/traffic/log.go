@@ -29,7 +29,7 @@ func (r *Router) logHook(ctx context.Context, hook string, p any) {
 		return
 	}
 	r.logger.LogAttrs(ctx, slog.LevelError, "traffic: a function of the configuration panicked; its result is not used",
-		slog.String("function", hook), slog.Any("panic", p))
+		slog.String("function", hook), slog.Any("panic", p), stack())
 }
 
 // logPanic logs that a handler has panicked.

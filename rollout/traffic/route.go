@@ -1,7 +1,6 @@
 package traffic
 
 import (
-	"context"
 	"io"
 	"maps"
 	"net/http"
@@ -18,7 +17,7 @@ func (r *Router) routeOf(req *http.Request) answer.Route {
 		var route answer.Route
 		var known bool
 		if p := contain(func() { route, known = r.routes(req.Method, req.URL.Path) }); p != nil {
-			r.logHook(context.Background(), "Routes", p)
+			r.panicked("Routes", p)
 		} else if known {
 			return route
 		}

@@ -37,6 +37,7 @@ type Router struct {
 	finishReasons map[string]answer.End
 	labels        labels
 	unserved      names // requests that no arm was asked
+	panics        names // of functions of the configuration
 	hooks         hookLog
 
 	mayForce             func(*http.Request, string) bool
@@ -78,7 +79,10 @@ type arm struct {
 func New(cfg Config) (*Router, error) {
 	cfg = cfg.withDefaults()
 	errs := []error{cfg.validate()}
-	r := &Router{
+	r := new(Router)
+	cfg.Logger = slog.New(containedHandler{cfg.Logger.Handler()})
+	r.containHooks(&cfg)
+	*r = Router{
 		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, cached: cfg.Cached, maxBody: cfg.MaxBody,
 		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
@@ -97,6 +101,7 @@ func New(cfg Config) (*Router, error) {
 		}
 		r.arms[name] = r.newArm(name, cfg.Arms[name], nil)
 	}
+	errs = append(errs, r.validateCredentials(cfg.Split.Baseline())...)
 	if len(cfg.Split.Arms) > 0 {
 		errs = append(errs, cfg.Split.Validate())
 		for _, a := range cfg.Split.Arms {
@@ -124,7 +129,7 @@ func (r *Router) newArm(name string, b Backend, s *stats) *arm {
 		s = newStats(name)
 	}
 	a := &arm{name: name, header: []string{name}, backend: b, stats: s, own: b.Handler != nil}
-	a.backend.Models = maps.Clone(b.Models)
+	a.backend.Models, a.backend.PriceOf = maps.Clone(b.Models), r.containPrice(b.PriceOf)
 	a.backend.Header = make(http.Header, len(b.Header))
 	for name, values := range b.Header {
 		name = http.CanonicalHeaderKey(name)
@@ -132,9 +137,9 @@ func (r *Router) newArm(name string, b Backend, s *stats) *arm {
 		a.ownCredential = a.ownCredential || slices.Contains(credentialHeaders, name) && slices.ContainsFunc(values, func(v string) bool { return v != "" })
 	}
 	if u, err := parseTarget(b.URL); err == nil {
-		a.upstream = &upstream{base: u, transport: b.Transport}
-		if b.Transport == nil {
-			a.upstream.transport = newTransport()
+		a.upstream = &upstream{base: u, transport: newTransport()}
+		if b.Transport != nil {
+			a.upstream.transport = containedTransport{r, b.Transport}
 		}
 		if b.Handler == nil {
 			a.backend.Handler = newProxy(u, a.upstream.transport, func(out *http.Request) { r.dress(a, out, false) })
