@@ -160,9 +160,6 @@ const goodStream = role + "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta
 	"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\"},\"finish_reason\":null}]}\n\n" +
 	"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"!\"},\"finish_reason\":null}]}\n\n" + finish + usage + done
 
-// nobody returns the URL of a server that is down.
-func nobody(t testing.TB) string {
-	s := httptest.NewServer(nil)
-	s.Close()
-	return s.URL
-}
+// nobody returns the URL of a server that is down. Its port is none that the system
+// gives to a server of another test.
+func nobody(testing.TB) string { return "http://127.0.0.1:1" }
