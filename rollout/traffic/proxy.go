@@ -87,7 +87,10 @@ var identityOnly = []string{"identity"}
 // persistent is a transport that sends a request once more, on a new connection, if
 // an idle one broke while the request was written. [http.Transport] does that by
 // itself only where nothing was written, or all of it.
-type persistent struct{ *http.Transport }
+type persistent struct {
+	*http.Transport
+	fresh *http.Transport // makes a connection for each request
+}
 
 // RoundTrip implements [http.RoundTripper].
 func (t persistent) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -102,10 +105,9 @@ func (t persistent) RoundTrip(req *http.Request) (*http.Response, error) {
 	if bodyErr != nil {
 		return nil, err
 	}
-	t.CloseIdleConnections() // as old as the one that broke, or older
 	again := req.WithContext(req.Context())
 	again.Body = body
-	return t.Transport.RoundTrip(again)
+	return t.fresh.RoundTrip(again)
 }
 
 // brokenWrite reports whether a request could not be written to its end, so that
@@ -118,7 +120,7 @@ func brokenWrite(err error) bool {
 // newTransport returns the transport for one backend.
 func newTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	return persistent{&http.Transport{
+	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,
 		ForceAttemptHTTP2:     true,
@@ -128,7 +130,10 @@ func newTransport() http.RoundTripper {
 		TLSHandshakeTimeout:   5 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
-	}}
+	}
+	fresh := t.Clone()
+	fresh.DisableKeepAlives = true
+	return persistent{t, fresh}
 }
 
 // upstreamError answers a request that got no answer.
