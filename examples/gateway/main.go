@@ -48,11 +48,13 @@ type config struct {
 	Candidate    versioning.Version `env:"CANDIDATE_VERSION, default=1.5.0"`
 	CandidateURL string             `env:"CANDIDATE_URL"`
 	Bake         time.Duration      `env:"ROLLOUT_BAKE, default=1m"` // the least time of each stage
+	Drain        time.Duration      `env:"DRAIN, default=10m"`       // for requests under way when the gateway is told to stop
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process
 	var c config
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	err := envconfig.Process(ctx, &c)
@@ -101,12 +103,17 @@ func serve(ctx context.Context, c config, log *slog.Logger, ready func(addr stri
 		return err
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Shutdown(context.WithoutCancel(ctx)) })
+	drained := make(chan error, 1)
+	context.AfterFunc(ctx, func() {
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
+		defer cancel()
+		drained <- server.Shutdown(limit)
+	})
 	ready(listener.Addr().String())
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
-	return nil
+	return <-drained // Serve returns when Shutdown begins
 }
 
 // route makes the router, with a backend for each version.
