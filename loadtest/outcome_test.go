@@ -36,7 +36,7 @@ func TestPathsThatAreNotKnown(t *testing.T) {
 		{Embeddings, "/vectors", `{"model":"m","input":["a","b"]}`, document(embedding), analysis.Invalid, "too few results"},
 		{"", "/v1/embeddings", `{"model":"m","input":"a"}`, document(embedding), analysis.OK, ""}, // the path goes before the plan
 		{"", "/v1/moderations", `{"input":"a"}`, document(moderation), analysis.OK, ""},
-		{"", "/v1/files", `{}`, document(`{"id":"file-1"}`), analysis.Unread, "unknown route"},
+		{"", "/v1/files", `{}`, document(`{"id":"file-1"}`), analysis.Unread, "no inference"},
 	} {
 		p := plan(test.script)
 		p.API, p.Prompts, p.Workload = test.api, nil, fixed{Path: test.path, Body: []byte(test.body)}

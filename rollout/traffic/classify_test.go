@@ -167,6 +167,10 @@ func TestRoutesHook(t *testing.T) {
 		if got := send(t.Context(), "/files/x", "{}"); got.version != "old" {
 			t.Errorf("%s: a resource is served by %q", shape, got.version)
 		}
+		n++
+		if o := d.last(t, n); o.Class != analysis.Unread || o.Arm != "old" {
+			t.Errorf("%s: a resource is observed as %v of %s", shape, o.Class, o.Arm)
+		}
 	}
 	d.wait(t, n)
 	if !strings.Contains(log.String(), "function=Routes") {

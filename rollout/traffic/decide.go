@@ -9,7 +9,7 @@ import (
 // giving it one: nothing is counted. It allocates nothing. "" is a unit of its
 // own, whose arm is drawn.
 func (r *Router) Arm(unit string) string {
-	a, _ := r.table.Load().place(&subject{unit: unit}, r.expired())
+	a, _ := r.table.Load().place(&subject{unit: boundName(unit)}, r.expired())
 	return a.name
 }
 

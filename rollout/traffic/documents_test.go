@@ -214,15 +214,22 @@ func TestRoutesThatAreNotKnown(t *testing.T) {
 	}
 }
 
-// TestRoutesThatAreNotMeasured: they are served, and are no observations.
+// TestRoutesThatAreNotMeasured: they are served, and are no observations of a model.
+// What the baseline keeps is observed as such, and never compared.
 func TestRoutesThatAreNotMeasured(t *testing.T) {
 	for _, tt := range []struct {
 		method, path, arm string
+		observed          int
 	}{
-		{"GET", "/v1/models", "new"}, {"GET", "/health", "new"}, {"OPTIONS", chat, "new"}, {"POST", "/v1/messages/count_tokens", "new"},
-		{"POST", "/v1/batches", "old"}, {"POST", "/v1/files", "old"}, {"GET", "/v1/files/f", "old"}, {"POST", "/v1/sleep", "old"},
+		{"GET", "/v1/models", "new", 0}, {"GET", "/health", "new", 0}, {"OPTIONS", chat, "new", 0}, {"POST", "/v1/messages/count_tokens", "new", 0},
+		{"POST", "/v1/batches", "old", 2}, {"POST", "/v1/files", "old", 2}, {"GET", "/v1/files/f", "old", 2}, {"POST", "/v1/sleep", "old", 2},
 	} {
 		r, d := scripted(t, documentOf(`{"object":"list"}`), documentOf(`{"object":"list"}`), nil)
+		rec, err := analysis.NewRecorder(analysis.Plan{}, "old", "new")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Measure(rec)
 		url := serve(t, r.ServeHTTP)
 		for shape, client := range map[string]*http.Client{"handler": {}, "transport": {Transport: r.RoundTripper()}} {
 			req, _ := http.NewRequest(tt.method, url+tt.path, nil)
@@ -236,10 +243,19 @@ func TestRoutesThatAreNotMeasured(t *testing.T) {
 		}
 		send := through(t, r)["transport"]
 		send("{}") // a sign behind the others
-		if o := d.one(t); o.Route != "POST "+chat {
+		all := d.wait(t, 1+tt.observed)
+		if o := all[tt.observed]; o.Route != "POST "+chat {
 			t.Errorf("%s %s: observed %+v", tt.method, tt.path, o)
 		}
-		for arm, n := range map[string]uint64{"new": 1, "old": 0} {
+		for _, o := range all[:tt.observed] {
+			if o.Arm != "old" || o.Class != analysis.Unread || o.Cost != 0 {
+				t.Errorf("%s %s: observed %+v", tt.method, tt.path, o)
+			}
+		}
+		if s, err := rec.Summary("old"); err != nil || s.Requests != 0 {
+			t.Errorf("%s %s: %d requests of the baseline are compared (%v)", tt.method, tt.path, s.Requests, err)
+		}
+		for arm, n := range map[string]uint64{"new": 1, "old": uint64(tt.observed)} {
 			if s := armStats(t, r, arm); s.Requests != n {
 				t.Errorf("%s %s: %s has %d requests", tt.method, tt.path, arm, s.Requests)
 			}

@@ -92,7 +92,7 @@ func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, e
 			return nil, err
 		}
 	}
-	r.assigned(t, x.arm, x.unit, x.why, x.measured())
+	r.assigned(t, x.arm, x.unit, x.why, x.observed())
 	return t, nil
 }
 
@@ -126,8 +126,9 @@ func (x *exchange) shaped(a *arm, req *http.Request, body *payload) shaped {
 	return s
 }
 
-// measured reports whether the exchange is an observation of a model.
-func (x *exchange) measured() bool { return x.ask.Route.Measured() }
+// observed reports whether the exchange is observed: as one of a model, or of what
+// the baseline keeps, which is not compared.
+func (x *exchange) observed() bool { return x.ask.Route.Kind != answer.Auxiliary }
 
 // newID returns 64 random bits in hexadecimal.
 func newID() string {
@@ -259,7 +260,7 @@ func (x *exchange) report() {
 		return
 	}
 	x.reported = true
-	if !x.measured() {
+	if !x.observed() {
 		x.table.inFlight.Add(-1)
 		return
 	}
@@ -277,7 +278,7 @@ func (x *exchange) report() {
 // fellBack reports the exchange as one whose arm failed and whose request the
 // baseline serves: what the baseline generates says nothing about the arm.
 func (x *exchange) fellBack() {
-	if x.measured() {
+	if x.observed() {
 		x.arm.stats.rescued.Add(1)
 	}
 	x.fallback = true
@@ -312,7 +313,7 @@ func (x *exchange) observation() analysis.Observation {
 		o.Latency = 0
 	}
 	switch {
-	case x.why == ByCache:
+	case x.why == ByCache, x.why == ByRoute:
 		o.Cost = 0
 	case out.Usage.Reported:
 		o.Cost = x.arm.backend.price(out.Model).cost(out.Usage.Input, out.Usage.Output, out.Usage.Cached, out.Usage.Reasoning)

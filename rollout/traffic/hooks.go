@@ -120,8 +120,7 @@ func (r *Router) containPrice(f func(string) (Price, bool)) func(string) (Price,
 // errTransport means that the transport of an arm has panicked.
 var errTransport = errors.New("traffic: transport panicked")
 
-// containedTransport is a transport whose panics are errors, also those of the bodies
-// that it returns.
+// containedTransport is a transport whose panics are errors.
 type containedTransport struct {
 	router    *Router
 	transport http.RoundTripper
@@ -146,34 +145,30 @@ func (c containedTransport) RoundTrip(req *http.Request) (resp *http.Response, e
 		if resp.Header == nil {
 			resp.Header = make(http.Header)
 		}
-		resp.Body = &containedBody{c.router, resp.Body}
 	}
 	return resp, err
 }
 
-type containedBody struct {
-	router *Router
-	io.ReadCloser
-}
-
-func (b *containedBody) Read(p []byte) (n int, err error) {
+// read reads from the body of an answer, whose panics are errors.
+func (r *Router) read(body io.Reader, p []byte) (n int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			b.router.panicked("Transport", p)
+			r.panicked("Transport", p)
 			n, err = 0, errTransport
 		}
 	}()
-	return b.ReadCloser.Read(p)
+	return body.Read(p)
 }
 
-func (b *containedBody) Close() (err error) {
+// closeBody closes the body of an answer, whose panics are errors.
+func (r *Router) closeBody(body io.Closer) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			b.router.panicked("Transport", p)
+			r.panicked("Transport", p)
 			err = errTransport
 		}
 	}()
-	return b.ReadCloser.Close()
+	return body.Close()
 }
 
 // containedHandler is a handler of log records whose panics are dropped.

@@ -298,12 +298,12 @@ func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending)
 	if err != nil {
 		return ending{broken: err}
 	}
-	defer resp.Body.Close()
+	defer func() { _ = c.router.closeBody(resp.Body) }()
 	x.start(resp.StatusCode, resp.Header)
 	buf := buffers.Get()
 	defer buffers.Put(buf)
 	for {
-		n, err := resp.Body.Read(buf)
+		n, err := c.router.read(resp.Body, buf)
 		if n > 0 {
 			x.feed(buf[:n], time.Since(x.began))
 			kept.add(buf[:n])

@@ -167,7 +167,7 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 	b.body, b.length = resp.Body, resp.ContentLength
 	if fallback {
 		if e, ok := b.await(); !ok {
-			_ = b.body.Close() // what it says of an answer that is given up is of no use
+			_ = r.closeBody(b.body) // what it says of an answer that is given up is of no use
 			b.release()
 			return nil, e
 		}
@@ -259,7 +259,7 @@ const heldMin = 4 << 10
 func (b *reply) receive(p []byte) (int, error) {
 	asked := time.Since(b.x.began)
 	b.touch(asked)
-	n, err := b.body.Read(p)
+	n, err := b.x.router.read(b.body, p)
 	b.touch(busy)
 	if n > 0 {
 		if b.holds {
@@ -319,7 +319,7 @@ func (b *reply) Close() error {
 		e.gone = errClosed
 	}
 	b.finish(e)
-	return b.body.Close()
+	return b.x.router.closeBody(b.body)
 }
 
 var errClosed = errors.New("traffic: the body was closed before its end")

@@ -105,8 +105,10 @@ func (r *Reader) classify(s *sse.Stream, c Cause, at time.Duration, damage error
 		return class, why
 	}
 	switch {
-	case !inference:
+	case r.Ask.Route.Kind == UnknownKind:
 		return analysis.Unread, whyUnknownRoute
+	case !inference:
+		return analysis.Unread, whyNoInference
 	case r.bytes == 0:
 		return analysis.Empty, whyNoContent
 	case r.coding == otherCoding:

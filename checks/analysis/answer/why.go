@@ -17,6 +17,7 @@ const (
 	whyBrokenOff    = "broken off"
 	whyRedirect     = "redirect"
 	whyUnknownRoute = "unknown route"
+	whyNoInference  = "no inference"
 	whyEncoding     = "unknown content encoding"
 	whyTooLarge     = "too large"
 	whyNoContent    = "no content"
