@@ -73,6 +73,7 @@ func newPool(t testing.TB, s *servers, n int, change func(*replicas.Config)) *re
 
 func send(p *replicas.Pool, header ...string) (int, string, error) {
 	req := httptest.NewRequest(http.MethodPost, "http://chat/v1", nil)
+	req.Header["Idempotency-Key"] = nil // a question, which may be asked twice
 	req.Body, req.GetBody = http.NoBody, nil
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
@@ -87,28 +88,33 @@ func send(p *replicas.Pool, header ...string) (int, string, error) {
 }
 
 func TestPoliciesShareTheLoad(t *testing.T) {
+	// In virtual time all servers are equally quick, also on a busy machine.
 	for _, policy := range []replicas.Policy{replicas.PowerOfTwo, replicas.LeastLoaded, replicas.Weighted, replicas.Affine} {
-		s := &servers{}
-		p := newPool(t, s, 3, func(c *replicas.Config) { c.Policy, c.Replicas[2].Weight = policy, 2 })
-		const n = 4000
-		for i := range n {
-			if code, _, err := send(p, "Serin-Unit", fmt.Sprint("conversation-", i)); code != 200 || err != nil {
-				t.Fatal(code, err)
-			}
+		synctest.Test(t, func(t *testing.T) { shareTheLoad(t, policy) })
+	}
+}
+
+func shareTheLoad(t *testing.T, policy replicas.Policy) {
+	s := &servers{}
+	p := newPool(t, s, 3, func(c *replicas.Config) { c.Policy, c.Replicas[2].Weight = policy, 2 })
+	const n = 4000
+	for i := range n {
+		if code, _, err := send(p, "Serin-Unit", fmt.Sprint("conversation-", i)); code != 200 || err != nil {
+			t.Fatal(code, err)
 		}
-		if policy == replicas.LeastLoaded { // one at a time, so the heaviest is always free
-			continue
+	}
+	if policy == replicas.LeastLoaded { // one at a time, so the heaviest is always free
+		return
+	}
+	if policy == replicas.PowerOfTwo { // with equal loads, the heavier one is seen as freer
+		if s.of("r0") == 0 || s.of("r2") < s.of("r0") {
+			t.Errorf("%v: %v", policy, s.count)
 		}
-		if policy == replicas.PowerOfTwo { // with equal loads, the heavier one is seen as freer
-			if s.of("r0") == 0 || s.of("r2") < s.of("r0") {
-				t.Errorf("%v: %v", policy, s.count)
-			}
-			continue
-		}
-		for host, share := range map[string]float64{"r0": 0.25, "r1": 0.25, "r2": 0.5} {
-			if got := float64(s.of(host)) / n; got < share-0.04 || got > share+0.04 {
-				t.Errorf("%v: %s has %.3f of the requests, want about %.2f", policy, host, got, share)
-			}
+		return
+	}
+	for host, share := range map[string]float64{"r0": 0.25, "r1": 0.25, "r2": 0.5} {
+		if got := float64(s.of(host)) / n; got < share-0.04 || got > share+0.04 {
+			t.Errorf("%v: %s has %.3f of the requests, want about %.2f", policy, host, got, share)
 		}
 	}
 }
@@ -287,6 +293,20 @@ func TestRetry(t *testing.T) {
 	}
 	if failed < 20 {
 		t.Errorf("%d of 100 failed, as half of them should", failed)
+	}
+	// What may have an effect, or has a key that one server remembers, is sent once.
+	for name, h := range map[string]http.Header{"no key": {}, "a key": {"Idempotency-Key": {"k"}}} {
+		before := s.of("r0") + s.of("r1")
+		for range 50 {
+			req, _ := http.NewRequest(http.MethodPost, "http://chat/v1/batches", strings.NewReader("x"))
+			req.Header = h.Clone()
+			if resp, err := p.RoundTrip(req); err == nil {
+				resp.Body.Close()
+			}
+		}
+		if n := s.of("r0") + s.of("r1") - before; n != 50 {
+			t.Errorf("%s: 50 requests were sent %d times", name, n)
+		}
 	}
 	// Retries are bounded: when nobody serves they do not double the load.
 	down.Store(true)

@@ -44,7 +44,7 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.cfg.Policy == Affine {
 		key = p.cfg.Key(req)
 	}
-	again := req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
+	again := repeatable(req)
 	first := p.pick(list, key, nil, p.now())
 	if first == nil {
 		leave()
@@ -73,6 +73,21 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 		leave() // the connection is the caller's now
 	}
 	return resp, nil
+}
+
+// repeatable reports whether a request may be sent to more than one server: it has no
+// effect, or whoever made it says so as [http.Transport] wants it, by an
+// Idempotency-Key without a value. A key with a value is one server's to remember.
+func repeatable(req *http.Request) bool {
+	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
+		return false
+	}
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	key, ok := req.Header["Idempotency-Key"]
+	return ok && len(key) == 0
 }
 
 // unserved reports whether a request was not served by a server that could not.
