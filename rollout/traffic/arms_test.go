@@ -142,7 +142,7 @@ func TestCopiesAreAskedByTheirName(t *testing.T) {
 		c.Arms["new"] = traffic.Backend{URL: newURL, Model: "chat-1.5", Header: http.Header{"api-key": {"new's"}}}
 		c.Split = mirrored(strategies.Full)
 	})
-	req := httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(`{"model":"chat","messages":[],"tools":[1]}`))
+	req := httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(`{"model":"chat","messages":[],"tools":[{"type":"function","function":{"name":"f"}}]}`))
 	req.Header.Set("Authorization", "Bearer ana")
 	req.Header.Set("Serin-Unit", "ana")
 	exchangeIn(t, r, "handler", req)

@@ -179,6 +179,11 @@ type Config struct {
 	// that the baseline answers counts as an error of the candidate.
 	NoSecondOpinion bool `env:"NO_SECOND_OPINION"`
 
+	// AllowControl lets callers of the Handler use routes that change how a server
+	// works, such as POST /sleep of vLLM or DELETE /api/delete of Ollama. They get a
+	// 403 otherwise. What a service sends through the RoundTripper is its own doing.
+	AllowControl bool `env:"ALLOW_CONTROL"`
+
 	// Logger hears of rescues and of panics in handlers, at most once a second
 	// for each arm. Nil discards.
 	Logger *slog.Logger `env:", noinit"`

@@ -224,7 +224,7 @@ func TestRoutesThatAreNotMeasured(t *testing.T) {
 		{"GET", "/v1/models", "new", 0}, {"GET", "/health", "new", 0}, {"OPTIONS", chat, "new", 0}, {"POST", "/v1/messages/count_tokens", "new", 0},
 		{"POST", "/v1/batches", "old", 2}, {"POST", "/v1/files", "old", 2}, {"GET", "/v1/files/f", "old", 2}, {"POST", "/v1/sleep", "old", 2},
 	} {
-		r, d := scripted(t, documentOf(`{"object":"list"}`), documentOf(`{"object":"list"}`), nil)
+		r, d := scripted(t, documentOf(`{"object":"list"}`), documentOf(`{"object":"list"}`), func(c *traffic.Config) { c.AllowControl = true })
 		rec, err := analysis.NewRecorder(analysis.Plan{}, "old", "new")
 		if err != nil {
 			t.Fatal(err)

@@ -213,8 +213,11 @@ func (x *exchange) end(e ending) *answer.Outcome {
 
 // falls reports whether the baseline should serve in place of the arm, whose answer
 // has ended. Where the fault may be the caller's it is asked for a second opinion,
-// unless that is turned off.
-func (x *exchange) falls() bool {
+// unless that is turned off. What has effects is asked once, unless it was refused.
+func (x *exchange) falls(e ending) bool {
+	if x.once() && x.accepted(e) {
+		return false
+	}
 	class := x.outcome.Class
 	if class == analysis.Rejected || x.status == http.StatusTooManyRequests {
 		return !x.router.noSecondOpinion
@@ -235,7 +238,7 @@ func (x *exchange) stays() bool {
 		return false
 	}
 	x.end(ending{})
-	return !x.falls()
+	return !x.falls(ending{})
 }
 
 // finish reports the one observation of the exchange.

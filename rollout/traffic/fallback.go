@@ -1,7 +1,10 @@
 package traffic
 
 import (
+	"errors"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +30,9 @@ const (
 // weigh judges the beginning of an answer, of which held bytes have come since
 // some time.
 func (x *exchange) weigh(held int, since time.Duration) holding {
+	if x.once() && x.status < 400 {
+		return begun // it has been accepted, so its caller sees what came of it
+	}
 	switch x.reader.State() {
 	case answer.Begun, answer.Complete:
 		return begun
@@ -52,6 +58,9 @@ func (r *Router) mayFallBack(x *exchange, base *arm, body *payload, req *http.Re
 	}
 	switch x.ask.Route.Kind {
 	case answer.Inference:
+		if x.ask.After != "" && !sameHost(base, x.arm) {
+			return false // what it goes on from is where the arm is
+		}
 	case answer.Auxiliary, answer.UnknownKind:
 		if req.Method != http.MethodGet && req.Method != http.MethodHead && x.ask.Route.Kind == answer.UnknownKind {
 			return false
@@ -60,6 +69,23 @@ func (r *Router) mayFallBack(x *exchange, base *arm, body *payload, req *http.Re
 		return false
 	}
 	return r.budget.allows(base.stats, x.began)
+}
+
+// once reports whether an inference has effects beside its answer: the server calls
+// tools, or goes on with it in the background.
+func (x *exchange) once() bool { return x.ask.ServerTools || x.ask.Background }
+
+// accepted reports whether an attempt may have had effects: a server was reached and
+// did not refuse.
+func (x *exchange) accepted(e ending) bool {
+	var dial *net.OpError
+	return x.status < 400 && !(x.status == 0 && errors.As(e.broken, &dial) && dial.Op == "dial")
+}
+
+// sameHost reports whether two arms are at one address.
+func sameHost(a, b *arm) bool {
+	u, v := a.address(), b.address()
+	return u != nil && v != nil && u.Scheme == v.Scheme && strings.EqualFold(u.Host, v.Host)
 }
 
 // budget bounds what fallbacks add to the baseline's load: in each period

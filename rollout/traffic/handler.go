@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 var _ http.Handler = (*Router)(nil)
@@ -19,6 +20,11 @@ var _ http.Handler = (*Router)(nil)
 // the server below it supports: flushing, informational answers, trailers and
 // hijacking.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if !r.allowControl && r.routeOf(req).Kind == answer.Control {
+		r.unserved.add("control route")
+		writeError(w, http.StatusForbidden, "this route is closed here")
+		return
+	}
 	body, err := r.hold(w, req)
 	if err != nil {
 		r.reject(w, err)
@@ -99,8 +105,11 @@ func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t atte
 	if s.url != nil {
 		in.URL = s.url
 	}
-	if changed := s.body != body; wr.arm.own || changed {
+	if changed := s.body != body; wr.arm.own || changed || wr.x.once() {
 		in.Header = in.Header.Clone()
+		if wr.x.once() && !wr.arm.own {
+			in.Header[onceHeader] = nil
+		}
 		if wr.arm.own {
 			r.dress(wr.arm, in, false)
 		}
@@ -154,7 +163,7 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any, drained bool)
 		if wr.status == 0 && p == nil && e.expired == nil && e.broken == nil {
 			wr.WriteHeader(http.StatusOK) // as the server would
 		}
-		if o := wr.x.end(*e); o.Class == analysis.Cancelled || e.broken == errNoAnswer || wr.x.falls() {
+		if o := wr.x.end(*e); o.Class == analysis.Cancelled || e.broken == errNoAnswer || wr.x.falls(*e) {
 			t.fallback = true
 			wr.restore()
 			return

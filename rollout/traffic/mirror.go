@@ -143,7 +143,7 @@ type copied struct {
 
 // mirror sends copies of a request to the mirrors of the split. It does not wait.
 func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload) {
-	if x.why != ByWeight || x.ask.Route.Kind != answer.Inference || req.Header.Get("Upgrade") != "" {
+	if x.why != ByWeight || x.ask.Route.Kind != answer.Inference || x.once() || x.ask.After != "" || req.Header.Get("Upgrade") != "" {
 		return // not comparable, or more than a question
 	}
 	q := r.mirroring

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -44,8 +43,9 @@ func newProxy(target *url.URL, transport http.RoundTripper, dress func(*http.Req
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(target)
 			pr.SetXForwarded()
+			_, once := pr.In.Header[onceHeader]
 			dress(pr.Out)
-			askPlainly(pr.Out, answer.RouteOf(pr.In.Method, pr.In.URL.Path).Kind, false)
+			askPlainly(pr.Out, answer.RouteOf(pr.In.Method, pr.In.URL.Path).Kind, once)
 		},
 		Transport:  transport,
 		BufferPool: &buffers,
@@ -59,25 +59,21 @@ func newProxy(target *url.URL, transport http.RoundTripper, dress func(*http.Req
 	}
 }
 
+// onceHeader marks a request on its way to [Proxy] that must not be sent twice by
+// itself. It goes no further.
+const onceHeader = "Serin-Once"
+
 // askPlainly has an inference answered without a content coding, so that it can be
-// measured, and sent once more by [http.Transport] if the server has closed an idle
-// connection: an Idempotency-Key without a value is not sent, but says that it may.
-// shared reports whether the header is not to be changed but copied.
-func askPlainly(out *http.Request, kind answer.Kind, shared bool) {
+// measured, and, unless it must be sent once, sent again by [http.Transport] if the
+// server has closed an idle connection: an Idempotency-Key without a value is not
+// sent, but says that it may. The header is out's own.
+func askPlainly(out *http.Request, kind answer.Kind, once bool) {
 	if kind != answer.Inference {
-		if !shared {
-			out.Header.Del("Accept-Encoding")
-		}
+		out.Header.Del("Accept-Encoding")
 		return
 	}
-	if shared {
-		out.Header = maps.Clone(out.Header)
-	}
-	if out.Header == nil {
-		out.Header = make(http.Header)
-	}
 	out.Header["Accept-Encoding"] = identityOnly
-	if _, own := out.Header["Idempotency-Key"]; !own {
+	if _, own := out.Header["Idempotency-Key"]; !own && !once {
 		out.Header["Idempotency-Key"] = nil
 	}
 }

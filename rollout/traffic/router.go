@@ -36,6 +36,7 @@ type Router struct {
 	classify      func(answer.Ask, []byte, *answer.Outcome)
 	finishReasons map[string]answer.End
 	labels        labels
+	allowControl  bool
 	unserved      names // requests that no arm was asked
 	panics        names // of functions of the configuration
 	hooks         hookLog
@@ -84,7 +85,7 @@ func New(cfg Config) (*Router, error) {
 	r.containHooks(&cfg)
 	*r = Router{
 		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, cached: cfg.Cached, maxBody: cfg.MaxBody,
-		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
+		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, allowControl: cfg.AllowControl, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // upstream is where an arm is served, for the RoundTripper.
@@ -81,7 +82,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	x.end(e)
-	if !fallback || e.gone != nil && e.gone != errCut || e.gone == nil && e.broken != errNoAnswer && !x.falls() {
+	if !fallback || e.gone != nil && e.gone != errCut || e.gone == nil && e.broken != errNoAnswer && !x.falls(e) {
 		x.finish(e)
 		return nil, e.err()
 	}
@@ -110,10 +111,9 @@ func (b *reply) copy(r *Router, x *exchange, req *http.Request) {
 		ctx, b.cancel = context.WithCancelCause(ctx)
 	}
 	b.out = req.WithContext(ctx)
-	b.out.Header = maps.Clone(b.out.Header)
-	if b.out.Header == nil {
-		b.out.Header = make(http.Header)
-	}
+	// A copy with room for what the router adds, as req must not be modified.
+	b.out.Header = make(http.Header, len(req.Header)+2)
+	maps.Copy(b.out.Header, req.Header)
 }
 
 // exchange sends b.out with the given body to an arm, and returns the response
@@ -138,7 +138,7 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 		dropDigests(b.out.Header)
 	}
 	r.dress(to, b.out, false)
-	askPlainly(b.out, b.x.ask.Route.Kind, false)
+	askPlainly(b.out, b.x.ask.Route.Kind, b.x.once())
 	if err := shape.body.attach(b.out, to.stats); err != nil {
 		b.release()
 		return nil, ending{broken: fmt.Errorf("traffic: body of the request: %w", err)}
@@ -215,16 +215,23 @@ func (b *reply) await() (ending, bool) {
 	b.holds = true
 	defer func() { b.holds = false }()
 	var since time.Duration
-	b.first = b.ahead[:0]
+	store, k := b.ahead[:], 0
+	if n := b.length; n > int64(len(store)) && n <= maxHeldDocument && b.x.reader.Form() != answer.EventStream {
+		store = make([]byte, n+1) // a document in one piece, with room for its end
+	}
 	for {
-		n, err := b.receive(b.first[len(b.first):cap(b.first)])
+		if k == len(store) {
+			store = append(store, make([]byte, max(len(store), 4<<10))...)
+		}
+		n, err := b.receive(store[k:])
 		if n == 0 && err == nil {
 			continue
 		}
-		if len(b.first) == 0 {
+		if b.first == nil {
 			since = time.Since(b.x.began)
 		}
-		b.first = b.first[:len(b.first)+n]
+		k += n
+		b.first = store[:k:k]
 		b.after = err
 		state := b.x.weigh(len(b.first), time.Since(b.x.began)-since)
 		switch {
@@ -245,7 +252,7 @@ func (b *reply) await() (ending, bool) {
 			continue
 		}
 		e := b.bodyEnding(err)
-		if b.x.end(e); e.gone != nil || b.x.falls() {
+		if b.x.end(e); e.gone != nil || b.x.falls(e) {
 			return e, false
 		}
 		return ending{}, b.answers()
@@ -325,10 +332,10 @@ func (b *reply) Close() error {
 var errClosed = errors.New("traffic: the body was closed before its end")
 
 // bodyEnding interprets the error that ends the body. io.EOF is its ordinary end,
-// but a server may also say that of an attempt that was given up.
+// but a server may also end its answer well when it was given up, or its caller left.
 func (b *reply) bodyEnding(err error) ending {
 	if err == io.EOF {
-		return ending{expired: b.progress.ended()}
+		return ending{expired: b.progress.ended(), gone: b.caller.Err()}
 	}
 	return b.ending(err)
 }
