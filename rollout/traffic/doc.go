@@ -95,6 +95,22 @@
 // something fall back, since asking twice must not do anything twice; what the
 // server keeps, such as files and batches, is the baseline's alone.
 //
+// # What each arm is sent
+//
+// [Backend].Model and Models set the name by which an arm knows its model, in live
+// requests and in copies; [Backend].Header sets headers, such as the key of another
+// vendor; [Backend].Credentials says whether callers' credentials are sent on, which
+// they are not to another public host. The headers whose names begin with Serin- are
+// between callers and the router: they reach no backend, and a backend cannot set
+// them. Requests with effects are sent once: see [answer.Route] and
+// [Config].AllowControl.
+//
+// # Functions of the configuration
+//
+// A panic in one of them ends neither the process nor an answer; see [Router.Panics].
+// Names of units, tenants and conversations are kept as they are up to 128 printable
+// bytes, and as a hash beyond.
+//
 // # Time limits
 //
 // All have defaults, documented at [Config]: connecting (5 s), the first byte (60 s
