@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/serin-go/serin/checks/analysis"
 	answers "github.com/serin-go/serin/checks/analysis/answer"
@@ -156,7 +157,7 @@ func TestNamesAreBounded(t *testing.T) {
 			units = append(units, d.seen[len(d.seen)-1].Unit)
 			d.mu.Unlock()
 		}
-		kept := len(unit) <= 128 && !strings.ContainsAny(unit, "\x00\u202e\xff")
+		kept := len(unit) <= 128 && utf8.ValidString(unit) && !strings.ContainsAny(unit, "\x00\u202e")
 		if units[0] != units[1] || kept != (units[0] == unit) || len(units[0]) > 128 || !kept && len(units[0]) != 32 {
 			t.Errorf("%.20q is kept as %.40q and %.40q", unit, units[0], units[1])
 		}
