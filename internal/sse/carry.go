@@ -4,7 +4,7 @@ import "github.com/serin-go/serin/internal/jsonwalk"
 
 // headSize bounds what is kept of an event or a document. A larger one is
 // shortened as it comes.
-const headSize = 64 << 10
+const headSize = 60 << 10
 
 const (
 	piece     = 4 << 10          // what is shortened at a time

@@ -9,7 +9,7 @@ import (
 // form. The zero value is ready. It is not safe for concurrent use.
 //
 // A Meter keeps nothing of the stream but the event under way, and of that no
-// more than 64 KiB: a larger one is shortened to its structure as it comes.
+// more than 60 KiB: a larger one is shortened to its structure as it comes.
 type Meter struct {
 	// OnToken, if not nil, is called for each chunk that bears tokens, in order.
 	OnToken func(at time.Duration)
