@@ -203,8 +203,20 @@ func (k *chunk) list(c *cursor) {
 		}
 		var e chunk
 		e.object(c)
+		if !e.inLists() {
+			k.fault.join(e.fault)
+			k.known = k.known || e.known
+			continue
+		}
 		k.join(&e)
 	}
+}
+
+// inLists reports whether an interface answers with a list of such documents. A list
+// of others, such as chat completions, is no answer.
+func (k *chunk) inLists() bool {
+	const some = ShapeGemini | ShapeTGI | ShapeEmbeddings | ShapeCompletions // llama.cpp
+	return k.rare.scored || k.shapes&some != 0 && (!k.turns.listed || k.shapes&ShapeGemini != 0)
 }
 
 // join adds what another document of the same list says.
@@ -222,7 +234,7 @@ func (k *chunk) join(e *chunk) {
 	k.failed = k.failed || e.failed
 	k.items, k.empty = k.items+e.items, k.empty+e.empty
 	if e.rare.scored {
-		k.shapes, k.known = k.shapes|ShapeRerank, true
+		k.shapes, k.known, k.done = k.shapes|ShapeRerank, true, true
 		k.items++
 	}
 	if len(e.model) > 0 {
