@@ -34,6 +34,7 @@ func (k *chunk) typed() bool {
 	switch string(t.kind) {
 	case "content_block_delta":
 		k.tokens.join(t.delta)
+		k.content = k.content || t.deltaText && !t.delta.bears() // a type that came later than this
 		k.shapes |= ShapeMessages
 	case "message_start", "content_block_stop":
 		k.shapes |= ShapeMessages
