@@ -101,7 +101,7 @@ var members = func() map[string]bool {
 		"prompt_tokens", "input_tokens", "completion_tokens", "output_tokens", "prompt_tokens_details", "input_tokens_details",
 		"completion_tokens_details", "output_tokens_details", "prompt_cache_hit_tokens", "cache_read_input_tokens",
 		"cache_creation_input_tokens", "cached_tokens", "reasoning_tokens", "total_tokens", "inputTokens", "outputTokens",
-		"cacheReadInputTokens", "cacheWriteInputTokens", "stopReason", "toolUse", "image", "service_tier", "native_finish_reason",
+		"cacheReadInputTokens", "cacheWriteInputTokens", "stopReason", "toolUse", "image", "service_tier", "native_finish_reason", "x_groq", "input_length",
 	} {
 		set[name] = true
 	}

@@ -109,6 +109,7 @@ type top struct {
 // rare is what the other members of the outermost object say.
 type rare struct {
 	eventType []byte
+	groq      fault
 	token     tokens // of "token"
 	media     bool
 
@@ -253,7 +254,7 @@ func (k *chunk) member(c *cursor) {
 		if c.Open('[') {
 			k.turns.listed = true
 			for c.More(']') {
-				k.turns.choice(c)
+				k.turns.choice(c, &k.usage)
 			}
 		}
 	case "usage":
@@ -368,6 +369,8 @@ func (k *chunk) rarer(c *cursor, name []byte) {
 		k.usage.read(c)
 	case "meta":
 		k.usage.read(c)
+	case "x_groq":
+		k.readGroq(c)
 	case "data":
 		r.data, r.dataSeen = readItems(c)
 	case "results", "classifications", "predictions":

@@ -5,6 +5,7 @@ import "bytes"
 // interpret draws the conclusions that need more than one member.
 func (k *chunk) interpret() {
 	t := &k.top
+	k.fault.join(k.rare.groq)
 	if k.turns.listed {
 		k.known, k.listed, k.seen = true, true, k.turns.seen
 		if k.turns.text {

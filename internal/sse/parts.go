@@ -404,6 +404,8 @@ func (k *chunk) readDetails(c *cursor) (finish []byte) {
 			finish = c.Text()
 		case "generated_tokens":
 			k.usage.set(&k.usage.output, c)
+		case "input_length":
+			k.usage.set(&k.usage.input, c)
 		default:
 			c.Skip()
 		}
@@ -428,9 +430,29 @@ func (k *chunk) readMeta(c *cursor) (finish []byte) {
 			k.usage.set(&k.usage.prompt, c)
 		case "completion_tokens":
 			k.usage.set(&k.usage.output, c)
+		case "cached_tokens":
+			k.usage.set(&k.usage.cached, c)
 		default:
 			c.Skip()
 		}
 	}
 	return finish
+}
+
+// readGroq reads what Groq adds to the first and the last event of a stream: its
+// usage, and an error that stopped it.
+func (k *chunk) readGroq(c *cursor) {
+	if !c.Open('{') {
+		return
+	}
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "usage":
+			k.usage.read(c)
+		case "error":
+			k.rare.groq.read(c)
+		default:
+			c.Skip()
+		}
+	}
 }

@@ -18,8 +18,8 @@ const maxFinish = 4
 // maxChoice is the largest index that a choice is noted under.
 const maxChoice = 127
 
-// choice reads an element of "choices".
-func (t *turns) choice(c *cursor) {
+// choice reads an element of "choices". Moonshot reports usage within the last one.
+func (t *turns) choice(c *cursor, u *usage) {
 	index := t.n
 	t.n++
 	if !c.Open('{') {
@@ -44,6 +44,8 @@ func (t *turns) choice(c *cursor) {
 			}
 		case "error":
 			f.read(c)
+		case "usage":
+			u.read(c)
 		default:
 			c.Skip()
 		}

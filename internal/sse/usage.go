@@ -34,7 +34,7 @@ func (u *usage) read(c *cursor) {
 			u.set(&u.output, c)
 		case "prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details":
 			u.details(c)
-		case "prompt_cache_hit_tokens", "cachedContentTokenCount":
+		case "prompt_cache_hit_tokens", "cachedContentTokenCount", "cached_tokens":
 			u.set(&u.cached, c)
 		case "cache_read_input_tokens", "cacheReadInputTokens":
 			u.set(&u.apartRead, c)
