@@ -11,7 +11,11 @@ func (k *chunk) interpret() {
 		if k.turns.text {
 			k.shapes |= ShapeCompletions
 		}
-		if k.turns.message {
+		switch {
+		case !k.turns.message:
+		case string(t.object) == "transcription.chunk", string(t.object) == "translation.chunk": // vLLM
+			k.shapes |= ShapeTranscription
+		default:
 			k.shapes |= ShapeChat
 		}
 		k.tokens.join(k.turns.tokens)
