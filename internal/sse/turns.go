@@ -1,5 +1,7 @@
 package sse
 
+import "bytes"
+
 // turns is what the choices or candidates of a document say.
 type turns struct {
 	tokens
@@ -28,12 +30,15 @@ func (t *turns) choice(c *cursor, u *usage) {
 	var part, text tokens
 	var finish []byte
 	var f fault
+	bare := true
 	for c.More('}') {
 		switch string(c.Key()) {
 		case "delta", "message":
+			bare = false
 			t.message = t.message || c.Peek() == '{'
 			part = readPart(c)
 		case "text":
+			bare = false
 			t.text = t.text || c.Peek() == '"'
 			text.content = c.Filled()
 		case "finish_reason":
@@ -49,6 +54,9 @@ func (t *turns) choice(c *cursor, u *usage) {
 		default:
 			c.Skip()
 		}
+	}
+	if bare && bytes.HasPrefix(finish, []byte("content_filter")) {
+		t.message = true // the OpenAI route of Gemini leaves it out
 	}
 	t.tokens.join(part)
 	t.tokens.join(text)

@@ -24,7 +24,19 @@ func EndOf(reason string) End {
 	if end, ok := ends[reason]; ok {
 		return end
 	}
-	return ends[strings.ToLower(reason)]
+	reason = strings.ToLower(reason)
+	if end, ok := ends[reason]; ok {
+		return end
+	}
+	// The OpenAI route of Gemini names the filter, and behind it what was found.
+	filter, _, _ := strings.Cut(reason, ": ")
+	return filters[filter]
+}
+
+// filters holds the finish reasons that have a detail behind a colon.
+var filters = map[string]End{
+	"content_filter":       Declined,
+	"function_call_filter": BadCall,
 }
 
 // ends holds the finish reasons in lower case, with what documents them.
@@ -94,6 +106,8 @@ var ends = map[string]End{
 	// Ollama, done_reason.
 	"load":   Natural,
 	"unload": Natural,
+	// vLLM, FinishReason: the output began to repeat itself and was ended.
+	"repetition": Length,
 	// SGLang and vLLM: the request was aborted on the server.
 	"abort":   Failure,
 	"aborted": Failure,
