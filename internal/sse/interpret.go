@@ -267,6 +267,6 @@ func (k *chunk) lists() {
 	case k.rare.resultsSeen && k.rare.results.n == 0:
 		add(ShapeModerations|ShapeRerank, 0, 0)
 	case k.rare.resultsSeen:
-		add(ShapeOther, k.rare.results.n, 0)
+		add(ShapeOther, k.rare.results.filled, 0)
 	}
 }

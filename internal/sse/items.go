@@ -7,6 +7,8 @@ type items struct {
 	n                              int
 	vectors, images, scores, flags int // elements that have one
 	empty                          int // vectors and images without content
+	filled                         int // elements that hold anything
+	others                         bool
 }
 
 // readItems reads "data", "results" and the like. It reports false if that is no
@@ -23,9 +25,13 @@ func readItems(c *cursor) (it items, list bool) {
 }
 
 func (it *items) element(c *cursor) {
-	if !c.Open('{') {
+	if c.Peek() != '{' {
+		if present(c) { // a prediction may be anything
+			it.filled++
+		}
 		return
 	}
+	c.Open('{')
 	var e items
 	for c.More('}') {
 		switch string(c.Key()) {
@@ -35,15 +41,30 @@ func (it *items) element(c *cursor) {
 			if c.Filled() {
 				e.images++
 			}
-		case "relevance_score", "score", "label", "probs", "data", "prediction", "labels":
-			e.scores++
+		case "relevance_score", "score":
+			if ch := c.Peek(); ch == '-' || ch >= '0' && ch <= '9' {
+				e.scores++
+			}
 			c.Skip()
-		case "flagged", "categories":
-			e.flags++
+		case "label", "probs", "data", "prediction", "labels":
+			if c.Filled() {
+				e.scores++
+			}
+		case "flagged":
+			if ch := c.Peek(); ch == 't' || ch == 'f' {
+				e.flags++
+			}
 			c.Skip()
+		case "categories":
+			if c.Filled() {
+				e.flags++
+			}
 		default:
-			c.Skip()
+			e.others = present(c) || e.others
 		}
+	}
+	if e.others || e.images+e.scores+e.flags+e.vectors > 0 {
+		it.filled++
 	}
 	it.vectors += min(e.vectors, 1)
 	it.images += min(e.images, 1)
@@ -59,17 +80,21 @@ func (it *items) vector(c *cursor) {
 	switch c.Peek() {
 	case '{':
 		c.Open('{')
-		filled := false
+		filled, broken := false, false
 		for c.More('}') {
-			filled = c.Key() != nil && c.Filled() || filled
+			c.Key()
+			if c.Peek() == '[' {
+				ok := numbers(c)
+				filled, broken = filled || ok, broken || !ok
+			} else {
+				filled = c.Filled() || filled
+			}
 		}
-		if !filled {
+		if !filled || broken {
 			it.empty++
 		}
 	case '[':
-		from := c.I
-		// The only letter of a number is its e: any n is part of a null.
-		if !c.Filled() || bytes.IndexByte(c.B[from:c.I], 'n') >= 0 {
+		if !numbers(c) {
 			it.empty++
 		}
 	default:
@@ -77,6 +102,21 @@ func (it *items) vector(c *cursor) {
 			it.empty++
 		}
 	}
+}
+
+// numbers skips a list and reports whether it holds numbers, or lists of them, and
+// nothing else. The only letter of a number is its e.
+func numbers(c *cursor) bool {
+	from := c.I
+	if !c.Filled() {
+		return false
+	}
+	for _, ch := range []byte(`ntf"{`) { // null, true, false, a text, an object
+		if bytes.IndexByte(c.B[from:c.I], ch) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // readVectors reads "embeddings": a list of vectors, or lists of them by their
