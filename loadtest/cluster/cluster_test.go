@@ -226,6 +226,7 @@ func TestKilledWorker(t *testing.T) {
 			target := startModel(t)
 			a, b := startChild(t), startChild(t)
 			p := testPlan(target)
+			p.Duration = 6 * time.Second // time to notice the loss, and to take over, on a busy machine
 			whole := 0
 			for at := range p.Pacer.Arrivals() {
 				if at > p.Duration {
