@@ -75,7 +75,8 @@ func kept(top []byte) int {
 func interesting(top, name []byte, depth int) bool {
 	if string(top) == "data" && depth > 2 { // there may be thousands
 		switch string(name) {
-		case "embedding", "b64_json", "url", "score", "label", "probs", "data", "values":
+		case "embedding", "embeddings", "b64_json", "url", "relevance_score", "score", "label", "labels", "prediction", "probs", "data",
+			"values", "float", "base64", "int8", "uint8", "binary", "ubinary":
 			return true
 		}
 		return false
@@ -92,7 +93,7 @@ var members = func() map[string]bool {
 		"index", "text", "finish_reason", "reasoning_content", "reasoning", "reasoning_details", "partial_json", "refusal", "tool_calls",
 		"function_call", "function", "custom", "name", "arguments", "input", "signature", "citation", "audio", "images", "video",
 		"transcript", "data", "reason", "code", "error_type", "candidates", "promptFeedback", "blockReason", "usageMetadata", "parts",
-		"thought", "functionCall", "inlineData", "fileData", "executableCode", "codeExecutionResult", "finishReason",
+		"thought", "functionCall", "inlineData", "fileData", "fileUri", "prediction", "labels", "executableCode", "codeExecutionResult", "finishReason",
 		"promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "cachedContentTokenCount", "toolUsePromptTokenCount",
 		"embedding", "embeddings", "values", "float", "base64", "int8", "uint8", "binary", "ubinary", "results", "flagged", "categories",
 		"relevance_score", "score", "label", "probs", "classifications", "predictions", "b64_json", "url", "partial_image_b64",
