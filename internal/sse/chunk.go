@@ -111,6 +111,7 @@ type rare struct {
 	eventType []byte
 	groq      fault
 	token     tokens // of "token"
+	calls     tokens // of "tool_calls", which Cohere's old chat has here
 	media     bool
 
 	outputSeen, converse bool
@@ -353,6 +354,8 @@ func (k *chunk) rarer(c *cursor, name []byte) {
 		r.meta = k.readMeta(c)
 	case "event_type":
 		r.eventType = c.Text()
+	case "tool_calls":
+		r.calls = readList(c, readCall)
 	case "candidates":
 		k.turns = turns{}
 		if c.Open('[') {

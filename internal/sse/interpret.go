@@ -198,6 +198,7 @@ func (k *chunk) untyped() {
 		k.done = string(k.rare.eventType) == "stream-end"
 		k.content = t.text.content && string(k.rare.eventType) == "text-generation"
 		k.tool = bytes.HasPrefix(k.rare.eventType, []byte("tool-calls-"))
+		k.usage.merge(&k.rare.envelope.usage)
 	case t.chatSeen && len(k.finish) > 0 && !k.turns.listed:
 		k.shapes |= ShapeCohere
 		k.done = true
@@ -224,6 +225,7 @@ func (k *chunk) untyped() {
 		k.shapes |= ShapeCohere
 		k.done = true
 		k.tokens.join(t.text)
+		k.tokens.join(k.rare.calls)
 	case t.textString:
 		k.shapes |= ShapeTranscription
 		k.done = true

@@ -373,7 +373,7 @@ func (e *envelope) read(c *cursor) {
 	}
 	for c.More('}') {
 		switch string(c.Key()) {
-		case "usage":
+		case "usage", "meta":
 			e.usage.read(c)
 		case "error":
 			e.fault.read(c)

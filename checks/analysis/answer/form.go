@@ -55,6 +55,8 @@ func FormOf(contentType string) Form {
 			return EventStream
 		case strings.EqualFold(sub, "plain"):
 			return UnknownForm
+		case strings.EqualFold(sub, "json"):
+			return Document
 		}
 		return Plain
 	case strings.EqualFold(kind, "audio"), strings.EqualFold(kind, "image"), strings.EqualFold(kind, "video"):
@@ -66,6 +68,7 @@ func FormOf(contentType string) Form {
 // lineTypes are the names of newline-delimited JSON, of which none is registered.
 var lineTypes = [...]string{
 	"x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "json-lines", "x-json-lines",
+	"stream+json", // Cohere's old chat
 }
 
 func applicationForm(sub string) Form {

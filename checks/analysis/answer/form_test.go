@@ -17,6 +17,8 @@ func TestFormOf(t *testing.T) {
 		"application/x-ndjson":                    answer.Lines,
 		"application/ndjson":                      answer.Lines,
 		"application/jsonl":                       answer.Lines,
+		"application/stream+json":                 answer.Lines,
+		"text/json":                               answer.Document,
 		"application/x-jsonlines":                 answer.Lines,
 		"APPLICATION/X-NDJSON; charset=utf-8":     answer.Lines,
 		"text/event-stream":                       answer.EventStream,
