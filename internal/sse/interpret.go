@@ -184,7 +184,8 @@ func (k *chunk) untyped() {
 		incomplete := k.finish
 		k.finish = nil
 		k.status(t.status, incomplete)
-		k.done = !k.deferred && !k.failed
+		// A compacted response has no status; any other must say that it is complete.
+		k.done = !k.deferred && !k.failed && (len(t.status) > 0 || string(t.object) != "response")
 		k.tokens.join(k.rare.output)
 	case (t.chatSeen || t.responseString) && (over || more):
 		k.shapes |= ShapeOllama
