@@ -17,8 +17,11 @@ type turns struct {
 // maxFinish bounds how many different finish reasons of one answer are noted.
 const maxFinish = 4
 
+// MaxChoices is how many choices of an answer are told apart.
+const MaxChoices = 128
+
 // maxChoice is the largest index that a choice is noted under.
-const maxChoice = 127
+const maxChoice = MaxChoices - 1
 
 // choice reads an element of "choices". Moonshot reports usage within the last one.
 func (t *turns) choice(c *cursor, u *usage) {

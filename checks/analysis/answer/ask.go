@@ -19,8 +19,9 @@ type Ask struct {
 	// Store reports whether the server is asked to keep the answer, and Background
 	// whether it may answer later.
 	Store, Background bool
-	// N is the number of choices wanted, Inputs the number of embeddings or
-	// moderations, MaxTokens the limit of output tokens. 0 means unknown.
+	// N is the number of choices wanted, for all prompts together, Inputs the number
+	// of embeddings or moderations, MaxTokens the limit of output tokens. 0 means
+	// unknown.
 	N, Inputs, MaxTokens int
 	// After names what the request continues: a previous response, a conversation,
 	// cached content or a file. "" means nothing.

@@ -57,6 +57,10 @@ const (
 	numInputs
 )
 
+// maxPrompts bounds the prompts of one request, and the choices for each, that are
+// told apart.
+const maxPrompts = 1 << 10
+
 // The members that limit the output, by precedence.
 const (
 	limitCompletion = iota // max_completion_tokens
@@ -252,7 +256,7 @@ func (s *askScan) identifier() (id []byte) {
 
 // input reads a member that holds what is to be embedded, moderated or answered.
 func (s *askScan) input(member int) {
-	count := s.ask.Route.API == Embeddings || s.ask.Route.API == Moderations
+	count := s.ask.Route.API == Embeddings || s.ask.Route.API == Moderations || s.ask.Route.API == Completions && member == inPrompt
 	s.Peek()
 	from := s.I
 	if !count {
@@ -319,6 +323,12 @@ func (s *askScan) result() Ask {
 	a.N = s.n
 	if a.N == 0 {
 		a.N = s.candidates
+	}
+	if a.Route.API == Completions {
+		if n := s.inputs[inPrompt]; n > 1 && n <= maxPrompts && a.N <= maxPrompts {
+			a.N = max(a.N, 1) * n // choices for each prompt
+		}
+		s.inputs[inPrompt] = 0
 	}
 	for _, n := range s.inputs {
 		a.Inputs = max(a.Inputs, n)

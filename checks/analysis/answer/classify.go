@@ -176,10 +176,13 @@ func (r *Reader) complete(s *sse.Stream) bool {
 // finish reason, or the stream has shown its terminator.
 func (r *Reader) finished(s *sse.Stream) bool {
 	if s.Choices > 0 {
-		return s.Open == 0 && s.Choices >= r.Ask.N || r.unfinished(s)
+		return s.Open == 0 && s.Choices >= r.choices() || r.unfinished(s)
 	}
 	return s.Terminated || s.NumFinishes > 0 || s.Blocked
 }
+
+// choices returns how many choices an answer must have.
+func (r *Reader) choices() int { return min(r.Ask.N, sse.MaxChoices) }
 
 // unfinished reports whether a stream has ended with [DONE] and without a single
 // finish reason.
@@ -276,7 +279,7 @@ func (r *Reader) documentClass(s *sse.Stream) (analysis.Class, string) {
 	}
 	api := s.Shapes & allowed[r.Ask.Route.API]
 	switch {
-	case s.Choices > 0 && s.Choices < r.Ask.N:
+	case s.Choices > 0 && s.Choices < r.choices():
 		return analysis.Invalid, whyFewChoices
 	case s.Open > 0 && api&(sse.ShapeChat|sse.ShapeGemini) != 0, api == sse.ShapeMessages && s.NumFinishes == 0:
 		return analysis.Truncated, whyUnfinished
@@ -307,7 +310,7 @@ func (r *Reader) streamClass(s *sse.Stream) (analysis.Class, string) {
 	api := s.Shapes & allowed[r.Ask.Route.API]
 	switch {
 	case !r.finished(s):
-		if s.Terminated && s.Choices < r.Ask.N {
+		if s.Terminated && s.Choices < r.choices() {
 			return analysis.Invalid, whyFewChoices
 		}
 		if s.Terminated && s.Chunks == 0 {
