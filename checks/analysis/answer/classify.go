@@ -221,7 +221,7 @@ func (r *Reader) formWhy(events int) string {
 	api := r.Ask.Route.API
 	switch r.form {
 	case Binary:
-		if api != Speech && api != Any {
+		if api != Any && (api != Speech || r.picture) {
 			return whyWrongForm
 		}
 	case Plain:

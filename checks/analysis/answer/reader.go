@@ -3,6 +3,7 @@ package answer
 import (
 	"bytes"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -38,6 +39,7 @@ type reading struct {
 	status  int
 	started bool // Start was called
 	form    Form
+	picture bool // its type is one of images
 	decided bool // form is final
 	flows   bool // the meter needs nothing but the bytes
 	kind    bool // the media type is not known: the body decides
@@ -88,9 +90,16 @@ const maxLead = 16
 func (r *Reader) Start(status int, h http.Header) {
 	r.started, r.status = true, status
 	r.form = FormOf(first(h, "Content-Type"))
+	r.picture = isImage(first(h, "Content-Type"))
 	r.kind = r.form == UnknownForm
 	r.coding = codingOf(first(h, "Content-Encoding"))
 	r.meter.OnToken, r.meter.Model, r.meter.Form = r.OnToken, r.Names, meterForms[r.form]
+}
+
+// isImage reports whether a content type is one of images.
+func isImage(contentType string) bool {
+	const image = "image/"
+	return len(contentType) >= len(image) && strings.EqualFold(contentType[:len(image)], image)
 }
 
 // first returns the first value of a header in canonical spelling, or "".
