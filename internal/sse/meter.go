@@ -272,6 +272,9 @@ func (m *Meter) feedArray(p []byte, at time.Duration) {
 				from = i + 1
 			} else if m.depth <= 0 {
 				m.depth = 0
+				if ch == '}' {
+					m.stream.Malformed++
+				}
 				m.stream.Terminated = m.stream.Terminated || ch == ']'
 			}
 		}
@@ -533,10 +536,12 @@ func (m *Meter) finished(reason []byte) {
 			return
 		}
 	}
-	if s.NumFinishes < maxFinish {
-		s.Finishes[s.NumFinishes] = s.FinishReason
-		s.NumFinishes++
+	if s.NumFinishes == maxFinish {
+		s.FinishReason, s.Finishes[maxFinish-1] = manyFinishes, manyFinishes
+		return
 	}
+	s.Finishes[s.NumFinishes] = s.FinishReason
+	s.NumFinishes++
 }
 
 // name returns a name that an answer states, bounded in length.

@@ -36,7 +36,7 @@ func readPart(c *cursor) (t tokens) {
 		case "audio":
 			media.content = readAudio(c) || media.content
 		case "images", "video", "image":
-			media.content = c.Filled() || media.content
+			media.content = holds(c, maxHeld) || media.content
 		default:
 			c.Skip()
 		}
@@ -58,6 +58,39 @@ func readContent(c *cursor) (t tokens) {
 	}
 	t.content = c.Filled()
 	return t
+}
+
+// maxHeld is how deep holds looks.
+const maxHeld = 4
+
+// holds skips a value and reports whether there is any text or number in it, beside
+// the names of types: {"type": "image_url", "image_url": {"url": ""}} holds nothing.
+// What lies deeper than depth levels counts.
+func holds(c *cursor, depth int) (any bool) {
+	ch := c.Peek()
+	switch {
+	case ch == '-' || ch >= '0' && ch <= '9':
+		c.Skip()
+		return true
+	case depth == 0 || ch != '{' && ch != '[':
+		return c.Filled()
+	case ch == '[':
+		c.Open('[')
+		for c.More(']') {
+			any = holds(c, depth-1) || any
+		}
+		return any
+	}
+	c.Open('{')
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "type", "detail", "mime_type", "media_type", "index":
+			c.Skip()
+		default:
+			any = holds(c, depth-1) || any
+		}
+	}
+	return any
 }
 
 // readAudio reports whether an audio object holds any of it.
@@ -125,7 +158,7 @@ func readBlock(c *cursor) (t tokens) {
 		case "id", "index", "status", "role", "annotations", "citations", "cache_control", "caller":
 			c.Skip()
 		default:
-			other = c.Filled() || other
+			other = holds(c, maxHeld) || other
 		}
 	}
 	t.refusal = refusal

@@ -15,7 +15,10 @@ type turns struct {
 }
 
 // maxFinish bounds how many different finish reasons of one answer are noted.
-const maxFinish = 4
+const maxFinish = 8
+
+// manyFinishes stands for the reasons beyond them. No interface has it.
+const manyFinishes = "more finish reasons than are noted"
 
 // MaxChoices is how many choices of an answer are told apart.
 const MaxChoices = 128
@@ -102,15 +105,22 @@ func (t *turns) note(index int, finish []byte) {
 		return
 	}
 	t.ended[index/64] |= 1 << (index % 64)
+	t.add(finish)
+}
+
+// add adds a finish reason, if it is new.
+func (t *turns) add(finish []byte) {
 	for _, f := range t.finish[:t.finishes] {
 		if string(f) == string(finish) {
 			return
 		}
 	}
-	if t.finishes < maxFinish {
-		t.finish[t.finishes] = finish
-		t.finishes++
+	if t.finishes == maxFinish {
+		t.finish[maxFinish-1] = []byte(manyFinishes)
+		return
 	}
+	t.finish[t.finishes] = finish
+	t.finishes++
 }
 
 // join adds the choices of another document.
@@ -123,9 +133,6 @@ func (t *turns) join(o *turns) {
 		t.ended[i] |= o.ended[i]
 	}
 	for _, f := range o.finish[:o.finishes] {
-		if t.finishes < maxFinish {
-			t.finish[t.finishes] = f
-			t.finishes++
-		}
+		t.add(f)
 	}
 }
