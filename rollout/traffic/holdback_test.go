@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -185,3 +186,20 @@ type status struct {
 }
 
 func (s *status) WriteHeader(code int) { s.code = code }
+
+// TestHoldBackOfParts: an event that comes late is judged whole, however the transport
+// reads it.
+func TestHoldBackOfParts(t *testing.T) {
+	for _, shape := range []string{"handler", "transport"} {
+		synctest.Test(t, func(t *testing.T) {
+			candidate := streamOf(role, inBand, done)
+			candidate.pauses = []time.Duration{0, traffic.DefaultHoldBack + time.Second}
+			r, d := scripted(t, streamOf(role, token("x"), finish, done), candidate, nil)
+			got := local(r)[shape](t.Context(), chat, streaming)
+			if o := d.one(t); o.Class != analysis.Error || got.version != "old" || got.err != nil {
+				t.Errorf("%s: %v, got %q of %s, %v", shape, o.Class, got.body, got.version, got.err)
+			}
+			idle(t, r)
+		})
+	}
+}

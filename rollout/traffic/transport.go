@@ -246,7 +246,7 @@ func (b *reply) await() (ending, bool) {
 			}
 			return ending{broken: errNoAnswer}, false
 		case err == nil:
-			if len(b.first) == cap(b.first) {
+			if cap(b.first)-len(b.first) < len(b.ahead) { // a part of an event would show less than all of it
 				b.first = slices.Grow(b.first, heldMin)
 			}
 			continue
