@@ -231,6 +231,20 @@ func (x *exchange) hopeless(status, held int) bool {
 	return held > maxDropped || status < 300 && x.router.classify == nil
 }
 
+// settled reports whether the status alone decides that the baseline serves instead:
+// then the rest of the answer is not waited for. Config.Classify judges whole answers.
+func (x *exchange) settled() bool {
+	switch status := x.status; {
+	case x.router.classify != nil:
+		return false
+	case status < 400:
+		return status >= 300 && x.ask.Route.Kind == answer.Inference
+	case status < 500:
+		return !x.router.noSecondOpinion
+	}
+	return true
+}
+
 // stays ends the measurement of an answer whose status says that it has failed, and
 // reports whether it goes to the caller nevertheless.
 func (x *exchange) stays() bool {

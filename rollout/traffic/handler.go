@@ -135,6 +135,9 @@ func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t atte
 	defer r.cancelOnDrain(wr.arm, wr.cancel)()
 
 	p := r.run(wr.arm, wr, in)
+	if wr.unlinger != nil {
+		wr.unlinger()
+	}
 	t.conclude(req.Context(), wr, p, context.Cause(in.Context()) == errCut)
 	return t
 }

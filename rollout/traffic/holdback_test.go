@@ -203,3 +203,33 @@ func TestHoldBackOfParts(t *testing.T) {
 		})
 	}
 }
+
+// TestFailedStatusLingers: a status that decides who serves is not waited behind, be
+// the rest silent or endless.
+func TestFailedStatusLingers(t *testing.T) {
+	endless := strings.Split(strings.Repeat("x", 1000), "")
+	for _, status := range []int{302, 400, 404, 429, 500, 503} {
+		for name, candidate := range map[string]func() *script{
+			"silence": func() *script { return &script{status: status, hangs: true} },
+			"a byte":  func() *script { return &script{status: status, chunks: []string{"x"}, hangs: true} },
+			"endless": func() *script {
+				return &script{status: status, kind: "text/html", chunks: endless, pauses: evenly(len(endless), 30*time.Second)}
+			},
+		} {
+			for _, shape := range []string{"handler", "transport"} {
+				synctest.Test(t, func(t *testing.T) {
+					r, d := scripted(t, documentOf(says("x")), candidate(), nil)
+					began := time.Now()
+					got := local(r)[shape](t.Context(), chat, "{}")
+					if took := time.Since(began); took > traffic.DefaultHoldBack || got.version != "old" || got.status != http.StatusOK || got.err != nil {
+						t.Errorf("%d, %s, %s: got %d of %s after %v, %v", status, name, shape, got.status, got.version, took, got.err)
+					}
+					if o := d.one(t); o.Why != fmt.Sprint("status ", status) && status != 302 || !o.Class.Failed() {
+						t.Errorf("%d, %s, %s: %v (%s)", status, name, shape, o.Class, o.Why)
+					}
+					idle(t, r)
+				})
+			}
+		}
+	}
+}

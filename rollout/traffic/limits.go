@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,16 @@ func (l *limits) set(cfg Config) {
 		l.firstByte, l.firstDocument = DefaultFirstByteTimeout, DefaultDocumentTimeout
 	}
 	l.patience.factor = cfg.Patience
+}
+
+// linger has cancel called when an attempt that has failed goes on for longer than
+// the beginning of an answer is held back. It returns a function that prevents that.
+func (l *limits) linger(cancel context.CancelCauseFunc) (stop func() bool) {
+	limit := l.holdBack
+	if limit <= 0 {
+		limit = DefaultHoldBack
+	}
+	return time.AfterFunc(limit, func() { cancel(errNoAnswer) }).Stop
 }
 
 // timed reports whether an attempt may be given up.

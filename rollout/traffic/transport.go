@@ -214,6 +214,9 @@ func (b *reply) overdue(now time.Time) time.Time {
 func (b *reply) await() (ending, bool) {
 	b.holds = true
 	defer func() { b.holds = false }()
+	if b.cancel != nil && b.x.settled() {
+		defer b.x.router.limits.linger(b.cancel)()
+	}
 	var since time.Duration
 	store, k := b.ahead[:], 0
 	if n := b.length; n > int64(len(store)) && n <= maxHeldDocument && b.x.reader.Form() != answer.EventStream {

@@ -32,6 +32,7 @@ type writer struct {
 	cancel   context.CancelCauseFunc // ends the attempt
 	deadline deadline
 	progress
+	unlinger func() bool // keeps the attempt from being ended, nil if nothing would
 
 	id       [1]string     // of the exchange, as the value of a header
 	outer    http.Header   // the header as it was before, nil if it was empty
@@ -75,6 +76,9 @@ func (w *writer) WriteHeader(status int) {
 		w.x.confirmed(status)
 	case w.measured && w.failure == nil: // otherwise the status is ours
 		w.x.start(status, w.Header())
+		if w.fallback && w.x.settled() {
+			w.unlinger = w.x.router.limits.linger(w.cancel)
+		}
 	}
 }
 
