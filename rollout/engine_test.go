@@ -282,7 +282,7 @@ func TestOneRolloutPerTarget(t *testing.T) {
 			t.Errorf("unknown rollout: %v, want ErrNotFound", err)
 		}
 		var generations []uint64
-		for _, s := range tgt.splits {
+		for _, s := range tgt.history() {
 			generations = append(generations, s.Generation)
 		}
 		for i := 1; i < len(generations); i++ {

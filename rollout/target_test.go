@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +33,13 @@ var (
 	_ rollout.Splitter = (*target)(nil)
 	_ rollout.Measurer = (*target)(nil)
 )
+
+// history returns all splits that were set so far, in order. A rollout may be under way.
+func (t *target) history() []strategies.Split {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.splits)
+}
 
 func (t *target) SetSplit(_ context.Context, s strategies.Split) error {
 	t.mu.Lock()
