@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"sync"
 	"time"
 
@@ -223,9 +222,6 @@ func (b *reply) await() (ending, bool) {
 		store = make([]byte, n+1) // a document in one piece, with room for its end
 	}
 	for {
-		if k == len(store) {
-			store = append(store, make([]byte, max(len(store), 4<<10))...)
-		}
 		n, err := b.receive(store[k:])
 		if n == 0 && err == nil {
 			continue
@@ -249,8 +245,8 @@ func (b *reply) await() (ending, bool) {
 			}
 			return ending{broken: errNoAnswer}, false
 		case err == nil:
-			if cap(b.first)-len(b.first) < len(b.ahead) { // a part of an event would show less than all of it
-				b.first = slices.Grow(b.first, heldMin)
+			if len(store)-k < len(b.ahead) { // a part of an event would show less than all of it
+				store = append(store[:k], make([]byte, max(len(store), heldMin))...)
 			}
 			continue
 		}
