@@ -125,11 +125,12 @@ func lines(body []byte) iter.Seq2[[]byte, int] {
 // events yields the data of server-sent events. A data line that is a document by
 // itself is one even if no empty line follows.
 func events(body []byte, yield func([]byte, int) bool) {
+	const maxTries = 8 // each reads all lines of the event
 	var data []byte
-	last := 0
+	last, tries := 0, 0
 	flush := func() bool {
 		whole := data
-		data = nil
+		data, tries = nil, 0
 		return len(whole) == 0 || yield(whole, last)
 	}
 	for line, end := range lines(body) {
@@ -152,7 +153,7 @@ func events(body []byte, yield func([]byte, int) bool) {
 			continue
 		}
 		data = append(append(data, value...), '\n')
-		if json.Valid(data) && !flush() {
+		if tries++; tries <= maxTries && json.Valid(data) && !flush() {
 			return
 		}
 	}
