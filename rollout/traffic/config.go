@@ -139,7 +139,8 @@ type Config struct {
 
 	// Stall is how long an answer that has begun may be without a byte, and
 	// ContentStall how long a stream may go on with pings and comments but without
-	// content. Then the attempt is given up: the baseline serves the request if no
+	// content. A document may go on for as long as its first byte may take, if that
+	// is longer. Then the attempt is given up: the baseline serves the request if no
 	// content has come yet, and otherwise the caller's connection is cut. 0 means
 	// [DefaultStall] and [DefaultContentStall]; negative means no limit.
 	Stall        time.Duration `env:"STALL"`

@@ -187,6 +187,9 @@ func (x *exchange) silent(at time.Duration) bool {
 	switch x.reader.Form() {
 	case answer.EventStream, answer.Lines, answer.Array:
 		return x.ask.Route.Kind == answer.Inference
+	case answer.Document, answer.UnknownForm: // white space, or one that never ends
+		limit := x.router.limits.firstDocument
+		return limit > 0 && at-x.contentAt >= limit && x.ask.Route.Kind == answer.Inference && x.reader.State() == answer.Waiting
 	}
 	return false
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -70,8 +71,18 @@ func TestTimeLimits(t *testing.T) {
 			s.pauses = evenly(7, minute-1)
 			return s
 		}, streaming, 0, analysis.OK, "", true},
-		"pings for 4 minutes":                {func() *script { return pings(16, 15*second, role, token("x"), finish, done) }, streaming, 0, analysis.OK, "", true},
-		"pings without an end":               {func() *script { return pings(100, 15*second) }, streaming, 5*minute + 15*second, analysis.Timeout, "stalled", false},
+		"pings for 4 minutes":  {func() *script { return pings(16, 15*second, role, token("x"), finish, done) }, streaming, 0, analysis.OK, "", true},
+		"pings without an end": {func() *script { return pings(100, 15*second) }, streaming, 5*minute + 15*second, analysis.Timeout, "stalled", false},
+		"a document of white space": {func() *script {
+			s := documentOf("")
+			s.chunks, s.pauses = slices.Repeat([]string{" "}, 100), evenly(100, 30*second)
+			return s
+		}, "{}", 10*minute + 30*second, analysis.Timeout, "stalled", false},
+		"white space for 9 minutes": {func() *script {
+			s := documentOf("")
+			s.chunks, s.pauses = append(slices.Repeat([]string{" "}, 18), says("x")), evenly(18, 30*second)
+			return s
+		}, "{}", 0, analysis.OK, "", true},
 		"pings without an end behind tokens": {func() *script { s := pings(100, 15*second); s.chunks = append(tokens(4), s.chunks...); return s }, streaming, 6 * minute, analysis.Timeout, "stalled", true},
 	} {
 		for _, arm := range []string{"candidate", "baseline"} {
