@@ -18,15 +18,23 @@ func readPart(c *cursor) (t tokens) {
 	if !c.Open('{') {
 		return t
 	}
-	var content, media, calls, call tokens
+	var content, audio, calls, call tokens
+	var thoughts [4]bool // by name: of a name that stands twice the last counts
+	var media [3]bool
 	for c.More('}') {
 		switch string(c.Key()) {
 		case "content":
 			content = readContent(c)
 		case "text":
 			t.content = c.Filled()
-		case "reasoning_content", "reasoning", "thinking", "reasoning_details":
-			t.reasoning = c.Filled() || t.reasoning
+		case "reasoning_content":
+			thoughts[0] = c.Filled()
+		case "reasoning":
+			thoughts[1] = c.Filled()
+		case "thinking":
+			thoughts[2] = c.Filled()
+		case "reasoning_details":
+			thoughts[3] = c.Filled()
 		case "refusal":
 			t.refusal = c.Filled()
 		case "tool_calls":
@@ -34,15 +42,21 @@ func readPart(c *cursor) (t tokens) {
 		case "function_call":
 			call = readCall(c)
 		case "audio":
-			media.content = readAudio(c) || media.content
-		case "images", "video", "image":
-			media.content = holds(c, maxHeld) || media.content
+			audio.content = readAudio(c)
+		case "images":
+			media[0] = holds(c, maxHeld)
+		case "video":
+			media[1] = holds(c, maxHeld)
+		case "image":
+			media[2] = holds(c, maxHeld)
 		default:
 			c.Skip()
 		}
 	}
+	t.reasoning = thoughts != [4]bool{}
+	t.content = t.content || media != [3]bool{}
 	t.join(content)
-	t.join(media)
+	t.join(audio)
 	t.join(calls)
 	t.join(call)
 	return t
