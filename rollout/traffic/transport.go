@@ -277,7 +277,7 @@ func (b *reply) receive(p []byte) (int, error) {
 		b.mu.Lock()
 		b.read += int64(n)
 		if !b.instead && !b.ended {
-			if c := &b.x.caller; c.back > 0 {
+			if c := &b.x.caller; c.back > 0 && !b.holds { // what await takes is not the caller's time
 				c.took(c.back, asked)
 				b.x.feed(p[:n], c.arrives(asked, at))
 			} else {
