@@ -22,6 +22,7 @@ type Cursor struct {
 	Bad, Short bool
 
 	Holes Holes
+	Said  int // bytes within the strings that Filled has gone past
 
 	fresh bool // the container was just entered: its first element has no comma
 	plain bool // the string read last is known to have no escape
@@ -147,6 +148,7 @@ func (c *Cursor) Filled() bool {
 	case '"':
 		v := c.quoted()
 		c.Holes.Add(c.I-1-len(v), c.I-1, false)
+		c.Said += len(v)
 		return len(v) > 0
 	case '[', '{':
 		inside := Cursor{B: c.B, I: c.I + 1}

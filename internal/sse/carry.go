@@ -103,6 +103,8 @@ var members = func() map[string]bool {
 		"completion_tokens_details", "output_tokens_details", "prompt_cache_hit_tokens", "cache_read_input_tokens",
 		"cache_creation_input_tokens", "cached_tokens", "reasoning_tokens", "total_tokens", "inputTokens", "outputTokens",
 		"cacheReadInputTokens", "cacheWriteInputTokens", "stopReason", "toolUse", "image", "service_tier", "native_finish_reason", "x_groq", "input_length",
+		"cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "server_tool_use", "web_search_requests",
+		"web_fetch_requests", "audio_tokens", "image_tokens", "promptTokensDetails", "candidatesTokensDetails", "modality", "tokenCount", "seconds",
 	} {
 		set[name] = true
 	}

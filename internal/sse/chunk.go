@@ -65,6 +65,7 @@ type summary struct {
 	known  bool
 	listed bool // there is a list of choices, which may be empty
 	seen   [2]uint64
+	said   int // bytes of text
 }
 
 // tokens says what kinds of tokens were generated.
@@ -158,7 +159,7 @@ func (k *chunk) parse(data []byte) {
 	if !c.Bad {
 		c.Peek()
 	}
-	k.whole, k.short, k.size, k.holes = !c.Bad, c.Short, c.I, c.Holes
+	k.whole, k.short, k.size, k.holes, k.said = !c.Bad, c.Short, c.I, c.Holes, c.Said
 }
 
 // sizeOf returns the size of the document at the start of data, with the white

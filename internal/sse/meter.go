@@ -169,6 +169,7 @@ func (m *Meter) Final() *Stream {
 func (m *Meter) conclude(s *Stream) {
 	if m.usage.seen {
 		s.InputTokens, s.CachedTokens, s.WrittenTokens = m.usage.inputTotal()
+		m.usage.apart(s)
 		s.ReasoningTokens = m.usage.reasoning + m.usage.thoughts
 		s.OutputTokens = m.usage.outputTotal()
 		s.FromUsage = s.OutputTokens > 0 || s.Chunks == 0
@@ -218,7 +219,7 @@ func (m *Meter) wholeLine(p []byte, at time.Duration) int {
 	}
 	if n := m.template.match(p[from:]); n > 0 {
 		if end := from + n; len(p) > end && p[end] == '\n' {
-			m.bears(m.template.said.content, at)
+			m.bears(&m.template.said, at)
 			if len(p) > end+1 && p[end+1] == '\n' { // the end of the event
 				return end + 2
 			}
@@ -453,7 +454,7 @@ func (m *Meter) forget() {
 // and has no effect, if data does not consist of whole documents.
 func (m *Meter) read(data []byte, at time.Duration) bool {
 	if len(data) > 0 && !m.failing && m.template.match(data) == len(data) {
-		m.bears(m.template.said.content, at)
+		m.bears(&m.template.said, at)
 		return true
 	}
 	k := &m.parsed
@@ -525,6 +526,9 @@ func (m *Meter) apply(k *chunk, at time.Duration) {
 		}
 	}
 	m.count(&k.summary, at)
+	if k.usage.output > 0 || k.usage.billedOutput > 0 {
+		s.Unreported = 0
+	}
 }
 
 // finished notes a finish reason.
@@ -561,16 +565,18 @@ func (m *Meter) count(k *summary, at time.Duration) {
 	}
 	s.Refusal = s.Refusal || k.refusal
 	s.Visible = s.Visible || k.content || k.tool || k.refusal
-	m.bears(k.content, at)
+	m.bears(k, at)
 }
 
 // bears counts a chunk that bears tokens. Of one like the template nothing else
 // need be counted: it says what the template has said before.
-func (m *Meter) bears(content bool, at time.Duration) {
+func (m *Meter) bears(k *summary, at time.Duration) {
 	s := &m.stream
 	m.event(at)
 	s.Chunks++
-	if content {
+	s.Text += k.said
+	s.Unreported += k.said
+	if k.content {
 		s.ContentChunks++
 	}
 	if m.Form == Document {
@@ -584,7 +590,7 @@ func (m *Meter) bears(content bool, at time.Duration) {
 		s.Stall = gap
 	}
 	s.Last = at
-	if content && s.ContentChunks == 1 {
+	if k.content && s.ContentChunks == 1 {
 		s.FirstContent = at
 	}
 	if m.OnToken != nil {

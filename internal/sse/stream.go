@@ -26,9 +26,14 @@ type Stream struct {
 	// InputTokens includes CachedTokens and WrittenTokens, which were read from and
 	// written to a cache; OutputTokens includes ReasoningTokens.
 	InputTokens, OutputTokens, CachedTokens, WrittenTokens, ReasoningTokens int
+	// Billed is the rest of the usage report.
+	Billed Billed
 	// FromUsage reports whether OutputTokens was reported by the server. Otherwise
 	// it is the number of chunks that bore tokens.
 	FromUsage bool
+	// Text is how many bytes of text were generated, as JSON writes them, and
+	// Unreported is how many of them came after the last report of OutputTokens.
+	Text, Unreported int
 
 	Model, ServiceTier string // as the answer names them, if asked for; see [Meter]
 

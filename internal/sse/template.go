@@ -18,7 +18,7 @@ const maxTemplate = 4 << 10 // a chunk of one token has some hundred bytes
 type template struct {
 	text  []byte // the document it was taken from
 	holes jsonwalk.Holes
-	said  summary
+	said  summary // said.said is the length of the text that matched last
 }
 
 // learn takes data, one whole document without line ends, for the template if it
@@ -51,7 +51,7 @@ func (t *template) match(p []byte) int {
 	if t.holes.N == 0 {
 		return 0
 	}
-	i, from := 0, 0
+	i, from, said := 0, 0, 0
 	for _, h := range t.holes.At[:t.holes.N] {
 		n := h.From - from
 		if len(p)-i < n || string(p[i:i+n]) != string(t.text[from:h.From]) {
@@ -63,6 +63,7 @@ func (t *template) match(p []byte) int {
 			end = jsonwalk.Digits(p, i)
 		} else {
 			end = unquoted(p, i)
+			said += end - i
 		}
 		if end == i {
 			return 0
@@ -73,6 +74,7 @@ func (t *template) match(p []byte) int {
 	if len(p)-i < len(rest) || string(p[i:i+len(rest)]) != string(rest) || i+len(rest) > headSize {
 		return 0
 	}
+	t.said.said = said
 	return i + len(rest)
 }
 

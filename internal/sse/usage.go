@@ -17,6 +17,24 @@ type usage struct {
 	apartRead, apartWrite     int // cached input that "input" does not include
 	billedInput, billedOutput int
 	total                     int
+	written5m, written1h      int // by how long the cache keeps it
+	parts                     Billed
+}
+
+// Billed is what a usage report says that is billed apart from plain tokens.
+type Billed struct {
+	// WrittenHour is the part of the tokens written to a cache that is kept there for
+	// an hour.
+	WrittenHour int
+	// The audio and image tokens are parts of the input and the output tokens.
+	AudioInput, ImageInput, AudioOutput, ImageOutput int
+	// Searches and Fetches are calls of the server's own tools.
+	Searches, Fetches int
+	// Seconds is the length of audio that is billed by time.
+	Seconds int
+	// Inconsistent reports whether a counter was negative or too large, more was
+	// cached than read, or the total is not the sum of its parts.
+	Inconsistent bool
 }
 
 // read reads a usage report. null, and fields that make no sense, are ignored.
@@ -32,8 +50,14 @@ func (u *usage) read(c *cursor) {
 			u.set(&u.input, c)
 		case "completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens":
 			u.set(&u.output, c)
-		case "prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details":
-			u.details(c)
+		case "prompt_tokens_details", "input_tokens_details":
+			u.details(c, &u.parts.AudioInput, &u.parts.ImageInput)
+		case "completion_tokens_details", "output_tokens_details":
+			u.details(c, &u.parts.AudioOutput, &u.parts.ImageOutput)
+		case "promptTokensDetails":
+			u.modalities(c, &u.parts.AudioInput, &u.parts.ImageInput)
+		case "candidatesTokensDetails":
+			u.modalities(c, &u.parts.AudioOutput, &u.parts.ImageOutput)
 		case "prompt_cache_hit_tokens", "cachedContentTokenCount", "cached_tokens":
 			u.set(&u.cached, c)
 		case "cache_read_input_tokens", "cacheReadInputTokens":
@@ -46,6 +70,12 @@ func (u *usage) read(c *cursor) {
 			u.set(&u.tools, c)
 		case "total_tokens":
 			u.set(&u.total, c)
+		case "cache_creation":
+			u.creation(c)
+		case "server_tool_use":
+			u.serverTools(c)
+		case "seconds":
+			u.set(&u.parts.Seconds, c)
 		case "billed_units":
 			u.billed(c)
 		case "tokens":
@@ -77,7 +107,7 @@ func (u *usage) billed(c *cursor) {
 	}
 }
 
-func (u *usage) details(c *cursor) {
+func (u *usage) details(c *cursor, audio, image *int) {
 	if !c.Open('{') {
 		return
 	}
@@ -87,16 +117,88 @@ func (u *usage) details(c *cursor) {
 			u.set(&u.cached, c)
 		case "reasoning_tokens":
 			u.set(&u.reasoning, c)
+		case "audio_tokens":
+			u.set(audio, c)
+		case "image_tokens":
+			u.set(image, c)
 		default:
 			c.Skip()
 		}
 	}
 }
 
+// modalities reads Gemini's counts by modality.
+func (u *usage) modalities(c *cursor, audio, image *int) {
+	if !c.Open('[') {
+		return
+	}
+	for c.More(']') {
+		if !c.Open('{') {
+			continue
+		}
+		var kind []byte
+		n := 0
+		for c.More('}') {
+			switch string(c.Key()) {
+			case "modality":
+				kind = c.Text()
+			case "tokenCount":
+				u.set(&n, c)
+			default:
+				c.Skip()
+			}
+		}
+		switch string(kind) {
+		case "AUDIO":
+			*audio = n
+		case "IMAGE":
+			*image = n
+		}
+	}
+}
+
+// creation reads how much Anthropic has written to its cache, by how long it stays.
+func (u *usage) creation(c *cursor) {
+	if !c.Open('{') {
+		return
+	}
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "ephemeral_5m_input_tokens":
+			u.set(&u.written5m, c)
+		case "ephemeral_1h_input_tokens":
+			u.set(&u.written1h, c)
+		default:
+			c.Skip()
+		}
+	}
+}
+
+// serverTools reads how often Anthropic has called its own tools.
+func (u *usage) serverTools(c *cursor) {
+	if !c.Open('{') {
+		return
+	}
+	for c.More('}') {
+		switch string(c.Key()) {
+		case "web_search_requests":
+			u.set(&u.parts.Searches, c)
+		case "web_fetch_requests":
+			u.set(&u.parts.Fetches, c)
+		default:
+			c.Skip()
+		}
+	}
+}
+
+// set sets a counter. A number that no counter can have leaves it as it was.
 func (u *usage) set(field *int, c *cursor) {
+	ch := c.Peek()
 	if n, ok := c.Number(); ok {
 		*field = n
 		u.seen = true
+	} else if ch == '-' || ch >= '0' && ch <= '9' {
+		u.parts.Inconsistent = true
 	}
 }
 
@@ -119,6 +221,17 @@ func (u *usage) merge(v *usage) {
 	newer(&u.billedInput, v.billedInput)
 	newer(&u.billedOutput, v.billedOutput)
 	newer(&u.total, v.total)
+	newer(&u.written5m, v.written5m)
+	newer(&u.written1h, v.written1h)
+	p, q := &u.parts, &v.parts
+	newer(&p.AudioInput, q.AudioInput)
+	newer(&p.ImageInput, q.ImageInput)
+	newer(&p.AudioOutput, q.AudioOutput)
+	newer(&p.ImageOutput, q.ImageOutput)
+	newer(&p.Searches, q.Searches)
+	newer(&p.Fetches, q.Fetches)
+	newer(&p.Seconds, q.Seconds)
+	p.Inconsistent = p.Inconsistent || q.Inconsistent
 }
 
 func newer(to *int, n int) {
@@ -139,14 +252,34 @@ func (u *usage) inputTotal() (total, cached, written int) {
 		total = u.prompt + u.tools
 		cached = max(cached, u.apartRead)
 	default:
-		total = u.input + u.apartRead + u.apartWrite
+		total = u.input + u.apartRead + u.written()
 		cached += u.apartRead
 	}
 	if total == 0 && u.output == 0 {
 		total = u.total
 	}
 	cached = min(cached, total)
-	return total, cached, min(u.apartWrite, total-cached)
+	return total, cached, min(u.written(), total-cached)
+}
+
+// written returns how many tokens were written to a cache.
+func (u *usage) written() int { return max(u.apartWrite, u.written5m+u.written1h) }
+
+// apart fills in what is billed apart, against the totals that are known.
+func (u *usage) apart(s *Stream) {
+	b := u.parts
+	output := u.outputTotal()
+	switch {
+	case u.cached > s.InputTokens, u.apartRead > s.InputTokens, u.reasoning > output,
+		b.AudioInput > s.InputTokens, b.ImageInput > s.InputTokens, b.AudioOutput > output, b.ImageOutput > output:
+		b.Inconsistent = true
+	case u.total > 0 && u.prompt > 0 && u.total != u.prompt+u.output && !u.reasoningApart():
+		b.Inconsistent = true
+	}
+	b.WrittenHour = min(u.written1h, s.WrittenTokens)
+	b.AudioInput, b.ImageInput = min(b.AudioInput, s.InputTokens), min(b.ImageInput, s.InputTokens)
+	b.AudioOutput, b.ImageOutput = min(b.AudioOutput, output), min(b.ImageOutput, output)
+	s.Billed = b
 }
 
 // outputTotal returns all output tokens.
@@ -154,7 +287,16 @@ func (u *usage) outputTotal() int {
 	if u.billedOutput > 0 {
 		return u.billedOutput
 	}
+	if u.reasoningApart() {
+		return u.output + u.reasoning
+	}
 	return u.output + u.thoughts
+}
+
+// reasoningApart reports whether the reasoning tokens are not among the output, as
+// xAI reports them: the total shows it.
+func (u *usage) reasoningApart() bool {
+	return u.reasoning > 0 && u.prompt > 0 && u.total == u.prompt+u.output+u.reasoning
 }
 
 // reasons are the finish reasons that need no memory of their own.

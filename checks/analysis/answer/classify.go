@@ -29,7 +29,7 @@ func (r *Reader) End(at time.Duration, c Cause) Outcome {
 	s := r.meter.Final()
 	o := Outcome{
 		Form: r.form, Status: r.status, Model: s.Model, ServiceTier: s.ServiceTier, Finish: s.FinishReason, FirstByte: r.first,
-		Usage:   Usage{Input: s.InputTokens, Output: s.OutputTokens, Cached: s.CachedTokens, CacheWrite: s.WrittenTokens, Reasoning: s.ReasoningTokens, Reported: s.FromUsage},
+		Usage:   usageOf(s),
 		Choices: s.Choices, Chunks: s.Chunks, Coalesced: s.Coalesced, ToolCalls: s.ToolCalls, Malformed: s.Malformed, Visible: s.Visible,
 	}
 	if s.Chunks > 0 && r.coding == identity && (r.form == EventStream || r.form == Lines || r.form == Array) {
@@ -48,6 +48,22 @@ func (r *Reader) End(at time.Duration, c Cause) Outcome {
 		o.Err = &Error{Class: o.Class, Why: o.Why, Status: r.status, Code: s.Code, Cause: c.Err}
 	}
 	return o
+}
+
+// usageOf returns what is billed for a response.
+func usageOf(s *sse.Stream) Usage {
+	b := &s.Billed
+	u := Usage{
+		Input: s.InputTokens, Output: s.OutputTokens, Cached: s.CachedTokens,
+		CacheWrite: s.WrittenTokens, CacheWriteHour: b.WrittenHour, Reasoning: s.ReasoningTokens,
+		AudioInput: b.AudioInput, ImageInput: b.ImageInput, AudioOutput: b.AudioOutput, ImageOutput: b.ImageOutput,
+		WebSearches: b.Searches, WebFetches: b.Fetches, Seconds: b.Seconds,
+		Reported: s.FromUsage, Inconsistent: b.Inconsistent, Text: s.Text, Unreported: s.Unreported,
+	}
+	if s.Shapes&sse.ShapeImages != 0 {
+		u.Images = s.Items
+	}
+	return u
 }
 
 // statusClass returns the class of a response by its status alone, OK if the body

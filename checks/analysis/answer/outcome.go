@@ -6,17 +6,33 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// Usage counts tokens as the server bills them. Input includes Cached and
-// CacheWrite; Output includes Reasoning.
+// Usage counts what a server bills. Counters are in tokens unless they say otherwise,
+// and 0 if the server did not report them. Of several reports the last one counts.
 type Usage struct {
-	Input, Output, Cached, CacheWrite, Reasoning int
-	// Reported reports whether the server has reported Output. Otherwise Output is
-	// the number of chunks that carried generated tokens, a lower bound.
+	// Input includes Cached, CacheWrite, AudioInput and ImageInput. Output includes
+	// Reasoning, AudioOutput and ImageOutput. CacheWrite includes CacheWriteHour,
+	// which is kept for an hour and not for five minutes.
+	Input, Output, Cached, CacheWrite, CacheWriteHour, Reasoning int
+	AudioInput, ImageInput, AudioOutput, ImageOutput             int
+	// WebSearches and WebFetches are how often the server has used a tool of its own,
+	// Images is how many images it has generated, and Seconds is the length of audio
+	// that is billed by time.
+	WebSearches, WebFetches, Images, Seconds int
+	// Reported reports whether the server has reported Output. Otherwise Output is the
+	// number of chunks of a stream that carried generated tokens, a lower bound, and 0
+	// for a document.
 	Reported bool
+	// Inconsistent reports whether the server's counters contradict each other: one
+	// is negative, more was cached than read, or the total is not the sum. They are
+	// reduced to what is possible.
+	Inconsistent bool
+	// Text is the number of bytes of generated text, as JSON writes it, and
+	// Unreported is how many of them came after the last report of Output.
+	Text, Unreported int
 }
 
-// Outcome is what one response was. In the zero Outcome nothing is known. Durations count from the start of the request; 0 means
-// that there was no such instant.
+// Outcome is what one response was. In the zero Outcome nothing is known. Durations
+// count from the start of the request; 0 means that there was no such instant.
 type Outcome struct {
 	Class analysis.Class
 	// Why says in a few words why Class is not OK: "html", "no choices", "stalled".
