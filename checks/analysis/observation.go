@@ -172,6 +172,9 @@ type Observation struct {
 	// Cost is what the request cost. Negative: unknown, and left out of the
 	// cost metric.
 	Cost Money
+	// Paid reports whether an account has been charged with what the request cost, so
+	// that a ledger that observes it as well does not count it twice.
+	Paid bool
 	// Score is the caller's or a judge's satisfaction from 0 to 1; see
 	// [FromStars] and [FromThumb]. Zero: none, unless Scored says that it is one.
 	// A score that comes later goes to [Recorder.Feedback].

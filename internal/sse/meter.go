@@ -171,7 +171,8 @@ func (m *Meter) conclude(s *Stream) {
 		s.InputTokens, s.CachedTokens, s.WrittenTokens = m.usage.inputTotal()
 		m.usage.apart(s)
 		s.ReasoningTokens = m.usage.reasoning + m.usage.thoughts
-		s.OutputTokens = m.usage.outputTotal()
+		s.Reported = m.usage.outputTotal()
+		s.OutputTokens = s.Reported
 		s.FromUsage = s.OutputTokens > 0 || s.Chunks == 0
 	}
 	s.Choices, s.Open = count(m.seen), count([2]uint64{m.seen[0] &^ m.ended[0], m.seen[1] &^ m.ended[1]})

@@ -34,6 +34,8 @@ type Stream struct {
 	// Text is how many bytes of text were generated, as JSON writes them, and
 	// Unreported is how many of them came after the last report of OutputTokens.
 	Text, Unreported int
+	// Reported is the last report of OutputTokens.
+	Reported int
 
 	Model, ServiceTier string // as the answer names them, if asked for; see [Meter]
 

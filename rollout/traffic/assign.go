@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // Assignment says which arm serves one piece of work that does not pass through
@@ -82,7 +83,14 @@ func (a Assignment) Done(o analysis.Observation) bool {
 		o.Latency = now.Sub(a.began)
 	}
 	if o.Cost == 0 {
-		o.Cost = a.arm.backend.price("").cost(o.InputTokens, o.OutputTokens, o.CachedTokens, 0)
+		p := a.arm.backend.price("")
+		o.Cost = p.cost(&answer.Usage{Input: o.InputTokens, Output: o.OutputTokens, Cached: o.CachedTokens}, "", 0)
+	}
+	if a.router.charged != nil {
+		a.router.charged(Charge{
+			At: o.At, Request: o.ID, Arm: o.Arm, Unit: o.Unit, Cost: o.Cost,
+			Usage: answer.Usage{Input: o.InputTokens, Output: o.OutputTokens, Cached: o.CachedTokens, Reported: o.OutputTokens > 0},
+		})
 	}
 	a.router.report(a.table, a.arm, o, a.why, false)
 	return true

@@ -97,6 +97,12 @@ type Config struct {
 	// and must not block.
 	Exposed func(Exposure)
 
+	// Charged, if not nil, receives what each attempt has cost that has reached a
+	// server: first ones, retries, fallbacks and copies alike. It is called from many
+	// goroutines and must not block; see [Charge]. Observe receives the cost of first
+	// attempts alone, so that arms compare.
+	Charged func(Charge)
+
 	// Cached says by its header whether an answer came from a cache. It is counted
 	// and observed, but says nothing about the arm: it is not compared, and costs
 	// nothing. Nil means that the header Serin-Cache is "hit"; see package cache.
@@ -231,16 +237,6 @@ type Backend struct {
 	// PriceOf returns the price of the model that an answer names, "" if it names
 	// none, and whether it is known; see package cost. It takes the place of Price.
 	PriceOf func(model string) (Price, bool)
-}
-
-// Price is what a million tokens cost, in [analysis.Money]: 2_500_000 is 2.50 a
-// million. The zero Price is unknown, not free, and leaves costs unknown.
-type Price struct {
-	Input, Output analysis.Money
-	// Cached is the price of cached input tokens; 0 means that of Input. Reasoning
-	// is that of reasoning tokens, which are among the output tokens; 0 means that
-	// of Output.
-	Cached, Reasoning analysis.Money
 }
 
 // Headers of responses.
@@ -378,14 +374,7 @@ func (b Backend) validate(name string) error {
 	if b.Credentials > Drop {
 		bad(".Credentials", b.Credentials, "Auto, Pass or Drop")
 	}
-	for _, p := range []struct {
-		field string
-		price analysis.Money
-	}{{"Input", b.Price.Input}, {"Output", b.Price.Output}, {"Cached", b.Price.Cached}, {"Reasoning", b.Price.Reasoning}} {
-		if p.price < 0 {
-			bad(".Price."+p.field, int64(p.price), "a price >= 0")
-		}
-	}
+	errs = append(errs, b.Price.Validate(fmt.Sprintf("Config.Arms[%q].Price", name))...)
 	return errors.Join(errs...)
 }
 

@@ -11,6 +11,7 @@ const (
 	unitKey contextKey = iota
 	tenantKey
 	conversationKey
+	accountKey
 )
 
 // WithUnit returns a context whose requests are assigned by unit. It is for services

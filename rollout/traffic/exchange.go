@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"errors"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -24,6 +23,8 @@ type exchange struct {
 	ask        answer.Ask
 	label      string // of the route
 	first      shaped // the request as arm is to be sent it, if that differs
+	leg        *leg   // nil unless the request is charged
+	hit        bool   // a cache has answered
 
 	reader *answer.Reader // from the header of the answer to its end
 	head   []byte         // the first bytes of the answer, for Config.Classify
@@ -46,6 +47,7 @@ type ending struct {
 	expired error // a time limit: errFirstByte or errStalled
 	broken  error // the arm failed, or broke off its answer
 	gone    error // the caller went away, or gave up waiting
+	unsent  bool  // no server was reached
 }
 
 var (
@@ -80,7 +82,8 @@ func (e ending) err() error {
 }
 
 // begin makes of x the exchange of a request that is about to be served, and
-// assigns it. x.ask is set. The error is a [*ShapeError]; then nothing has begun.
+// assigns it. x.ask is set. The error is a [*ShapeError], or comes from the account
+// of the request; then nothing has begun.
 func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, error) {
 	t := r.table.Load()
 	x.router, x.table, x.generation, x.unit, x.id = r, t, t.split.Generation, r.unit(req), newID()
@@ -89,6 +92,11 @@ func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, e
 	x.arm, x.why = r.place(t, x.unit, req, x.ask.Route.Kind, r.stale(x.began), true)
 	if x.arm.renames() {
 		if err := x.fit(req, body); err != nil {
+			return nil, err
+		}
+	}
+	if x.leg != nil {
+		if err := x.leg.open(x, req, body); err != nil {
 			return nil, err
 		}
 	}
@@ -144,11 +152,15 @@ func newID() string {
 // start takes the status and the header of the answer that is measured.
 func (x *exchange) start(status int, h http.Header) {
 	x.status = status
-	if x.why == ByWeight && x.router.cached(h) {
-		x.why = ByCache
+	if (x.why == ByWeight || x.leg != nil) && x.router.cached(h) {
+		x.hit = true
+		if x.why == ByWeight {
+			x.why = ByCache
+		}
 	}
 	x.reader = answer.Get()
-	x.reader.Ask, x.reader.Names, x.reader.FinishReasons = x.ask, x.arm.backend.PriceOf != nil, x.router.finishReasons
+	x.reader.Ask, x.reader.FinishReasons = x.ask, x.router.finishReasons
+	x.reader.Names = x.arm.backend.PriceOf != nil || len(x.arm.backend.Price.Tiers) > 0
 	x.reader.Start(status, h)
 }
 
@@ -211,6 +223,9 @@ func (x *exchange) end(e ending) *answer.Outcome {
 		x.outcome.Class, x.outcome.Why = analysis.Cancelled, "drained"
 	}
 	x.router.reclassify(x.ask, x.head, &x.outcome)
+	if x.leg != nil && !x.hit && (x.status != 0 || reached(e)) {
+		x.leg.charge(x.leg.attempt, &x.outcome)
+	}
 	return &x.outcome
 }
 
@@ -267,6 +282,7 @@ func (x *exchange) finish(e ending) {
 // dismiss ends the exchange without an observation: what happened says nothing
 // about the arm. There are no copies, since the body was not held.
 func (x *exchange) dismiss(e ending) {
+	x.leg = nil
 	x.end(e)
 	if !x.reported {
 		x.reported = true
@@ -328,6 +344,7 @@ func (x *exchange) observation() analysis.Observation {
 		At: x.endedAt, ID: x.id, Arm: x.arm.name, Unit: x.unit, Generation: x.generation, Route: x.label,
 		Latency: x.endedAt.Sub(x.began) - x.caller.total, ClientStall: x.caller.total, Cost: -1,
 	}
+	o.Paid = x.leg != nil && x.leg.bill != nil && x.leg.bill.account != nil
 	out.Observe(&o)
 	if out.Deferred {
 		o.Latency = 0
@@ -336,37 +353,10 @@ func (x *exchange) observation() analysis.Observation {
 	case x.why == ByCache, x.why == ByRoute:
 		o.Cost = 0
 	case out.Usage.Reported:
-		o.Cost = x.arm.backend.price(out.Model).cost(out.Usage.Input, out.Usage.Output, out.Usage.Cached, out.Usage.Reasoning)
+		p := x.arm.backend.price(out.Model)
+		o.Cost = p.cost(&out.Usage, out.ServiceTier, 0)
 	}
 	return o
-}
-
-// price returns the price of a model, the zero Price if it is unknown.
-func (b *Backend) price(model string) Price {
-	if b.PriceOf == nil {
-		return b.Price
-	}
-	if p, known := b.PriceOf(model); known {
-		return p
-	}
-	return Price{}
-}
-
-// cost returns what tokens cost, -1 if the price is unknown.
-func (p Price) cost(input, output, cached, reasoning int) analysis.Money {
-	if p == (Price{}) {
-		return -1
-	}
-	if p.Cached == 0 {
-		p.Cached = p.Input
-	}
-	if p.Reasoning == 0 {
-		p.Reasoning = p.Output
-	}
-	const million = 1e6
-	sum := float64(max(input-cached, 0))*float64(p.Input) + float64(cached)*float64(p.Cached) +
-		float64(max(output-reasoning, 0))*float64(p.Output) + float64(reasoning)*float64(p.Reasoning)
-	return analysis.Money(math.Round(min(sum/million, 1e18)))
 }
 
 // reclassify has Config.Classify look at an outcome. What it must not turn into a

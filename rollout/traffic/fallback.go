@@ -1,8 +1,6 @@
 package traffic
 
 import (
-	"errors"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -78,8 +76,7 @@ func (x *exchange) once() bool { return x.ask.ServerTools || x.ask.Background }
 // accepted reports whether an attempt may have had effects: a server was reached and
 // did not refuse.
 func (x *exchange) accepted(e ending) bool {
-	var dial *net.OpError
-	return x.status < 400 && !(x.status == 0 && errors.As(e.broken, &dial) && dial.Op == "dial")
+	return x.status < 400 && (x.status != 0 || reached(e))
 }
 
 // sameHost reports whether two arms are at one address.

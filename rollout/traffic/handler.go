@@ -32,15 +32,15 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	c := &visit{body: body}
 	x := &c.exchange
-	ctx, cancel := context.WithCancelCause(req.Context())
+	x.leg = r.leg(req.Context())
+	ctx, cancel := context.WithCancelCause(x.leg.in(req.Context()))
 	in := req.WithContext(ctx) // a copy, since req must not be modified
 	c.glimpse.show(&c.body, in)
 	x.ask = r.askOf(req, c.body.data, c.body.held)
 	t, err := r.begin(x, in, &c.body)
 	if err != nil {
 		cancel(nil)
-		r.unserved.add("model cannot be set")
-		writeError(w, http.StatusRequestEntityTooLarge, "the model cannot be set in the body of the request")
+		r.refuse(w, req, err)
 		return
 	}
 	if t.mirrors != nil {
@@ -68,9 +68,11 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !opinion {
 		x.fellBack()
 	}
-	ctx, cancel = context.WithCancelCause(req.Context())
-	second := r.serve(&writer{ResponseWriter: w, x: x, arm: base, cancel: cancel, opinion: opinion}, req, req.WithContext(ctx), &c.body)
-	x.confirmed(0) // unless the baseline's status has told
+	l := x.leg.second(base, opinion)
+	ctx, cancel = context.WithCancelCause(l.in(req.Context()))
+	second := r.serve(&writer{ResponseWriter: w, x: x, arm: base, cancel: cancel, opinion: opinion, leg: l}, req, req.WithContext(ctx), &c.body)
+	l.end(second.ending)
+	x.confirmed(0) // unless the baseline's status was enough
 	second.repanic()
 }
 
@@ -197,6 +199,20 @@ func (r *Router) run(a *arm, w *writer, req *http.Request) (p any) {
 	}()
 	a.backend.Handler.ServeHTTP(w, req)
 	return nil
+}
+
+// refuse answers a request that was not sent to any arm.
+func (r *Router) refuse(w http.ResponseWriter, req *http.Request, err error) {
+	var shape *ShapeError
+	if errors.As(err, &shape) {
+		r.unserved.add("model cannot be set")
+		writeError(w, http.StatusRequestEntityTooLarge, "the model cannot be set in the body of the request")
+		return
+	}
+	r.unserved.add("budget")
+	refused := &RefusedError{Code: "budget", Reason: "the budget does not allow this request"}
+	errors.As(err, &refused)
+	refused.ServeHTTP(w, req)
 }
 
 // reject answers a request whose body could not be read. No arm is charged.

@@ -23,7 +23,7 @@ var ignoreTimes = cmpopts.IgnoreFields(analysis.Observation{}, "At", "ID", "Late
 
 func TestStream(t *testing.T) {
 	url, r, d := setup(t, nobody(t), serve(t, good), func(c *traffic.Config) {
-		c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: traffic.Price{Input: 1_000_000, Output: 2_000_000, Cached: 500_000}}
+		c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: traffic.Price{Input: 1_000_000, Output: 2_000_000, CacheRead: 500_000}}
 		c.Unit = func(*http.Request) string { return "ann" }
 	})
 	got := post(t, url, `{"stream":true}`)

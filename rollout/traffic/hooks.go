@@ -65,6 +65,12 @@ func (r *Router) containHooks(cfg *Config) {
 			f(e)
 		}
 	}
+	if f := cfg.Charged; f != nil {
+		cfg.Charged = func(c Charge) {
+			defer r.contained("Charged")
+			f(c)
+		}
+	}
 	if cfg.Sticky != nil {
 		cfg.Sticky = containedSticky{r, cfg.Sticky}
 	}

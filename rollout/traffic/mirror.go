@@ -110,7 +110,7 @@ func (m *mirroring) affords(a *arm, now time.Time) bool {
 	if now.Sub(m.hour) >= time.Hour {
 		m.hour, m.spent = now, 0
 	}
-	return (a.backend.Price != (Price{}) || a.backend.PriceOf != nil) && m.spent < m.cfg.MaxCost
+	return a.backend.priced() && m.spent < m.cfg.MaxCost
 }
 
 func (m *mirroring) pay(cost analysis.Money) {
@@ -129,6 +129,7 @@ type copied struct {
 	generation uint64
 	unit       string
 	ask        answer.Ask
+	leg        *leg
 
 	method, path, uri, host string
 	header                  http.Header
@@ -166,6 +167,9 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload)
 			c := &copied{
 				router: r, arm: m.arm, generation: x.generation, unit: x.unit, ask: x.ask,
 				method: req.Method, path: req.URL.Path, uri: req.URL.RequestURI(), host: req.Host, header: req.Header.Clone(), body: data,
+			}
+			if r.charged != nil && x.leg != nil {
+				c.leg = x.leg.copied(m.arm)
 			}
 			if q.cfg.Compare != nil {
 				c.primary.limit, c.ended = q.cfg.MaxAnswer, make(chan struct{})
@@ -209,9 +213,9 @@ func (c *copied) run() {
 		c.arm.stats.copies.dropped.Add(1) // the rollout has gone on meanwhile, or back
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(c.leg.in(context.Background()), q.cfg.Timeout)
 	defer cancel()
-	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now()}
+	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now(), leg: c.leg}
 	kept := keeper{limit: c.primary.limit}
 	x.end(c.send(ctx, x, &kept))
 	o := x.observation()

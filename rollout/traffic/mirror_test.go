@@ -180,7 +180,7 @@ func TestMirrorLimits(t *testing.T) {
 		return r, serve(t, r.ServeHTTP)
 	}
 	// 10 tokens in and 5 out at 1 a token cost 15.
-	price := traffic.Price{Input: 1e6, Output: 1e6, Cached: 1e6}
+	price := traffic.Price{Input: 1e6, Output: 1e6, CacheRead: 1e6}
 	r, url := start(func(c *traffic.Config) {
 		c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: price}
 		c.Mirror.MaxCost = 40

@@ -155,6 +155,10 @@ func upstreamError(w http.ResponseWriter, _ *http.Request, err error) {
 // writeError writes an error in the form of the OpenAI interface.
 func writeError(w http.ResponseWriter, status int, message string) {
 	body := fmt.Sprintf(`{"error":{"message":%q,"type":"server_error","param":null,"code":%d}}`+"\n", message, status)
+	writeJSON(w, status, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body string) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", fmt.Sprint(len(body)))

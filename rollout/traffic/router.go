@@ -23,6 +23,7 @@ type Router struct {
 	unit                      func(*http.Request) string
 	observe                   func(analysis.Observation)
 	exposed                   func(Exposure)
+	charged                   func(Charge)
 	cached                    func(http.Header) bool
 	maxBody                   int64
 	limits                    limits
@@ -84,7 +85,7 @@ func New(cfg Config) (*Router, error) {
 	cfg.Logger = slog.New(containedHandler{cfg.Logger.Handler()})
 	r.containHooks(&cfg)
 	*r = Router{
-		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, cached: cfg.Cached, maxBody: cfg.MaxBody,
+		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, charged: cfg.Charged, cached: cfg.Cached, maxBody: cfg.MaxBody,
 		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, allowControl: cfg.AllowControl, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),

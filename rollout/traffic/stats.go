@@ -19,6 +19,7 @@ type stats struct {
 	why      reasons
 	logged   atomic.Int64 // when, in nanoseconds since 1970
 	copies   copyStats
+	learned  learned
 	life     life
 }
 

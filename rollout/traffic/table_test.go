@@ -169,30 +169,6 @@ func TestNewID(t *testing.T) {
 	}
 }
 
-func TestPrice(t *testing.T) {
-	tests := []struct {
-		name                             string
-		price                            Price
-		input, output, cached, reasoning int
-		want                             int64
-	}{
-		{"unknown", Price{}, 100, 100, 0, 0, -1},
-		{"no cached", Price{Input: 2_500_000, Output: 10_000_000}, 1000, 100, 0, 0, 3500},
-		{"cached at its price", Price{Input: 2_500_000, Output: 10_000_000, Cached: 250_000}, 1000, 100, 400, 0, 1500 + 100 + 1000},
-		{"cached without a price", Price{Input: 2_500_000, Output: 10_000_000}, 1000, 0, 1000, 0, 2500},
-		{"reasoning at its price", Price{Output: 10_000_000, Reasoning: 1_000_000}, 0, 100, 0, 60, 400 + 60},
-		{"reasoning without a price", Price{Output: 10_000_000}, 0, 100, 0, 60, 1000},
-		{"rounded", Price{Input: 1}, 1_500_000, 0, 0, 0, 2},
-		{"more cached than input", Price{Input: 1_000_000}, 1, 0, 5, 0, 5},
-		{"beyond reason", Price{Output: math.MaxInt64}, 0, math.MaxInt, 0, 0, 1e18},
-	}
-	for _, tt := range tests {
-		if got := tt.price.cost(tt.input, tt.output, tt.cached, tt.reasoning); int64(got) != tt.want {
-			t.Errorf("%s: cost = %d, want %d", tt.name, got, tt.want)
-		}
-	}
-}
-
 // BenchmarkPick compares the whole decision, with the load of the split in
 // force, with a hash of the unit alone.
 func BenchmarkPick(b *testing.B) {

@@ -60,11 +60,18 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := &call{body: body}
 	x := &c.exchange
 	x.ask = r.askOfOutgoing(req, &c.body)
+	x.leg = r.leg(req.Context())
+	c.reply.leg = x.leg
 	c.reply.copy(r, x, req)
 	c.glimpse.show(&c.body, c.reply.out)
 	t, err := r.begin(x, c.reply.out, &c.body)
 	if err != nil {
-		r.unserved.add("model cannot be set")
+		var shape *ShapeError
+		if errors.As(err, &shape) {
+			r.unserved.add("model cannot be set")
+		} else {
+			r.unserved.add("budget")
+		}
 		if c.reply.cancel != nil {
 			c.reply.cancel(nil)
 		}
@@ -91,10 +98,11 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !opinion {
 		x.fellBack()
 	}
-	second := &reply{instead: true}
+	second := &reply{instead: true, leg: x.leg.second(base, opinion)}
 	second.copy(r, x, req)
 	resp, e2 := second.exchange(r, base, &c.body, false)
 	if resp == nil {
+		second.leg.end(e2)
 		x.confirmed(0)
 		return nil, e2.err()
 	}
@@ -105,7 +113,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 // copy makes b.out a copy of req with a context of its own.
 func (b *reply) copy(r *Router, x *exchange, req *http.Request) {
 	b.x, b.caller = x, req.Context()
-	ctx := b.caller
+	ctx := b.leg.in(b.caller)
 	if r.limits.timed() || r.drain != 0 {
 		ctx, b.cancel = context.WithCancelCause(ctx)
 	}
@@ -152,7 +160,9 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 		return nil, b.ending(err)
 	}
 	dropForeign(resp.Header, to)
-	if !b.instead {
+	if b.instead {
+		b.leg.start(resp.StatusCode, resp.Header)
+	} else {
 		b.x.start(resp.StatusCode, resp.Header)
 	}
 	b.id[0] = b.x.id
@@ -181,6 +191,7 @@ type reply struct {
 	x        *exchange
 	arm      *arm
 	instead  bool // another arm has failed, in whose place this one serves
+	leg      *leg // nil unless the request is charged
 	caller   context.Context
 	cancel   context.CancelCauseFunc // nil without a time limit
 	stop     func() bool             // nil where arms may always finish
@@ -276,7 +287,9 @@ func (b *reply) receive(p []byte) (int, error) {
 		at := time.Since(b.x.began)
 		b.mu.Lock()
 		b.read += int64(n)
-		if !b.instead && !b.ended {
+		if b.instead && !b.ended {
+			b.leg.feed(p[:n], at)
+		} else if !b.ended {
 			if c := &b.x.caller; c.back > 0 && !b.holds { // what await takes is not the caller's time
 				c.took(c.back, asked)
 				b.x.feed(p[:n], c.arrives(asked, at))
@@ -341,7 +354,7 @@ func (b *reply) bodyEnding(err error) ending {
 
 // ending interprets an error of the arm's connection.
 func (b *reply) ending(err error) ending {
-	e := ending{expired: b.progress.ended(), gone: b.caller.Err()}
+	e := ending{expired: b.progress.ended(), gone: b.caller.Err(), unsent: unsent(err)}
 	if e.expired == nil && e.gone == nil && b.cancel != nil && context.Cause(b.out.Context()) == errCut {
 		e.gone = errCut
 	}
@@ -356,6 +369,9 @@ func (b *reply) finish(e ending) {
 	b.mu.Lock()
 	ended := b.ended
 	b.ended = true
+	if b.instead {
+		b.leg.end(e)
+	}
 	b.mu.Unlock()
 	if ended {
 		return

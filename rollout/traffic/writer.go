@@ -24,6 +24,7 @@ type writer struct {
 	arm *arm
 	// timed is the body of the request if it is not held, nil otherwise.
 	timed *timedBody
+	leg   *leg // of an attempt that the exchange is not about, if it is charged
 	// fallback reports whether the baseline could serve instead, so that a failure
 	// of the arm need not reach the caller; measured, whether the exchange is about
 	// this attempt; opinion, whether its status decides what the other one was.
@@ -71,6 +72,9 @@ func (w *writer) WriteHeader(status int) {
 	}
 	w.status = status
 	dropForeign(w.Header(), w.arm)
+	if w.failure == nil {
+		w.leg.start(status, w.Header())
+	}
 	switch {
 	case w.opinion:
 		w.x.confirmed(status)
@@ -127,6 +131,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if err != nil {
 		w.gone = err
 	}
+	w.leg.feed(p[:n], at)
 	if w.measured {
 		w.given = at
 		w.x.feed(p[:n], w.x.caller.arrives(w.x.caller.back, at))

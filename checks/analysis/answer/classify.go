@@ -58,7 +58,7 @@ func usageOf(s *sse.Stream) Usage {
 		CacheWrite: s.WrittenTokens, CacheWriteHour: b.WrittenHour, Reasoning: s.ReasoningTokens,
 		AudioInput: b.AudioInput, ImageInput: b.ImageInput, AudioOutput: b.AudioOutput, ImageOutput: b.ImageOutput,
 		WebSearches: b.Searches, WebFetches: b.Fetches, Seconds: b.Seconds,
-		Reported: s.FromUsage, Inconsistent: b.Inconsistent, Text: s.Text, Unreported: s.Unreported,
+		Reported: s.FromUsage, Inconsistent: b.Inconsistent, Text: s.Text, Unreported: s.Unreported, LastOutput: s.Reported,
 	}
 	if s.Shapes&sse.ShapeImages != 0 {
 		u.Images = s.Items

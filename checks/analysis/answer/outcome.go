@@ -26,9 +26,10 @@ type Usage struct {
 	// is negative, more was cached than read, or the total is not the sum. They are
 	// reduced to what is possible.
 	Inconsistent bool
-	// Text is the number of bytes of generated text, as JSON writes it, and
-	// Unreported is how many of them came after the last report of Output.
-	Text, Unreported int
+	// Text is the number of bytes of generated text, as JSON writes it. Unreported is
+	// how many of them came after the last report of output tokens, which was
+	// LastOutput: a stream that breaks off has generated more.
+	Text, Unreported, LastOutput int
 }
 
 // Outcome is what one response was. In the zero Outcome nothing is known. Durations

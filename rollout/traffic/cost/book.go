@@ -29,12 +29,14 @@ func NewBook(prices map[string]traffic.Price) (*Book, error) {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(prices)) {
 		p := prices[name]
-		for field, m := range map[string]analysis.Money{"input": p.Input, "output": p.Output, "cached": p.Cached, "reasoning": p.Reasoning} {
-			if m < 0 {
-				errs = append(errs, &InvalidError{Field: fmt.Sprintf("%q.%s", name, field), Value: int64(m), Want: "a price >= 0"})
+		for _, err := range p.Validate(fmt.Sprintf("%q", name)) {
+			var invalid *traffic.InvalidError
+			if errors.As(err, &invalid) {
+				err = &InvalidError{Field: invalid.Field, Value: invalid.Value, Want: invalid.Want}
 			}
+			errs = append(errs, err)
 		}
-		if p == (traffic.Price{}) {
+		if !p.Known() {
 			errs = append(errs, &InvalidError{Field: fmt.Sprintf("%q", name), Value: "free", Want: "a price of input or output: leave out a model whose price is not known"})
 		}
 		if i := strings.IndexByte(name, '*'); name == "" || i >= 0 && i < len(name)-1 {
@@ -69,16 +71,24 @@ func (b *Book) Price(model string) (traffic.Price, bool) {
 // ReadBook reads a book in JSON: an object with a member for each model, which
 // holds what a million tokens cost, as decimal numbers:
 //
-//	{"large-2026-08-01": {"input": 2.50, "cached": 0.25, "output": 10, "reasoning": 12}, "small*": {"input": 0.1, "output": 0.4}}
+//	{
+//		"large-2026-08-01": {
+//			"input": 2.50, "cache_read": 0.25, "output": 10, "reasoning": 12, "web_search": 0.01,
+//			"tiers": {"batch": {"input": 1.25, "output": 5}},
+//			"long_context": {"above": 200000, "price": {"input": 5, "output": 15}}
+//		},
+//		"small*": {"input": 0.1, "output": 0.4}
+//	}
 //
-// A member that is not known is an error, as a misspelt price would be none. Errors
-// name the model and the member.
+// The members are the fields of [traffic.Price]: input, output, cache_read,
+// cache_write, cache_write_hour, reasoning, audio_in, image_in, audio_out, image_out,
+// request, web_search, web_fetch, image, audio_minute, million_characters, tiers and
+// long_context. Any other member is an error, since a misspelt price would leave a
+// cost out. Errors name the model and the member.
 func ReadBook(r io.Reader) (*Book, error) {
 	d := json.NewDecoder(r)
 	d.DisallowUnknownFields()
-	var entries map[string]struct {
-		Input, Output, Cached, Reasoning amount
-	}
+	var entries map[string]entry
 	if err := d.Decode(&entries); err != nil {
 		return nil, fmt.Errorf("cost: price book: %w", err)
 	}
@@ -87,9 +97,57 @@ func ReadBook(r io.Reader) (*Book, error) {
 	}
 	prices := make(map[string]traffic.Price, len(entries))
 	for name, e := range entries {
-		prices[name] = traffic.Price{Input: e.Input.Money(), Output: e.Output.Money(), Cached: e.Cached.Money(), Reasoning: e.Reasoning.Money()}
+		prices[name] = e.price()
 	}
 	return NewBook(prices)
+}
+
+// entry is a price in JSON.
+type entry struct {
+	Input             amount            `json:"input"`
+	Output            amount            `json:"output"`
+	CacheRead         amount            `json:"cache_read"`
+	CacheWrite        amount            `json:"cache_write"`
+	CacheWriteHour    amount            `json:"cache_write_hour"`
+	Reasoning         amount            `json:"reasoning"`
+	AudioIn           amount            `json:"audio_in"`
+	ImageIn           amount            `json:"image_in"`
+	AudioOut          amount            `json:"audio_out"`
+	ImageOut          amount            `json:"image_out"`
+	Request           amount            `json:"request"`
+	WebSearch         amount            `json:"web_search"`
+	WebFetch          amount            `json:"web_fetch"`
+	Image             amount            `json:"image"`
+	AudioMinute       amount            `json:"audio_minute"`
+	MillionCharacters amount            `json:"million_characters"`
+	Tiers             map[string]*entry `json:"tiers"`
+	LongContext       *struct {
+		Above int   `json:"above"`
+		Price entry `json:"price"`
+	} `json:"long_context"`
+}
+
+func (e *entry) price() traffic.Price {
+	if e == nil {
+		return traffic.Price{}
+	}
+	p := traffic.Price{
+		Input: e.Input.Money(), Output: e.Output.Money(), CacheRead: e.CacheRead.Money(), CacheWrite: e.CacheWrite.Money(),
+		CacheWriteHour: e.CacheWriteHour.Money(), Reasoning: e.Reasoning.Money(), AudioIn: e.AudioIn.Money(), ImageIn: e.ImageIn.Money(),
+		AudioOut: e.AudioOut.Money(), ImageOut: e.ImageOut.Money(), Request: e.Request.Money(), WebSearch: e.WebSearch.Money(),
+		WebFetch: e.WebFetch.Money(), Image: e.Image.Money(), AudioMinute: e.AudioMinute.Money(), MillionCharacters: e.MillionCharacters.Money(),
+	}
+	for name, tier := range e.Tiers {
+		if p.Tiers == nil {
+			p.Tiers = make(map[string]traffic.Price, len(e.Tiers))
+		}
+		p.Tiers[name] = tier.price()
+	}
+	if e.LongContext != nil {
+		long := e.LongContext.Price.price()
+		p.LongContext = traffic.LongContext{Above: e.LongContext.Above, Price: &long}
+	}
+	return p
 }
 
 // amount is a decimal number of JSON in millionths, without detours through binary

@@ -3,14 +3,12 @@ package cost
 import (
 	"context"
 	"fmt"
-	"io"
-	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/rollout/traffic"
 )
 
 // Budget is what may be spent within the ledger's window.
@@ -58,68 +56,56 @@ func (l *Ledger) Check(b Budget) checks.Check {
 }
 
 // Guard returns a handler that answers 429 for tenants who have spent what limit
-// allows them within the ledger's window, and otherwise passes on to next. A limit
-// of 0 or less means no limit.
+// allows them within the ledger's window, and otherwise passes on to next, which is a
+// [traffic.Router] or leads to one. A limit of 0 or less means no limit.
 //
-// Guard reserves [Config].Estimate until next has returned, and admits a request only
-// while what its tenant has spent and reserved is less than the limit. So a limit is
-// exceeded by at most one answer, provided that the cost of a request has been
-// observed when next returns and is not above its estimate. A tenant without an account
-// of its own, as there is no room for one, is held to what the common account has
-// spent.
+// The tenant pays for every attempt at the request, fallbacks and retries included:
+// Guard charges them, and traffic.Config need not name the ledger. The router reserves
+// what the request will probably cost before a server is asked, and a request is
+// admitted only while what its tenant has spent and reserved is less than the limit.
+// So a limit is exceeded by at most one answer, and by what answers cost more than
+// was reserved for them. A tenant without an account of its own, as there is no room
+// for one, is held to what the common account has spent.
 //
-// If tenant, limit or Estimate panics, the request is refused.
+// A request whose price is not known is refused unless [Config].Unpriced is set. If
+// tenant or limit panics, the request is refused.
 func (l *Ledger) Guard(next http.Handler, tenant func(*http.Request) string, limit func(tenant string) analysis.Money) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		admitted, refused := l.admit(r, tenant, limit)
-		if refused != nil {
-			refused.write(w, l.step)
+		admitted, err := l.admit(r, tenant, limit)
+		if err != nil {
+			err.ServeHTTP(w, r)
 			return
 		}
 		defer admitted.Release()
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(traffic.WithAccount(r.Context(), admitted)))
 	})
 }
 
-// refusal is why Guard refuses a request.
-type refusal struct{ code, message string }
-
-func (f *refusal) write(w http.ResponseWriter, step time.Duration) {
-	body := fmt.Sprintf(`{"error":{"message":"%s","type":"insufficient_quota","param":null,"code":"%s"}}`+"\n", f.message, f.code)
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(step.Seconds())))) // when something is forgotten
-	w.WriteHeader(http.StatusTooManyRequests)
-	_, _ = io.WriteString(w, body) // a caller who has gone needs no answer
-}
-
-// admit reserves what a request is estimated to cost, or returns why it is refused.
-func (l *Ledger) admit(r *http.Request, tenant func(*http.Request) string, limit func(tenant string) analysis.Money) (admitted *Reservation, refused *refusal) {
+// admit opens a reservation for a request, or returns why it is refused.
+func (l *Ledger) admit(r *http.Request, tenant func(*http.Request) string, limit func(tenant string) analysis.Money) (admitted *Reservation, err *traffic.RefusedError) {
 	function := "tenant"
 	defer func() {
 		if p := recover(); p != nil {
 			l.panicked(function, p)
-			admitted, refused = nil, &refusal{"budget_unknown", "the budget of this request cannot be determined"}
+			admitted, err = nil, &traffic.RefusedError{Code: "budget_unknown", Reason: "the budget of this request cannot be determined"}
 		}
 	}()
 	payer := tenant(r)
 	function = "limit"
 	most := limit(payer)
-	if most <= 0 {
-		return nil, nil
-	}
-	var amount analysis.Money
-	if l.cfg.Estimate != nil {
-		function = "Estimate"
-		if amount = l.cfg.Estimate(r); amount < 0 && !l.cfg.Unpriced {
-			return nil, &refusal{"price_unknown", "the price of this request is not known"}
-		}
-	}
-	admitted, ok := l.Reserve(payer, most, amount)
+	admitted, ok := l.Reserve(payer, most, 0)
 	if !ok {
-		return nil, &refusal{"budget_exceeded", fmt.Sprintf("the budget of %s in %v is spent", Format(most), l.cfg.Window)}
+		return nil, l.spent(most)
 	}
 	return admitted, nil
+}
+
+// spent is the refusal of a request whose tenant has spent a limit.
+func (l *Ledger) spent(limit analysis.Money) *traffic.RefusedError {
+	return &traffic.RefusedError{
+		Code: "budget_exceeded", Reason: fmt.Sprintf("the budget of %s in %v is spent", Format(limit), l.cfg.Window),
+		RetryAfter: l.step, // when something is forgotten
+	}
 }
 
 // Format writes an amount as people do, with at least two digits behind the point:

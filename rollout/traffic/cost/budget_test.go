@@ -1,6 +1,7 @@
 package cost_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -10,37 +11,88 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/cost"
+	"github.com/serin-go/serin/strategies"
 )
 
+// chat is a backend that reports as many output tokens as the request allows at most,
+// or fewer.
+func chat(w http.ResponseWriter, r *http.Request) {
+	var ask struct {
+		MaxTokens int `json:"max_tokens"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],`+
+		`"usage":{"prompt_tokens":1,"completion_tokens":%d}}`, 1+rand.IntN(max(ask.MaxTokens, 1)))
+}
+
+// sometimes is a backend that fails every other request.
+func sometimes(w http.ResponseWriter, r *http.Request) {
+	if rand.IntN(2) == 0 {
+		http.Error(w, "broken", http.StatusInternalServerError)
+		return
+	}
+	chat(w, r)
+}
+
+// newRouter returns a router with a baseline and a candidate of half the traffic.
+func newRouter(t *testing.T, price traffic.Price, configure func(*traffic.Config)) *traffic.Router {
+	t.Helper()
+	cfg := traffic.Config{
+		Arms: map[string]traffic.Backend{
+			"1.4.0": {Handler: http.HandlerFunc(chat), Price: price},
+			"1.5.0": {Handler: http.HandlerFunc(sometimes), Price: price},
+		},
+		Split:       strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: strategies.Full / 2}, {Name: "1.5.0", Weight: strategies.Full / 2}}},
+		RescueRatio: 1e9,
+	}
+	if configure != nil {
+		configure(&cfg)
+	}
+	r, err := traffic.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func tenantHeader(r *http.Request) string { return r.Header.Get("X-Tenant") }
+
+// ask sends a chat request of a tenant and returns the status.
+func ask(h http.Handler, tenant string, maxTokens int) int {
+	body := fmt.Sprintf(`{"model":"m","max_tokens":%d,"messages":[{"role":"user","content":"Hi"}]}`, maxTokens)
+	req := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
+	req.Header.Set("X-Tenant", tenant)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, req)
+	return w.Code
+}
+
 // TestGuardBinds lets 64 callers of each of 100 tenants ask until they are refused.
-// What a request costs is known when it ends; no limit is exceeded by more than one
-// answer.
+// What a request costs is known when it ends, and some need a fallback. No limit is
+// exceeded by more than one answer.
 func TestGuardBinds(t *testing.T) {
-	const largest, tenants, callers = 50, 100, 64
-	l := newLedger(t, cost.Config{Estimate: func(*http.Request) analysis.Money { return largest }})
+	const maxTokens, tenants, callers = 50, 100, 64
+	const largest = 1_000 * (maxTokens + 10) // with the input
+	l := newLedger(t, cost.Config{})
 	limit := func(tenant string) analysis.Money {
 		n, _ := strconv.Atoi(tenant)
-		return analysis.Money(1 + 37*n)
+		return analysis.Money(1_000 + 37_000*n)
 	}
-	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		pay(l, "1", r.Header.Get("X-Tenant"), rand.N[analysis.Money](largest+1))
-	})
-	guard := l.Guard(next, func(r *http.Request) string { return r.Header.Get("X-Tenant") }, limit)
-	ask := func(tenant string) (admitted bool) {
-		req := httptest.NewRequest(http.MethodPost, "/", nil)
-		req.Header.Set("X-Tenant", tenant)
-		w := httptest.NewRecorder()
-		guard.ServeHTTP(w, req)
-		return w.Code == http.StatusOK
-	}
+	guard := l.Guard(newRouter(t, traffic.Price{Input: 1e9, Output: 1e9}, nil), tenantHeader, limit)
 	var all sync.WaitGroup
 	for i := range tenants {
 		for range callers {
 			all.Go(func() {
-				for range 10 {
-					ask(fmt.Sprint(i))
+				for ask(guard, fmt.Sprint(i), maxTokens) == http.StatusOK {
 				}
 			})
 		}
@@ -48,7 +100,7 @@ func TestGuardBinds(t *testing.T) {
 	all.Wait()
 	for i := range tenants {
 		name := fmt.Sprint(i)
-		for ask(name) {
+		for ask(guard, name, maxTokens) == http.StatusOK {
 		}
 		most, spent := limit(name), l.Spent(name)
 		if spent < most || spent >= most+largest {
@@ -60,7 +112,60 @@ func TestGuardBinds(t *testing.T) {
 	}
 }
 
-// TestReservationsBind is the same with reservations that are charged: some requests
+// TestGuardChargesOnce: a ledger that observes or charges what its guard charges
+// already counts it once, whatever the configuration names.
+func TestGuardChargesOnce(t *testing.T) {
+	for name, configure := range map[string]func(*cost.Ledger, *traffic.Config){
+		"guard alone": func(*cost.Ledger, *traffic.Config) {},
+		"observed":    func(l *cost.Ledger, c *traffic.Config) { c.Observe = l.Observe },
+		"charged":     func(l *cost.Ledger, c *traffic.Config) { c.Charged = l.Charge },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLedger(t, cost.Config{})
+			var sum analysis.Money
+			router := newRouter(t, traffic.Price{Output: 1e6}, func(c *traffic.Config) {
+				configure(l, c)
+				charged := c.Charged
+				c.Charged = func(x traffic.Charge) {
+					sum += x.Cost
+					if charged != nil {
+						charged(x)
+					}
+				}
+			})
+			guard := l.Guard(router, tenantHeader, func(string) analysis.Money { return 0 })
+			for range 100 {
+				if code := ask(guard, "ana", 1); code != http.StatusOK {
+					t.Fatalf("status %d", code)
+				}
+			}
+			if l.Spent("ana") != 100 || l.Total() != 100 || sum != 100 {
+				t.Errorf("ana has spent %d, all %d, charged were %d, want 100 of one token each", l.Spent("ana"), l.Total(), sum)
+			}
+			ask(router, "", 1) // past the guard
+			if want := analysis.Money(map[bool]int{true: 100, false: 101}[name == "guard alone"]); l.Total() != want && name != "observed" {
+				t.Errorf("all have spent %d after a request past the guard, want %d", l.Total(), want)
+			}
+		})
+	}
+}
+
+// TestCopiesAreChargedToTheirArm: copies for mirrors cost their arm and no tenant.
+func TestCopiesAreChargedToTheirArm(t *testing.T) {
+	l := newLedger(t, cost.Config{})
+	l.Charge(traffic.Charge{Arm: "1.5.0", Tenant: "ana", Attempt: traffic.Mirror, Cost: 7})
+	l.Charge(traffic.Charge{Arm: "1.5.0", Tenant: "ana", Attempt: traffic.Fallback, Cost: 5, Estimated: true})
+	l.Charge(traffic.Charge{Arm: "1.5.0", Unit: "ben", Cost: -1})
+	if l.Spent("ana") != 5 || l.Total() != 12 || l.Spent("") != 0 {
+		t.Errorf("ana has spent %d, the common account %d, all %d, want 5, 0 and 12", l.Spent("ana"), l.Spent(""), l.Total())
+	}
+	want := []cost.Spending{{Arm: "1.5.0", Requests: 3, Unknown: 1, Estimated: 1, Cost: 12}}
+	if diff := cmp.Diff(want, l.Arms()); diff != "" {
+		t.Errorf("arms (-want +got):\n%s", diff)
+	}
+}
+
+// TestReservationsBind is the same with reservations of a program's own: some requests
 // fail, some need a fallback, and some costs are not known.
 func TestReservationsBind(t *testing.T) {
 	const largest, tenants, callers = 50, 100, 64
@@ -75,13 +180,13 @@ func TestReservationsBind(t *testing.T) {
 		switch rand.IntN(4) {
 		case 0: // a failure before a server was asked
 		case 1:
-			r.Charge("1.5.0", -1)
+			r.Charge(traffic.Charge{Arm: "1.5.0", Cost: -1})
 		case 2:
 			part := rand.N[analysis.Money](largest)
-			r.Charge("1.5.0", part)
-			r.Charge("1.4.0", rand.N[analysis.Money](largest-part+1))
+			r.Charge(traffic.Charge{Arm: "1.5.0", Cost: part})
+			r.Charge(traffic.Charge{Arm: "1.4.0", Cost: rand.N[analysis.Money](largest - part + 1)})
 		default:
-			r.Charge("1.4.0", rand.N[analysis.Money](largest+1))
+			r.Charge(traffic.Charge{Arm: "1.4.0", Cost: rand.N[analysis.Money](largest + 1)})
 		}
 		return true
 	}
@@ -124,19 +229,19 @@ func TestReservation(t *testing.T) {
 	if _, ok := l.Reserve("ana", 0, 60); !ok {
 		t.Error("refused without a limit")
 	}
-	first.Charge("1.5.0", 10)
-	first.Charge("1.4.0", 100) // more than is reserved
+	first.Charge(traffic.Charge{Arm: "1.5.0", Cost: 10})
+	first.Charge(traffic.Charge{Arm: "1.4.0", Cost: 100}) // more than is reserved
 	first.Release()
 	if spent := l.Spent("ana"); spent != 110 {
 		t.Errorf("spent %d, want 110", spent)
 	}
-	second.Charge("1.5.0", -1)
-	second.Charge("1.5.0", -1) // nothing is left that could stand for it
+	second.Charge(traffic.Charge{Arm: "1.5.0", Cost: -1})
+	second.Charge(traffic.Charge{Arm: "1.5.0", Cost: -1}) // nothing is left that could stand for it
 	if spent := l.Spent("ana"); spent != 170 {
 		t.Errorf("spent %d, want 170", spent)
 	}
 	second.Release()
-	second.Charge("1.5.0", 5) // a copy that has ended late
+	second.Charge(traffic.Charge{Arm: "1.5.0", Cost: 5}) // a copy that has ended late
 	if spent, total := l.Spent("ana"), l.Total(); spent != 175 || total != 175 {
 		t.Errorf("spent %d, total %d, want 175", spent, total)
 	}
@@ -146,7 +251,7 @@ func TestReservation(t *testing.T) {
 		r.Release()
 	}
 	var none *cost.Reservation
-	none.Charge("1.5.0", 1)
+	none.Charge(traffic.Charge{Arm: "1.5.0", Cost: 1})
 	none.Release()
 }
 
@@ -155,19 +260,20 @@ func TestReservation(t *testing.T) {
 func TestGuardRefuses(t *testing.T) {
 	panics := func() { panic("boom") }
 	for name, tt := range map[string]struct {
-		tenant, limit, estimate func()
-		amount                  analysis.Money
-		unpriced                bool
-		code                    int
-		text                    string
-		panics                  uint64
+		tenant, limit func()
+		price         traffic.Price
+		most          analysis.Money
+		unpriced      bool
+		code          int
+		text          string
+		panics        uint64
 	}{
-		"nothing panics":   {code: 200},
-		"tenant":           {tenant: panics, code: 429, text: "budget_unknown", panics: 1},
-		"limit":            {limit: panics, code: 429, text: "budget_unknown", panics: 1},
-		"estimate":         {estimate: panics, code: 429, text: "budget_unknown", panics: 1},
-		"no price":         {amount: -1, code: 429, text: "price_unknown"},
-		"no price allowed": {amount: -1, unpriced: true, code: 200},
+		"nothing panics":        {price: traffic.Price{Output: 1}, most: 100, code: 200},
+		"tenant":                {tenant: panics, most: 100, code: 429, text: "budget_unknown", panics: 1},
+		"limit":                 {limit: panics, most: 100, code: 429, text: "budget_unknown", panics: 1},
+		"no price":              {most: 100, code: 429, text: "price_unknown"},
+		"no price and no limit": {code: 200},
+		"no price, but it may":  {most: 100, unpriced: true, code: 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call := func(f func()) {
@@ -175,13 +281,21 @@ func TestGuardRefuses(t *testing.T) {
 					f()
 				}
 			}
-			l := newLedger(t, cost.Config{Unpriced: tt.unpriced, Estimate: func(*http.Request) analysis.Money { call(tt.estimate); return tt.amount }})
+			l := newLedger(t, cost.Config{Unpriced: tt.unpriced})
 			asked := false
-			guard := l.Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }),
+			router, err := traffic.New(traffic.Config{Arms: map[string]traffic.Backend{"a": {Price: tt.price, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked = true
+				chat(w, r)
+			})}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			guard := l.Guard(router,
 				func(*http.Request) string { call(tt.tenant); return "ana" },
-				func(string) analysis.Money { call(tt.limit); return 100 })
+				func(string) analysis.Money { call(tt.limit); return tt.most })
+			req := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"m","messages":[]}`))
 			w := httptest.NewRecorder()
-			guard.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
+			guard.ServeHTTP(w, req)
 			if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.text) || asked != (tt.code == 200) || l.Stats().Panics != tt.panics {
 				t.Errorf("%d %s, asked %t, %+v", w.Code, w.Body, asked, l.Stats())
 			}
@@ -191,7 +305,7 @@ func TestGuardRefuses(t *testing.T) {
 
 // TestGuardReleasesAfterPanic: a handler that panics leaves nothing reserved.
 func TestGuardReleasesAfterPanic(t *testing.T) {
-	l := newLedger(t, cost.Config{Estimate: func(*http.Request) analysis.Money { return 5 }})
+	l := newLedger(t, cost.Config{})
 	guard := l.Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
 		func(*http.Request) string { return "ana" }, func(string) analysis.Money { return 100 })
 	func() {

@@ -20,7 +20,7 @@ import (
 	"github.com/serin-go/serin/rollout/traffic/cost"
 )
 
-const prices = `{"large-2026-08-01":{"input":2.50,"cached":0.25,"output":10,"reasoning":12.000001},"large*":{"input":3,"output":12},"large-mini*":{"input":0.1,"output":0.4}}`
+const prices = `{"large-2026-08-01":{"input":2.50,"cache_read":0.25,"output":10,"reasoning":12.000001,"web_search":0.01,"tiers":{"batch":{"input":1.25}},"long_context":{"above":200000,"price":{"input":5,"output":15}}},"large*":{"input":3,"output":12},"large-mini*":{"input":0.1,"output":0.4}}`
 
 func TestBook(t *testing.T) {
 	b, err := cost.ReadBook(strings.NewReader(prices))
@@ -29,15 +29,20 @@ func TestBook(t *testing.T) {
 	}
 	large, mini := traffic.Price{Input: 3_000_000, Output: 12_000_000}, traffic.Price{Input: 100_000, Output: 400_000}
 	for model, want := range map[string]traffic.Price{
-		"large-2026-08-01": {Input: 2_500_000, Cached: 250_000, Output: 10_000_000, Reasoning: 12_000_001},
+		"large-2026-08-01": {
+			Input: 2_500_000, CacheRead: 250_000, Output: 10_000_000, Reasoning: 12_000_001, WebSearch: 10_000,
+			Tiers:       map[string]traffic.Price{"batch": {Input: 1_250_000}},
+			LongContext: traffic.LongContext{Above: 200_000, Price: &traffic.Price{Input: 5_000_000, Output: 15_000_000}},
+		},
 		"large-2026-09-01": large, "large": large, "large-mini": mini, "large-mini-2026": mini,
 	} {
-		if got, ok := b.Price(model); !ok || got != want {
-			t.Errorf("%s: %+v, %t, want %+v", model, got, ok, want)
+		got, ok := b.Price(model)
+		if diff := cmp.Diff(want, got); !ok || diff != "" {
+			t.Errorf("%s: %t (-want +got):\n%s", model, ok, diff)
 		}
 	}
 	for _, model := range []string{"", "small", "Large", "larg"} {
-		if p, ok := b.Price(model); ok || p != (traffic.Price{}) {
+		if p, ok := b.Price(model); ok || p.Known() {
 			t.Errorf("%q has a price, %+v", model, p)
 		}
 	}
@@ -46,15 +51,17 @@ func TestBook(t *testing.T) {
 func TestBooksThatAreNone(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":{"inputs":1}}`: "inputs", `{"a":{"input":-1}}`: "-1", `{"a":{"input":1e3}}`: "1e3", `{"a":{"input":"1"}}`: `"1"`, `{"a":{"input":0.0000001}}`: "six digits",
-		`{"a":{}}`: `"a" is free`, `{"":{"input":1}}`: `""`, `{"a*b":{"input":1}}`: `"a*b"`, `{"a":{"input":1}} {}`: "follows", `[1]`: "array", `{"a":{"input":99999999999999}}`: "1000000000", ``: "EOF",
+		`{"a":{}}`: `"a" is free`, `{"":{"input":1}}`: `""`, `{"a*b":{"input":1}}`: `"a*b"`, `{"a":{"input":1}} {}`: "follows", `[1]`: "array", `{"a":{"input":99999999999999}}`: "1000000000",
+		`{"a":{"cached":1}}`: "cached", `{"a":{"tiers":{"batch":{"inputs":1}}}}`: "inputs", `{"a":{"tiers":{"batch":null}}}`: `"a".Tiers[batch]`,
+		`{"a":{"long_context":{"price":{"input":1}}}}`: `"a".LongContext.Above`, `{"a":{"long_context":{"above":1}}}`: `"a".LongContext.Price`, ``: "EOF",
 	} {
 		if _, err := cost.ReadBook(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want it to say %s", text, err, want)
 		}
 	}
-	_, err := cost.NewBook(map[string]traffic.Price{"a": {Input: -1}, "b": {Cached: -1}})
+	_, err := cost.NewBook(map[string]traffic.Price{"a": {Input: -1}, "b": {CacheRead: -1}})
 	var bad *cost.InvalidError
-	if !errors.As(err, &bad) || !strings.Contains(err.Error(), `"a".input`) || !strings.Contains(err.Error(), `"b".cached`) {
+	if !errors.As(err, &bad) || !strings.Contains(err.Error(), `"a".Input`) || !strings.Contains(err.Error(), `"b".CacheRead`) {
 		t.Errorf("%v", err)
 	}
 }
@@ -258,8 +265,8 @@ func ExampleLedger_Reserve() {
 	_, ok = ledger.Reserve("ana", limit, estimate)
 	fmt.Println("admitted:", ok)
 
-	first.Charge("1.5.0", 10) // it fails
-	first.Charge("1.4.0", 30) // the fallback
+	first.Charge(traffic.Charge{Arm: "1.5.0", Cost: 10}) // it fails
+	first.Charge(traffic.Charge{Arm: "1.4.0", Cost: 30}) // the fallback
 	first.Release()
 	second.Release() // no server was asked
 	fmt.Println("spent:", ledger.Spent("ana"))

@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"math"
-	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/rollout/traffic"
 )
 
 // Config says what a [Ledger] keeps. The zero Config is ready to use.
@@ -23,7 +23,8 @@ type Config struct {
 	// Window is how long spending is remembered, in 24 steps. Default 24 h.
 	Window time.Duration `env:"WINDOW"`
 	// Tenant returns who pays for a request. If it panics, the request is charged to
-	// the common account. If nil, the unit pays.
+	// the common account. If nil, the tenant of the charge pays, or the unit if it has
+	// none.
 	//
 	// A name that is longer than 128 bytes or has characters that cannot be printed
 	// is replaced by the first 128 bits of its SHA-256, in hexadecimal digits.
@@ -36,15 +37,11 @@ type Config struct {
 	// empty.
 	Tenants  int   `env:"TENANTS"`
 	MaxBytes int64 `env:"MAX_BYTES"`
-	// Estimate returns what a request that [Ledger.Guard] is about to admit will cost
-	// at most; Guard reserves that much while the request is under way. A negative
-	// estimate means that the price is not known: Guard refuses the request unless
-	// Unpriced is set. Estimate must not read the body. If nil, Guard reserves
-	// nothing, and requests under way can exceed a limit.
-	Estimate func(*http.Request) analysis.Money
+	// Unpriced admits requests of tenants with a limit whose price is not known.
+	// Otherwise they are refused.
 	Unpriced bool `env:"UNPRICED"`
-	// Logger logs panics of Tenant, Estimate and the functions of Guard, at most once
-	// a second. If nil, they are only counted, in [Stats].
+	// Logger logs panics of Tenant and the functions of Guard, at most once a second.
+	// If nil, they are only counted, in [Stats].
 	Logger *slog.Logger `env:", noinit"`
 }
 
@@ -55,9 +52,10 @@ const steps = 24
 // Ledger adds up what requests cost. An observation takes the same time however many
 // tenants there are. Its methods are safe for concurrent use.
 type Ledger struct {
-	cfg  Config
-	step time.Duration
-	seed maphash.Seed
+	cfg    Config
+	tenant func(analysis.Observation) string // nil if charges say who pays
+	step   time.Duration
+	seed   maphash.Seed
 
 	mu      sync.Mutex
 	buckets []*account // by hash of the name, linked by account.chain; a power of 2
@@ -104,10 +102,11 @@ const otherArms = "other"
 // Spending is what an arm has cost since the ledger began.
 type Spending struct {
 	Arm string
-	// Requests is how many there were; Unknown is how many of them have a cost that
-	// is not known, which Cost does not contain.
-	Requests, Unknown uint64
-	Cost              analysis.Money
+	// Requests is how many attempts or requests were charged. Unknown is how many of
+	// them have a cost that is not known, which Cost does not contain. Estimated is
+	// how many of them have a cost that was estimated.
+	Requests, Unknown, Estimated uint64
+	Cost                         analysis.Money
 }
 
 // NewLedger returns an empty ledger. The error joins what is wrong with cfg, each
@@ -135,28 +134,47 @@ func NewLedger(cfg Config) (*Ledger, error) {
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = 64 << 20
 	}
-	if cfg.Tenant == nil {
-		cfg.Tenant = func(o analysis.Observation) string { return o.Unit }
-	}
 	cfg.Tenants = int(min(int64(cfg.Tenants), cfg.MaxBytes/accountSize))
 	size := 1
 	for size < cfg.Tenants {
 		size *= 2
 	}
-	l := &Ledger{cfg: cfg, step: cfg.Window / steps, seed: maphash.MakeSeed(), buckets: make([]*account, size), arms: make(map[string]*Spending)}
+	l := &Ledger{cfg: cfg, tenant: cfg.Tenant, step: cfg.Window / steps, seed: maphash.MakeSeed(), buckets: make([]*account, size), arms: make(map[string]*Spending)}
 	l.recent.newer, l.recent.older = &l.recent, &l.recent
 	return l, nil
 }
 
-// Observe adds the cost of a request; it is what traffic.Config.Observe wants. A
-// negative cost is unknown, and counted as that. Do not observe requests that are
-// charged through a [Reservation]: they would be charged twice.
-func (l *Ledger) Observe(o analysis.Observation) {
-	tenant := nameOf(l.tenantOf(o))
+// Charge adds what an attempt at a request has cost; it is what traffic.Config.Charged
+// wants. A negative cost is unknown, and counted as unknown. Copies for mirrors are
+// charged to their arm and to no tenant. What an account was charged with, as
+// [Ledger.Guard] does, is not charged again.
+func (l *Ledger) Charge(c traffic.Charge) {
+	if c.Paid {
+		return
+	}
+	tenant := c.Tenant
+	if tenant == "" {
+		tenant = c.Unit
+	}
+	if l.tenant != nil {
+		tenant = l.tenantOf(analysis.Observation{At: c.At, ID: c.Request, Arm: c.Arm, Unit: c.Unit, Cost: c.Cost})
+	}
+	tenant = nameOf(tenant)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	l.charge(l.account(tenant, now), o.Arm, o.Cost, now)
+	var a *account
+	if c.Attempt != traffic.Mirror {
+		a = l.account(tenant, now)
+	}
+	l.charge(a, c, now)
+}
+
+// Observe is like Charge for programs that observe requests and not their attempts:
+// it does not add the cost of fallbacks and copies. It is what traffic.Config.Observe
+// wants. A router that has Charge must not have Observe as well.
+func (l *Ledger) Observe(o analysis.Observation) {
+	l.Charge(traffic.Charge{At: o.At, Request: o.ID, Arm: o.Arm, Unit: o.Unit, Cost: o.Cost, Paid: o.Paid})
 }
 
 // tenantOf returns who pays, "" if Config.Tenant panics.
@@ -167,25 +185,32 @@ func (l *Ledger) tenantOf(o analysis.Observation) (tenant string) {
 			l.panicked("Tenant", p)
 		}
 	}()
-	return l.cfg.Tenant(o)
+	return l.tenant(o)
 }
 
-// charge adds the cost of a request to all sums.
-func (l *Ledger) charge(a *account, arm string, cost analysis.Money, now int64) {
-	spending := l.arm(arm)
+// charge adds the cost of an attempt to all sums. a is nil if no tenant pays.
+func (l *Ledger) charge(a *account, c traffic.Charge, now int64) {
+	spending := l.arm(c.Arm)
 	spending.Requests++
+	if c.Estimated {
+		spending.Estimated++
+	}
 	if a == &l.common {
 		l.shared++
 	}
-	if cost < 0 {
+	if c.Cost < 0 {
 		spending.Unknown++
-		a.unknown++
 		l.all.unknown++
+		if a != nil {
+			a.unknown++
+		}
 		return
 	}
-	spending.Cost = plus(spending.Cost, cost)
-	a.add(now, cost)
-	l.all.add(now, cost)
+	spending.Cost = plus(spending.Cost, c.Cost)
+	l.all.add(now, c.Cost)
+	if a != nil {
+		a.add(now, c.Cost)
+	}
 }
 
 // arm returns the Spending of an arm.

@@ -1,32 +1,39 @@
 package cost
 
-import "github.com/serin-go/serin/checks/analysis"
+import (
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/rollout/traffic"
+)
 
-// Reservation is a part of a tenant's budget that a request under way may still use.
-// A nil Reservation reserves nothing. Its methods are safe for concurrent use.
+// Reservation is a part of a tenant's budget that requests under way may still use. It
+// is a [traffic.Account]: the router reserves from it and charges it. A nil
+// Reservation reserves nothing. Its methods are safe for concurrent use.
 type Reservation struct {
 	ledger  *Ledger
 	account *account // nil after Release
 	tenant  string
+	limit   analysis.Money
 	left    analysis.Money
 }
 
+var _ traffic.Account = (*Reservation)(nil)
+
 // Reserve reserves an amount of a tenant's budget: what a request is estimated to
-// cost. It refuses, and reserves nothing, unless what the tenant has spent within the
-// window and what is reserved for its requests are together less than limit. A limit
-// of 0 or less means no limit, and a negative amount counts as 0.
+// cost, or 0 if the router is to estimate that. It refuses, and reserves nothing,
+// unless what the tenant has spent within the window and what is reserved for its
+// requests are together less than limit. A limit of 0 or less means no limit, and a
+// negative amount counts as 0.
 //
-// Charge each answer that the request costs to the reservation, and call
-// [Reservation.Release] when no more can come:
+// [Ledger.Guard] does this for handlers. A program that sends requests itself puts the
+// reservation into their context, and calls [Reservation.Release] when no more
+// requests can come:
 //
-//	r, ok := ledger.Reserve(tenant, limit, estimate)
+//	r, ok := ledger.Reserve(tenant, limit, 0)
 //	if !ok {
 //		return errBudget // before a server is asked
 //	}
 //	defer r.Release()
-//	...
-//	r.Charge("1.5.0", cost) // an attempt that failed
-//	r.Charge("1.4.0", cost) // the fallback
+//	ctx = traffic.WithAccount(ctx, r)
 //
 // Then a limit is exceeded only by what one answer costs more than its estimate and
 // by the estimate that was admitted last.
@@ -42,20 +49,46 @@ func (l *Ledger) Reserve(tenant string, limit, amount analysis.Money) (*Reservat
 	if a == &l.common {
 		tenant = ""
 	}
-	r := &Reservation{ledger: l, account: a, tenant: tenant}
-	if a.reserved < 1_000*maxAmount { // far from an overflow
-		r.left = min(max(0, amount), maxAmount)
-	}
+	r := &Reservation{ledger: l, account: a, tenant: tenant, limit: limit}
 	a.open++
-	a.reserved += r.left
+	r.add(amount)
 	return r, true
 }
 
-// Charge adds the cost of an answer of an arm to what the tenant and the arm have
-// spent, and takes it from the reservation. An unknown cost, which is negative, takes
-// what is left of the reservation. Charge also counts after Release: a copy may end
-// later than the request.
-func (r *Reservation) Charge(arm string, cost analysis.Money) {
+// add reserves an amount more.
+func (r *Reservation) add(amount analysis.Money) {
+	if r.account.reserved < 1_000*maxAmount { // far from an overflow
+		amount = min(max(0, amount), maxAmount)
+		r.left += amount
+		r.account.reserved += amount
+	}
+}
+
+// Reserve implements [traffic.Account]. It refuses with a [*traffic.RefusedError] if
+// the budget is spent or reserved by other requests, or if the estimate is negative,
+// which means that the price is not known, unless [Config].Unpriced is set.
+func (r *Reservation) Reserve(_ string, estimate analysis.Money) error {
+	if r == nil || r.limit <= 0 {
+		return nil
+	}
+	l := r.ledger
+	if estimate < 0 && !l.cfg.Unpriced {
+		return &traffic.RefusedError{Code: "price_unknown", Reason: "the price of this request is not known"}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.account == nil || plus(r.account.sum(l.now()), r.account.reserved) >= r.limit {
+		return l.spent(r.limit)
+	}
+	r.add(estimate)
+	return nil
+}
+
+// Charge implements [traffic.Account]: it adds the cost of an attempt to what the
+// tenant and the arm have spent, and takes it from the reservation. An unknown cost,
+// which is negative, takes what is left of the reservation. Charge also counts after
+// Release.
+func (r *Reservation) Charge(c traffic.Charge) {
 	if r == nil {
 		return
 	}
@@ -68,12 +101,12 @@ func (r *Reservation) Charge(arm string, cost analysis.Money) {
 		a = r.account // the same, unless it is the common one
 	}
 	part := r.left
-	if cost >= 0 {
-		part = min(cost, r.left)
+	if c.Cost >= 0 {
+		part = min(c.Cost, r.left)
 	}
 	r.settle(part)
-	l.charge(a, arm, cost, now)
-	if cost < 0 { // the estimate stands for it
+	l.charge(a, c, now)
+	if c.Cost < 0 { // the estimate stands for it
 		a.add(now, part)
 		l.all.add(now, part)
 	}

@@ -87,8 +87,26 @@ func (e *FullError) Error() string {
 	return fmt.Sprintf("replicas: %d requests are under way and %d wait, which is the limit", e.InFlight, e.Queue)
 }
 
-// ErrNone says that the pool has no servers.
-var ErrNone = errors.New("replicas: there are no servers")
+// Unsent reports that the request was not sent.
+func (e *FullError) Unsent() bool { return true }
+
+// ErrNone means that the pool has no servers.
+var ErrNone error = noneError{}
+
+type noneError struct{}
+
+func (noneError) Error() string { return "replicas: there are no servers" }
+
+// Unsent reports that the request was not sent.
+func (noneError) Unsent() bool { return true }
+
+// waitError is why a request that was waiting for room was given up.
+type waitError struct{ error }
+
+func (e waitError) Unwrap() error { return e.error }
+
+// Unsent reports that the request was not sent.
+func (waitError) Unsent() bool { return true }
 
 func (c Config) validate() error {
 	var errs []error

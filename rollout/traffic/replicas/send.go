@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/serin-go/serin/internal/attempts"
 )
 
 // The budget of retries and hedges: each request earns a fifth of one, up to a
@@ -105,11 +107,20 @@ func (p *Pool) second(req *http.Request, list []*replica, key string, first *rep
 	if bodyErr != nil {
 		return resp, err
 	}
+	attempts.Count(req.Context(), false, statusOf(resp))
 	if resp != nil {
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // keeps the connection usable
 		_ = resp.Body.Close()                         // nobody will read it
 	}
 	return p.try(req, body, other)
+}
+
+// statusOf returns the status of an answer, 0 if there is none.
+func statusOf(resp *http.Response) int {
+	if resp == nil {
+		return 0
+	}
+	return resp.StatusCode
 }
 
 func replay(req *http.Request) (io.ReadCloser, error) {
@@ -170,6 +181,7 @@ func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *repl
 					another()
 				}
 				if pending > 0 {
+					attempts.Count(req.Context(), true, statusOf(last.resp))
 					if last.resp != nil {
 						_ = last.resp.Body.Close()
 					}
@@ -177,6 +189,7 @@ func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *repl
 				}
 			}
 			if pending > 0 { // the other one is given up, when it shows itself
+				attempts.Count(req.Context(), true, 0)
 				go func() {
 					if o := <-results; o.resp != nil {
 						_ = o.resp.Body.Close()
@@ -308,7 +321,7 @@ func (p *Pool) enter(ctx context.Context) error {
 	case p.room <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return waitError{context.Cause(ctx)}
 	}
 }
 

@@ -1,0 +1,333 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/attempts"
+)
+
+// Attempt is the role of one of the attempts to have a request answered.
+type Attempt uint8
+
+// The attempts. The zero value is First.
+const (
+	First    Attempt = iota // at the arm that the request was assigned to
+	Retry                   // at another server of the same arm, after a failure
+	Hedge                   // at another server of the same arm, and the other one was faster
+	Fallback                // at the baseline, after the arm had failed
+	Opinion                 // at the baseline, after the arm had rejected the request
+	Mirror                  // a copy, of which the caller sees nothing
+)
+
+var attemptNames = [...]string{"first", "retry", "hedge", "fallback", "opinion", "mirror"}
+
+// String returns the lower-case name of a.
+func (a Attempt) String() string {
+	if int(a) < len(attemptNames) {
+		return attemptNames[a]
+	}
+	return fmt.Sprintf("Attempt(%d)", uint8(a))
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (a Attempt) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// Charge is what one attempt cost that has reached a server. The sum of all charges
+// is the money that a router spends.
+type Charge struct {
+	At time.Time `json:"at"` // when the attempt ended
+	// Request is the id of the request, as in Serin-Request-Id.
+	Request string  `json:"request"`
+	Arm     string  `json:"arm"`
+	Unit    string  `json:"unit"`
+	Tenant  string  `json:"tenant"` // see [Config].Tenant
+	Attempt Attempt `json:"attempt"`
+	// Usage is what is billed. Where the server did not report it, it is estimated.
+	Usage answer.Usage `json:"usage"`
+	// Cost is the price of Usage. Negative: the price is not known. A remainder below
+	// one unit of money is carried to the next charge of the arm.
+	Cost analysis.Money `json:"cost"`
+	// Paid reports whether an [Account] was charged.
+	Paid bool `json:"paid,omitempty"`
+	// Estimated reports whether the server did not report all that Cost depends on,
+	// and Why is the reason in a few words.
+	Estimated bool   `json:"estimated"`
+	Why       string `json:"why,omitempty"`
+}
+
+// Account pays for requests. Its methods are called from many goroutines.
+type Account interface {
+	// Reserve is called before the first server is asked, with the id of the request
+	// and what it will probably cost at most, negative if a price is not known. An
+	// error refuses the request: its caller gets a 429, or the error from the
+	// RoundTripper. A [*RefusedError] says more about it.
+	Reserve(request string, estimate analysis.Money) error
+	// Charge is called for each attempt that has reached a server, copies for mirrors
+	// apart. Some come after the request has ended.
+	Charge(Charge)
+}
+
+// WithAccount returns a context whose requests are paid for by an account, as
+// [github.com/serin-go/serin/rollout/traffic/cost.Ledger.Guard] does.
+func WithAccount(ctx context.Context, a Account) context.Context {
+	return context.WithValue(ctx, accountKey, a)
+}
+
+// RefusedError is the error of an [Account] that refuses a request.
+type RefusedError struct {
+	// Code is the error's code for programs, such as "budget_exceeded", and Reason
+	// says it to people. Both are sent to the caller.
+	Code, Reason string
+	// RetryAfter is when there may be something to spend again. 0 means unknown.
+	RetryAfter time.Duration
+}
+
+func (e *RefusedError) Error() string { return "traffic: request refused: " + e.Reason }
+
+// ServeHTTP writes the answer for the caller: status 429 and a JSON document in the
+// form of the OpenAI interface.
+func (e *RefusedError) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	body := fmt.Sprintf(`{"error":{"message":%s,"type":"insufficient_quota","param":null,"code":%s}}`+"\n", quoted(e.Reason), quoted(e.Code))
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(e.RetryAfter.Seconds())), 10))
+	}
+	writeJSON(w, http.StatusTooManyRequests, body)
+}
+
+// CountAttempt is for transports that send a request to more than one server, such
+// as package replicas: it charges an attempt whose answer the transport does not
+// return, as a [Hedge] or as a [Retry]. ctx is the context of the request, and status
+// the status of that answer, 0 if there was none. It has no effect on requests that
+// are not charged.
+func CountAttempt(ctx context.Context, hedge bool, status int) { attempts.Count(ctx, hedge, status) }
+
+// CountAttempt implements [attempts.Counter].
+func (l *leg) CountAttempt(hedge bool, status int) {
+	a := Retry
+	if hedge {
+		a = Hedge
+	}
+	l.charge(a, &answer.Outcome{Status: status, Class: analysis.Error, Why: whyLost})
+}
+
+const whyLost = "another server answered"
+
+// bill is what charging one request needs.
+type bill struct {
+	router                *Router
+	account               Account // nil if only Config.Charged wants to know
+	request, unit, tenant string
+	ask                   answer.Ask
+	size                  size
+}
+
+// leg is one of the attempts to have a request answered by an arm. A nil leg is not
+// charged.
+type leg struct {
+	bill    *bill
+	arm     *arm
+	attempt Attempt
+	began   time.Time
+
+	// Of an attempt that no exchange measures.
+	reader     *answer.Reader
+	hit, ended bool // a cache has answered
+}
+
+// leg returns the first attempt of a request, nil if it is not charged.
+func (r *Router) leg(ctx context.Context) *leg {
+	account, _ := ctx.Value(accountKey).(Account)
+	if r.charged == nil && account == nil {
+		return nil
+	}
+	return &leg{bill: &bill{router: r, account: account}}
+}
+
+// in returns a context in which transports can find the attempt.
+func (l *leg) in(ctx context.Context) context.Context {
+	if l == nil {
+		return ctx
+	}
+	return attempts.With(ctx, l)
+}
+
+// open makes the attempt that of an exchange, and has its account reserve for it.
+func (l *leg) open(x *exchange, req *http.Request, body *payload) error {
+	switch x.ask.Route.Kind {
+	case answer.Inference, answer.UnknownKind, answer.Realtime:
+	default:
+		l.bill = nil
+		return nil
+	}
+	b, r := l.bill, x.router
+	b.request, b.unit, b.ask = x.id, x.unit, x.ask
+	if r.tenant != nil {
+		b.tenant = r.tenant(req)
+	}
+	b.size = r.sizeOf(req, body)
+	l.arm, l.began = x.arm, x.began
+	if b.account == nil {
+		return nil
+	}
+	return b.reserve(x)
+}
+
+// reserve has the account reserve what the request will cost at most: at its arm, or
+// after that at the baseline, which may serve instead.
+func (b *bill) reserve(x *exchange) error {
+	most := x.arm.estimate(b, true)
+	if base := x.table.baseline(); base != nil && base != x.arm && !b.router.noRescue && most >= 0 {
+		if other := base.estimate(b, true); other < 0 {
+			most = -1
+		} else {
+			most = max(most, other) + x.arm.estimate(b, false)
+		}
+	}
+	err := error(errRefused)
+	if p := contain(func() { err = b.account.Reserve(b.request, most) }); p != nil {
+		b.router.panicked("Account.Reserve", p)
+	}
+	return err
+}
+
+// second returns the attempt at the baseline after the first one, nil if the request
+// is not charged.
+func (l *leg) second(base *arm, opinion bool) *leg {
+	if l == nil {
+		return nil
+	}
+	a := Fallback
+	if opinion {
+		a = Opinion
+	}
+	return &leg{bill: l.bill, arm: base, attempt: a, began: time.Now()}
+}
+
+// copied returns the attempt of a copy for an arm. The account of the request does
+// not pay for it.
+func (l *leg) copied(to *arm) *leg {
+	if l.bill == nil {
+		return nil
+	}
+	b := *l.bill
+	b.account = nil
+	return &leg{bill: &b, arm: to, attempt: Mirror, began: time.Now()}
+}
+
+// errRefused is the refusal by an account that has panicked.
+var errRefused = &RefusedError{Code: "budget_unknown", Reason: "the budget of this request cannot be determined"}
+
+// start takes the status and the header of an answer that no exchange measures.
+func (l *leg) start(status int, h http.Header) {
+	if l == nil || l.bill == nil || l.reader != nil {
+		return
+	}
+	l.hit = l.bill.router.cached(h)
+	l.reader = answer.Get()
+	l.reader.Ask, l.reader.Names = l.bill.ask, true
+	l.reader.Start(status, h)
+}
+
+// feed takes a part of such an answer.
+func (l *leg) feed(p []byte, at time.Duration) {
+	if l != nil && l.reader != nil {
+		l.reader.Feed(p, at)
+	}
+}
+
+// end charges such an answer, once.
+func (l *leg) end(e ending) {
+	if l == nil || l.bill == nil || l.ended {
+		return
+	}
+	l.ended = true
+	r := l.reader
+	if l.reader = nil; r == nil {
+		r = answer.Get() // there was no answer
+		r.Ask = l.bill.ask
+	}
+	out := r.End(time.Since(l.began), e.cause())
+	answer.Put(r)
+	if !l.hit && (out.Status != 0 || reached(e)) {
+		l.charge(l.attempt, &out)
+	}
+}
+
+// reached reports whether an attempt without an answer may have reached a server.
+func reached(e ending) bool { return !e.unsent && !unsent(e.broken) }
+
+// unsent reports whether an error means that a request was not sent.
+func unsent(err error) bool {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return true
+	}
+	var says interface{ Unsent() bool }
+	return errors.As(err, &says) && says.Unsent()
+}
+
+// charge charges an attempt to the account of the request, and to Config.Charged.
+func (l *leg) charge(a Attempt, out *answer.Outcome) {
+	b := l.bill
+	if b == nil {
+		return
+	}
+	c := Charge{At: time.Now(), Request: b.request, Arm: l.arm.name, Unit: b.unit, Tenant: b.tenant, Attempt: a}
+	c.Usage, c.Why = l.arm.stats.learned.usage(b, out)
+	price := l.arm.backend.price(l.arm.named(b.ask, out))
+	characters := 0
+	if b.ask.Route.API == answer.Speech && out.Status >= 200 && out.Status < 300 {
+		characters = b.size.text
+		if price.MillionCharacters > 0 {
+			c.Usage.Input, c.Usage.Output, c.Why = 0, 0, ""
+		}
+	}
+	switch {
+	case !price.Known() || c.Why == whySession:
+		c.Cost = -1
+	case failedForFree(out):
+		c.Usage = answer.Usage{}
+	default:
+		sum, why := price.amount(&c.Usage, out.ServiceTier, characters)
+		if c.Why == "" {
+			c.Why = why
+		}
+		c.Cost = l.arm.stats.learned.carry(sum)
+	}
+	c.Estimated = c.Why != ""
+	if b.account != nil {
+		c.Paid = true
+		if p := contain(func() { b.account.Charge(c) }); p != nil {
+			b.router.panicked("Account.Charge", p)
+		}
+	}
+	if b.router.charged != nil {
+		b.router.charged(c)
+	}
+}
+
+// failedForFree reports whether an answer was an error before there was any output.
+// Providers do not bill such requests.
+func failedForFree(out *answer.Outcome) bool {
+	return out.Status >= 300 && !out.Usage.Reported && out.Usage.Text == 0
+}
+
+// named returns the model by which the price of an answer is looked up.
+func (a *arm) named(ask answer.Ask, out *answer.Outcome) string {
+	if out.Model != "" {
+		return out.Model
+	}
+	if name := a.model(ask.Model); name != "" {
+		return name
+	}
+	return ask.Model
+}

@@ -1,0 +1,258 @@
+package traffic
+
+import (
+	"bytes"
+	"math"
+	"math/bits"
+	"net/http"
+	"sync"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/jsonwalk"
+)
+
+// What a server does not report is estimated from bytes of text, by the arm's own
+// ratio of bytes to tokens, which is learned from the answers that report both.
+const (
+	bytesPerToken = 4       // until an arm has reported anything
+	priorTokens   = 100     // how many tokens that stands for
+	memoryTokens  = 1 << 20 // beyond as many tokens, older answers count half
+	mediaTokens   = 1000    // of an image or a file in a request
+	defaultOutput = 4096    // the output that is reserved for until enoughOutputs answers are known
+	enoughOutputs = 20
+)
+
+// size is how much a request has to say: bytes of text, and images and files.
+type size struct{ text, media int }
+
+// sizeOf returns the size of a request. Of a body that is not in memory only its
+// length is known.
+func (r *Router) sizeOf(req *http.Request, body *payload) size {
+	data, ok := body.bytes(r.maxBody)
+	switch {
+	case !ok && req.ContentLength > 0:
+		return size{text: int(min(req.ContentLength, jsonwalk.MaxNumber))}
+	case !ok:
+		return size{text: int(r.maxBody)}
+	}
+	return sizeOfBody(data)
+}
+
+// sizeOfBody adds up the strings of a JSON document that are not names of members. A
+// body of another form is one file.
+func sizeOfBody(data []byte) (s size) {
+	c := jsonwalk.Cursor{B: data}
+	switch c.Peek() {
+	case 0:
+		return s
+	case '{', '[':
+	default:
+		return size{media: 1}
+	}
+	var name []byte // of the member under way
+	for {
+		open := bytes.IndexByte(data[c.I:], '"')
+		if open < 0 {
+			return s
+		}
+		c.I += open
+		from := c.I + 1
+		if c.Skip(); c.Bad {
+			return s
+		}
+		inside := data[from : c.I-1]
+		switch {
+		case c.Peek() == ':':
+			name = inside
+		case isMedia(name, inside):
+			s.media++
+		default:
+			s.text += len(inside)
+		}
+	}
+}
+
+// isMedia reports whether a string stands for an image, a file or a sound.
+func isMedia(name, value []byte) bool {
+	switch string(name) {
+	case "file_id", "file_data", "b64_json", "images", "fileUri", "file_uri", "bytes":
+		return len(value) > 0
+	case "url", "image_url", "data", "image":
+		return bytes.HasPrefix(value, []byte("data:")) || bytes.HasPrefix(value, []byte("http")) || len(value) >= 256
+	}
+	return false
+}
+
+// learned is what the answers of an arm have shown about its tokens. It is safe for
+// concurrent use.
+type learned struct {
+	mu        sync.Mutex
+	in, out   ratio
+	outputs   [histogramSize]uint32 // how many answers had how many output tokens
+	answers   uint32                // in outputs
+	remainder amount                // of the charges so far, below one unit of money
+}
+
+// ratio is how many bytes of text there were for how many tokens.
+type ratio struct{ bytes, tokens float64 }
+
+func (r *ratio) learn(bytes, tokens int) {
+	r.bytes += float64(bytes)
+	r.tokens += float64(tokens)
+	if r.tokens > memoryTokens {
+		r.bytes, r.tokens = r.bytes/2, r.tokens/2
+	}
+}
+
+func (r *ratio) estimate(bytes int) int {
+	per := (r.bytes + bytesPerToken*priorTokens) / (r.tokens + priorTokens)
+	return int(math.Round(float64(bytes) / per))
+}
+
+// The histogram of outputs has four bins for each power of two.
+const histogramSize = 4 * 41
+
+func bin(n int) int {
+	n = min(max(n, 1), jsonwalk.MaxNumber)
+	power := bits.Len(uint(n)) - 1
+	return 4*power + (n<<2>>power)&3
+}
+
+// upper returns the largest number of a bin.
+func upper(bin int) int {
+	power, part := bin/4, bin%4
+	return ((5+part)<<power+3)>>2 - 1
+}
+
+// note learns from an answer that is complete and reported.
+func (l *learned) note(s size, out *answer.Outcome) {
+	u := &out.Usage
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if u.Input > 0 && s.text > 0 && s.media == 0 {
+		l.in.learn(s.text, u.Input)
+	}
+	if !u.Reported {
+		return
+	}
+	if u.Text > 0 && u.Output > 0 && (out.Form != answer.Document || u.Text <= maxLearned) {
+		l.out.learn(u.Text, u.Output)
+	}
+	l.outputs[bin(u.Output)]++
+	if l.answers++; l.answers >= 1<<10 { // older answers count half
+		l.answers = 0
+		for i := range l.outputs {
+			l.outputs[i] /= 2
+			l.answers += l.outputs[i]
+		}
+	}
+}
+
+// maxLearned is how long the text of a document may be to learn from: longer ones
+// are shortened as they are read.
+const maxLearned = 32 << 10
+
+// usage returns the usage of an attempt, and why it is an estimate, "" if it is not.
+func (l *learned) usage(b *bill, out *answer.Outcome) (u answer.Usage, why string) {
+	u = out.Usage
+	good := out.Class == analysis.OK || out.Class == analysis.Refused
+	switch {
+	case b.ask.Route.Kind == answer.Realtime:
+		return u, whySession
+	case out.Deferred:
+		why = whyDeferred
+	case failedForFree(out):
+		return u, out.Why
+	case good && !u.Inconsistent:
+		l.note(b.size, out)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if out.Status == 0 { // it may have read the request
+		u.Input = l.in.estimate(b.size.text) + mediaTokens*b.size.media
+		return u, out.Why
+	}
+	seconds := u.Seconds > 0 // billed by time
+	if u.Input == 0 && !seconds {
+		if u.Input = l.in.estimate(b.size.text) + mediaTokens*b.size.media; u.Input > 0 {
+			why = whyInput
+		}
+	}
+	switch {
+	case good && u.Reported, seconds:
+	case u.Unreported > 0:
+		u.Output, why = max(u.Output, u.LastOutput+l.out.estimate(u.Unreported)), whyOutput
+	case !u.Reported && !withoutOutput(b.ask.Route.API):
+		why = whyOutput
+	}
+	if !good && why == "" && !u.Reported {
+		why = out.Why
+	}
+	return u, why
+}
+
+// withoutOutput reports whether an interface bills no output.
+func withoutOutput(api answer.API) bool {
+	return api == answer.Embeddings || api == answer.Rerank || api == answer.Moderations
+}
+
+// carry returns the cost of an amount and of what was left of those before it.
+func (l *learned) carry(a amount) analysis.Money {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a += l.remainder
+	whole := math.Floor(float64(a) / perMoney)
+	l.remainder = a - amount(whole*perMoney)
+	return analysis.Money(min(whole, 1e18))
+}
+
+// input estimates the input tokens of a request.
+func (l *learned) input(s size) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.in.estimate(s.text) + mediaTokens*s.media
+}
+
+// output returns how many output tokens 95 % of the answers do not exceed.
+func (l *learned) output() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.answers < enoughOutputs {
+		return defaultOutput
+	}
+	above := l.answers / 20
+	for b := len(l.outputs) - 1; b > 0; b-- {
+		if l.outputs[b] > above {
+			return upper(b)
+		}
+		above -= l.outputs[b]
+	}
+	return upper(0)
+}
+
+// estimate returns what a request will probably cost at most at an arm, with its
+// output or without, -1 if the price is not known.
+func (a *arm) estimate(b *bill, output bool) analysis.Money {
+	price := a.backend.price(a.named(b.ask, &answer.Outcome{}))
+	if !price.Known() {
+		return -1
+	}
+	u := answer.Usage{Input: a.stats.learned.input(b.size)}
+	if output && !withoutOutput(b.ask.Route.API) {
+		u.Output = a.stats.learned.output()
+		if most := b.ask.MaxTokens; most > 0 {
+			u.Output = min(u.Output, most)
+		}
+		u.Output *= max(1, min(b.ask.N, maxChoicesCharged))
+	}
+	characters := 0
+	if b.ask.Route.API == answer.Speech {
+		characters = b.size.text
+	}
+	sum, _ := price.amount(&u, "", characters)
+	return sum.money() + 1 // what is below one unit of money is something
+}
+
+// maxChoicesCharged bounds the choices that are reserved for.
+const maxChoicesCharged = 128
