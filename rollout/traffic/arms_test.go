@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/strategies"
@@ -239,16 +238,6 @@ func TestUnitOfAContext(t *testing.T) {
 	r.ServeHTTP(httptest.NewRecorder(), req)
 	if strings.Join(units, " ") != "header context" {
 		t.Errorf("units %q", units)
-	}
-}
-
-// waitFor waits until a state is reached that comes soon if all is well.
-func waitFor(t testing.TB, reached func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !reached(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the state was not reached")
-		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// patience bounds waits that end at once when all is well.
+// patience bounds waits, which end immediately when all is well.
 const patience = 20 * time.Second
 
 func split(generation uint64, candidate strategies.Weight) strategies.Split {
@@ -40,18 +40,25 @@ func (d *diary) observe(o analysis.Observation) {
 // after the caller has its answer.
 func (d *diary) wait(t testing.TB, n int) []analysis.Observation {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	var seen []analysis.Observation
+	waitFor(t, func() bool {
 		d.mu.Lock()
-		seen := d.seen
-		d.mu.Unlock()
-		if len(seen) > n {
-			t.Fatalf("%d observations, want %d: %+v", len(seen), n, seen)
-		}
-		if len(seen) == n {
-			return seen
-		}
+		defer d.mu.Unlock()
+		seen = d.seen
+		return len(seen) >= n
+	})
+	if len(seen) > n {
+		t.Fatalf("%d observations, want %d: %+v", len(seen), n, seen)
+	}
+	return seen
+}
+
+// waitFor waits until a state is reached, and looks at it each millisecond.
+func waitFor(t testing.TB, reached func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !reached(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d observations after %v, want %d: %+v", len(seen), patience, n, seen)
+			t.Fatalf("the state was not reached in %v", patience)
 		}
 	}
 }
@@ -160,6 +167,6 @@ const goodStream = role + "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta
 	"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\"},\"finish_reason\":null}]}\n\n" +
 	"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"!\"},\"finish_reason\":null}]}\n\n" + finish + usage + done
 
-// nobody returns the URL of a server that is down. Its port is none that the system
-// gives to a server of another test.
+// nobody returns the URL of a server that is down. The system gives its port to no
+// server of another test.
 func nobody(testing.TB) string { return "http://127.0.0.1:1" }

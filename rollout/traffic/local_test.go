@@ -231,7 +231,7 @@ func armStats(t testing.TB, r *traffic.Router, arm string) traffic.ArmStats {
 // has its answer.
 func idle(t testing.TB, r *traffic.Router) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	waitFor(t, func() bool {
 		n := 0
 		for _, s := range r.Stats() {
 			n += s.InFlight
@@ -239,14 +239,8 @@ func idle(t testing.TB, r *traffic.Router) {
 		for _, g := range r.Generations() {
 			n += g.InFlight
 		}
-		if n == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Errorf("still in flight: %+v, %+v", r.Stats(), r.Generations())
-			return
-		}
-	}
+		return n == 0
+	})
 }
 
 // last returns the newest observation, of n.

@@ -163,13 +163,8 @@ func TestUploadThatStops(t *testing.T) {
 				if _, err := in.ReadByte(); err != io.EOF {
 					t.Errorf("behind it: %v, want the end", err)
 				}
-				for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) { // the arm's attempt ends a moment later
-					if s := armStats(t, r, "new"); s.InFlight == 0 && r.Generations()[0].InFlight == 0 && maps.Equal(r.Unserved(), map[string]uint64{"body too slow": 1}) {
-						break
-					} else if time.Now().After(deadline) {
-						t.Fatalf("%+v, unserved %v", s, r.Unserved())
-					}
-				}
+				idle(t, r) // the arm's attempt ends a moment later
+				waitFor(t, func() bool { return maps.Equal(r.Unserved(), map[string]uint64{"body too slow": 1}) })
 				d.wait(t, 0)
 				if s := armStats(t, r, "new"); s.Requests != 0 || s.Rescued != 0 || (len(asked) == 0) != held {
 					t.Errorf("%+v, asked %d", s, len(asked))
