@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/corpus"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/memstore"
@@ -205,6 +206,14 @@ func TestMixtures(t *testing.T) {
 	}
 }
 
+// unfinished reports whether the answer of a chat row has no finish reason.
+func unfinished(row corpus.Row) bool {
+	r := answer.Reader{Ask: answer.AskOf(answer.RouteOf("POST", row.Route), "", row.Request())}
+	at, _ := row.Play(r.Start, r.Feed)
+	o := r.End(at, answer.Cause{})
+	return o.Unfinished
+}
+
 // TestForms rolls out candidates that are as good as the baseline and say it in
 // another form: audio, images, tool calls, reasoning, other members in another
 // order, other chunks. The same seed without the difference is the control.
@@ -212,8 +221,7 @@ func TestForms(t *testing.T) {
 	forms := map[bool][]corpus.Row{}
 	for _, stream := range []bool{false, true} {
 		forms[stream] = chatRows(stream, func(r corpus.Row) bool {
-			o, _ := read(r)
-			return r.After == nil && len(r.Class) == 1 && r.Class[0] == "ok" && !o.Unfinished
+			return r.After == nil && len(r.Class) == 1 && r.Class[0] == "ok" && !unfinished(r)
 		})
 	}
 	rolledBack, unmeasured, slower := 0, 0, 0

@@ -8,6 +8,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/bounded"
 )
 
 // Assignment says which arm serves one piece of work that does not pass through
@@ -36,7 +37,7 @@ var tickets = sync.Pool{New: func() any { return new(ticket) }}
 // [Assignment.Done]: until then it counts as in flight. The context is not kept.
 // Assign does not allocate.
 func (r *Router) Assign(_ context.Context, unit string) Assignment {
-	unit = boundName(unit)
+	unit = bounded.Name(unit)
 	t := r.table.Load()
 	a := Assignment{router: r, table: t, generation: t.split.Generation, unit: unit, began: time.Now()}
 	a.arm, a.why = t.place(&subject{unit: unit, keep: true}, r.stale(a.began))

@@ -3,13 +3,15 @@ package traffic
 import (
 	"net/http"
 	"time"
+
+	"github.com/serin-go/serin/internal/bounded"
 )
 
 // Arm returns the arm that a request of the unit would be given now, without
 // giving it one: nothing is counted. It allocates nothing. "" is a unit of its
 // own, whose arm is drawn.
 func (r *Router) Arm(unit string) string {
-	a, _ := r.table.Load().place(&subject{unit: boundName(unit)}, r.expired())
+	a, _ := r.table.Load().place(&subject{unit: bounded.Name(unit)}, r.expired())
 	return a.name
 }
 

@@ -2,18 +2,15 @@ package traffic
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/bounded"
 )
 
 // The functions of a configuration are called on the way of each request, and some
@@ -81,7 +78,7 @@ func (r *Router) containHooks(cfg *Config) {
 func (r *Router) containName(hook string, f func(*http.Request) string) func(*http.Request) string {
 	return func(req *http.Request) (name string) {
 		defer r.contained(hook)
-		return boundName(f(req))
+		return bounded.Name(f(req))
 	}
 }
 
@@ -208,34 +205,3 @@ func (h containedHandler) WithGroup(name string) slog.Handler {
 
 // stack returns the stack of the present goroutine for a log record.
 func stack() slog.Attr { return slog.String("stack", string(debug.Stack())) }
-
-// maxName is how long a name that comes from outside may be to be kept.
-const maxName = 128
-
-// boundName returns a name that comes from outside as it is kept: itself if it is
-// short and printable, and otherwise a hash of 128 bits in hexadecimal.
-func boundName(s string) string {
-	if len(s) <= maxName && printable(s) {
-		return s
-	}
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:16])
-}
-
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] >= 0x7F {
-			return utf8.ValidString(s) && printableRunes(s)
-		}
-	}
-	return true
-}
-
-func printableRunes(s string) bool {
-	for _, ch := range s {
-		if !unicode.IsPrint(ch) {
-			return false
-		}
-	}
-	return true
-}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/corpus"
@@ -19,50 +18,17 @@ func read(row corpus.Row) (answer.Outcome, answer.Text) {
 		method = "POST"
 	}
 	path, _, _ := strings.Cut(row.Route, "?")
-	r := answer.Get()
-	defer answer.Put(r)
-	route := answer.RouteOf(method, path)
-	r.Ask = answer.AskOf(route, "application/json", row.Request())
-	at := time.Duration(0)
-	cause := answer.Cause{}
-	if row.After == nil || row.After.Chunk >= 0 {
-		r.Start(row.Status, row.HTTPHeader())
-	}
-	for i, chunk := range row.Chunks {
-		if row.After != nil && i > row.After.Chunk {
-			break
-		}
-		at += 10 * time.Millisecond
-		r.Feed(chunk, at)
-	}
-	if row.After != nil {
-		switch row.After.What {
-		case corpus.Cut:
-			cause = answer.Cause{Kind: answer.Broken, Err: errors.New("broken")}
-		case corpus.Stall:
-			cause = answer.Cause{Kind: answer.TimedOut, Err: errors.New("timed out")}
-			at += time.Minute
-		case corpus.Gone:
-			cause = answer.Cause{Kind: answer.Gone, Err: errors.New("gone")}
-			if slices.Contains(row.Class, "abandoned") {
-				at += time.Minute
-			} else {
-				at += time.Millisecond
-			}
-		}
-	}
-	if n := row.HTTPHeader().Get("Content-Length"); n != "" && row.After == nil && len(row.Body()) < length(n) {
-		cause = answer.Cause{Kind: answer.Broken, Err: errors.New("short")}
-	}
-	o := r.End(at, cause)
-	return o, answer.TextOf(route, o.Form, row.Body())
+	var r answer.Reader
+	r.Ask = answer.AskOf(answer.RouteOf(method, path), "application/json", row.Request())
+	at, ended := row.Play(r.Start, r.Feed)
+	o := r.End(at, causes[ended])
+	return o, answer.TextOf(r.Ask.Route, o.Form, row.Body())
 }
 
-func length(s string) (n int) {
-	for _, ch := range s {
-		n = n*10 + int(ch-'0')
-	}
-	return n
+var causes = map[string]answer.Cause{
+	corpus.Cut:   {Kind: answer.Broken, Err: errors.New("broken")},
+	corpus.Stall: {Kind: answer.TimedOut, Err: errors.New("timed out")},
+	corpus.Gone:  {Kind: answer.Gone, Err: errors.New("gone")},
 }
 
 // TestCorpus reads each labelled answer.

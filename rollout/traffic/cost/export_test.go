@@ -1,5 +1,7 @@
 package cost
 
+import "github.com/serin-go/serin/internal/bounded"
+
 // Visits returns how many accounts the ledger has looked at so far.
 func (l *Ledger) Visits() uint64 {
 	l.mu.Lock()
@@ -11,6 +13,6 @@ func (l *Ledger) Visits() uint64 {
 func (l *Ledger) Reserved(tenant string) (int64, int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := l.account(nameOf(tenant), l.now())
+	a := l.account(bounded.Name(tenant), l.now())
 	return int64(a.reserved), a.open
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/bounded"
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
@@ -159,7 +160,7 @@ func (l *Ledger) Charge(c traffic.Charge) {
 	if l.tenant != nil {
 		tenant = l.tenantOf(analysis.Observation{At: c.At, ID: c.Request, Arm: c.Arm, Unit: c.Unit, Cost: c.Cost})
 	}
-	tenant = nameOf(tenant)
+	tenant = bounded.Name(tenant)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -218,7 +219,7 @@ func (l *Ledger) arm(name string) *Spending {
 	if s := l.arms[name]; s != nil {
 		return s
 	}
-	if name = nameOf(name); l.arms[name] == nil {
+	if name = bounded.Name(name); l.arms[name] == nil {
 		if len(l.arms) >= maxArms {
 			name = otherArms
 		}
@@ -338,7 +339,7 @@ func plus(a, b analysis.Money) analysis.Money {
 // Spent returns what a tenant with an account of its own has spent within the window,
 // and for the empty name what has been charged to the common account.
 func (l *Ledger) Spent(tenant string) analysis.Money {
-	tenant = nameOf(tenant)
+	tenant = bounded.Name(tenant)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if tenant == "" {

@@ -2,6 +2,7 @@ package cost
 
 import (
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/bounded"
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
@@ -38,7 +39,7 @@ var _ traffic.Account = (*Reservation)(nil)
 // Then a limit is exceeded only by what one answer costs more than its estimate and
 // by the estimate that was admitted last.
 func (l *Ledger) Reserve(tenant string, limit, amount analysis.Money) (*Reservation, bool) {
-	tenant = nameOf(tenant)
+	tenant = bounded.Name(tenant)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/serin-go/serin/internal/bounded"
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
@@ -93,14 +94,14 @@ func New(cfg Config) (*Store, error) {
 
 // Get implements [traffic.Sticky].
 func (s *Store) Get(unit string) (arm string, generation uint64, ok bool) {
-	p, ok := s.units.GetIfPresent(nameOf(unit))
+	p, ok := s.units.GetIfPresent(bounded.Name(unit))
 	return p.arm, p.generation, ok
 }
 
 // Put implements [traffic.Sticky]. A unit whose arm alone exceeds the bounds is
 // forgotten.
 func (s *Store) Put(unit, arm string, generation uint64) {
-	unit = nameOf(unit)
+	unit = bounded.Name(unit)
 	if len(arm) > maxArm {
 		s.units.Invalidate(unit)
 		return
@@ -109,7 +110,7 @@ func (s *Store) Put(unit, arm string, generation uint64) {
 }
 
 // Forget lets the weights decide about a unit again, from its next request on.
-func (s *Store) Forget(unit string) { s.units.Invalidate(nameOf(unit)) }
+func (s *Store) Forget(unit string) { s.units.Invalidate(bounded.Name(unit)) }
 
 // Len returns about how many units are remembered.
 func (s *Store) Len() int { return s.units.EstimatedSize() }
