@@ -121,8 +121,8 @@ func causeOf(err, cause error) answer.Cause {
 	return answer.Cause{Kind: answer.Broken, Err: err}
 }
 
-// explain returns the error of an outcome for people, or nil if there is none. It
-// adds the first bytes of an answer whose status is not 2xx.
+// explain returns the error of an outcome for people, or nil if the outcome is
+// good. It adds the first bytes of an answer whose status is not 2xx.
 func explain(o *answer.Outcome, head []byte, err, cause error) error {
 	switch {
 	case o.Err == nil:

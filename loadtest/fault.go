@@ -35,7 +35,7 @@ const (
 	ServerError                // a 5xx, or a status that should not be
 	ErrorInStream              // an error within a 200 answer
 	Cut                        // the answer ended before it was complete
-	Malformed                  // the answer is none to the request, or cannot be read: HTML, not JSON
+	Malformed                  // the answer is to another request, or cannot be read: HTML, not JSON
 	Stopped                    // cancelled together with the run
 )
 

@@ -44,7 +44,7 @@ type unitFilter []atomic.Uint64
 
 const (
 	countedBits  = 20 // 128 KB, for what is counted by unit
-	assignedBits = 15 // 4 KB, for assignments: the first 10,000 units tell how traffic is split
+	assignedBits = 15 // 4 KB, for assignments: the first 10,000 units show how traffic is split
 )
 
 func newUnitFilter(bits int) unitFilter { return make(unitFilter, 1<<(bits-6)) }

@@ -91,7 +91,7 @@ func TestUnitsCountOnce(t *testing.T) {
 	feedUser(base, "a", 1, Observation{Class: OK, TTFT: time.Minute, Score: 1})
 	feedUser(base, "b", 2, Observation{Class: OK, TTFT: time.Second})
 	feedUser(cand, "a", 1, Observation{Class: OK, TTFT: time.Second})
-	feed(c, cand, 10, Observation{Class: OK, TTFT: time.Second}) // nobody's: of one unit
+	feed(c, cand, 10, Observation{Class: OK, TTFT: time.Second}) // without a unit: the ten count as one
 	j := c.Judge(time.Unix(1e9, 0))
 	for i, want := range map[int][4]float64{0: {2, 2, 0.5, 0}, 1: {2, 2, 1, 1}, 6: {2, 2, 0.5, 0}, 8: {2, 2, 0, 0}, 9: {1, 0, 1, 0}} {
 		f := j.Metrics[i]

@@ -135,7 +135,7 @@ func TestOddValuesDoNoHarm(t *testing.T) {
 	}
 	for _, m := range s.Metrics {
 		if r, ok := ready[m.Metric]; ok && r.byClass() {
-			continue // has a value all the same
+			continue // has a value nevertheless
 		}
 		if m.N != 0 || m.Mean != 0 || m.Max != 0 {
 			t.Errorf("an invalid value was counted: %+v", m)

@@ -20,7 +20,7 @@ const maxFinish = 8
 // manyFinishes stands for the reasons beyond them. No interface has it.
 const manyFinishes = "more finish reasons than are noted"
 
-// MaxChoices is how many choices of an answer are told apart.
+// MaxChoices is how many choices of an answer are distinguished.
 const MaxChoices = 128
 
 // maxChoice is the largest index that a choice is noted under.

@@ -161,7 +161,7 @@ func TestCredentialsStayHere(t *testing.T) {
 	private := []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Openai-Organization"}
 	for name, tt := range map[string]struct {
 		change func(*traffic.Backend)
-		want   map[string]string // besides what the caller sent
+		want   map[string]string // in addition to what the caller sent
 		passed bool
 	}{
 		"private hosts":  {func(*traffic.Backend) {}, nil, true},

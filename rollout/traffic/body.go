@@ -78,7 +78,7 @@ type timedBody struct {
 	end        time.Time
 	unknown    bool         // how long it is
 	untimed    bool         // the server below has no deadlines
-	due        atomic.Int64 // of the read under way, in nanoseconds since 1970; 0 if there is none
+	due        atomic.Int64 // of the read under way, in nanoseconds since 1970; 0 between reads
 	late       atomic.Bool
 }
 

@@ -160,7 +160,7 @@ func (l *leg) in(ctx context.Context) context.Context {
 	return attempts.With(ctx, l)
 }
 
-// open makes the attempt that of an exchange, and has its account reserve for it.
+// open fills in the attempt from its exchange and has the account reserve for it.
 func (l *leg) open(x *exchange, req *http.Request, body *payload) error {
 	switch x.ask.Route.Kind {
 	case answer.Inference, answer.UnknownKind, answer.Realtime:

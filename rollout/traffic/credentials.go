@@ -162,8 +162,8 @@ func private(host string) bool {
 // ownPrefix begins the names of headers that are the router's own.
 const ownPrefix = "Serin-"
 
-// dropOwn removes the router's own headers from a header, which is that of a request
-// on its way to a backend, or of a backend's answer.
+// dropOwn removes the router's own headers from the header of a request to a backend
+// or of a backend's answer.
 func dropOwn(h http.Header) {
 	for name := range h {
 		if len(name) > len(ownPrefix) && strings.EqualFold(name[:len(ownPrefix)], ownPrefix) {

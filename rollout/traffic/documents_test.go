@@ -104,7 +104,7 @@ func TestGoodDocumentsPass(t *testing.T) {
 }
 
 // TestDocumentsAreHeldBackWithinBounds: beyond 1 MiB, and beyond HoldBack after its
-// first byte, a document is passed on although its end may show that it is none.
+// first byte, a document is passed on although its end may show that it is not an answer.
 func TestDocumentsAreHeldBackWithinBounds(t *testing.T) {
 	large := `{"a":"` + strings.Repeat("x", 1<<20) + `"}`
 	for name, tt := range map[string]struct {
@@ -151,8 +151,8 @@ func TestDocumentsAreHeldBackWithinBounds(t *testing.T) {
 	}
 }
 
-// TestRoutesThatAreNotKnown: what cannot be read is not rescued, but for GET and
-// HEAD, which do nothing.
+// TestRoutesThatAreNotKnown: the baseline does not serve in place of what cannot be
+// read, except for GET and HEAD, which do nothing.
 func TestRoutesThatAreNotKnown(t *testing.T) {
 	for _, tt := range []struct {
 		method string

@@ -70,7 +70,7 @@ func (e ending) cause() answer.Cause {
 	return answer.Cause{}
 }
 
-// err is what the caller of a RoundTripper is told when there is no response.
+// err returns the error for the caller of a RoundTripper when there is no response.
 func (e ending) err() error {
 	switch {
 	case e.expired != nil:

@@ -41,7 +41,7 @@ func TestHostileRequests(t *testing.T) {
 		"a bare CR in a header":       {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nSerin-Unit: a\rX-Evil: 1\r\n\r\n", "400 "},
 		"two lengths":                 {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "400 "},
 		"a length and chunks":         {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "200 OK"},
-		"chunks that are none":        {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400 "},
+		"chunks without a size":       {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400 "},
 		"a body shorter than it says": {"POST /v1/chat/completions HTTP/1.0\r\nHost: a\r\nContent-Length: 100\r\n\r\n{}", ""},
 		"splits the path":             {"POST /%0d%0aX-Evil:%201 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", "200 OK"},
 		"forces an arm with CRLF":     {"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\nSerin-Arm: new%0d%0aX-Evil: 1\r\n\r\n{}", "200 OK"},
@@ -99,12 +99,12 @@ func TestHostileAnswers(t *testing.T) {
 		answer string
 		class  analysis.Class
 	}{
-		"not HTTP":             {"hello\r\n\r\n", analysis.Error},
-		"a header of 20 MB":    {"HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("x", 20<<20) + "\r\n\r\n", analysis.Error},
-		"a status of 1000":     {"HTTP/1.1 1000 Odd\r\nContent-Length: 0\r\n\r\n", analysis.Error},
-		"chunks that are none": {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", analysis.Truncated},
-		"less than it says":    {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n", analysis.Truncated},
-		"nothing at all":       {"", analysis.Error},
+		"not HTTP":              {"hello\r\n\r\n", analysis.Error},
+		"a header of 20 MB":     {"HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("x", 20<<20) + "\r\n\r\n", analysis.Error},
+		"a status of 1000":      {"HTTP/1.1 1000 Odd\r\nContent-Length: 0\r\n\r\n", analysis.Error},
+		"chunks without a size": {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", analysis.Truncated},
+		"less than it says":     {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n", analysis.Truncated},
+		"nothing at all":        {"", analysis.Error},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -21,7 +21,7 @@ type limits struct {
 	patience                 patience
 }
 
-// set sets the limits to those of a configuration that has its defaults.
+// set takes the limits from a configuration that has its defaults.
 func (l *limits) set(cfg Config) {
 	l.firstByte, l.firstDocument, l.stall, l.content = cfg.FirstByteTimeout, cfg.FirstByteTimeout, cfg.Stall, cfg.ContentStall
 	l.holdBack, l.requestStall = cfg.HoldBack, cfg.RequestStall
@@ -78,7 +78,7 @@ type patience struct {
 	routes [2 * numAPIs]waits
 }
 
-// numAPIs is the number of interfaces that are told apart.
+// numAPIs is the number of interfaces.
 const numAPIs = int(answer.Transcription) + 1
 
 // waits holds the times to the first byte of one interface, for streams or for

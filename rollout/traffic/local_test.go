@@ -77,7 +77,7 @@ func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// wait waits for d, for ever if it is negative, or until ctx ends.
+// wait waits for d or until ctx ends. A negative d is without end.
 func (s *script) wait(ctx context.Context, d time.Duration) error {
 	if d == 0 {
 		return ctx.Err()

@@ -14,8 +14,8 @@ import (
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
-// tokenizer makes texts of tokens whose lengths vary as those of the vocabularies of
-// large models do for English: 1 to 12 bytes, 4 in the mean.
+// tokenizer makes texts of tokens whose lengths vary as in the vocabularies of large
+// models for English: 1 to 12 bytes, 4 in the mean.
 type tokenizer struct{ rnd *rand.Rand }
 
 func (z tokenizer) token() string {

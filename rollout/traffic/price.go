@@ -31,7 +31,7 @@ type Price struct {
 	// that is not here is an estimate at this price.
 	Tiers map[string]Price
 	// LongContext holds the price of requests with more input tokens than Above. If
-	// its Price is nil, there is none.
+	// its Price is nil, all requests have one price.
 	LongContext LongContext
 }
 

@@ -36,7 +36,7 @@ func evenly(n int, d time.Duration) []time.Duration {
 }
 
 // TestTimeLimits: each limit, at its end and not before, for the candidate whose
-// request the baseline can serve, and for the baseline, whom no one replaces.
+// request the baseline can serve, and for the baseline, which has no replacement.
 func TestTimeLimits(t *testing.T) {
 	const second, minute = time.Second, time.Minute
 	pings := func(n int, every time.Duration, rest ...string) *script {

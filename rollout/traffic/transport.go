@@ -220,7 +220,7 @@ func (b *reply) overdue(now time.Time) time.Time {
 }
 
 // await reads the first bytes of the body until they show whether there is an
-// answer. It returns false if there is none, and how that ended.
+// answer. Without an answer it returns false, and how the attempt ended.
 func (b *reply) await() (ending, bool) {
 	b.holds = true
 	defer func() { b.holds = false }()

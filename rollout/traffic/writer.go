@@ -221,7 +221,7 @@ func (w *writer) FlushError() error {
 	now := time.Since(w.x.began)
 	w.touch(now)
 	if w.measured && w.given > 0 {
-		w.x.caller.took(w.given, now) // Write does not wait for callers, but for large chunks
+		w.x.caller.took(w.given, now) // Write waits for callers with large chunks alone
 		w.given = 0
 	}
 	return err

@@ -58,7 +58,7 @@ const (
 )
 
 // maxPrompts bounds the prompts of one request, and the choices for each, that are
-// told apart.
+// distinguished.
 const maxPrompts = 1 << 10
 
 // The members that limit the output, by precedence.

@@ -78,7 +78,7 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // repeatable reports whether a request may be sent to more than one server: it has no
-// effect, or whoever made it says so as [http.Transport] wants it, by an
+// effect, or its maker allows it in the way of [http.Transport], by an
 // Idempotency-Key without a value. A key with a value is one server's to remember.
 func repeatable(req *http.Request) bool {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
@@ -115,7 +115,7 @@ func (p *Pool) second(req *http.Request, list []*replica, key string, first *rep
 	return p.try(req, body, other)
 }
 
-// statusOf returns the status of an answer, 0 if there is none.
+// statusOf returns the status of an answer, 0 without an answer.
 func statusOf(resp *http.Response) int {
 	if resp == nil {
 		return 0
