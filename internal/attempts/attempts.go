@@ -1,5 +1,6 @@
-// Package attempts lets a transport that sends a request more than once report that
-// to the router, which charges each attempt. The two need not import each other.
+// Package attempts is what the router and transports that send a request more than
+// once say to each other in the context of a request: which attempts were made, so
+// that each is charged, and which may be. The two need not import each other.
 package attempts
 
 import "context"
@@ -24,3 +25,14 @@ func Count(ctx context.Context, hedge bool, status int) {
 		c.CountAttempt(hedge, status)
 	}
 }
+
+type homeKey struct{}
+
+// AtHome returns a context whose requests go on from something that one server keeps:
+// they may be resent to that server, but not to another one.
+func AtHome(ctx context.Context) context.Context {
+	return context.WithValue(ctx, homeKey{}, true)
+}
+
+// IsAtHome reports whether ctx comes from [AtHome].
+func IsAtHome(ctx context.Context) bool { return ctx.Value(homeKey{}) != nil }

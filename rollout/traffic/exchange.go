@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/attempts"
 )
 
 // exchange is one request and its answer, whatever the shape in which they
@@ -132,6 +134,14 @@ func (x *exchange) shaped(a *arm, req *http.Request, body *payload) shaped {
 		s.body = &payload{held: true} // rather nothing than the wrong model
 	}
 	return s
+}
+
+// context returns the context of an attempt, in which transports find what they need.
+func (x *exchange) context(ctx context.Context, l *leg) context.Context {
+	if x.ask.After != "" {
+		ctx = attempts.AtHome(ctx)
+	}
+	return l.in(ctx)
 }
 
 // observed reports whether the exchange is observed: as one of a model, or of what

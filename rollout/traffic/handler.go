@@ -33,10 +33,10 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	c := &visit{body: body}
 	x := &c.exchange
 	x.leg = r.leg(req.Context())
-	ctx, cancel := context.WithCancelCause(x.leg.in(req.Context()))
+	x.ask = r.askOf(req, c.body.data, c.body.held)
+	ctx, cancel := context.WithCancelCause(x.context(req.Context(), x.leg))
 	in := req.WithContext(ctx) // a copy, since req must not be modified
 	c.glimpse.show(&c.body, in)
-	x.ask = r.askOf(req, c.body.data, c.body.held)
 	t, err := r.begin(x, in, &c.body)
 	if err != nil {
 		cancel(nil)
@@ -69,7 +69,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		x.fellBack()
 	}
 	l := x.leg.second(base, opinion)
-	ctx, cancel = context.WithCancelCause(l.in(req.Context()))
+	ctx, cancel = context.WithCancelCause(x.context(req.Context(), l))
 	second := r.serve(&writer{ResponseWriter: w, x: x, arm: base, cancel: cancel, opinion: opinion, leg: l}, req, req.WithContext(ctx), &c.body)
 	l.end(second.ending)
 	x.confirmed(0) // unless the baseline's status was enough

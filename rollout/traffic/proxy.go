@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/resend"
 )
 
 // Proxy returns a handler that forwards requests to the server at target, an
@@ -64,7 +65,7 @@ func newProxy(target *url.URL, transport http.RoundTripper, dress func(*http.Req
 const onceHeader = "Serin-Once"
 
 // askPlainly has an inference answered without a content coding, so that it can be
-// measured, and, unless it must be sent once, sent again by [http.Transport] if the
+// measured, and, unless it must be sent once, sent again by [resend.Transport] if the
 // server has closed an idle connection: an Idempotency-Key without a value is not
 // sent, but says that it may. The header is out's own.
 func askPlainly(out *http.Request, kind answer.Kind, once bool) {
@@ -80,39 +81,6 @@ func askPlainly(out *http.Request, kind answer.Kind, once bool) {
 
 var identityOnly = []string{"identity"}
 
-// persistent is a transport that sends a request once more, on a new connection, if
-// an idle one broke while the request was written. [http.Transport] does that by
-// itself only where nothing was written, or all of it.
-type persistent struct {
-	*http.Transport
-	fresh *http.Transport // makes a connection for each request
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (t persistent) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.Transport.RoundTrip(req)
-	if err == nil || req.GetBody == nil || !brokenWrite(err) || req.Context().Err() != nil {
-		return resp, err
-	}
-	if _, may := req.Header["Idempotency-Key"]; !may {
-		return nil, err
-	}
-	body, bodyErr := req.GetBody()
-	if bodyErr != nil {
-		return nil, err
-	}
-	again := req.WithContext(req.Context())
-	again.Body = body
-	return t.fresh.RoundTrip(again)
-}
-
-// brokenWrite reports whether a request could not be written to its end, so that
-// the server cannot have had all of it.
-func brokenWrite(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && (op.Op == "write" || op.Op == "readfrom") && !op.Timeout()
-}
-
 // newTransport returns the transport for one backend.
 func newTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
@@ -127,9 +95,7 @@ func newTransport() http.RoundTripper {
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
 	}
-	fresh := t.Clone()
-	fresh.DisableKeepAlives = true
-	return persistent{t, fresh}
+	return resend.New(t)
 }
 
 // upstreamError answers a request that got no answer.

@@ -113,7 +113,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 // copy makes b.out a copy of req with a context of its own.
 func (b *reply) copy(r *Router, x *exchange, req *http.Request) {
 	b.x, b.caller = x, req.Context()
-	ctx := b.leg.in(b.caller)
+	ctx := x.context(b.caller, b.leg)
 	if r.limits.timed() || r.drain != 0 {
 		ctx, b.cancel = context.WithCancelCause(ctx)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/resend"
 )
 
 // Policy says how a server is chosen. The zero value is PowerOfTwo.
@@ -158,10 +159,10 @@ func (c Config) withDefaults() Config {
 		c.Key = func(r *http.Request) string { return r.Header.Get("Serin-Unit") }
 	}
 	if c.Transport == nil {
-		c.Transport = &http.Transport{
+		c.Transport = resend.New(&http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 1024,
 			IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 5 * time.Second, DisableCompression: true,
-		}
+		})
 	}
 	if c.EjectAfter == 0 {
 		c.EjectAfter = 5

@@ -46,7 +46,7 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.cfg.Policy == Affine {
 		key = p.cfg.Key(req)
 	}
-	again := repeatable(req)
+	again := repeatable(req) && !attempts.IsAtHome(req.Context())
 	first := p.pick(list, key, nil, p.now())
 	if first == nil {
 		leave()

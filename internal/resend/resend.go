@@ -1,0 +1,68 @@
+// Package resend sends a request once more if its server had closed the idle
+// connection that it was sent on.
+package resend
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+)
+
+// Transport is an [http.Transport] that resends a request at most once, and on a new
+// connection. An http.Transport by itself tries one idle connection after another: a
+// request that makes its server hang up would be sent on all of them.
+//
+// It resends what http.Transport would: what was not written, and what was written to
+// an idle connection that ended without an answer if the request is idempotent or has
+// an Idempotency-Key. In addition it resends a request with such a key that was
+// written in part.
+type Transport struct {
+	*http.Transport
+	fresh *http.Transport // makes a connection for each request
+}
+
+// New returns a Transport that sends by t.
+func New(t *http.Transport) *Transport {
+	fresh := t.Clone()
+	fresh.DisableKeepAlives = true
+	return &Transport{t, fresh}
+}
+
+// errAgain is how an http.Transport says that it would send a request again.
+var errAgain = errors.New("resend: once more")
+
+func refuse() (io.ReadCloser, error) { return nil, errAgain }
+
+// RoundTrip implements [http.RoundTripper], but takes over the request: it sets
+// GetBody while the request is sent.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.GetBody == nil || req.Body == nil || req.Body == http.NoBody {
+		return t.Transport.RoundTrip(req)
+	}
+	again := req.GetBody
+	req.GetBody = refuse
+	resp, err := t.Transport.RoundTrip(req)
+	req.GetBody = again
+	if err == nil || req.Context().Err() != nil {
+		return resp, err
+	}
+	_, may := req.Header["Idempotency-Key"]
+	if !errors.Is(err, errAgain) && !(may && brokenWrite(err)) {
+		return nil, err
+	}
+	body, bodyErr := again()
+	if bodyErr != nil {
+		return nil, err
+	}
+	second := req.WithContext(req.Context())
+	second.Body, second.GetBody = body, nil
+	return t.fresh.RoundTrip(second)
+}
+
+// brokenWrite reports whether a request could not be written to its end, so that
+// the server cannot have had all of it.
+func brokenWrite(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && (op.Op == "write" || op.Op == "readfrom") && !op.Timeout()
+}
