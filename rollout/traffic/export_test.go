@@ -2,3 +2,6 @@ package traffic
 
 // WithoutTools is withoutTools, for tests.
 func WithoutTools(body []byte) []byte { return withoutTools(body) }
+
+// PendingCopies returns how many copies wait or are under way.
+func (r *Router) PendingCopies() int64 { return r.mirroring.pending.Load() }
