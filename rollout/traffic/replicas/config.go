@@ -3,6 +3,7 @@ package replicas
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -67,6 +68,9 @@ type Config struct {
 	// HealthEvery is the time between two health checks of a server, each of which
 	// may take as long. Zero means 5 s.
 	HealthEvery time.Duration `env:"HEALTH_EVERY"`
+	// Logger logs panics of Key, Transport and health checks, at most once a second.
+	// If nil, they are only counted; see [Pool.Panics].
+	Logger *slog.Logger `env:", noinit"`
 }
 
 // InvalidError says which field of a configuration cannot be used, what it holds

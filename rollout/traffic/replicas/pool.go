@@ -27,6 +27,8 @@ type Pool struct {
 	tokens   atomic.Int64  // tenths of retries that may be made
 
 	mu sync.Mutex // held to change the list
+
+	hooks hooks
 }
 
 // New returns a pool. The error joins what is wrong with cfg, each an
@@ -36,6 +38,7 @@ func New(cfg Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{cfg: cfg.withDefaults(), began: time.Now()}
+	p.hooks.logger = cfg.Logger
 	p.ctx, p.close = context.WithCancel(context.Background())
 	if cfg.MaxInFlight > 0 {
 		p.room = make(chan struct{}, cfg.MaxInFlight)
@@ -185,7 +188,7 @@ func (p *Pool) watch(r *replica) {
 		bad := 1
 		for {
 			asking, done := context.WithTimeout(ctx, p.cfg.HealthEvery)
-			result := r.health.Check(asking)
+			result := p.check(asking, r)
 			done()
 			if ctx.Err() != nil {
 				return

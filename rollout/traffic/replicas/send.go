@@ -44,7 +44,7 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 	list := *p.list.Load()
 	key := ""
 	if p.cfg.Policy == Affine {
-		key = p.cfg.Key(req)
+		key = p.key(req)
 	}
 	again := repeatable(req) && !attempts.IsAtHome(req.Context())
 	first := p.pick(list, key, nil, p.now())
@@ -191,6 +191,7 @@ func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *repl
 			if pending > 0 { // the other one is given up, when it shows itself
 				attempts.Count(req.Context(), true, 0)
 				go func() {
+					defer p.hooks.contain("Transport")
 					if o := <-results; o.resp != nil {
 						_ = o.resp.Body.Close()
 					}
@@ -215,7 +216,7 @@ func (p *Pool) try(req *http.Request, content io.ReadCloser, r *replica) (*http.
 	r.inFlight.Add(1)
 	p.inFlight.Add(1)
 	sent := p.now()
-	resp, err := p.cfg.Transport.RoundTrip(out)
+	resp, err := p.send(out)
 	if err != nil {
 		p.ended(r, req.Context().Err() == nil)
 		return nil, err
@@ -274,14 +275,14 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements [io.Closer]. Who closes an answer early does not say that it was
-// bad.
+// Close implements [io.Closer]. Closing early does not count as a failure.
 func (b *body) Close() error {
-	err := b.ReadCloser.Close()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.end(b.bad)
-	return err
+	defer func() { // even if the transport's own body panics
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.end(b.bad)
+	}()
+	return b.ReadCloser.Close()
 }
 
 // end ends the request, once.
