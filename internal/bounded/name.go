@@ -15,7 +15,7 @@ const MaxName = 128
 // first 128 bits of its SHA-256 in hexadecimal digits if it is longer than [MaxName] or
 // cannot be printed.
 func Name(name string) string {
-	if len(name) <= MaxName && printable(name) {
+	if len(name) <= MaxName && Printable(name) {
 		return name
 	}
 	h, part := sha256.New(), make([]byte, 1<<10)
@@ -27,8 +27,8 @@ func Name(name string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// printable reports whether s is UTF-8 of characters that can be printed.
-func printable(s string) bool {
+// Printable reports whether s is UTF-8 of characters that can be printed.
+func Printable(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c >= utf8.RuneSelf {
 			return utf8.ValidString(s) && printableRunes(s)

@@ -84,6 +84,14 @@ type Config struct {
 	// do.
 	Sticky Sticky
 
+	// Pins remembers which arm made an id: of a file, a batch, a conversation or a
+	// response. Requests about one go to the arm that made it, and requests about one
+	// that is not known to the baseline; see the package comment. Ids are given to it
+	// as "pin:" and 32 hexadecimal digits, with generation 0. Let several processes
+	// share one that keeps them for two days. Nil means a table in memory: 100,000
+	// ids, for 48 hours, in at most 4 MiB; the oldest go first.
+	Pins Sticky
+
 	// Mirror says how copies of requests are made, if a split asks for them.
 	Mirror Mirroring
 
@@ -232,6 +240,12 @@ type Backend struct {
 	// OpenAI-Project, and the query's key. A Handler of your own gets them under Auto,
 	// since it is part of this process; what it sends on is its own business.
 	Credentials Credentials
+	// Account names whose files, batches, conversations and responses this version
+	// has. Versions with equal accounts share their ids, and no id decides between them.
+	// Default: the scheme and the host of URL together with the
+	// credential in Header; without a URL, the version has an account of its own. It is
+	// never logged.
+	Account string
 	// Price is what the version's tokens cost. The zero Price is unknown.
 	Price Price
 	// PriceOf returns the price of the model that an answer names, "" if it names

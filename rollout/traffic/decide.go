@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/bounded"
 )
 
@@ -15,12 +16,13 @@ func (r *Router) Arm(unit string) string {
 	return a.name
 }
 
-// ArmOf returns the arm that a request would be given now, rules and forced arms
-// included, without giving it one. It allocates nothing unless what the
-// configuration says of requests does.
+// ArmOf returns the arm that a request would be given now, rules, forced arms and
+// the ids in its path included, without giving it one. It does not look at the body.
+// It allocates nothing unless the request is about an id, or what the configuration
+// says of requests allocates.
 func (r *Router) ArmOf(req *http.Request) string {
 	t := r.table.Load()
-	a, _ := r.place(t, r.unit(req), req, r.routeOf(req).Kind, r.expired(), false)
+	a, _ := r.place(t, r.unit(req), req, &answer.Ask{Route: r.routeOf(req)}, nil, r.expired(), false)
 	return a.name
 }
 

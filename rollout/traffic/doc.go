@@ -42,6 +42,32 @@
 // conversations may then end where they began. [Router.Kill] takes an arm out at
 // once.
 //
+// # What servers keep
+//
+// Files, batches, conversations and responses exist at one version alone. Requests to
+// make one go to the baseline, but for responses, which go by weight. The ids in
+// answers are remembered ([Config].Pins): of a POST, PUT or PATCH on a route of
+// [answer.Resource], of responses that the server stores, and of stored chats. They are
+// the outermost members id and name (of Gemini), also in file and in response, within
+// the first 64 KiB of a JSON document or a stream. Compressed answers are not read.
+//
+// A request about an id in its path goes to the version that made it, for as long as
+// that has a backend: also while it is killed or has no traffic, and when the split
+// has expired. New work from an id goes there only while the version serves. New work
+// is an inference that continues a response or a conversation or uses a file
+// ([answer.Ask].After), or a request that names a file in its body: outermost members
+// whose names end in _id or _ids, training_file, validation_file. Otherwise the
+// baseline takes it, and may answer that it does not know the id: a rollback does not
+// wait for conversations to end. Only a forced arm goes before the id of an inference.
+//
+// A request about an id that is not known goes to the baseline; so do those of a
+// version that was removed, or got another account. Requests that an id decides about
+// are observed with [ByPin] and are not compared. Versions with equal [Backend].Account
+// share their ids: nothing is pinned between them. Where an id is made twice, the last
+// version counts.
+//
+// # Changes of the split
+//
 // [Router.SetSplit] stores one pointer. The next request sees the new split; a
 // request that is being served ends where it began, and is counted under the
 // generation that assigned it.
@@ -92,8 +118,8 @@
 // [analysis.Rejected] and the caller gets the baseline's rejection.
 // [Config].RescueRatio bounds the load that all this adds to the baseline. The
 // baseline's own failures pass through. Only requests that ask a model or read
-// something fall back, since asking twice must not do anything twice; what the
-// server keeps, such as files and batches, is the baseline's alone.
+// something fall back, since asking twice must not do anything twice. A request that
+// continues what an id names falls back only to a baseline of the same account.
 //
 // # What each arm is sent
 //

@@ -24,6 +24,7 @@ type exchange struct {
 	table      *table
 	ask        answer.Ask
 	label      string // of the route
+	makes      bool   // its answer names what later requests refer to
 	first      shaped // the request as arm is to be sent it, if that differs
 	leg        *leg   // nil unless the request is charged
 	hit        bool   // a cache has answered
@@ -91,7 +92,8 @@ func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, e
 	x.router, x.table, x.generation, x.unit, x.id = r, t, t.split.Generation, r.unit(req), newID()
 	x.began = time.Now()
 	x.label = r.labels.of(req.Method, req.URL.Path).name
-	x.arm, x.why = r.place(t, x.unit, req, x.ask.Route.Kind, r.stale(x.began), true)
+	x.arm, x.why = r.place(t, x.unit, req, &x.ask, body, r.stale(x.began), true)
+	x.makes = makesIDs(req.Method, &x.ask)
 	if x.arm.renames() {
 		if err := x.fit(req, body); err != nil {
 			return nil, err
@@ -360,7 +362,7 @@ func (x *exchange) observation() analysis.Observation {
 		o.Latency = 0
 	}
 	switch {
-	case x.why == ByCache, x.why == ByRoute:
+	case x.why == ByCache, x.ask.Route.Kind == answer.Resource, x.ask.Route.Kind == answer.Control:
 		o.Cost = 0
 	case out.Usage.Reported:
 		p := x.arm.backend.price(out.Model)

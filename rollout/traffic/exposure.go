@@ -22,9 +22,10 @@ const (
 	BySticky               // chance, under weights that are past; see [Sticky]
 	ByShape                // the arm knows its model by a name that cannot be set in it; see [Backend].Model
 	ByRoute                // the baseline keeps what it is about: files, batches and the like
+	ByPin                  // it refers to an id: by the arm that made it, or the baseline; see [Config].Pins
 )
 
-var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired", "cached", "sticky", "shape", "route"}
+var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired", "cached", "sticky", "shape", "route", "pin"}
 
 // String returns the name of r.
 func (r Reason) String() string {

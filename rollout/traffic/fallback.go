@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +55,7 @@ func (r *Router) mayFallBack(x *exchange, base *arm, body *payload, req *http.Re
 	}
 	switch x.ask.Route.Kind {
 	case answer.Inference:
-		if x.ask.After != "" && !sameHost(base, x.arm) {
+		if x.ask.After != "" && base.account != x.arm.account {
 			return false // what it goes on from is where the arm is
 		}
 	case answer.Auxiliary, answer.UnknownKind:
@@ -77,12 +76,6 @@ func (x *exchange) once() bool { return x.ask.ServerTools || x.ask.Background }
 // did not refuse.
 func (x *exchange) accepted(e ending) bool {
 	return x.status < 400 && (x.status != 0 || reached(e))
-}
-
-// sameHost reports whether two arms are at one address.
-func sameHost(a, b *arm) bool {
-	u, v := a.address(), b.address()
-	return u != nil && v != nil && u.Scheme == v.Scheme && strings.EqualFold(u.Host, v.Host)
 }
 
 // budget bounds what fallbacks add to the baseline's load: in each period

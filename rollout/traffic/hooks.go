@@ -69,7 +69,10 @@ func (r *Router) containHooks(cfg *Config) {
 		}
 	}
 	if cfg.Sticky != nil {
-		cfg.Sticky = containedSticky{r, cfg.Sticky}
+		cfg.Sticky = containedSticky{r, cfg.Sticky, "Sticky.Get", "Sticky.Put"}
+	}
+	if cfg.Pins != nil {
+		cfg.Pins = containedSticky{r, cfg.Pins, "Pins.Get", "Pins.Put"}
 	}
 }
 
@@ -94,17 +97,18 @@ func (r *Router) containObserve(hook string, f func(analysis.Observation)) func(
 
 // containedSticky is a Sticky that remembers nothing where it panics.
 type containedSticky struct {
-	router *Router
-	sticky Sticky
+	router   *Router
+	sticky   Sticky
+	get, put string // the names of its methods
 }
 
 func (s containedSticky) Get(unit string) (arm string, generation uint64, ok bool) {
-	defer s.router.contained("Sticky.Get")
+	defer s.router.contained(s.get)
 	return s.sticky.Get(unit)
 }
 
 func (s containedSticky) Put(unit, arm string, generation uint64) {
-	defer s.router.contained("Sticky.Put")
+	defer s.router.contained(s.put)
 	s.sticky.Put(unit, arm, generation)
 }
 

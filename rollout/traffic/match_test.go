@@ -68,7 +68,7 @@ func newRuled(t testing.TB) (*Router, *http.Request) {
 
 func decide(r *Router, req *http.Request) *arm {
 	t := r.table.Load()
-	a, _ := r.place(t, r.unit(req), req, answer.Inference, false, true)
+	a, _ := r.place(t, r.unit(req), req, &answer.Ask{Route: answer.Route{Kind: answer.Inference}}, nil, false, true)
 	return a
 }
 

@@ -46,6 +46,7 @@ type Router struct {
 	tenant, conversation func(*http.Request) string
 	lanes                []lane
 	sticky               Sticky
+	pins                 pins
 	mirroring            *mirroring
 
 	table    atomic.Pointer[table] // the split in force
@@ -61,8 +62,8 @@ type Router struct {
 	killed map[string]bool // guarded by mu
 }
 
-// arm is one version as requests see it. It is immutable but for its stats,
-// which survive a change of its backend.
+// arm is one version as requests see it. It is immutable but for gone and its
+// stats, which survive a change of its backend.
 type arm struct {
 	name     string
 	header   []string  // name, as the value of a response header
@@ -72,6 +73,8 @@ type arm struct {
 	// own reports whether Backend.Handler is one of the configuration, and
 	// ownCredential whether Backend.Header holds a credential.
 	own, ownCredential bool
+	account            account
+	gone               atomic.Bool // removed, or replaced by one with another account
 }
 
 // New returns a Router that serves cfg.Split. All that is wrong with cfg is
@@ -90,6 +93,7 @@ func New(cfg Config) (*Router, error) {
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),
 	}
+	r.pins.shared = cfg.Pins
 	r.limits.set(cfg)
 	errs = append(errs, cfg.Mirror.validate())
 	r.mirroring = newMirroring(cfg.Mirror)
@@ -147,6 +151,7 @@ func (r *Router) newArm(name string, b Backend, s *stats) *arm {
 			a.backend.Handler = newProxy(u, a.upstream.transport, func(out *http.Request) { r.dress(a, out, false) })
 		}
 	}
+	a.account = a.accountOf()
 	return a
 }
 
@@ -184,7 +189,8 @@ func (r *Router) SetBackend(name string, b Backend) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var s *stats
-	if old := r.arms[name]; old != nil {
+	old := r.arms[name]
+	if old != nil {
 		s = old.stats
 	}
 	r.arms[name] = r.newArm(name, b, s)
@@ -193,12 +199,21 @@ func (r *Router) SetBackend(name string, b Backend) error {
 	if err := r.bind(r.table.Load().split); err != nil {
 		return err
 	}
+	if old != nil && old.account != r.arms[name].account {
+		r.unpin(old)
+	}
 	r.publish()
 	return nil
 }
 
-// RemoveBackend forgets an arm and its stats. Requests that it is serving end
-// there. An arm that the split in force gives traffic to, or that is its
+// unpin forgets the ids of an arm that is no longer there.
+func (r *Router) unpin(a *arm) {
+	a.gone.Store(true)
+	r.pins.own.forget(a.name)
+}
+
+// RemoveBackend forgets an arm, its stats and the ids it made. Requests that it is
+// serving end there; requests about its ids go to the baseline. An arm that the split in force gives traffic to, or that is its
 // baseline, stays and is an [*InUseError]. Removing an unknown arm does nothing.
 func (r *Router) RemoveBackend(name string) error {
 	r.mu.Lock()
@@ -207,9 +222,13 @@ func (r *Router) RemoveBackend(name string) error {
 	if split.Weight(name) > 0 || split.Baseline() == name {
 		return &InUseError{Arm: name}
 	}
+	old := r.arms[name]
 	delete(r.arms, name)
 	if err := r.bind(split); err != nil {
 		return err
+	}
+	if old != nil {
+		r.unpin(old)
 	}
 	r.publish()
 	return nil
@@ -235,10 +254,20 @@ func (r *Router) Expire(at time.Time) {
 }
 
 // place returns the arm of a request under t: the one that it forces, if it may;
-// else the table's. keep has a [Sticky] remember it.
-func (r *Router) place(t *table, unit string, req *http.Request, kind answer.Kind, stale, keep bool) (*arm, Reason) {
+// the one that made what it refers to; else the table's. keep has a [Sticky]
+// remember it. The ids in body are not looked at if it is nil.
+func (r *Router) place(t *table, unit string, req *http.Request, ask *answer.Ask, body *payload, stale, keep bool) (*arm, Reason) {
+	base, kind := t.baseline(), ask.Route.Kind
+	if t.pinned && req.Method == http.MethodHead && answer.RouteOf(http.MethodGet, req.URL.Path).Kind == answer.Resource {
+		kind = answer.Resource
+	}
 	if kind == answer.Resource || kind == answer.Control {
-		if base := t.baseline(); base != nil {
+		if kind == answer.Resource && t.pinned {
+			if a := r.keeper(t, req, body, stale); a != nil && (base == nil || a.account != base.account) {
+				return a, ByPin
+			}
+		}
+		if base != nil {
 			return base, ByRoute
 		}
 	}
@@ -256,6 +285,11 @@ func (r *Router) place(t *table, unit string, req *http.Request, kind answer.Kin
 		}
 		if r.conversation != nil {
 			s.conversation = r.conversation(req)
+		}
+	}
+	if ask.After != "" && t.apart && !stale {
+		if a := r.follow(t, &s, ask.After); a != nil {
+			return a, ByPin
 		}
 	}
 	return t.place(&s, stale)

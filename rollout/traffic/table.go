@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -21,6 +22,10 @@ type table struct {
 	units bool   // there are rules about units
 
 	sticky Sticky
+	// all are the arms that there are, in the split or not. pinned reports whether
+	// they have more than one account, and apart whether those that serve have.
+	all           map[string]*arm
+	pinned, apart bool
 	// mirrors are the arms that receive copies.
 	mirrors []mirror
 
@@ -78,6 +83,7 @@ func (r *Router) bind(split strategies.Split) error {
 	if t.out != nil {
 		t.rules = slices.DeleteFunc(t.rules, func(rl rule) bool { return r.killed[rl.arm.name] && rl.arm != t.arms[0] })
 	}
+	t.bindPins(maps.Clone(r.arms))
 	if before := r.table.Swap(t); before != nil {
 		r.past = append(r.past, before)
 		r.retire(before.split, split)

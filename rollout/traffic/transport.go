@@ -173,6 +173,9 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 		b.finish(ending{})
 		return resp, ending{}
 	}
+	if b.x.makes {
+		b.ids = r.idsOf(to, resp.StatusCode, resp.Header)
+	}
 	b.body, b.length = resp.Body, resp.ContentLength
 	if fallback {
 		if e, ok := b.await(); !ok {
@@ -202,6 +205,7 @@ type reply struct {
 	target url.URL
 	id     [1]string
 
+	ids    *idReader // of what the answer says was made; nil if it does not
 	body   io.ReadCloser
 	length int64     // as announced, -1 if it was not
 	first  []byte    // read already, not yet given out
@@ -279,6 +283,7 @@ func (b *reply) receive(p []byte) (int, error) {
 	n, err := b.x.router.read(b.body, p)
 	b.touch(busy)
 	if n > 0 {
+		b.ids.feed(p[:n])
 		if b.holds {
 			b.peeks()
 		} else if b.phase.Load() != answering {

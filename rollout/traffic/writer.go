@@ -45,6 +45,7 @@ type writer struct {
 	since    time.Duration // when the first of it came
 	failed   bool          // held is not an answer, and grows to its end
 	failure  error         // why the arm did not answer, if that is known
+	ids      *idReader     // of what the answer says was made; nil if it does not
 	gone     error         // why the caller could not be written to
 }
 
@@ -74,6 +75,9 @@ func (w *writer) WriteHeader(status int) {
 	dropForeign(w.Header(), w.arm)
 	if w.failure == nil {
 		w.leg.start(status, w.Header())
+		if w.x.makes {
+			w.ids = w.x.router.idsOf(w.arm, status, w.Header())
+		}
 	}
 	switch {
 	case w.opinion:
@@ -116,6 +120,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil // not an answer yet
 	}
+	w.ids.feed(p)
 	at := time.Since(w.x.began)
 	if w.fallback && !w.sent {
 		return w.hold(p, at)
