@@ -22,8 +22,12 @@ type payload struct {
 	held bool
 	// timed, if not nil, is a body that is not held and has to come in time.
 	timed *timedBody
-	// again, if not nil, gives the body anew each time; then data is not used.
-	again func() (io.ReadCloser, error)
+	// again, if not nil, opens the body once more each time; then data is not used, and
+	// length is what its maker says that it has.
+	again  func() (io.ReadCloser, error)
+	length int64
+	// share is what the request takes of the memory for bodies.
+	share share
 }
 
 // empty reports whether there is nothing in the payload.
@@ -53,12 +57,12 @@ func (r *Router) hold(w http.ResponseWriter, req *http.Request) (payload, error)
 	}
 	body := &timedBody{ReadCloser: req.Body, stall: r.limits.requestStall}
 	if body.stall <= 0 {
-		return hold(req, req.Body, r.maxBody)
+		return r.holdBody(req, req.Body)
 	}
 	body.controller = http.NewResponseController(w)
 	body.end = time.Now().Add(6*body.stall + time.Duration(max(req.ContentLength, 0)>>20)*time.Second)
 	body.unknown = req.ContentLength < 0
-	p, err := hold(req, body, r.maxBody)
+	p, err := r.holdBody(req, body)
 	switch {
 	case err != nil:
 	case p.held:
@@ -158,43 +162,40 @@ func (b *timedBody) untime() {
 	}
 }
 
-// hold reads a body up to limit bytes.
-func hold(req *http.Request, body io.ReadCloser, limit int64) (payload, error) {
-	if req.ContentLength > limit {
-		return payload{body: body}, nil
+// holdBody reads a body up to the limit of the router.
+func (r *Router) holdBody(req *http.Request, body io.ReadCloser) (payload, error) {
+	p := payload{share: share{memory: &r.bodies}}
+	if req.ContentLength > r.maxBody {
+		p.body = body
+		return p, nil
 	}
-	// The length is the sender's word; memory is taken as the bytes come.
-	const trust = 64 << 10
-	if n := req.ContentLength; n > 0 && n <= trust { // a client says 0 when it does not know
-		data := make([]byte, n)
-		_, err := io.ReadFull(body, data)
-		return payload{data: data, held: true}, err
-	}
-	buf := bytes.NewBuffer(make([]byte, 0, trust))
-	if _, err := buf.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
+	data, err := p.share.read(body, req.ContentLength, r.maxBody) // a client says 0 when it does not know
+	switch {
+	case err != nil:
+		p.share.end()
 		return payload{}, err
-	}
-	if int64(buf.Len()) > limit {
-		return payload{body: struct {
+	case int64(len(data)) > r.maxBody:
+		p.body = struct {
 			io.Reader
 			io.Closer
-		}{io.MultiReader(buf, body), body}}, nil
+		}{io.MultiReader(bytes.NewReader(data), body), body}
+	default:
+		p.data, p.held = data, true
 	}
-	return payload{data: buf.Bytes(), held: true}, nil
+	return p, nil
 }
 
 // holdOutgoing is like hold for a request that its maker sends: often the body
 // can be had again without a copy, and then the one that came is sent first. A
-// body that was read to its end is closed, as [http.RoundTripper] demands of
-// whoever has been given one.
-func holdOutgoing(req *http.Request, limit int64) (payload, error) {
+// body that was read to its end is closed, as [http.RoundTripper] demands.
+func (r *Router) holdOutgoing(req *http.Request) (payload, error) {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody != nil {
-		return payload{body: req.Body, held: true, again: req.GetBody}, nil
+		return payload{body: req.Body, held: true, again: req.GetBody, length: req.ContentLength, share: share{memory: &r.bodies}}, nil
 	}
 	if req.Body == nil || req.Body == http.NoBody {
 		return payload{held: true}, nil
 	}
-	p, err := hold(req, req.Body, limit)
+	p, err := r.holdBody(req, req.Body)
 	if req.Body != nil && (p.held || err != nil) {
 		err = errors.Join(err, req.Body.Close())
 	}

@@ -196,7 +196,20 @@ func (b *bill) reserve(x *exchange) error {
 	if p := contain(func() { err = b.account.Reserve(b.request, most) }); p != nil {
 		b.router.panicked("Account.Reserve", p)
 	}
-	return err
+	if err != nil {
+		return &accountError{err}
+	}
+	return nil
+}
+
+// accountError is the error with which an account has refused a request.
+type accountError struct{ error }
+
+// refusal returns what the caller is to know of it.
+func (e *accountError) refusal() *RefusedError {
+	refused := &RefusedError{Code: "budget", Reason: "the budget does not allow this request"}
+	errors.As(e.error, &refused)
+	return refused
 }
 
 // second returns the attempt at the baseline after the first one, nil if the request

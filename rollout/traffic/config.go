@@ -21,7 +21,8 @@ import (
 
 // Defaults of [Config].
 const (
-	DefaultMaxBody = 8 << 20
+	DefaultMaxBody    = 8 << 20
+	DefaultBodyMemory = 1 << 30
 	// DefaultFirstByteTimeout is for requests that ask for a stream, and
 	// DefaultDocumentTimeout for all others: as long as the clients of OpenAI and
 	// Anthropic wait.
@@ -120,6 +121,14 @@ type Config struct {
 	// its request is served. Larger ones are streamed, and cannot be rescued. 0
 	// means [DefaultMaxBody].
 	MaxBody int64 `env:"MAX_BODY"`
+
+	// BodyMemory is how much memory the bodies of all requests may take together, in
+	// bytes: those that are held, those that are changed for an arm, and those of
+	// copies for mirrors. A request that finds no room gets a 503 with Retry-After, or
+	// is a [*BodyMemoryError] of the RoundTripper; a copy is dropped. A body whose
+	// length is unknown takes up to a quarter more than it has. 0 means
+	// [DefaultBodyMemory].
+	BodyMemory int64 `env:"BODY_MEMORY"`
 
 	// Routes says what a request to a path is about, if it knows. Paths that it does
 	// not know, all if it is nil, are looked up in the table of [answer.RouteOf]; an
@@ -310,6 +319,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody
 	}
+	if cfg.BodyMemory == 0 {
+		cfg.BodyMemory = DefaultBodyMemory
+	}
 	if cfg.Patience == 0 {
 		cfg.Patience = DefaultPatience
 	}
@@ -343,6 +355,9 @@ func (cfg Config) validate() error {
 	}
 	if cfg.MaxBody < 0 {
 		errs = append(errs, &InvalidError{Field: "Config.MaxBody", Value: cfg.MaxBody, Want: "a number of bytes, or 0 for the default"})
+	}
+	if cfg.BodyMemory < 0 {
+		errs = append(errs, &InvalidError{Field: "Config.BodyMemory", Value: cfg.BodyMemory, Want: "a number of bytes, or 0 for the default"})
 	}
 	if math.IsNaN(cfg.Patience) || math.IsInf(cfg.Patience, 0) {
 		errs = append(errs, &InvalidError{Field: "Config.Patience", Value: cfg.Patience, Want: "a finite factor, 0 for the default, or a negative number for none"})

@@ -45,7 +45,7 @@
 // # What servers keep
 //
 // Files, batches, conversations and responses exist at one version alone. Requests to
-// make one go to the baseline, but for responses, which go by weight. The ids in
+// make one go to the baseline, except responses, which go by weight. The ids in
 // answers are remembered ([Config].Pins): of a POST, PUT or PATCH on a route of
 // [answer.Resource], of responses that the server stores, and of stored chats. They are
 // the outermost members id and name (of Gemini), also in file and in response, within
@@ -60,8 +60,8 @@
 // baseline takes it, and may answer that it does not know the id: a rollback does not
 // wait for conversations to end. Only a forced arm goes before the id of an inference.
 //
-// A request about an id that is not known goes to the baseline; so do those of a
-// version that was removed, or got another account. Requests that an id decides about
+// A request about an id that is not known goes to the baseline. The ids of a version
+// are no longer known when it is removed or gets another account. Requests that an id decides about
 // are observed with [ByPin] and are not compared. Versions with equal [Backend].Account
 // share their ids: nothing is pinned between them. Where an id is made twice, the last
 // version counts.
@@ -145,6 +145,13 @@
 // without a byte, 5 min without content), and the body of a request (10 s without a
 // byte). A request that meets a connection which its server has just closed is sent
 // once more on a fresh one, and counted as [ArmStats].Stale, not as a failure.
+//
+// # Memory
+//
+// Bodies of requests are held up to [Config].MaxBody each and [Config].BodyMemory
+// together. A body whose length is unknown is given room by and by, a quarter more each
+// time. A request that finds no room gets a 503 with Retry-After and is counted in
+// [Router.Unserved]; no arm is charged.
 //
 // # Shadow
 //

@@ -29,7 +29,10 @@ type size struct{ text, media int }
 // sizeOf returns the size of a request. Of a body that is not in memory only its
 // length is known.
 func (r *Router) sizeOf(req *http.Request, body *payload) size {
-	data, ok := body.bytes(r.maxBody)
+	held := share{memory: body.share.memory}
+	defer held.end()
+	data, ok, err := body.bytes(r.maxBody, &held)
+	ok = ok && err == nil
 	switch {
 	case !ok && req.ContentLength > 0:
 		return size{text: int(min(req.ContentLength, jsonwalk.MaxNumber))}

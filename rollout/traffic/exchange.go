@@ -25,6 +25,7 @@ type exchange struct {
 	ask        answer.Ask
 	label      string // of the route
 	makes      bool   // its answer names what later requests refer to
+	held       *share // of the memory for bodies
 	first      shaped // the request as arm is to be sent it, if that differs
 	leg        *leg   // nil unless the request is charged
 	hit        bool   // a cache has answered
@@ -85,12 +86,12 @@ func (e ending) err() error {
 }
 
 // begin makes of x the exchange of a request that is about to be served, and
-// assigns it. x.ask is set. The error is a [*ShapeError], or comes from the account
-// of the request; then nothing has begun.
+// assigns it. x.ask is set. The error is a [*ShapeError], a [*BodyMemoryError] or an
+// accountError; then nothing has begun.
 func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, error) {
 	t := r.table.Load()
 	x.router, x.table, x.generation, x.unit, x.id = r, t, t.split.Generation, r.unit(req), newID()
-	x.began = time.Now()
+	x.began, x.held = time.Now(), &body.share
 	x.label = r.labels.of(req.Method, req.URL.Path).name
 	x.arm, x.why = r.place(t, x.unit, req, &x.ask, body, r.stale(x.began), true)
 	x.makes = makesIDs(req.Method, &x.ask)
@@ -110,32 +111,35 @@ func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, e
 
 // fit makes the request fit its arm, or gives it to the baseline.
 func (x *exchange) fit(req *http.Request, body *payload) error {
-	s, ok := x.router.shape(x.arm, x.ask, req, body)
-	if base := x.table.baseline(); !ok && base != nil && base != x.arm {
-		if s, ok = x.router.shape(base, x.ask, req, body); ok {
-			x.arm, x.why = base, ByShape
+	s, err := x.router.shape(x.arm, x.ask, req, body, &body.share)
+	if base := x.table.baseline(); err != nil && !isBodyMemory(err) && base != nil && base != x.arm {
+		if other, otherErr := x.router.shape(base, x.ask, req, body, &body.share); otherErr == nil {
+			x.arm, x.why, s, err = base, ByShape, other, nil
+		} else if isBodyMemory(otherErr) {
+			err = otherErr
 		}
 	}
-	if !ok {
-		return &ShapeError{Arm: x.arm.name}
-	}
 	x.first = s
-	return nil
+	return err
 }
 
-// shaped returns the request as an arm is to be sent it.
-func (x *exchange) shaped(a *arm, req *http.Request, body *payload) shaped {
+// shaped returns the request as an arm is to be sent it. The error is a
+// [*BodyMemoryError].
+func (x *exchange) shaped(a *arm, req *http.Request, body *payload) (shaped, error) {
 	if !a.renames() {
-		return shaped{body: body}
+		return shaped{body: body}, nil
 	}
 	if a == x.arm && x.first.body != nil {
-		return x.first
+		return x.first, nil
 	}
-	s, ok := x.router.shape(a, x.ask, req, body)
-	if !ok {
+	s, err := x.router.shape(a, x.ask, req, body, &body.share)
+	if isBodyMemory(err) {
+		return s, err
+	}
+	if err != nil {
 		s.body = &payload{held: true} // rather nothing than the wrong model
 	}
-	return s
+	return s, nil
 }
 
 // context returns the context of an attempt, in which transports find what they need.

@@ -31,6 +31,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	c := &visit{body: body}
+	defer c.body.share.end()
 	x := &c.exchange
 	x.leg = r.leg(req.Context())
 	x.ask = r.askOf(req, c.body.data, c.body.held)
@@ -40,7 +41,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	t, err := r.begin(x, in, &c.body)
 	if err != nil {
 		cancel(nil)
-		r.refuse(w, req, err)
+		r.reject(w, err)
 		return
 	}
 	if t.mirrors != nil {
@@ -103,7 +104,12 @@ func (t attempt) repanic() {
 // cancel.
 func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t attempt) {
 	defer wr.cancel(nil)
-	s := wr.x.shaped(wr.arm, req, body)
+	s, err := wr.x.shaped(wr.arm, req, body)
+	if err != nil { // of the baseline, which serves in place of an arm that has failed
+		wr.failure = err
+		noMemory(wr)
+		return t
+	}
 	if s.url != nil {
 		in.URL = s.url
 	}
@@ -201,25 +207,24 @@ func (r *Router) run(a *arm, w *writer, req *http.Request) (p any) {
 	return nil
 }
 
-// refuse answers a request that was not sent to any arm.
-func (r *Router) refuse(w http.ResponseWriter, req *http.Request, err error) {
-	var shape *ShapeError
-	if errors.As(err, &shape) {
-		r.unserved.add("model cannot be set")
-		writeError(w, http.StatusRequestEntityTooLarge, "the model cannot be set in the body of the request")
-		return
-	}
-	r.unserved.add("budget")
-	refused := &RefusedError{Code: "budget", Reason: "the budget does not allow this request"}
-	errors.As(err, &refused)
-	refused.ServeHTTP(w, req)
-}
-
-// reject answers a request whose body could not be read. No arm is charged.
+// reject answers a request that is sent to no arm: its body could not be read, held or
+// changed, or its account does not pay for it.
 func (r *Router) reject(w http.ResponseWriter, err error) {
 	status, why, text := http.StatusBadRequest, "body broken", "the body of the request could not be read"
 	var large *http.MaxBytesError
+	var misfit *ShapeError
+	var unpaid *accountError
 	switch {
+	case isBodyMemory(err):
+		r.unserved.add("body memory")
+		noMemory(w)
+		return
+	case errors.As(err, &unpaid):
+		r.unserved.add("budget")
+		unpaid.refusal().ServeHTTP(w, nil)
+		return
+	case errors.As(err, &misfit):
+		status, why, text = http.StatusRequestEntityTooLarge, "model cannot be set", "the model cannot be set in the body of the request"
 	case errors.As(err, &large):
 		status, why = http.StatusRequestEntityTooLarge, "body too large"
 	case errors.Is(err, errSlowBody):
@@ -228,4 +233,10 @@ func (r *Router) reject(w http.ResponseWriter, err error) {
 	}
 	r.unserved.add(why)
 	writeError(w, status, text)
+}
+
+// noMemory answers a request whose body finds no room in memory.
+func noMemory(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	writeError(w, http.StatusServiceUnavailable, "too many requests are being held; send this one again later")
 }

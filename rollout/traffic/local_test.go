@@ -239,7 +239,7 @@ func idle(t testing.TB, r *traffic.Router) {
 		for _, g := range r.Generations() {
 			n += g.InFlight
 		}
-		return n == 0
+		return n == 0 && r.BodyMemoryUsed() == 0
 	})
 }
 

@@ -134,6 +134,7 @@ type copied struct {
 	method, path, uri, host string
 	header                  http.Header
 	body                    []byte
+	held                    share
 
 	// The request's own answer, which is complete when ended is closed.
 	primary keeper
@@ -154,8 +155,14 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload)
 			continue
 		}
 		stats := &m.arm.stats.copies
-		data, ok := body.bytes(r.maxBody)
+		held := share{memory: &r.bodies}
+		data, ok, err := body.bytes(r.maxBody, &held)
+		if ok {
+			err = held.takeCopies(int64(len(data)), body.again == nil, !q.cfg.KeepTools)
+		}
 		switch {
+		case err != nil:
+			stats.dropped.Add(1)
 		case !ok:
 			stats.oversize.Add(1)
 		case !q.affords(m.arm, x.began):
@@ -166,35 +173,58 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload)
 		default:
 			c := &copied{
 				router: r, arm: m.arm, generation: x.generation, unit: x.unit, ask: x.ask,
-				method: req.Method, path: req.URL.Path, uri: req.URL.RequestURI(), host: req.Host, header: req.Header.Clone(), body: data,
+				method: req.Method, path: req.URL.Path, uri: req.URL.RequestURI(), host: req.Host, header: req.Header.Clone(), body: data, held: held,
 			}
 			if r.charged != nil && x.leg != nil {
 				c.leg = x.leg.copied(m.arm)
 			}
+			held = share{} // the copy gives it back
 			if q.cfg.Compare != nil {
 				c.primary.limit, c.ended = q.cfg.MaxAnswer, make(chan struct{})
 				x.copies = append(x.copies, c)
 			}
 			go c.run()
 		}
+		held.end()
 	}
 }
 
-// bytes returns the content of a payload that is held, and not too large.
-func (p *payload) bytes(limit int64) ([]byte, bool) {
+// takeCopies takes what a copy of a request needs beside its answer: the body, which
+// may outlive the request, unless it was read for it, and what is left of it without
+// its tools.
+func (s *share) takeCopies(n int64, body, withoutTools bool) error {
+	var all int64
+	if body {
+		all += n
+	}
+	if withoutTools {
+		all += n
+	}
+	return s.take(all)
+}
+
+// bytes returns the content of a payload, and whether it is held and not too large.
+// Memory for a copy is taken from s.
+func (p *payload) bytes(limit int64, s *share) ([]byte, bool, error) {
 	switch {
 	case !p.held:
-		return nil, false
+		return nil, false, nil
 	case p.again == nil:
-		return p.data, true
+		return p.data, true, nil
 	}
 	body, err := p.again()
 	if err != nil {
-		return nil, false
+		return nil, false, nil
 	}
 	defer body.Close()
-	data, err := io.ReadAll(io.LimitReader(body, limit+1))
-	return data, err == nil && int64(len(data)) <= limit
+	if p.length > limit {
+		return nil, false, nil
+	}
+	data, err := s.read(body, p.length, limit)
+	if isBodyMemory(err) {
+		return nil, false, err
+	}
+	return data, err == nil && int64(len(data)) <= limit, nil
 }
 
 // answered takes the observation of the request itself.
@@ -207,6 +237,7 @@ func (c *copied) answered(o analysis.Observation, out answer.Outcome) {
 func (c *copied) run() {
 	r, q := c.router, c.router.mirroring
 	defer q.pending.Add(-1)
+	defer c.held.end()
 	q.room <- struct{}{}
 	defer func() { <-q.room }()
 	if !r.table.Load().mirrorsTo(c.arm.name) {
@@ -217,7 +248,12 @@ func (c *copied) run() {
 	defer cancel()
 	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now(), leg: c.leg}
 	kept := keeper{limit: c.primary.limit}
-	x.end(c.send(ctx, x, &kept))
+	e := c.send(ctx, x, &kept)
+	if isBodyMemory(e.broken) {
+		c.arm.stats.copies.dropped.Add(1)
+		return
+	}
+	x.end(e)
 	o := x.observation()
 	c.arm.stats.copies.count(o.Class)
 	q.pay(o.Cost)
@@ -280,9 +316,9 @@ func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending)
 		return ending{broken: fmt.Errorf("traffic: copy of a request: %w", err)}
 	}
 	req.Host, req.Header, req.RequestURI = c.host, outgoing(c.header), c.uri
-	s, ok := c.router.shape(c.arm, c.ask, req, &payload{data: body, held: true})
-	if !ok {
-		return ending{broken: &ShapeError{Arm: c.arm.name}}
+	s, err := c.router.shape(c.arm, c.ask, req, &payload{data: body, held: true}, &c.held)
+	if err != nil {
+		return ending{broken: err}
 	}
 	if s.url != nil {
 		req.URL, req.RequestURI = s.url, s.url.RequestURI()

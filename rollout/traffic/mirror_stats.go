@@ -26,8 +26,8 @@ type MirrorStats struct {
 	// Copies is the number of copies that have ended, the sum of ByClass.
 	Copies  uint64
 	ByClass map[analysis.Class]uint64
-	// Dropped found no room in the queue, or the split had changed before it was
-	// their turn; Capped would have cost too much, or their price is unknown;
+	// Dropped found no room in the queue or in [Config].BodyMemory, or the split had
+	// changed before it was their turn; Capped would have cost too much, or their price is unknown;
 	// Oversize had a body of more than [Config].MaxBody.
 	Dropped, Capped, Oversize uint64
 	// Compared is how many pairs of answers were compared, Same how many of them

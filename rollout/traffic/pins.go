@@ -118,8 +118,10 @@ func (r *Router) keeper(t *table, req *http.Request, body *payload, stale bool) 
 	if v := req.Header["Content-Type"]; len(v) == 0 || answer.FormOf(v[0]) != answer.Document {
 		return nil
 	}
-	data, ok := body.bytes(r.maxBody)
-	if !ok {
+	held := share{memory: &r.bodies}
+	defer held.end()
+	data, ok, err := body.bytes(r.maxBody, &held)
+	if !ok || err != nil {
 		return nil
 	}
 	for _, id := range idsIn(data) {

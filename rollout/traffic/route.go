@@ -42,30 +42,29 @@ func (r *Router) askOf(req *http.Request, data []byte, held bool) answer.Ask {
 var askBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
 // askOfOutgoing is askOf for a request whose body is not in memory, but can be had
-// again.
-func (r *Router) askOfOutgoing(req *http.Request, p *payload) answer.Ask {
+// again. The error is a [*BodyMemoryError].
+func (r *Router) askOfOutgoing(req *http.Request, p *payload) (answer.Ask, error) {
 	if p.again == nil {
-		return r.askOf(req, p.data, p.held)
+		return r.askOf(req, p.data, p.held), nil
 	}
 	buf := askBuffers.Get().(*[16 << 10]byte)
 	defer askBuffers.Put(buf)
 	body, err := p.again()
 	if err != nil {
-		return answer.Ask{Route: r.routeOf(req)}
+		return answer.Ask{Route: r.routeOf(req)}, nil
 	}
-	defer body.Close()
 	n, err := io.ReadFull(body, buf[:])
-	data := buf[:n]
-	if err == nil { // there may be more
-		rest, err := io.ReadAll(io.LimitReader(body, r.maxBody-int64(n)+1))
-		if err != nil || int64(n+len(rest)) > r.maxBody {
-			return answer.Ask{Route: r.routeOf(req)}
-		}
-		data = append(append(make([]byte, 0, n+len(rest)), data...), rest...)
-	} else if err != io.ErrUnexpectedEOF && err != io.EOF {
-		return answer.Ask{Route: r.routeOf(req)}
+	_ = body.Close() // it has been read, or is read again
+	switch err {
+	case io.ErrUnexpectedEOF, io.EOF:
+		return r.askOf(req, buf[:n], true), nil
+	case nil: // there may be more
+		held := share{memory: p.share.memory}
+		defer held.end()
+		data, ok, err := p.bytes(r.maxBody, &held)
+		return r.askOf(req, data, ok), err
 	}
-	return r.askOf(req, data, true)
+	return answer.Ask{Route: r.routeOf(req)}, nil
 }
 
 // labels keeps what is known of the paths that were asked for, so that those seen

@@ -26,6 +26,7 @@ type Router struct {
 	charged                   func(Charge)
 	cached                    func(http.Header) bool
 	maxBody                   int64
+	bodies                    bodyMemory
 	limits                    limits
 	deadlines                 deadlines
 	noRescue, noSecondOpinion bool
@@ -93,7 +94,7 @@ func New(cfg Config) (*Router, error) {
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),
 	}
-	r.pins.shared = cfg.Pins
+	r.pins.shared, r.bodies.limit = cfg.Pins, cfg.BodyMemory
 	r.limits.set(cfg)
 	errs = append(errs, cfg.Mirror.validate())
 	r.mirroring = newMirroring(cfg.Mirror)

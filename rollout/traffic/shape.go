@@ -31,38 +31,60 @@ type shaped struct {
 }
 
 // shape puts the name by which an arm knows its model in place of the caller's: in
-// JSON, in a form, or in the path. It reports false if the request names a model in
-// a way that cannot be replaced. The body is not changed but replaced by another.
-func (r *Router) shape(a *arm, ask answer.Ask, req *http.Request, body *payload) (shaped, bool) {
+// JSON, in a form, or in the path. The body is not changed but replaced by another,
+// whose memory is taken from held. Errors: a [*ShapeError] if the request names a
+// model in a way that cannot be replaced, or a [*BodyMemoryError].
+func (r *Router) shape(a *arm, ask answer.Ask, req *http.Request, body *payload, held *share) (shaped, error) {
 	s := shaped{body: body}
 	name := a.model(ask.Model)
 	if name == "" || ask.Route.Kind == answer.Resource || ask.Route.Kind == answer.Control {
-		return s, true
+		return s, nil
 	}
 	inPath := false
 	if u, ok := pathModel(req.URL, name); ok {
 		s.url, inPath = u, true
 	}
 	if body.empty() || req.Method == http.MethodGet || req.Method == http.MethodHead {
-		return s, true
+		return s, nil
 	}
-	data, held := body.bytes(r.maxBody)
-	if !held {
-		return s, false
+	copied := share{memory: held.memory} // of a body that is read for this
+	defer copied.end()
+	data, ok, err := body.bytes(r.maxBody, &copied)
+	if err != nil {
+		return s, err
+	}
+	if !ok {
+		return s, &ShapeError{Arm: a.name}
 	}
 	kind := ""
 	if v := req.Header["Content-Type"]; len(v) > 0 {
 		kind = v[0]
 	}
-	changed, ok := splice(make([]byte, 0, len(data)+len(name)+16), data, quoted(name))
-	if !ok {
+	room := len(data) + len(name) + 16
+	if err := held.take(int64(room)); err != nil {
+		return s, err
+	}
+	var changed []byte
+	if c := (jsonwalk.Cursor{B: data}); c.Peek() == '{' {
+		changed, ok = splice(make([]byte, 0, room), data, quoted(name))
+	} else {
 		changed, ok = multipartModel(kind, data, name)
 	}
 	if !ok {
-		return s, inPath && body.held // bytes that name no model
+		held.give(int64(room))
+		if !inPath {
+			return s, &ShapeError{Arm: a.name}
+		}
+		return s, nil // bytes that name no model
+	}
+	if more := cap(changed) - room; more > 0 { // the name stands in many places
+		if err := held.take(int64(more)); err != nil {
+			held.give(int64(room))
+			return s, err
+		}
 	}
 	s.body = &payload{data: changed, held: true}
-	return s, true
+	return s, nil
 }
 
 // ShapeError means that a request cannot be sent to a version since the name of its
@@ -116,12 +138,12 @@ func multipartModel(contentType string, body []byte, model string) ([]byte, bool
 		return nil, false
 	}
 	delimiter := []byte("--" + params["boundary"])
-	var out []byte
+	out := make([]byte, 0, len(body)+len(model)+16)
 	rest := body
 	for {
 		at := bytes.Index(rest, delimiter)
 		if at < 0 {
-			return append(out, rest...), out != nil
+			return append(out, rest...), len(out) > 0
 		}
 		out = append(out, rest[:at+len(delimiter)]...)
 		rest = rest[at+len(delimiter):]

@@ -62,7 +62,8 @@ type ArmStats struct {
 }
 
 // Unserved returns how many requests were refused before an arm was asked, by the
-// reason: "body broken", "body too large", "body too slow".
+// reason: "body broken", "body memory", "body too large", "body too slow",
+// "control route", "model cannot be set".
 func (r *Router) Unserved() map[string]uint64 { return r.unserved.all() }
 
 // Stats returns what all arms have done, ordered by name. The numbers are taken

@@ -36,7 +36,9 @@ func (u *upstream) send(out *http.Request, target *url.URL) (*http.Response, err
 // headers Serin-Version and Serin-Request-Id. A request ends, and is recorded,
 // when the body of its response has been read to the end or closed.
 //
-// Bodies of requests that can be had again through GetBody are not copied.
+// Bodies of requests that can be had again through GetBody are not held; they are
+// copied where an arm is sent something else. Errors of its own: a [*ShapeError], and a
+// [*BodyMemoryError].
 func (r *Router) RoundTripper() http.RoundTripper { return (*roundTripper)(r) }
 
 type roundTripper Router
@@ -53,29 +55,57 @@ type call struct {
 // RoundTrip implements [http.RoundTripper].
 func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	r := (*Router)(rt)
-	body, err := holdOutgoing(req, r.maxBody)
+	body, err := r.holdOutgoing(req)
 	if err != nil {
-		return nil, fmt.Errorf("traffic: body of the request: %w", err)
+		body.share.end()
+		return nil, r.unheld(fmt.Errorf("traffic: body of the request: %w", err))
 	}
 	c := &call{body: body}
+	resp, err := r.roundTrip(c, req)
+	if err != nil {
+		c.body.share.end()
+		if unsent := c.body.body; unsent != nil {
+			_ = unsent.Close() // nothing was done with it
+		}
+	}
+	return resp, err
+}
+
+// unheld counts a request that was sent to no arm, and returns the reason.
+func (r *Router) unheld(err error) error {
+	var memory *BodyMemoryError
+	var misfit *ShapeError
+	var unpaid *accountError
+	switch {
+	case errors.As(err, &memory):
+		r.unserved.add("body memory")
+		return memory
+	case errors.As(err, &misfit):
+		r.unserved.add("model cannot be set")
+	case errors.As(err, &unpaid):
+		r.unserved.add("budget")
+		return unpaid.error
+	}
+	return err
+}
+
+// roundTrip sends a request whose body is held.
+func (r *Router) roundTrip(c *call, req *http.Request) (*http.Response, error) {
 	x := &c.exchange
-	x.ask = r.askOfOutgoing(req, &c.body)
+	var err error
+	if x.ask, err = r.askOfOutgoing(req, &c.body); err != nil {
+		return nil, r.unheld(err)
+	}
 	x.leg = r.leg(req.Context())
 	c.reply.leg = x.leg
 	c.reply.copy(r, x, req)
 	c.glimpse.show(&c.body, c.reply.out)
 	t, err := r.begin(x, c.reply.out, &c.body)
 	if err != nil {
-		var shape *ShapeError
-		if errors.As(err, &shape) {
-			r.unserved.add("model cannot be set")
-		} else {
-			r.unserved.add("budget")
-		}
 		if c.reply.cancel != nil {
 			c.reply.cancel(nil)
 		}
-		return nil, err
+		return nil, r.unheld(err)
 	}
 	if t.mirrors != nil {
 		r.mirror(t, x, c.reply.out, &c.body)
@@ -137,7 +167,11 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 	if r.drain != 0 {
 		b.stop = r.cancelOnDrain(to, b.cancel)
 	}
-	shape := b.x.shaped(to, b.out, body)
+	shape, err := b.x.shaped(to, b.out, body)
+	if err != nil {
+		b.release()
+		return nil, ending{broken: err}
+	}
 	if shape.url != nil {
 		b.out.URL = shape.url
 	}
@@ -382,6 +416,7 @@ func (b *reply) finish(e ending) {
 		return
 	}
 	b.release()
+	b.x.held.end()
 	if !b.instead {
 		b.x.finish(e)
 	}
