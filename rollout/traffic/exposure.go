@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -70,31 +71,48 @@ func (r *Router) expose(t *table, a *arm, o analysis.Observation, why Reason, re
 	r.exposed(e)
 }
 
+const (
+	// maxOnceEach is how much memory OnceEach takes, in bytes, and onceEachSize how
+	// much for each exposure, at most.
+	maxOnceEach  = 64 << 20
+	onceEachSize = 44
+)
+
 // OnceEach returns a function for [Config].Exposed that calls f with the first
 // exposure of each unit to each arm under each generation, and with all of requests
 // without a unit. It remembers about the given number of exposures, at least half
-// as many; an exposure that was forgotten is told again. It is safe for concurrent
-// use, and calls f while others wait.
+// as many, and at most what 64 MiB hold: about 1.5 million. They are remembered as
+// hashes of 16 bytes; an exposure that was forgotten is reported again. It is safe for
+// concurrent use, and calls f while others wait.
 func OnceEach(remember int, f func(Exposure)) func(Exposure) {
 	type key struct {
 		unit, arm  string
 		generation uint64
 	}
+	half := max(1, min(remember, maxOnceEach/onceEachSize)/2)
+	first, second := maphash.MakeSeed(), maphash.MakeSeed()
 	var mu sync.Mutex
-	young, old := make(map[key]bool), make(map[key]bool)
+	young, old := make(map[uint64]uint64), make(map[uint64]uint64) // the halves of hashes
 	return func(e Exposure) {
+		if e.Unit == "" {
+			mu.Lock()
+			defer mu.Unlock()
+			f(e)
+			return
+		}
 		k := key{e.Unit, e.Served, e.Generation}
+		h, rest := maphash.Comparable(first, k), maphash.Comparable(second, k)
 		mu.Lock()
 		defer mu.Unlock()
-		if e.Unit != "" {
-			if young[k] || old[k] {
+		for _, seen := range [...]map[uint64]uint64{young, old} {
+			if other, known := seen[h]; known && other == rest {
 				return
 			}
-			if len(young) >= max(1, remember/2) {
-				young, old = make(map[key]bool), young
-			}
-			young[k] = true
 		}
+		if len(young) >= half {
+			young, old = make(map[uint64]uint64), young
+		}
+		young[h] = rest
 		f(e)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,10 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	answers "github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout/traffic"
+	"github.com/serin-go/serin/rollout/traffic/cost"
+	"github.com/serin-go/serin/rollout/traffic/sticky"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -298,4 +302,104 @@ func TestCopiesOutlastTheirRequests(t *testing.T) {
 		time.Sleep(6 * time.Minute) // until its time is over
 		idle(t, r)
 	})
+}
+
+// TestMemoryOfUnits: long names of units cost no more than short ones, in all that
+// remembers them.
+func TestMemoryOfUnits(t *testing.T) {
+	store, err := sticky.New(sticky.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	ledger, err := cost.NewLedger(cost.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := analysis.NewRecorder(analysis.Plan{}, "old", "new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var exposed int
+	once := traffic.OnceEach(1_000_000, func(traffic.Exposure) { exposed++ })
+	r, _ := scripted(t, documentOf(says("x")), documentOf(says("x")), func(c *traffic.Config) {
+		c.Sticky, c.Exposed, c.Observe, c.Split = store, once, ledger.Observe, split(1, 5000)
+	})
+	r.Measure(rec)
+	send := func(n int, unit string) {
+		req := httptest.NewRequest("POST", "http://gateway"+chat+"?q="+unit[:n%4*100_000], strings.NewReader("{}"))
+		req.Header.Set(traffic.UnitHeader, fmt.Sprint(n, unit))
+		if n%2 == 0 {
+			r.ServeHTTP(httptest.NewRecorder(), req)
+			return
+		}
+		req.RequestURI = ""
+		resp, err := r.RoundTripper().RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = read(resp)
+	}
+	before := heap()
+	for n := range 400 {
+		send(n, strings.Repeat("x", 900<<10))
+		if n%2 == 0 { // which are kept apart, as far as they are
+			req := httptest.NewRequest(strings.Repeat("M", 900<<10), "http://gateway/odd/"+fmt.Sprint(n), nil)
+			r.ServeHTTP(httptest.NewRecorder(), req)
+		}
+		once(traffic.Exposure{Unit: fmt.Sprint(n, strings.Repeat("y", 900<<10)), Served: "new"})
+	}
+	took := heap() - before
+	t.Logf("they take %d KiB", took>>10)
+	if took > 20<<20 || exposed < 800 {
+		t.Errorf("units of 900 KB take %d bytes, %d were exposed", took, exposed)
+	}
+	runtime.KeepAlive([]any{store, ledger, rec, once, r})
+}
+
+// TestMemoryOfOnceEach: what it remembers takes 64 MiB at most, whatever it was asked to
+// remember and however long the units are.
+func TestMemoryOfOnceEach(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	for _, tt := range []struct{ remember, units, known int }{{1_000_000, 1_100_000, 500_000}, {1 << 60, 1_700_000, 750_000}} {
+		before := heap()
+		n, peak := 0, int64(0)
+		once := traffic.OnceEach(tt.remember, func(traffic.Exposure) { n++ })
+		long := strings.Repeat("x", 100)
+		for i := range tt.units {
+			once(traffic.Exposure{Unit: long + strconv.Itoa(i), Served: "new", Generation: 7})
+			if i%100_000 == 99_999 {
+				peak = max(peak, heap()-before)
+			}
+		}
+		for i := tt.units - tt.known; i < tt.units; i++ {
+			once(traffic.Exposure{Unit: long + strconv.Itoa(i), Served: "new", Generation: 7})
+		}
+		if n != tt.units {
+			t.Errorf("%d exposures of %d units, the last %d of which are to be known", n, tt.units, tt.known)
+		}
+		t.Logf("%d take %d KiB", tt.remember, peak>>10)
+		if peak > 64<<20 {
+			t.Errorf("remembering %d takes %d bytes, want at most 64 MiB", tt.remember, peak)
+		}
+		runtime.KeepAlive(once)
+	}
+}
+
+// TestLongNamesInStats: a name that a hook makes up is counted, and does not grow the
+// tables.
+func TestLongNamesInStats(t *testing.T) {
+	r, d := scripted(t, documentOf("{}"), documentOf("{}"), func(c *traffic.Config) {
+		c.NoRescue = true
+		c.Classify = func(_ answers.Ask, _ []byte, o *answers.Outcome) { o.Why = strings.Repeat("why", 1<<18) }
+	})
+	local(r)["handler"](t.Context(), chat, "{}")
+	d.one(t)
+	for why, n := range armStats(t, r, "new").Why {
+		if len(why) > 128 || n != 1 {
+			t.Errorf("%d of a reason of %d bytes", n, len(why))
+		}
+	}
 }

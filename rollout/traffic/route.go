@@ -81,8 +81,12 @@ type labelled struct {
 	route answer.Route // without the configuration's own
 }
 
-// maxLabels bounds how many routes have names of their own.
-const maxLabels = 64
+// maxLabels bounds how many routes have names of their own, and maxLabel how long such
+// a name is.
+const (
+	maxLabels = 64
+	maxLabel  = 128
+)
 
 // of returns the name of a route, "other" beyond the bound, and what it is about.
 func (l *labels) of(method, path string) labelled {
@@ -100,7 +104,7 @@ func (l *labels) of(method, path string) labelled {
 	if other.route.Kind == answer.UnknownKind {
 		room = maxLabels / 2
 	}
-	if len(path) > 128 || !other.route.Measured() || known != nil && len(*known) >= room {
+	if len(method)+len(path) > maxLabel || !other.route.Measured() || known != nil && len(*known) >= room {
 		return other
 	}
 	l.mu.Lock()
@@ -112,7 +116,9 @@ func (l *labels) of(method, path string) labelled {
 	if len(next) >= room {
 		return other
 	}
-	next[key] = labelled{method + " " + path, other.route}
+	label := labelled{method + " " + path, other.route}
+	// Not the path itself, which may be a part of a long line.
+	next[labelKey{label.name[:len(method)], label.name[len(method)+1:]}] = label
 	l.known.Store(&next)
-	return next[key]
+	return label
 }

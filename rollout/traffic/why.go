@@ -11,8 +11,8 @@ import (
 // maxNames bounds how many names are counted by themselves.
 const maxNames = 32
 
-// names counts by name, what is beyond the bound under "other". The zero value is
-// empty.
+// names counts by name, what is beyond the bound under "other". Names that are long or
+// cannot be printed are counted by their hash. The zero value is empty.
 type names struct {
 	mu sync.Mutex
 	n  map[string]uint64
@@ -24,6 +24,7 @@ func (c *names) add(name string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	name = boundName(name)
 	if c.n == nil {
 		c.n = make(map[string]uint64)
 	}
