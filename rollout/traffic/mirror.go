@@ -280,11 +280,7 @@ func (c *copied) compare(ctx context.Context, rec *analysis.Recorder, second Ans
 	if primary.ID == "" || second.ID == "" {
 		return
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			c.router.logPanic(ctx, c.arm, p, debug.Stack())
-		}
-	}()
+	defer c.router.contained("Mirror.Compare")
 	pair := Pair{Unit: c.unit, Request: c.body, Primary: primary, Copy: second}
 	stats := &c.arm.stats.copies
 	stats.compared.Add(1)

@@ -13,6 +13,7 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 	answers "github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout/traffic"
+	"github.com/serin-go/serin/rollout/traffic/cache"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -36,78 +37,104 @@ type panicLog struct{ slog.Handler }
 func (panicLog) Enabled(context.Context, slog.Level) bool  { return true }
 func (panicLog) Handle(context.Context, slog.Record) error { panic("log") }
 
-// TestHooksThatPanic: whatever function of the configuration panics, the caller has
-// the whole answer, the request is accounted for once, and the panic is counted.
+// TestHooksThatPanic: whatever function of the configuration panics, in whatever shape,
+// the caller has the whole answer, the request is accounted for once, the panic is
+// counted, and nothing stays in flight.
 func TestHooksThatPanic(t *testing.T) {
-	hooks := map[string]func(*traffic.Config){
-		"Unit":         func(c *traffic.Config) { c.Unit = func(*http.Request) string { panic("unit") } },
-		"Tenant":       func(c *traffic.Config) { c.Tenant = func(*http.Request) string { panic("tenant") } },
-		"Conversation": func(c *traffic.Config) { c.Conversation = func(*http.Request) string { panic("conversation") } },
-		"MayForce":     func(c *traffic.Config) { c.MayForce = func(*http.Request, string) bool { panic("may") } },
-		"Cached":       func(c *traffic.Config) { c.Cached = func(http.Header) bool { panic("cached") } },
-		"Observe":      func(c *traffic.Config) { c.Observe = func(analysis.Observation) { panic("observe") } },
-		"Exposed":      func(c *traffic.Config) { c.Exposed = func(traffic.Exposure) { panic("exposed") } },
-		"Routes":       func(c *traffic.Config) { c.Routes = func(string, string) (answers.Route, bool) { panic("routes") } },
-		"Classify": func(c *traffic.Config) {
+	all := []string{"handler", "transport", "copy", "cache"}
+	answered := all // hooks that are called for copies, too
+	live := []string{"handler", "transport", "cache"}
+	hooks := map[string]struct {
+		shapes []string // in which it is called
+		change func(*traffic.Config)
+	}{
+		"Unit":         {all, func(c *traffic.Config) { c.Unit = func(*http.Request) string { panic("unit") } }},
+		"Tenant":       {all, func(c *traffic.Config) { c.Tenant = func(*http.Request) string { panic("tenant") } }},
+		"Conversation": {all, func(c *traffic.Config) { c.Conversation = func(*http.Request) string { panic("conversation") } }},
+		"MayForce":     {all, func(c *traffic.Config) { c.MayForce = func(*http.Request, string) bool { panic("may") } }},
+		"Cached":       {answered, func(c *traffic.Config) { c.Cached = func(http.Header) bool { panic("cached") } }},
+		"Observe":      {all, func(c *traffic.Config) { c.Observe = func(analysis.Observation) { panic("observe") } }},
+		"Exposed":      {all, func(c *traffic.Config) { c.Exposed = func(traffic.Exposure) { panic("exposed") } }},
+		"Charged":      {answered, func(c *traffic.Config) { c.Charged = func(traffic.Charge) { panic("charged") } }},
+		"Routes": {all, func(c *traffic.Config) {
+			c.Routes = func(string, string) (answers.Route, bool) { panic("routes") }
+		}},
+		"Classify": {answered, func(c *traffic.Config) {
 			c.Classify = func(answers.Ask, []byte, *answers.Outcome) { panic("classify") }
-		},
-		"Sticky.Get": func(c *traffic.Config) { c.Sticky = panics{} },
-		"Sticky.Put": func(c *traffic.Config) { c.Sticky = panics{} },
-		"PriceOf": func(c *traffic.Config) {
+		}},
+		"Sticky.Get": {live, func(c *traffic.Config) { c.Sticky = panics{} }},
+		"Sticky.Put": {live, func(c *traffic.Config) { c.Sticky = panics{} }},
+		"PriceOf": {answered, func(c *traffic.Config) {
 			for name, b := range c.Arms {
 				b.PriceOf = func(string) (traffic.Price, bool) { panic("price") }
 				c.Arms[name] = b
 			}
-		},
-		"Mirror.Observe": func(c *traffic.Config) { c.Mirror.Observe = func(analysis.Observation) { panic("observe") } },
+		}},
+		"Account.Reserve": {all, nil}, // see below
+		"Account.Charge":  {all, nil},
+		"Mirror.Observe": {[]string{"copy"}, func(c *traffic.Config) {
+			c.Mirror.Observe = func(analysis.Observation) { panic("observe") }
+		}},
+		"Mirror.Compare": {[]string{"copy"}, func(c *traffic.Config) {
+			c.Mirror.Compare = func(context.Context, traffic.Pair) (float64, float64, bool) { panic("compare") }
+		}},
 	}
-	for hook, change := range hooks {
-		for _, shape := range []string{"handler", "transport", "copy"} {
-			if hook == "Mirror.Observe" != (shape == "copy") && (hook == "Mirror.Observe" || shape == "copy" && hook != "PriceOf" && hook != "Classify" && hook != "Cached") {
-				continue // the hook is not called there
-			}
+	for hook, tt := range hooks {
+		for _, shape := range tt.shapes {
 			t.Run(hook+" "+shape, func(t *testing.T) {
 				model := serve(t, good)
 				r, _ := newRouter(t, model, model, func(c *traffic.Config) {
 					c.Logger = slog.New(panicLog{slog.DiscardHandler})
 					c.Split.Rules = []strategies.Rule{{Unit: "nobody", Arm: "new"}}
-					if shape == "copy" {
+					switch shape {
+					case "copy":
+						rules := c.Split.Rules
 						c.Split = mirrored(strategies.Full)
+						c.Split.Rules = rules
+					case "cache":
+						remembered, err := cache.New(cache.Config{})
+						if err != nil {
+							t.Fatal(err)
+						}
+						t.Cleanup(func() { _ = remembered.Close() })
+						for name, b := range c.Arms {
+							b.Transport = remembered.Transport(name, nil)
+							c.Arms[name] = b
+						}
 					}
-					change(c)
+					if tt.change != nil {
+						tt.change(c)
+					}
 				})
-				req := httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(streaming))
-				req.Header.Set("Serin-Arm", "new")
-				req.Header.Set("Serin-Unit", "ana")
-				w := httptest.NewRecorder()
-				if shape == "transport" {
-					req.RequestURI = ""
-					resp, err := r.RoundTripper().RoundTrip(req)
-					if err != nil {
-						t.Fatal(err)
+				for range 2 { // with a cache, the second answer may come from there
+					req := httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(`{"stream":true,"temperature":0}`))
+					req.Header.Set("Serin-Arm", "new")
+					req.Header.Set("Serin-Unit", "ana")
+					req.Header.Set("Authorization", "Bearer ana")
+					if strings.HasPrefix(hook, "Account.") {
+						req = req.WithContext(traffic.WithAccount(req.Context(), panickingTill{inCharge: hook == "Account.Charge"}))
 					}
-					_, _ = io.Copy(w, resp.Body)
-					_ = resp.Body.Close()
-				} else {
-					r.ServeHTTP(w, req)
-				}
-				if w.Body.String() != goodStream {
-					t.Errorf("the caller got %d of %d bytes", w.Body.Len(), len(goodStream))
+					w := httptest.NewRecorder()
+					if shape == "transport" {
+						req.RequestURI = ""
+						resp, err := r.RoundTripper().RoundTrip(req)
+						switch {
+						case err == nil:
+							_, _ = io.Copy(w, resp.Body)
+							_ = resp.Body.Close()
+						case hook != "Account.Reserve":
+							t.Fatal(err)
+						}
+					} else {
+						r.ServeHTTP(w, req)
+					}
+					if got := w.Body.String(); hook == "Account.Reserve" && strings.Contains(got, "delta") || hook != "Account.Reserve" && got != goodStream {
+						t.Errorf("the caller got %d of %d bytes", w.Body.Len(), len(goodStream))
+					}
 				}
 				waitFor(t, func() bool { return r.Panics()[hook] > 0 })
-				waitFor(t, func() bool {
-					for _, s := range r.Stats() {
-						if s.InFlight != 0 {
-							return false
-						}
-					}
-					for _, g := range r.Generations() {
-						if g.InFlight != 0 {
-							return false
-						}
-					}
-					return true
-				})
+				waitFor(t, func() bool { return r.PendingCopies() == 0 })
+				idle(t, r)
 			})
 		}
 	}

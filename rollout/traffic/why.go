@@ -6,6 +6,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/bounded"
 )
 
 // maxNames bounds how many names are counted by themselves.
@@ -24,7 +25,7 @@ func (c *names) add(name string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	name = boundName(name)
+	name = bounded.Name(name)
 	if c.n == nil {
 		c.n = make(map[string]uint64)
 	}
