@@ -130,6 +130,8 @@ func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t atte
 		// The body arrives while the answer may be under way already; without
 		// this, a server would cut the one when the other begins.
 		_ = http.NewResponseController(wr.ResponseWriter).EnableFullDuplex() // not every server needs or has it
+		// What is left of it must be read before the handler returns (golang/go#68560).
+		defer func() { _ = req.Body.Close() }()
 	}
 	if h := wr.Header(); len(h) > 0 {
 		wr.outer = maps.Clone(h)

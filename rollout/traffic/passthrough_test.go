@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
@@ -251,5 +253,27 @@ func TestLargeBodyBothWays(t *testing.T) {
 	}
 	if o := d.one(t); o.Class != analysis.OK {
 		t.Errorf("observation %+v", o)
+	}
+}
+
+// TestBodyLeftUnread: a backend that answers without reading a body which is not held
+// leaves the connection usable (golang/go#68560).
+func TestBodyLeftUnread(t *testing.T) {
+	r, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+		c.MaxBody = 10
+		c.Arms["new"] = traffic.Backend{Handler: http.HandlerFunc(good)}
+	})
+	var problems strings.Builder // written by the server alone, and read after its end
+	server := httptest.NewUnstartedServer(r)
+	server.Config.ErrorLog = log.New(&problems, "", 0)
+	server.Start()
+	for range 20 {
+		if a := postTo(t, server.URL+chat, `{"stream":true,"messages":"`+strings.Repeat("x", 100<<10)+`"}`); a.status != 200 || a.body != goodStream {
+			t.Errorf("status %d, %d bytes", a.status, len(a.body))
+		}
+	}
+	server.Close()
+	if problems.Len() > 0 {
+		t.Errorf("the server says %s", problems.String())
 	}
 }
