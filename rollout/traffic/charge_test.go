@@ -103,6 +103,10 @@ func TestCharges(t *testing.T) {
 			want: []want{{traffic.First, "new", 0, 0, 0, "status 500"}, {traffic.Fallback, "old", 10, 5, 15, ""}}},
 		{name: "second opinion", body: streaming, new: refuses(400),
 			want: []want{{traffic.First, "new", 0, 0, 0, "status 400"}, {traffic.Opinion, "old", 10, 5, 15, ""}}},
+		{name: "fallback after an answer that was paid for", body: `{"messages":[]}`, new: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"object":"chat.completion","choices":[{"index":0,"message":{"content":"four"},"finish_reason":"odd"}],"usage":{"prompt_tokens":100,"completion_tokens":200}}`)
+		}, want: []want{{traffic.First, "new", 100, 200, 300, ""}, {traffic.Fallback, "old", 10, 5, 15, ""}}},
 		{name: "the arm cannot be reached", body: streaming, want: []want{{traffic.Fallback, "old", 10, 5, 15, ""}}},
 		{name: "hung up without an answer", body: `{"stream":true,"messages":[{"content":"` + strings.Repeat("x", 400) + `"}]}`, new: cut(),
 			want: []want{{traffic.First, "new", 100, 0, 100, "no answer"}, {traffic.Fallback, "old", 10, 5, 15, ""}}},
