@@ -131,6 +131,20 @@
 // them. Requests with effects are sent once: see [answer.Route] and
 // [Config].AllowControl.
 //
+// # What it costs
+//
+// Each attempt at a request that has reached a server gives one [Charge]
+// ([Config].Charged): the first one, retries and hedges of a pool, fallbacks, second
+// opinions and copies. An error without output costs nothing. What the server does not
+// report, because the stream was cut or the provider never says, is estimated from
+// bytes of text by the arm's own ratio of bytes to tokens, and the charge says so. The
+// cost in an observation is the assigned arm's first attempt alone, so that arms
+// compare.
+//
+// An [Account] in the context of a request ([WithAccount]) pays for it. The router asks
+// it to reserve what the request will cost at most before a server is asked. Package
+// cost has a ledger and budgets by tenant.
+//
 // # Functions of the configuration
 //
 // A panic in one of them ends neither the process nor an answer; see [Router.Panics].
