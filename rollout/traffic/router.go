@@ -214,8 +214,9 @@ func (r *Router) unpin(a *arm) {
 }
 
 // RemoveBackend forgets an arm, its stats and the ids it made. Requests that it is
-// serving end there; requests about its ids go to the baseline. An arm that the split in force gives traffic to, or that is its
-// baseline, stays and is an [*InUseError]. Removing an unknown arm does nothing.
+// serving end there; requests about its ids go to the baseline. An arm that the split
+// in force gives traffic to, or that is its baseline, stays and is an [*InUseError].
+// Removing an unknown arm does nothing.
 func (r *Router) RemoveBackend(name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
