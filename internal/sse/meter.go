@@ -31,6 +31,7 @@ type run struct {
 	from, to    time.Duration // of the events, of any kind
 	usage       usage
 	seen, ended [2]uint64 // choices
+	further     further   // choices
 	over        bool      // End was called
 
 	// The event under way, and the line of it under way.
@@ -175,7 +176,8 @@ func (m *Meter) conclude(s *Stream) {
 		s.OutputTokens = s.Reported
 		s.FromUsage = s.OutputTokens > 0 || s.Chunks == 0
 	}
-	s.Choices, s.Open = count(m.seen), count([2]uint64{m.seen[0] &^ m.ended[0], m.seen[1] &^ m.ended[1]})
+	n, open := m.further.choices()
+	s.Choices, s.Open = n+count(m.seen), open+count([2]uint64{m.seen[0] &^ m.ended[0], m.seen[1] &^ m.ended[1]})
 	if m.Form != Document {
 		// A stream that breaks off may have reported its first token alone.
 		complete := s.Terminated || s.Choices > 0 && s.Open == 0
@@ -499,6 +501,9 @@ func (m *Meter) apply(k *chunk, at time.Duration) {
 	s.Blocked = s.Blocked || k.blocked
 	s.Deferred = k.deferred || s.Deferred && !k.done
 	s.Items, s.EmptyItems = s.Items+k.items, s.EmptyItems+k.empty
+	if k.turns.further.largest > 0 {
+		m.further.join(k.turns.further)
+	}
 	if k.turns.finishes > 0 {
 		for i := range k.turns.ended {
 			m.ended[i] |= k.turns.ended[i]

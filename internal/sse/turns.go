@@ -9,6 +9,7 @@ type turns struct {
 	text, message bool // some have a text, some a message or a delta
 	n             int
 	seen, ended   [2]uint64 // by index
+	further       further   // with an index beyond those
 	finish        [maxFinish][]byte
 	finishes      int
 	fault         fault
@@ -19,6 +20,38 @@ const maxFinish = 8
 
 // manyFinishes stands for the reasons beyond them. No interface has it.
 const manyFinishes = "more finish reasons than are noted"
+
+// further is what is known of the choices beyond maxChoice: the largest index, and how
+// many of them have ended, with the sum of their indices. They have all ended if these
+// are what the indices up to the largest one give.
+type further struct{ largest, ended, sum int }
+
+func (f *further) note(index int, ended bool) {
+	f.largest = max(f.largest, index)
+	if ended {
+		f.ended++
+		f.sum += index
+	}
+}
+
+func (f *further) join(o further) {
+	f.largest = max(f.largest, o.largest)
+	f.ended += o.ended
+	f.sum += o.sum
+}
+
+// choices returns how many there are, and how many of them have not ended, as far as
+// that is known: at least one if not all have.
+func (f *further) choices() (n, open int) {
+	if f.largest == 0 {
+		return 0, 0
+	}
+	n = f.largest - maxChoice
+	if f.ended != n || f.sum != n*(f.largest+MaxChoices)/2 {
+		open = max(1, n-f.ended)
+	}
+	return n, open
+}
 
 // MaxChoices is how many choices of an answer are distinguished.
 const MaxChoices = 128
@@ -99,7 +132,13 @@ func (t *turns) candidate(c *cursor) {
 
 // note notes a choice and its finish reason. An empty reason and "null" do not count.
 func (t *turns) note(index int, finish []byte) {
-	index = min(index, maxChoice)
+	if index > maxChoice {
+		t.further.note(index, len(finish) > 0 && string(finish) != "null")
+		if len(finish) > 0 && string(finish) != "null" {
+			t.add(finish)
+		}
+		return
+	}
 	t.seen[index/64] |= 1 << (index % 64)
 	if len(finish) == 0 || string(finish) == "null" {
 		return
@@ -128,6 +167,7 @@ func (t *turns) join(o *turns) {
 	t.tokens.join(o.tokens)
 	t.listed, t.text, t.message = t.listed || o.listed, t.text || o.text, t.message || o.message
 	t.fault.join(o.fault)
+	t.further.join(o.further)
 	for i := range t.seen {
 		t.seen[i] |= o.seen[i]
 		t.ended[i] |= o.ended[i]
