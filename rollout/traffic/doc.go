@@ -167,6 +167,10 @@
 // time. A request that finds no room gets a 503 with Retry-After and is counted in
 // [Router.Unserved]; no arm is charged.
 //
+// The header of an answer may have 64 KiB and 200 lines. A larger one is a failure of
+// its arm, and is not passed on. Trailers and informational answers beyond these
+// bounds are dropped.
+//
 // # Shadow
 //
 // The mirrors of a split ([strategies.Shadow]) send copies of requests to an arm

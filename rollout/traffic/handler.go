@@ -155,6 +155,9 @@ func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t atte
 // conclude sets t from what a handler has done that has returned, or panicked with
 // p; drained reports whether its arm had no more time.
 func (t *attempt) conclude(ctx context.Context, wr *writer, p any, drained bool) {
+	if p == nil && wr.status == 0 && !wr.hijacked && largeHeader(wr.Header(), wr.outer) {
+		wr.WriteHeader(http.StatusOK) // as the server would; it is refused
+	}
 	e := &t.ending
 	e.expired = wr.ended()
 	e.broken = wr.failure
@@ -183,6 +186,8 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any, drained bool)
 		}
 	}
 	switch {
+	case wr.refused && p == nil, wr.refused && p == http.ErrAbortHandler:
+		wr.conclude()
 	case p != nil && e.expired == nil || wr.sent && e.expired != nil:
 		t.panicked = p
 		if p == nil {

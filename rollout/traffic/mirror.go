@@ -330,7 +330,7 @@ func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending)
 		return e
 	}
 	req.Host, req.RequestURI = "", ""
-	resp, err := c.arm.upstream.send(req, req.URL)
+	resp, err := c.router.send(c.arm.upstream, req, req.URL)
 	if err != nil {
 		return ending{broken: err}
 	}

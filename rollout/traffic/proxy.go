@@ -94,6 +94,8 @@ func newTransport() http.RoundTripper {
 		TLSHandshakeTimeout:   5 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
+		// The lines are counted where the answer is taken.
+		MaxResponseHeaderBytes: maxHeaderSize,
 	}
 	return resend.New(t)
 }

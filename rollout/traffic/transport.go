@@ -22,12 +22,17 @@ type upstream struct {
 	transport http.RoundTripper
 }
 
-// send sends out, a copy of a request, to where the arm is served.
-func (u *upstream) send(out *http.Request, target *url.URL) (*http.Response, error) {
+// send sends out, a copy of a request, to where an arm is served.
+func (r *Router) send(u *upstream, out *http.Request, target *url.URL) (*http.Response, error) {
 	*target = *out.URL
 	out.URL = target
 	(&httputil.ProxyRequest{In: out, Out: out}).SetURL(u.base)
-	return u.transport.RoundTrip(out)
+	resp, err := u.transport.RoundTrip(out)
+	if err == nil && largeHeader(resp.Header, nil) {
+		_ = r.closeBody(resp.Body) // what it says of an answer that is given up is of no use
+		return nil, errLargeHeader
+	}
+	return resp, err
 }
 
 // RoundTripper returns the router as a transport for services that call models
@@ -188,7 +193,7 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 		b.release()
 		return nil, ending{broken: errors.Join(fmt.Errorf("traffic: arm %q has no URL", to.name), b.out.Body.Close())}
 	}
-	resp, err := to.upstream.send(b.out, &b.target)
+	resp, err := r.send(to.upstream, b.out, &b.target)
 	if err != nil {
 		b.release()
 		return nil, b.ending(err)
@@ -210,7 +215,7 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 	if b.x.makes {
 		b.ids = r.idsOf(to, resp.StatusCode, resp.Header)
 	}
-	b.body, b.length = resp.Body, resp.ContentLength
+	b.body, b.length, b.resp = resp.Body, resp.ContentLength, resp
 	if fallback {
 		if e, ok := b.await(); !ok {
 			_ = r.closeBody(b.body) // what it says of an answer that is given up is of no use
@@ -240,6 +245,7 @@ type reply struct {
 	id     [1]string
 
 	ids    *idReader // of what the answer says was made; nil if it does not
+	resp   *http.Response
 	body   io.ReadCloser
 	length int64     // as announced, -1 if it was not
 	first  []byte    // read already, not yet given out
@@ -316,6 +322,9 @@ func (b *reply) receive(p []byte) (int, error) {
 	b.touch(asked)
 	n, err := b.x.router.read(b.body, p)
 	b.touch(busy)
+	if err == io.EOF && largeHeader(b.resp.Trailer, nil) {
+		clear(b.resp.Trailer)
+	}
 	if n > 0 {
 		b.ids.feed(p[:n])
 		if b.holds {

@@ -43,6 +43,8 @@ type writer struct {
 	held     []byte        // of the body, until it shows that there is an answer
 	given    time.Duration // when the chunk came that is being handed on; 0 if none is
 	since    time.Duration // when the first of it came
+	refused  bool          // the header is too large; neither it nor the body is passed on
+	names    int           // how many the header had when it was sent
 	failed   bool          // held is not an answer, and grows to its end
 	failure  error         // why the arm did not answer, if that is known
 	ids      *idReader     // of what the answer says was made; nil if it does not
@@ -64,11 +66,19 @@ func (w *writer) overdue(now time.Time) time.Time {
 
 // WriteHeader implements [http.ResponseWriter].
 func (w *writer) WriteHeader(status int) {
+	large := largeHeader(w.Header(), w.outer)
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
-		w.ResponseWriter.WriteHeader(status)
+		if !large {
+			w.ResponseWriter.WriteHeader(status)
+		}
 		return
 	}
-	if w.status != 0 {
+	if w.status != 0 || w.refused {
+		return
+	}
+	if large {
+		w.refused, w.failure = true, errLargeHeader
+		w.cancel(errLargeHeader)
 		return
 	}
 	w.status = status
@@ -94,6 +104,7 @@ func (w *writer) WriteHeader(status int) {
 func (w *writer) send() {
 	w.sent = true
 	w.sign()
+	w.names = len(w.Header())
 	w.ResponseWriter.WriteHeader(w.status)
 }
 
@@ -116,6 +127,9 @@ var errGivenUp = errors.New("traffic: the attempt was given up")
 func (w *writer) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
+	}
+	if w.refused {
+		return 0, errGivenUp
 	}
 	if len(p) == 0 {
 		return 0, nil // not an answer yet
@@ -253,7 +267,16 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // conclude sends what the handler left unsent, once it has returned.
 func (w *writer) conclude() {
 	switch {
-	case w.hijacked || w.sent:
+	case w.hijacked:
+	case w.sent:
+		if len(w.Header()) > w.names {
+			dropLargeTrailers(w.Header())
+		}
+	case w.refused:
+		w.restore()
+		w.sent = true
+		w.sign()
+		writeError(w.ResponseWriter, http.StatusBadGateway, "the model's answer could not be read")
 	case w.ended() != nil:
 		w.restore()
 		w.sent = true
