@@ -48,7 +48,7 @@ type config struct {
 	Candidate    versioning.Version `env:"CANDIDATE_VERSION, default=1.5.0"`
 	CandidateURL string             `env:"CANDIDATE_URL"`
 	Bake         time.Duration      `env:"ROLLOUT_BAKE, default=1m"` // the least time of each stage
-	Drain        time.Duration      `env:"DRAIN, default=10m"`       // for requests under way when the gateway is told to stop
+	Drain        time.Duration      `env:"DRAIN, default=10m"`       // for requests under way when the gateway is stopped
 }
 
 func main() {

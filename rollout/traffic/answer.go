@@ -18,9 +18,8 @@ type Pair struct {
 	Primary, Copy Answer
 }
 
-// Same reports whether the two answers say the same: equal texts but for space at
-// the ends, the same tools called with the same arguments, and the same reason to
-// end.
+// Same reports whether the two answers are equal: their texts without space at the
+// ends, their tool calls with the arguments, and their finish reasons.
 func (p Pair) Same() bool {
 	return strings.TrimSpace(p.Primary.Text) == strings.TrimSpace(p.Copy.Text) &&
 		slices.EqualFunc(p.Primary.ToolCalls, p.Copy.ToolCalls, sameCall) &&
@@ -31,8 +30,8 @@ func (p Pair) Same() bool {
 type Answer struct {
 	ID, Arm string
 	// Text is what the model has said, without its reasoning; ToolCalls are the
-	// tools that it calls. They are empty where the form of the answer is none that
-	// the package comment names; Body is the answer as it came.
+	// tools that it calls. They are empty if the package comment does not name the
+	// form of the answer; Body is the answer as it came.
 	Text         string
 	ToolCalls    []ToolCall
 	FinishReason string // as sent: "stop", "length", "tool_calls", "end_turn", ...

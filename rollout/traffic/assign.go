@@ -27,7 +27,7 @@ type Assignment struct {
 }
 
 // ticket makes sure that an assignment is reported once, whatever copies there
-// are of it. Tickets are used again; the number tells the assignments apart.
+// are of it. Tickets are used again; the number distinguishes the assignments.
 type ticket struct{ number atomic.Uint64 }
 
 var tickets = sync.Pool{New: func() any { return new(ticket) }}

@@ -238,8 +238,8 @@ func (p *payload) counted(s *stats) func() (io.ReadCloser, error) {
 }
 
 // glimpse is the body of a request while it is looked at to find its unit. It
-// opens the payload when it is read, which is seldom; one that is not held looks
-// empty.
+// opens the payload only when it is read, which is rare. A payload that is not held
+// looks empty.
 type glimpse struct {
 	payload *payload
 	body    io.ReadCloser
@@ -266,7 +266,7 @@ func (g *glimpse) Close() error {
 	return g.body.Close()
 }
 
-// show makes the payload visible in req, a copy that nobody sends as it is.
+// show makes the payload visible in req, a copy that is not sent as it is.
 func (g *glimpse) show(p *payload, req *http.Request) {
 	g.payload = p
 	if req.Body = g; p.empty() {

@@ -3,9 +3,9 @@ package traffic
 import "time"
 
 // caller keeps the time for which a slow caller holds up an answer apart from the
-// time that the model takes. While the caller does not take what is there nobody
-// reads from the model either; what comes then, at once, has been waiting, and how
-// long is not known but for that it was no longer than the caller.
+// time that the model takes. While the caller does not take what is there, the
+// router does not read from the model. What it can read immediately afterwards has
+// been waiting, for an unknown time that is no longer than the caller's.
 type caller struct {
 	total time.Duration // for which the answer was held up, so far
 	held  time.Duration // what was handed on last
@@ -13,8 +13,8 @@ type caller struct {
 	away  time.Duration // all the time in which the answer was not read
 }
 
-// Held up is what takes longer than a wink, and at once is what takes less than a
-// blink.
+// A write that takes longer than wink holds up the answer. A read that takes less
+// than blink returns what has been waiting.
 const (
 	wink  = time.Millisecond
 	blink = 200 * time.Microsecond

@@ -51,15 +51,15 @@ type Config struct {
 	// as no order of names says which of them is to be trusted.
 	Split strategies.Split
 
-	// Unit returns whom a request is assigned by: equal units see equal arms. It
-	// may read the body of a request that is no larger than MaxBody; what it
-	// reads is sent on all the same. "" assigns the request by itself, at random.
+	// Unit returns the unit that a request is assigned by: equal units see equal
+	// arms. It may read the body of a request that is no larger than MaxBody; what
+	// it reads is sent on nevertheless. "" assigns the request by itself, at random.
 	//
 	// Nil means what [WithUnit] has put into the context, or the header Serin-Unit, and
 	// at random without either. It is not the
 	// Authorization header: one key often stands for a whole service, which would
-	// then move between versions as one. Whoever sets the header picks the slot;
-	// where callers are not trusted with that, say what the unit is.
+	// then move between versions as one. A caller that sets the header picks the
+	// slot; where callers are not trusted with that, say what the unit is.
 	Unit func(*http.Request) string
 
 	// Tenant and Conversation say what else a request is about, for rules about
@@ -72,7 +72,7 @@ type Config struct {
 	// MayForce says whether a request may choose its arm by the header Serin-Arm,
 	// any arm of the split that has a backend, whatever its weight. It is asked
 	// only about requests with the header and an arm that exists; where it says
-	// no, the header has no effect. Nil means that nobody may.
+	// no, the header has no effect. If nil, no request may choose.
 	MayForce func(r *http.Request, arm string) bool
 
 	// Lanes keep units from candidates: holdouts, and rollouts that exclude each
@@ -81,8 +81,8 @@ type Config struct {
 	Lanes []Lane
 
 	// Sticky remembers the arms of units, where a hash of them is not enough. Nil
-	// remembers nothing: equal units have equal arms all the same, while the weights
-	// do.
+	// remembers nothing: equal units still have equal arms, as long as the weights
+	// stay the same.
 	Sticky Sticky
 
 	// Pins remembers which arm made an id: of a file, a batch, a conversation or a
@@ -97,7 +97,7 @@ type Config struct {
 	Mirror Mirroring
 
 	// Observe, if not nil, receives the observation of each request when it has
-	// ended, besides the recorder of [Router.Measure]. It is called from many
+	// ended, as the recorder of [Router.Measure] does. It is called from many
 	// goroutines and must not block.
 	Observe func(analysis.Observation)
 
@@ -123,7 +123,7 @@ type Config struct {
 	MaxBody int64 `env:"MAX_BODY"`
 
 	// BodyMemory is how much memory the bodies of all requests may take together, in
-	// bytes: those that are held, those that are changed for an arm, and those of
+	// bytes: bodies that are held, that are changed for an arm, and that belong to
 	// copies for mirrors. A request that finds no room gets a 503 with Retry-After, or
 	// is a [*BodyMemoryError] of the RoundTripper; a copy is dropped. A body whose
 	// length is unknown takes up to a quarter more than it has. 0 means
@@ -225,7 +225,7 @@ type Backend struct {
 	// after the context of its request has ended. Nil means [Proxy] to URL.
 	Handler http.Handler
 	// URL is where the version is served: scheme, host and possibly a path that
-	// is put before that of requests.
+	// is put before the path of requests.
 	URL string
 	// Transport carries the requests to URL, such as one that balances between
 	// several servers (package replicas) or remembers answers (package cache). Nil

@@ -26,6 +26,6 @@ func (r *Router) ArmOf(req *http.Request) string {
 	return a.name
 }
 
-// expired is stale for who does not have the time: it looks at the clock only if
-// it matters.
+// expired reports what stale reports for the present time. It looks at the clock only
+// if it matters.
 func (r *Router) expired() bool { return r.expiry.Load() != 0 && r.stale(time.Now()) }

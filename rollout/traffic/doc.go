@@ -21,9 +21,9 @@
 // backends that are servers elsewhere. [Router.RoundTripper] is for services that
 // call models themselves: it spares the hop. [Router.Assign] is for everything
 // else, queues and gRPC and vendors' clients, and takes the outcome by hand. All
-// three share one split, one measurement and one rule of who is served by whom.
+// three share one split, one measurement and one rule that picks the arm.
 //
-// # Who is served by whom
+// # Which arm serves a request
 //
 // The unit of assignment (a user, a session, a tenant; see [Config].Unit) is
 // hashed once with xxHash64, mixed with the hash of the split's salt, and mapped
@@ -39,8 +39,8 @@
 // cookies, the query, and the unit, tenant or conversation; and the lanes
 // ([Lane]), which keep a holdout from all experiments and the units of one
 // experiment from another; and the arm that a [Sticky] remembers, if there is one:
-// conversations may then end where they began. [Router.Kill] takes an arm out at
-// once.
+// conversations may then end where they began. [Router.Kill] takes an arm out
+// immediately.
 //
 // # What servers keep
 //
@@ -76,9 +76,9 @@
 // that has lost all traffic, [Router.Drained] waits until it is empty, and
 // [Router.Generations] counts what is under way.
 //
-// [Config].Exposed tells who met which arm and why, for analyses elsewhere; rules,
-// forced arms, lanes and killed arms are told apart from chance, and are not
-// compared.
+// [Config].Exposed receives which unit met which arm and why, for analyses
+// elsewhere. Arms that rules, the header Serin-Arm, lanes or Kill have decided are marked
+// apart from arms by chance, and are not compared.
 //
 // # What is measured
 //
@@ -174,11 +174,12 @@
 // # Shadow
 //
 // The mirrors of a split ([strategies.Shadow]) send copies of requests to an arm
-// whose answers nobody sees. A copy has its own deadline and is dropped when there
+// whose answers no caller sees. A copy has its own deadline and is dropped when there
 // are too many; its answer is measured for the arm as any other, and the two
 // answers to one request may be judged against each other; see [Mirroring] and
-// [Router.Mirrors]. Copies ask for no tools unless told to, carry the header
-// Serin-Mirror, and are neither in [Router.Stats] nor given to [Config].Observe.
+// [Router.Mirrors]. Copies ask for no tools unless [Mirroring].KeepTools is set,
+// carry the header Serin-Mirror, and are neither in [Router.Stats] nor given to
+// [Config].Observe.
 //
 // # Response headers
 //

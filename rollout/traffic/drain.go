@@ -15,7 +15,7 @@ import (
 // errCut ends the requests that an arm may not go on with.
 var errCut = errors.New("traffic: drain timeout exceeded")
 
-// life ends all requests of an arm at once. The zero life is ready to use.
+// life ends all requests of an arm together. The zero life is ready to use.
 type life struct {
 	mu  sync.Mutex
 	ctx context.Context
@@ -107,8 +107,8 @@ func (r *Router) Generations() []GenerationStats {
 	return all
 }
 
-// Drained waits until an arm serves no request any more: for whoever wants to stop
-// its servers after its traffic has been taken away. An arm that the split still
+// Drained waits until an arm serves no request any more. Use it before stopping the
+// servers of an arm whose traffic has been taken away. An arm that the split still
 // gives traffic to may be empty for a moment only. Errors: the cause of the end of
 // ctx, with how many requests there were then. An unknown arm is empty.
 func (r *Router) Drained(ctx context.Context, arm string) error {

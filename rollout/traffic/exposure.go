@@ -39,8 +39,8 @@ func (r Reason) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// Exposure says who met which arm. It is what analyses outside of Serin need, such
-// as those of a warehouse that knows what users did later.
+// Exposure says which unit met which arm. It is what analyses outside of Serin need,
+// such as an analysis in a warehouse that knows what users did later.
 type Exposure struct {
 	At   time.Time `json:"at"` // when the request ended
 	ID   string    `json:"id"`
@@ -55,7 +55,7 @@ type Exposure struct {
 	Class      analysis.Class `json:"class"`
 }
 
-// expose tells of a request that has ended.
+// expose reports the exposure of a request that has ended.
 func (r *Router) expose(t *table, a *arm, o analysis.Observation, why Reason, rescued bool) {
 	e := Exposure{
 		At: o.At, ID: o.ID, Unit: o.Unit, Intended: a.name, Served: a.name,

@@ -12,8 +12,8 @@ import (
 //
 // Routers with the same Salt and ranges that do not overlap never experiment with
 // the same unit: their rollouts exclude each other. One range that all routers
-// leave out is a holdout; see [Holdout]. The salt has to be another one than
-// those of the splits, which are the names of rollouts.
+// leave out is a holdout; see [Holdout]. The salt must differ from the salts of the
+// splits, which are the names of rollouts.
 //
 // A lane is about experiments. Once a split gives the baseline no traffic, the
 // experiment is over, and its version is for all.
@@ -46,7 +46,7 @@ func newLane(l Lane) lane {
 }
 
 // admits reports whether a unit may meet candidates. A request without a unit is
-// a unit of its own, whose slot is drawn anew.
+// a unit of its own, with a random slot.
 func (t *table) admits(unit string) bool {
 	for i := range t.lanes {
 		l := &t.lanes[i]
@@ -57,7 +57,7 @@ func (t *table) admits(unit string) bool {
 	return true
 }
 
-// Kill takes an arm out of service at once: its requests go to the baseline,
+// Kill takes an arm out of service immediately: its requests go to the baseline,
 // until [Router.Revive], whatever splits and rules come. It is for a person who
 // has seen enough, and acts on this process alone; a rollout is stopped by its
 // engine. Requests of a killed arm count as the baseline's in [Router.Stats] and

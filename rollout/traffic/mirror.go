@@ -21,7 +21,7 @@ import (
 // of its own. Callers never wait for it, and never hear of it. Its answer is
 // measured for the arm that it went to, and thrown away.
 type Mirroring struct {
-	// Concurrent is how many copies are under way at once, and Queue how many more
+	// Concurrent is how many copies are under way at a time, and Queue how many more
 	// may wait; beyond that copies are dropped, and counted. Zero means 16 and 64.
 	Concurrent int `env:"MIRROR_CONCURRENT"`
 	Queue      int `env:"MIRROR_QUEUE"`
@@ -44,8 +44,8 @@ type Mirroring struct {
 	// MaxAnswer is how much of an answer is kept for Compare, in bytes; pairs with
 	// a longer one are not compared. Zero means 1 MiB.
 	MaxAnswer int `env:"MIRROR_MAX_ANSWER"`
-	// Observe, if not nil, receives the observation of each copy. They are not among
-	// those of [Config].Observe, as nobody has to pay for them.
+	// Observe, if not nil, receives the observation of each copy. [Config].Observe
+	// does not receive them, since callers do not pay for copies.
 	Observe func(analysis.Observation)
 }
 
@@ -64,7 +64,7 @@ func (m Mirroring) validate() error {
 	return nil
 }
 
-// MirrorHeader is set in copies of requests, so that backends can tell them apart.
+// MirrorHeader is set in copies of requests, so that backends can recognize them.
 const MirrorHeader = "Serin-Mirror"
 
 // mirror is a mirror of the split, bound to its arm.
@@ -117,7 +117,7 @@ func (m *mirroring) pay(cost analysis.Money) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if cost < 0 && m.cfg.MaxCost > 0 {
-		cost = m.cfg.MaxCost // a price that nobody knows is not zero
+		cost = m.cfg.MaxCost // an unknown price is not zero
 	}
 	m.spent += max(0, cost)
 }

@@ -18,14 +18,14 @@ import (
 )
 
 // Proxy returns a handler that forwards requests to the server at target, an
-// absolute http or https URL whose path, if any, is put before that of requests.
+// absolute http or https URL whose path, if any, is put before the path of requests.
 // It is an [httputil.ReverseProxy] with the settings that model traffic needs:
 //
 //   - a transport that keeps as many idle connections to its one host as there
 //     were requests at a time (the default of two costs more than twice the CPU),
 //     and gives up connecting after five seconds;
 //   - a pool of buffers;
-//   - every chunk of an answer of unknown length flushed at once, an answer of
+//   - every chunk of an answer of unknown length flushed immediately, an answer of
 //     known length not flushed needlessly;
 //   - no compression between here and the model, so that answers can be measured;
 //   - errors of the connection answered with 502 or 504 in the form that clients
@@ -51,7 +51,7 @@ func newProxy(target *url.URL, transport http.RoundTripper, dress func(*http.Req
 		Transport:  transport,
 		BufferPool: &buffers,
 		// Zero is not "late": ReverseProxy flushes event streams and answers of
-		// unknown length at once by itself. A negative interval would add a timer
+		// unknown length immediately by itself. A negative interval would add a timer
 		// and a second write to each small answer of known length.
 		FlushInterval: 0,
 		ErrorHandler:  upstreamError,

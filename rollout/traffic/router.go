@@ -63,7 +63,7 @@ type Router struct {
 	killed map[string]bool // guarded by mu
 }
 
-// arm is one version as requests see it. It is immutable but for gone and its
+// arm is one version as requests see it. It is immutable except for gone and for its
 // stats, which survive a change of its backend.
 type arm struct {
 	name     string
@@ -78,8 +78,8 @@ type arm struct {
 	gone               atomic.Bool // removed, or replaced by one with another account
 }
 
-// New returns a Router that serves cfg.Split. All that is wrong with cfg is
-// reported at once: [*InvalidError], [*NoBackendError] and
+// New returns a Router that serves cfg.Split. It reports all that is wrong with cfg
+// together: [*InvalidError], [*NoBackendError] and
 // [*strategies.InvalidError] values, joined. New starts nothing and connects to
 // nothing.
 func New(cfg Config) (*Router, error) {
@@ -159,8 +159,8 @@ func (r *Router) newArm(name string, b Backend, s *stats) *arm {
 // SetSplit puts a split in force for all requests that come from now on;
 // requests that are being served end where they began. A split that is not
 // valid, or that gives traffic to an arm without a backend, is an error and
-// leaves the one in force as it was. A split whose generation is older than that
-// of the one in force is ignored, without an error, unless it is zero: an
+// leaves the one in force as it was. A split whose generation is older than the
+// generation in force is ignored, without an error, unless it is zero: an
 // overtaken message must not undo a rollback.
 func (r *Router) SetSplit(ctx context.Context, split strategies.Split) error {
 	if err := ctx.Err(); err != nil {
@@ -246,7 +246,7 @@ func (r *Router) Measure(rec *analysis.Recorder) { r.recorder.Store(rec) }
 // store with others: when it cannot read the store any more, a rollback may have
 // happened that it does not know of. Each request looks at the time itself, so
 // that a process that was asleep does not serve one request too many. The zero
-// time means for ever, which is how a router begins.
+// time, with which a router begins, means no expiry.
 func (r *Router) Expire(at time.Time) {
 	var d int64
 	if !at.IsZero() {

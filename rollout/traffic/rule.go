@@ -13,8 +13,8 @@ import (
 // see [Config].MayForce.
 const ArmHeader = "Serin-Arm"
 
-// subject is what a request is about: whom it is assigned by, and for rules about
-// units, its tenant and its conversation too.
+// subject is what a request is about: the unit that it is assigned by, and for
+// rules about units, its tenant and its conversation too.
 type subject struct {
 	unit, tenant, conversation string
 	req                        *http.Request // nil for work that is not a request

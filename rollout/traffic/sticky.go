@@ -2,11 +2,11 @@ package traffic
 
 // Sticky remembers which arms units were given, for what a hash cannot serve: a
 // conversation that has to end where it began although the weights move, or users
-// whose arms somebody else has chosen. Package sticky holds one in memory.
+// whose arms another system has chosen. Package sticky holds one in memory.
 //
 // It is asked before the weights, and after rules, forced arms and lanes, about
 // each request that has a unit. An arm that the split in force gives no traffic to
-// is forgotten: the weights decide anew, and Put replaces it. One that is killed is
+// is forgotten: the weights decide again, and Put replaces it. One that is killed is
 // remembered, and the baseline stands in.
 //
 // What is remembered outlives the split, and the rollout. A unit that is remembered
@@ -27,8 +27,8 @@ type Sticky interface {
 	Put(unit, arm string, generation uint64)
 }
 
-// remembered returns the index of the arm that is remembered for a unit, -1 if
-// there is none that the split gives traffic to.
+// remembered returns the index of the arm that is remembered for a unit, or -1 if the
+// split gives traffic to no such arm.
 func (t *table) remembered(unit string) (i int, generation uint64) {
 	if t.sticky == nil || unit == "" {
 		return -1, 0

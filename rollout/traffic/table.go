@@ -123,7 +123,7 @@ func (t *table) named(name string) *arm {
 	return nil
 }
 
-// slot returns the slot of a unit under h; that of "" is drawn at random.
+// slot returns the slot of a unit under h. "" has a random slot.
 func (t *table) slot(h *hasher, unit string) int {
 	if unit == "" {
 		return strategies.Slot(rand.Uint64())

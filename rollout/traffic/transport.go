@@ -431,8 +431,8 @@ func (b *reply) finish(e ending) {
 	}
 }
 
-// release lets go of what an attempt holds. Its context ends only here, when
-// nobody reads from it any more.
+// release lets go of what an attempt holds. Its context ends only here, when the
+// answer is not read any more.
 func (b *reply) release() {
 	b.x.router.deadlines.stop(&b.deadline)
 	b.arm.stats.inFlight.Add(-1)

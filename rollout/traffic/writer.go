@@ -230,7 +230,7 @@ func (w *writer) release(p []byte) (int, error) {
 func (w *writer) Flush() { _ = w.FlushError() }
 
 // FlushError is what [http.ResponseController] calls. It does not make a header
-// go out alone, which spares a packet for each stream besides.
+// go out alone, which also spares a packet for each stream.
 func (w *writer) FlushError() error {
 	if !w.sent {
 		return nil
@@ -246,7 +246,8 @@ func (w *writer) FlushError() error {
 	return err
 }
 
-// Hijack implements [http.Hijacker]. Who takes the connection has answered.
+// Hijack implements [http.Hijacker]. A handler that takes the connection has
+// answered.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {

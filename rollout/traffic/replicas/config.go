@@ -30,9 +30,9 @@ const (
 type Replica struct {
 	// URL is its scheme and host: "http://10.0.0.1:8000". It is its name, too.
 	URL string
-	// Weight is its share against those of others. 0 means 1.
+	// Weight is its share relative to the weights of other servers. 0 means 1.
 	Weight int
-	// Health tells whether it can serve. Nil means that it can until it fails.
+	// Health checks whether it can serve. If nil, it can until it fails.
 	Health checks.Check
 }
 
@@ -49,14 +49,14 @@ type Config struct {
 
 	// MaxInFlight bounds the requests that are under way at all servers together,
 	// MaxQueue those that wait for that; beyond, requests fail with a [*FullError].
-	// Zero means no limit, and nobody waits.
+	// Zero means no limit: no request waits.
 	MaxInFlight int `env:"MAX_IN_FLIGHT"`
 	MaxQueue    int `env:"MAX_QUEUE"`
 	// NoRetry sends each request once.
 	NoRetry bool `env:"NO_RETRY"`
 	// Hedge is how long to wait for a header before another server is asked as well.
 	// Servers that send their header before they have computed anything make no use
-	// of it. Zero means for ever.
+	// of it. Zero means no hedging.
 	Hedge time.Duration `env:"HEDGE"`
 
 	// EjectAfter is how many failures in a row eject a server. Zero means 5;

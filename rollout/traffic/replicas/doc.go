@@ -11,7 +11,7 @@
 //
 // [PowerOfTwo] looks at two servers by chance and takes the one with less to do: of
 // requests in flight and time to the first byte, since requests to models differ too
-// much for their number alone to tell (Mitzenmacher 2001; Prequal, Wydrowski et al.
+// much for their number alone to decide (Mitzenmacher 2001; Prequal, Wydrowski et al.
 // 2024). [Affine] sends equal keys to the same server, whose prompt cache knows them
 // already, as long as that has no more than 1.25 times its share of the load, and to
 // the next one then (Mirrokni, Thorup and Zadimoghaddam 2018, over weighted
@@ -25,8 +25,8 @@
 // one has succeeded since the first of these failures. The last condition is what
 // makes the rule fit for two servers, where limits in percent mean nothing: if all
 // fail, it is not the server. An ejection lasts ten seconds, and longer each time;
-// who returns, or is new, gets a growing share for [Config].SlowStart. If nobody is
-// left, all that are not being removed are tried.
+// a server that returns, or is new, gets a growing share for [Config].SlowStart. If no
+// server is left, all that are not being removed are tried.
 //
 // # Failures
 //

@@ -14,8 +14,8 @@ import (
 	"github.com/serin-go/serin/rollout/traffic/replicas"
 )
 
-// panicking is a transport that panics for one server: at once, after a while, or when
-// its answer is read or closed.
+// panicking is a transport that panics for one server: immediately, after a while, or
+// when its answer is read or closed.
 type panicking struct {
 	host  string
 	after time.Duration

@@ -9,12 +9,12 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// pick returns the server for a request, other than not if there is another one;
-// nil if there is none at all. It does not allocate.
+// pick returns the server for a request, other than not if there is another one, or
+// nil without any server. It does not allocate.
 func (p *Pool) pick(list []*replica, key string, not *replica, now int64) *replica {
 	able := func(r *replica) bool { return r != not && r.available(now) }
 	r := p.among(list, key, able, now)
-	if r == nil { // nobody is well; those who are there may be
+	if r == nil { // no server is known to be well, but any may be
 		r = p.among(list, key, func(r *replica) bool { return r != not && !r.leaving.Load() }, now)
 	}
 	if r == nil && not != nil && !not.leaving.Load() {
@@ -23,7 +23,7 @@ func (p *Pool) pick(list []*replica, key string, not *replica, now int64) *repli
 	return r
 }
 
-// among picks one of those that are able, nil if there is none.
+// among picks one of the servers that are able, or returns nil without one.
 func (p *Pool) among(list []*replica, key string, able func(*replica) bool, now int64) *replica {
 	switch {
 	case p.cfg.Policy == LeastLoaded:

@@ -82,8 +82,8 @@ func (p *Pool) Add(r Replica) error {
 	return nil
 }
 
-// Remove takes a server out of the pool: it gets no more requests at once, and
-// Remove returns when those that it has have ended. Errors: the cause of the end of
+// Remove takes a server out of the pool: it gets no more requests, and Remove
+// returns when the requests that it has have ended. Errors: the cause of the end of
 // ctx, with how many requests there were then; the server stays out. An unknown one
 // is out already.
 func (p *Pool) Remove(ctx context.Context, url string) error {

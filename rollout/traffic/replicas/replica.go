@@ -56,8 +56,8 @@ func (r *replica) share(now int64, slowStart time.Duration) float64 {
 	return r.weight
 }
 
-// load is what it has to do: requests in flight, each as long as they take lately,
-// or as they take the other one if nobody knows.
+// load is what it has to do: requests in flight, times their latency of late, or the
+// latency of the other server if it is unknown.
 func (r *replica) load(other *replica) float64 {
 	latency := r.latency.Load()
 	if latency == 0 {
@@ -69,8 +69,8 @@ func (r *replica) load(other *replica) float64 {
 // decay is the time in which the average of the latencies forgets.
 const decay = 10 * time.Second
 
-// first notes the time to the first byte of an answer. A slower one counts at once,
-// faster ones by and by: it is better to be careful (peak EWMA, as in Finagle).
+// first notes the time to the first byte of an answer. A slower one counts
+// immediately, faster ones by and by: it is better to be careful (peak EWMA, as in Finagle).
 func (r *replica) first(d time.Duration, before int64, now int64) {
 	old := r.latency.Load()
 	if int64(d) >= old {
@@ -98,8 +98,8 @@ func (r *replica) fail(now int64, after int) bool {
 	return after > 0 && n >= int64(after)
 }
 
-// Ejections last so long, times their number, and at most so long. Who has done
-// well for longer than that is forgiven.
+// An ejection lasts for ejection times the number of ejections, at most for
+// maxEjection. A server that has done well for longer than that starts over.
 const (
 	ejection    = 10 * time.Second
 	maxEjection = 5 * time.Minute

@@ -28,8 +28,8 @@ func (p *Pool) spend() bool {
 	return false
 }
 
-// RoundTrip implements [http.RoundTripper]. Scheme and host of the request are
-// replaced by those of a server.
+// RoundTrip implements [http.RoundTripper]. It replaces scheme and host of the request
+// by the scheme and host of a server.
 func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := p.enter(req.Context()); err != nil {
 		if req.Body != nil {
@@ -78,8 +78,8 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // repeatable reports whether a request may be sent to more than one server: it has no
-// effect, or its maker allows it in the way of [http.Transport], by an
-// Idempotency-Key without a value. A key with a value is one server's to remember.
+// effect, or its maker allows it as for [http.Transport], by an Idempotency-Key
+// without a value. A key with a value is one server's to remember.
 func repeatable(req *http.Request) bool {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
@@ -97,7 +97,7 @@ func unserved(resp *http.Response, err error) bool {
 	return err != nil || resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusServiceUnavailable
 }
 
-// second tries another server. If there is none the first answer stands.
+// second tries another server. Without another server the first answer stands.
 func (p *Pool) second(req *http.Request, list []*replica, key string, first *replica, resp *http.Response, err error) (*http.Response, error) {
 	other := p.pick(list, key, first, p.now())
 	if other == nil || other == first {
@@ -110,7 +110,7 @@ func (p *Pool) second(req *http.Request, list []*replica, key string, first *rep
 	attempts.Count(req.Context(), false, statusOf(resp))
 	if resp != nil {
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // keeps the connection usable
-		_ = resp.Body.Close()                         // nobody will read it
+		_ = resp.Body.Close()                         // it will not be read
 	}
 	return p.try(req, body, other)
 }
