@@ -19,20 +19,12 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	answers "github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/heaptest"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/cost"
 	"github.com/serin-go/serin/rollout/traffic/sticky"
 	"github.com/serin-go/serin/strategies"
 )
-
-// heap returns the bytes on the heap that are in use.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // zeros is a body of n bytes whose length is not known.
 func zeros(n int64) io.ReadCloser { return io.NopCloser(io.LimitReader(zero{}, n)) }
@@ -95,9 +87,9 @@ func TestMemoryOfUploads(t *testing.T) {
 			c.Arms = map[string]traffic.Backend{"old": {Handler: g}, "new": {Handler: g}}
 			c.Observe = nil
 		})
-		before := heap()
+		before := heaptest.InUse()
 		held, refused, end := uploads(t, r, g, 8<<20, tt.uploads)
-		took := heap() - before
+		took := heaptest.InUse() - before
 		t.Logf("%d uploads take %d MiB", held, took>>20)
 		if held != tt.held || took > tt.heap || (refused != nil) != (held < tt.uploads) {
 			t.Errorf("%d of %d uploads are held in %d bytes, want %d in %d", held, tt.uploads, took, tt.held, tt.heap)
@@ -340,7 +332,7 @@ func TestMemoryOfUnits(t *testing.T) {
 		}
 		_ = read(resp)
 	}
-	before := heap()
+	before := heaptest.InUse()
 	for n := range 400 {
 		send(n, strings.Repeat("x", 900<<10))
 		if n%2 == 0 { // which are kept apart, as far as they are
@@ -349,7 +341,7 @@ func TestMemoryOfUnits(t *testing.T) {
 		}
 		once(traffic.Exposure{Unit: fmt.Sprint(n, strings.Repeat("y", 900<<10)), Served: "new"})
 	}
-	took := heap() - before
+	took := heaptest.InUse() - before
 	t.Logf("they take %d KiB", took>>10)
 	if took > 20<<20 || exposed < 800 {
 		t.Errorf("units of 900 KB take %d bytes, %d were exposed", took, exposed)
@@ -364,14 +356,14 @@ func TestMemoryOfOnceEach(t *testing.T) {
 		t.Skip("takes seconds")
 	}
 	for _, tt := range []struct{ remember, units, known int }{{1_000_000, 1_100_000, 500_000}, {1 << 60, 1_700_000, 750_000}} {
-		before := heap()
+		before := heaptest.InUse()
 		n, peak := 0, int64(0)
 		once := traffic.OnceEach(tt.remember, func(traffic.Exposure) { n++ })
 		long := strings.Repeat("x", 100)
 		for i := range tt.units {
 			once(traffic.Exposure{Unit: long + strconv.Itoa(i), Served: "new", Generation: 7})
 			if i%100_000 == 99_999 {
-				peak = max(peak, heap()-before)
+				peak = max(peak, heaptest.InUse()-before)
 			}
 		}
 		for i := tt.units - tt.known; i < tt.units; i++ {

@@ -9,27 +9,19 @@ import (
 	"testing"
 
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/heaptest"
 )
-
-// heapInUse returns the bytes on the heap that are in use.
-func heapInUse() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // TestPinsAreBounded: the last 100,000 ids are known, and take at most 4 MiB.
 func TestPinsAreBounded(t *testing.T) {
 	arms := []*arm{{name: "old"}, {name: "new"}}
-	before := heapInUse()
+	before := heaptest.InUse()
 	table := new(pinTable)
 	const n = 250_000
 	for i := range n {
 		table.put(hashID(fmt.Sprint("resp_", i)), arms[i%2])
 	}
-	if took := heapInUse() - before; took > 4<<20 {
+	if took := heaptest.InUse() - before; took > 4<<20 {
 		t.Errorf("they take %d bytes, want at most 4 MiB", took)
 	} else {
 		t.Logf("they take %d bytes", took)

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/serin-go/serin/internal/heaptest"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/cache"
 )
@@ -257,15 +258,6 @@ func TestPanicsAreContained(t *testing.T) {
 	}
 }
 
-// heap returns the bytes that are live.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
 // TestMemoryOfSmallAnswers fills the cache with answers that are smaller than what
 // it takes to store them, and with kept headers.
 func TestMemoryOfSmallAnswers(t *testing.T) {
@@ -276,7 +268,7 @@ func TestMemoryOfSmallAnswers(t *testing.T) {
 			resp.Header.Set("X-Kept", kept)
 			return resp
 		}}
-		before := heap()
+		before := heaptest.InUse()
 		c := newCache(t, cache.Config{MaxBytes: bound, Keep: []string{"X-Kept"}})
 		tr := c.Transport("1", m)
 		for i := range 8_000 {
@@ -285,7 +277,7 @@ func TestMemoryOfSmallAnswers(t *testing.T) {
 		for c.Stats().Bytes > bound {
 			runtime.Gosched()
 		}
-		s, after := c.Stats(), heap()
+		s, after := c.Stats(), heaptest.InUse()
 		t.Logf("%s: %d answers, %d bytes by weight, %d on the heap", name, s.Answers, s.Bytes, after-before)
 		if after-before > bound {
 			t.Errorf("%s: %d bytes on the heap, want at most %d", name, after-before, bound)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/heaptest"
 	"github.com/serin-go/serin/rollout/traffic/cost"
 )
 
@@ -98,21 +99,14 @@ func TestOldestGoesFirst(t *testing.T) {
 
 // TestMemoryOfLedger fills ledgers with tenants of all lengths of names.
 func TestMemoryOfLedger(t *testing.T) {
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	for _, length := range []int{8, 100, 128, 129, 10_000} {
 		const bound = 4 << 20
-		before := heap()
+		before := heaptest.InUse()
 		l := newLedger(t, cost.Config{MaxBytes: bound})
 		for i := range 15_000 {
 			pay(l, "1.5.0", fmt.Sprintf("%0*d", length, i), 1)
 		}
-		after := heap()
+		after := heaptest.InUse()
 		s := l.Stats()
 		t.Logf("names of %d bytes: %d tenants, %d bytes by count, %d on the heap", length, s.Tenants, s.Bytes, after-before)
 		if after-before > bound || s.Bytes > bound || s.Tenants < 5_000 {

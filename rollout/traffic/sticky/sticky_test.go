@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/heaptest"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/sticky"
 	"github.com/serin-go/serin/strategies"
@@ -67,23 +68,16 @@ func TestSizeIsBounded(t *testing.T) {
 
 // TestMemoryIsBounded fills stores with units of all lengths.
 func TestMemoryIsBounded(t *testing.T) {
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	const bound = 4 << 20
 	for _, tt := range []struct{ length, n int }{{8, 40_000}, {100, 40_000}, {128, 40_000}, {129, 40_000}, {900 << 10, 160}} {
-		before := heap()
+		before := heaptest.InUse()
 		s := newStore(t, sticky.Config{MaxBytes: bound, Size: 1_000_000})
 		for i := range tt.n {
 			s.Put(fmt.Sprintf("%0*d", tt.length, i), "1.5.0", 1)
 		}
 		var after int64
 		for deadline := time.Now().Add(20 * time.Second); ; runtime.Gosched() {
-			if after = heap(); after-before <= bound || time.Now().After(deadline) {
+			if after = heaptest.InUse(); after-before <= bound || time.Now().After(deadline) {
 				break
 			}
 		}
@@ -93,7 +87,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		runtime.KeepAlive(s)
 	}
-	before := heap()
+	before := heaptest.InUse()
 	s := newStore(t, sticky.Config{})
 	long := strings.Repeat("x", 128)
 	for i := range sticky.DefaultSize / 4 {
@@ -102,7 +96,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if n := s.Len(); n != sticky.DefaultSize/4 {
 		t.Errorf("%d units of 128 bytes are remembered, want %d", n, sticky.DefaultSize/4)
 	}
-	t.Logf("a quarter of the default: %d bytes on the heap", heap()-before)
+	t.Logf("a quarter of the default: %d bytes on the heap", heaptest.InUse()-before)
 	runtime.KeepAlive(s)
 }
 
