@@ -107,26 +107,12 @@ func TestHostileAnswers(t *testing.T) {
 		"nothing at all":        {"", analysis.Error},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			go func() {
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					go func() {
-						defer conn.Close()
-						if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-							fmt.Fprint(conn, tt.answer)
-						}
-					}()
+			odd := accept(t, func(conn net.Conn) {
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					fmt.Fprint(conn, tt.answer)
 				}
-			}()
-			r, d := newRouter(t, serve(t, good), "http://"+l.Addr().String(), nil)
+			})
+			r, d := newRouter(t, serve(t, good), odd, nil)
 			n := 0
 			for shape, send := range through(t, r) {
 				if a := send(streaming); a.body != goodStream || a.version != "old" {

@@ -240,25 +240,10 @@ type stage struct {
 
 // server starts a server and returns its URL.
 func (s *stage) server() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				for s.play(conn) {
-				}
-			}()
+	return accept(s.t, func(conn net.Conn) {
+		for s.play(conn) {
 		}
-	}()
-	return "http://" + l.Addr().String()
+	})
 }
 
 // play plays one request of a connection, and reports whether another may follow.

@@ -23,14 +23,8 @@ import (
 func forgetful(t *testing.T) (string, *atomic.Int64) {
 	t.Helper()
 	const document = `{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}`
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
 	var closed atomic.Int64
-	answer := func(conn net.Conn) {
-		defer conn.Close()
+	url := accept(t, func(conn net.Conn) {
 		in := bufio.NewReader(conn)
 		for left := 1 + rand.N(3); ; left-- {
 			if _, err := in.Peek(1); err != nil {
@@ -49,17 +43,8 @@ func forgetful(t *testing.T) (string, *atomic.Int64) {
 			}
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(document), document)
 		}
-	}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go answer(conn)
-		}
-	}()
-	return "http://" + l.Addr().String(), &closed
+	})
+	return url, &closed
 }
 
 // TestIdleConnectionsThatTheServerCloses: an inference that meets one is sent once
