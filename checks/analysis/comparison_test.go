@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,29 @@ func (l *load) run(c *Comparison, n int) Judgement {
 			l.now = l.now.Add(time.Second)
 			j = c.Judge(l.now)
 		}
+	}
+	return j
+}
+
+// viaJSON returns what is read back from v in JSON, as a store would keep it.
+func viaJSON[T any](t testing.TB, v T) (back T) {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &back); err != nil {
+		t.Fatal(err)
+	}
+	return back
+}
+
+// judge judges c and checks the verdict and a part of its reason.
+func judge(t testing.TB, c *Comparison, want Verdict, reason string) Judgement {
+	t.Helper()
+	j := c.Judge(time.Unix(1e9, 0))
+	if j.Verdict != want || !strings.Contains(j.Reason, reason) {
+		t.Errorf("%s (%s), want %s (%s)", j.Verdict, j.Reason, want, reason)
 	}
 	return j
 }

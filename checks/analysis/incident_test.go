@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -36,16 +35,8 @@ func TestIncident(t *testing.T) {
 				t.Errorf("during: %s (%s), want %s (%s)", j.Verdict, j.Reason, tt.during, tt.reason)
 			}
 			// What is going on survives a restart.
-			data, err := json.Marshal(c.Evidence())
-			if err != nil {
-				t.Fatal(err)
-			}
-			var e Evidence
-			if err := json.Unmarshal(data, &e); err != nil {
-				t.Fatal(err)
-			}
 			again := compare(t, Plan{})
-			if err := again.Restore(e); err != nil {
+			if err := again.Restore(viaJSON(t, c.Evidence())); err != nil {
 				t.Fatal(err)
 			}
 			if want, got := c.Judge(l.now), again.Judge(l.now); want.Verdict != got.Verdict {

@@ -23,14 +23,7 @@ func TestJudgementIsReproduced(t *testing.T) {
 	if err := c.r.Expect(0, map[string]float64{base: 7, cand: 3}); err != nil {
 		t.Fatal(err)
 	}
-	data, err := json.Marshal(plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stored Plan
-	if err := json.Unmarshal(data, &stored); err != nil {
-		t.Fatal(err)
-	}
+	stored := viaJSON(t, plan)
 	for i := range 60 {
 		switch i {
 		case 20:
@@ -46,14 +39,7 @@ func TestJudgementIsReproduced(t *testing.T) {
 		}
 		l.now = l.now.Add(time.Second)
 		want := c.Judge(l.now)
-		if data, err = json.Marshal(c.Evidence()); err != nil {
-			t.Fatal(err)
-		}
-		var e Evidence
-		if err := json.Unmarshal(data, &e); err != nil {
-			t.Fatal(err)
-		}
-		got, err := stored.Judge(e, l.now)
+		got, err := stored.Judge(viaJSON(t, c.Evidence()), l.now)
 		if err != nil {
 			t.Fatal(err)
 		}

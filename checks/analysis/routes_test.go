@@ -100,10 +100,7 @@ func TestUnreadableRoute(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := compare(t, Plan{})
 			tt.feed(c)
-			j := c.Judge(time.Unix(1e9, 0))
-			if j.Verdict != tt.want || !strings.Contains(j.Reason, tt.reason) {
-				t.Errorf("%s (%s), want %s (%s)", j.Verdict, j.Reason, tt.want, tt.reason)
-			}
+			j := judge(t, c, tt.want, tt.reason)
 			again, err := Plan{}.Judge(c.Evidence(), time.Unix(1e9, 0))
 			if err != nil || again.Verdict != j.Verdict || again.Reason != j.Reason {
 				t.Errorf("from its evidence: %s (%s), %v", again.Verdict, again.Reason, err)
@@ -188,15 +185,7 @@ func TestRoutesAddUp(t *testing.T) {
 			feed(c, base, 1+i, Observation{Class: OK, Route: fmt.Sprintf("GET /%02d", from+i)})
 		}
 		c.Judge(time.Unix(1e9, 0))
-		data, err := json.Marshal(c.Evidence())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var e Evidence
-		if err := json.Unmarshal(data, &e); err != nil {
-			t.Fatal(err)
-		}
-		return e
+		return viaJSON(t, c.Evidence())
 	}
 	find := func(e ArmEvidence, route string) RouteEvidence {
 		for _, r := range e.Routes {

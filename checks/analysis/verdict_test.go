@@ -78,10 +78,7 @@ func TestNothingIsSafeWithoutEvidence(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := compare(t, Plan{})
 			tt.feed(c)
-			j := c.Judge(time.Unix(1e9, 0))
-			if j.Verdict != tt.want || !strings.Contains(j.Reason, tt.reason) {
-				t.Errorf("%s (%s), want %s (%s)", j.Verdict, j.Reason, tt.want, tt.reason)
-			}
+			j := judge(t, c, tt.want, tt.reason)
 			if _, err := json.Marshal(j); err != nil {
 				t.Errorf("no JSON: %v", err)
 			}
@@ -322,15 +319,7 @@ func TestJudgementSurvivesJSON(t *testing.T) {
 	c, l := compare(t, Plan{}), newLoad(11, 0.5)
 	l.slower = 50
 	want := l.run(c, 20_000) // an e-value beyond every limit
-	data, err := json.Marshal(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got Judgement
-	if err := json.Unmarshal(data, &got); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, viaJSON(t, want)); diff != "" {
 		t.Errorf("judgement (-want +got):\n%s", diff)
 	}
 }
