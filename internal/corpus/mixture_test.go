@@ -68,6 +68,62 @@ type outcome struct {
 	most   strategies.Weight
 }
 
+// ended is how a trial ended.
+type ended struct {
+	rollout.Status
+	after time.Duration
+	most  strategies.Weight // the largest of the candidate
+}
+
+// trial rolls 1.5.0 out under simulated time, with 100 requests a second, until the
+// rollout has ended or for the given time. request returns what sends the n-th
+// request, and is called in order.
+func trial(t *testing.T, cfg traffic.Config, s strategies.Strategy, within time.Duration, request func(router *traffic.Router, n int) func()) (end ended) {
+	t.Helper()
+	cfg.Split = strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: strategies.Full}}}
+	router, err := traffic.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := rollout.Open(t.Context(), rollout.Config{Store: new(memstore.Store), Targets: map[string]rollout.Splitter{"chat": router}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	ctx, stop := context.WithTimeout(t.Context(), within)
+	defer stop()
+	var callers sync.WaitGroup
+	callers.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			callers.Go(request(router, n))
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	began := time.Now()
+	id, err := engine.Start(ctx, rollout.Plan{
+		Target:    "chat",
+		Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
+		Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
+		Strategy:  s,
+	}, rollout.Actor{Name: "ana"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range engine.Events(ctx, id, 1) {
+		if err != nil {
+			break
+		}
+		end.most = max(end.most, router.Split().Weight("1.5.0"))
+	}
+	end.after = time.Since(began)
+	if end.Status, err = engine.Status(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	callers.Wait()
+	return end
+}
+
 // roll carries out the README's plan under 100 requests a second of 1,000 users:
 // nothing but defaults. answers picks what the candidate answers to a request that
 // wants a stream or not; the second result says whether that is a failure.
@@ -96,65 +152,31 @@ func roll(t *testing.T, seed uint64, limit time.Duration, answers func(rng *rand
 				h.ServeHTTP(w, r)
 			})
 		}
-		router, err := traffic.New(traffic.Config{
-			Arms:  map[string]traffic.Backend{"1.4.0": {Handler: serve(false)}, "1.5.0": {Handler: serve(true)}},
-			Split: strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: strategies.Full}}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		engine, err := rollout.Open(t.Context(), rollout.Config{Store: new(memstore.Store), Targets: map[string]rollout.Splitter{"chat": router}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer engine.Close()
-		ctx, stop := context.WithTimeout(t.Context(), limit)
-		defer stop()
 		var seen, asked atomic.Int64
-		var callers sync.WaitGroup
-		callers.Go(func() {
-			who := rand.New(rand.NewPCG(seed, 11))
-			for n := 0; ctx.Err() == nil; n++ {
-				unit, number, stream := strconv.Itoa(who.IntN(1000)), strconv.Itoa(n), who.IntN(2) == 0
-				callers.Go(func() {
-					body := fmt.Sprintf(`{"model":"m","stream":%t,"messages":[{"role":"user","content":"hi"}]}`, stream)
-					req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://models"+chatRoute, strings.NewReader(body))
-					req.Header = http.Header{"Content-Type": {"application/json"}, traffic.UnitHeader: {unit}, "X-Number": {number}, "X-Stream": {strconv.FormatBool(stream)}}
-					w := &caller{header: make(http.Header)}
-					func() {
-						defer func() { _ = recover() }() // a server would cut the connection
-						router.ServeHTTP(w, req)
-					}()
-					asked.Add(1)
-					mu.Lock()
-					defer mu.Unlock()
-					if failing[number] && w.header.Get(traffic.VersionHeader) == "1.5.0" {
-						seen.Add(1)
-					}
-					delete(failing, number)
-				})
-				time.Sleep(10 * time.Millisecond)
+		who := rand.New(rand.NewPCG(seed, 11))
+		end := trial(t, traffic.Config{
+			Arms: map[string]traffic.Backend{"1.4.0": {Handler: serve(false)}, "1.5.0": {Handler: serve(true)}},
+		}, nil, limit, func(router *traffic.Router, n int) func() {
+			unit, number, stream := strconv.Itoa(who.IntN(1000)), strconv.Itoa(n), who.IntN(2) == 0
+			return func() {
+				body := fmt.Sprintf(`{"model":"m","stream":%t,"messages":[{"role":"user","content":"hi"}]}`, stream)
+				req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://models"+chatRoute, strings.NewReader(body))
+				req.Header = http.Header{"Content-Type": {"application/json"}, traffic.UnitHeader: {unit}, "X-Number": {number}, "X-Stream": {strconv.FormatBool(stream)}}
+				w := &caller{header: make(http.Header)}
+				func() {
+					defer func() { _ = recover() }() // a server would cut the connection
+					router.ServeHTTP(w, req)
+				}()
+				asked.Add(1)
+				mu.Lock()
+				defer mu.Unlock()
+				if failing[number] && w.header.Get(traffic.VersionHeader) == "1.5.0" {
+					seen.Add(1)
+				}
+				delete(failing, number)
 			}
 		})
-		began := time.Now()
-		id, err := engine.Start(ctx, rollout.Plan{
-			Target:    "chat",
-			Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
-			Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
-		}, rollout.Actor{Name: "ana"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for e, err := range engine.Events(ctx, id, 1) {
-			if err != nil {
-				break
-			}
-			out.phase, out.reason = e.Phase, e.Reason
-			out.most = max(out.most, router.Split().Weight("1.5.0"))
-		}
-		out.after = time.Since(began)
-		stop()
-		callers.Wait()
+		out.phase, out.reason, out.after, out.most = end.Phase, end.Reason, end.after, end.most
 		out.seen, out.asked = int(seen.Load()), int(asked.Load())
 	})
 	return out

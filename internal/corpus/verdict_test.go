@@ -1,4 +1,4 @@
-package traffic_test
+package corpus_test
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,11 +15,12 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 	answers "github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout"
-	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/strategies"
-	"github.com/serin-go/serin/versioning"
 )
+
+// hello is an answer.
+const hello = `{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}`
 
 // lasting returns a handler that takes some time for its answer, or until its
 // caller leaves.
@@ -36,60 +36,22 @@ func lasting(d func() time.Duration, body string) http.Handler {
 	})
 }
 
-// trial rolls a candidate out under simulated time, with 100 requests a second of
-// users who wait for at most patience, until the rollout has ended or for the given
-// time. It returns where it stands, and calls served with what each user got.
-func trial(t *testing.T, cfg traffic.Config, s strategies.Strategy, path string, patience, within time.Duration, served func(w *httptest.ResponseRecorder, left bool)) rollout.Status {
+// patient rolls a candidate out to users who wait for at most patience, until the
+// rollout has ended or for the given time. It returns where the rollout stands, and
+// calls served with what each user got.
+func patient(t *testing.T, cfg traffic.Config, s strategies.Strategy, path string, patience, within time.Duration, served func(w *httptest.ResponseRecorder, left bool)) rollout.Status {
 	t.Helper()
-	cfg.Split = strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: strategies.Full}}}
-	router, err := traffic.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := rollout.Open(t.Context(), rollout.Config{Store: new(memstore.Store), Targets: map[string]rollout.Splitter{"chat": router}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer engine.Close()
-	ctx, stop := context.WithTimeout(t.Context(), within)
-	defer stop()
-	var users sync.WaitGroup
-	users.Go(func() {
-		for n := 0; ctx.Err() == nil; n++ {
-			users.Go(func() {
-				mine, leave := context.WithTimeout(context.WithoutCancel(ctx), patience)
-				defer leave()
-				req := httptest.NewRequestWithContext(mine, http.MethodPost, path, strings.NewReader(`{"model":"m"}`))
-				req.Header.Set(traffic.UnitHeader, strconv.Itoa(n))
-				w := httptest.NewRecorder()
-				router.ServeHTTP(w, req)
-				served(w, mine.Err() != nil)
-			})
-			time.Sleep(10 * time.Millisecond)
+	return trial(t, cfg, s, within, func(router *traffic.Router, n int) func() {
+		return func() {
+			mine, leave := context.WithTimeout(t.Context(), patience)
+			defer leave()
+			req := httptest.NewRequestWithContext(mine, http.MethodPost, path, strings.NewReader(`{"model":"m"}`))
+			req.Header.Set(traffic.UnitHeader, strconv.Itoa(n))
+			w := httptest.NewRecorder()
+			router.ServeHTTP(w, req)
+			served(w, mine.Err() != nil)
 		}
-	})
-	id, err := engine.Start(ctx, rollout.Plan{
-		Target:    "chat",
-		Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
-		Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
-		Strategy:  s,
-	}, rollout.Actor{Name: "ana"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var st rollout.Status
-	for {
-		if st, err = engine.Status(t.Context(), id); err != nil {
-			t.Fatal(err)
-		}
-		if st.Phase.Terminal() || ctx.Err() != nil {
-			break
-		}
-		time.Sleep(time.Second)
-	}
-	stop()
-	users.Wait()
-	return st
+	}).Status
 }
 
 // TestSilentCandidateIsRolledBack: a candidate that takes requests and says nothing
@@ -97,15 +59,15 @@ func trial(t *testing.T, cfg traffic.Config, s strategies.Strategy, path string,
 func TestSilentCandidateIsRolledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n, waited atomic.Int64
-		st := trial(t, traffic.Config{Arms: map[string]traffic.Backend{
+		st := patient(t, traffic.Config{Arms: map[string]traffic.Backend{
 			"1.4.0": {Handler: lasting(func() time.Duration { // a 99th percentile of 200 ms
 				if n.Add(1)%50 == 0 {
 					return 200 * time.Millisecond
 				}
 				return 100 * time.Millisecond
-			}, says("Hello"))},
+			}, hello)},
 			"1.5.0": {Handler: lasting(func() time.Duration { return 24 * time.Hour }, "")},
-		}}, nil, chat, 8*time.Second, 10*time.Minute, func(w *httptest.ResponseRecorder, left bool) {
+		}}, nil, chatRoute, 8*time.Second, 10*time.Minute, func(w *httptest.ResponseRecorder, left bool) {
 			if left || w.Code != 200 {
 				waited.Add(1)
 			}
@@ -135,7 +97,7 @@ func TestBothUnreadable(t *testing.T) {
 				}
 				canary := strategies.Canary{Weights: []strategies.Weight{strategies.Percent(20), strategies.Percent(50)}, Bake: time.Minute, Limit: 10 * time.Minute, MinSamples: 500}
 				var raised atomic.Int64
-				st := trial(t, cfg, canary, path, time.Minute, 15*time.Minute, func(w *httptest.ResponseRecorder, _ bool) {
+				st := patient(t, cfg, canary, path, time.Minute, 15*time.Minute, func(w *httptest.ResponseRecorder, _ bool) {
 					if w.Code != 200 || w.Body.String() != `{"odd":"answer"}` {
 						raised.Add(1)
 					}
