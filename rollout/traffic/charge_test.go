@@ -36,16 +36,7 @@ func (r *receipts) add(c traffic.Charge) {
 // wait returns the charges once there are n of them, in the order of their attempts.
 func (r *receipts) wait(t *testing.T, n int) []traffic.Charge {
 	t.Helper()
-	var seen []traffic.Charge
-	waitFor(t, func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		seen = slices.Clone(r.seen)
-		return len(seen) >= n
-	})
-	if len(seen) > n {
-		t.Fatalf("%d charges, want %d: %+v", len(seen), n, seen)
-	}
+	seen := collected(t, &r.mu, &r.seen, n)
 	slices.SortStableFunc(seen, func(a, b traffic.Charge) int { return cmp.Compare(a.Attempt, b.Attempt) })
 	return seen
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,17 +42,23 @@ func (d *diary) observe(o analysis.Observation) {
 // after the caller has its answer.
 func (d *diary) wait(t testing.TB, n int) []analysis.Observation {
 	t.Helper()
-	var seen []analysis.Observation
+	return collected(t, &d.mu, &d.seen, n)
+}
+
+// collected returns a copy of the list that mu guards once it has n entries, and fails
+// if it has more.
+func collected[T any](t testing.TB, mu *sync.Mutex, list *[]T, n int) (all []T) {
+	t.Helper()
 	waitFor(t, func() bool {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		seen = d.seen
-		return len(seen) >= n
+		mu.Lock()
+		defer mu.Unlock()
+		all = slices.Clone(*list)
+		return len(all) >= n
 	})
-	if len(seen) > n {
-		t.Fatalf("%d observations, want %d: %+v", len(seen), n, seen)
+	if len(all) > n {
+		t.Fatalf("%d of %T, want %d: %+v", len(all), all, n, all)
 	}
-	return seen
+	return all
 }
 
 // waitFor waits until a state is reached, and looks at it each millisecond.
