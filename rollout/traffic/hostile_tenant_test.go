@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/heaptest"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/cache"
 	"github.com/serin-go/serin/rollout/traffic/cost"
@@ -121,7 +122,7 @@ func TestHostileTenant(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := serve(t, ledger.Guard(r, tenantOf, func(string) analysis.Money { return 1e12 }).ServeHTTP)
-	before := heap()
+	before := heaptest.InUse()
 	ctx, stop := context.WithTimeout(t.Context(), *hostile)
 	defer stop()
 	var all sync.WaitGroup
@@ -173,7 +174,7 @@ func TestHostileTenant(t *testing.T) {
 	}
 	all.Go(func() {
 		for ctx.Err() == nil {
-			most.Store(max(most.Load(), heap()))
+			most.Store(max(most.Load(), heaptest.InUse()))
 			select {
 			case <-ctx.Done():
 			case <-time.After(*hostile / 20):
