@@ -166,11 +166,15 @@ type transcript struct {
 	api                         API
 	content, reasoning, refusal strings.Builder
 	calls                       []ToolCall
+	arguments                   [][]byte    // of calls that come in parts
 	at                          map[int]int // where in calls the one is that an event names by its index
 	finish                      string
 }
 
 func (t *transcript) result() Text {
+	for i, a := range t.arguments {
+		t.calls[i].Arguments += string(a)
+	}
 	return Text{Content: t.content.String(), Reasoning: t.reasoning.String(), Refusal: t.refusal.String(), ToolCalls: t.calls, Finish: t.finish}
 }
 
@@ -501,5 +505,8 @@ func (t *transcript) call(index int, name, arguments string) {
 		t.at[index], t.calls = i, append(t.calls, ToolCall{})
 	}
 	t.calls[i].Name += name
-	t.calls[i].Arguments += arguments
+	for len(t.arguments) <= i {
+		t.arguments = append(t.arguments, nil)
+	}
+	t.arguments[i] = append(t.arguments[i], arguments...)
 }
