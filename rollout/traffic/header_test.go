@@ -1,7 +1,6 @@
 package traffic_test
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -193,30 +192,16 @@ func TestLargeTrailers(t *testing.T) {
 // TestEndlessHeaders: a header that does not end is not read to its end.
 func TestEndlessHeaders(t *testing.T) {
 	for name, line := range map[string]string{"lines": "X-Line: x\r\n", "one line": "xxxxxxxxxxxxxxxx"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
 		sent := make(chan int, 10)
-		go func() {
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					defer conn.Close()
-					fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nX-First: ")
-					n := 0
-					for more := strings.Repeat(line, 100); err == nil; n += len(more) {
-						_, err = io.WriteString(conn, more)
-					}
-					sent <- n
-				}()
+		endless := accept(t, func(conn net.Conn) {
+			_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nX-First: ")
+			n := 0
+			for more := strings.Repeat(line, 100); err == nil; n += len(more) {
+				_, err = io.WriteString(conn, more)
 			}
-		}()
-		r, d := newRouter(t, serve(t, good), "http://"+l.Addr().String(), nil)
+			sent <- n
+		})
+		r, d := newRouter(t, serve(t, good), endless, nil)
 		n := 0
 		for shape, send := range through(t, r) {
 			if a := send(streaming); a.body != goodStream || a.version != "old" {
