@@ -75,8 +75,8 @@ func uploads(t *testing.T, r *traffic.Router, g *gate, size int64, most int) (he
 // TestMemoryOfUploads: 40 uploads of 8 MiB take what they have and little more, and
 // of 200 those that find no room are refused.
 func TestMemoryOfUploads(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a gigabyte")
+	if testing.Short() || raceEnabled {
+		t.Skip("takes a gigabyte, and half a minute with the race detector")
 	}
 	for _, tt := range []struct {
 		uploads, held int
@@ -299,6 +299,9 @@ func TestCopiesOutlastTheirRequests(t *testing.T) {
 // TestMemoryOfUnits: long names of units cost no more than short ones, in all that
 // remembers them.
 func TestMemoryOfUnits(t *testing.T) {
+	if raceEnabled {
+		t.Skip("hashes a gigabyte, which the race detector makes slow")
+	}
 	store, err := sticky.New(sticky.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -352,8 +355,8 @@ func TestMemoryOfUnits(t *testing.T) {
 // TestMemoryOfOnceEach: what it remembers takes 64 MiB at most, whatever it was asked to
 // remember and however long the units are.
 func TestMemoryOfOnceEach(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
+	if testing.Short() || raceEnabled {
+		t.Skip("takes seconds, and more with the race detector")
 	}
 	for _, tt := range []struct{ remember, units, known int }{{1_000_000, 1_100_000, 500_000}, {1 << 60, 1_700_000, 750_000}} {
 		before := heaptest.InUse()
