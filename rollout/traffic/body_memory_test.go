@@ -89,13 +89,13 @@ func TestShapesTakeMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := answer.Ask{Route: answer.Route{API: answer.Chat, Kind: answer.Inference}}
-	s, err := r.shape(a, ask, req, body, held)
+	s, err := r.shape(a, ask, req, body, held, false)
 	if err != nil || m.used.Load() < int64(len(s.body.data)) || len(s.body.data) < 900_000 {
 		t.Errorf("%d bytes, %d are taken: %v", len(s.body.data), m.used.Load(), err)
 	}
 	held.end()
 	m.limit = 500_000
-	if _, err := r.shape(a, ask, req, body, held); !isBodyMemory(err) || m.used.Load() != 0 {
+	if _, err := r.shape(a, ask, req, body, held, false); !isBodyMemory(err) || m.used.Load() != 0 {
 		t.Errorf("%v, %d bytes are taken", err, m.used.Load())
 	}
 }

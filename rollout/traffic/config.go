@@ -203,6 +203,15 @@ type Config struct {
 	// that the baseline answers counts as an error of the candidate.
 	NoSecondOpinion bool `env:"NO_SECOND_OPINION"`
 
+	// AskUsage asks for a usage report where a caller of chat completions or
+	// completions wants a stream without one: stream_options.include_usage is added
+	// to the request, and the event that reports the usage is taken out of the answer
+	// again. What such streams cost is then reported by the server, not estimated. A
+	// version that refuses the option with a 400 or 422 is asked again without it, as
+	// are its requests of the next 10 minutes. Members "usage":null that servers add
+	// to other events stay. An answer with a content coding passes as it is.
+	AskUsage bool `env:"ASK_USAGE"`
+
 	// AllowControl lets callers of the Handler use routes that change how a server
 	// works, such as POST /sleep of vLLM or DELETE /api/delete of Ollama. They get a
 	// 403 otherwise. What a service sends through the RoundTripper is its own doing.

@@ -27,6 +27,7 @@ type exchange struct {
 	makes      bool   // its answer names what later requests refer to
 	held       *share // of the memory for bodies
 	first      shaped // the request as arm is to be sent it, if that differs
+	plain      *arm   // refuses the usage option; see usage.go
 	leg        *leg   // nil unless the request is charged
 	hit        bool   // a cache has answered
 
@@ -95,7 +96,7 @@ func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, e
 	x.label = r.labels.of(req.Method, req.URL.Path).name
 	x.arm, x.why = r.place(t, x.unit, req, &x.ask, body, r.stale(x.began), true)
 	x.makes = makesIDs(req.Method, &x.ask)
-	if x.arm.renames() {
+	if x.alters(x.arm) {
 		if err := x.fit(req, body); err != nil {
 			return nil, err
 		}
@@ -111,9 +112,9 @@ func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, e
 
 // fit makes the request fit its arm, or gives it to the baseline.
 func (x *exchange) fit(req *http.Request, body *payload) error {
-	s, err := x.router.shape(x.arm, x.ask, req, body, &body.share)
+	s, err := x.router.shape(x.arm, x.ask, req, body, &body.share, x.asksUsage(x.arm))
 	if base := x.table.baseline(); err != nil && !isBodyMemory(err) && base != nil && base != x.arm {
-		if other, otherErr := x.router.shape(base, x.ask, req, body, &body.share); otherErr == nil {
+		if other, otherErr := x.router.shape(base, x.ask, req, body, &body.share, x.asksUsage(base)); otherErr == nil {
 			x.arm, x.why, s, err = base, ByShape, other, nil
 		} else if isBodyMemory(otherErr) {
 			err = otherErr
@@ -126,13 +127,13 @@ func (x *exchange) fit(req *http.Request, body *payload) error {
 // shaped returns the request as an arm is to be sent it. The error is a
 // [*BodyMemoryError].
 func (x *exchange) shaped(a *arm, req *http.Request, body *payload) (shaped, error) {
-	if !a.renames() {
-		return shaped{body: body}, nil
-	}
 	if a == x.arm && x.first.body != nil {
 		return x.first, nil
 	}
-	s, err := x.router.shape(a, x.ask, req, body, &body.share)
+	if !x.alters(a) {
+		return shaped{body: body}, nil
+	}
+	s, err := x.router.shape(a, x.ask, req, body, &body.share, x.asksUsage(a))
 	if isBodyMemory(err) {
 		return s, err
 	}

@@ -104,28 +104,6 @@ func (t attempt) repanic() {
 // cancel.
 func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t attempt) {
 	defer wr.cancel(nil)
-	s, err := wr.x.shaped(wr.arm, req, body)
-	if err != nil { // of the baseline, which serves in place of an arm that has failed
-		wr.failure = err
-		noMemory(wr)
-		return t
-	}
-	if s.url != nil {
-		in.URL = s.url
-	}
-	if changed := s.body != body; wr.arm.own || changed || wr.x.once() {
-		in.Header = in.Header.Clone()
-		if wr.x.once() && !wr.arm.own {
-			in.Header[onceHeader] = nil
-		}
-		if wr.arm.own {
-			r.dress(wr.arm, in, false)
-		}
-		if changed {
-			dropDigests(in.Header)
-		}
-	}
-	_ = s.body.attach(in, wr.arm.stats) // only a body that is read again can fail
 	if !body.held {
 		// The body arrives while the answer may be under way already; without
 		// this, a server would cut the one when the other begins.
@@ -144,12 +122,53 @@ func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t atte
 	defer wr.arm.stats.inFlight.Add(-1)
 	defer r.cancelOnDrain(wr.arm, wr.cancel)()
 
-	p := r.run(wr.arm, wr, in)
-	if wr.unlinger != nil {
-		wr.unlinger()
+	p := r.serveOnce(wr, req, in, body)
+	if wr.declined {
+		wr.forget()
+		p = r.serveOnce(wr, req, req.WithContext(in.Context()), body)
 	}
 	t.conclude(req.Context(), wr, p, context.Cause(in.Context()) == errCut)
+	wr.rest()
 	return t
+}
+
+// serveOnce has wr's arm serve in, which it makes what the arm is to be sent. It
+// returns what the handler panicked with.
+func (r *Router) serveOnce(wr *writer, req, in *http.Request, body *payload) (p any) {
+	s, err := wr.x.shaped(wr.arm, req, body)
+	if err != nil { // of the baseline, which serves in place of an arm that has failed
+		wr.failure = err
+		noMemory(wr)
+		return nil
+	}
+	if s.url != nil {
+		in.URL = s.url
+	}
+	if changed := s.body != body; wr.arm.own || changed || wr.x.once() {
+		in.Header = in.Header.Clone()
+		if wr.x.once() && !wr.arm.own {
+			in.Header[onceHeader] = nil
+		}
+		if wr.arm.own {
+			r.dress(wr.arm, in, false)
+		}
+		if changed {
+			dropDigests(in.Header)
+		}
+	}
+	_ = s.body.attach(in, wr.arm.stats) // only a body that is read again can fail
+	if wr.asked = s.usage; wr.asked {
+		in.Header["Accept-Encoding"] = identityOnly // a Handler of the configuration may pass it on
+		ctx, stop := context.WithCancelCause(in.Context())
+		defer stop(nil)
+		in, wr.stop = in.WithContext(ctx), stop
+	}
+	p = r.run(wr.arm, wr, in)
+	if wr.unlinger != nil {
+		wr.unlinger()
+		wr.unlinger = nil
+	}
+	return p
 }
 
 // conclude sets t from what a handler has done that has returned, or panicked with

@@ -294,7 +294,8 @@ func (c *copied) compare(ctx context.Context, rec *analysis.Recorder, second Ans
 	}
 }
 
-// send sends the copy to its arm and reads the answer to its end.
+// send sends the copy to its arm and reads the answer to its end. An arm that
+// refuses the usage option is asked again without it.
 func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending) {
 	c.arm.stats.inFlight.Add(1)
 	defer c.arm.stats.inFlight.Add(-1)
@@ -303,18 +304,28 @@ func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending)
 			e.expired = ctx.Err()
 		}
 	}()
+	e, refused := c.try(ctx, x, kept)
+	if refused {
+		x.askPlain(c.arm)
+		e, _ = c.try(ctx, x, kept)
+	}
+	return e
+}
+
+// try sends the copy once. It reports whether the arm has refused the usage option.
+func (c *copied) try(ctx context.Context, x *exchange, kept *keeper) (e ending, refused bool) {
 	body := c.body
 	if !c.router.mirroring.cfg.KeepTools {
 		body = withoutTools(body)
 	}
 	req, err := http.NewRequestWithContext(ctx, c.method, c.uri, nil)
 	if err != nil {
-		return ending{broken: fmt.Errorf("traffic: copy of a request: %w", err)}
+		return ending{broken: fmt.Errorf("traffic: copy of a request: %w", err)}, false
 	}
 	req.Host, req.Header, req.RequestURI = c.host, outgoing(c.header), c.uri
-	s, err := c.router.shape(c.arm, c.ask, req, &payload{data: body, held: true}, &c.held)
+	s, err := c.router.shape(c.arm, c.ask, req, &payload{data: body, held: true}, &c.held, x.asksUsage(c.arm))
 	if err != nil {
-		return ending{broken: err}
+		return ending{broken: err}, false
 	}
 	if s.url != nil {
 		req.URL, req.RequestURI = s.url, s.url.RequestURI()
@@ -322,19 +333,23 @@ func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending)
 	_ = s.body.attach(req, c.arm.stats) // it is in memory
 	c.router.dress(c.arm, req, true)
 	if c.arm.upstream == nil {
-		sink := &sink{header: make(http.Header), x: x, kept: kept}
+		sink := &sink{header: make(http.Header), x: x, kept: kept, asked: s.usage}
 		if p := c.router.runMirror(c.arm, sink, req); p != nil {
 			e.broken = fmt.Errorf("traffic: the handler panicked: %v", p)
 		}
 		sink.WriteHeader(http.StatusOK) // if it has not said anything
-		return e
+		return e, sink.refused
 	}
 	req.Host, req.RequestURI = "", ""
 	resp, err := c.router.send(c.arm.upstream, req, req.URL)
 	if err != nil {
-		return ending{broken: err}
+		return ending{broken: err}, false
 	}
 	defer func() { _ = c.router.closeBody(resp.Body) }()
+	if s.usage && refusesUsage(resp.StatusCode) {
+		return e, true
+	}
+	x.answeredPlain(c.arm, resp.StatusCode)
 	x.start(resp.StatusCode, resp.Header)
 	buf := buffers.Get()
 	defer buffers.Put(buf)
@@ -345,9 +360,9 @@ func (c *copied) send(ctx context.Context, x *exchange, kept *keeper) (e ending)
 			kept.add(buf[:n])
 		}
 		if err == io.EOF {
-			return e
+			return e, false
 		} else if err != nil {
-			return ending{broken: err}
+			return ending{broken: err}, false
 		}
 	}
 }
@@ -382,6 +397,8 @@ type sink struct {
 	x      *exchange
 	kept   *keeper
 	said   bool
+
+	asked, refused bool // the usage option
 }
 
 func (s *sink) Header() http.Header { return s.header }
@@ -392,11 +409,18 @@ func (s *sink) WriteHeader(status int) {
 		return
 	}
 	s.said = true
+	if s.refused = s.asked && refusesUsage(status); s.refused {
+		return
+	}
+	s.x.answeredPlain(s.x.arm, status)
 	s.x.start(status, s.header)
 }
 
 func (s *sink) Write(p []byte) (int, error) {
 	s.WriteHeader(http.StatusOK)
+	if s.refused {
+		return len(p), nil
+	}
 	s.x.feed(p, time.Since(s.x.began))
 	s.kept.add(p)
 	return len(p), nil

@@ -30,6 +30,7 @@ type Router struct {
 	limits                    limits
 	deadlines                 deadlines
 	noRescue, noSecondOpinion bool
+	askUsage                  bool
 	budget                    budget
 	drain                     time.Duration
 	logger                    *slog.Logger
@@ -63,8 +64,8 @@ type Router struct {
 	killed map[string]bool // guarded by mu
 }
 
-// arm is one version as requests see it. It is immutable except for gone and for its
-// stats, which survive a change of its backend.
+// arm is one version as requests see it. It is immutable except for gone, plainUntil
+// and its stats, which survive a change of its backend.
 type arm struct {
 	name     string
 	header   []string  // name, as the value of a response header
@@ -76,6 +77,9 @@ type arm struct {
 	own, ownCredential bool
 	account            account
 	gone               atomic.Bool // removed, or replaced by one with another account
+	// plainUntil is until when it is not asked for a usage report, in nanoseconds
+	// after Router.epoch; see usage.go.
+	plainUntil atomic.Int64
 }
 
 // New returns a Router that serves cfg.Split. It reports all that is wrong with cfg
@@ -90,7 +94,7 @@ func New(cfg Config) (*Router, error) {
 	r.containHooks(&cfg)
 	*r = Router{
 		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, charged: cfg.Charged, cached: cfg.Cached, maxBody: cfg.MaxBody,
-		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, allowControl: cfg.AllowControl, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
+		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, askUsage: cfg.AskUsage, allowControl: cfg.AllowControl, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),
 	}

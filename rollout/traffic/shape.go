@@ -28,63 +28,84 @@ func (a *arm) renames() bool { return a.backend.Model != "" || len(a.backend.Mod
 type shaped struct {
 	body *payload
 	url  *url.URL // nil if it stays
+	// usage reports whether body asks for a usage report that the caller has not
+	// asked for.
+	usage bool
 }
 
 // shape puts the name by which an arm knows its model in place of the caller's: in
-// JSON, in a form, or in the path. The body is not changed but replaced by another,
-// whose memory is taken from held. Errors: a [*ShapeError] if the request names a
-// model in a way that cannot be replaced, or a [*BodyMemoryError].
-func (r *Router) shape(a *arm, ask answer.Ask, req *http.Request, body *payload, held *share) (shaped, error) {
+// JSON, in a form, or in the path. usage has it add stream_options.include_usage,
+// where the body is JSON and there is memory for it. The body is not changed but
+// replaced by another, whose memory is taken from held. Errors: a [*ShapeError] if the
+// request names a model in a way that cannot be replaced, or a [*BodyMemoryError].
+func (r *Router) shape(a *arm, ask answer.Ask, req *http.Request, body *payload, held *share, usage bool) (shaped, error) {
 	s := shaped{body: body}
 	name := a.model(ask.Model)
-	if name == "" || ask.Route.Kind == answer.Resource || ask.Route.Kind == answer.Control {
+	if name == "" && !usage || ask.Route.Kind == answer.Resource || ask.Route.Kind == answer.Control {
 		return s, nil
 	}
 	inPath := false
-	if u, ok := pathModel(req.URL, name); ok {
-		s.url, inPath = u, true
+	if name != "" {
+		if u, ok := pathModel(req.URL, name); ok {
+			s.url, inPath = u, true
+		}
 	}
 	if body.empty() || req.Method == http.MethodGet || req.Method == http.MethodHead {
 		return s, nil
 	}
+	changed, asked, err := r.rewrite(a, req, body, held, name, usage)
+	switch {
+	case name == "" && err != nil: // it may as well go as it came
+	case err != nil:
+		return s, err
+	case changed != nil:
+		s.body, s.usage = &payload{data: changed, held: true}, asked
+	case name != "" && !inPath:
+		return s, &ShapeError{Arm: a.name}
+	}
+	return s, nil
+}
+
+// rewrite returns what an arm is to be sent in place of a body, and whether that asks
+// for a usage report. It returns nil for bytes in which there is nothing to replace.
+func (r *Router) rewrite(a *arm, req *http.Request, body *payload, held *share, name string, usage bool) (changed []byte, asked bool, err error) {
 	copied := share{memory: held.memory} // of a body that is read for this
 	defer copied.end()
 	data, ok, err := body.bytes(r.maxBody, &copied)
 	if err != nil {
-		return s, err
+		return nil, false, err
 	}
 	if !ok {
-		return s, &ShapeError{Arm: a.name}
+		return nil, false, &ShapeError{Arm: a.name}
 	}
-	kind := ""
-	if v := req.Header["Content-Type"]; len(v) > 0 {
-		kind = v[0]
-	}
-	room := len(data) + len(name) + 16
+	room := len(data) + len(name) + len(usageMember) + 16
 	if err := held.take(int64(room)); err != nil {
-		return s, err
+		return nil, false, err
 	}
-	var changed []byte
+	var model []byte
+	if name != "" {
+		model = quoted(name)
+	}
 	if c := (jsonwalk.Cursor{B: data}); c.Peek() == '{' {
-		changed, ok = splice(make([]byte, 0, room), data, quoted(name))
+		changed, asked, ok = splice(make([]byte, 0, room), data, model, usage)
 	} else {
+		kind := ""
+		if v := req.Header["Content-Type"]; len(v) > 0 {
+			kind = v[0]
+		}
 		changed, ok = multipartModel(kind, data, name)
 	}
-	if !ok {
+	if !ok || name == "" && !asked {
 		held.give(int64(room))
-		if !inPath {
-			return s, &ShapeError{Arm: a.name}
-		}
-		return s, nil // bytes that name no model
+		return nil, false, nil
 	}
 	if more := cap(changed) - room; more > 0 { // the name stands in many places
 		if err := held.take(int64(more)); err != nil {
 			held.give(int64(room))
-			return s, err
+			return nil, false, err
 		}
 	}
-	s.body = &payload{data: changed, held: true}
-	return s, nil
+	return changed, asked, nil
 }
 
 // ShapeError means that a request cannot be sent to a version since the name of its
@@ -96,32 +117,106 @@ func (e *ShapeError) Error() string {
 	return fmt.Sprintf("traffic: request to arm %q: the model's name cannot be set in its body", e.Arm)
 }
 
+// usageOption asks for a usage report, and usageMember where a request has no
+// stream_options.
+const (
+	usageOption = `"include_usage":true`
+	usageMember = `"stream_options":{` + usageOption + `}`
+)
+
 // splice returns a JSON object with the value of each outermost member "model",
-// however its name is written, replaced by model, which is JSON. Everything else
-// stays as it is, byte for byte. The result is appended to dst. It reports false,
-// and returns dst as it was, if body is no object.
-func splice(dst, body, model []byte) ([]byte, bool) {
-	c := jsonwalk.Cursor{B: body}
-	if c.Peek() != '{' {
-		return dst, false
+// however its name is written, replaced by model, which is JSON, unless it is nil.
+// usage has it make include_usage of each member "stream_options" true, which it adds
+// where it is missing; asked reports whether there is such a member then. Everything
+// else stays as it is, byte for byte. The result is appended to dst. ok is false, and
+// dst as it was, if body is no object.
+func splice(dst, body, model []byte, usage bool) (out []byte, asked, ok bool) {
+	s := splicing{Cursor: jsonwalk.Cursor{B: body}, out: dst}
+	if s.Peek() != '{' {
+		return dst, false, false
 	}
-	out, last := dst, 0
-	c.Open('{')
-	for c.More('}') {
-		if string(c.Key()) != "model" {
-			c.Skip()
+	named, members := false, false
+	s.Open('{')
+	for s.More('}') {
+		members = true
+		switch name := s.Key(); {
+		case model != nil && string(name) == "model":
+			s.replace(model)
+		case usage && string(name) == "stream_options":
+			named = true
+			asked = s.askUsage() || asked
+		default:
+			s.Skip()
+		}
+	}
+	if usage && !named && !s.Bad {
+		s.insert(s.I-1, members, usageMember)
+		asked = true
+	}
+	if s.Bad || s.Peek() != 0 {
+		return dst, false, false
+	}
+	return append(s.out, body[s.last:]...), asked, true
+}
+
+// splicing is a document of which some values are replaced: up to last it is in out.
+type splicing struct {
+	jsonwalk.Cursor
+	out  []byte
+	last int
+}
+
+// replace replaces the next value.
+func (s *splicing) replace(value []byte) {
+	s.Peek()
+	from := s.I
+	s.Skip()
+	s.out = append(append(s.out, s.B[s.last:from]...), value...)
+	s.last = s.I
+}
+
+// insert adds a member before the bracket at i, behind others if there are any.
+func (s *splicing) insert(i int, others bool, member string) {
+	s.out = append(s.out, s.B[s.last:i]...)
+	if others {
+		s.out = append(s.out, ',')
+	}
+	s.out = append(s.out, member...)
+	s.last = i
+}
+
+var (
+	jsonTrue     = []byte("true")
+	usageOptions = []byte("{" + usageOption + "}")
+)
+
+// askUsage makes the next value, which is of stream_options, ask for a usage report.
+// It reports false for a value that no server takes, which stays.
+func (s *splicing) askUsage() bool {
+	switch s.Peek() {
+	case 'n':
+		s.replace(usageOptions)
+		return true
+	case '{':
+	default:
+		s.Skip()
+		return false
+	}
+	named, members := false, false
+	s.Open('{')
+	for s.More('}') {
+		members = true
+		if string(s.Key()) != "include_usage" {
+			s.Skip()
 			continue
 		}
-		c.Peek()
-		from := c.I
-		c.Skip()
-		out = append(append(out, body[last:from]...), model...)
-		last = c.I
+		s.replace(jsonTrue)
+		named = true
 	}
-	if c.Bad || c.Peek() != 0 {
-		return dst, false
+	if !named && !s.Bad {
+		s.insert(s.I-1, members, usageOption)
 	}
-	return append(out, body[last:]...), true
+	return true
 }
 
 // quoted returns a name as JSON.

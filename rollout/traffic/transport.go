@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -172,28 +173,7 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 	if r.drain != 0 {
 		b.stop = r.cancelOnDrain(to, b.cancel)
 	}
-	shape, err := b.x.shaped(to, b.out, body)
-	if err != nil {
-		b.release()
-		return nil, ending{broken: err}
-	}
-	if shape.url != nil {
-		b.out.URL = shape.url
-	}
-	if shape.body != body {
-		dropDigests(b.out.Header)
-	}
-	r.dress(to, b.out, false)
-	askPlainly(b.out, b.x.ask.Route.Kind, b.x.once())
-	if err := shape.body.attach(b.out, to.stats); err != nil {
-		b.release()
-		return nil, ending{broken: fmt.Errorf("traffic: body of the request: %w", err)}
-	}
-	if to.upstream == nil {
-		b.release()
-		return nil, ending{broken: errors.Join(fmt.Errorf("traffic: arm %q has no URL", to.name), b.out.Body.Close())}
-	}
-	resp, err := r.send(to.upstream, b.out, &b.target)
+	resp, err := b.ask(r, to, body)
 	if err != nil {
 		b.release()
 		return nil, b.ending(err)
@@ -223,8 +203,76 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 			return nil, e
 		}
 	}
+	if b.asked != nil {
+		if b.filter = newUsageFilter(resp.StatusCode, resp.Header); b.filter != nil {
+			resp.ContentLength = -1
+		}
+	}
 	resp.Body = b
 	return resp, ending{}
+}
+
+// ask sends the request to an arm, and once more if the arm refuses the usage option.
+func (b *reply) ask(r *Router, to *arm, body *payload) (*http.Response, error) {
+	s, err := b.x.shaped(to, b.out, body)
+	if err != nil {
+		return nil, err
+	}
+	if !s.usage {
+		return b.send(r, to, body, s, b.out, &b.target)
+	}
+	ctx, stop := context.WithCancelCause(b.out.Context())
+	out := b.out.WithContext(ctx) // a transport may hold on to it for longer
+	out.Header = b.out.Header.Clone()
+	resp, err := b.send(r, to, body, s, out, new(url.URL))
+	if err != nil || !refusesUsage(resp.StatusCode) {
+		b.asked = stop
+		return resp, err
+	}
+	lingers := r.limits.linger(stop)
+	_, _ = io.CopyN(io.Discard, refusal{r, resp.Body}, maxDropped) // which keeps the connection usable
+	_ = r.closeBody(resp.Body)
+	lingers()
+	stop(nil)
+	b.x.askPlain(to)
+	if s, err = b.x.shaped(to, b.out, body); err != nil {
+		return nil, err
+	}
+	if resp, err = b.send(r, to, body, s, b.out, &b.target); err == nil {
+		b.x.answeredPlain(to, resp.StatusCode)
+	}
+	return resp, err
+}
+
+// refusal is the body of an answer that the caller does not see.
+type refusal struct {
+	router *Router
+	body   io.Reader
+}
+
+func (r refusal) Read(p []byte) (int, error) { return r.router.read(r.body, p) }
+
+// send makes out what an arm is to be sent, and sends it.
+func (b *reply) send(r *Router, to *arm, body *payload, s shaped, out *http.Request, target *url.URL) (*http.Response, error) {
+	if s.url != nil {
+		out.URL = s.url
+	}
+	if s.body != body {
+		dropDigests(out.Header)
+		if body.body != nil { // what is sent instead was read from a copy of it
+			_ = body.body.Close()
+			body.body = nil
+		}
+	}
+	r.dress(to, out, false)
+	askPlainly(out, b.x.ask.Route.Kind, b.x.once())
+	if err := s.body.attach(out, to.stats); err != nil {
+		return nil, fmt.Errorf("traffic: body of the request: %w", err)
+	}
+	if to.upstream == nil {
+		return nil, errors.Join(fmt.Errorf("traffic: arm %q has no URL", to.name), out.Body.Close())
+	}
+	return r.send(to.upstream, out, target)
 }
 
 // reply is one attempt to have a request answered, and the body of the response,
@@ -237,6 +285,7 @@ type reply struct {
 	caller   context.Context
 	cancel   context.CancelCauseFunc // nil without a time limit
 	stop     func() bool             // nil where arms may always finish
+	asked    context.CancelCauseFunc // ends the request with the usage option; nil without it
 	deadline deadline
 	progress
 
@@ -252,6 +301,9 @@ type reply struct {
 	after  error     // what came behind first
 	ahead  [128]byte // where first lies, unless it is longer
 	holds  bool      // while first is gathered, until it shows that there is an answer
+	filter *usageFilter
+	rest   []byte // what it has let pass, not yet given out
+	end    error  // behind that
 
 	mu    sync.Mutex // Close may come while a Read is under way
 	read  int64
@@ -356,6 +408,31 @@ func (b *reply) receive(p []byte) (int, error) {
 
 // Read implements [io.Reader].
 func (b *reply) Read(p []byte) (int, error) {
+	if b.filter == nil || len(p) == 0 {
+		return b.take(p)
+	}
+	for len(b.rest) == 0 {
+		if b.end != nil {
+			return 0, b.end
+		}
+		var n int
+		if n, b.end = b.take(p); n > 0 {
+			b.rest = b.filter.feed(p[:n])
+		}
+		if b.end != nil {
+			b.rest = append(slices.Clone(b.rest), b.filter.end()...)
+		} else if len(b.rest) > 0 && &b.rest[0] == &p[0] {
+			n, b.rest = len(b.rest), nil
+			return n, nil
+		}
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// take reads what the arm has sent.
+func (b *reply) take(p []byte) (int, error) {
 	if len(b.first) > 0 {
 		n := copy(p, b.first)
 		b.first = b.first[n:]
@@ -438,6 +515,9 @@ func (b *reply) release() {
 	b.arm.stats.inFlight.Add(-1)
 	if b.stop != nil {
 		b.stop()
+	}
+	if b.asked != nil && b.x.status != http.StatusSwitchingProtocols {
+		b.asked(nil)
 	}
 	if b.cancel != nil && b.x.status != http.StatusSwitchingProtocols {
 		b.cancel(nil)

@@ -31,6 +31,7 @@ type writer struct {
 	fallback, measured, opinion bool
 
 	cancel   context.CancelCauseFunc // ends the attempt
+	stop     context.CancelCauseFunc // ends the request with the usage option; nil without it
 	deadline deadline
 	progress
 	unlinger func() bool // keeps the attempt from being ended, nil if nothing would
@@ -48,6 +49,10 @@ type writer struct {
 	failed   bool          // held is not an answer, and grows to its end
 	failure  error         // why the arm did not answer, if that is known
 	ids      *idReader     // of what the answer says was made; nil if it does not
+	asked    bool          // the request asks for a usage report that the caller did not want
+	declined bool          // the arm has refused that
+	read     int           // bytes of the refusal
+	filter   *usageFilter  // takes it out of the answer; nil if there is none
 	gone     error         // why the caller could not be written to
 }
 
@@ -82,6 +87,12 @@ func (w *writer) WriteHeader(status int) {
 		return
 	}
 	w.status = status
+	if w.asked && refusesUsage(status) {
+		w.declined = true
+		w.unlinger = w.x.router.limits.linger(w.stop)
+		return
+	}
+	w.x.answeredPlain(w.arm, status)
 	dropForeign(w.Header(), w.arm)
 	if w.failure == nil {
 		w.leg.start(status, w.Header())
@@ -97,6 +108,40 @@ func (w *writer) WriteHeader(status int) {
 		if w.fallback && w.x.settled() {
 			w.unlinger = w.x.router.limits.linger(w.cancel)
 		}
+	}
+	if w.asked {
+		w.filter = newUsageFilter(status, w.Header())
+	}
+}
+
+// forget undoes what an arm has answered that refuses the usage option.
+func (w *writer) forget() {
+	w.restore()
+	w.status, w.failure, w.declined, w.asked, w.read = 0, nil, false, false, 0
+	w.x.askPlain(w.arm)
+}
+
+// pass passes on a part of the answer.
+func (w *writer) pass(p []byte) (int, error) {
+	if w.filter == nil {
+		return w.ResponseWriter.Write(p)
+	}
+	if out := w.filter.feed(p); len(out) > 0 {
+		if _, err := w.ResponseWriter.Write(out); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// rest passes on what the filter has held back when the answer has ended.
+func (w *writer) rest() {
+	if w.filter == nil || !w.sent || w.gone != nil {
+		return
+	}
+	if p := w.filter.end(); len(p) > 0 {
+		_, _ = w.ResponseWriter.Write(p) // the observation does not depend on it
+		_ = http.NewResponseController(w.ResponseWriter).Flush()
 	}
 }
 
@@ -134,6 +179,12 @@ func (w *writer) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil // not an answer yet
 	}
+	if w.declined {
+		if w.read += len(p); w.read > maxDropped {
+			return 0, errGivenUp
+		}
+		return len(p), nil
+	}
 	w.ids.feed(p)
 	at := time.Since(w.x.began)
 	if w.fallback && !w.sent {
@@ -146,7 +197,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if !w.sent {
 		w.send()
 	}
-	n, err := w.ResponseWriter.Write(p)
+	n, err := w.pass(p)
 	if err != nil {
 		w.gone = err
 	}
@@ -217,7 +268,7 @@ func (w *writer) release(p []byte) (int, error) {
 	}
 	w.send()
 	w.held = append(w.held, p...)
-	_, err := w.ResponseWriter.Write(w.held)
+	_, err := w.pass(w.held)
 	w.touch(time.Since(w.x.began))
 	if w.held = nil; err != nil {
 		w.gone = err
