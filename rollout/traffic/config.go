@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -116,6 +117,16 @@ type Config struct {
 	// and observed, but says nothing about the arm: it is not compared, and costs
 	// nothing. Nil means that the header Serin-Cache is "hit"; see package cache.
 	Cached func(http.Header) bool
+
+	// TrustedProxies are the addresses of proxies before this process. X-Forwarded-For,
+	// X-Forwarded-Proto, X-Forwarded-Host and Forwarded (RFC 7239) of a request that
+	// comes from them are sent on to versions, with their address added to the lists.
+	// A Proto and a Host that they set stay. From all other peers the four are replaced;
+	// Forwarded is sent only where the request has it. A Handler of your own gets them
+	// in the same way if there are trusted proxies or the request has one of them, and
+	// should not add to them. What a service sends through the RoundTripper stays. Nil
+	// trusts no peer. See [Router.ClientIP].
+	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES"`
 
 	// MaxBody is the largest request body, in bytes, that is held in memory while
 	// its request is served. Larger ones are streamed, and cannot be rescued. 0

@@ -12,6 +12,7 @@ const (
 	tenantKey
 	conversationKey
 	accountKey
+	forwardedKey // that the headers about where a request came from are set
 )
 
 // WithUnit returns a context whose requests are assigned by unit. It is for services

@@ -45,7 +45,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if t.mirrors != nil {
-		r.mirror(t, x, in, &c.body)
+		r.mirror(t, x, in, &c.body, true)
 	}
 
 	base := t.baseline()
@@ -150,6 +150,10 @@ func (r *Router) serveOnce(wr *writer, req, in *http.Request, body *payload) (p 
 			in.Header[onceHeader] = nil
 		}
 		if wr.arm.own {
+			if len(r.trusted) > 0 || forwarded(in.Header) {
+				r.trusted.forward(req, in.Header)
+				in = in.WithContext(context.WithValue(in.Context(), forwardedKey, true))
+			}
 			r.dress(wr.arm, in, false)
 		}
 		if changed {

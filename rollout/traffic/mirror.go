@@ -144,7 +144,8 @@ type copied struct {
 }
 
 // mirror sends copies of a request to the mirrors of the split. It does not wait.
-func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload) {
+// received reports whether the request came through the Handler.
+func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload, received bool) {
 	if x.why != ByWeight || x.ask.Route.Kind != answer.Inference || x.once() || x.ask.After != "" || req.Header.Get("Upgrade") != "" {
 		return // not comparable, or more than a question
 	}
@@ -174,6 +175,9 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload)
 			c := &copied{
 				router: r, arm: m.arm, generation: x.generation, unit: x.unit, ask: x.ask,
 				method: req.Method, path: req.URL.Path, uri: req.URL.RequestURI(), host: req.Host, header: req.Header.Clone(), body: data, held: held,
+			}
+			if received {
+				r.trusted.forward(req, c.header)
 			}
 			if r.charged != nil && x.leg != nil {
 				c.leg = x.leg.copied(m.arm)
@@ -334,6 +338,7 @@ func (c *copied) try(ctx context.Context, x *exchange, kept *keeper) (e ending, 
 	c.router.dress(c.arm, req, true)
 	if c.arm.upstream == nil {
 		sink := &sink{header: make(http.Header), x: x, kept: kept, asked: s.usage}
+		req = req.WithContext(context.WithValue(ctx, forwardedKey, true))
 		if p := c.router.runMirror(c.arm, sink, req); p != nil {
 			e.broken = fmt.Errorf("traffic: the handler panicked: %v", p)
 		}

@@ -28,6 +28,9 @@ import (
 //   - every chunk of an answer of unknown length flushed immediately, an answer of
 //     known length not flushed needlessly;
 //   - no compression between here and the model, so that answers can be measured;
+//   - X-Forwarded-For, -Host and -Proto, and Forwarded where the request has it,
+//     replaced by the peer of the connection, unless a [Router] with trusted proxies
+//     has set them;
 //   - errors of the connection answered with 502 or 504 in the form that clients
 //     of models expect, without internal names in them.
 func Proxy(target string) (http.Handler, error) {
@@ -35,17 +38,28 @@ func Proxy(target string) (http.Handler, error) {
 	if err != nil {
 		return nil, &InvalidError{Field: "target", Value: fmt.Sprintf("%q", target), Want: "an absolute http or https URL with a host, without query or fragment"}
 	}
-	return newProxy(u, newTransport(), func(out *http.Request) { dropOwn(out.Header) }), nil
+	return newProxy(u, newTransport(), func(in, out *http.Request) {
+		if in.Context().Value(forwardedKey) == nil {
+			trustedProxies(nil).forward(in, out.Header)
+		} else { // a router has done so
+			for _, name := range forwardedNames {
+				if values, ok := in.Header[name]; ok {
+					out.Header[name] = values
+				}
+			}
+		}
+		dropOwn(out.Header)
+	}), nil
 }
 
-// newProxy returns a proxy to target. dress prepares the header of each request.
-func newProxy(target *url.URL, transport http.RoundTripper, dress func(*http.Request)) *httputil.ReverseProxy {
+// newProxy returns a proxy to target. dress prepares the header of each request that
+// it sends for the one that came.
+func newProxy(target *url.URL, transport http.RoundTripper, dress func(in, out *http.Request)) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(target)
-			pr.SetXForwarded()
 			_, once := pr.In.Header[onceHeader]
-			dress(pr.Out)
+			dress(pr.In, pr.Out)
 			askPlainly(pr.Out, answer.RouteOf(pr.In.Method, pr.In.URL.Path).Kind, once)
 		},
 		Transport:  transport,

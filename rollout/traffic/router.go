@@ -31,6 +31,7 @@ type Router struct {
 	deadlines                 deadlines
 	noRescue, noSecondOpinion bool
 	askUsage                  bool
+	trusted                   trustedProxies
 	budget                    budget
 	drain                     time.Duration
 	logger                    *slog.Logger
@@ -100,6 +101,8 @@ func New(cfg Config) (*Router, error) {
 	}
 	r.pins.shared, r.bodies.limit = cfg.Pins, cfg.BodyMemory
 	r.limits.set(cfg)
+	trusted, invalid := newTrustedProxies(cfg.TrustedProxies)
+	r.trusted, errs = trusted, append(errs, invalid...)
 	errs = append(errs, cfg.Mirror.validate())
 	r.mirroring = newMirroring(cfg.Mirror)
 	for i, l := range cfg.Lanes {
@@ -153,7 +156,10 @@ func (r *Router) newArm(name string, b Backend, s *stats) *arm {
 			a.upstream.transport = containedTransport{r, b.Transport}
 		}
 		if b.Handler == nil {
-			a.backend.Handler = newProxy(u, a.upstream.transport, func(out *http.Request) { r.dress(a, out, false) })
+			a.backend.Handler = newProxy(u, a.upstream.transport, func(in, out *http.Request) {
+				r.trusted.forward(in, out.Header)
+				r.dress(a, out, false)
+			})
 		}
 	}
 	a.account = a.accountOf()

@@ -114,7 +114,7 @@ func (r *Router) roundTrip(c *call, req *http.Request) (*http.Response, error) {
 		return nil, r.unheld(err)
 	}
 	if t.mirrors != nil {
-		r.mirror(t, x, c.reply.out, &c.body)
+		r.mirror(t, x, c.reply.out, &c.body, false)
 	}
 
 	base := t.baseline()
