@@ -223,6 +223,82 @@ func TestCredentialsStayHere(t *testing.T) {
 	}
 }
 
+// wire is a transport that keeps the bytes of each request that it sends, by host. A
+// host that fails answers with a 500.
+type wire struct {
+	mu    sync.Mutex
+	sent  map[string]string
+	fails string
+}
+
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	var raw strings.Builder
+	host := req.URL.Host
+	if err := req.WriteProxy(&raw); err != nil { // with the whole URL
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sent == nil {
+		w.sent = make(map[string]string)
+	}
+	w.sent[host] += raw.String()
+	resp := &http.Response{StatusCode: 200, ProtoMajor: 1, Header: http.Header{"Content-Type": {"application/json"}}, Request: req,
+		Body: io.NopCloser(strings.NewReader(`{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}`))}
+	if host == w.fails {
+		resp.StatusCode = 500
+	}
+	return resp, nil
+}
+
+func (w *wire) to(host string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent[host]
+}
+
+// TestCredentialsOfAnotherVendor: no byte of the caller's credentials reaches a vendor
+// that they are not for: live, in place of the other one, and in copies.
+func TestCredentialsOfAnotherVendor(t *testing.T) {
+	const base, other = "api.openai.com", "api.anthropic.com"
+	secrets := http.Header{
+		"Authorization": {"Bearer secret-1"}, "Cookie": {"session=secret-2", "b=secret-3"}, "X-Api-Key": {"secret-4"}, "Api-Key": {"secret-5"},
+		"X-Goog-Api-Key": {"secret-6"}, "Openai-Organization": {"secret-7"}, "Openai-Project": {"secret-8"}, "Proxy-Authorization": {"secret-9"},
+		"X-Amz-Security-Token": {"secret-10"}, "X-Forwarded-Access-Token": {"secret-11"}, "Ocp-Apim-Subscription-Key": {"secret-12"},
+	}
+	for _, shape := range []string{"handler", "transport"} {
+		for _, way := range []string{"live", "rescued", "copy", "with a key of its own"} {
+			w := &wire{}
+			r, _ := newRouter(t, "", "", func(c *traffic.Config) {
+				b := traffic.Backend{URL: "https://" + other, Transport: w}
+				switch way {
+				case "rescued":
+					w.fails = other
+				case "copy":
+					c.Split = mirrored(strategies.Full)
+				case "with a key of its own":
+					b.Header = http.Header{"X-Api-Key": {"own"}}
+				}
+				c.Arms = map[string]traffic.Backend{"old": {URL: "https://" + base, Transport: w}, "new": b}
+			})
+			req := httptest.NewRequest("POST", "http://gateway"+chat+"?key=secret-13&a=b&%6bey=secret-14", strings.NewReader(`{"model":"m","messages":[]}`))
+			for name, values := range secrets {
+				req.Header[name] = values
+			}
+			if status := exchangeIn(t, r, shape, req); status != 200 {
+				t.Errorf("%s, %s: status %d", shape, way, status)
+			}
+			waitFor(t, func() bool { return w.to(other) != "" })
+			if sent := w.to(other); strings.Contains(sent, "secret") || !strings.Contains(sent, "a=b") || strings.Contains(sent, "own") != (way == "with a key of its own") {
+				t.Errorf("%s, %s: %s was sent\n%s", shape, way, other, sent)
+			}
+			if sent := w.to(base); (way == "rescued" || way == "copy") && (!strings.Contains(sent, "secret-1\r") || !strings.Contains(sent, "secret-2")) {
+				t.Errorf("%s, %s: %s, whose they are, was sent\n%s", shape, way, base, sent)
+			}
+		}
+	}
+}
+
 // TestUnitOfAContext: a service that knows its user need not write it into a header.
 func TestUnitOfAContext(t *testing.T) {
 	var units []string
