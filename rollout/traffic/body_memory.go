@@ -20,6 +20,9 @@ func (e *BodyMemoryError) Error() string {
 	return fmt.Sprintf("traffic: body memory: %d bytes are held, want room for more below %d", e.Held, e.Limit)
 }
 
+// Unsent reports that the request was not sent.
+func (e *BodyMemoryError) Unsent() bool { return true }
+
 // isBodyMemory reports whether err is a [*BodyMemoryError].
 func isBodyMemory(err error) bool {
 	var e *BodyMemoryError

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -74,6 +74,9 @@ type Account interface {
 	// Charge is called for each attempt that has reached a server, copies for mirrors
 	// apart. Some come after the request has ended.
 	Charge(Charge)
+	// Settle is called when a request has ended: what was reserved for it is not needed
+	// any more.
+	Settle(request string)
 }
 
 // WithAccount returns a context whose requests are paid for by an account, as
@@ -127,7 +130,10 @@ type bill struct {
 	account               Account // nil if only Config.Charged wants to know
 	request, unit, tenant string
 	ask                   answer.Ask
+	model                 string // that is asked for, wherever the request names it
 	size                  size
+	bytes                 int // of the body, 0 if that is unknown
+	settled               atomic.Bool
 }
 
 // leg is one of the attempts to have a request answered by an arm. A nil leg is not
@@ -137,6 +143,7 @@ type leg struct {
 	arm     *arm
 	attempt Attempt
 	began   time.Time
+	sent    attempts.Sent
 
 	// Of an attempt that no exchange measures.
 	reader     *answer.Reader
@@ -157,7 +164,10 @@ func (l *leg) in(ctx context.Context) context.Context {
 	if l == nil {
 		return ctx
 	}
-	return attempts.With(ctx, l)
+	if l.bill != nil && l.bill.account != nil { // a router behind this one does not charge it again
+		ctx = context.WithValue(ctx, accountKey, Account(nil))
+	}
+	return l.sent.In(attempts.With(ctx, l))
 }
 
 // open fills in the attempt from its exchange and has the account reserve for it.
@@ -169,11 +179,11 @@ func (l *leg) open(x *exchange, req *http.Request, body *payload) error {
 		return nil
 	}
 	b, r := l.bill, x.router
-	b.request, b.unit, b.ask = x.id, x.unit, x.ask
+	b.request, b.unit, b.ask, b.model = x.id, x.unit, x.ask, modelOf(x.ask, req, body)
 	if r.tenant != nil {
 		b.tenant = r.tenant(req)
 	}
-	b.size = r.sizeOf(req, body)
+	b.size, b.bytes = r.sizeOf(req, body), int(max(req.ContentLength, int64(len(body.data)), 0))
 	l.arm, l.began = x.arm, x.began
 	if b.account == nil {
 		return nil
@@ -231,9 +241,8 @@ func (l *leg) copied(to *arm) *leg {
 	if l.bill == nil {
 		return nil
 	}
-	b := *l.bill
-	b.account = nil
-	return &leg{bill: &b, arm: to, attempt: Mirror, began: time.Now()}
+	b := l.bill
+	return &leg{bill: &bill{router: b.router, request: b.request, unit: b.unit, tenant: b.tenant, ask: b.ask, model: b.model, size: b.size}, arm: to, attempt: Mirror, began: time.Now()}
 }
 
 // errRefused is the refusal by an account that has panicked.
@@ -270,23 +279,17 @@ func (l *leg) end(e ending) {
 	}
 	out := r.End(time.Since(l.began), e.cause())
 	answer.Put(r)
-	if !l.hit && (out.Status != 0 || reached(e)) {
+	if !l.hit && (out.Status != 0 || l.reached(e)) {
 		l.charge(l.attempt, &out)
 	}
 }
 
-// reached reports whether an attempt without an answer may have reached a server.
-func reached(e ending) bool { return !e.unsent && !unsent(e.broken) }
+// reached reports whether an attempt without an answer may have reached a server, by
+// how it ended.
+func reached(e ending) bool { return !e.unsent && !attempts.Unsent(e.broken) }
 
-// unsent reports whether an error means that a request was not sent.
-func unsent(err error) bool {
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
-		return true
-	}
-	var says interface{ Unsent() bool }
-	return errors.As(err, &says) && says.Unsent()
-}
+// reached is the same by what became of the attempt, if that could be traced.
+func (l *leg) reached(e ending) bool { return reached(e) && l.sent.Reached(e.broken) }
 
 // charge charges an attempt to the account of the request, and to Config.Charged.
 func (l *leg) charge(a Attempt, out *answer.Outcome) {
@@ -296,7 +299,7 @@ func (l *leg) charge(a Attempt, out *answer.Outcome) {
 	}
 	c := Charge{At: time.Now(), Request: b.request, Arm: l.arm.name, Unit: b.unit, Tenant: b.tenant, Attempt: a}
 	c.Usage, c.Why = l.arm.stats.learned.usage(b, out)
-	price := l.arm.backend.price(l.arm.named(b.ask, out))
+	price := l.arm.backend.price(l.arm.named(b.model, out))
 	characters := 0
 	if b.ask.Route.API == answer.Speech && out.Status >= 200 && out.Status < 300 {
 		characters = b.size.text
@@ -310,6 +313,9 @@ func (l *leg) charge(a Attempt, out *answer.Outcome) {
 	case failedForFree(out):
 		c.Usage = answer.Usage{}
 	default:
+		if b.extras() {
+			l.arm.stats.learned.noteExtras(price.extras(&c.Usage))
+		}
 		sum, why := price.amount(&c.Usage, out.ServiceTier, characters)
 		if c.Why == "" {
 			c.Why = why
@@ -335,12 +341,23 @@ func failedForFree(out *answer.Outcome) bool {
 }
 
 // named returns the model by which the price of an answer is looked up.
-func (a *arm) named(ask answer.Ask, out *answer.Outcome) string {
+func (a *arm) named(asked string, out *answer.Outcome) string {
 	if out.Model != "" {
 		return out.Model
 	}
-	if name := a.model(ask.Model); name != "" {
+	if name := a.model(asked); name != "" {
 		return name
 	}
-	return ask.Model
+	return asked
+}
+
+// settle ends what is reserved for the request, once.
+func (l *leg) settle() {
+	if l == nil || l.bill == nil || l.bill.account == nil || l.bill.settled.Swap(true) {
+		return
+	}
+	b := l.bill
+	if p := contain(func() { b.account.Settle(b.request) }); p != nil {
+		b.router.panicked("Account.Settle", p)
+	}
 }

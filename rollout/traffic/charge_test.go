@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -243,6 +244,7 @@ type till struct {
 	refuse    error
 	estimates []analysis.Money
 	seen      []traffic.Charge
+	settled   []string
 }
 
 func (a *till) Reserve(_ string, estimate analysis.Money) error {
@@ -256,6 +258,12 @@ func (a *till) Charge(c traffic.Charge) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.seen = append(a.seen, c)
+}
+
+func (a *till) Settle(request string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.settled = append(a.settled, request)
 }
 
 func (a *till) charges() int {
@@ -274,6 +282,7 @@ func (p panickingTill) Reserve(string, analysis.Money) error {
 	return nil
 }
 func (panickingTill) Charge(traffic.Charge) { panic("charge") }
+func (panickingTill) Settle(string)         { panic("settle") }
 
 // TestAccountsRefuse: a request that its account does not pay for reaches no server,
 // and its caller learns why.
@@ -338,7 +347,7 @@ func TestChargesThatPanic(t *testing.T) {
 		if o := d.one(t); o.Class != analysis.OK {
 			t.Errorf("%s: class %v", shape, o.Class)
 		}
-		if p := router.Panics(); p["Charged"] != 1 || p["Account.Charge"] != 1 {
+		if p := router.Panics(); p["Charged"] != 1 || p["Account.Charge"] != 1 || p["Account.Settle"] != 1 {
 			t.Errorf("%s: panics %v", shape, p)
 		}
 	}
@@ -387,8 +396,12 @@ func TestEstimates(t *testing.T) {
 				}
 				return
 			}
-			if len(account.estimates) != 1 || account.estimates[0] < tt.want || account.estimates[0] > tt.want+1 {
+			const template = 16 // tokens that the server may add, of each arm
+			if len(account.estimates) != 1 || account.estimates[0] < tt.want+template || account.estimates[0] > tt.want+2*template+2 {
 				t.Errorf("reserved %d, want %d", account.estimates, tt.want)
+			}
+			if len(account.settled) != 1+tt.warm {
+				t.Errorf("%d requests were settled, want %d", len(account.settled), 1+tt.warm)
 			}
 		})
 	}
@@ -404,5 +417,134 @@ func TestAssignmentsAreCharged(t *testing.T) {
 	router.Assign(t.Context(), "ana").Done(analysis.Observation{Class: analysis.OK, ID: "7", InputTokens: 3, OutputTokens: 4})
 	if got := r.wait(t, 1)[0]; got.Cost != 7 || got.Arm != "new" || got.Unit != "ana" || got.Request != "7" || got.Usage != (answers.Usage{Input: 3, Output: 4, Reported: true}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestUnsentIsNotCharged: what has reached no server costs nothing.
+func TestUnsentIsNotCharged(t *testing.T) {
+	distrusted := httptest.NewTLSServer(http.HandlerFunc(good))
+	t.Cleanup(distrusted.Close)
+	pool := func(t *testing.T, hedge time.Duration, urls ...string) http.RoundTripper {
+		var list []replicas.Replica
+		for _, url := range urls {
+			list = append(list, replicas.Replica{URL: url})
+		}
+		p, err := replicas.New(replicas.Config{Replicas: list, Hedge: hedge, EjectAfter: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		return p
+	}
+	stuck := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	for name, tt := range map[string]struct {
+		arm    func(t *testing.T) traffic.Backend
+		leaves bool
+		shapes []string
+		want   int // charges of a first attempt, a retry or a hedge
+	}{
+		"a certificate that is not trusted": {func(*testing.T) traffic.Backend { return traffic.Backend{URL: distrusted.URL} }, false, nil, 0},
+		"the caller leaves while connecting": {func(*testing.T) traffic.Backend {
+			return traffic.Backend{URL: "http://model", Transport: stuck}
+		}, true, nil, 0},
+		"an arm without a URL": {func(*testing.T) traffic.Backend {
+			return traffic.Backend{Handler: http.HandlerFunc(good)}
+		}, false, []string{"transport"}, 0},
+		"a replica that is down": {func(t *testing.T) traffic.Backend {
+			return traffic.Backend{URL: "http://pool", Transport: pool(t, 0, nobody(t), serve(t, good))}
+		}, false, nil, 1},
+		"a replica that is down, with hedges": {func(t *testing.T) traffic.Backend {
+			return traffic.Backend{URL: "http://pool", Transport: pool(t, time.Minute, nobody(t), serve(t, good))}
+		}, false, nil, 1},
+	} {
+		shapes := tt.shapes
+		if shapes == nil {
+			shapes = []string{"handler", "transport"}
+		}
+		for _, shape := range shapes {
+			t.Run(name+", "+shape, func(t *testing.T) {
+				var r receipts
+				router, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+					c.Charged, c.Arms["new"] = r.add, tt.arm(t)
+					priced(c)
+				})
+				for range 10 {
+					req := httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(streaming))
+					if tt.leaves {
+						ctx, leave := context.WithTimeout(req.Context(), time.Millisecond)
+						defer leave()
+						req = req.WithContext(ctx)
+					}
+					exchangeIn(t, router, shape, req)
+				}
+				for _, c := range r.wait(t, 10*tt.want) {
+					if c.Attempt != traffic.First {
+						t.Errorf("charged %+v", c)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestHitsCannotBeForged: a server that says that its answer comes from a cache is paid.
+func TestHitsCannotBeForged(t *testing.T) {
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(traffic.CacheHeader, "hit")
+		good(w, r)
+	})
+	pool, err := replicas.New(replicas.Config{Replicas: []replicas.Replica{{URL: server}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pool.Close() })
+	for name, transport := range map[string]http.RoundTripper{"none": nil, "http": &http.Transport{}, "pool": pool} {
+		var r receipts
+		router, _ := newRouter(t, nobody(t), server, func(c *traffic.Config) {
+			c.Charged = r.add
+			c.Arms["new"] = traffic.Backend{URL: server, Transport: transport}
+			priced(c)
+		})
+		w := httptest.NewRecorder()
+		router.ServeHTTP(w, httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(streaming)))
+		if got := r.wait(t, 1)[0]; got.Cost != 15 || w.Header().Get(traffic.CacheHeader) != "" {
+			t.Errorf("transport %s: charged %d, header %v", name, got.Cost, w.Header())
+		}
+	}
+}
+
+// TestRoutersBehindRouters: the account of a request is charged by the first router.
+func TestRoutersBehindRouters(t *testing.T) {
+	inner, _ := newRouter(t, nobody(t), serve(t, good), priced)
+	outer, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+		c.Arms["new"] = traffic.Backend{Handler: inner}
+		priced(c)
+	})
+	account := &till{}
+	req := httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(streaming))
+	exchangeIn(t, outer, "handler", req.WithContext(traffic.WithAccount(req.Context(), account)))
+	if account.charges() != 1 || len(account.estimates) != 1 {
+		t.Errorf("%d charges, %d reservations, want one each", account.charges(), len(account.estimates))
+	}
+}
+
+// TestMisfitCopiesAreDropped: a copy in which the model's name cannot be set was not
+// sent, and says nothing about its arm.
+func TestMisfitCopiesAreDropped(t *testing.T) {
+	var r receipts
+	router, _ := newRouter(t, serve(t, good), serve(t, good), func(c *traffic.Config) {
+		c.Charged, c.Split = r.add, mirrored(strategies.Full)
+		c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Model: "m-2"}
+		priced(c)
+	})
+	req := httptest.NewRequest("POST", "http://gateway/v1/audio/transcriptions", strings.NewReader("RIFF"))
+	req.Header.Set("Content-Type", "audio/wav")
+	exchangeIn(t, router, "handler", req)
+	waitFor(t, func() bool { m := router.Mirrors(); return len(m) == 1 && m[0].Dropped == 1 && m[0].Copies == 0 })
+	if got := r.wait(t, 1)[0]; got.Attempt != traffic.First {
+		t.Errorf("charged %+v", got)
 	}
 }

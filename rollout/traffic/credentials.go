@@ -174,10 +174,11 @@ func dropOwn(h http.Header) {
 
 // dropForeign removes headers of a backend's answer that are the router's to set. A
 // transport of the configuration, such as a cache, may say that the answer is its
-// own.
+// own. An [http.Transport] passes on what a server says.
 func dropForeign(h http.Header, a *arm) {
 	var cached []string
-	if a.backend.Transport != nil || a.own {
+	_, plain := a.backend.Transport.(*http.Transport)
+	if a.backend.Transport != nil && !plain || a.own {
 		cached = h[CacheHeader]
 	}
 	dropOwn(h)

@@ -19,8 +19,10 @@ const (
 	priorTokens   = 100     // how many tokens that stands for
 	memoryTokens  = 1 << 20 // beyond as many tokens, older answers count half
 	mediaTokens   = 1000    // of an image or a file in a request
-	defaultOutput = 4096    // the output that is reserved for until enoughOutputs answers are known
-	enoughOutputs = 20
+	defaultOutput = 4096    // the output that is reserved for until enoughAnswers answers are known
+	enoughAnswers = 20
+	// templateTokens are what a server may add to a request, which is reserved for.
+	templateTokens = 16
 )
 
 // size is how much a request has to say: bytes of text, and images and files.
@@ -92,9 +94,9 @@ func isMedia(name, value []byte) bool {
 type learned struct {
 	mu        sync.Mutex
 	in, out   ratio
-	outputs   [histogramSize]uint32 // how many answers had how many output tokens
-	answers   uint32                // in outputs
-	remainder amount                // of the charges so far, below one unit of money
+	outputs   histogram // of output tokens
+	extras    histogram // of money that answers cost apart from tokens
+	remainder amount    // of the charges so far, below one unit of money
 }
 
 // ratio is how many bytes of text there were for how many tokens.
@@ -113,21 +115,6 @@ func (r *ratio) estimate(bytes int) int {
 	return int(math.Round(float64(bytes) / per))
 }
 
-// The histogram of outputs has four bins for each power of two.
-const histogramSize = 4 * 41
-
-func bin(n int) int {
-	n = min(max(n, 1), jsonwalk.MaxNumber)
-	power := bits.Len(uint(n)) - 1
-	return 4*power + (n<<2>>power)&3
-}
-
-// upper returns the largest number of a bin.
-func upper(bin int) int {
-	power, part := bin/4, bin%4
-	return ((5+part)<<power+3)>>2 - 1
-}
-
 // note learns from an answer that is complete and reported.
 func (l *learned) note(s size, out *answer.Outcome) {
 	u := &out.Usage
@@ -142,14 +129,7 @@ func (l *learned) note(s size, out *answer.Outcome) {
 	if u.Text > 0 && u.Output > 0 && (out.Form != answer.Document || u.Text <= maxLearned) {
 		l.out.learn(u.Text, u.Output)
 	}
-	l.outputs[bin(u.Output)]++
-	if l.answers++; l.answers >= 1<<10 { // older answers count half
-		l.answers = 0
-		for i := range l.outputs {
-			l.outputs[i] /= 2
-			l.answers += l.outputs[i]
-		}
-	}
+	l.outputs.add(u.Output)
 }
 
 // maxLearned is how long the text of a document may be to learn from: longer ones
@@ -164,7 +144,7 @@ func (l *learned) usage(b *bill, out *answer.Outcome) (u answer.Usage, why strin
 	case b.ask.Route.Kind == answer.Realtime:
 		return u, whySession
 	case out.Deferred:
-		why = whyDeferred
+		return answer.Usage{Input: l.input(b.size), Output: l.mostOutput(b.ask)}, whyDeferred
 	case failedForFree(out):
 		return u, out.Why
 	case good && !u.Inconsistent:
@@ -221,41 +201,150 @@ func (l *learned) input(s size) int {
 func (l *learned) output() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.answers < enoughOutputs {
-		return defaultOutput
+	if n, known := l.outputs.most(); known {
+		return n
 	}
-	above := l.answers / 20
-	for b := len(l.outputs) - 1; b > 0; b-- {
-		if l.outputs[b] > above {
-			return upper(b)
-		}
-		above -= l.outputs[b]
-	}
-	return upper(0)
+	return defaultOutput
 }
 
 // estimate returns what a request will probably cost at most at an arm, with its
-// output or without, -1 if the price is not known.
+// output or without, -1 if the price is not known. The service tier is the dearest.
 func (a *arm) estimate(b *bill, output bool) analysis.Money {
-	price := a.backend.price(a.named(b.ask, &answer.Outcome{}))
+	price := a.backend.price(a.named(b.model, &answer.Outcome{}))
 	if !price.Known() {
 		return -1
 	}
-	u := answer.Usage{Input: a.stats.learned.input(b.size)}
-	if output && !withoutOutput(b.ask.Route.API) {
-		u.Output = a.stats.learned.output()
-		if most := b.ask.MaxTokens; most > 0 {
-			u.Output = min(u.Output, most)
-		}
-		u.Output *= max(1, min(b.ask.N, maxChoicesCharged))
+	u := answer.Usage{Input: templateTokens + a.stats.learned.input(b.size)}
+	if output {
+		u.Output = a.stats.learned.mostOutput(b.ask)
 	}
 	characters := 0
 	if b.ask.Route.API == answer.Speech {
 		characters = b.size.text
 	}
-	sum, _ := price.amount(&u, "", characters)
-	return sum.money() + 1 // what is below one unit of money is something
+	most, _ := price.amount(&u, "", characters)
+	for tier := range price.Tiers {
+		sum, _ := price.amount(&u, tier, characters)
+		most = max(most, sum)
+	}
+	if output && b.extras() {
+		most += a.stats.learned.mostExtras(&price, b)
+	}
+	return most.money() + 1 // what is below one unit of money is something
+}
+
+// mostOutput returns how many output tokens a request will probably have at most.
+func (l *learned) mostOutput(ask answer.Ask) int {
+	if withoutOutput(ask.Route.API) {
+		return 0
+	}
+	n := l.output()
+	if most := ask.MaxTokens; most > 0 {
+		n = min(n, most)
+	}
+	return n * max(1, min(ask.N, maxChoicesCharged))
 }
 
 // maxChoicesCharged bounds the choices that are reserved for.
 const maxChoicesCharged = 128
+
+// extras reports whether a request may cost more than its tokens: images, minutes of
+// audio, or calls of the server's tools.
+func (b *bill) extras() bool {
+	switch b.ask.Route.API {
+	case answer.Images, answer.Transcription:
+		return true
+	}
+	return b.ask.ServerTools
+}
+
+// What is reserved for extras until enough answers are known.
+const (
+	defaultSearches = 5     // calls of a tool of the server
+	defaultByteRate = 1_000 // bytes of audio in a second: 8 kbit/s
+	defaultSeconds  = 600   // of audio, at least
+)
+
+// extras returns what usage costs apart from tokens.
+func (p *Price) extras(u *answer.Usage) amount {
+	apart := answer.Usage{WebSearches: u.WebSearches, WebFetches: u.WebFetches, Images: u.Images, Seconds: u.Seconds}
+	sum, _ := p.amount(&apart, "", 0)
+	return sum - amount(perMoney*float64(p.Request))
+}
+
+// noteExtras learns what an answer has cost apart from tokens.
+func (l *learned) noteExtras(a amount) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.extras.add(int(min(float64(a.money()), jsonwalk.MaxNumber)))
+}
+
+// mostExtras returns what 95 % of the answers do not exceed apart from tokens.
+func (l *learned) mostExtras(p *Price, b *bill) amount {
+	u := answer.Usage{}
+	switch b.ask.Route.API {
+	case answer.Images:
+		u.Images = max(1, min(b.ask.N, maxChoicesCharged))
+	case answer.Transcription:
+		u.Seconds = max(defaultSeconds, b.bytes/defaultByteRate)
+	}
+	if b.ask.ServerTools {
+		u.WebSearches, u.WebFetches = defaultSearches, defaultSearches
+	}
+	assumed := p.extras(&u)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if most, known := l.extras.most(); known && b.ask.ServerTools {
+		return amount(perMoney * float64(most))
+	} else if known {
+		return max(assumed, amount(perMoney*float64(most)))
+	}
+	return assumed
+}
+
+// histogram counts numbers. It has four bins for each power of two. The zero value is
+// empty.
+type histogram struct {
+	bins  [histogramSize]uint32
+	total uint32
+}
+
+const histogramSize = 4 * 41
+
+func (h *histogram) add(n int) {
+	h.bins[bin(n)]++
+	if h.total++; h.total >= 1<<10 { // older numbers count half
+		h.total = 0
+		for i := range h.bins {
+			h.bins[i] /= 2
+			h.total += h.bins[i]
+		}
+	}
+}
+
+// most returns what 95 % of the numbers do not exceed, and whether there are enough.
+func (h *histogram) most() (n int, known bool) {
+	if h.total < enoughAnswers {
+		return 0, false
+	}
+	above := h.total / 20
+	for b := len(h.bins) - 1; b > 0; b-- {
+		if h.bins[b] > above {
+			return upper(b), true
+		}
+		above -= h.bins[b]
+	}
+	return upper(0), true
+}
+
+func bin(n int) int {
+	n = min(max(n, 1), jsonwalk.MaxNumber)
+	power := bits.Len(uint(n)) - 1
+	return 4*power + (n<<2>>power)&3
+}
+
+// upper returns the largest number of a bin.
+func upper(bin int) int {
+	power, part := bin/4, bin%4
+	return ((5+part)<<power+3)>>2 - 1
+}

@@ -240,7 +240,7 @@ func (x *exchange) end(e ending) *answer.Outcome {
 		x.outcome.Class, x.outcome.Why = analysis.Cancelled, "drained"
 	}
 	x.router.reclassify(x.ask, x.head, &x.outcome)
-	if x.leg != nil && !x.hit && (x.status != 0 || reached(e)) {
+	if x.leg != nil && !x.hit && (x.status != 0 || x.leg.reached(e)) {
 		x.leg.charge(x.leg.attempt, &x.outcome)
 	}
 	return &x.outcome

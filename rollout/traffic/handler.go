@@ -44,6 +44,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.reject(w, err)
 		return
 	}
+	defer x.leg.settle()
 	if t.mirrors != nil {
 		r.mirror(t, x, in, &c.body, true)
 	}

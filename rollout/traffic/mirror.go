@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -253,7 +254,8 @@ func (c *copied) run() {
 	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now(), leg: c.leg}
 	kept := keeper{limit: c.primary.limit}
 	e := c.send(ctx, x, &kept)
-	if isBodyMemory(e.broken) {
+	var misfit *ShapeError
+	if isBodyMemory(e.broken) || errors.As(e.broken, &misfit) {
 		c.arm.stats.copies.dropped.Add(1)
 		return
 	}

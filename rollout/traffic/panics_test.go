@@ -72,6 +72,7 @@ func TestHooksThatPanic(t *testing.T) {
 		}},
 		"Account.Reserve": {all, nil}, // see below
 		"Account.Charge":  {all, nil},
+		"Account.Settle":  {all, nil},
 		"Mirror.Observe": {[]string{"copy"}, func(c *traffic.Config) {
 			c.Mirror.Observe = func(analysis.Observation) { panic("observe") }
 		}},
@@ -112,7 +113,7 @@ func TestHooksThatPanic(t *testing.T) {
 					req.Header.Set("Serin-Unit", "ana")
 					req.Header.Set("Authorization", "Bearer ana")
 					if strings.HasPrefix(hook, "Account.") {
-						req = req.WithContext(traffic.WithAccount(req.Context(), panickingTill{inCharge: hook == "Account.Charge"}))
+						req = req.WithContext(traffic.WithAccount(req.Context(), panickingTill{inCharge: hook != "Account.Reserve"}))
 					}
 					w := httptest.NewRecorder()
 					if shape == "transport" {

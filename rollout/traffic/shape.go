@@ -113,6 +113,9 @@ func (r *Router) rewrite(a *arm, req *http.Request, body *payload, held *share, 
 // JSON nor a form.
 type ShapeError struct{ Arm string }
 
+// Unsent reports that the request was not sent.
+func (e *ShapeError) Unsent() bool { return true }
+
 func (e *ShapeError) Error() string {
 	return fmt.Sprintf("traffic: request to arm %q: the model's name cannot be set in its body", e.Arm)
 }
@@ -271,33 +274,19 @@ func namesModel(header []byte) bool {
 // if the path contains none.
 func pathModel(u *url.URL, model string) (*url.URL, bool) {
 	segments := strings.Split(u.EscapedPath(), "/")
-	for i := len(segments) - 2; i >= 0; i-- {
-		next := segments[i+1]
-		switch segments[i] {
-		case "deployments", "model":
-			if i+2 >= len(segments) {
-				continue // the deployment itself
-			}
-			segments[i+1] = url.PathEscape(model)
-		case "models":
-			name, verb, called := strings.Cut(next, ":")
-			if !called || name == "" {
-				continue
-			}
-			segments[i+1] = url.PathEscape(model) + ":" + verb
-		default:
-			continue
-		}
-		changed := *u
-		escaped := strings.Join(segments, "/")
-		path, err := url.PathUnescape(escaped)
-		if err != nil {
-			return u, false
-		}
-		changed.Path, changed.RawPath = path, escaped
-		return &changed, true
+	i, verb := modelSegment(segments)
+	if i < 0 {
+		return u, false
 	}
-	return u, false
+	segments[i] = url.PathEscape(model) + verb
+	changed := *u
+	escaped := strings.Join(segments, "/")
+	path, err := url.PathUnescape(escaped)
+	if err != nil {
+		return u, false
+	}
+	changed.Path, changed.RawPath = path, escaped
+	return &changed, true
 }
 
 // digests are headers about the bytes of a body that a changed body no longer has.

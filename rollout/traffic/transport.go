@@ -15,6 +15,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/attempts"
 )
 
 // upstream is where an arm is served, for the RoundTripper.
@@ -69,6 +70,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := &call{body: body}
 	resp, err := r.roundTrip(c, req)
 	if err != nil {
+		c.exchange.leg.settle()
 		c.body.share.end()
 		if unsent := c.body.body; unsent != nil {
 			_ = unsent.Close() // nothing was done with it
@@ -267,10 +269,10 @@ func (b *reply) send(r *Router, to *arm, body *payload, s shaped, out *http.Requ
 	r.dress(to, out, false)
 	askPlainly(out, b.x.ask.Route.Kind, b.x.once())
 	if err := s.body.attach(out, to.stats); err != nil {
-		return nil, fmt.Errorf("traffic: body of the request: %w", err)
+		return nil, &attempts.UnsentError{Err: fmt.Errorf("traffic: body of the request: %w", err)}
 	}
 	if to.upstream == nil {
-		return nil, errors.Join(fmt.Errorf("traffic: arm %q has no URL", to.name), out.Body.Close())
+		return nil, &attempts.UnsentError{Err: errors.Join(fmt.Errorf("traffic: arm %q has no URL", to.name), out.Body.Close())}
 	}
 	return r.send(to.upstream, out, target)
 }
@@ -479,7 +481,7 @@ func (b *reply) bodyEnding(err error) ending {
 
 // ending interprets an error of the arm's connection.
 func (b *reply) ending(err error) ending {
-	e := ending{expired: b.progress.ended(), gone: b.caller.Err(), unsent: unsent(err)}
+	e := ending{expired: b.progress.ended(), gone: b.caller.Err(), unsent: attempts.Unsent(err)}
 	if e.expired == nil && e.gone == nil && b.cancel != nil && context.Cause(b.out.Context()) == errCut {
 		e.gone = errCut
 	}
@@ -506,6 +508,7 @@ func (b *reply) finish(e ending) {
 	if !b.instead {
 		b.x.finish(e)
 	}
+	b.x.leg.settle()
 }
 
 // release lets go of what an attempt holds. Its context ends only here, when the

@@ -13,6 +13,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/attempts"
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
@@ -264,7 +265,11 @@ func (r *reader) response(req *http.Request, first bool) (*http.Response, error)
 	case <-f.opened:
 	case <-req.Context().Done():
 		r.leave()
-		return nil, context.Cause(req.Context())
+		err := context.Cause(req.Context())
+		if !first {
+			err = &attempts.UnsentError{Err: err}
+		}
+		return nil, err
 	}
 	switch {
 	case f.kept == nil && !first:

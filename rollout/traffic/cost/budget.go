@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
@@ -95,13 +96,20 @@ func (l *Ledger) admit(r *http.Request, tenant func(*http.Request) string, limit
 	most := limit(payer)
 	admitted, ok := l.Reserve(payer, most, 0)
 	if !ok {
-		return nil, l.spent(most)
+		return nil, l.refusal(most, l.Spent(payer))
 	}
 	return admitted, nil
 }
 
-// spent is the refusal of a request whose tenant has spent a limit.
-func (l *Ledger) spent(limit analysis.Money) *traffic.RefusedError {
+// refusal is the refusal of a request whose tenant has spent a limit, or has reserved
+// what is left of it for requests under way.
+func (l *Ledger) refusal(limit, spent analysis.Money) *traffic.RefusedError {
+	if spent < limit {
+		return &traffic.RefusedError{
+			Code: "budget_reserved", Reason: fmt.Sprintf("the rest of the budget of %s is reserved for requests that are under way", Format(limit)),
+			RetryAfter: time.Second,
+		}
+	}
 	return &traffic.RefusedError{
 		Code: "budget_exceeded", Reason: fmt.Sprintf("the budget of %s in %v is spent", Format(limit), l.cfg.Window),
 		RetryAfter: l.step, // when something is forgotten

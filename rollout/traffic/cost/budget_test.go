@@ -3,12 +3,14 @@ package cost_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -318,5 +320,158 @@ func TestGuardReleasesAfterPanic(t *testing.T) {
 	}()
 	if reserved, open := l.Reserved("ana"); reserved != 0 || open != 0 {
 		t.Errorf("%d reserved by %d requests", reserved, open)
+	}
+}
+
+// atOnce lets 64 callers ask together, of which none has an answer before all have
+// asked or were refused.
+func atOnce(l *cost.Ledger, limit analysis.Money, price traffic.Price, path, kind, body, answer string) (served int64, err error) {
+	const callers = 64
+	var asked sync.WaitGroup
+	asked.Add(callers)
+	router, err := traffic.New(traffic.Config{Arms: map[string]traffic.Backend{"a": {Price: price, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		asked.Done()
+		asked.Wait()
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, answer)
+	})}}})
+	if err != nil {
+		return 0, err
+	}
+	guard := l.Guard(router, func(*http.Request) string { return "ana" }, func(string) analysis.Money { return limit })
+	var n atomic.Int64
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+			req.Header.Set("Content-Type", kind)
+			w := httptest.NewRecorder()
+			if guard.ServeHTTP(w, req); w.Code == http.StatusTooManyRequests {
+				asked.Done()
+			} else {
+				n.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	return n.Load(), nil
+}
+
+// TestGuardReservesForAll: what a request may cost besides its tokens is reserved, too.
+// The limit is one and a half answers; 64 callers ask together.
+func TestGuardReservesForAll(t *testing.T) {
+	const json = "application/json"
+	for name, tt := range map[string]struct {
+		path, kind, body, answer string
+		price                    traffic.Price
+		cost                     analysis.Money
+	}{
+		"tokens": {"/v1/chat/completions", json, `{"model":"m","max_tokens":1000,"messages":[]}`,
+			`{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":1000}}`,
+			traffic.Price{Input: 1e6, Output: 1e6}, 1010},
+		"images": {"/v1/images/generations", json, `{"model":"m","prompt":"a cat","n":2}`, `{"created":1,"data":[{"url":"http://x/1"},{"url":"http://x/2"}]}`,
+			traffic.Price{Image: 40_000}, 80_000},
+		"minutes": {"/v1/audio/transcriptions", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b--\r\n",
+			`{"text":"Hi","usage":{"type":"duration","seconds":600}}`, traffic.Price{AudioMinute: 6_000}, 60_000},
+		"the tier that is asked for": {"/v1/chat/completions", json, `{"model":"m","service_tier":"priority","max_tokens":500,"messages":[]}`,
+			`{"service_tier":"priority","choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":500}}`,
+			traffic.Price{Input: 1e3, Output: 1e3, Tiers: map[string]traffic.Price{"priority": {Input: 1e9, Output: 1e9}}}, 510_000},
+		"searches": {"/v1/messages", json, `{"model":"m","max_tokens":5,"messages":[],"tools":[{"type":"web_search_20250305","name":"web_search","max_uses":5}]}`,
+			`{"type":"message","role":"assistant","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":10,"output_tokens":5,"server_tool_use":{"web_search_requests":5}}}`,
+			traffic.Price{Input: 1e6, Output: 1e6, WebSearch: 10_000}, 50_015},
+		"an answer that comes later": {"/v1/responses", json, `{"model":"m","background":true,"max_output_tokens":4000,"input":"Hi"}`,
+			`{"id":"resp_1","object":"response","status":"queued","output":[]}`, traffic.Price{Input: 1e6, Output: 1e6}, 4_001},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLedger(t, cost.Config{})
+			limit := tt.cost * 3 / 2
+			served, err := atOnce(l, limit, tt.price, tt.path, tt.kind, tt.body, tt.answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if spent := l.Spent("ana"); spent < tt.cost || spent >= limit+tt.cost+100 {
+				t.Errorf("spent %d by %d answers of %d, the limit is %d", spent, served, tt.cost, limit)
+			}
+		})
+	}
+}
+
+// TestGuardKnowsTheModel: the price is known wherever a request names its model.
+func TestGuardKnowsTheModel(t *testing.T) {
+	book, err := cost.NewBook(map[string]traffic.Price{"m": {Input: 1e6, Output: 1e6}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := traffic.New(traffic.Config{Arms: map[string]traffic.Backend{"a": {PriceOf: book.Price, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	})}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := newLedger(t, cost.Config{}).Guard(router, tenantHeader, func(string) analysis.Money { return 1e12 })
+	for name, tt := range map[string]struct{ path, kind, body string }{
+		"in the body":          {"/v1/chat/completions", "application/json", `{"model":"m","messages":[]}`},
+		"in Gemini's path":     {"/v1beta/models/m:generateContent", "application/json", `{"contents":[]}`},
+		"in Azure's path":      {"/openai/deployments/m/chat/completions?api-version=1", "application/json", `{"messages":[]}`},
+		"in a form":            {"/v1/audio/transcriptions", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b--\r\n"},
+		"in the path, encoded": {"/v1beta/models/%6d:generateContent", "application/json", `{"contents":[]}`},
+	} {
+		req := httptest.NewRequest(http.MethodPost, tt.path, strings.NewReader(tt.body))
+		req.Header.Set("Content-Type", tt.kind)
+		w := httptest.NewRecorder()
+		if guard.ServeHTTP(w, req); w.Code == http.StatusTooManyRequests {
+			t.Errorf("%s: refused, %s", name, w.Body)
+		}
+	}
+}
+
+// TestReservationForManyRequests: what a request that has ended has not used is there
+// for the next one.
+func TestReservationForManyRequests(t *testing.T) {
+	l := newLedger(t, cost.Config{})
+	router := newRouter(t, traffic.Price{Input: 1, Output: 1e6}, nil)
+	r, ok := l.Reserve("ana", 10_000, 0)
+	if !ok {
+		t.Fatal("refused with nothing spent")
+	}
+	for i := range 100 {
+		req := httptest.NewRequest(http.MethodPost, "http://model/v1/chat/completions", strings.NewReader(`{"model":"m","max_tokens":1,"messages":[]}`))
+		w := httptest.NewRecorder()
+		if router.ServeHTTP(w, req.WithContext(traffic.WithAccount(req.Context(), r))); w.Code != http.StatusOK {
+			t.Fatalf("request %d: status %d, %s", i, w.Code, w.Body)
+		}
+	}
+	if reserved, _ := l.Reserved("ana"); reserved != 0 {
+		t.Errorf("%d are reserved after the last request", reserved)
+	}
+	r.Release()
+}
+
+// TestRefusalSaysWhy: a budget that others have reserved is not one that is spent.
+func TestRefusalSaysWhy(t *testing.T) {
+	l := newLedger(t, cost.Config{})
+	limit := func(string) analysis.Money { return 10 }
+	guard := l.Guard(newRouter(t, traffic.Price{Output: 1e6}, nil), tenantHeader, limit)
+	refusal := func() (code, after string) {
+		req := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{}`))
+		req.Header.Set("X-Tenant", "ana")
+		w := httptest.NewRecorder()
+		guard.ServeHTTP(w, req)
+		for _, code := range []string{"budget_reserved", "budget_exceeded"} {
+			if strings.Contains(w.Body.String(), code) {
+				return code, w.Header().Get("Retry-After")
+			}
+		}
+		return w.Body.String(), ""
+	}
+	r, _ := l.Reserve("ana", 10, 10)
+	if code, after := refusal(); code != "budget_reserved" || after != "1" {
+		t.Errorf("refused with %s, Retry-After %s, while others are under way", code, after)
+	}
+	r.Charge(traffic.Charge{Arm: "1.4.0", Cost: 10})
+	r.Release()
+	if code, after := refusal(); code != "budget_exceeded" || after != "3600" {
+		t.Errorf("refused with %s, Retry-After %s, when all is spent", code, after)
 	}
 }

@@ -14,7 +14,8 @@ type Reservation struct {
 	account *account // nil after Release
 	tenant  string
 	limit   analysis.Money
-	left    analysis.Money
+	left    analysis.Money            // of all that is reserved
+	open    map[string]analysis.Money // the part of each request under way
 }
 
 var _ traffic.Account = (*Reservation)(nil)
@@ -68,7 +69,7 @@ func (r *Reservation) add(amount analysis.Money) {
 // Reserve implements [traffic.Account]. It refuses with a [*traffic.RefusedError] if
 // the budget is spent or reserved by other requests, or if the estimate is negative,
 // which means that the price is not known, unless [Config].Unpriced is set.
-func (r *Reservation) Reserve(_ string, estimate analysis.Money) error {
+func (r *Reservation) Reserve(request string, estimate analysis.Money) error {
 	if r == nil || r.limit <= 0 {
 		return nil
 	}
@@ -78,17 +79,24 @@ func (r *Reservation) Reserve(_ string, estimate analysis.Money) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r.account == nil || plus(r.account.sum(l.now()), r.account.reserved) >= r.limit {
-		return l.spent(r.limit)
+	if r.account == nil {
+		return l.refusal(r.limit, r.limit)
 	}
+	if spent := r.account.sum(l.now()); plus(spent, r.account.reserved) >= r.limit {
+		return l.refusal(r.limit, spent)
+	}
+	before := r.left
 	r.add(estimate)
+	if r.open == nil {
+		r.open = make(map[string]analysis.Money)
+	}
+	r.open[request] += r.left - before
 	return nil
 }
 
 // Charge implements [traffic.Account]: it adds the cost of an attempt to what the
-// tenant and the arm have spent, and takes it from the reservation. An unknown cost,
-// which is negative, takes what is left of the reservation. Charge also counts after
-// Release.
+// tenant and the arm have spent, and takes it from what is reserved for the request. An
+// unknown cost, which is negative, takes all of that. Charge also counts after Release.
 func (r *Reservation) Charge(c traffic.Charge) {
 	if r == nil {
 		return
@@ -101,16 +109,38 @@ func (r *Reservation) Charge(c traffic.Charge) {
 	if r.account != nil {
 		a = r.account // the same, unless it is the common one
 	}
-	part := r.left
-	if c.Cost >= 0 {
-		part = min(c.Cost, r.left)
+	mine, known := r.open[c.Request]
+	if !known {
+		mine = r.left
+		for _, part := range r.open {
+			mine -= part
+		}
 	}
-	r.settle(part)
+	part := mine
+	if c.Cost >= 0 {
+		part = min(c.Cost, mine)
+	}
+	r.give(part)
+	if known {
+		r.open[c.Request] = mine - part
+	}
 	l.charge(a, c, now)
 	if c.Cost < 0 { // the estimate stands for it
 		a.add(now, part)
 		l.all.add(now, part)
 	}
+}
+
+// Settle implements [traffic.Account]: what a request that has ended has not used can
+// be spent by other requests.
+func (r *Reservation) Settle(request string) {
+	if r == nil {
+		return
+	}
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	r.give(r.open[request])
+	delete(r.open, request)
 }
 
 // Release ends the reservation: what is left of it can be spent by other requests of
@@ -124,13 +154,13 @@ func (r *Reservation) Release() {
 	if r.account == nil {
 		return
 	}
-	r.settle(r.left)
+	r.give(r.left)
 	r.account.open--
-	r.account = nil
+	r.account, r.open = nil, nil
 }
 
-// settle takes a part from what is reserved.
-func (r *Reservation) settle(part analysis.Money) {
+// give gives a part of what is reserved back.
+func (r *Reservation) give(part analysis.Money) {
 	r.left -= part
 	if r.account != nil {
 		r.account.reserved -= part

@@ -105,14 +105,6 @@ func (noneError) Error() string { return "replicas: there are no servers" }
 // Unsent reports that the request was not sent.
 func (noneError) Unsent() bool { return true }
 
-// waitError is why a request that was waiting for room was given up.
-type waitError struct{ error }
-
-func (e waitError) Unwrap() error { return e.error }
-
-// Unsent reports that the request was not sent.
-func (waitError) Unsent() bool { return true }
-
 func (c Config) validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,9 +61,10 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 	if p.cfg.Hedge > 0 && again && len(list) > 1 {
 		resp, err = p.hedge(req, list, key, first)
 	} else {
-		resp, err = p.try(req, req.Body, first)
+		sent := attempts.Track(req.Context())
+		resp, err = p.try(req, req.Body, first, sent)
 		if again && !p.cfg.NoRetry && req.Context().Err() == nil && unserved(resp, err) && len(list) > 1 && p.spend() {
-			resp, err = p.second(req, list, key, first, resp, err)
+			resp, err = p.second(req, list, key, first, sent, resp, err)
 		}
 	}
 	if err != nil {
@@ -98,7 +100,7 @@ func unserved(resp *http.Response, err error) bool {
 }
 
 // second tries another server. Without another server the first answer stands.
-func (p *Pool) second(req *http.Request, list []*replica, key string, first *replica, resp *http.Response, err error) (*http.Response, error) {
+func (p *Pool) second(req *http.Request, list []*replica, key string, first *replica, sent *attempts.Sent, resp *http.Response, err error) (*http.Response, error) {
 	other := p.pick(list, key, first, p.now())
 	if other == nil || other == first {
 		return resp, err
@@ -107,12 +109,14 @@ func (p *Pool) second(req *http.Request, list []*replica, key string, first *rep
 	if bodyErr != nil {
 		return resp, err
 	}
-	attempts.Count(req.Context(), false, statusOf(resp))
+	if err == nil || sent.Reached(err) {
+		attempts.Count(req.Context(), false, statusOf(resp))
+	}
 	if resp != nil {
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // keeps the connection usable
 		_ = resp.Body.Close()                         // it will not be read
 	}
-	return p.try(req, body, other)
+	return p.try(req, body, other, nil)
 }
 
 // statusOf returns the status of an answer, 0 without an answer.
@@ -136,27 +140,30 @@ func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *repl
 		number int
 		resp   *http.Response
 		err    error
+		sent   *attempts.Sent
 	}
 	results := make(chan outcome, 2)
 	cancels := make([]context.CancelFunc, 0, 2)
+	all := make([]*attempts.Sent, 0, 2)
 	ask := func(r *replica, content io.ReadCloser) {
 		ctx, cancel := context.WithCancel(req.Context())
 		number := len(cancels)
-		cancels = append(cancels, cancel)
+		sent := attempts.Track(ctx)
+		cancels, all = append(cancels, cancel), append(all, sent)
 		go func() {
-			resp, err := p.try(req.WithContext(ctx), content, r)
+			resp, err := p.try(req.WithContext(ctx), content, r, sent)
 			if err != nil {
 				cancel()
 			} else if b, ok := resp.Body.(*body); ok {
 				b.cancel = cancel // it lives as long as the answer
 			}
-			results <- outcome{number, resp, err}
+			results <- outcome{number, resp, err, sent}
 		}()
 	}
 	ask(first, req.Body)
 	timer := time.NewTimer(p.cfg.Hedge)
 	defer timer.Stop()
-	pending, hedged := 1, false
+	pending, hedged, late := 1, false, false
 	another := func() {
 		if hedged || !p.spend() {
 			return
@@ -173,6 +180,7 @@ func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *repl
 	for {
 		select {
 		case <-timer.C:
+			late = true
 			another()
 		case last = <-results:
 			pending--
@@ -181,7 +189,9 @@ func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *repl
 					another()
 				}
 				if pending > 0 {
-					attempts.Count(req.Context(), true, statusOf(last.resp))
+					if last.err == nil || last.sent.Reached(last.err) {
+						attempts.Count(req.Context(), late, statusOf(last.resp))
+					}
 					if last.resp != nil {
 						_ = last.resp.Body.Close()
 					}
@@ -189,7 +199,9 @@ func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *repl
 				}
 			}
 			if pending > 0 { // the other one is given up, when it shows itself
-				attempts.Count(req.Context(), true, 0)
+				if other := all[1-last.number]; other.Reached(nil) {
+					attempts.Count(req.Context(), true, 0)
+				}
 				go func() {
 					defer p.hooks.contain("Transport")
 					if o := <-results; o.resp != nil {
@@ -207,15 +219,15 @@ func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *repl
 	}
 }
 
-// try sends the request to one server.
-func (p *Pool) try(req *http.Request, content io.ReadCloser, r *replica) (*http.Response, error) {
-	out := req.WithContext(req.Context())
+// try sends the request to one server, and lets sent see it.
+func (p *Pool) try(req *http.Request, content io.ReadCloser, r *replica, sent *attempts.Sent) (*http.Response, error) {
+	out := req.WithContext(sent.In(req.Context()))
 	u := *req.URL
 	u.Scheme, u.Host = r.url.Scheme, r.url.Host
 	out.URL, out.Host, out.Body = &u, "", content
 	r.inFlight.Add(1)
 	p.inFlight.Add(1)
-	sent := p.now()
+	began := p.now()
 	resp, err := p.send(out)
 	if err != nil {
 		p.ended(r, req.Context().Err() == nil)
@@ -226,7 +238,12 @@ func (p *Pool) try(req *http.Request, content io.ReadCloser, r *replica) (*http.
 		r.succeed(p.now())
 		return resp, nil
 	}
-	resp.Body = &body{ReadCloser: resp.Body, pool: p, replica: r, sent: sent, ctx: req.Context(), bad: resp.StatusCode >= 500}
+	for name := range resp.Header {
+		if strings.HasPrefix(name, "Serin-") {
+			delete(resp.Header, name) // which servers do not set
+		}
+	}
+	resp.Body = &body{ReadCloser: resp.Body, pool: p, replica: r, sent: began, ctx: req.Context(), bad: resp.StatusCode >= 500}
 	return resp, nil
 }
 
@@ -322,7 +339,7 @@ func (p *Pool) enter(ctx context.Context) error {
 	case p.room <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return waitError{context.Cause(ctx)}
+		return &attempts.UnsentError{Err: context.Cause(ctx)}
 	}
 }
 
