@@ -137,7 +137,7 @@ func (r *Router) serve(wr *writer, req, in *http.Request, body *payload) (t atte
 // returns what the handler panicked with.
 func (r *Router) serveOnce(wr *writer, req, in *http.Request, body *payload) (p any) {
 	s, err := wr.x.shaped(wr.arm, req, body)
-	if err != nil { // of the baseline, which serves in place of an arm that has failed
+	if err != nil { // of an arm that is asked after another one, or once more
 		wr.failure = err
 		noMemory(wr)
 		return nil

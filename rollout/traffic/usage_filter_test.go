@@ -2,10 +2,16 @@ package traffic
 
 import (
 	"bytes"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/strategies"
 )
 
 const (
@@ -212,6 +218,77 @@ func TestNewUsageFilter(t *testing.T) {
 		}
 		if kept := tt.header["Content-Length"] != nil; length != nil && kept == tt.want || tt.want && tt.header["Digest"] != nil {
 			t.Errorf("%s: the header is %v", name, tt.header)
+		}
+	}
+}
+
+// TestUsageWithoutMemory: a request that finds no memory for the option goes without
+// it.
+func TestUsageWithoutMemory(t *testing.T) {
+	m := &bodyMemory{limit: 20}
+	held := &share{memory: m}
+	body := &payload{data: []byte(`{"stream":true}`), held: true}
+	req := httptest.NewRequest("POST", "http://gateway/v1/chat/completions", nil)
+	ask := answer.Ask{Route: answer.Route{API: answer.Chat, Kind: answer.Inference}, Stream: true, Read: true}
+	r := &Router{maxBody: 1 << 20}
+	if s, err := r.shape(&arm{}, ask, req, body, held, true); err != nil || s.body != body || s.usage || m.used.Load() != 0 {
+		t.Errorf("%+v, %v, %d bytes are taken", s, err, m.used.Load())
+	}
+	if _, err := r.shape(&arm{backend: Backend{Model: "m"}}, ask, req, body, held, true); !isBodyMemory(err) {
+		t.Errorf("with a model to set: %v", err)
+	}
+	m.limit = 1000
+	s, err := r.shape(&arm{}, ask, req, body, held, true)
+	if err != nil || !s.usage || m.used.Load() != int64(cap(s.body.data)) {
+		t.Errorf("%+v, %v, %d bytes are taken", s, err, m.used.Load())
+	}
+}
+
+// TestRefusedUsageGivesMemoryBack: the request that is sent again needs no more memory
+// than the one that was refused, and nothing stays taken.
+func TestRefusedUsageGivesMemoryBack(t *testing.T) {
+	const body = `{"model":"chat","stream":true}`
+	var r *Router
+	var first, second atomic.Int64 // what is taken while the server is asked
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		data, _ := io.ReadAll(req.Body)
+		if bytes.Contains(data, []byte("include_usage")) {
+			first.Store(r.bodies.used.Load())
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		second.Store(r.bodies.used.Load())
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, contentEvent+doneEvent)
+	}))
+	defer server.Close()
+	for _, shape := range []string{"handler", "transport"} {
+		var err error
+		if r, err = New(Config{
+			Arms:     map[string]Backend{"a": {URL: server.URL, Model: "chat-1.5"}},
+			Split:    strategies.Split{Arms: []strategies.Arm{{Name: "a", Weight: strategies.Full}}},
+			AskUsage: true,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		req := httptest.NewRequest("POST", "http://gateway/v1/chat/completions", strings.NewReader(body))
+		var status int
+		if shape == "handler" {
+			w := httptest.NewRecorder()
+			r.ServeHTTP(w, req)
+			status = w.Code
+		} else {
+			req.RequestURI = ""
+			resp, err := r.RoundTripper().RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			status = resp.StatusCode
+		}
+		if status != http.StatusOK || first.Load() == 0 || second.Load() == 0 || second.Load() > first.Load() || r.bodies.used.Load() != 0 {
+			t.Errorf("%s: status %d; %d and %d bytes were taken, and %d are", shape, status, first.Load(), second.Load(), r.bodies.used.Load())
 		}
 	}
 }
