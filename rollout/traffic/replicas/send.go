@@ -86,8 +86,11 @@ func repeatable(req *http.Request) bool {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
 	}
+	if _, opens := req.Header["Upgrade"]; opens {
+		return false // a session
+	}
 	switch req.Method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
 		return true
 	}
 	key, ok := req.Header["Idempotency-Key"]
