@@ -203,7 +203,7 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any, drained bool)
 		if wr.status == 0 && p == nil && e.expired == nil && e.broken == nil {
 			wr.WriteHeader(http.StatusOK) // as the server would
 		}
-		if o := wr.x.end(*e); o.Class == analysis.Cancelled || e.broken == errNoAnswer || wr.x.falls(*e) {
+		if o := wr.x.end(*e); wr.x.falls(*e) || (o.Class == analysis.Cancelled || e.broken == errNoAnswer) && !(wr.x.once() && wr.x.accepted(*e)) {
 			t.fallback = true
 			wr.restore()
 			return

@@ -126,7 +126,7 @@ func (r *Router) roundTrip(c *call, req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	x.end(e)
-	if !fallback || e.gone != nil && e.gone != errCut || e.gone == nil && e.broken != errNoAnswer && !x.falls(e) {
+	if !fallback || x.once() && x.accepted(e) || e.gone != nil && e.gone != errCut || e.gone == nil && e.broken != errNoAnswer && !x.falls(e) {
 		x.finish(e)
 		return nil, e.err()
 	}
