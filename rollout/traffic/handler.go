@@ -145,17 +145,18 @@ func (r *Router) serveOnce(wr *writer, req, in *http.Request, body *payload) (p 
 	if s.url != nil {
 		in.URL = s.url
 	}
-	if changed := s.body != body; wr.arm.own || changed || wr.x.once() {
+	once := wr.x.once() || r.routes != nil && wr.x.ask.Route.Kind != answer.Inference // which the path need not say
+	if changed := s.body != body; wr.arm.own || changed || once {
 		in.Header = in.Header.Clone()
-		if wr.x.once() && !wr.arm.own {
-			in.Header[onceHeader] = nil
-		}
 		if wr.arm.own {
 			if len(r.trusted) > 0 || forwarded(in.Header) {
 				r.trusted.forward(req, in.Header)
 				in = in.WithContext(context.WithValue(in.Context(), forwardedKey, true))
 			}
 			r.dress(wr.arm, in, false)
+		}
+		if once {
+			in.Header[onceHeader] = nil
 		}
 		if changed {
 			dropDigests(in.Header)
