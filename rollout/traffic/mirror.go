@@ -147,7 +147,7 @@ type copied struct {
 // mirror sends copies of a request to the mirrors of the split. It does not wait.
 // received reports whether the request came through the Handler.
 func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload, received bool) {
-	if x.why != ByWeight || x.ask.Route.Kind != answer.Inference || x.once() || x.ask.After != "" || req.Header.Get("Upgrade") != "" {
+	if x.why != ByWeight || x.ask.Route.Kind != answer.Inference || x.ask.Read && x.once() || x.ask.After != "" || req.Header.Get("Upgrade") != "" {
 		return // not comparable, or more than a question
 	}
 	q := r.mirroring
@@ -167,6 +167,7 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload,
 			stats.dropped.Add(1)
 		case !ok:
 			stats.oversize.Add(1)
+		case x.once(): // it is held, but could not be read
 		case !q.affords(m.arm, x.began):
 			stats.capped.Add(1)
 		case q.pending.Add(1) > int64(q.cfg.Concurrent+q.cfg.Queue):

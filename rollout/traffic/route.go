@@ -27,15 +27,43 @@ func (r *Router) routeOf(req *http.Request) answer.Route {
 
 // askOf returns what a request wants, whose body is read if it is held.
 func (r *Router) askOf(req *http.Request, data []byte, held bool) answer.Ask {
-	route := r.routeOf(req)
-	if !held || route.Kind != answer.Inference {
-		return answer.Ask{Route: route}
+	ask := answer.Ask{Route: r.routeOf(req)}
+	if ask.Route.Kind != answer.Inference {
+		return ask
 	}
-	kind := ""
-	if v := req.Header["Content-Type"]; len(v) > 0 {
-		kind = v[0]
+	if held {
+		kind := ""
+		if v := req.Header["Content-Type"]; len(v) > 0 {
+			kind = v[0]
+		}
+		ask = answer.AskOf(ask.Route, kind, data)
 	}
-	return answer.AskOf(route, kind, data)
+	if !ask.Read && hasTools(ask.Route.API) && (!held || object(data)) {
+		ask.ServerTools = true // for all that is known
+	}
+	return ask
+}
+
+// hasTools reports whether an interface knows tools that the server calls.
+func hasTools(api answer.API) bool {
+	switch api {
+	case answer.Embeddings, answer.Rerank, answer.Moderations, answer.Images, answer.Speech, answer.Transcription:
+		return false
+	}
+	return true
+}
+
+// object reports whether a server that is more lenient than the specification of JSON
+// might read data as an object, in whatever encoding.
+func object(data []byte) bool {
+	for _, c := range data {
+		switch c {
+		case ' ', '\t', '\r', '\n', 0, 0xef, 0xbb, 0xbf, 0xfe, 0xff: // white space and byte order marks
+		default:
+			return c == '{'
+		}
+	}
+	return false
 }
 
 // askBuffers hold the bodies of requests while they are looked at.
@@ -51,7 +79,7 @@ func (r *Router) askOfOutgoing(req *http.Request, p *payload) (answer.Ask, error
 	defer askBuffers.Put(buf)
 	body, err := p.again()
 	if err != nil {
-		return answer.Ask{Route: r.routeOf(req)}, nil
+		return r.askOf(req, nil, false), nil
 	}
 	n, err := io.ReadFull(body, buf[:])
 	_ = body.Close() // it has been read, or is read again
@@ -64,7 +92,7 @@ func (r *Router) askOfOutgoing(req *http.Request, p *payload) (answer.Ask, error
 		data, ok, err := p.bytes(r.maxBody, &held)
 		return r.askOf(req, data, ok), err
 	}
-	return answer.Ask{Route: r.routeOf(req)}, nil
+	return r.askOf(req, nil, false), nil
 }
 
 // labels keeps what is known of the paths that were asked for, so that those seen
