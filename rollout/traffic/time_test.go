@@ -171,6 +171,31 @@ func TestLimitsOfTheFallback(t *testing.T) {
 	}
 }
 
+// TestRefusalThatStalls: a refusal whose body does not come is an error for the caller
+// if the baseline is not asked for a second opinion.
+func TestRefusalThatStalls(t *testing.T) {
+	for _, body := range []string{"", `{"error":`} {
+		synctest.Test(t, func(t *testing.T) {
+			arm := &script{status: 404, hangs: true}
+			if body != "" {
+				arm.chunks = []string{body}
+			}
+			r, d := scripted(t, documentOf(says("x")), arm, func(c *traffic.Config) { c.NoSecondOpinion = true })
+			if got := local(r)["handler"](t.Context(), chat, "{}"); got.status != http.StatusGatewayTimeout || got.version != "new" {
+				t.Errorf("%q, handler: %+v", body, got)
+			}
+			if got := local(r)["transport"](t.Context(), chat, "{}"); got.err == nil {
+				t.Errorf("%q, transport: %+v", body, got)
+			}
+			for _, o := range d.wait(t, 2) {
+				if o.Class != analysis.Rejected || o.Arm != "new" {
+					t.Errorf("%q: %+v", body, o)
+				}
+			}
+		})
+	}
+}
+
 // TestLeaving: callers who leave before there is content, or in a silence that is
 // long for this answer, were kept waiting; others had enough.
 func TestLeaving(t *testing.T) {

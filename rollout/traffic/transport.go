@@ -350,7 +350,8 @@ func (b *reply) await() (ending, bool) {
 			return ending{}, true
 		case err == nil && state == failed && b.x.hopeless(b.x.status, len(b.first)):
 			if b.x.stays() {
-				return ending{}, b.answers()
+				ok := b.answers()
+				return ending{expired: b.progress.ended()}, ok
 			}
 			return ending{broken: errNoAnswer}, false
 		case err == nil:
@@ -363,7 +364,8 @@ func (b *reply) await() (ending, bool) {
 		if b.x.end(e); e.gone != nil || b.x.falls(e) {
 			return e, false
 		}
-		return ending{}, b.answers()
+		ok := b.answers()
+		return ending{expired: b.progress.ended()}, ok
 	}
 }
 
