@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 )
 
 // Transport is an [http.Transport] that resends a request at most once, and on a new
@@ -16,7 +17,8 @@ import (
 // It resends what http.Transport would: what was not written, and what was written to
 // an idle connection that ended without an answer if the request is idempotent or has
 // an Idempotency-Key. In addition it resends a request with such a key that was
-// written in part.
+// written in part. A request without a body whose method is not idempotent is not
+// resent, whatever its keys.
 type Transport struct {
 	*http.Transport
 	fresh *http.Transport // makes a connection for each request
@@ -35,9 +37,16 @@ var errAgain = errors.New("resend: once more")
 func refuse() (io.ReadCloser, error) { return nil, errAgain }
 
 // RoundTrip implements [http.RoundTripper], but takes over the request: it sets
-// GetBody while the request is sent.
+// Body and GetBody.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.GetBody == nil || req.Body == nil || req.Body == http.NoBody {
+	if req.Body == nil || req.Body == http.NoBody {
+		if keyed(req) {
+			req.Body = io.NopCloser(strings.NewReader("")) // which cannot be had again
+			req.GetBody = nil
+		}
+		return t.Transport.RoundTrip(req)
+	}
+	if req.GetBody == nil {
 		return t.Transport.RoundTrip(req)
 	}
 	again := req.GetBody
@@ -58,6 +67,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	second := req.WithContext(req.Context())
 	second.Body, second.GetBody = body, nil
 	return t.fresh.RoundTrip(second)
+}
+
+// keyed reports whether an http.Transport would resend a request without a body that
+// is not idempotent by its method, because of a key.
+func keyed(req *http.Request) bool {
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return false
+	}
+	_, key := req.Header["Idempotency-Key"]
+	_, xKey := req.Header["X-Idempotency-Key"]
+	return key || xKey
 }
 
 // brokenWrite reports whether a request could not be written to its end, so that

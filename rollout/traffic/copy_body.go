@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/serin-go/serin/internal/jsonwalk"
 )
 
 // toolMembers are the members of a request that let the model call tools.
@@ -46,6 +48,35 @@ func withoutTools(body []byte) []byte {
 	}
 	out.WriteByte('}')
 	return out.Bytes()
+}
+
+// withoutStore returns a JSON object that asks the server not to keep the answer.
+// Everything else stays as it is, byte for byte; what is not a JSON object stays
+// altogether.
+func withoutStore(body []byte) []byte {
+	const member = `"store":false`
+	s := splicing{Cursor: jsonwalk.Cursor{B: body}, out: make([]byte, 0, len(body)+len(member)+1)}
+	if s.Peek() != '{' {
+		return body
+	}
+	named, members := false, false
+	s.Open('{')
+	for s.More('}') {
+		members = true
+		if string(s.Key()) != "store" {
+			s.Skip()
+			continue
+		}
+		named = true
+		s.replace([]byte("false"))
+	}
+	if !named && !s.Bad {
+		s.insert(s.I-1, members, member)
+	}
+	if s.Bad || s.Peek() != 0 {
+		return body
+	}
+	return append(s.out, body[s.last:]...)
 }
 
 // outgoing returns the header of a copy, without what is about the connection or

@@ -53,6 +53,9 @@ func (r *Router) mayFallBack(x *exchange, base *arm, body *payload, req *http.Re
 	if r.noRescue || base == nil || base == x.arm || !body.held || req.Header.Get("Upgrade") != "" {
 		return false
 	}
+	if base.renames() && !x.ask.Read && !r.fits(x, base, body, req) {
+		return false
+	}
 	switch x.ask.Route.Kind {
 	case answer.Inference:
 		if x.ask.After != "" && base.account != x.arm.account {
@@ -66,6 +69,14 @@ func (r *Router) mayFallBack(x *exchange, base *arm, body *payload, req *http.Re
 		return false
 	}
 	return r.budget.allows(base.stats, x.began)
+}
+
+// fits reports whether a body that could not be read can be given an arm's model.
+func (r *Router) fits(x *exchange, a *arm, body *payload, req *http.Request) bool {
+	held := share{memory: &r.bodies}
+	defer held.end()
+	_, err := r.shape(a, x.ask, req, body, &held, false)
+	return err == nil
 }
 
 // once reports whether an inference has effects beside its answer: the server calls

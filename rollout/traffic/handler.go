@@ -146,7 +146,8 @@ func (r *Router) serveOnce(wr *writer, req, in *http.Request, body *payload) (p 
 		in.URL = s.url
 	}
 	once := wr.x.once() || r.routes != nil && wr.x.ask.Route.Kind != answer.Inference // which the path need not say
-	if changed := s.body != body; wr.arm.own || changed || once {
+	elsewhere := !wr.measured && hasKeys(in.Header)                                   // at another arm than the first one
+	if changed := s.body != body; wr.arm.own || changed || once || elsewhere {
 		in.Header = in.Header.Clone()
 		if wr.arm.own {
 			if len(r.trusted) > 0 || forwarded(in.Header) {
@@ -158,11 +159,15 @@ func (r *Router) serveOnce(wr *writer, req, in *http.Request, body *payload) (p 
 		if once {
 			in.Header[onceHeader] = nil
 		}
+		if elsewhere {
+			dropKeys(in.Header)
+		}
 		if changed {
 			dropDigests(in.Header)
 		}
 	}
 	_ = s.body.attach(in, wr.arm.stats) // only a body that is read again can fail
+	keepSingle(in, &wr.x.ask, wr.x.once())
 	if wr.asked = s.usage; wr.asked {
 		in.Header["Accept-Encoding"] = identityOnly // a Handler of the configuration may pass it on
 		ctx, stop := context.WithCancelCause(in.Context())

@@ -325,11 +325,15 @@ func (c *copied) try(ctx context.Context, x *exchange, kept *keeper) (e ending, 
 	if !c.router.mirroring.cfg.KeepTools {
 		body = withoutTools(body)
 	}
+	if c.ask.Route.API == answer.Responses {
+		body = withoutStore(body)
+	}
 	req, err := http.NewRequestWithContext(ctx, c.method, c.uri, nil)
 	if err != nil {
 		return ending{broken: fmt.Errorf("traffic: copy of a request: %w", err)}, false
 	}
 	req.Host, req.Header, req.RequestURI = c.host, outgoing(c.header), c.uri
+	dropKeys(req.Header)
 	s, err := c.router.shape(c.arm, c.ask, req, &payload{data: body, held: true}, &c.held, x.asksUsage(c.arm))
 	if err != nil {
 		return ending{broken: err}, false

@@ -153,7 +153,7 @@ func (r *Router) newArm(name string, b Backend, s *stats) *arm {
 	if u, err := parseTarget(b.URL); err == nil {
 		a.upstream = &upstream{base: u, transport: newTransport()}
 		if b.Transport != nil {
-			a.upstream.transport = containedTransport{r, b.Transport}
+			a.upstream.transport = containedTransport{r, boundedTransport(b.Transport)}
 		}
 		if b.Handler == nil {
 			a.backend.Handler = newProxy(u, a.upstream.transport, func(in, out *http.Request) {

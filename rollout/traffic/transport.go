@@ -267,10 +267,14 @@ func (b *reply) send(r *Router, to *arm, body *payload, s shaped, out *http.Requ
 		}
 	}
 	r.dress(to, out, false)
+	if b.instead {
+		dropKeys(out.Header)
+	}
 	askPlainly(out, b.x.ask.Route.Kind, b.x.once())
 	if err := s.body.attach(out, to.stats); err != nil {
 		return nil, &attempts.UnsentError{Err: fmt.Errorf("traffic: body of the request: %w", err)}
 	}
+	keepSingle(out, &b.x.ask, b.x.once())
 	if to.upstream == nil {
 		return nil, &attempts.UnsentError{Err: errors.Join(fmt.Errorf("traffic: arm %q has no URL", to.name), out.Body.Close())}
 	}
