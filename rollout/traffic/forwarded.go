@@ -145,7 +145,7 @@ func (t trustedProxies) forward(in *http.Request, out http.Header) {
 		return
 	}
 	values[3] = forwardedElement(peer, in.Host, proto)
-	if prior := joined(prior); trusts && prior != "" {
+	if prior := joined(prior); trusts && prior != "" && !opensQuote(prior) {
 		values[3] = prior + ", " + values[3]
 	}
 	out[forwardedList] = values[3:]
@@ -163,6 +163,20 @@ func joined(lines []string) string {
 		}
 	}
 	return strings.Join(filled, ", ")
+}
+
+// opensQuote reports whether a list ends within a quoted string (RFC 9110, section
+// 5.6.4), which would hide what is added behind it.
+func opensQuote(list string) (open bool) {
+	for i := 0; i < len(list); i++ {
+		switch {
+		case list[i] == '"':
+			open = !open
+		case list[i] == '\\' && open:
+			i++
+		}
+	}
+	return open
 }
 
 // forwardedElement returns an element of Forwarded (RFC 7239, section 4).

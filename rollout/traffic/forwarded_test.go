@@ -67,8 +67,12 @@ func TestForwardedHeaders(t *testing.T) {
 		"a trusted proxy that says empty lines": {peer: "10.0.0.1:9", in: cameFrom{xff: {"", ""}, host: {""}, proto: {""}, list: {""}},
 			want: cameFrom{xff: {"10.0.0.1"}, host: {"gateway"}, proto: {"http"}, list: {"for=10.0.0.1;host=gateway;proto=http"}}},
 		"a trusted proxy that says garbage": {peer: "10.0.0.1:9", in: cameFrom{xff: {`"; drop`}}, want: cameFrom{xff: {`"; drop, 10.0.0.1`}, host: {"gateway"}, proto: {"http"}}},
-		"a unix socket":                     {peer: "@", in: forged, want: cameFrom{host: {"gateway"}, proto: {"http"}, list: {"for=unknown;host=gateway;proto=http"}}},
-		"no peer":                           {in: forged, want: cameFrom{host: {"gateway"}, proto: {"http"}, list: {"for=unknown;host=gateway;proto=http"}}},
+		"a trusted proxy that says an open quote": {peer: "10.0.0.1:9", in: cameFrom{list: {`for=1.1.1.1;host="x\"`}},
+			want: cameFrom{xff: {"10.0.0.1"}, host: {"gateway"}, proto: {"http"}, list: {"for=10.0.0.1;host=gateway;proto=http"}}},
+		"a trusted proxy that quotes": {peer: "10.0.0.1:9", in: cameFrom{list: {`for="1.1.1.1:1";host="x\"\\"`}},
+			want: cameFrom{xff: {"10.0.0.1"}, host: {"gateway"}, proto: {"http"}, list: {`for="1.1.1.1:1";host="x\"\\", for=10.0.0.1;host=gateway;proto=http`}}},
+		"a unix socket": {peer: "@", in: forged, want: cameFrom{host: {"gateway"}, proto: {"http"}, list: {"for=unknown;host=gateway;proto=http"}}},
+		"no peer":       {in: forged, want: cameFrom{host: {"gateway"}, proto: {"http"}, list: {"for=unknown;host=gateway;proto=http"}}},
 	} {
 		for _, shape := range []string{"proxied", "own handler", "own Proxy", "copy", "copy to an own handler", "copy to an own Proxy"} {
 			server := &seen{}
