@@ -220,7 +220,9 @@ type Config struct {
 	// again. What such streams cost is then reported by the server, not estimated. A
 	// version that refuses the option with a 400 or 422 is asked again without it, as
 	// are its requests of the next 10 minutes. Members "usage":null that servers add
-	// to other events stay. An answer with a content coding passes as it is.
+	// to other events stay. An answer with a content coding passes as it is, and its
+	// version is not asked for 10 minutes either. A request stays as it came if it has an
+	// Idempotency-Key, or continuous_usage_stats in its stream_options.
 	AskUsage bool `env:"ASK_USAGE"`
 
 	// AllowControl lets callers of the Handler use routes that change how a server

@@ -28,6 +28,7 @@ type exchange struct {
 	held       *share // of the memory for bodies
 	first      shaped // the request as arm is to be sent it, if that differs
 	plain      *arm   // refuses the usage option; see usage.go
+	keyed      bool   // has an Idempotency-Key
 	leg        *leg   // nil unless the request is charged
 	hit        bool   // a cache has answered
 
@@ -96,6 +97,7 @@ func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, e
 	x.label = r.labels.of(req.Method, req.URL.Path).name
 	x.arm, x.why = r.place(t, x.unit, req, &x.ask, body, r.stale(x.began), true)
 	x.makes = makesIDs(req.Method, &x.ask)
+	x.keyed = len(req.Header["Idempotency-Key"]) > 0
 	if x.alters(x.arm) {
 		if err := x.fit(req, body); err != nil {
 			return nil, err

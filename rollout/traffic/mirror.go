@@ -252,7 +252,7 @@ func (c *copied) run() {
 	}
 	ctx, cancel := context.WithTimeout(c.leg.in(context.Background()), q.cfg.Timeout)
 	defer cancel()
-	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now(), leg: c.leg}
+	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now(), leg: c.leg, keyed: len(c.header["Idempotency-Key"]) > 0}
 	kept := keeper{limit: c.primary.limit}
 	e := c.send(ctx, x, &kept)
 	var misfit *ShapeError

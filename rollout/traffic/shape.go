@@ -130,8 +130,8 @@ const (
 // splice returns a JSON object with the value of each outermost member "model",
 // however its name is written, replaced by model, which is JSON, unless it is nil.
 // usage has it make include_usage of each member "stream_options" true, which it adds
-// where it is missing; asked reports whether there is such a member then. Everything
-// else stays as it is, byte for byte. The result is appended to dst. ok is false, and
+// where it is missing; asked reports whether there is such a member then. A request
+// that has further effects with it is not asked. Everything else stays as it is, byte for byte. The result is appended to dst. ok is false, and
 // dst as it was, if body is no object.
 func splice(dst, body, model []byte, usage bool) (out []byte, asked, ok bool) {
 	s := splicing{Cursor: jsonwalk.Cursor{B: body}, out: dst}
@@ -147,7 +147,11 @@ func splice(dst, body, model []byte, usage bool) (out []byte, asked, ok bool) {
 			s.replace(model)
 		case usage && string(name) == "stream_options":
 			named = true
-			asked = s.askUsage() || asked
+			can, also := s.askUsage()
+			if also {
+				return splice(dst, body, model, false)
+			}
+			asked = can || asked
 		default:
 			s.Skip()
 		}
@@ -193,33 +197,38 @@ var (
 	usageOptions = []byte("{" + usageOption + "}")
 )
 
-// askUsage makes the next value, which is of stream_options, ask for a usage report.
-// It reports false for a value that no server takes, which stays.
-func (s *splicing) askUsage() bool {
+// askUsage makes the next value, which is of stream_options, ask for a usage report. can
+// is false for a value that no server takes, which stays. also reports whether the
+// report would bring another thing: continuous_usage_stats of vLLM, a usage in each
+// event, has no effect without it.
+func (s *splicing) askUsage() (can, also bool) {
 	switch s.Peek() {
 	case 'n':
 		s.replace(usageOptions)
-		return true
+		return true, false
 	case '{':
 	default:
 		s.Skip()
-		return false
+		return false, false
 	}
 	named, members := false, false
 	s.Open('{')
 	for s.More('}') {
 		members = true
-		if string(s.Key()) != "include_usage" {
+		switch string(s.Key()) {
+		case "include_usage":
+			s.replace(jsonTrue)
+			named = true
+		case "continuous_usage_stats":
+			also = s.Value() != nil || also
+		default:
 			s.Skip()
-			continue
 		}
-		s.replace(jsonTrue)
-		named = true
 	}
 	if !named && !s.Bad {
 		s.insert(s.I-1, members, usageOption)
 	}
-	return true
+	return true, also
 }
 
 // quoted returns a name as JSON.

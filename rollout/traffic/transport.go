@@ -206,7 +206,7 @@ func (b *reply) exchange(r *Router, to *arm, body *payload, fallback bool) (*htt
 		}
 	}
 	if b.asked != nil {
-		if b.filter = newUsageFilter(resp.StatusCode, resp.Header); b.filter != nil {
+		if b.filter = b.x.usageFilter(to, resp.StatusCode, resp.Header); b.filter != nil {
 			resp.ContentLength = -1
 		}
 	}

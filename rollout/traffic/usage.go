@@ -15,9 +15,10 @@ import (
 const usageRefusedFor = 10 * time.Minute
 
 // asksUsage reports whether an arm is to be asked for a usage report that the caller
-// has not asked for. Only these two interfaces have the option.
+// has not asked for. Only these two interfaces have the option. A request with an
+// Idempotency-Key stays as it is, since it could not be sent again with another body.
 func (x *exchange) asksUsage(a *arm) bool {
-	if !x.router.askUsage || !x.ask.Stream || x.ask.Usage || x.ask.Route.Kind != answer.Inference || a == x.plain {
+	if !x.router.askUsage || !x.ask.Stream || x.ask.Usage || x.ask.Route.Kind != answer.Inference || a == x.plain || x.keyed {
 		return false
 	}
 	if api := x.ask.Route.API; api != answer.Chat && api != answer.Completions {
@@ -51,21 +52,41 @@ func (x *exchange) askPlain(a *arm) {
 // arm is remembered. Otherwise any bad request of a caller would turn reports off.
 func (x *exchange) answeredPlain(a *arm, status int) {
 	if a == x.plain && status >= 200 && status < 300 {
-		a.plainUntil.Store(int64(time.Since(x.router.epoch) + usageRefusedFor))
+		x.unasked(a)
 	}
+}
+
+// usageFilter returns the filter for an answer of an arm; see [newUsageFilter]. An arm
+// that compresses its streams, although it is asked not to, is not asked for usage for
+// a while: its callers see the report.
+func (x *exchange) usageFilter(a *arm, status int, h http.Header) *usageFilter {
+	if status >= 200 && status < 300 && coded(h) {
+		x.unasked(a)
+	}
+	return newUsageFilter(status, h)
+}
+
+// unasked has an arm not asked for usage for a while.
+func (x *exchange) unasked(a *arm) {
+	a.plainUntil.Store(int64(time.Since(x.router.epoch) + usageRefusedFor))
+}
+
+// coded reports whether an answer has a content coding.
+func coded(h http.Header) bool {
+	for _, v := range h["Content-Encoding"] {
+		if v != "" && !strings.EqualFold(v, "identity") {
+			return true
+		}
+	}
+	return false
 }
 
 // newUsageFilter returns the filter for an answer to a request to which the usage
 // option was added, nil if the answer passes as it is. The header loses what no
 // longer holds for the shorter body.
 func newUsageFilter(status int, h http.Header) *usageFilter {
-	if status < 200 || status >= 300 {
+	if status < 200 || status >= 300 || coded(h) {
 		return nil
-	}
-	for _, v := range h["Content-Encoding"] {
-		if v != "" && !strings.EqualFold(v, "identity") {
-			return nil
-		}
 	}
 	switch answer.FormOf(h.Get("Content-Type")) {
 	case answer.EventStream:
@@ -231,8 +252,29 @@ func (f *usageFilter) judge(event []byte, whole bool) verdict {
 		return passes
 	case !whole:
 		return unclear
+	case named(event):
+		return passes
 	}
 	return drops
+}
+
+// named reports whether an event has a name beside "message", the default: an event named
+// error is an error, whatever its data.
+func named(event []byte) bool {
+	for len(event) > 0 {
+		line := event
+		if i := lineEnd(event); i >= 0 {
+			line, event = event[:i], event[i+1:]
+		} else {
+			event = nil
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("event:")); ok {
+			if name := string(bytes.TrimPrefix(value, []byte(" "))); name != "" && name != "message" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isField reports whether an event begins with a field, as far as it has come.

@@ -92,6 +92,8 @@ func TestUsageFilter(t *testing.T) {
 		"one line end at the end":    {contentEvent + strings.TrimSuffix(usageEvent, "\n"), contentEvent},
 		"error and usage":            {`data: {"error":{"message":"no"},"choices":[],"usage":{}}` + "\n\n", "*"},
 		"no error and usage":         {`data: {"error":null,"choices":[],"usage":{}}` + "\n\n", ""},
+		"an event named error":       {"event: error\n" + usageEvent + doneEvent, "*"},
+		"a name behind the data":     {usageEvent[:len(usageEvent)-1] + "event:error\n\n" + doneEvent, "*"},
 		"choices that are not empty": {`data: {"usage":{"a":1},"choices":[{"index":0,"delta":{}}]}` + "\n\n" + doneEvent, "*"},
 		"repeated choices":           {`data: {"choices":[],"usage":{"a":1},"choices":[{"index":0}]}` + "\n\n" + doneEvent, "*"},
 		"usage null":                 {`data: {"choices":[],"usage":null,"prompt_filter_results":[]}` + "\n\n" + doneEvent, "*"},

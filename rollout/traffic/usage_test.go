@@ -16,6 +16,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout/traffic"
+	"github.com/serin-go/serin/rollout/traffic/cache"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -241,6 +242,85 @@ func TestWhoIsAskedForUsage(t *testing.T) {
 		if _, got, _, _ := askIn(t, shape, nil, zipped, streaming, nil); !strings.Contains(got, usage) {
 			t.Errorf("%s: an answer with a content coding was changed to %q", shape, got)
 		}
+	}
+}
+
+// TestRequestsWithKeysStay: a server would refuse another body under the same key. In
+// copies, too.
+func TestRequestsWithKeysStay(t *testing.T) {
+	for _, shape := range usageShapes {
+		server, copies := &reporter{}, &reporter{}
+		r, _ := newRouter(t, "", "", func(c *traffic.Config) {
+			c.AskUsage, c.Split = true, mirrored(strategies.Full)
+			for name, h := range map[string]http.Handler{"old": server, "new": copies} {
+				c.Arms[name] = traffic.Backend{URL: "http://server.internal", Transport: inProcess{h}}
+				if shape == "own handler" {
+					c.Arms[name] = traffic.Backend{Handler: h}
+				}
+			}
+		})
+		req := httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(streaming))
+		req.Header.Set("Idempotency-Key", "k")
+		exchangeIn(t, r, strings.TrimPrefix(shape, "own "), req)
+		waitFor(t, func() bool { return len(copies.asked()) == 1 })
+		if got := append(server.asked(), copies.asked()...); !slices.Equal(got, []string{streaming, streaming}) {
+			t.Errorf("%s: the servers were sent %q", shape, got)
+		}
+	}
+}
+
+// TestCompressedStreams: an arm that compresses, although it is asked not to, is asked
+// for usage once in ten minutes.
+func TestCompressedStreams(t *testing.T) {
+	for _, shape := range usageShapes {
+		synctest.Test(t, func(t *testing.T) {
+			server := &reporter{header: http.Header{"Content-Encoding": {"br"}}}
+			r, _ := newRouter(t, "", "", func(c *traffic.Config) {
+				c.AskUsage, c.Split = true, split(1, 0)
+				c.Arms["old"] = traffic.Backend{URL: "http://server.internal", Transport: inProcess{server}}
+				if shape == "own handler" {
+					c.Arms["old"] = traffic.Backend{Handler: server}
+				}
+			})
+			for _, after := range []time.Duration{0, 0, 9 * time.Minute, 61 * time.Second} {
+				time.Sleep(after)
+				send(t, r, shape, streaming)
+			}
+			var asked []bool
+			for _, body := range server.asked() {
+				asked = append(asked, asksForUsage([]byte(body)))
+			}
+			if !slices.Equal(asked, []bool{true, false, false, true}) {
+				t.Errorf("%s: asked for usage %t", shape, asked)
+			}
+		})
+	}
+}
+
+// TestUsageOfACache: callers share a remembered stream, whether they want its usage or
+// not, and each gets what it asked for.
+func TestUsageOfACache(t *testing.T) {
+	const plain, asked = `{"temperature":0,"stream":true}`, `{"temperature":0,"stream":true,"stream_options":{"include_usage":true}}`
+	for _, shape := range []string{"handler", "transport"} {
+		remembered, err := cache.New(cache.Config{Any: true, Tenant: func(*http.Request) string { return "t" }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &reporter{}
+		r, _ := newRouter(t, "", "", func(c *traffic.Config) {
+			c.AskUsage, c.Split = true, split(1, 0)
+			c.Arms["old"] = traffic.Backend{URL: "http://server.internal", Transport: remembered.Transport("old", inProcess{server})}
+		})
+		for i, body := range []string{plain, plain, asked, plain} {
+			resp, got := send(t, r, shape, body)
+			if strings.Contains(got, usage) != (body == asked) || !strings.HasSuffix(got, done) || (resp.Header.Get(traffic.CacheHeader) == "hit") != (i > 0) {
+				t.Errorf("%s, request %d: %v, %q", shape, i, resp.Header, got)
+			}
+		}
+		if n := len(server.asked()); n != 1 {
+			t.Errorf("%s: the server was asked %d times", shape, n)
+		}
+		_ = remembered.Close()
 	}
 }
 

@@ -110,7 +110,7 @@ func (w *writer) WriteHeader(status int) {
 		}
 	}
 	if w.asked {
-		w.filter = newUsageFilter(status, w.Header())
+		w.filter = w.x.usageFilter(w.arm, status, w.Header())
 	}
 }
 
