@@ -19,11 +19,15 @@ type Ask struct {
 	// Store reports whether the server is asked to keep the answer, and Background
 	// whether it may answer later.
 	Store, Background bool
-	// N is the number of choices wanted, for all prompts together, Inputs the number
-	// of embeddings or moderations, MaxTokens the limit of output tokens. 0 means
-	// unknown.
-	N, Inputs, MaxTokens int
-	// After names what the request continues: a previous response, a conversation,
-	// cached content or a file. "" means nothing.
+	// N is the number of choices wanted, for all prompts together, and Inputs the
+	// number of embeddings or moderations. 0 means unknown.
+	N, Inputs int
+	// MaxTokens is the limit of output tokens for each choice, as the servers of the
+	// route's API know it. It is the largest of several limits that a server might
+	// honour. For [Any] each limit counts. 0 means unknown.
+	MaxTokens int
+	// After names what the request continues: a previous response or an item of it,
+	// a conversation, a container, cached content, a file, or a store of files that
+	// a tool of the server searches. "" means nothing.
 	After string
 }

@@ -61,7 +61,7 @@ const (
 // distinguished.
 const maxPrompts = 1 << 10
 
-// The members that limit the output, by precedence.
+// The members that limit the output.
 const (
 	limitCompletion = iota // max_completion_tokens
 	limitOutput            // max_output_tokens
@@ -71,17 +71,64 @@ const (
 	limitPredict           // n_predict
 	limitGemini            // generationConfig
 	limitOllama            // options
-	limitNested            // parameters, sampling_params, inferenceConfig
+	limitTGI               // parameters
+	limitSGLang            // sampling_params
+	limitBedrock           // inferenceConfig
 	numLimits
 )
+
+// A limitSet is a set of members that limit the output.
+type limitSet uint16
+
+// apiLimits are the limits that the servers of an interface honour. Those of an
+// interface that is not here are not known.
+var apiLimits = [numAPIs]limitSet{
+	Any:         1<<numLimits - 1,
+	Chat:        1<<limitCompletion | 1<<limitTokens,
+	Completions: 1 << limitTokens,
+	Responses:   1 << limitOutput,
+	Messages:    1 << limitTokens,
+	Gemini:      1 << limitGemini,
+	Ollama:      1 << limitOllama,
+	Cohere:      1 << limitTokens,
+	TGI:         1 << limitTGI,
+}
+
+// limit returns the largest limit of output tokens that a server might honour, 0 if
+// there may be none.
+func (s *askScan) limit() (most int) {
+	set := limitSet(1<<numLimits - 1)
+	api := s.ask.Route.API
+	if api < numAPIs {
+		set = apiLimits[api]
+	}
+	if api == TGI && !s.hasInputs { // SGLang, which has no inputs
+		set = 1 << limitSGLang
+	}
+	own := false
+	for i, n := range s.limits {
+		if set>>i&1 != 0 {
+			most, own = max(most, n), own || n > 0
+		}
+	}
+	// llama.cpp prefers its own member. No other server knows it, so that it
+	// raises the limit and never sets one.
+	if own && (api == Chat || api == Completions) {
+		most = max(most, s.limits[limitPredict])
+	}
+	return most
+}
 
 // The members that name what the request continues, by precedence.
 const (
 	afterResponse = iota
 	afterConversation
 	afterCache
+	afterContainer
 	afterInputFile
 	afterMessageFile
+	afterContentFile
+	afterToolFile
 	numAfters
 )
 
@@ -96,6 +143,7 @@ type askScan struct {
 	n, candidates             int
 	inputs                    [numInputs]int
 	limits                    [numLimits]int
+	hasInputs                 bool
 
 	tools, toolConfig                       toolSet
 	functions                               bool
@@ -114,6 +162,7 @@ func (s *askScan) member(key []byte) {
 	case "stream_options":
 		s.ask.Usage = s.includesUsage()
 	case "tools":
+		s.after[afterToolFile] = nil
 		s.tools = s.toolList()
 	case "functions":
 		s.functions = s.array()
@@ -156,6 +205,11 @@ func (s *askScan) member(key []byte) {
 		s.input(inContent)
 	case "prompt":
 		s.input(inPrompt)
+	case "contents":
+		s.Peek()
+		from := s.I
+		s.Skip()
+		s.after[afterContentFile] = fileOfGemini(s.B[from:s.I])
 	case "max_completion_tokens":
 		s.limits[limitCompletion], _ = s.Number()
 	case "max_output_tokens":
@@ -171,13 +225,19 @@ func (s *askScan) member(key []byte) {
 	case "generationConfig", "generation_config":
 		s.limits[limitGemini], s.candidates = s.generationConfig()
 	case "options":
-		s.limits[limitOllama], _ = s.generationConfig()
-	case "parameters", "sampling_params", "inferenceConfig":
-		s.limits[limitNested], _ = s.generationConfig()
+		s.limits[limitOllama] = s.nested("num_predict")
+	case "parameters":
+		s.limits[limitTGI] = s.nested("max_new_tokens")
+	case "sampling_params":
+		s.limits[limitSGLang] = s.nested("max_new_tokens")
+	case "inferenceConfig":
+		s.limits[limitBedrock] = s.nested("maxTokens")
 	case "previous_response_id":
 		s.after[afterResponse] = s.Text()
 	case "conversation":
 		s.after[afterConversation] = s.identifier()
+	case "container":
+		s.after[afterContainer] = s.identifier()
 	case "cachedContent", "cached_content":
 		s.after[afterCache] = s.Text()
 	default:
@@ -219,22 +279,42 @@ func (s *askScan) includesUsage() bool {
 	return f == yes
 }
 
-// generationConfig reads an object of sampling parameters.
+// generationConfig reads the object of Gemini's parameters, which have two spellings.
+// The larger number counts.
 func (s *askScan) generationConfig() (limit, candidates int) {
 	if !s.Open('{') {
 		return 0, 0
 	}
+	var limits, counts [2]int
 	for s.More('}') {
 		switch string(s.Key()) {
-		case "maxOutputTokens", "max_output_tokens", "num_predict", "max_new_tokens", "maxTokens":
-			limit, _ = s.Number()
-		case "candidateCount", "candidate_count":
-			candidates, _ = s.Number()
+		case "maxOutputTokens":
+			limits[0], _ = s.Number()
+		case "max_output_tokens":
+			limits[1], _ = s.Number()
+		case "candidateCount":
+			counts[0], _ = s.Number()
+		case "candidate_count":
+			counts[1], _ = s.Number()
 		default:
 			s.Skip()
 		}
 	}
-	return limit, candidates
+	return max(limits[0], limits[1]), max(counts[0], counts[1])
+}
+
+// nested reads an object of parameters and returns the number of one of them.
+func (s *askScan) nested(name string) (n int) {
+	if s.Open('{') {
+		for s.More('}') {
+			if string(s.Key()) == name {
+				n, _ = s.Number()
+			} else {
+				s.Skip()
+			}
+		}
+	}
+	return n
 }
 
 // identifier reads an identifier, or an object that has one.
@@ -265,6 +345,8 @@ func (s *askScan) input(member int) {
 		s.inputs[member] = s.countInputs(member)
 	}
 	switch member {
+	case inInputs:
+		s.hasInputs = true
 	case inInput:
 		s.after[afterInputFile] = fileOf(s.B[from:s.I])
 	case inMessages:
@@ -320,9 +402,13 @@ func (s *askScan) result() Ask {
 	a.ServerTools = s.tools.server || s.toolConfig.server || s.servers || s.plugins || s.connectors || s.webSearch
 	a.Store = s.store.or(a.Route.API == Responses)
 	a.Background = s.background == yes
-	a.N = s.n
-	if a.N == 0 {
+	switch a.Route.API {
+	case Gemini:
 		a.N = s.candidates
+	case Any:
+		a.N = max(s.n, s.candidates)
+	default:
+		a.N = s.n
 	}
 	if a.Route.API == Completions {
 		if n := s.inputs[inPrompt]; n > 1 && n <= maxPrompts && a.N <= maxPrompts {
@@ -333,12 +419,7 @@ func (s *askScan) result() Ask {
 	for _, n := range s.inputs {
 		a.Inputs = max(a.Inputs, n)
 	}
-	for _, n := range s.limits {
-		if n > 0 {
-			a.MaxTokens = n
-			break
-		}
-	}
+	a.MaxTokens = s.limit()
 	for _, id := range s.after {
 		if len(id) > 0 {
 			a.After = string(id)

@@ -51,6 +51,13 @@ func (s *askScan) serverTool() bool {
 			s.Skip()
 		case "functionDeclarations", "function_declarations", "toolSpec", "cachePoint":
 			s.Skip()
+		case "container", "vector_store_ids", "input_image_mask":
+			if s.Peek() != 'n' {
+				others++
+			}
+			if id := s.kept(); len(s.after[afterToolFile]) == 0 {
+				s.after[afterToolFile] = id
+			}
 		default:
 			null := s.Peek() == 'n'
 			s.Skip()
@@ -88,11 +95,43 @@ func (s *askScan) callerTool(kind []byte) bool {
 	return false
 }
 
-// maxFileDepth bounds how deep a reference to a file may be in the input: the
-// list, a message, its content, a part, the part's source.
-const maxFileDepth = 6
+// maxFileDepth bounds how deep a reference to a file may be in the input: the list, a
+// message, its content, the result of a tool, its content, a part, the part's source,
+// and their objects.
+const maxFileDepth = 10
 
-// fileOf returns the first file_id in a value, or nil if it is no array or has none.
+// kept reads what a tool of the server works on, and returns the first id in it: an
+// id, a list of ids, or an object that has a file_id or file_ids.
+func (s *askScan) kept() (id []byte) {
+	switch s.Peek() {
+	case '[':
+		s.Open('[')
+		for s.More(']') {
+			if next := s.Text(); len(id) == 0 {
+				id = next
+			}
+		}
+		return id
+	case '{':
+		s.Open('{')
+		for s.More('}') {
+			switch string(s.Key()) {
+			case "file_id", "file_ids":
+				if next := s.kept(); len(id) == 0 {
+					id = next
+				}
+			default:
+				s.Skip()
+			}
+		}
+		return id
+	}
+	return s.Text()
+}
+
+// fileOf returns what the first reference in a value names that only one account
+// has: a file, or an item of an earlier answer. It returns nil if the value is no
+// array or has none.
 func fileOf(value []byte) []byte {
 	if len(value) == 0 || value[0] != '[' || !hasFileKey(value) {
 		return nil
@@ -101,24 +140,37 @@ func fileOf(value []byte) []byte {
 	return findFile(&c, maxFileDepth)
 }
 
-// hasFileKey reports whether "file_id" occurs in b. Texts have few underscores, so
-// that looking for these first is several times faster than bytes.Contains.
+// fileOfGemini is fileOf for the contents of a request to Gemini.
+func fileOfGemini(value []byte) []byte {
+	if !bytes.Contains(value, []byte(`"fileUri"`)) {
+		return fileOf(value)
+	}
+	c := jsonwalk.Cursor{B: value}
+	return findFile(&c, maxFileDepth)
+}
+
+// hasFileKey reports whether b may hold file_id, file_uri or item_reference. Texts
+// have few underscores, so that looking for these first is several times faster than
+// bytes.Contains.
 func hasFileKey(b []byte) bool {
-	const before, key = 5, `"file_id"`
+	const before, file, item = 5, `"file_`, `"item_`
 	for range 64 {
 		n := bytes.IndexByte(b, '_')
 		if n < 0 {
 			return false
 		}
-		if n >= before && bytes.HasPrefix(b[n-before:], []byte(key)) {
-			return true
+		if n >= before {
+			from := b[n-before : n+1]
+			if string(from) == file || string(from) == item {
+				return true
+			}
 		}
 		b = b[n+1:]
 	}
-	return bytes.Contains(b, []byte(key))
+	return bytes.Contains(b, []byte(file)) || bytes.Contains(b, []byte(item))
 }
 
-// findFile reads a value and returns the first file_id in it.
+// findFile reads a value and returns what the first reference in it names.
 func findFile(c *jsonwalk.Cursor, depth int) (id []byte) {
 	switch ch := c.Peek(); {
 	case depth == 0:
@@ -134,17 +186,26 @@ func findFile(c *jsonwalk.Cursor, depth int) (id []byte) {
 		}
 	case ch == '{':
 		c.Open('{')
+		var own []byte
+		reference := false
 		for c.More('}') {
 			switch key := c.Key(); {
 			case id != nil:
 				c.Skip()
-			case string(key) == "file_id":
+			case string(key) == "file_id", string(key) == "fileUri", string(key) == "file_uri":
 				if id = c.Text(); len(id) == 0 {
 					id = nil
 				}
+			case string(key) == "type":
+				reference = string(c.Text()) == "item_reference"
+			case string(key) == "id":
+				own = c.Text()
 			default:
 				id = findFile(c, depth-1)
 			}
+		}
+		if reference && len(own) > 0 && id == nil {
+			id = own
 		}
 	default:
 		c.Skip()
