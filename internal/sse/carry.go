@@ -105,6 +105,7 @@ var members = func() map[string]bool {
 		"cacheReadInputTokens", "cacheWriteInputTokens", "stopReason", "toolUse", "image", "service_tier", "native_finish_reason", "x_groq", "input_length",
 		"cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "server_tool_use", "web_search_requests",
 		"web_fetch_requests", "audio_tokens", "image_tokens", "promptTokensDetails", "candidatesTokensDetails", "modality", "tokenCount", "seconds",
+		"modelVersion", "input_token_details", "output_token_details", "cached_tokens_details", "cacheTokensDetails", "cache_write_tokens", "action",
 	} {
 		set[name] = true
 	}

@@ -50,7 +50,7 @@ func (k *chunk) reset(data []byte) {
 	if k.turns.listed {
 		k.turns = turns{}
 	}
-	if k.usage.seen {
+	if k.usage.touched {
 		k.usage = usage{}
 	}
 	if k.rarely {
@@ -72,6 +72,7 @@ type summary struct {
 type tokens struct {
 	content, reasoning, tool, refusal bool
 	calls                             int // tool calls that begin
+	searches                          int // of the web, by the server
 }
 
 // bears reports whether there are tokens of any kind.
@@ -83,6 +84,7 @@ func (t *tokens) join(o tokens) {
 	t.tool = t.tool || o.tool
 	t.refusal = t.refusal || o.refusal
 	t.calls += o.calls
+	t.searches += o.searches
 }
 
 // top is what members of the outermost object say whose meaning depends on
@@ -265,7 +267,7 @@ func (k *chunk) member(c *cursor) {
 		t.kind = c.Text()
 	case "object":
 		t.object = c.Text()
-	case "model":
+	case "model", "modelVersion": // of Gemini
 		k.model = c.Text()
 	case "service_tier":
 		k.tier = c.Text()

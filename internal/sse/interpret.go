@@ -127,6 +127,7 @@ func (k *chunk) responses() bool {
 		k.tokens, k.repeats = k.rare.envelope.output, true
 	case "output_item.added":
 		k.tokens = t.block
+		k.searches = 0 // until it is done
 	case "output_item.done":
 		k.tokens, k.repeats = t.block, true
 	default:

@@ -492,6 +492,11 @@ func (m *Meter) read(data []byte, at time.Duration) bool {
 // apply adds one document to the account of the stream.
 func (m *Meter) apply(k *chunk, at time.Duration) {
 	s := &m.stream
+	if n := &s.Billed.Searches; k.done { // with all of the output
+		*n = max(*n, k.searches)
+	} else {
+		*n += k.searches
+	}
 	if k.repeats && s.Chunks > 0 {
 		k.tokens = tokens{refusal: k.refusal && !s.Refusal}
 	}
@@ -527,8 +532,10 @@ func (m *Meter) apply(k *chunk, at time.Duration) {
 		if s.Model == "" {
 			s.Model = name(k.model)
 		}
-		if len(k.tier) > 0 {
-			s.ServiceTier = name(k.tier)
+		if tier := k.tier; len(tier) > 0 {
+			s.ServiceTier = name(tier)
+		} else if tier = k.usage.tier; len(tier) > 0 {
+			s.ServiceTier = name(tier)
 		}
 	}
 	m.count(&k.summary, at)

@@ -195,7 +195,7 @@ func readItem(c *cursor) (t tokens) {
 	if !c.Open('{') {
 		return t
 	}
-	var kind []byte
+	var kind, action []byte
 	var content tokens
 	var name, result, thought bool
 	for c.More('}') {
@@ -206,7 +206,11 @@ func readItem(c *cursor) (t tokens) {
 			content = readContent(c)
 		case "name":
 			name = c.Filled()
-		case "result", "code", "output", "arguments", "input", "action":
+		case "action":
+			inside := *c
+			action = fieldOf(&inside, "type")
+			result = c.Filled() || result
+		case "result", "code", "output", "arguments", "input":
 			result = c.Filled() || result
 		case "summary", "encrypted_content":
 			thought = c.Filled() || thought
@@ -229,6 +233,9 @@ func readItem(c *cursor) (t tokens) {
 		t.tool, t.content = true, result
 	default:
 		t = content
+	}
+	if string(kind) == "web_search_call" && (len(action) == 0 || string(action) == "search") {
+		t.searches = 1 // opening a page is not billed
 	}
 	return t
 }

@@ -41,7 +41,7 @@ func (t *template) forget() {
 
 // plain reports whether the chunk bears tokens and says nothing else.
 func (k *chunk) plain() bool {
-	return k.bears() && k.calls == 0 && len(k.finish) == 0 && k.turns.finishes == 0 && !k.fault.seen && !k.done && !k.usage.seen &&
+	return k.bears() && k.calls == 0 && k.searches == 0 && len(k.finish) == 0 && k.turns.finishes == 0 && !k.fault.seen && !k.done && !k.usage.seen &&
 		!k.repeats && !k.failed && !k.blocked && !k.deferred && k.items == 0
 }
 

@@ -1,18 +1,23 @@
 package sse
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/serin-go/serin/internal/jsonwalk"
 )
 
 // usage is what a server reports to bill by. A field that a report leaves out
 // keeps its value, since some servers report input and output in two events.
 type usage struct {
-	seen                      bool
-	prompt                    int // input that includes the cached part
-	input                     int // input that includes it only if nothing says how much was cached apart
+	seen, touched             bool   // it has a counter, anything
+	tier                      []byte // points into the document
+	prompt                    int    // input that includes the cached part
+	input                     int    // input that includes it only if nothing says how much was cached apart
 	output, thoughts          int
 	cached, reasoning         int
+	wrote                     int // the part of the input that was written to a cache
 	tools                     int // input that is reported apart
 	apartRead, apartWrite     int // cached input that "input" does not include
 	billedInput, billedOutput int
@@ -28,10 +33,13 @@ type Billed struct {
 	WrittenHour int
 	// The audio and image tokens are parts of the input and the output tokens.
 	AudioInput, ImageInput, AudioOutput, ImageOutput int
+	// CachedAudio and CachedImage are the parts of AudioInput and ImageInput that were
+	// read from a cache, if the report says so.
+	CachedAudio, CachedImage int
 	// Searches and Fetches are calls of the server's own tools.
 	Searches, Fetches int
 	// Seconds is the length of audio that is billed by time.
-	Seconds int
+	Seconds float64
 	// Inconsistent reports whether a counter was negative or too large, more was
 	// cached than read, or the total is not the sum of its parts.
 	Inconsistent bool
@@ -50,14 +58,16 @@ func (u *usage) read(c *cursor) {
 			u.set(&u.input, c)
 		case "completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens":
 			u.set(&u.output, c)
-		case "prompt_tokens_details", "input_tokens_details":
+		case "prompt_tokens_details", "input_tokens_details", "input_token_details":
 			u.details(c, &u.parts.AudioInput, &u.parts.ImageInput)
-		case "completion_tokens_details", "output_tokens_details":
+		case "completion_tokens_details", "output_tokens_details", "output_token_details":
 			u.details(c, &u.parts.AudioOutput, &u.parts.ImageOutput)
 		case "promptTokensDetails":
 			u.modalities(c, &u.parts.AudioInput, &u.parts.ImageInput)
 		case "candidatesTokensDetails":
 			u.modalities(c, &u.parts.AudioOutput, &u.parts.ImageOutput)
+		case "cacheTokensDetails":
+			u.modalities(c, &u.parts.CachedAudio, &u.parts.CachedImage)
 		case "prompt_cache_hit_tokens", "cachedContentTokenCount", "cached_tokens":
 			u.set(&u.cached, c)
 		case "cache_read_input_tokens", "cacheReadInputTokens":
@@ -75,7 +85,9 @@ func (u *usage) read(c *cursor) {
 		case "server_tool_use":
 			u.serverTools(c)
 		case "seconds":
-			u.set(&u.parts.Seconds, c)
+			u.setSeconds(c)
+		case "service_tier": // of Anthropic
+			u.tier, u.touched = c.Text(), true
 		case "billed_units":
 			u.billed(c)
 		case "tokens":
@@ -115,6 +127,10 @@ func (u *usage) details(c *cursor, audio, image *int) {
 		switch string(c.Key()) {
 		case "cached_tokens":
 			u.set(&u.cached, c)
+		case "cached_tokens_details":
+			u.details(c, &u.parts.CachedAudio, &u.parts.CachedImage)
+		case "cache_write_tokens": // of OpenRouter
+			u.set(&u.wrote, c)
 		case "reasoning_tokens":
 			u.set(&u.reasoning, c)
 		case "audio_tokens":
@@ -193,6 +209,7 @@ func (u *usage) serverTools(c *cursor) {
 
 // set sets a counter. A number that no counter can have leaves it as it was.
 func (u *usage) set(field *int, c *cursor) {
+	u.touched = true
 	ch := c.Peek()
 	if n, ok := c.Number(); ok {
 		*field = n
@@ -202,13 +219,29 @@ func (u *usage) set(field *int, c *cursor) {
 	}
 }
 
+// setSeconds sets the length of audio, which may be a fraction.
+func (u *usage) setSeconds(c *cursor) {
+	u.touched = true
+	ch := c.Peek()
+	v := c.Value()
+	if ch != '-' && (ch < '0' || ch > '9') {
+		return
+	}
+	n, err := strconv.ParseFloat(string(v), 64)
+	if err != nil || n < 0 || n > jsonwalk.MaxNumber {
+		u.parts.Inconsistent = true
+		return
+	}
+	u.parts.Seconds, u.seen = n, true
+}
+
 // merge takes the fields of a newer report. Later reports are totals, so that a
 // zero in them says nothing that is not known.
 func (u *usage) merge(v *usage) {
 	if !v.seen {
 		return
 	}
-	u.seen = true
+	u.seen, u.touched = true, true
 	newer(&u.prompt, v.prompt)
 	newer(&u.input, v.input)
 	newer(&u.output, v.output)
@@ -216,6 +249,7 @@ func (u *usage) merge(v *usage) {
 	newer(&u.cached, v.cached)
 	newer(&u.reasoning, v.reasoning)
 	newer(&u.tools, v.tools)
+	newer(&u.wrote, v.wrote)
 	newer(&u.apartRead, v.apartRead)
 	newer(&u.apartWrite, v.apartWrite)
 	newer(&u.billedInput, v.billedInput)
@@ -228,13 +262,15 @@ func (u *usage) merge(v *usage) {
 	newer(&p.ImageInput, q.ImageInput)
 	newer(&p.AudioOutput, q.AudioOutput)
 	newer(&p.ImageOutput, q.ImageOutput)
+	newer(&p.CachedAudio, q.CachedAudio)
+	newer(&p.CachedImage, q.CachedImage)
 	newer(&p.Searches, q.Searches)
 	newer(&p.Fetches, q.Fetches)
 	newer(&p.Seconds, q.Seconds)
 	p.Inconsistent = p.Inconsistent || q.Inconsistent
 }
 
-func newer(to *int, n int) {
+func newer[N int | float64](to *N, n N) {
 	if n > 0 {
 		*to = n
 	}
@@ -259,10 +295,11 @@ func (u *usage) inputTotal() (total, cached, written int) {
 		total = u.total
 	}
 	cached = min(cached, total)
-	return total, cached, min(u.written(), total-cached)
+	return total, cached, min(max(u.wrote, u.written()), total-cached)
 }
 
-// written returns how many tokens were written to a cache.
+// written returns how many tokens were written to a cache that "input" does not
+// include.
 func (u *usage) written() int { return max(u.apartWrite, u.written5m+u.written1h) }
 
 // apart fills in what is billed apart, against the totals that are known.
@@ -278,7 +315,10 @@ func (u *usage) apart(s *Stream) {
 	}
 	b.WrittenHour = min(u.written1h, s.WrittenTokens)
 	b.AudioInput, b.ImageInput = min(b.AudioInput, s.InputTokens), min(b.ImageInput, s.InputTokens)
+	b.CachedAudio = min(b.CachedAudio, b.AudioInput, s.CachedTokens)
+	b.CachedImage = min(b.CachedImage, b.ImageInput, s.CachedTokens-b.CachedAudio)
 	b.AudioOutput, b.ImageOutput = min(b.AudioOutput, output), min(b.ImageOutput, output)
+	b.Searches = max(b.Searches, s.Billed.Searches) // as counted in the output
 	s.Billed = b
 }
 

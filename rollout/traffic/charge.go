@@ -183,7 +183,7 @@ func (l *leg) open(x *exchange, req *http.Request, body *payload) error {
 	if r.tenant != nil {
 		b.tenant = r.tenant(req)
 	}
-	b.size, b.bytes = r.sizeOf(req, body), int(max(req.ContentLength, int64(len(body.data)), 0))
+	b.size, b.bytes = r.sizeOf(req, b.ask.Route.API, body), int(max(req.ContentLength, int64(len(body.data)), 0))
 	l.arm, l.began = x.arm, x.began
 	if b.account == nil {
 		return nil
@@ -302,7 +302,7 @@ func (l *leg) charge(a Attempt, out *answer.Outcome) {
 	price := l.arm.backend.price(l.arm.named(b.model, out))
 	characters := 0
 	if b.ask.Route.API == answer.Speech && out.Status >= 200 && out.Status < 300 {
-		characters = b.size.text
+		characters = b.size.spoken
 		if price.MillionCharacters > 0 {
 			c.Usage.Input, c.Usage.Output, c.Why = 0, 0, ""
 		}

@@ -25,23 +25,51 @@ const (
 	templateTokens = 16
 )
 
-// size is how much a request has to say: bytes of text, and images and files.
-type size struct{ text, media int }
+// size is how much a request has to say: bytes of text, tokens that it spells out, and
+// images and files. spoken is how many bytes of the text a request for speech wants
+// to hear.
+type size struct{ text, tokens, media, spoken int }
 
-// sizeOf returns the size of a request. Of a body that is not in memory only its
-// length is known.
-func (r *Router) sizeOf(req *http.Request, body *payload) size {
+// sizeOf returns the size of a request to an interface. Of a body that is not in
+// memory only its length is known.
+func (r *Router) sizeOf(req *http.Request, api answer.API, body *payload) (s size) {
 	held := share{memory: body.share.memory}
 	defer held.end()
 	data, ok, err := body.bytes(r.maxBody, &held)
 	ok = ok && err == nil
 	switch {
 	case !ok && req.ContentLength > 0:
-		return size{text: int(min(req.ContentLength, jsonwalk.MaxNumber))}
+		s.text = int(min(req.ContentLength, jsonwalk.MaxNumber))
 	case !ok:
-		return size{text: int(r.maxBody)}
+		s.text = int(r.maxBody)
+	default:
+		s = sizeOfBody(data)
 	}
-	return sizeOfBody(data)
+	if s.spoken = s.text; ok && api == answer.Speech {
+		s.spoken = spokenIn(data, s.text)
+	}
+	return s
+}
+
+// spokenIn returns how many bytes of text a request for speech wants to hear, otherwise
+// if its body is no JSON object.
+func spokenIn(data []byte, otherwise int) (n int) {
+	c := jsonwalk.Cursor{B: data}
+	if c.Peek() != '{' {
+		return otherwise
+	}
+	c.Open('{')
+	for c.More('}') {
+		if string(c.Key()) == "input" {
+			n = len(c.Text())
+		} else {
+			c.Skip()
+		}
+	}
+	if c.Bad {
+		return otherwise
+	}
+	return n
 }
 
 // sizeOfBody adds up the strings of a JSON document that are not names of members. A
@@ -56,10 +84,18 @@ func sizeOfBody(data []byte) (s size) {
 		return size{media: 1}
 	}
 	var name []byte // of the member under way
+	plain := false  // the object under way is a text
+	file := 0       // bytes of a file in that object, which is a text if its type says so
 	for {
 		open := bytes.IndexByte(data[c.I:], '"')
 		if open < 0 {
+			s.tokens += tokensIn(name, data[c.I:])
 			return s
+		}
+		between := data[c.I : c.I+open]
+		s.tokens += tokensIn(name, between)
+		if (plain || file > 0) && bytes.ContainsAny(between, "{}") {
+			plain, file = false, 0
 		}
 		c.I += open
 		from := c.I + 1
@@ -70,12 +106,42 @@ func sizeOfBody(data []byte) (s size) {
 		switch {
 		case c.Peek() == ':':
 			name = inside
+		case string(name) == "type" && string(inside) == "text":
+			s.text += len(inside) + file
+			if file > 0 {
+				s.media--
+			}
+			plain, file = true, 0
+		case string(name) == "data" && plain:
+			s.text += len(inside)
 		case isMedia(name, inside):
 			s.media++
+			if string(name) == "data" {
+				file = len(inside)
+			}
 		default:
 			s.text += len(inside)
 		}
 	}
+}
+
+// tokensIn returns how many numbers there are in b, which has no strings, if b belongs
+// to a member that may be tokens and no text.
+func tokensIn(name, b []byte) (n int) {
+	switch string(name) {
+	case "input", "inputs", "prompt", "input_ids", "prompt_token_ids", "tokens":
+	default:
+		return 0
+	}
+	inside := false
+	for _, ch := range b {
+		digit := ch >= '0' && ch <= '9' || ch == '.' || ch == '-' || ch == '+' || ch == 'e' || ch == 'E'
+		if digit && !inside && ch != 'e' {
+			n++
+		}
+		inside = digit
+	}
+	return n
 }
 
 // isMedia reports whether a string stands for an image, a file or a sound.
@@ -120,7 +186,7 @@ func (l *learned) note(s size, out *answer.Outcome) {
 	u := &out.Usage
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if u.Input > 0 && s.text > 0 && s.media == 0 {
+	if u.Input > 0 && s.text > 0 && s.media == 0 && s.tokens == 0 {
 		l.in.learn(s.text, u.Input)
 	}
 	if !u.Reported {
@@ -153,12 +219,12 @@ func (l *learned) usage(b *bill, out *answer.Outcome) (u answer.Usage, why strin
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if out.Status == 0 { // it may have read the request
-		u.Input = l.in.estimate(b.size.text) + mediaTokens*b.size.media
+		u.Input = l.inputOf(b.size)
 		return u, out.Why
 	}
 	seconds := u.Seconds > 0 // billed by time
 	if u.Input == 0 && !seconds {
-		if u.Input = l.in.estimate(b.size.text) + mediaTokens*b.size.media; u.Input > 0 {
+		if u.Input = l.inputOf(b.size); u.Input > 0 {
 			why = whyInput
 		}
 	}
@@ -194,7 +260,12 @@ func (l *learned) carry(a amount) analysis.Money {
 func (l *learned) input(s size) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.in.estimate(s.text) + mediaTokens*s.media
+	return l.inputOf(s)
+}
+
+// inputOf is input for a caller that holds the lock.
+func (l *learned) inputOf(s size) int {
+	return l.in.estimate(s.text) + s.tokens + mediaTokens*s.media
 }
 
 // output returns how many output tokens 95 % of the answers do not exceed.
@@ -220,7 +291,7 @@ func (a *arm) estimate(b *bill, output bool) analysis.Money {
 	}
 	characters := 0
 	if b.ask.Route.API == answer.Speech {
-		characters = b.size.text
+		characters = b.size.spoken
 	}
 	most, _ := price.amount(&u, "", characters)
 	for tier := range price.Tiers {

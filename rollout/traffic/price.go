@@ -117,6 +117,7 @@ const (
 	whyTier         = "tier without a price"
 	whyTool         = "tool without a price"
 	whyInconsistent = "counters contradict each other"
+	whyOverlap      = "counters overlap"
 	whyInput        = "input not reported"
 	whyOutput       = "output not reported"
 	whyDeferred     = "answered later"
@@ -156,30 +157,52 @@ func (p *Price) amount(u *answer.Usage, tier string, characters int) (sum amount
 		return float64(price)
 	}
 	each := func(n int, price float64) { sum += amount(float64(max(n, 0)) * price) }
-	each(u.Input-u.Cached-u.CacheWrite-u.AudioInput-u.ImageInput, float64(p.Input))
-	each(u.Cached, or(p.CacheRead, p.Input))
-	each(u.CacheWrite-u.CacheWriteHour, or(p.CacheWrite, p.Input))
-	each(u.CacheWriteHour, or(p.CacheWriteHour, p.Input))
-	each(u.AudioInput, or(p.AudioIn, p.Input))
-	each(u.ImageInput, or(p.ImageIn, p.Input))
-	each(u.Output-u.Reasoning-u.AudioOutput-u.ImageOutput, float64(p.Output))
-	each(u.Reasoning, or(p.Reasoning, p.Output))
-	each(u.AudioOutput, or(p.AudioOut, p.Output))
-	each(u.ImageOutput, or(p.ImageOut, p.Output))
+	in, out := tokens{left: max(u.Input, 0)}, tokens{left: max(u.Output, 0)}
+	each(in.take(u.Cached), or(p.CacheRead, p.Input))
+	written := in.take(u.CacheWrite)
+	hour := min(max(u.CacheWriteHour, 0), written)
+	each(written-hour, or(p.CacheWrite, p.Input))
+	each(hour, or(p.CacheWriteHour, p.Input))
+	each(in.take(u.AudioInput-u.CachedAudio), or(p.AudioIn, p.Input))
+	each(in.take(u.ImageInput-u.CachedImage), or(p.ImageIn, p.Input))
+	each(in.left, float64(p.Input))
+	each(out.take(u.Reasoning), or(p.Reasoning, p.Output))
+	each(out.take(u.AudioOutput), or(p.AudioOut, p.Output))
+	each(out.take(u.ImageOutput), or(p.ImageOut, p.Output))
+	each(out.left, float64(p.Output))
 	each(characters, float64(p.MillionCharacters))
 	each(perMoney, float64(p.Request))
 	each(u.WebSearches*perMoney, float64(p.WebSearch))
 	each(u.WebFetches*perMoney, float64(p.WebFetch))
 	each(u.Images*perMoney, float64(p.Image))
-	each(u.Seconds*perMoney, float64(p.AudioMinute)/60)
+	sum += amount(max(u.Seconds, 0) * perMoney * float64(p.AudioMinute) / 60)
 	switch {
 	case estimated != "":
 	case u.WebSearches > 0 && p.WebSearch == 0, u.WebFetches > 0 && p.WebFetch == 0:
 		estimated = whyTool
 	case u.Inconsistent:
 		estimated = whyInconsistent
+	case in.over || out.over:
+		estimated = whyOverlap
 	}
 	return sum, estimated
+}
+
+// tokens are those of the input or the output that have no price yet.
+type tokens struct {
+	left int
+	over bool // there were fewer than were to be taken
+}
+
+// take takes n tokens, or as many as are left. Cached audio, for example, may be
+// reported both as cached and as audio: it is billed once, as what is taken first.
+func (t *tokens) take(n int) int {
+	n = max(n, 0)
+	if n > t.left {
+		n, t.over = t.left, true
+	}
+	t.left -= n
+	return n
 }
 
 // cost returns what reported usage costs, -1 if the price is unknown.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -45,6 +46,7 @@ func TestPrice(t *testing.T) {
 		{name: "tools without a price", price: Price{Input: 1e6}, usage: answer.Usage{Input: 5, WebSearches: 2}, want: 5, why: whyTool},
 		{name: "images by number", price: full, usage: answer.Usage{Images: 2}, want: 7 + 80_000},
 		{name: "audio by time", price: full, usage: answer.Usage{Seconds: 90}, want: 7 + 9_000},
+		{name: "audio by fractions of a second", price: full, usage: answer.Usage{Seconds: 30.5}, want: 7 + 3_050},
 		{name: "speech by characters", price: full, characters: 2_000, want: 7 + 30_000},
 		{name: "a tier with a price", price: full, usage: answer.Usage{Input: 10, Output: 10}, tier: "batch", want: 150},
 		{name: "a tier without a price", price: full, usage: answer.Usage{Input: 10, Output: 10}, tier: "priority", want: 307, why: whyTier},
@@ -52,7 +54,14 @@ func TestPrice(t *testing.T) {
 		{name: "long input", price: full, usage: answer.Usage{Input: 1_001, Output: 10}, want: 20_020 + 300},
 		{name: "input at the limit", price: full, usage: answer.Usage{Input: 1_000}, want: 10_007},
 		{name: "inconsistent", price: Price{Input: 1e6}, usage: answer.Usage{Input: 5, Inconsistent: true}, want: 5, why: whyInconsistent},
-		{name: "more parts than there are tokens", price: full, usage: answer.Usage{Input: 1, Cached: 5, Output: 1, Reasoning: 9}, want: 7 + 5 + 270},
+		{name: "more parts than there are tokens", price: full, usage: answer.Usage{Input: 1, Cached: 5, Output: 1, Reasoning: 9}, want: 7 + 1 + 30, why: whyOverlap},
+		{name: "cached audio, as is reported", price: full, usage: answer.Usage{Input: 1000, Cached: 800, AudioInput: 600, CachedAudio: 500}, want: 7 + 800*1 + 100*40 + 100*10},
+		{name: "cached image, as is reported", price: full, usage: answer.Usage{Input: 1000, Cached: 900, ImageInput: 900, CachedImage: 900}, want: 7 + 900*1 + 100*10},
+		{name: "cached audio, as the sum shows", price: full, usage: answer.Usage{Input: 1000, Cached: 800, AudioInput: 600}, want: 7 + 800*1 + 200*40, why: whyOverlap},
+		{name: "written audio", price: full, usage: answer.Usage{Input: 100, CacheWrite: 100, CacheWriteHour: 40, AudioInput: 30}, want: 7 + 60*12 + 40*16, why: whyOverlap},
+		{name: "all input at one price", price: Price{Input: 1e6, Output: 1e6}, usage: answer.Usage{Input: 1000, Cached: 800, AudioInput: 600, ImageInput: 700, Output: 5}, want: 1005, why: whyOverlap},
+		{name: "all output at one price", price: Price{Input: 1e6, Output: 1e6}, usage: answer.Usage{Output: 10, Reasoning: 9, AudioOutput: 8, ImageOutput: 7}, want: 10, why: whyOverlap},
+		{name: "negative counters", price: full, usage: answer.Usage{Input: -1, Cached: -1, Output: -1, Seconds: -1}, want: 7},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,6 +121,7 @@ func TestRemaindersAreCarried(t *testing.T) {
 }
 
 func TestSizeOfBody(t *testing.T) {
+	long := strings.Repeat("word ", 200)
 	tests := []struct {
 		name, body string
 		want       size
@@ -123,12 +133,38 @@ func TestSizeOfBody(t *testing.T) {
 		{"an image as data", `{"messages":[{"content":[{"image_url":{"url":"data:image/png;base64,AAAA"}}]}]}`, size{media: 1}},
 		{"images of Ollama", `{"messages":[{"content":"what","images":["AAAA","BBBB"]}]}`, size{text: 4, media: 2}},
 		{"a file by its id", `{"input":[{"type":"input_file","file_id":"file-1"}]}`, size{text: 10, media: 1}},
+		{"tokens of one text", `{"model":"m","input":[1,22, 333]}`, size{text: 1, tokens: 3}},
+		{"tokens of several texts", `{"input":[[1,2],[3],[]],"model":"m1"}`, size{text: 2, tokens: 3}},
+		{"tokens of a prompt", `{"prompt":[1,2],"max_tokens":7,"logit_bias":{"50256":-100}}`, size{tokens: 2}},
+		{"tokens among texts", `{"prompt":[1,"four",2,[3e2,-4.5]]}`, size{text: 4, tokens: 4}},
+		{"tokens of SGLang", `{"input_ids":[1,2],"sampling_params":{"temperature":0.5}}`, size{tokens: 2}},
+		{"no tokens", `{"input":null,"prompt":true,"inputs":false}`, size{}},
+		{"a text document", `{"source":{"type":"text","data":"` + long + `"}}`, size{text: 4 + len(long)}},
+		{"a text document, its type behind", `{"source":{"data":"` + long + `","media_type":"text/plain","type":"text"}}`, size{text: 10 + 4 + len(long)}},
+		{"a file behind a text", `[{"type":"text","text":"four"},{"type":"document","source":{"type":"base64","data":"` + long + `"}},{"type":"text","text":"four"}]`, size{text: 4 + 4 + 8 + 6 + 4 + 4, media: 1}},
 		{"escapes", `{"a":"\"x\\"}`, size{text: 5}},
 		{"a string without an end", `{"a":"four","b":"x`, size{text: 4}},
 	}
 	for _, tt := range tests {
 		if got := sizeOfBody([]byte(tt.body)); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestSpokenIn(t *testing.T) {
+	for body, want := range map[string]int{
+		`{"model":"tts-1-hd","voice":"alloy","input":"Hello"}`: 5,
+		`{"input":"a","x":{"input":"long"},"input":"ab\n"}`:    3,
+		`{"input":7}`:             0,
+		`{"model":"tts-1"}`:       0,
+		`{"input":"Hello","x":`:   99,
+		`["input","Hello"]`:       99,
+		"--b\r\nsome form, or so": 99,
+		"":                        99,
+	} {
+		if got := spokenIn([]byte(body), 99); got != want {
+			t.Errorf("%s: %d bytes are spoken, want %d", body, got, want)
 		}
 	}
 }

@@ -80,8 +80,8 @@ const (
 // A limitSet is a set of members that limit the output.
 type limitSet uint16
 
-// apiLimits are the limits that the servers of an interface honour. Those of an
-// interface that is not here are not known.
+// apiLimits are the limits that the servers of an interface honour. An interface that
+// is not here has no limit.
 var apiLimits = [numAPIs]limitSet{
 	Any:         1<<numLimits - 1,
 	Chat:        1<<limitCompletion | 1<<limitTokens,

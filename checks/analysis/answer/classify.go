@@ -57,6 +57,7 @@ func usageOf(s *sse.Stream) Usage {
 		Input: s.InputTokens, Output: s.OutputTokens, Cached: s.CachedTokens,
 		CacheWrite: s.WrittenTokens, CacheWriteHour: b.WrittenHour, Reasoning: s.ReasoningTokens,
 		AudioInput: b.AudioInput, ImageInput: b.ImageInput, AudioOutput: b.AudioOutput, ImageOutput: b.ImageOutput,
+		CachedAudio: b.CachedAudio, CachedImage: b.CachedImage,
 		WebSearches: b.Searches, WebFetches: b.Fetches, Seconds: b.Seconds,
 		Reported: s.FromUsage, Inconsistent: b.Inconsistent, Text: s.Text, Unreported: s.Unreported, LastOutput: s.Reported,
 	}

@@ -14,10 +14,15 @@ type Usage struct {
 	// which is kept for an hour and not for five minutes.
 	Input, Output, Cached, CacheWrite, CacheWriteHour, Reasoning int
 	AudioInput, ImageInput, AudioOutput, ImageOutput             int
-	// WebSearches and WebFetches are how often the server has used a tool of its own,
-	// Images is how many images it has generated, and Seconds is the length of audio
-	// that is billed by time.
-	WebSearches, WebFetches, Images, Seconds int
+	// CachedAudio and CachedImage are the parts of AudioInput and ImageInput that
+	// Cached includes, if the server says so.
+	CachedAudio, CachedImage int
+	// WebSearches and WebFetches are how often the server has used a tool of its own.
+	// OpenAI does not report searches: each web_search_call in the output counts that
+	// is not the opening of a page. Images is how many images it has generated.
+	WebSearches, WebFetches, Images int
+	// Seconds is the length of audio that is billed by time, which may be a fraction.
+	Seconds float64
 	// Reported reports whether the server has reported Output. Otherwise Output is the
 	// number of chunks of a stream that carried generated tokens, a lower bound, and 0
 	// for a document.

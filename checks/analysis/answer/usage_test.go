@@ -29,7 +29,15 @@ func TestUsage(t *testing.T) {
 		}
 		return b.String()
 	}
+	response := func(output, usage string) string {
+		return `{"object":"response","status":"completed","output":[` + output + `],"usage":` + usage + `}`
+	}
 	const (
+		responsesPath = "/v1/responses"
+
+		search = `{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"x"}}`
+		opened = `{"type":"web_search_call","id":"ws_2","status":"completed","action":{"type":"open_page","url":"u"}}`
+
 		chatPath   = "/v1/chat/completions"
 		claudePath = "/v1/messages"
 		geminiPath = "/v1beta/models/gemini-3:generateContent"
@@ -90,6 +98,52 @@ func TestUsage(t *testing.T) {
 		{"transcription that is billed by time", "/v1/audio/transcriptions",
 			`{"text":"Hi","usage":{"type":"duration","seconds":12}}`,
 			answer.Usage{Seconds: 12}},
+		{"transcription that is billed by fractions of a second", "/v1/audio/transcriptions",
+			`{"text":"Hi","usage":{"type":"duration","seconds":30.5}}`,
+			answer.Usage{Seconds: 30.5}},
+		{"negative seconds", "/v1/audio/transcriptions",
+			`{"text":"Hi","usage":{"type":"duration","seconds":-30.5,"output_tokens":1}}`,
+			answer.Usage{Output: 1, Reported: true, Inconsistent: true}},
+		{"seconds that are no number", "/v1/audio/transcriptions",
+			`{"text":"Hi","usage":{"type":"duration","seconds":"30.5"}}`,
+			answer.Usage{}},
+		{"transcription that is billed by tokens", "/v1/audio/transcriptions",
+			`{"text":"Hi","usage":{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":4,"audio_tokens":10},"output_tokens":45,"output_token_details":{"audio_tokens":5},"total_tokens":59}}`,
+			answer.Usage{Input: 14, Output: 45, AudioInput: 10, AudioOutput: 5, Reported: true}},
+		{"OpenAI, cached audio", chatPath,
+			chat(`{"prompt_tokens":1000,"completion_tokens":10,"total_tokens":1010,"prompt_tokens_details":{"cached_tokens":800,"audio_tokens":600,"image_tokens":100,"cached_tokens_details":{"text_tokens":250,"audio_tokens":500,"image_tokens":50}}}`),
+			answer.Usage{Input: 1000, Cached: 800, Output: 10, AudioInput: 600, ImageInput: 100, CachedAudio: 500, CachedImage: 50, Reported: true}},
+		{"more cached audio than there is", chatPath,
+			chat(`{"prompt_tokens":100,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":30,"audio_tokens":20,"image_tokens":20,"cached_tokens_details":{"audio_tokens":90,"image_tokens":90}}}`),
+			answer.Usage{Input: 100, Cached: 30, Output: 1, AudioInput: 20, ImageInput: 20, CachedAudio: 20, CachedImage: 10, Reported: true}},
+		{"Gemini, a cached image", geminiPath,
+			gemini(`{"promptTokenCount":1000,"candidatesTokenCount":100,"cachedContentTokenCount":900,"promptTokensDetails":[{"modality":"TEXT","tokenCount":100},{"modality":"IMAGE","tokenCount":900}],"cacheTokensDetails":[{"modality":"IMAGE","tokenCount":900}]}`),
+			answer.Usage{Input: 1000, Cached: 900, Output: 100, ImageInput: 900, CachedImage: 900, Reported: true}},
+		{"OpenRouter, written to a cache", chatPath,
+			chat(`{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100,"prompt_tokens_details":{"cached_tokens":100,"cache_write_tokens":800}}`),
+			answer.Usage{Input: 1000, Cached: 100, CacheWrite: 800, Output: 100, Reported: true}},
+		{"OpenRouter, responses", responsesPath,
+			response(`{"type":"message","content":[{"type":"output_text","text":"Hi"}]}`, `{"input_tokens":1000,"output_tokens":100,"input_tokens_details":{"cache_write_tokens":800}}`),
+			answer.Usage{Input: 1000, CacheWrite: 800, Output: 100, Reported: true}},
+		{"OpenAI, searches of the web", responsesPath,
+			response(search+","+search+","+opened+`,{"type":"web_search_call","status":"completed"},{"type":"message","content":[{"type":"output_text","text":"Hi"}]}`, `{"input_tokens":10,"output_tokens":5}`),
+			answer.Usage{Input: 10, Output: 5, WebSearches: 3, Reported: true}},
+		{"OpenAI, searches of a stream", responsesPath,
+			events(`{"type":"response.output_item.added","item":`+search+`}`, `{"type":"response.output_item.done","item":`+search+`}`,
+				`{"type":"response.output_item.done","item":`+opened+`}`, `{"type":"response.output_item.done","item":`+search+`}`,
+				`{"type":"response.output_text.delta","delta":"Hi"}`,
+				`{"type":"response.completed","response":`+response(search+","+opened+","+search, `{"input_tokens":10,"output_tokens":5}`)+`}`),
+			answer.Usage{Input: 10, Output: 5, WebSearches: 2, Reported: true}},
+		{"OpenAI, searches at the end of a stream alone", responsesPath,
+			events(`{"type":"response.output_text.delta","delta":"Hi"}`,
+				`{"type":"response.completed","response":`+response(search, `{"input_tokens":10,"output_tokens":5}`)+`}`),
+			answer.Usage{Input: 10, Output: 5, WebSearches: 1, Reported: true}},
+		{"OpenAI, searches of a stream that breaks off", responsesPath,
+			events(`{"type":"response.output_item.done","item":`+search+`}`, `{"type":"response.output_item.done","item":`+search+`}`),
+			answer.Usage{Output: 1, WebSearches: 2}},
+		{"OpenAI, searches of a large answer", responsesPath,
+			response(search+","+opened+`,{"type":"message","content":[{"type":"output_text","text":"`+strings.Repeat("word ", 40<<10)+`"}]}`, `{"input_tokens":10,"output_tokens":5}`),
+			answer.Usage{Input: 10, Output: 5, WebSearches: 1, Reported: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,6 +158,41 @@ func TestUsage(t *testing.T) {
 			got := r.End(2, answer.Cause{}).Usage
 			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(answer.Usage{}, "Text", "Unreported", "LastOutput")); diff != "" {
 				t.Errorf("usage (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestNames reads the model and the service tier of answers.
+func TestNames(t *testing.T) {
+	const content = `"content":[{"type":"text","text":"Hi"}]`
+	tests := []struct{ name, path, body, model, tier string }{
+		{"OpenAI", "/v1/chat/completions", `{"model":"m","service_tier":"flex","choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}`, "m", "flex"},
+		{"Gemini", "/v1beta/models/m:generateContent", `{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}],"modelVersion":"m-001"}`, "m-001", ""},
+		{"Gemini, a stream", "/v1beta/models/m:streamGenerateContent", `data: {"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}],"modelVersion":"m-001"}` + "\n\n", "m-001", ""},
+		{"Gemini, a large answer", "/v1beta/models/m:generateContent", `{"candidates":[{"content":{"parts":[{"text":"` + strings.Repeat("word ", 40<<10) + `"}]},"finishReason":"STOP"}],"modelVersion":"m-001"}`, "m-001", ""},
+		{"Anthropic", "/v1/messages", `{"type":"message","model":"m",` + content + `,"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1,"service_tier":"priority"}}`, "m", "priority"},
+		{"Anthropic, usage without counters", "/v1/messages", `{"type":"message","model":"m",` + content + `,"usage":{"service_tier":"priority"}}`, "m", "priority"},
+		{"Anthropic, a stream", "/v1/messages", `data: {"type":"message_start","message":{"model":"m","content":[],"usage":{"input_tokens":1,"service_tier":"priority"}}}` + "\n\n" +
+			`data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"Hi"}}` + "\n\n" +
+			`data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}` + "\n\n" + `data: {"type":"message_stop"}` + "\n\n", "m", "priority"},
+		{"Anthropic, the end of a stream", "/v1/messages", `data: {"type":"message_start","message":{"model":"m","content":[],"usage":{"input_tokens":1,"service_tier":"standard"}}}` + "\n\n" +
+			`data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9,"service_tier":"batch"}}` + "\n\n" + `data: {"type":"message_stop"}` + "\n\n", "m", "batch"},
+		{"both", "/v1/messages", `{"type":"message","model":"m","service_tier":"flex",` + content + `,"usage":{"service_tier":"priority"}}`, "m", "flex"},
+		{"a tier that is no text", "/v1/messages", `{"type":"message","model":"m",` + content + `,"usage":{"service_tier":["priority"]}}`, "m", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			header := http.Header{"Content-Type": {"application/json"}}
+			if strings.HasPrefix(tt.body, "data:") {
+				header.Set("Content-Type", "text/event-stream")
+			}
+			var r answer.Reader
+			r.Ask, r.Names = answer.Ask{Route: answer.RouteOf("POST", tt.path)}, true
+			r.Start(200, header)
+			r.Feed([]byte(tt.body), 1)
+			if got := r.End(2, answer.Cause{}); got.Model != tt.model || got.ServiceTier != tt.tier {
+				t.Errorf("model %q, tier %q, want %q and %q", got.Model, got.ServiceTier, tt.model, tt.tier)
 			}
 		})
 	}
