@@ -115,6 +115,26 @@ func TestCharges(t *testing.T) {
 		{name: "a price that is not known", body: streaming, new: good, change: func(c *traffic.Config) {
 			c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL}
 		}, want: []want{{traffic.First, "new", 10, 5, -1, ""}}},
+		{name: "speech by what is spoken", path: "/v1/audio/speech", body: `{"model":"tts-1-hd","voice":"alloy","input":"Hello"}`, new: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "audio/mpeg")
+			_, _ = w.Write(make([]byte, 1000))
+		}, change: func(c *traffic.Config) {
+			c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: traffic.Price{MillionCharacters: 2e6}}
+		}, want: []want{{traffic.First, "new", 0, 0, 10, ""}}},
+		{name: "the price of a model of Gemini", path: "/v1beta/models/gemini-3:generateContent", body: `{"contents":[]}`, new: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":5},"modelVersion":"gemini-3"}`)
+		}, change: func(c *traffic.Config) {
+			c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, PriceOf: func(model string) (traffic.Price, bool) {
+				return tokenPrice, model == "gemini-3"
+			}}
+		}, want: []want{{traffic.First, "new", 10, 5, 15, ""}}},
+		{name: "the tier of Anthropic", path: "/v1/messages", body: `{"max_tokens":9,"messages":[]}`, new: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"type":"message","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":10,"output_tokens":5,"service_tier":"priority"}}`)
+		}, change: func(c *traffic.Config) {
+			c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: traffic.Price{Input: 1e6, Output: 1e6, Tiers: map[string]traffic.Price{"priority": {Input: 2e6, Output: 2e6}}}}
+		}, want: []want{{traffic.First, "new", 10, 5, 30, ""}}},
 		{name: "the price of the model that was asked for", body: `{"model":"m","stream":true}`, new: good, change: func(c *traffic.Config) {
 			c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, PriceOf: func(model string) (traffic.Price, bool) {
 				return traffic.Price{Output: 2e6}, model == "m"
@@ -368,6 +388,9 @@ func TestEstimates(t *testing.T) {
 		"nothing known":                  {chat, `{"prompt":"` + text + `"}`, 0, 0, 100 + 4096},
 		"as answers were":                {chat, `{"prompt":"` + text + `"}`, 20, 0, 100 + 5},
 		"less than answers were":         {chat, `{"max_tokens":2,"prompt":"` + text + `"}`, 20, 0, 100 + 2},
+		"a limit of another interface":   {chat, `{"n_predict":1,"max_output_tokens":1,"prompt":"` + text + `"}`, 0, 0, 100 + 4096},
+		"embeddings of tokens":           {"/v1/embeddings", `{"input":[[` + strings.Repeat("7,", 299) + `7],[8]]}`, 0, 0, 301},
+		"a document that is text":        {"/v1/messages", `{"max_tokens":50,"messages":[{"content":[{"source":{"data":"` + text + `","type":"text"}}]}]}`, 0, 0, 101 + 50},
 		"embeddings have no output":      {"/v1/embeddings", `{"input":"` + text + `"}`, 0, 0, 100},
 		"an image":                       {chat, `{"max_tokens":50,"messages":[{"content":[{"image_url":{"url":"data:image/png;base64,` + text + `"}}]}]}`, 0, 0, 1000 + 50},
 		"the candidate and a fallback":   {chat, `{"max_tokens":50,"prompt":"` + text + `"}`, 0, strategies.Full, 100 + 100 + 50 + 1},

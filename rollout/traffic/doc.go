@@ -60,6 +60,10 @@
 // baseline takes it, and may answer that it does not know the id: a rollback does not
 // wait for conversations to end. Only a forced arm goes before the id of an inference.
 //
+// A request for a response whose body is not read, such as one above [Config].MaxBody,
+// may continue anything and counts as one with an id that is not known. Large requests
+// to the other interfaces go by weight.
+//
 // A request about an id that is not known goes to the baseline. The ids of a version
 // are no longer known when it is removed or gets another account. Requests that an id decides about
 // are observed with [ByPin] and are not compared. Versions with equal [Backend].Account

@@ -357,7 +357,7 @@ func (l *learned) mostExtras(p *Price, b *bill) amount {
 	case answer.Images:
 		u.Images = max(1, min(b.ask.N, maxChoicesCharged))
 	case answer.Transcription:
-		u.Seconds = max(defaultSeconds, b.bytes/defaultByteRate)
+		u.Seconds = float64(max(defaultSeconds, b.bytes/defaultByteRate))
 	}
 	if b.ask.ServerTools {
 		u.WebSearches, u.WebFetches = defaultSearches, defaultSearches

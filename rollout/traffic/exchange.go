@@ -147,7 +147,7 @@ func (x *exchange) shaped(a *arm, req *http.Request, body *payload) (shaped, err
 
 // context returns the context of an attempt, in which transports find what they need.
 func (x *exchange) context(ctx context.Context, l *leg) context.Context {
-	if x.ask.After != "" {
+	if mayContinue(&x.ask) {
 		ctx = attempts.AtHome(ctx)
 	}
 	return l.in(ctx)

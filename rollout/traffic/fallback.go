@@ -58,7 +58,7 @@ func (r *Router) mayFallBack(x *exchange, base *arm, body *payload, req *http.Re
 	}
 	switch x.ask.Route.Kind {
 	case answer.Inference:
-		if x.ask.After != "" && base.account != x.arm.account {
+		if mayContinue(&x.ask) && base.account != x.arm.account {
 			return false // what it goes on from is where the arm is
 		}
 	case answer.Auxiliary, answer.UnknownKind:

@@ -147,7 +147,7 @@ type copied struct {
 // mirror sends copies of a request to the mirrors of the split. It does not wait.
 // received reports whether the request came through the Handler.
 func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload, received bool) {
-	if x.why != ByWeight || x.ask.Route.Kind != answer.Inference || x.ask.Read && x.once() || x.ask.After != "" || req.Header.Get("Upgrade") != "" {
+	if x.why != ByWeight || x.ask.Route.Kind != answer.Inference || x.ask.Read && x.once() || mayContinue(&x.ask) || req.Header.Get("Upgrade") != "" {
 		return // not comparable, or more than a question
 	}
 	q := r.mirroring

@@ -132,10 +132,20 @@ func (r *Router) keeper(t *table, req *http.Request, body *payload, stale bool) 
 	return nil
 }
 
+// mayContinue reports whether a request continues something, or may do so because its
+// body was not read. Of these only responses are continued as a rule, so that a large
+// request to another interface goes by weight.
+func mayContinue(ask *answer.Ask) bool {
+	return ask.After != "" || !ask.Read && ask.Route.API == answer.Responses && ask.Route.Kind == answer.Inference
+}
+
 // follow returns the arm of a request that continues what an id names: the arm that
 // made it, or one that shares its account; the baseline if no arm that serves is
-// known to have made it. It returns nil if there is no such arm.
+// known to have made it, as of "". It returns nil if there is no such arm.
 func (r *Router) follow(t *table, s *subject, id string) *arm {
+	if id == "" {
+		return t.baseline()
+	}
 	name, ok := r.pins.armOf(id)
 	maker := t.all[name]
 	if !ok || maker == nil || !t.serves(maker) {

@@ -254,6 +254,9 @@ func TestWhereIDsLead(t *testing.T) {
 			c.Arms[name] = b
 		}
 	}
+	small := func(c *traffic.Config) { c.MaxBody = 1 << 10 }
+	long := strings.Repeat("x", 2<<10)
+	const gemini = "/v1beta/models/m:generateContent"
 	kill := func(p *pinned) { _ = p.Kill("new") }
 	zero := func(p *pinned) { _ = p.SetSplit(context.Background(), split(9, 0)) }
 	expire := func(p *pinned) { p.Expire(time.Now().Add(-time.Second)) }
@@ -267,31 +270,41 @@ func TestWhereIDsLead(t *testing.T) {
 		want               string
 		why                traffic.Reason
 	}{
-		"a new question":                   {other, none, "POST", "/v1/responses", `{"input":"x"}`, nil, weigh, traffic.ByWeight},
-		"continues an answer of old":       {other, none, "POST", "/v1/responses", `{"previous_response_id":"{old}"}`, nil, "old", traffic.ByPin},
-		"continues an answer of new":       {other, none, "POST", "/v1/responses", `{"previous_response_id":"{new}"}`, nil, "new", traffic.ByPin},
-		"continues what is not known":      {other, none, "POST", "/v1/responses", `{"previous_response_id":"resp_X"}`, nil, "old", traffic.ByPin},
-		"a file in a chat":                 {other, none, "POST", chat, `{"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"{old}"}}]}]}`, nil, "old", traffic.ByPin},
-		"a file in a chat that is unknown": {other, none, "POST", chat, `{"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-X1"}}]}]}`, nil, "old", traffic.ByPin},
-		"reads an answer of new":           {other, none, "GET", "/v1/responses/{new}", "", nil, "new", traffic.ByPin},
-		"deletes an answer of new":         {other, none, "DELETE", "/v1/responses/{new}", "", nil, "new", traffic.ByPin},
-		"cancels an answer of new":         {other, none, "POST", "/v1/responses/{new}/cancel", "", nil, "new", traffic.ByPin},
-		"below a prefix":                   {other, none, "GET", "/openai/v1/responses/{new}/input_items", "", nil, "new", traffic.ByPin},
-		"reads an answer of old":           {other, none, "GET", "/v1/responses/{old}", "", nil, "old", traffic.ByRoute},
-		"a list":                           {other, none, "GET", "/v1/batches", "", nil, "old", traffic.ByRoute},
-		"a batch of new's file":            {other, none, "POST", "/v1/batches", `{"endpoint":"/v1/x","input_file_id":"{new}"}`, nil, "new", traffic.ByPin},
-		"a batch of a file not known":      {other, none, "POST", "/v1/batches", `{"input_file_id":"file-X1"}`, nil, "old", traffic.ByRoute},
-		"a training":                       {other, none, "POST", "/v1/fine_tuning/jobs", `{"training_file":"{new}"}`, nil, "new", traffic.ByPin},
-		"a store of files":                 {other, none, "POST", "/v1/vector_stores", `{"name":"{new}","file_ids":["file-X1","{new}"]}`, nil, "new", traffic.ByPin},
-		"an id in a member like any other": {other, none, "POST", "/v1/vector_stores", `{"name":"{new}","metadata":{"file_id":"{new}"}}`, nil, "old", traffic.ByRoute},
-		"a body that is no JSON":           {other, none, "POST", "/v1/batches", `{"input_file_id":"{new}"}`, []string{"Content-Type", "text/plain"}, "old", traffic.ByRoute},
-		"a broken body":                    {other, none, "POST", "/v1/batches", `{"input_file_id":`, nil, "old", traffic.ByRoute},
-		"the path goes before the body":    {other, none, "POST", "/v1/responses/{old}/x", `{"input_file_id":"{new}"}`, nil, "old", traffic.ByRoute},
-		"forced elsewhere":                 {other, none, "POST", "/v1/responses", `{"previous_response_id":"{old}"}`, []string{traffic.ArmHeader, "new"}, "new", traffic.ByForce},
-		"a rule says otherwise":            {func(c *traffic.Config) { c.Split.Rules = []strategies.Rule{{Header: "X", Arm: "old"}} }, none, "POST", "/v1/responses", `{"previous_response_id":"{new}"}`, []string{"X", "1"}, "new", traffic.ByPin},
-		"a path like an answer's":          {other, none, "GET", "/v1/odd/{old}", "", nil, weigh, traffic.ByWeight},
-		"a path that is long":              {other, none, "GET", "/v1/responses/{new}/" + strings.Repeat("x", 3000), "", nil, "old", traffic.ByRoute},
-		"a path of many segments":          {other, none, "GET", "/v1/responses" + strings.Repeat("/x1", 600) + "/{new}", "", nil, "old", traffic.ByRoute},
+		"a new question":                    {other, none, "POST", "/v1/responses", `{"input":"x"}`, nil, weigh, traffic.ByWeight},
+		"continues an answer of old":        {other, none, "POST", "/v1/responses", `{"previous_response_id":"{old}"}`, nil, "old", traffic.ByPin},
+		"continues an answer of new":        {other, none, "POST", "/v1/responses", `{"previous_response_id":"{new}"}`, nil, "new", traffic.ByPin},
+		"continues what is not known":       {other, none, "POST", "/v1/responses", `{"previous_response_id":"resp_X"}`, nil, "old", traffic.ByPin},
+		"a file in a chat":                  {other, none, "POST", chat, `{"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"{old}"}}]}]}`, nil, "old", traffic.ByPin},
+		"a file in a chat that is unknown":  {other, none, "POST", chat, `{"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-X1"}}]}]}`, nil, "old", traffic.ByPin},
+		"a file of Gemini":                  {other, none, "POST", gemini, `{"contents":[{"parts":[{"text":"x"},{"fileData":{"fileUri":"{old}"}}]}]}`, nil, "old", traffic.ByPin},
+		"a file of Gemini, snake case":      {other, none, "POST", gemini, `{"contents":[{"parts":[{"file_data":{"file_uri":"{new}"}}]}]}`, nil, "new", traffic.ByPin},
+		"a file in a result of a tool":      {other, none, "POST", "/v1/messages", `{"messages":[{"content":[{"type":"tool_result","content":[{"type":"document","source":{"type":"file","file_id":"{old}"}}]}]}]}`, nil, "old", traffic.ByPin},
+		"a file of a code interpreter":      {other, none, "POST", "/v1/responses", `{"tools":[{"type":"code_interpreter","container":{"type":"auto","file_ids":["{old}"]}}]}`, nil, "old", traffic.ByPin},
+		"a store of files that is searched": {other, none, "POST", "/v1/responses", `{"tools":[{"type":"file_search","vector_store_ids":["{new}"]}]}`, nil, "new", traffic.ByPin},
+		"an item that is not known":         {other, none, "POST", "/v1/responses", `{"input":[{"type":"item_reference","id":"msg_1"}]}`, nil, "old", traffic.ByPin},
+		"a response above MaxBody":          {small, none, "POST", "/v1/responses", `{"previous_response_id":"{new}","input":"` + long + `"}`, nil, "old", traffic.ByPin},
+		"a response that is no JSON":        {other, none, "POST", "/v1/responses", `{"input":"x"}`, []string{"Content-Type", "text/plain"}, "old", traffic.ByPin},
+		"a chat above MaxBody":              {small, none, "POST", chat, `{"messages":[{"content":"` + long + `"}]}`, nil, weigh, traffic.ByWeight},
+		"one account, above MaxBody":        {func(c *traffic.Config) { small(c); shared(c) }, none, "POST", "/v1/responses", `{"input":"` + long + `"}`, nil, weigh, traffic.ByWeight},
+		"reads an answer of new":            {other, none, "GET", "/v1/responses/{new}", "", nil, "new", traffic.ByPin},
+		"deletes an answer of new":          {other, none, "DELETE", "/v1/responses/{new}", "", nil, "new", traffic.ByPin},
+		"cancels an answer of new":          {other, none, "POST", "/v1/responses/{new}/cancel", "", nil, "new", traffic.ByPin},
+		"below a prefix":                    {other, none, "GET", "/openai/v1/responses/{new}/input_items", "", nil, "new", traffic.ByPin},
+		"reads an answer of old":            {other, none, "GET", "/v1/responses/{old}", "", nil, "old", traffic.ByRoute},
+		"a list":                            {other, none, "GET", "/v1/batches", "", nil, "old", traffic.ByRoute},
+		"a batch of new's file":             {other, none, "POST", "/v1/batches", `{"endpoint":"/v1/x","input_file_id":"{new}"}`, nil, "new", traffic.ByPin},
+		"a batch of a file not known":       {other, none, "POST", "/v1/batches", `{"input_file_id":"file-X1"}`, nil, "old", traffic.ByRoute},
+		"a training":                        {other, none, "POST", "/v1/fine_tuning/jobs", `{"training_file":"{new}"}`, nil, "new", traffic.ByPin},
+		"a store of files":                  {other, none, "POST", "/v1/vector_stores", `{"name":"{new}","file_ids":["file-X1","{new}"]}`, nil, "new", traffic.ByPin},
+		"an id in a member like any other":  {other, none, "POST", "/v1/vector_stores", `{"name":"{new}","metadata":{"file_id":"{new}"}}`, nil, "old", traffic.ByRoute},
+		"a body that is no JSON":            {other, none, "POST", "/v1/batches", `{"input_file_id":"{new}"}`, []string{"Content-Type", "text/plain"}, "old", traffic.ByRoute},
+		"a broken body":                     {other, none, "POST", "/v1/batches", `{"input_file_id":`, nil, "old", traffic.ByRoute},
+		"the path goes before the body":     {other, none, "POST", "/v1/responses/{old}/x", `{"input_file_id":"{new}"}`, nil, "old", traffic.ByRoute},
+		"forced elsewhere":                  {other, none, "POST", "/v1/responses", `{"previous_response_id":"{old}"}`, []string{traffic.ArmHeader, "new"}, "new", traffic.ByForce},
+		"a rule says otherwise":             {func(c *traffic.Config) { c.Split.Rules = []strategies.Rule{{Header: "X", Arm: "old"}} }, none, "POST", "/v1/responses", `{"previous_response_id":"{new}"}`, []string{"X", "1"}, "new", traffic.ByPin},
+		"a path like an answer's":           {other, none, "GET", "/v1/odd/{old}", "", nil, weigh, traffic.ByWeight},
+		"a path that is long":               {other, none, "GET", "/v1/responses/{new}/" + strings.Repeat("x", 3000), "", nil, "old", traffic.ByRoute},
+		"a path of many segments":           {other, none, "GET", "/v1/responses" + strings.Repeat("/x1", 600) + "/{new}", "", nil, "old", traffic.ByRoute},
 
 		"one account":                    {shared, none, "POST", "/v1/responses", `{"previous_response_id":"{old}"}`, nil, weigh, traffic.ByWeight},
 		"one account, not known":         {shared, none, "POST", "/v1/responses", `{"previous_response_id":"resp_X"}`, nil, weigh, traffic.ByWeight},

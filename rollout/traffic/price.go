@@ -188,7 +188,7 @@ func (p *Price) amount(u *answer.Usage, tier string, characters int) (sum amount
 	return sum, estimated
 }
 
-// tokens are those of the input or the output that have no price yet.
+// tokens counts the input or output tokens that have no price yet.
 type tokens struct {
 	left int
 	over bool // there were fewer than were to be taken

@@ -299,7 +299,7 @@ func (r *Router) place(t *table, unit string, req *http.Request, ask *answer.Ask
 			s.conversation = r.conversation(req)
 		}
 	}
-	if ask.After != "" && t.apart && !stale {
+	if t.apart && !stale && mayContinue(ask) {
 		if a := r.follow(t, &s, ask.After); a != nil {
 			return a, ByPin
 		}
