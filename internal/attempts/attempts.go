@@ -10,6 +10,8 @@ type Counter interface {
 	// CountAttempt counts an attempt that was a hedge or a retry, and the status of
 	// its answer, 0 if there was none.
 	CountAttempt(hedge bool, status int)
+	// Sought reports whether a connection was looked for.
+	Sought() bool
 }
 
 type key struct{}
@@ -24,6 +26,15 @@ func Count(ctx context.Context, hedge bool, status int) {
 	if c, ok := ctx.Value(key{}).(Counter); ok {
 		c.CountAttempt(hedge, status)
 	}
+}
+
+// Unsought returns the error of a transport that can be traced as an [UnsentError] if
+// it has not even looked for a connection for a request that is counted.
+func Unsought(ctx context.Context, err error) error {
+	if c, ok := ctx.Value(key{}).(Counter); ok && !c.Sought() {
+		return &UnsentError{Err: err}
+	}
+	return err
 }
 
 type homeKey struct{}

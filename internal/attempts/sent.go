@@ -27,6 +27,9 @@ func (s *Sent) In(ctx context.Context) context.Context {
 	})
 }
 
+// Sought reports whether a transport has looked for a connection.
+func (s *Sent) Sought() bool { return s.sought.Load() }
+
 // Reached reports whether an attempt that ended with an error, or was given up, may
 // have reached a server.
 func (s *Sent) Reached(err error) bool {

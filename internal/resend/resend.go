@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/serin-go/serin/internal/attempts"
 )
 
 // Transport is an [http.Transport] that resends a request at most once, and on a new
@@ -44,17 +46,20 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			req.Body = io.NopCloser(strings.NewReader("")) // which cannot be had again
 			req.GetBody = nil
 		}
-		return t.Transport.RoundTrip(req)
+		return t.send(req)
 	}
 	if req.GetBody == nil {
-		return t.Transport.RoundTrip(req)
+		return t.send(req)
 	}
 	again := req.GetBody
 	req.GetBody = refuse
 	resp, err := t.Transport.RoundTrip(req)
 	req.GetBody = again
-	if err == nil || req.Context().Err() != nil {
-		return resp, err
+	if err == nil {
+		return resp, nil
+	}
+	if req.Context().Err() != nil {
+		return nil, attempts.Unsought(req.Context(), err)
 	}
 	_, may := req.Header["Idempotency-Key"]
 	if !errors.Is(err, errAgain) && !(may && brokenWrite(err)) {
@@ -67,6 +72,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	second := req.WithContext(req.Context())
 	second.Body, second.GetBody = body, nil
 	return t.fresh.RoundTrip(second)
+}
+
+// send sends a request that is not resent.
+func (t *Transport) send(req *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(req)
+	if err != nil {
+		return nil, attempts.Unsought(req.Context(), err)
+	}
+	return resp, nil
 }
 
 // keyed reports whether an http.Transport would resend a request without a body that

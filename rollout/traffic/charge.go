@@ -113,6 +113,9 @@ func (e *RefusedError) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 // are not charged.
 func CountAttempt(ctx context.Context, hedge bool, status int) { attempts.Count(ctx, hedge, status) }
 
+// Sought implements [attempts.Counter].
+func (l *leg) Sought() bool { return l.sent.Sought() }
+
 // CountAttempt implements [attempts.Counter].
 func (l *leg) CountAttempt(hedge bool, status int) {
 	a := Retry

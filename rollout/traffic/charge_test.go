@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -445,7 +446,9 @@ func TestAssignmentsAreCharged(t *testing.T) {
 
 // TestUnsentIsNotCharged: what has reached no server costs nothing.
 func TestUnsentIsNotCharged(t *testing.T) {
-	distrusted := httptest.NewTLSServer(http.HandlerFunc(good))
+	distrusted := httptest.NewUnstartedServer(http.HandlerFunc(good))
+	distrusted.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail
+	distrusted.StartTLS()
 	t.Cleanup(distrusted.Close)
 	pool := func(t *testing.T, hedge time.Duration, urls ...string) http.RoundTripper {
 		var list []replicas.Replica

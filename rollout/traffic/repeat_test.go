@@ -26,7 +26,16 @@ func deadly(t *testing.T) (url string, executed *atomic.Int32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
+	var mu sync.Mutex
+	var conns []net.Conn
+	t.Cleanup(func() {
+		_ = l.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	})
 	executed = new(atomic.Int32)
 	var waiting atomic.Int32
 	gather := make(chan struct{})
@@ -36,6 +45,9 @@ func deadly(t *testing.T) (url string, executed *atomic.Int32) {
 			if err != nil {
 				return
 			}
+			mu.Lock()
+			conns = append(conns, conn)
+			mu.Unlock()
 			go func() {
 				defer conn.Close()
 				in := bufio.NewReader(conn)
@@ -117,32 +129,34 @@ func TestDeadlyRequests(t *testing.T) {
 					if backend == "proxy" && shape == "transport" {
 						continue
 					}
-					url, executed := deadly(t)
-					r, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
-						c.Arms = map[string]traffic.Backend{"old": arm(t, url)}
-						c.Split = strategies.Split{Arms: []strategies.Arm{{Name: "old", Weight: strategies.Full}}}
-					})
-					send := func(method, path, body string) {
-						req := httptest.NewRequest(method, "http://gateway"+path, strings.NewReader(body))
-						if body == "" {
-							req.Body = http.NoBody
+					t.Run(tt.name+", "+backend+", "+key+", "+shape, func(t *testing.T) {
+						url, executed := deadly(t)
+						r, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+							c.Arms = map[string]traffic.Backend{"old": arm(t, url)}
+							c.Split = strategies.Split{Arms: []strategies.Arm{{Name: "old", Weight: strategies.Full}}}
+						})
+						send := func(method, path, body string) {
+							req := httptest.NewRequest(method, "http://gateway"+path, strings.NewReader(body))
+							if body == "" {
+								req.Body = http.NoBody
+							}
+							req.Header = header.Clone()
+							req.Header.Set("Content-Type", "application/json")
+							func() {
+								defer func() { _ = recover() }() // how a handler breaks an answer off
+								exchangeIn(t, r, shape, req)
+							}()
 						}
-						req.Header = header.Clone()
-						req.Header.Set("Content-Type", "application/json")
-						func() {
-							defer func() { _ = recover() }() // how a handler breaks an answer off
-							exchangeIn(t, r, shape, req)
-						}()
-					}
-					var all sync.WaitGroup
-					for range idleConnections {
-						all.Go(func() { send("GET", "/v1/models", "") })
-					}
-					all.Wait()
-					send("POST", tt.path, tt.body)
-					if n, most := executed.Load(), tt.most(backend, header); n < 1 || n > most {
-						t.Errorf("%s over %s with %s, %s: executed %d times, at most %d may be", tt.name, backend, key, shape, n, most)
-					}
+						var all sync.WaitGroup
+						for range idleConnections {
+							all.Go(func() { send("GET", "/v1/models", "") })
+						}
+						all.Wait()
+						send("POST", tt.path, tt.body)
+						if n, most := executed.Load(), tt.most(backend, header); n < 1 || n > most {
+							t.Errorf("executed %d times, at most %d may be", n, most)
+						}
+					})
 				}
 			}
 		}
