@@ -3,186 +3,110 @@ package traffic_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	answers "github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/corpus"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/cache"
 	"github.com/serin-go/serin/rollout/traffic/replicas"
 	"github.com/serin-go/serin/strategies"
 )
 
-// lawful is a request of the table of routes and what its sending may cause.
+var lawSeed = flag.Uint64("law", 1, "seed of the test of the law of effects")
+
+// lawful is a request and what its sending may cause.
 type lawful struct {
-	requests string // METHOD path, one on a line
-	body     string
+	method, path, kind, body string
+	header                   http.Header
+
 	most     int  // requests that servers accept together
+	perPool  int  // and at the servers of one arm, 0 for as many as together
+	resent   bool // twice as many, if connections that may have been idle are closed without an answer
 	refusals bool // an answer of 400 or more has caused nothing
-	gets     bool // repeating it is harmless
+	charged  bool // each of them, but for those that were resent
 }
 
 const (
 	askChat      = `{"model":"m","stream":true,"temperature":0,"messages":[{"role":"user","content":"Hi"}]}`
-	askTools     = `{"model":"m","input":"Hi","tools":[{"type":"mcp","server_label":"x"}],"web_search_options":{}}`
-	askLater     = `{"model":"m","input":"Hi","background":true}`
 	askContinued = `{"model":"m","input":"Hi","previous_response_id":"resp_1"}`
 )
 
-// inferences may be answered by the candidate's pool twice, each time with one resend
-// to a connection that was idle, by the baseline's pool as often, and by the mirror's.
-const inferences = 3 * 2 * 2
+// askedOnce are inferences with effects of their own: the server calls tools, or goes on
+// without its caller, or that cannot be ruled out.
+var askedOnce = []struct{ path, body string }{
+	{"/v1/responses", `{"model":"m","input":"Hi","tools":[{"type":"mcp","server_label":"x"}]}`},
+	{"/v1/responses", `{"model":"m","input":"Hi","stream":true,"tools":[{"type":"web_search"}]}`},
+	{"/v1/responses", `{"model":"m","input":"Hi","tools":[{"type":"code_interpreter","container":{"type":"auto"}}]}`},
+	{"/v1/responses", `{"model":"m","input":"Hi","background":true}`},
+	{"/v1/chat/completions", `{"model":"m","messages":[],"web_search_options":{}}`},
+	{"/v1/messages", `{"model":"m","messages":[],"tools":[{"type":"web_search_20250305","name":"web_search"}]}`},
+	{"/v1/messages", `{"model":"m","messages":[],"mcp_servers":[{"type":"url","url":"https://mcp.example","name":"x"}]}`},
+	{"/v1beta/models/gemini:generateContent", `{"contents":[],"tools":[{"google_search":{}}]}`},
+	{"/v1/responses", `{"model":"m","tools":[{"type":"mcp","server_label":"x"}],"input":"` + strings.Repeat("long ", lawMaxBody/4) + `"}`},
+	{"/v1/responses", `{"model":"m","tools":[{"type":"mcp","server_label":"x"}],"temperature":NaN}`}, // which Python reads
+	{"/v1/responses", "\xef\xbb\xbf" + `{"model":"m","input":"Hi","tools":[{"type":"mcp","server_label":"x"}]}`},
+}
 
-var law = []lawful{
-	{most: inferences, body: askChat, requests: `
-		POST /v1/chat/completions
-		POST /v1/completions
-		POST /v1/embeddings
-		POST /v1/moderations
-		POST /v1/images/generations
-		POST /v1/audio/speech
-		POST /v1/audio/transcriptions
-		POST /v1/rerank
-		POST /score
-		POST /v1/classify
-		POST /pooling
-		POST /invocations
-		POST /openai/deployments/gpt/chat/completions
-		POST /v1/messages
-		POST /v1beta/models/gemini:generateContent
-		POST /v1beta/models/gemini:streamGenerateContent
-		POST /v1beta/models/gemini:embedContent
-		POST /v1/projects/p/locations/l/publishers/google/models/gemini:rawPredict
-		POST /api/chat
-		POST /api/generate
-		POST /api/embed
-		POST /generate
-		POST /generate_stream
-		POST /completion
-		POST /infill
-		POST /v1/chat
-		POST /v2/chat
-		POST /v2/embed
-		POST /v2/rerank
-		POST /model/anthropic.claude/invoke
-		POST /model/anthropic.claude/converse-stream`},
-	{most: 1, refusals: true, body: askTools, requests: `
-		POST /v1/responses
-		POST /v1/chat/completions`},
-	{most: 1, refusals: true, body: askLater, requests: `
-		POST /v1/responses`},
-	{most: 2, body: askContinued, requests: `
-		POST /v1/responses`},
-	{gets: true, requests: `
-		GET /v1/models
-		GET /v1/models/m
-		GET /health
-		GET /api/tags
-		GET /v1/files/file-1
-		GET /v1/batches
-		GET /v1/responses/resp_1
-		GET /odd
-		HEAD /v1/chat/completions
-		OPTIONS /v1/chat/completions`},
-	{most: 1, body: `{}`, requests: `
-		POST /v1/batches
-		POST /v1/batches/b/cancel
-		POST /v1/files
-		DELETE /v1/files/file-1
-		POST /v1/uploads
-		POST /v1/uploads/u/parts
-		POST /v1/uploads/u/complete
-		POST /v1/uploads/u/cancel
-		POST /v1/fine_tuning/jobs
-		POST /v1/fine_tuning/jobs/j/cancel
-		POST /v1/vector_stores
-		POST /v1/vector_stores/v/files
-		DELETE /v1/vector_stores/v
-		POST /v1/assistants
-		POST /v1/threads
-		POST /v1/threads/t/runs
-		POST /v1/conversations
-		POST /v1/conversations/c/items
-		POST /v1/containers
-		POST /v1/skills
-		POST /v1/evals
-		POST /v1/evals/e/runs
-		POST /v1/videos
-		DELETE /v1/responses/resp_1
-		POST /v1/responses/resp_1/cancel
-		POST /v1/chat/completions/c1
-		DELETE /v1/models/m
-		POST /v1/realtime/sessions
-		POST /v1/realtime/client_secrets
-		POST /v1/realtime/calls
-		POST /v1/messages/batches
-		POST /v1/messages/batches/b/cancel
-		DELETE /v1/messages/batches/b
-		POST /v1/agents
-		POST /v1/sessions
-		POST /v1/environments
-		POST /v1/memory_stores
-		POST /v1/deployments
-		POST /upload/v1beta/files
-		DELETE /v1beta/files/f
-		POST /v1beta/cachedContents
-		PATCH /v1beta/cachedContents/c
-		POST /v1beta/models/gemini:batchGenerateContent
-		POST /v1beta/models/gemini:asyncBatchEmbedContent
-		POST /v1/projects/p/locations/l/publishers/google/models/veo:predictLongRunning
-		POST /v1beta/tunedModels
-		POST /v1/projects/p/locations/l/tuningJobs
-		POST /v1beta/corpora
-		POST /api/blobs/sha256:1
-		POST /slots/1
-		POST /v1/datasets
-		POST /v1/embed-jobs
-		POST /v1/connectors
-		POST /async-invoke`},
-	{most: 1, body: `{}`, requests: `
-		POST /v1/organization/users
-		DELETE /v1/organization/users/u
-		POST /v1/projects
-		POST /sleep
-		POST /wake_up
-		POST /pause
-		POST /resume
-		POST /reset_prefix_cache
-		POST /flush_cache
-		POST /v1/load_lora_adapter
-		POST /v1/unload_lora_adapter
-		POST /update_weights_from_disk
-		POST /init_weights_update_group
-		POST /collective_rpc
-		POST /start_profile
-		POST /stop_profile
-		POST /abort_request
-		POST /api/pull
-		POST /api/push
-		POST /api/create
-		POST /api/copy
-		DELETE /api/delete
-		POST /api/signout
-		POST /lora-adapters`},
-	{most: 1, body: askChat, requests: `
-		POST /odd
-		PUT /v1/odd
-		PATCH /v1/odd
-		DELETE /v1/odd
-		POST /v1/chat/completions/../odd
-		PURGE /v1/odd`},
+// lawMaxBody is how much of a body is held, in bytes.
+const lawMaxBody = 4 << 10
+
+// agent is a chat route below which the configuration says that there are resources.
+const agent = "/agent/v1/chat/completions"
+
+// laws are the requests of the table of routes that may have effects, each with what it
+// may cause.
+func laws() (all []lawful) {
+	for _, row := range corpus.Routes() {
+		l := lawful{method: row.Method, path: row.Path, kind: row.Kind, body: `{}`, most: 1}
+		switch row.Kind {
+		case "inference":
+			// The candidate's pool may be asked twice, the baseline's and the mirror's too.
+			l.body, l.most, l.perPool, l.resent, l.charged = askChat, 3*2, 2, true, true
+		case "auxiliary":
+			l.most, l.perPool = 2, 1
+		case "realtime":
+			l.resent, l.body, l.header = true, "", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
+		}
+		if row.Path[0] != '/' || row.Method == http.MethodConnect {
+			continue // not a request that an HTTP client sends
+		}
+		switch row.Method {
+		case http.MethodGet, http.MethodHead, http.MethodOptions:
+			if row.Kind != "realtime" {
+				continue // without effects
+			}
+		case http.MethodTrace:
+			l.resent = true // it is safe, see RFC 9110, section 9.2.1
+		}
+		all = append(all, l)
+	}
+	for _, ask := range askedOnce {
+		all = append(all, lawful{method: "POST", path: ask.path, kind: "once", body: ask.body, most: 1, refusals: true, charged: true})
+	}
+	return append(all,
+		lawful{method: "POST", path: "/v1/responses", kind: "continued", body: askContinued, most: 1, resent: true, charged: true},
+		lawful{method: "POST", path: "/v1/responses", kind: "continued", body: `{"model":"m","conversation":"conv_1","input":"Hi","stream":true}`, most: 1, resent: true, charged: true},
+		lawful{method: "POST", path: "/v1/chat/completions", kind: "once", header: http.Header{"Content-Type": {"text/plain"}}, body: askedOnce[4].body, most: 1, refusals: true, charged: true},
+		lawful{method: "POST", path: agent, kind: "resource by configuration", body: askChat, most: 1},
+	)
 }
 
 // fault is what every server does to a request at one instant.
 type fault struct {
 	name   string
+	before bool     // the caller leaves before the request is sent
 	early  bool     // after the first byte of the request
 	send   []string // parts of the answer
 	status int
@@ -196,30 +120,36 @@ func faults() []fault {
 		return fmt.Sprintf("HTTP/1.1 %d Status\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\nLocation: /elsewhere\r\n\r\n", status, kind)
 	}
 	chunk := func(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
-	const stream = "text/event-stream"
-	all := []fault{
+	const stream, document, end = "text/event-stream", "application/json", "0\r\n\r\n"
+	instants := []fault{
 		{name: "after the first byte of the request", early: true},
 		{name: "after the last byte of the request"},
 		{name: "after an informational status", send: []string{"HTTP/1.1 103 Early Hints\r\n\r\n"}},
 		{name: "after the first byte of the answer", send: []string{"H"}},
-		{name: "after the first byte of the body", status: 200, send: []string{head(200, "application/json"), "1\r\n{"}},
+		{name: "after the header of a stream", status: 200, send: []string{head(200, stream)}},
+		{name: "after the first byte of the body", status: 200, send: []string{head(200, document), "1\r\n{"}},
 		{name: "before content", status: 200, send: []string{head(200, stream), chunk(role)}},
 		{name: "after content", status: 200, send: []string{head(200, stream), chunk(role), chunk(token("Hi"))}},
-		{name: "at the last byte", status: 200, send: []string{head(200, stream), chunk(goodStream), "0\r\n\r"}},
-		{name: "an error event", status: 200, whole: true, send: []string{head(200, stream), chunk(limited), "0\r\n\r\n"}},
-		{name: "a page", status: 200, whole: true, send: []string{head(200, "text/html"), chunk("<html>"), "0\r\n\r\n"}},
-		{name: "a good answer", status: 200, whole: true, send: []string{head(200, stream), chunk(goodStream), "0\r\n\r\n"}},
-		{name: "silence", silent: true},
-		{name: "the caller leaves before an answer", gone: true, silent: true},
-		{name: "the caller leaves at the header", gone: true, silent: true, status: 200, send: []string{head(200, stream)}},
-		{name: "the caller leaves after content", gone: true, silent: true, status: 200, send: []string{head(200, stream), chunk(token("Hi"))}},
-		{name: "the caller leaves at a refusal", gone: true, silent: true, status: 503, send: []string{head(503, "application/json")}},
+		{name: "at the last byte", status: 200, send: []string{head(200, stream), chunk(goodStream), end[:len(end)-1]}},
 	}
-	for _, status := range []int{204, 302, 400, 404, 408, 409, 429, 500, 503} {
-		all = append(all, fault{name: fmt.Sprint("after the header of a ", status), status: status, send: []string{head(status, "application/json")}})
-		if status != 204 {
-			all = append(all, fault{name: fmt.Sprint("a whole ", status), status: status, whole: true, send: []string{head(status, "application/json"), chunk("{}"), "0\r\n\r\n"}})
-		}
+	all := []fault{
+		{name: "the caller leaves before the request is sent", before: true},
+		{name: "a handshake", status: 101, send: []string{"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"}},
+		{name: "an error event", status: 200, whole: true, send: []string{head(200, stream), chunk(limited), end}},
+		{name: "a page", status: 200, whole: true, send: []string{head(200, "text/html"), chunk("<html>"), end}},
+		{name: "a good answer", status: 200, whole: true, send: []string{head(200, stream), chunk(goodStream), end}},
+		{name: "no content", status: 204, whole: true, send: []string{"HTTP/1.1 204 No Content\r\n\r\n"}},
+		{name: "silence", silent: true},
+		{name: "silence after the header", status: 200, silent: true, send: []string{head(200, document)}},
+	}
+	for _, status := range []int{302, 400, 404, 408, 429, 500, 502, 503} {
+		instants = append(instants, fault{name: fmt.Sprint("after the header of a ", status), status: status, send: []string{head(status, document)}})
+		all = append(all, fault{name: fmt.Sprint("a whole ", status), status: status, whole: true, send: []string{head(status, document), chunk("{}"), end}})
+	}
+	for _, f := range instants {
+		all = append(all, f)
+		f.name, f.gone, f.silent = "the caller leaves "+f.name, true, true
+		all = append(all, f)
 	}
 	return all
 }
@@ -227,33 +157,99 @@ func faults() []fault {
 // scene is one run: what servers do, and what has come to them.
 type scene struct {
 	fault
-	run               string
-	leave             context.CancelFunc
-	accepted, refused atomic.Int32
+	lawful
+	what  string // for people
+	run   string
+	leave context.CancelFunc
+
+	mu       sync.Mutex
+	accepted map[string]int // by arm
+	refused  int            // of them
+	charged  map[traffic.Attempt]int
 }
 
-// stage is a set of servers that all play the same scene.
-type stage struct {
-	t     *testing.T
-	scene atomic.Pointer[scene]
+// accept notes a request that has come to an end.
+func (s *scene) accept(arm string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.accepted[arm]++; s.status >= 400 {
+		s.refused++
+	}
 }
 
-// server starts a server and returns its URL.
-func (s *stage) server() string {
-	return accept(s.t, func(conn net.Conn) {
-		for s.play(conn) {
+func (s *scene) total() (n int) {
+	for _, k := range s.accepted {
+		n += k
+	}
+	return n
+}
+
+// check checks what the run has caused.
+func (s *scene) check(t *testing.T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, times := s.total(), 1
+	if s.refusals {
+		n -= s.refused
+	}
+	if s.resent && len(s.send) == 0 && !s.silent {
+		times = 2
+	}
+	if n > s.most*times {
+		t.Errorf("%s: %v requests were accepted, at most %d may be", s.what, s.accepted, s.most*times)
+	}
+	for arm, n := range s.accepted {
+		if s.perPool > 0 && n > s.perPool*times {
+			t.Errorf("%s: %d requests were accepted by %q, at most %d may be", s.what, n, arm, s.perPool*times)
 		}
-	})
+	}
+	charged := 0
+	for _, n := range s.charged {
+		charged += n
+	}
+	if s.lawful.charged && charged*times < s.total() {
+		t.Errorf("%s: %d charges %v for requests that were accepted: %v", s.what, charged, s.charged, s.accepted)
+	}
+}
+
+// stage is a set of servers that play one scene after the other.
+type stage struct {
+	t      *testing.T
+	now    atomic.Pointer[scene]
+	scenes sync.Map // by run, since what is given up may still come to a server
+	urls   map[string][]string
+	cache  *cache.Cache
+}
+
+func newStage(t *testing.T) *stage {
+	s := &stage{t: t, urls: map[string][]string{}}
+	for _, arm := range []string{"old", "new", "copy", "half", "plain", "proxy"} {
+		for range 3 {
+			s.urls[arm] = append(s.urls[arm], accept(t, func(conn net.Conn) {
+				in := bufio.NewReader(conn)
+				for s.play(conn, in, arm) {
+				}
+			}))
+		}
+	}
+	s.urls["half"][0] = nobody(t)
+	s.urls["down"] = []string{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"}
+	var err error
+	if s.cache, err = cache.New(cache.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.cache.Close() })
+	return s
 }
 
 // play plays one request of a connection, and reports whether another may follow.
-func (s *stage) play(conn net.Conn) bool {
-	in := bufio.NewReader(conn)
+func (s *stage) play(conn net.Conn, in *bufio.Reader, arm string) bool {
 	if _, err := in.Peek(1); err != nil {
 		return false
 	}
-	now := s.scene.Load()
-	if now.early {
+	if now := s.now.Load(); now.early && now.gone {
+		now.leave()
+	} else if now.early {
 		return false
 	}
 	req, err := http.ReadRequest(in)
@@ -263,16 +259,13 @@ func (s *stage) play(conn net.Conn) bool {
 	if _, err := io.Copy(io.Discard, req.Body); err != nil {
 		return false
 	}
-	if req.Header.Get("X-Run") != now.run {
-		return false // of a run before, and given up
+	found, ok := s.scenes.Load(req.Header.Get("X-Run"))
+	if !ok {
+		s.t.Errorf("a request without its run: %v", req)
+		return false
 	}
-	now.accepted.Add(1)
-	if now.status >= 400 {
-		now.refused.Add(1)
-	}
-	if req.Method == http.MethodHead || now.status == http.StatusNoContent {
-		return false // which has no body
-	}
+	now := found.(*scene)
+	now.accept(arm)
 	for _, part := range now.send {
 		if _, err := io.WriteString(conn, part); err != nil {
 			return false
@@ -287,115 +280,216 @@ func (s *stage) play(conn net.Conn) bool {
 	return now.whole
 }
 
-// pool returns three replicas behind a cache, with hedging.
-func (s *stage) pool(arm string, c *cache.Cache) traffic.Backend {
+// pool returns three replicas behind a cache, with hedging or retries.
+func (s *stage) pool(t *testing.T, arm string) traffic.Backend {
 	var list []replicas.Replica
-	for range 3 {
-		list = append(list, replicas.Replica{URL: s.server()})
+	for _, url := range s.urls[arm] {
+		list = append(list, replicas.Replica{URL: url})
 	}
-	pool, err := replicas.New(replicas.Config{Replicas: list, Hedge: 5 * time.Millisecond, EjectAfter: 1 << 30})
-	if err != nil {
-		s.t.Fatal(err)
+	cfg := replicas.Config{Replicas: list, Hedge: 3 * time.Millisecond, EjectAfter: 1 << 30}
+	if arm == "half" {
+		cfg.Hedge = 0 // only retries
 	}
-	s.t.Cleanup(func() { _ = pool.Close() })
-	return traffic.Backend{URL: "http://" + arm, Transport: c.Transport(arm, pool), Price: tokenPrice}
-}
-
-// TestEffectsLaw sends each request of the table of routes with a fault at each
-// instant, in both shapes, over cold and warm connections, with fallbacks, second
-// opinions, pools, hedges, copies and a cache. Servers never accept a request with
-// effects twice, and an inference at most twice for each attempt, which is charged:
-// an attempt may be resent once if an idle connection had been closed.
-func TestEffectsLaw(t *testing.T) {
-	runs, serial, most := 0, 0, 0
-	var charged atomic.Int64
-	s := &stage{t: t}
-	remembered, err := cache.New(cache.Config{})
+	pool, err := replicas.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = remembered.Close() })
-	arms := map[string]traffic.Backend{"old": s.pool("old", remembered), "new": s.pool("new", remembered), "copy": s.pool("copy", remembered)}
-	arms["plain"] = traffic.Backend{URL: s.server(), Price: tokenPrice} // without a pool
-	newRouter := func(candidate, baseline string) *traffic.Router {
-		r, err := traffic.New(traffic.Config{
-			Arms: arms, AllowControl: true, FirstByteTimeout: 20 * time.Millisecond, Stall: 20 * time.Millisecond, Patience: -1, RescueRatio: 1e9,
-			Charged: func(traffic.Charge) { charged.Add(1) }, Mirror: traffic.Mirroring{Timeout: 50 * time.Millisecond},
+	t.Cleanup(func() { _ = pool.Close() })
+	return traffic.Backend{URL: "http://" + arm, Transport: s.cache.Transport(arm, pool), Price: tokenPrice}
+}
+
+// madeBy is a memory in which an arm has made whatever is asked for.
+type madeBy string
+
+func (m madeBy) Get(string) (arm string, generation uint64, ok bool) { return string(m), 0, true }
+func (m madeBy) Put(string, string, uint64)                          {}
+
+// routers returns routers with a candidate, a baseline and a mirror. Candidate and
+// baseline are pools, a pool of which a server is down, one whose servers all are, one
+// server, or a handler of the configuration. Each pair comes twice: once the candidate
+// has made all that requests refer to.
+func (s *stage) routers(t *testing.T, charged func(traffic.Charge)) (all []*traffic.Router) {
+	arms := map[string]traffic.Backend{"plain": {URL: s.urls["plain"][0], Price: tokenPrice}}
+	for _, arm := range []string{"old", "new", "copy", "half", "down"} {
+		arms[arm] = s.pool(t, arm)
+	}
+	proxy, err := traffic.Proxy(s.urls["proxy"][0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	arms["proxy"] = traffic.Backend{URL: s.urls["proxy"][0], Handler: proxy, Price: tokenPrice}
+	for _, pair := range [][2]string{{"new", "old"}, {"plain", "old"}, {"new", "plain"}, {"half", "old"}, {"down", "half"}, {"new", "down"}, {"proxy", "old"}, {"new", "proxy"}} {
+		cfg := traffic.Config{
+			Arms: arms, AllowControl: true, MaxBody: lawMaxBody, Charged: charged, RescueRatio: 1e9,
+			FirstByteTimeout: 15 * time.Millisecond, Stall: 15 * time.Millisecond, Patience: -1,
+			Mirror:   traffic.Mirroring{Timeout: 40 * time.Millisecond},
+			MayForce: func(*http.Request, string) bool { return true },
+			Routes: func(_, path string) (answers.Route, bool) {
+				return answers.Route{Kind: answers.Resource}, path == agent
+			},
 			Split: strategies.Split{
-				Arms:    []strategies.Arm{{Name: baseline}, {Name: candidate, Weight: strategies.Full}, {Name: "copy"}},
+				Arms:    []strategies.Arm{{Name: pair[1]}, {Name: pair[0], Weight: strategies.Full}, {Name: "copy"}},
 				Mirrors: []strategies.Mirror{{Arm: "copy", Share: strategies.Full}},
 			},
-		})
-		if err != nil {
-			t.Fatal(err)
 		}
-		return r
+		for _, cfg.Pins = range []traffic.Sticky{nil, madeBy(pair[0])} {
+			r, err := traffic.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, r)
+		}
 	}
-	send := func(r *traffic.Router, shape, method, path, body string, f fault) *scene {
+	return all
+}
+
+// ask sends the request of a scene.
+func (now *scene) ask(ctx context.Context, r *traffic.Router, rng *rand.Rand, handler bool) {
+	if now.before {
+		now.leave()
+	}
+	req, _ := http.NewRequestWithContext(ctx, now.method, "http://gateway/", strings.NewReader(now.body))
+	req.URL.Path = now.path
+	req.Header.Set("Content-Type", "application/json")
+	for k, v := range now.header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Authorization", "Bearer "+now.run) // each has answers of its own in the cache
+	req.Header.Set("X-Run", now.run)
+	req.Header.Set(traffic.UnitHeader, now.run)
+	if rng.IntN(4) == 0 {
+		split := r.Split()
+		req.Header.Set(traffic.ArmHeader, split.Arms[1].Name)
+	}
+	if handler {
+		req.GetBody, req.RequestURI = nil, req.URL.RequestURI()
+		defer func() { _ = recover() }() // how a handler breaks an answer off
+		r.ServeHTTP(httptest.NewRecorder(), req)
+		return
+	}
+	if rng.IntN(2) == 0 {
+		req.GetBody = nil
+	}
+	resp, err := r.RoundTripper().RoundTrip(req)
+	if err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+}
+
+// quiet waits until a router has nothing to do.
+func quiet(t *testing.T, r *traffic.Router) {
+	waitFor(t, func() bool {
+		n := r.PendingCopies()
+		for _, a := range r.Stats() {
+			n += int64(a.InFlight)
+		}
+		return n == 0
+	})
+}
+
+// TestEffectsLaw sends each request of the table of routes that may have effects with a
+// fault at each instant, in one of the shapes, over new or idle connections, to arms of
+// all kinds, with fallbacks, second opinions, retries, hedges, copies and a cache. What
+// has effects is accepted at most once. An inference is accepted at most twice by each
+// of candidate, baseline and mirror, and each of that is charged.
+func TestEffectsLaw(t *testing.T) {
+	all, every := laws(), 1
+	if raceEnabled || testing.Short() {
+		every = 8
+	}
+	const stages = 6 // at a time, since most runs wait
+	var runs atomic.Int64
+	var mu sync.Mutex
+	attempts := map[traffic.Attempt]int{}
+	kinds := map[string]int{}
+	var asked, again uint64 // by caches, and on new connections
+	var wg sync.WaitGroup
+	for part := range stages {
+		wg.Go(func() {
+			t.Run(fmt.Sprint("stage ", part), func(t *testing.T) {
+				s := newStage(t)
+				for i := part; i < len(all); i += stages {
+					stale := s.route(t, all[i], i, every)
+					mu.Lock()
+					again += stale
+					mu.Unlock()
+				}
+				s.scenes.Range(func(_, v any) bool {
+					now := v.(*scene)
+					if now.lawful.method == "" {
+						return true // only for its connection
+					}
+					now.check(t)
+					runs.Add(1)
+					mu.Lock()
+					defer mu.Unlock()
+					kinds[now.kind] = max(kinds[now.kind], now.total())
+					for a, n := range now.charged {
+						attempts[a] += n
+					}
+					return true
+				})
+				mu.Lock()
+				defer mu.Unlock()
+				asked += s.cache.Stats().Misses
+			})
+		})
+	}
+	wg.Wait()
+	t.Logf("%d runs; at most %v accepted for one; charged %v; %d by caches, %d over idle connections that were closed", runs.Load(), kinds, attempts, asked, again)
+	for _, a := range []traffic.Attempt{traffic.First, traffic.Retry, traffic.Hedge, traffic.Fallback, traffic.Opinion, traffic.Mirror} {
+		if attempts[a] == 0 {
+			t.Errorf("there was no %v", a)
+		}
+	}
+	if asked == 0 || again == 0 {
+		t.Errorf("caches were asked %d times, %d requests met a connection that was closed", asked, again)
+	}
+	if every == 1 && runs.Load() < 5000 {
+		t.Errorf("only %d runs", runs.Load())
+	}
+}
+
+// route sends one request with each fault, or with a part of them. It returns how often
+// a request was sent again over a new connection.
+func (s *stage) route(t *testing.T, l lawful, number, every int) (stale uint64) {
+	rng := rand.New(rand.NewPCG(*lawSeed, uint64(number)))
+	charged := func(c traffic.Charge) {
+		v, _ := s.scenes.Load(c.Unit)
+		now := v.(*scene)
+		now.mu.Lock()
+		defer now.mu.Unlock()
+		now.charged[c.Attempt]++
+	}
+	// New ones for each route, since the numbers of fallbacks and hedges are bounded.
+	routers := s.routers(t, charged)
+	play := func(l lawful, f fault, r *traffic.Router, handler bool, what string) {
 		ctx, leave := context.WithCancel(context.Background())
 		defer leave()
-		serial++
-		now := &scene{fault: f, run: fmt.Sprint(serial), leave: leave}
-		s.scene.Store(now)
-		req := httptest.NewRequestWithContext(ctx, method, "http://gateway"+path, strings.NewReader(body))
-		req.URL.Path, req.URL.RawPath = path, ""
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Authorization", "Bearer "+now.run)
-		req.Header.Set("X-Run", now.run)
-		func() {
-			defer func() { _ = recover() }() // how a handler breaks an answer off
-			if shape == "handler" {
-				r.ServeHTTP(httptest.NewRecorder(), req)
-				return
-			}
-			req.RequestURI = ""
-			resp, err := r.RoundTripper().RoundTrip(req)
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			_ = resp.Body.Close()
-		}()
-		return now
+		now := &scene{fault: f, lawful: l, what: what, run: fmt.Sprintf("%d-%x", number, rng.Uint64()), leave: leave, accepted: map[string]int{}, charged: map[traffic.Attempt]int{}}
+		s.scenes.Store(now.run, now)
+		s.now.Store(now)
+		now.ask(ctx, r, rng, handler)
+		quiet(t, r)
 	}
-	quiet := func(r *traffic.Router) {
-		waitFor(t, func() bool {
-			n := r.PendingCopies()
-			for _, a := range r.Stats() {
-				n += int64(a.InFlight)
-			}
-			return n == 0
-		})
+	for i, f := range faults() {
+		handler, warm, r := rng.IntN(2) == 0, rng.IntN(2) == 0, routers[rng.IntN(len(routers))]
+		if (i+number)%every != 0 {
+			continue
+		}
+		if warm { // leave idle connections
+			play(lawful{path: "/v1/models"}, fault{status: 200, whole: true, send: []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"}}, r, handler, "warm")
+		}
+		arms := r.Split().Arms
+		shape := map[bool]string{true: "handler", false: "transport"}[handler]
+		play(l, f, r, handler, fmt.Sprintf("%s %s (%s), %s, %s, %s and %s, warm %t", l.method, l.path, l.kind, f.name, shape, arms[1].Name, arms[0].Name, warm))
 	}
-	for _, l := range law {
-		for line := range strings.Lines(strings.TrimSpace(l.requests)) {
-			method, path, _ := strings.Cut(strings.TrimSpace(line), " ")
-			// New ones for each route, since the number of fallbacks is bounded.
-			routers := []*traffic.Router{newRouter("new", "old"), newRouter("plain", "old"), newRouter("new", "plain")}
-			for i, f := range faults() {
-				for j, shape := range []string{"handler", "transport"} {
-					r := routers[(i+j+runs)%len(routers)]
-					if (i+runs/2)%2 == 0 { // leave idle connections
-						send(r, shape, "GET", "/v1/models", "", fault{status: 200, whole: true, send: []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"}})
-					}
-					charged.Store(0)
-					now := send(r, shape, method, path, l.body, f)
-					quiet(r)
-					runs++
-					accepted := int(now.accepted.Load())
-					if l.refusals {
-						accepted -= int(now.refused.Load())
-					}
-					most = max(most, accepted)
-					if !l.gets && accepted > l.most {
-						t.Errorf("%s %s, %s, %s: %d requests were accepted, at most %d may be", method, path, f.name, shape, accepted, l.most)
-					}
-					if kind := answers.RouteOf(method, path).Kind; kind == answers.Inference && 2*int(charged.Load()) < int(now.accepted.Load()) {
-						t.Errorf("%s %s, %s, %s: %d charges for %d requests that were accepted", method, path, f.name, shape, charged.Load(), now.accepted.Load())
-					}
-				}
-			}
+	for _, r := range routers {
+		for _, a := range r.Stats() {
+			stale += a.Stale
 		}
 	}
-	t.Logf("%d runs, at most %d requests accepted for one", runs, most)
+	return stale
 }
