@@ -13,6 +13,7 @@ import (
 // yet. Its methods may be called on nil, which finds out nothing.
 type Sent struct {
 	sought atomic.Bool // a transport that can be traced has looked for a connection
+	found  atomic.Bool // and has got one
 	wrote  atomic.Bool // the header of the request was written to one
 }
 
@@ -23,6 +24,7 @@ func (s *Sent) In(ctx context.Context) context.Context {
 	}
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:      func(string) { s.sought.Store(true) },
+		GotConn:      func(httptrace.GotConnInfo) { s.found.Store(true) },
 		WroteHeaders: func() { s.wrote.Store(true) },
 	})
 }
@@ -30,11 +32,12 @@ func (s *Sent) In(ctx context.Context) context.Context {
 // Sought reports whether a transport has looked for a connection.
 func (s *Sent) Sought() bool { return s.sought.Load() }
 
-// Reached reports whether an attempt that ended with an error, or was given up, may
-// have reached a server.
+// Reached reports whether an attempt that ended with an error, or was given up if that
+// is nil, may have reached a server.
 func (s *Sent) Reached(err error) bool {
 	if s != nil && s.sought.Load() {
-		return s.wrote.Load()
+		// What has a connection may be written while it is given up.
+		return s.wrote.Load() || s.found.Load() && (err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
 	}
 	return !Unsent(err)
 }

@@ -462,7 +462,9 @@ func TestUnsentIsNotCharged(t *testing.T) {
 		t.Cleanup(func() { _ = p.Close() })
 		return p
 	}
+	connecting := make(chan struct{}, 100)
 	stuck := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		connecting <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
@@ -500,8 +502,8 @@ func TestUnsentIsNotCharged(t *testing.T) {
 				for range 10 {
 					req := httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(streaming))
 					if tt.leaves {
-						ctx, leave := context.WithTimeout(req.Context(), time.Millisecond)
-						defer leave()
+						ctx, leave := context.WithCancel(req.Context())
+						go func() { <-connecting; leave() }()
 						req = req.WithContext(ctx)
 					}
 					exchangeIn(t, router, shape, req)

@@ -202,12 +202,17 @@ func (p *Pool) hedge(req *http.Request, list []*replica, key string, first *repl
 				}
 			}
 			if pending > 0 { // the other one is given up, when it shows itself
-				if other := all[1-last.number]; other.Reached(nil) {
+				counted := all[1-last.number].Reached(nil)
+				if counted {
 					attempts.Count(req.Context(), true, 0)
 				}
 				go func() {
 					defer p.hooks.contain("Transport")
-					if o := <-results; o.resp != nil {
+					o := <-results
+					if !counted && (o.err == nil || o.sent.Reached(o.err)) { // it has found a connection since
+						attempts.Count(req.Context(), true, statusOf(o.resp))
+					}
+					if o.resp != nil {
 						_ = o.resp.Body.Close()
 					}
 				}()
