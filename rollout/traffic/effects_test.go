@@ -1,14 +1,21 @@
 package traffic_test
 
 import (
+	"bufio"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout/traffic"
+	"github.com/serin-go/serin/rollout/traffic/replicas"
 )
 
 // TestControlRoutesAreClosed to callers, unless they are opened, and open to the
@@ -84,6 +91,107 @@ func TestEffectsHappenOnce(t *testing.T) {
 			}()
 			if n := accepted.Load(); n != tt.want {
 				t.Errorf("%s, %s: %d requests were accepted, want %d", name, shape, n, tt.want)
+			}
+		}
+	}
+}
+
+// TestToolsErrorReachesTheCaller: a failure behind the header of an answer with server
+// tools is what the caller gets, in the words of the arm that was asked.
+func TestToolsErrorReachesTheCaller(t *testing.T) {
+	const mcp = `{"model":"m","input":"hi","stream":true,"tools":[{"type":"mcp","server_label":"x"}]}`
+	arm := streamOf(limited)
+	old := documentOf(says("x"))
+	r, d := scripted(t, old, arm, nil)
+	for shape, ask := range local(r) {
+		if got := ask(t.Context(), "/v1/responses", mcp); got.status != 200 || got.body != limited || got.version != "new" || got.err != nil {
+			t.Errorf("%s: %+v", shape, got)
+		}
+	}
+	for _, o := range d.wait(t, 2) {
+		if o.Class != analysis.Limited || o.Arm != "new" {
+			t.Errorf("%+v", o)
+		}
+	}
+	if arm.asked.Load() != 2 || old.asked.Load() != 0 {
+		t.Errorf("asked %d times, the baseline %d times", arm.asked.Load(), old.asked.Load())
+	}
+}
+
+// TestEffectsAreNotRepeatedByDrain: what an arm has accepted is not done by the baseline
+// as well when the arm is drained before it has answered.
+func TestEffectsAreNotRepeatedByDrain(t *testing.T) {
+	for name, body := range map[string]string{
+		"tools": `{"model":"m","input":"hi","tools":[{"type":"mcp","server_label":"x"}]}`, "background": `{"model":"m","input":"hi","background":true}`,
+	} {
+		for _, shape := range []string{"handler", "transport"} {
+			synctest.Test(t, func(t *testing.T) {
+				arm, old := &script{mute: true}, documentOf(says("x"))
+				r, d := scripted(t, old, arm, func(c *traffic.Config) { c.Drain = -1 })
+				time.AfterFunc(time.Second, func() {
+					if err := r.SetSplit(context.Background(), split(8, 0)); err != nil {
+						t.Error(err)
+					}
+				})
+				got := local(r)[shape](t.Context(), "/v1/responses", body)
+				if got.version == "old" || got.err == nil && got.status < 500 {
+					t.Errorf("%s, %s: %+v", name, shape, got)
+				}
+				if o := d.one(t); o.Class != analysis.Cancelled || o.Arm != "new" {
+					t.Errorf("%s, %s: %+v", name, shape, o)
+				}
+				if arm.asked.Load() != 1 || old.asked.Load() != 0 {
+					t.Errorf("%s, %s: asked %d times, the baseline %d times", name, shape, arm.asked.Load(), old.asked.Load())
+				}
+			})
+		}
+	}
+}
+
+// TestResourcesHappenOnce: a server that has accepted a request about a resource, and
+// then answers 502 or resets the connection, is the only one that is asked: be it the
+// candidate or the baseline, by itself or in a pool of two.
+func TestResourcesHappenOnce(t *testing.T) {
+	for name, fail := range map[string]func(conn net.Conn){
+		"502": func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+		},
+		"reset": func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) },
+	} {
+		for _, path := range []string{"/v1/batches", "/v1/batches/batch_1/cancel", "/v1/fine_tuning/jobs", "/v1/fine_tuning/jobs/ftjob-1/cancel"} {
+			for _, maker := range []string{"old", "new"} {
+				for _, shape := range []string{"handler", "transport"} {
+					var accepted atomic.Int32
+					server := func() string {
+						return accept(t, func(conn net.Conn) {
+							req, err := http.ReadRequest(bufio.NewReader(conn))
+							if err != nil {
+								return
+							}
+							if _, err := io.Copy(io.Discard, req.Body); err == nil {
+								accepted.Add(1)
+								fail(conn)
+							}
+						})
+					}
+					pool, err := replicas.New(replicas.Config{Replicas: []replicas.Replica{{URL: server()}, {URL: server()}}, Hedge: time.Minute})
+					if err != nil {
+						t.Fatal(err)
+					}
+					r, _ := newRouter(t, "http://pool", server(), func(c *traffic.Config) {
+						c.Arms["old"] = traffic.Backend{URL: "http://pool", Transport: pool}
+						c.Pins = madeBy(maker)
+					})
+					req := httptest.NewRequest(http.MethodPost, "http://gateway"+path, strings.NewReader("{}"))
+					req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("{}")), nil }
+					if status := exchangeIn(t, r, shape, req); status != http.StatusBadGateway && status != 0 {
+						t.Errorf("%s, %s of %s, %s: status %d", name, path, maker, shape, status)
+					}
+					if n := accepted.Load(); n != 1 {
+						t.Errorf("%s, %s of %s, %s: %d requests were accepted", name, path, maker, shape, n)
+					}
+					_ = pool.Close()
+				}
 			}
 		}
 	}
