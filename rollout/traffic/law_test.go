@@ -34,8 +34,8 @@ type lawful struct {
 	most     int  // requests that servers accept together
 	perPool  int  // and at the servers of one arm, 0 for as many as together
 	resent   bool // twice as many, if connections that may have been idle are closed without an answer
-	refusals bool // an answer of 400 or more has caused nothing
-	charged  bool // each of them, but for those that were resent
+	refusals bool // an answer of 400 or more has caused nothing: it does not count
+	charged  bool // each of them, except those that were resent
 }
 
 const (
