@@ -52,7 +52,7 @@ type writer struct {
 	asked    bool          // the request asks for a usage report that the caller did not want
 	declined bool          // the arm has refused that
 	read     int           // bytes of the refusal
-	filter   *usageFilter  // takes it out of the answer; nil if there is none
+	filter   *usageFilter  // takes it out of the answer, or nil
 	gone     error         // why the caller could not be written to
 }
 

@@ -358,7 +358,7 @@ func atOnce(l *cost.Ledger, limit analysis.Money, price traffic.Price, path, kin
 	return n.Load(), nil
 }
 
-// TestGuardReservesForAll: what a request may cost besides its tokens is reserved, too.
+// TestGuardReservesForAll: what a request may cost on top of its tokens is reserved too.
 // The limit is one and a half answers; 64 callers ask together.
 func TestGuardReservesForAll(t *testing.T) {
 	const json = "application/json"
