@@ -27,6 +27,9 @@ const (
 	// window bounds how much of an answer that will not be stored is read ahead of
 	// its slowest reader.
 	window = 64 << 10
+	// givingUp bounds how long a request that was given up waits for its transport to
+	// return, which a transport that obeys its context does immediately.
+	givingUp = 100 * time.Millisecond
 )
 
 // flight is a request that is being answered, for all that coalesce with it. One
@@ -267,7 +270,11 @@ func (r *reader) response(req *http.Request, first bool) (*http.Response, error)
 		r.leave()
 		err := context.Cause(req.Context())
 		if !first {
-			err = &attempts.UnsentError{Err: err}
+			return nil, &attempts.UnsentError{Err: err}
+		}
+		select { // until it is known whether the server was asked
+		case <-f.opened:
+		case <-time.After(givingUp):
 		}
 		return nil, err
 	}
