@@ -433,6 +433,8 @@ func TestEffectsLaw(t *testing.T) {
 					if missing != "" {
 						uncharged = append(uncharged, missing)
 					}
+					now.mu.Lock() // what was given up may still come
+					defer now.mu.Unlock()
 					kinds[now.kind] = max(kinds[now.kind], now.total())
 					for a, n := range now.charged {
 						attempts[a] += n
