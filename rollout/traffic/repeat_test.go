@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/rollout/traffic"
+	"github.com/serin-go/serin/rollout/traffic/cache"
 	"github.com/serin-go/serin/rollout/traffic/replicas"
 	"github.com/serin-go/serin/strategies"
 )
@@ -101,6 +102,14 @@ func TestDeadlyRequests(t *testing.T) {
 			return traffic.Backend{URL: "http://pool", Transport: p}
 		},
 	}
+	backends["cache"] = func(t *testing.T, url string) traffic.Backend {
+		remembered, err := cache.New(cache.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = remembered.Close() })
+		return traffic.Backend{URL: url, Transport: remembered.Transport("old", &http.Transport{MaxIdleConnsPerHost: idleConnections})}
+	}
 	keys := map[string]http.Header{"no key": {}, "a key": {"Idempotency-Key": {"k"}}, "an X-key": {"X-Idempotency-Key": {"k"}}, "both": {"Idempotency-Key": {"k"}, "X-Idempotency-Key": {"k"}}}
 	for _, tt := range []struct {
 		name, path, body string
@@ -142,6 +151,7 @@ func TestDeadlyRequests(t *testing.T) {
 							}
 							req.Header = header.Clone()
 							req.Header.Set("Content-Type", "application/json")
+							req.Header.Set("Authorization", "Bearer ana") // a cache passes requests without an identity
 							func() {
 								defer func() { _ = recover() }() // how a handler breaks an answer off
 								exchangeIn(t, r, shape, req)
@@ -153,7 +163,11 @@ func TestDeadlyRequests(t *testing.T) {
 						}
 						all.Wait()
 						send("POST", tt.path, tt.body)
-						if n, most := executed.Load(), tt.most(backend, header); n < 1 || n > most {
+						most := tt.most(backend, header)
+						if backend == "cache" && (tt.name == "inference" || strings.HasPrefix(tt.name, "resource")) {
+							most = 1 + idleConnections // by the transport of the configuration below it
+						}
+						if n := executed.Load(); n < 1 || n > most {
 							t.Errorf("executed %d times, at most %d may be", n, most)
 						}
 					})

@@ -46,11 +46,15 @@ func read(req *http.Request) (data []byte, large io.ReadCloser, err error) {
 	return b.Bytes(), nil, nil
 }
 
-// outgoing returns a copy of a request with a body that can be had again.
+// outgoing returns a copy of a request with a body that can be had again if the body of
+// the request can: without GetBody it must not be repeated.
 func outgoing(req *http.Request, body []byte) *http.Request {
 	out := req.Clone(req.Context())
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	out.Body, _ = out.GetBody() // which has no errors
+	again := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	out.Body, _ = again() // which has no errors
+	if req.GetBody != nil {
+		out.GetBody = again
+	}
 	out.ContentLength = int64(len(body))
 	return out
 }
