@@ -173,7 +173,7 @@ func TestCredentialsStayHere(t *testing.T) {
 		for _, shape := range []string{"handler", "transport"} {
 			new := &seen{}
 			url := serve(t, new.ServeHTTP)
-			r, _ := newRouter(t, nobody(t), url, func(c *traffic.Config) {
+			r, _ := newRouter(t, unreachable(t), url, func(c *traffic.Config) {
 				b := traffic.Backend{URL: url}
 				tt.change(&b)
 				c.Arms["new"] = b

@@ -145,7 +145,7 @@ func TestCharges(t *testing.T) {
 	for _, tt := range tests {
 		for _, shape := range []string{"handler", "transport"} {
 			t.Run(tt.name+", "+shape, func(t *testing.T) {
-				url := nobody(t)
+				url := unreachable(t)
 				if tt.new != nil {
 					url = serve(t, tt.new)
 				}
@@ -242,7 +242,7 @@ func TestAttemptsOfPoolsAreCharged(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = pool.Close() })
 			var r receipts
-			router, _ := newRouter(t, nobody(t), "http://pool", func(c *traffic.Config) {
+			router, _ := newRouter(t, unreachable(t), "http://pool", func(c *traffic.Config) {
 				c.Charged = r.add
 				c.Arms["new"] = traffic.Backend{URL: "http://pool", Transport: pool}
 				priced(c)
@@ -434,7 +434,7 @@ func TestEstimates(t *testing.T) {
 // TestAssignmentsAreCharged, too.
 func TestAssignmentsAreCharged(t *testing.T) {
 	var r receipts
-	router, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+	router, _ := newRouter(t, unreachable(t), unreachable(t), func(c *traffic.Config) {
 		c.Charged = r.add
 		priced(c)
 	})
@@ -482,10 +482,10 @@ func TestUnsentIsNotCharged(t *testing.T) {
 			return traffic.Backend{Handler: http.HandlerFunc(good)}
 		}, false, []string{"transport"}, 0},
 		"a replica that is down": {func(t *testing.T) traffic.Backend {
-			return traffic.Backend{URL: "http://pool", Transport: pool(t, 0, nobody(t), serve(t, good))}
+			return traffic.Backend{URL: "http://pool", Transport: pool(t, 0, unreachable(t), serve(t, good))}
 		}, false, nil, 1},
 		"a replica that is down, with hedges": {func(t *testing.T) traffic.Backend {
-			return traffic.Backend{URL: "http://pool", Transport: pool(t, time.Minute, nobody(t), serve(t, good))}
+			return traffic.Backend{URL: "http://pool", Transport: pool(t, time.Minute, unreachable(t), serve(t, good))}
 		}, false, nil, 1},
 	} {
 		shapes := tt.shapes
@@ -495,7 +495,7 @@ func TestUnsentIsNotCharged(t *testing.T) {
 		for _, shape := range shapes {
 			t.Run(name+", "+shape, func(t *testing.T) {
 				var r receipts
-				router, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+				router, _ := newRouter(t, unreachable(t), unreachable(t), func(c *traffic.Config) {
 					c.Charged, c.Arms["new"] = r.add, tt.arm(t)
 					priced(c)
 				})
@@ -531,7 +531,7 @@ func TestHitsCannotBeForged(t *testing.T) {
 	t.Cleanup(func() { _ = pool.Close() })
 	for name, transport := range map[string]http.RoundTripper{"none": nil, "http": &http.Transport{}, "pool": pool} {
 		var r receipts
-		router, _ := newRouter(t, nobody(t), server, func(c *traffic.Config) {
+		router, _ := newRouter(t, unreachable(t), server, func(c *traffic.Config) {
 			c.Charged = r.add
 			c.Arms["new"] = traffic.Backend{URL: server, Transport: transport}
 			priced(c)
@@ -546,8 +546,8 @@ func TestHitsCannotBeForged(t *testing.T) {
 
 // TestRoutersBehindRouters: the account of a request is charged by the first router.
 func TestRoutersBehindRouters(t *testing.T) {
-	inner, _ := newRouter(t, nobody(t), serve(t, good), priced)
-	outer, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+	inner, _ := newRouter(t, unreachable(t), serve(t, good), priced)
+	outer, _ := newRouter(t, unreachable(t), unreachable(t), func(c *traffic.Config) {
 		c.Arms["new"] = traffic.Backend{Handler: inner}
 		priced(c)
 	})

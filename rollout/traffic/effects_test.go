@@ -78,7 +78,7 @@ func TestEffectsHappenOnce(t *testing.T) {
 					h(w, r)
 				}
 			}
-			new := nobody(t)
+			new := unreachable(t)
 			if tt.candidate != nil {
 				new = serve(t, count(tt.candidate))
 			}

@@ -199,6 +199,6 @@ const goodStream = role + "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta
 	"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\"},\"finish_reason\":null}]}\n\n" +
 	"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"!\"},\"finish_reason\":null}]}\n\n" + finish + usage + done
 
-// nobody returns the URL of a server that is down. The system gives its port to no
+// unreachable returns the URL of a server that is down. The system gives its port to no
 // server of another test.
-func nobody(testing.TB) string { return "http://127.0.0.1:1" }
+func unreachable(testing.TB) string { return "http://127.0.0.1:1" }

@@ -90,7 +90,7 @@ func TestForwardedHeaders(t *testing.T) {
 			default:
 				b.URL = url
 			}
-			r, _ := newRouter(t, nobody(t), "", func(c *traffic.Config) {
+			r, _ := newRouter(t, unreachable(t), "", func(c *traffic.Config) {
 				c.Arms["new"] = b
 				if strings.HasPrefix(shape, "copy") {
 					c.Arms["old"], c.Split = traffic.Backend{Handler: http.HandlerFunc(good)}, mirrored(strategies.Full)
@@ -118,7 +118,7 @@ func TestForwardedHeaders(t *testing.T) {
 		}
 		// A service that sends requests itself says what it likes.
 		server := &seen{}
-		r, _ := newRouter(t, nobody(t), serve(t, server.ServeHTTP), func(c *traffic.Config) { c.TrustedProxies = proxies })
+		r, _ := newRouter(t, unreachable(t), serve(t, server.ServeHTTP), func(c *traffic.Config) { c.TrustedProxies = proxies })
 		exchangeIn(t, r, "transport", fromProxy(tt.peer, tt.in))
 		got, _ := server.last(t)
 		for _, h := range []string{xff, host, proto, list} {
@@ -133,7 +133,7 @@ func TestForwardedHeaders(t *testing.T) {
 // replace, a handler gets the header as it came.
 func TestOwnHandlersWithoutProxies(t *testing.T) {
 	server := &seen{}
-	r, _ := newRouter(t, nobody(t), "", func(c *traffic.Config) { c.Arms["new"] = traffic.Backend{Handler: server} })
+	r, _ := newRouter(t, unreachable(t), "", func(c *traffic.Config) { c.Arms["new"] = traffic.Backend{Handler: server} })
 	r.ServeHTTP(httptest.NewRecorder(), fromProxy("192.0.2.1:9", nil))
 	if got, _ := server.last(t); got.Header["X-Forwarded-For"] != nil || got.RemoteAddr != "192.0.2.1:9" {
 		t.Errorf("%v from %s", got.Header, got.RemoteAddr)

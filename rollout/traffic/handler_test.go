@@ -22,7 +22,7 @@ import (
 var ignoreTimes = cmpopts.IgnoreFields(analysis.Observation{}, "At", "ID", "Latency", "TTFT", "ITL", "Stall", "Err")
 
 func TestStream(t *testing.T) {
-	url, r, d := setup(t, nobody(t), serve(t, good), func(c *traffic.Config) {
+	url, r, d := setup(t, unreachable(t), serve(t, good), func(c *traffic.Config) {
 		c.Arms["new"] = traffic.Backend{URL: c.Arms["new"].URL, Price: traffic.Price{Input: 1_000_000, Output: 2_000_000, CacheRead: 500_000}}
 		c.Unit = func(*http.Request) string { return "ann" }
 	})
@@ -155,7 +155,7 @@ func TestClasses(t *testing.T) {
 				return read(resp)
 			}
 			direct := send(model)
-			url, _, d := setup(t, nobody(t), model, func(c *traffic.Config) { c.NoRescue = true })
+			url, _, d := setup(t, unreachable(t), model, func(c *traffic.Config) { c.NoRescue = true })
 			got := send(url)
 			if got.body != direct.body || got.status != direct.status || got.version != "new" {
 				t.Errorf("got %+v, the model sent %+v", got, direct)
@@ -215,7 +215,7 @@ func unanswered(t *testing.T) map[string]struct {
 		why  string
 	}
 	return map[string]failure{
-		"down":               {nobody(t), analysis.Error, "no answer"},
+		"down":               {unreachable(t), analysis.Error, "no answer"},
 		"503":                {serve(t, failing), analysis.Error, "status 503"},
 		"hangs":              {serve(t, silent), analysis.Timeout, "no first byte"},
 		"hangs after header": {serve(t, hang()), analysis.Timeout, "no first byte"},
@@ -307,7 +307,7 @@ func TestNoRescue(t *testing.T) {
 		d.one(t)
 	})
 	t.Run("both fail", func(t *testing.T) {
-		url, _, d := setup(t, serve(t, failing), nobody(t), nil)
+		url, _, d := setup(t, serve(t, failing), unreachable(t), nil)
 		if got := post(t, url, streaming); got.status != 503 || got.body != "sorry" || got.version != "old" {
 			t.Errorf("got %+v", got)
 		}
@@ -320,7 +320,7 @@ func TestNoRescue(t *testing.T) {
 // TestNothingLeaks checks that a caller learns nothing about the network behind
 // the router when a connection fails.
 func TestNothingLeaks(t *testing.T) {
-	down := nobody(t)
+	down := unreachable(t)
 	url, _, _ := setup(t, down, down, nil)
 	got := post(t, url, streaming)
 	want := `{"error":{"message":"the model could not be reached","type":"server_error","param":null,"code":502}}` + "\n"
@@ -412,7 +412,7 @@ func TestBodies(t *testing.T) {
 	for _, size := range []int{0, 1, 1000, 100_000, 1 << 20, 3 << 20} {
 		for _, chunked := range []bool{false, true} {
 			for _, up := range []bool{true, false} {
-				model := nobody(t)
+				model := unreachable(t)
 				if up {
 					model = serve(t, echo)
 				}
@@ -451,7 +451,7 @@ func TestBodies(t *testing.T) {
 }
 
 func TestUnreadableBody(t *testing.T) {
-	r, d := newRouter(t, nobody(t), nobody(t), nil)
+	r, d := newRouter(t, unreachable(t), unreachable(t), nil)
 	url := serve(t, func(w http.ResponseWriter, req *http.Request) {
 		req.Body = http.MaxBytesReader(w, req.Body, 10)
 		r.ServeHTTP(w, req)

@@ -150,8 +150,8 @@ func TestLargeTrailers(t *testing.T) {
 					w.Header().Add(prefix+"Sum", "1")
 				}
 			}
-			url, r, _ := setup(t, nobody(t), serve(t, model), nil)
-			local, _, _ := setup(t, nobody(t), "", func(c *traffic.Config) {
+			url, r, _ := setup(t, unreachable(t), serve(t, model), nil)
+			local, _, _ := setup(t, unreachable(t), "", func(c *traffic.Config) {
 				c.Arms["new"] = traffic.Backend{Handler: http.HandlerFunc(model)}
 			})
 			client := &http.Client{Transport: r.RoundTripper()}

@@ -235,7 +235,7 @@ func newStage(t *testing.T) *stage {
 			}))
 		}
 	}
-	s.urls["half"][0] = nobody(t)
+	s.urls["half"][0] = unreachable(t)
 	s.urls["down"] = []string{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"}
 	var err error
 	if s.cache, err = cache.New(cache.Config{}); err != nil {
@@ -396,7 +396,7 @@ func quiet(t *testing.T, r *traffic.Router) {
 // fault at each instant, in one of the shapes, over new or idle connections, to arms of
 // all kinds, with fallbacks, second opinions, retries, hedges, copies and a cache. What
 // has effects is accepted at most once. An inference is accepted at most twice by each
-// of candidate, baseline and mirror, and that is charged, but for one in 200 runs in
+// of candidate, baseline and mirror, and that is charged, except in one of 200 runs in
 // which an attempt was given up while it was sent.
 func TestEffectsLaw(t *testing.T) {
 	all, every := laws(), 1

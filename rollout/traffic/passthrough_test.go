@@ -31,7 +31,7 @@ func TestInformationalAndTrailers(t *testing.T) {
 		stream(w, role, token("Hel"), finish, done)
 		h.Set("Checksum", "17")
 	})
-	url, _, d := setup(t, nobody(t), model, nil)
+	url, _, d := setup(t, unreachable(t), model, nil)
 	var hints []string
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
@@ -73,7 +73,7 @@ func TestUpgrade(t *testing.T) {
 		fmt.Fprint(rw, "echo ", line)
 		_ = rw.Flush()
 	})
-	url, _, d := setup(t, nobody(t), model, nil)
+	url, _, d := setup(t, unreachable(t), model, nil)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +203,7 @@ func TestBodyIsHeld(t *testing.T) {
 		}
 		good(w, r)
 	})
-	url, _, d := setup(t, nobody(t), model, nil)
+	url, _, d := setup(t, unreachable(t), model, nil)
 	body, send := io.Pipe()
 	go func() {
 		fmt.Fprint(send, "first half, ")
@@ -235,7 +235,7 @@ func TestLargeBodyBothWays(t *testing.T) {
 		good(w, r)
 		_, _ = io.Copy(io.Discard, r.Body)
 	})
-	url, _, d := setup(t, nobody(t), model, func(c *traffic.Config) { c.MaxBody = 1000 })
+	url, _, d := setup(t, unreachable(t), model, func(c *traffic.Config) { c.MaxBody = 1000 })
 	body, send := io.Pipe()
 	go func() { _, _ = send.Write(make([]byte, 2000)) }()
 	resp, err := http.Post(url+chat, "text/plain", body)
@@ -259,7 +259,7 @@ func TestLargeBodyBothWays(t *testing.T) {
 // TestBodyLeftUnread: a backend that answers without reading a body which is not held
 // leaves the connection usable (golang/go#68560).
 func TestBodyLeftUnread(t *testing.T) {
-	r, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+	r, _ := newRouter(t, unreachable(t), unreachable(t), func(c *traffic.Config) {
 		c.MaxBody = 10
 		c.Arms["new"] = traffic.Backend{Handler: http.HandlerFunc(good)}
 	})

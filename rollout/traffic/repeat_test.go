@@ -140,7 +140,7 @@ func TestDeadlyRequests(t *testing.T) {
 					}
 					t.Run(tt.name+", "+backend+", "+key+", "+shape, func(t *testing.T) {
 						url, executed := deadly(t)
-						r, _ := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+						r, _ := newRouter(t, unreachable(t), unreachable(t), func(c *traffic.Config) {
 							c.Arms = map[string]traffic.Backend{"old": arm(t, url)}
 							c.Split = strategies.Split{Arms: []strategies.Arm{{Name: "old", Weight: strategies.Full}}}
 						})

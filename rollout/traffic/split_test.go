@@ -134,7 +134,7 @@ func TestInstantAnswers(t *testing.T) {
 	plain := serve(t, (&httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }, ErrorLog: log.New(io.Discard, "", 0),
 	}).ServeHTTP)
-	ours, _, d := setup(t, nobody(t), model, func(c *traffic.Config) { c.NoRescue = true })
+	ours, _, d := setup(t, unreachable(t), model, func(c *traffic.Config) { c.NoRescue = true })
 	lost := make(map[string]int64)
 	body := `{"stream":true,"messages":[{"role":"user","content":"` + strings.Repeat("x", 50) + `"}]}`
 	for _, front := range []struct{ name, url string }{{"ReverseProxy", plain}, {"Router", ours}} {
@@ -233,7 +233,7 @@ func TestSetSplit(t *testing.T) {
 }
 
 func TestSetBackendReplaces(t *testing.T) {
-	url, r, d := setup(t, nobody(t), nobody(t), func(c *traffic.Config) { c.NoRescue = true })
+	url, r, d := setup(t, unreachable(t), unreachable(t), func(c *traffic.Config) { c.NoRescue = true })
 	if got := post(t, url, streaming); got.status != 502 {
 		t.Errorf("got %+v", got)
 	}

@@ -62,7 +62,7 @@ func TestIdleConnectionsThatTheServerCloses(t *testing.T) {
 			t.Run(fmt.Sprint(shape, " ", size), func(t *testing.T) {
 				server, closed := forgetful(t)
 				var bad atomic.Int64
-				r, _ := newRouter(t, nobody(t), server, func(c *traffic.Config) {
+				r, _ := newRouter(t, unreachable(t), server, func(c *traffic.Config) {
 					c.NoRescue = true
 					c.Observe = func(o analysis.Observation) {
 						if o.Class != analysis.OK && bad.Add(1) < 5 {
@@ -132,7 +132,7 @@ func TestAskedPlainly(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, says("Hello"))
 		})
-		r, _ := newRouter(t, nobody(t), model, nil)
+		r, _ := newRouter(t, unreachable(t), model, nil)
 		for shape, client := range map[string]*http.Client{"handler": {Transport: &http.Transport{DisableCompression: true}}, "transport": {Transport: r.RoundTripper()}} {
 			url := serve(t, r.ServeHTTP)
 			req, _ := http.NewRequest(http.MethodPost, url+tt.path, strings.NewReader("{}"))

@@ -39,7 +39,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 		good(w, r)
 	})
-	r, d := newRouter(t, nobody(t), model+"/base", nil)
+	r, d := newRouter(t, unreachable(t), model+"/base", nil)
 	for name, body := range map[string]io.Reader{"again": strings.NewReader("prompt"), "once": io.MultiReader(strings.NewReader("prompt"))} {
 		d.seen = nil
 		resp, err := ask(t, r, t.Context(), body)
@@ -112,7 +112,7 @@ func TestRoundTripBothFail(t *testing.T) {
 
 func TestRoundTripEndings(t *testing.T) {
 	t.Run("cut", func(t *testing.T) {
-		r, d := newRouter(t, nobody(t), serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		r, d := newRouter(t, unreachable(t), serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			stream(w, role, token("Hel"))
 			panic(http.ErrAbortHandler)
 		}), nil)
@@ -128,7 +128,7 @@ func TestRoundTripEndings(t *testing.T) {
 		}
 	})
 	t.Run("closed early", func(t *testing.T) {
-		r, d := newRouter(t, nobody(t), serve(t, hang(role, token("Hel"))), nil)
+		r, d := newRouter(t, unreachable(t), serve(t, hang(role, token("Hel"))), nil)
 		resp, err := ask(t, r, t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -139,7 +139,7 @@ func TestRoundTripEndings(t *testing.T) {
 		}
 	})
 	t.Run("closed after the terminator", func(t *testing.T) {
-		r, d := newRouter(t, nobody(t), serve(t, hang(role, token("Hel"), finish, done)), nil)
+		r, d := newRouter(t, unreachable(t), serve(t, hang(role, token("Hel"), finish, done)), nil)
 		resp, err := ask(t, r, t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -153,7 +153,7 @@ func TestRoundTripEndings(t *testing.T) {
 		}
 	})
 	t.Run("document decoded without reading to the end", func(t *testing.T) {
-		r, d := newRouter(t, nobody(t), serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		r, d := newRouter(t, unreachable(t), serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"completion_tokens":2}}`+"\n")
 		}), nil)
@@ -172,7 +172,7 @@ func TestRoundTripEndings(t *testing.T) {
 	})
 	t.Run("cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		r, d := newRouter(t, nobody(t), serve(t, hang(role, token("Hel"))), nil)
+		r, d := newRouter(t, unreachable(t), serve(t, hang(role, token("Hel"))), nil)
 		resp, err := ask(t, r, ctx, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -188,7 +188,7 @@ func TestRoundTripEndings(t *testing.T) {
 	t.Run("deadline", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), briefTime)
 		defer cancel()
-		r, d := newRouter(t, nobody(t), serve(t, silent), nil)
+		r, d := newRouter(t, unreachable(t), serve(t, silent), nil)
 		if resp, err := ask(t, r, ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, %v", resp, err)
 		}
@@ -197,7 +197,7 @@ func TestRoundTripEndings(t *testing.T) {
 		}
 	})
 	t.Run("no URL", func(t *testing.T) {
-		r, d := newRouter(t, nobody(t), nobody(t), func(c *traffic.Config) {
+		r, d := newRouter(t, unreachable(t), unreachable(t), func(c *traffic.Config) {
 			c.Arms = map[string]traffic.Backend{"old": {}, "new": {}}
 		})
 		if resp, err := ask(t, r, t.Context(), nil); err == nil {

@@ -221,7 +221,7 @@ func TestWhoIsAskedForUsage(t *testing.T) {
 		for _, shape := range []string{"handler", "transport"} {
 			server := &reporter{}
 			url := serve(t, server.ServeHTTP)
-			r, _ := newRouter(t, nobody(t), url, func(c *traffic.Config) { c.AskUsage, c.NoRescue = true, true })
+			r, _ := newRouter(t, unreachable(t), url, func(c *traffic.Config) { c.AskUsage, c.NoRescue = true, true })
 			req := httptest.NewRequest("POST", "http://gateway"+tt.path, strings.NewReader(tt.body))
 			exchangeIn(t, r, shape, req)
 			want := tt.want
@@ -480,7 +480,7 @@ func TestUsageOverNetwork(t *testing.T) {
 			server.ServeHTTP(w, r)
 		})
 		t.Cleanup(func() { close(stop) })
-		r, _ := newRouter(t, nobody(t), url, func(c *traffic.Config) { c.AskUsage, c.NoRescue, c.HoldBack = true, true, 10*time.Millisecond })
+		r, _ := newRouter(t, unreachable(t), url, func(c *traffic.Config) { c.AskUsage, c.NoRescue, c.HoldBack = true, true, 10*time.Millisecond })
 		front := serve(t, r.ServeHTTP)
 		if got := post(t, front, streaming); got.status != 200 || got.err != nil || !strings.HasSuffix(got.body, finish+done) {
 			t.Errorf("endless %t: status %d, %q, %v", endless, got.status, got.body, got.err)
@@ -500,7 +500,7 @@ func TestUsageOverNetwork(t *testing.T) {
 // caller too, with all that came before.
 func TestUsageFilterAndBrokenStreams(t *testing.T) {
 	url := serve(t, cut(role, token("Hel"), usage+`data: {"id":`))
-	front, r, d := setup(t, nobody(t), url, func(c *traffic.Config) { c.AskUsage = true })
+	front, r, d := setup(t, unreachable(t), url, func(c *traffic.Config) { c.AskUsage = true })
 	want := role + token("Hel") + `data: {"id":`
 	if got := post(t, front, streaming); got.err == nil || got.body != want {
 		t.Errorf("%q, %v", got.body, got.err)
