@@ -1,13 +1,12 @@
 package resend
 
 import (
-	"bufio"
 	"bytes"
 	"io"
-	"net"
 	"net/http"
-	"sync/atomic"
 	"testing"
+
+	"github.com/serin-go/serin/internal/hanguptest"
 )
 
 // TestResendOnce: a server that hangs up on a request gets it twice at most, however
@@ -21,47 +20,11 @@ func TestResendOnce(t *testing.T) {
 		"may not be repeated": {http.Header{}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var accepted atomic.Int32
-			gather := make(chan struct{}) // closed when all connections are there
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			const idle = 8
-			var waiting atomic.Int32
-			go func() {
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					go func() {
-						defer conn.Close()
-						in := bufio.NewReader(conn)
-						for {
-							req, err := http.ReadRequest(in)
-							if err != nil {
-								return
-							}
-							_, _ = io.Copy(io.Discard, req.Body)
-							if req.URL.Path == "/fatal" {
-								accepted.Add(1)
-								return
-							}
-							if waiting.Add(1) == idle {
-								close(gather)
-							}
-							<-gather
-							_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-						}
-					}()
-				}
-			}()
-			transport := New(&http.Transport{MaxIdleConnsPerHost: idle})
+			url, executed := hanguptest.Server(t)
+			transport := New(&http.Transport{MaxIdleConnsPerHost: hanguptest.Idle})
 			defer transport.CloseIdleConnections()
 			send := func(path string) error {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+l.Addr().String()+path, bytes.NewReader([]byte("{}")))
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+path, bytes.NewReader([]byte("{}")))
 				if err != nil {
 					return err
 				}
@@ -74,10 +37,10 @@ func TestResendOnce(t *testing.T) {
 				return err
 			}
 			sent := make(chan error)
-			for range idle {
-				go func() { sent <- send("/") }()
+			for range hanguptest.Idle {
+				go func() { sent <- send("/v1/models") }()
 			}
-			for range idle {
+			for range hanguptest.Idle {
 				if err := <-sent; err != nil {
 					t.Fatal(err)
 				}
@@ -85,7 +48,7 @@ func TestResendOnce(t *testing.T) {
 			if err := send("/fatal"); err == nil {
 				t.Error("a request that is never answered succeeds")
 			}
-			if n := accepted.Load(); n != tt.want {
+			if n := executed.Load(); n != tt.want {
 				t.Errorf("sent %d times, want %d", n, tt.want)
 			}
 		})

@@ -1,80 +1,19 @@
 package traffic_test
 
 import (
-	"bufio"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/internal/hanguptest"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/cache"
 	"github.com/serin-go/serin/rollout/traffic/replicas"
 	"github.com/serin-go/serin/strategies"
 )
-
-// deadly starts a server that reads requests for /v1/models, which it answers when
-// eight of them have come, and hangs up on all others, which it counts. So there are
-// eight idle connections to it.
-func deadly(t *testing.T) (url string, executed *atomic.Int32) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	var conns []net.Conn
-	t.Cleanup(func() {
-		_ = l.Close()
-		mu.Lock()
-		defer mu.Unlock()
-		for _, conn := range conns {
-			_ = conn.Close()
-		}
-	})
-	executed = new(atomic.Int32)
-	var waiting atomic.Int32
-	gather := make(chan struct{})
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			conns = append(conns, conn)
-			mu.Unlock()
-			go func() {
-				defer conn.Close()
-				in := bufio.NewReader(conn)
-				for {
-					req, err := http.ReadRequest(in)
-					if err != nil {
-						return
-					}
-					_, _ = io.Copy(io.Discard, req.Body)
-					if req.URL.Path != "/v1/models" {
-						executed.Add(1)
-						return
-					}
-					if waiting.Add(1) == idleConnections {
-						close(gather)
-					}
-					<-gather
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-				}
-			}()
-		}
-	}()
-	return "http://" + l.Addr().String(), executed
-}
-
-const idleConnections = 8
 
 // TestDeadlyRequests: a request that makes its server hang up is executed once if it
 // has effects, and twice at most otherwise, whatever keys its caller sends, through
@@ -84,7 +23,7 @@ func TestDeadlyRequests(t *testing.T) {
 	backends := map[string]func(t *testing.T, url string) traffic.Backend{
 		"URL": func(_ *testing.T, url string) traffic.Backend { return traffic.Backend{URL: url} },
 		"http": func(_ *testing.T, url string) traffic.Backend {
-			return traffic.Backend{URL: url, Transport: &http.Transport{MaxIdleConnsPerHost: idleConnections}}
+			return traffic.Backend{URL: url, Transport: &http.Transport{MaxIdleConnsPerHost: hanguptest.Idle}}
 		},
 		"proxy": func(t *testing.T, url string) traffic.Backend {
 			h, err := traffic.Proxy(url)
@@ -108,7 +47,7 @@ func TestDeadlyRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = remembered.Close() })
-		return traffic.Backend{URL: url, Transport: remembered.Transport("old", &http.Transport{MaxIdleConnsPerHost: idleConnections})}
+		return traffic.Backend{URL: url, Transport: remembered.Transport("old", &http.Transport{MaxIdleConnsPerHost: hanguptest.Idle})}
 	}
 	keys := map[string]http.Header{"no key": {}, "a key": {"Idempotency-Key": {"k"}}, "an X-key": {"X-Idempotency-Key": {"k"}}, "both": {"Idempotency-Key": {"k"}, "X-Idempotency-Key": {"k"}}}
 	for _, tt := range []struct {
@@ -139,7 +78,7 @@ func TestDeadlyRequests(t *testing.T) {
 						continue
 					}
 					t.Run(tt.name+", "+backend+", "+key+", "+shape, func(t *testing.T) {
-						url, executed := deadly(t)
+						url, executed := hanguptest.Server(t)
 						r, _ := newRouter(t, unreachable(t), unreachable(t), func(c *traffic.Config) {
 							c.Arms = map[string]traffic.Backend{"old": arm(t, url)}
 							c.Split = strategies.Split{Arms: []strategies.Arm{{Name: "old", Weight: strategies.Full}}}
@@ -158,14 +97,14 @@ func TestDeadlyRequests(t *testing.T) {
 							}()
 						}
 						var all sync.WaitGroup
-						for range idleConnections {
+						for range hanguptest.Idle {
 							all.Go(func() { send("GET", "/v1/models", "") })
 						}
 						all.Wait()
 						send("POST", tt.path, tt.body)
 						most := tt.most(backend, header)
 						if backend == "cache" && (tt.name == "inference" || strings.HasPrefix(tt.name, "resource")) {
-							most = 1 + idleConnections // by the transport of the configuration below it
+							most = 1 + hanguptest.Idle // by the transport of the configuration below it
 						}
 						if n := executed.Load(); n < 1 || n > most {
 							t.Errorf("executed %d times, at most %d may be", n, most)
