@@ -164,6 +164,32 @@ func (h *Histogram) Quantile(q float64) float64 {
 	return h.Max() // only when a bucket is full
 }
 
+// Quantiles puts the quantiles qs, which rise, into dst, as [Histogram.Quantile]
+// gives them, in one pass.
+func (h *Histogram) Quantiles(dst, qs []float64) {
+	if h.count == 0 {
+		clear(dst)
+		return
+	}
+	k, below := 0, 0.0
+	for i, hi := h.lo(), h.hi(); i <= hi && k < len(qs); i++ {
+		n := float64(h.counts[i])
+		for k < len(qs) {
+			rank := max(1, math.Ceil(qs[k]*float64(h.count)))
+			if below+n < rank {
+				break
+			}
+			from, to := bound(i), bound(i+1)
+			dst[k] = clamp(from+(to-from)*(rank-below-0.5)/n, h.Min(), h.Max())
+			k++
+		}
+		below += n
+	}
+	for ; k < len(qs); k++ {
+		dst[k] = h.Max()
+	}
+}
+
 // CountAbove returns how many of the counted values are larger than v. Of those
 // in v's own bucket it takes the share that lies above v if they are spread
 // evenly. NaN is above everything.

@@ -1,0 +1,150 @@
+package evalue
+
+import "math"
+
+// GroupCount is how many groups [Groups] divides the slots of a split into.
+const GroupCount = 128
+
+// Groups adds up scores of requests by groups of slots. Slots are assigned to the
+// arms at random, each with a known share, so that the sum over a group is centred
+// when the score does not depend on the arm, however much the requests of one slot
+// have in common.
+//
+// A score y of a request adds (A-share)*y to C and sqrt(share*(1-share))*y to Q of
+// its group, where A is 1 for the candidate. Both are fixed-point numbers, so sums
+// do not depend on the order in which they are added up. The zero Groups is empty.
+// It is not safe for concurrent use.
+type Groups struct {
+	C, Q [GroupCount]int64 // in units of 2^-32
+}
+
+// unit is how fine scores are added up, and grain how fine the sums are read: what
+// is stored and what is judged are the same numbers.
+const (
+	unit  = 1 << 32
+	grain = 1 << 10
+)
+
+// Group returns the group of a slot.
+func Group(slot uint16) int {
+	h := uint32(slot) * 0x9e3779b1
+	h ^= h >> 15
+	h *= 0x85ebca77
+	return int(h >> 25)
+}
+
+// Add adds the score y of a request in a group.
+func (g *Groups) Add(group int, candidate bool, share, root, y float64) {
+	a := -share
+	if candidate {
+		a = 1 - share
+	}
+	g.C[group] += int64(math.Round(a * y * unit))
+	g.Q[group] += int64(math.Round(root * y * unit))
+}
+
+// HalfGroups is [Groups] with half as many groups: for parts of the traffic, of which
+// there may be many. The zero HalfGroups is empty. It is not safe for concurrent use.
+type HalfGroups struct {
+	C, Q [GroupCount / 2]int64 // in units of 2^-32
+}
+
+// Add adds the score y of a request. Group is a number as [Group] returns it.
+func (g *HalfGroups) Add(group int, candidate bool, share, root, y float64) {
+	a := -share
+	if candidate {
+		a = 1 - share
+	}
+	g.C[group/2] += int64(math.Round(a * y * unit))
+	g.Q[group/2] += int64(math.Round(root * y * unit))
+}
+
+// Sums returns what g adds up to.
+func (g *HalfGroups) Sums() GroupSums { return sums(g.C[:], g.Q[:]) }
+
+// Read returns a sum in units of 2^-10, as it is stored and judged.
+func Read(sum int64) int64 { return (sum + unit/grain/2) >> 22 }
+
+// Raise returns a stored sum as one that can be added to.
+func Raise(stored int64) int64 { return stored << 22 }
+
+// GroupSums is what [Groups] add up to.
+type GroupSums struct {
+	// D is the excess of the candidate, CC and QQ are the sums of squares, and
+	// Clusters is Kish's effective number of groups.
+	D, CC, QQ, Clusters float64
+}
+
+// Sums returns what g adds up to.
+func (g *Groups) Sums() GroupSums { return sums(g.C[:], g.Q[:]) }
+
+func sums(cs, qs []int64) (s GroupSums) {
+	var fourth float64
+	for i := range cs {
+		c, q := float64(Read(cs[i]))/grain, float64(Read(qs[i]))/grain
+		cc := c * c
+		s.D += c
+		s.CC += cc
+		s.QQ += q * q
+		fourth += cc * cc
+	}
+	if fourth > 0 {
+		s.Clusters = s.CC * s.CC / fourth
+	}
+	return s
+}
+
+// MinClusters is Kish's number from which on group sums are evidence.
+const MinClusters = 12
+
+var (
+	rateThetas   = []float64{0.02, 0.05, 0.12, 0.3, 0.8}
+	amountThetas = []float64{0.03, 0.1, 0.3, 0.8, 2, 4}
+	proofThetas  = []float64{0.08, 0.25, 0.5, 0.9, 1.6, 3}
+)
+
+// RateHarm returns ln E for "the candidate's events are more" when the excess is d
+// and its variance v: the mixture of exp(theta*d - theta^2*v/2). With v =
+// (sum C^2 + 2 sum Q^2)/3 each term has a mean of at most 1 (Delyon 2009; Bercu and
+// Touati 2008).
+func RateHarm(d, v float64) float64 { return normalMixture(d, v, rateThetas) }
+
+// AmountHarm is [RateHarm] for scores that lie more densely.
+func AmountHarm(d, v float64) float64 { return normalMixture(d, v, amountThetas) }
+
+// GroupProof returns ln E for "the candidate's events are fewer than the margin
+// allows" when they are fewer than that by d.
+func GroupProof(d, v float64) float64 { return lasting(d, v, proofThetas) }
+
+// RateProof is [GroupProof] for a rate of which it is known beforehand by which theta
+// an equal candidate is proven soonest.
+func RateProof(d, v, theta float64) float64 {
+	grid := [...]float64{0.45 * theta, theta, 2.2 * theta}
+	return lasting(d, v, grid[:])
+}
+
+// lateThetas have a hundredth of the weight. Where a difference lasts, the sums of the
+// groups all grow with it, so that v grows with the square of d: what was proven by the
+// larger ones would be lost again.
+var (
+	lateThetas  = []float64{0.04, 0.01, 0.0025, 0.0006, 0.00015}
+	lateWeights = []float64{0.99, 0.01}
+)
+
+func lasting(d, v float64, thetas []float64) float64 {
+	return Average([]float64{normalMixture(d, v, thetas), normalMixture(d, v, lateThetas)}, lateWeights)
+}
+
+func normalMixture(d, v float64, thetas []float64) float64 {
+	top := math.Inf(-1)
+	for _, t := range thetas {
+		top = max(top, t*d-t*t*v/2)
+	}
+	var sum float64
+	for _, t := range thetas {
+		if x := t*d - t*t*v/2 - top; x > -30 {
+			sum += math.Exp(x)
+		}
+	}
+	return top + math.Log(sum/float64(len(thetas)))
+}
