@@ -168,6 +168,10 @@ func newJudge(how analysis.Plan) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Both targets are sent the same requests at the same times.
+	if err := rec.Expect(0, map[string]float64{baselineArm: 1, candidateArm: 1}); err != nil {
+		return nil, err
+	}
 	c, err := rec.Comparison(candidateArm)
 	return &judge{recorder: rec, comparison: c}, err
 }

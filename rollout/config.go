@@ -38,6 +38,14 @@ type Expirer interface {
 	Expire(at time.Time)
 }
 
+// UnitAssigner is an optional interface for a [Splitter]. AssignsUnits returns whether
+// the splitter keeps the requests of one unit together, such as a user; otherwise it
+// assigns each request by itself. If implemented, a plan that names no unit takes the
+// splitter's, and a plan that counts users or sessions needs a splitter that returns true.
+type UnitAssigner interface {
+	AssignsUnits() bool
+}
+
 // Prober is what a [Splitter] may implement besides: it says, without doing
 // anything, whether it could put a split in force. A plan that asks for what a
 // plane cannot do is refused before it begins.

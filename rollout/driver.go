@@ -32,6 +32,8 @@ type driver struct {
 	rev  Revision             // of the committed document
 	seen *analysis.Recorder
 	cmp  *analysis.Comparison
+	// entered is how many stages the comparisons know of.
+	entered int
 
 	lead      bool // this process decides; always so for an engine that is alone
 	judgement analysis.Judgement
@@ -99,7 +101,7 @@ func (d *driver) resume(ctx context.Context) error {
 	if err := d.cmp.Restore(d.doc.Evidence); err != nil {
 		return err
 	}
-	d.judgement = d.cmp.Judge(d.e.cfg.wall().UTC())
+	d.judgement = judged(d.cmp, d.e.cfg.wall())
 	return d.claim(ctx, d.doc.Epoch+1, "taken up after a restart")
 }
 

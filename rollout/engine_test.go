@@ -96,7 +96,7 @@ func TestHarmRollsBack(t *testing.T) {
 				if end.Phase != strategies.RolledBack || end.Judgement == nil {
 					t.Fatalf("ended with %v, want a rollback with its judgement", end)
 				}
-				if !strings.Contains(end.Reason, "error") && !strings.Contains(end.Reason, "ttft") {
+				if !strings.Contains(end.Reason, "error") && !strings.Contains(end.Reason, "latency") {
 					t.Errorf("reason %q names no metric", end.Reason)
 				}
 				before := tgt.count("1.5.0")

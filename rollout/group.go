@@ -58,6 +58,19 @@ func (g *group) Measure(r *analysis.Recorder) {
 	}
 }
 
+// unitAssigner returns what says how the measured requests of a splitter are assigned,
+// or nil if nothing does.
+func unitAssigner(s Splitter) UnitAssigner {
+	if g, ok := s.(*group); ok {
+		if len(g.members) == 0 {
+			return nil
+		}
+		return unitAssigner(g.members[0])
+	}
+	u, _ := s.(UnitAssigner)
+	return u
+}
+
 // Expire implements [Expirer], for the members that do.
 func (g *group) Expire(at time.Time) {
 	for _, m := range g.members {

@@ -102,7 +102,31 @@ func (p Plan) compile() (Plan, error) {
 	}
 	var err error
 	p.Stages, err = p.Strategy.Stages(p.Baseline.Arm(), p.Candidate.Arm())
+	if c, zero := p.Strategy.(strategies.Canary); zero && err == nil && c.Bake == 0 && c.MinSamples == 0 {
+		p.expose()
+	}
 	return p, err
+}
+
+// minBake is how long a stage lasts at least for which nothing was said.
+const minBake = 30 * time.Second
+
+// expose lets each stage that compares two versions last until it could have found what
+// is plainly broken.
+func (p *Plan) expose() {
+	for i := range p.Stages {
+		s := &p.Stages[i]
+		cand, base := s.Split.Weight(p.Candidate.Arm()), s.Split.Weight(p.Baseline.Arm())
+		if cand == 0 || base == 0 {
+			continue
+		}
+		// What counts are requests: at so slow a rate nothing else does.
+		out, err := p.Analysis.Outlook(analysis.Traffic{PerSecond: 0.001, Share: float64(cand) / float64(cand+base)})
+		if err != nil {
+			continue // Validate says what is wrong with the plan
+		}
+		s.Bake, s.MinSamples = minBake, out.Exposure
+	}
 }
 
 var targetName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)

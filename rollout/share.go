@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
 )
 
 // ownEvidence is what this process has seen, as the others know it.
@@ -35,17 +36,39 @@ func evidencePrefix(id ID) string { return "evidence/" + string(id) + "/" }
 // look takes in what this process has seen up to now, of each candidate.
 func (d *driver) look(now time.Time) (own map[string]analysis.Evidence, err error) {
 	own = make(map[string]analysis.Evidence, 1+len(d.rivals))
-	d.judgement = d.cmp.Judge(now.UTC())
+	d.enter()
+	d.judgement = judged(d.cmp, now)
 	if own[d.doc.candidate()], err = d.merged(d.base, d.cmp.Evidence()); err != nil {
 		return nil, err
 	}
 	for _, r := range d.rivals {
-		r.cmp.Judge(now.UTC())
+		judged(r.cmp, now)
 		if own[r.arm], err = d.merged(r.base, r.cmp.Evidence()); err != nil {
 			return nil, err
 		}
 	}
 	return own, nil
+}
+
+// judged returns the judgement of a comparison, dated by the wall clock. How old
+// requests are is told by the clock that has dated them.
+func judged(c *analysis.Comparison, now time.Time) analysis.Judgement {
+	j := c.Judge(time.Now())
+	j.At = now.UTC()
+	return j
+}
+
+// enter begins a stage for the comparisons, when the rollout has entered one.
+func (d *driver) enter() {
+	if d.doc.Phase != strategies.Baking || d.doc.Stage < d.entered {
+		return
+	}
+	d.entered = d.doc.Stage + 1
+	now := time.Now()
+	d.cmp.Stage(d.entered, now)
+	for _, r := range d.rivals {
+		r.cmp.Stage(d.entered, now)
+	}
 }
 
 // merged adds evidence from before this process began to its own.

@@ -65,6 +65,9 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	if p, err = p.compile(); err != nil {
 		return "", err
 	}
+	if u := unitAssigner(e.cfg.Targets[p.Target]); u != nil && p.Analysis.Unit == analysis.PerRequest && u.AssignsUnits() {
+		p.Analysis.Unit = analysis.PerUser
+	}
 	if old := e.current(p.Target); old != nil {
 		if p.Supersede {
 			if err := old.supersede(ctx, by, p.Candidate.String()); err != nil {
@@ -149,6 +152,9 @@ func (e *Engine) accept(p Plan, by Actor) error {
 				errs = append(errs, fmt.Errorf("rollout: Plan.Stages[%d] (%s): %w", i, s.Name, err))
 			}
 		}
+	}
+	if u := unitAssigner(splitter); u != nil && p.Analysis.Unit != analysis.PerRequest && !u.AssignsUnits() {
+		errs = append(errs, &InvalidError{Field: "Plan.Analysis.Unit", Value: p.Analysis.Unit, Want: "request, or a target that assigns by unit, such as a router with Config.Unit"})
 	}
 	for i, m := range p.Analysis.Metrics {
 		bound := slices.ContainsFunc(e.cfg.Metrics, func(b analysis.Metric) bool { return b.Name == m.Name && b.Of != nil })

@@ -252,7 +252,11 @@ func follow(stages []Stage, s State, rule, reason string) Decision {
 
 // promote ends the rollout well.
 func promote(s State, rule string) Decision {
-	return finish(s, Promoted, rule, orElse(s.VerdictReason, "all stages are complete"))
+	reason := "all stages are complete, no harm seen"
+	if s.Verdict == analysis.Safe {
+		reason = orElse(s.VerdictReason, reason)
+	}
+	return finish(s, Promoted, rule, reason)
 }
 
 func finish(s State, outcome Phase, rule, reason string) Decision {

@@ -1,9 +1,8 @@
 package analysis
 
 import (
-	"math"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/serin-go/serin/internal/hist"
@@ -19,20 +18,20 @@ type Arm struct {
 
 	staging // used while callers collide
 
-	assigned      assignments
-	assignedUnits unitFilter // shared by all arms; nil for observations of no arm
-	adjust        bool       // covariates are wanted
+	index        uint8        // 0 is the baseline
+	flights      *flights     // nil for observations of no arm
+	started      atomic.Int64 // requests that were assigned at random, or recorded alone
+	unrandomised atomic.Int64
+	grades       *grades
+	past         *past // of the baseline, nil of others
 
-	mu       sync.Mutex // guards what follows
-	classes  [NumClasses]uint64
-	past     [NumClasses]uint64 // those among them that were restored
-	events   uint64             // of [Unfinished], not restored
-	invalid  uint64             // values that no request can have: negative, NaN, infinite
-	tallies  []tally
-	fuses    []fuse     // by breaker
-	units    unitFilter // nil if requests are counted
-	distinct uint64     // units, if they are
-	memory   *memory    // nil if no feedback is awaited
+	mu              sync.Mutex // guards what follows
+	classes         [NumClasses]uint64
+	restoredClasses [NumClasses]uint64 // those among them that were restored
+	events          uint64             // of [Unfinished], not restored
+	invalid         uint64             // values that no request can have: negative, NaN, infinite
+	tallies         []tally
+	memory          *memory // nil if no feedback is awaited
 
 	routes, whys labels
 	onRoute      []routeCount // by the number of the route
@@ -57,12 +56,11 @@ const recent = 512
 // series holds the distribution of all values, and the newest as they came.
 type series struct {
 	hist hist.Histogram
-	ring [recent]float64  // value number i is at i % recent
-	covs *[recent]float32 // the covariates of these, nil if they are not wanted
-	next uint64           // the number of the next value
+	ring [recent]float64 // value number i is at i % recent
+	next uint64          // the number of the next value
 }
 
-func newArm(name string, meters []meter, breakers []Breaker) *Arm {
+func newArm(name string, meters []meter) *Arm {
 	a := &Arm{name: name, meters: meters, tallies: make([]tally, len(meters))}
 	for i, m := range meters {
 		if m.byClass() {
@@ -74,10 +72,6 @@ func newArm(name string, meters []meter, breakers []Breaker) *Arm {
 			a.tallies[i].series = new(series)
 		}
 	}
-	for _, b := range breakers {
-		i := slices.IndexFunc(meters, func(m meter) bool { return m.Name == b.Metric })
-		a.fuses = append(a.fuses, newFuse(i, &meters[i]))
-	}
 	a.staging.init(len(meters) == 0, len(a.valued))
 	return a
 }
@@ -88,16 +82,36 @@ func (a *Arm) Name() string { return a.name }
 // Record counts o under this arm, whatever arm o names. Values that no request
 // can have (a negative duration, a score above 1, NaN from a custom metric) are
 // left out and counted; see [Summary.Invalid].
-func (a *Arm) Record(o Observation) { a.record(&o) }
+func (a *Arm) Record(o Observation) {
+	if a.flights != nil {
+		if o.At.IsZero() {
+			o.At = time.Now()
+		}
+		assigned := a.flights.assignedUnder(o.Generation)
+		if !assigned {
+			a.started.Add(1)
+		}
+		a.flights.record(a.index, &o, assigned)
+	}
+	slot := uint16(0)
+	if a.memory != nil {
+		slot = a.flights.slot(o.Unit)
+	}
+	a.record(&o, slot, 0)
+}
 
-func (a *Arm) record(o *Observation) {
+// begun returns how many requests the arm was assigned.
+func (a *Arm) begun() int { return int(a.started.Load()) }
+
+func (a *Arm) record(o *Observation, slot uint16, shadow uint8) {
 	class := o.Class.known()
 	seen := a.sight(o, class)
+	seen.slot, seen.shadow = slot, shadow
 	if !a.collided.Load() {
 		if a.mu.TryLock() {
 			a.note(&seen)
 			for _, i := range a.valued {
-				a.add(i, a.meters[i].value(o, class), &seen)
+				a.add(i, a.meters[i].value(o, class))
 			}
 			a.mu.Unlock()
 			return
@@ -109,17 +123,20 @@ func (a *Arm) record(o *Observation) {
 
 // sighting is what is counted of an observation besides its values.
 type sighting struct {
-	unit, id uint64
-	at       uint32
-	// covariate is ln(1 + input tokens): prompts differ by orders of magnitude,
-	// and times grow about as a power of their length.
-	covariate float32
-	class     Class
-	scored    bool
+	id     uint64
+	at     uint32
+	class  Class
+	graded bool
 	// unfinished, the route and why the answer is not read are what is counted
 	// by class.
 	unfinished bool
 	route, why uint8 // by number
+	// Of the request, for feedback.
+	slot       uint16
+	shadow     uint8
+	generation uint64
+	// Of the baseline, in seconds.
+	end, ttft, stall float32
 }
 
 // sight returns what is to be counted of o, as far as it is wanted.
@@ -131,59 +148,55 @@ func (a *Arm) sight(o *Observation, class Class) sighting {
 			s.why = a.whys.number(o.Why)
 		}
 	}
-	if a.units != nil {
-		s.unit = hashOf(o.Unit)
-	}
 	if a.memory != nil && o.ID != "" {
 		at := o.At
 		if at.IsZero() {
 			at = time.Now()
 		}
-		s.id, s.at, s.scored = hashOf(o.ID), uint32(at.Unix()), o.Scored || o.Score != 0
+		s.id, s.at, s.graded = hashOf(o.ID), uint32(at.Unix()), o.Scored || o.Score != 0
+		s.generation = o.Generation
 	}
-	if a.adjust {
-		s.covariate = float32(math.Log1p(float64(max(o.InputTokens, 0))))
+	if a.past != nil {
+		if timed.has(class) {
+			s.end = float32(o.Latency.Seconds())
+		}
+		s.ttft, s.stall = float32(o.TTFT.Seconds()), float32(o.Stall.Seconds())
 	}
 	return s
 }
 
-// note counts a sighting, and the metrics that follow from its class.
+// note counts a sighting.
 func (a *Arm) note(s *sighting) {
 	a.classes[s.class]++
 	if s.unfinished && served.has(s.class) {
 		a.events++
 	}
-	for i := range a.fuses {
-		if f := &a.fuses[i]; f.byClass && f.meter.population.has(s.class) {
-			f.add(f.bad(f.meter.ofClass(s.class, s.unfinished)))
-		}
-	}
 	if s.route != 0 {
 		a.noteRoute(s)
 	}
-	if a.units != nil {
-		if answered.has(s.class) && a.units.first(s.unit, len(a.meters)) {
-			a.distinct++
+	if p := a.past; p != nil {
+		if s.end > 0 {
+			p.ends.Add(float64(s.end))
 		}
-		for _, i := range a.byClass {
-			a.add(i, a.meters[i].ofClass(s.class, s.unfinished), s)
+		if s.ttft > 0 {
+			p.ttfts.Add(float64(s.ttft))
+		}
+		if s.stall > 0 {
+			p.stalls.Add(float64(s.stall))
 		}
 	}
 	if s.id != 0 && begun.has(s.class) {
-		a.memory.add(remembered{key: s.id, unit: s.unit, at: s.at, known: true, scored: s.scored})
+		a.memory.add(remembered{key: s.id, slot: s.slot, shadow: s.shadow, generation: s.generation, at: s.at, known: true, scored: s.graded})
 	}
 }
 
-// settle brings the metrics that follow from classes up to date. While requests
-// are counted, they take no time for each. a is locked.
+// settle brings the metrics that follow from classes up to date: they take no time
+// for each request. a is locked.
 func (a *Arm) settle() {
-	if a.units != nil {
-		return
-	}
 	for _, i := range a.byClass {
 		m, r := &a.meters[i], rate{}
 		for c := range NumClasses {
-			n := a.classes[c] - a.past[c]
+			n := a.classes[c] - a.restoredClasses[c]
 			if m.population.has(c) {
 				r.n += n
 			}
@@ -198,8 +211,8 @@ func (a *Arm) settle() {
 	}
 }
 
-// add counts a value of metric i, of the request seen.
-func (a *Arm) add(i int, v float64, seen *sighting) {
+// add counts a value of metric i.
+func (a *Arm) add(i int, v float64) {
 	switch v {
 	case noValue:
 		return
@@ -208,23 +221,10 @@ func (a *Arm) add(i int, v float64, seen *sighting) {
 		return
 	}
 	t := &a.tallies[i]
-	if t.series == nil {
-		for j := range a.fuses {
-			if f := &a.fuses[j]; f.metric == i && !f.byClass {
-				f.add(f.bad(v))
-			}
-		}
-	}
-	if a.units != nil && !a.units.first(seen.unit, i) {
-		return
-	}
 	t.n++
 	if s := t.series; s != nil {
 		s.hist.Add(v)
 		s.ring[s.next%recent] = v
-		if s.covs != nil {
-			s.covs[s.next%recent] = seen.covariate
-		}
 		s.next++
 		return
 	}

@@ -20,13 +20,12 @@ func TestBadInput(t *testing.T) {
 	custom := func(v float64) func(t *testing.T) Judgement {
 		return func(t *testing.T) Judgement {
 			c := compare(t, Plan{Metrics: []Metric{of(v)}})
-			feed(c, base, 500, Observation{Class: OK})
-			feed(c, cand, 500, Observation{Class: OK})
+			j := sideBySide(c, 500, -1, always(Observation{Class: OK}), always(Observation{Class: OK}))
 			s, err := c.r.Summary(cand)
 			if err != nil || s.Invalid != 500 {
 				t.Errorf("%d invalid values counted, %v", s.Invalid, err)
 			}
-			return c.Judge(at)
+			return j
 		}
 	}
 	for _, tt := range []struct {
@@ -39,21 +38,30 @@ func TestBadInput(t *testing.T) {
 		{"negative infinity", custom(math.Inf(-1)), Continue},
 		{"negative durations", func(t *testing.T) Judgement {
 			c := compare(t, Plan{Metrics: []Metric{Latency()}})
-			feed(c, base, 500, Observation{Class: OK, Latency: -1})
-			feed(c, cand, 500, Observation{Class: OK, Latency: math.MinInt64})
+			for range 50 {
+				feed(even(t, c), base, 10, Observation{Class: OK, Latency: -1})
+				feed(c, cand, 10, Observation{Class: OK, Latency: math.MinInt64})
+				c.Judge(at)
+			}
 			return c.Judge(at)
 		}, Continue},
 		{"clock goes backwards", func(t *testing.T) Judgement {
 			c, l := compare(t, Plan{}), newLoad(1, 0.5)
 			var j Judgement
-			for i := range 300 {
+			for i := range 600 {
 				for range 20 {
-					c.r.Record(l.next())
+					l.begin(c.r, l.next())
 				}
-				j = c.Judge(at.Add(-time.Duration(i) * time.Hour))
+				l.now = at.Add(-time.Duration(i) * time.Hour)
+				for _, f := range l.flying {
+					f.o.At = l.now
+					f.Done(f.o)
+				}
+				l.flying = l.flying[:0]
+				j = c.Judge(l.now)
 			}
 			return j
-		}, Safe},
+		}, Continue},
 		{"unknown arm", func(t *testing.T) Judgement {
 			c := compare(t, Plan{})
 			feed(c, "2.0.0", 500, ok(1e9))
@@ -76,42 +84,23 @@ func TestBadInput(t *testing.T) {
 		}, Unmeasurable},
 		{"zero variance", func(t *testing.T) Judgement {
 			c := compare(t, Plan{})
-			feed(c, base, 2000, ok(1e9))
-			feed(c, cand, 2000, ok(1e9))
-			return c.Judge(at)
+			return sideBySide(c, 6000, Safe, always(ok(1e8)), always(ok(1e8)))
 		}, Safe},
 		{"zero variance, slower", func(t *testing.T) Judgement {
 			c := compare(t, Plan{})
-			feed(c, base, 2000, ok(1e9))
-			feed(c, cand, 2000, ok(11e8))
-			return c.Judge(at)
+			return sideBySide(c, 2000, Harmed, always(ok(1e8)), always(ok(11e7)))
 		}, Harmed},
 		{"all errors on both sides", func(t *testing.T) Judgement {
 			c := compare(t, Plan{})
-			for range 100 {
-				feed(c, base, 50, Observation{Class: Error})
-				feed(c, cand, 50, Observation{Class: Error})
-				c.Judge(at)
-			}
-			return c.Judge(at)
+			return sideBySide(c, 5000, -1, always(Observation{Class: Error}), always(Observation{Class: Error}))
 		}, NoEvidence},
 		{"weights change every second", func(t *testing.T) Judgement {
 			c, l := compare(t, Plan{}), newLoad(1, 0.5)
 			rng := rand.New(rand.NewPCG(1, 1))
 			var j Judgement
-			for g := range uint64(400) {
+			for range 800 {
 				l.share = 0.01 + 0.98*rng.Float64()
-				if err := c.r.Expect(g, map[string]float64{base: 1 - l.share, cand: l.share}); err != nil {
-					t.Fatal(err)
-				}
-				for range 20 {
-					o := l.next()
-					o.Generation = g
-					c.r.Assign(o.Arm, "", g)
-					c.r.Record(o)
-				}
-				l.now = l.now.Add(time.Second)
-				j = c.Judge(l.now)
+				j = l.run(c, 20)
 			}
 			return j
 		}, Safe},
@@ -126,9 +115,7 @@ func TestBadInput(t *testing.T) {
 		}, NoEvidence},
 		{"replicas with different plans", func(t *testing.T) Judgement {
 			one, two := compare(t, Plan{}), compare(t, Plan{MinSamples: 10})
-			feed(one, base, 2000, ok(1e9))
-			feed(one, cand, 2000, ok(1e9))
-			j := one.Judge(at)
+			j := sideBySide(one, 6000, Safe, always(ok(1e8)), always(ok(1e8)))
 			var other *PlanError
 			merged, err := (Plan{}).Merge(one.Evidence(), two.Evidence())
 			if !errors.As(err, &other) || !strings.Contains(err.Error(), "evidence 1 is of plan") {
@@ -141,9 +128,7 @@ func TestBadInput(t *testing.T) {
 		}, Safe},
 		{"a class that does not exist", func(t *testing.T) Judgement {
 			c := compare(t, Plan{})
-			feed(c, base, 100, ok(1e9))
-			feed(c, cand, 100, Observation{Class: 99})
-			return c.Judge(at)
+			return sideBySide(c, 100, Harmed, always(ok(1e8)), always(Observation{Class: 99}))
 		}, Harmed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

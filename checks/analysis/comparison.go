@@ -2,11 +2,10 @@ package analysis
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/serin-go/serin/internal/evalue"
 )
 
 // Comparison compares one candidate of a [Recorder] with its baseline. It is
@@ -18,21 +17,19 @@ type Comparison struct {
 
 	mu         sync.Mutex
 	base, cand reading
-	tests      []test // by metric
+	contrasts  []contrast // by metric
 	breakers   []breakerState
-	harm       Strength
-	split      SplitEvidence
 	tripped    string
 	begun      bool // something was judged or restored
+
+	tests tests // guarded by the recorder's settling
 }
 
-// test is the state of one metric's comparison.
-type test struct {
-	contest    contest
-	contrast   Contrast
-	harm, safe Strength
-	// taken is how much of each arm the contest has been given, since when
-	// nothing was.
+// contrast measures how much the arms differ in one metric, and how far both have
+// left what the baseline was.
+type contrast struct {
+	Contrast
+	// taken is how much of each arm has been compared, since when nothing was.
 	taken [2]cursor
 	since time.Time
 	// What the baseline was like, how far each arm has left that, and how much
@@ -41,6 +38,7 @@ type test struct {
 	drifted driftTest // against the profile, empty while it is not known
 	drift   [2]Drift
 	watched [2]cursor
+	first   time.Time // when the baseline had its first value
 }
 
 // Comparison returns a comparison of the named candidate with the baseline. It
@@ -56,66 +54,91 @@ func (r *Recorder) Comparison(candidate string) (*Comparison, error) {
 		return nil, &InvalidError{Field: "candidate", Value: fmt.Sprintf("%q", candidate), Want: fmt.Sprintf("one of %q", names)}
 	}
 	c := &Comparison{
-		r: r, digest: r.plan.digest(), candidate: i,
-		base: reading{arm: r.arms[0], metrics: make([]metricReading, len(r.meters))},
-		cand: reading{arm: r.arms[i+1], metrics: make([]metricReading, len(r.meters))},
-	}
-	for _, m := range r.meters {
-		c.tests = append(c.tests, test{contest: newContest(m.Metric)})
+		r: r, digest: r.plan.digest(), candidate: i, contrasts: make([]contrast, len(r.meters)),
+		base:  reading{arm: r.arms[0], metrics: make([]metricReading, len(r.meters))},
+		cand:  reading{arm: r.arms[i+1], metrics: make([]metricReading, len(r.meters))},
+		tests: newTests(&r.layout, uint8(i+1)),
 	}
 	for side, rd := range []*reading{&c.base, &c.cand} {
 		rd.arm.lock()
-		for i := range c.tests {
-			c.tests[i].taken[side] = rd.arm.tallies[i].cursor()
+		for i := range c.contrasts {
+			c.contrasts[i].taken[side] = rd.arm.tallies[i].cursor()
 		}
 		rd.arm.mu.Unlock()
 	}
 	for _, b := range r.plan.Breakers {
 		i := slices.IndexFunc(r.meters, func(m meter) bool { return m.Name == b.Metric })
-		from := c.tests[i].taken
-		c.breakers = append(c.breakers, breakerState{Breaker: b, metric: i, looks: []look{{from[0].n, from[1].n}}})
+		c.breakers = append(c.breakers, breakerState{Breaker: b, metric: i})
 	}
+	r.settling.Lock()
+	defer r.settling.Unlock()
+	r.comparisons = append(r.comparisons, c)
 	return c, nil
 }
 
 // Judge takes in what was recorded since the last call and returns the verdict
 // on everything so far. Call it as often as you like, at times that do not
 // depend on the outcomes: the guarantees hold however often one looks. What is
-// recorded between two calls is compared as one block; so call it whenever the
-// split changes, and at least once in a [Plan.Window].
+// under way counts as far as it has come by now, so call it about once a second.
+// A now that is earlier than the last one counts as that.
 func (c *Comparison) Judge(now time.Time) Judgement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.begun = true
+	c.r.settle(now)
 	c.read()
-	for i := range c.tests {
-		c.watch(i) // before take, which lets new values become part of the past
+	for i := range c.contrasts {
+		c.watch(i, now)
 		c.take(i, now)
 	}
-	logE, weights := make([]float64, 0, len(c.tests)), make([]float64, 0, len(c.tests))
-	for i := range c.tests {
-		if m := c.r.meters[i]; m.Role != Report {
-			logE, weights = append(logE, c.tests[i].harm.LogE), append(weights, m.Weight)
+	c.r.settling.Lock()
+	c.tests.held = false
+	for i := range c.contrasts {
+		if c.r.meters[i].Kind == Amount && c.contrasts[i].drift[0].Alarm {
+			c.tests.held = true
 		}
 	}
-	c.harm.set(evalue.Average(logE, weights))
 	c.trip()
-	return c.r.plan.judge(c.evidence(), now)
+	e := c.evidence()
+	c.r.settling.Unlock()
+	return c.r.plan.judge(e, now)
+}
+
+// Stage says that a stage of the rollout has begun, by its number from 1: what is to be
+// proven must be proven in it, and new trouble is looked for from here on. All replicas
+// number stages alike: of the evidence for safety only that of the last stage adds up.
+// A number that is not above the last one changes nothing.
+func (c *Comparison) Stage(number int, now time.Time) {
+	c.r.settle(now)
+	c.r.settling.Lock()
+	defer c.r.settling.Unlock()
+	c.tests.enter(number)
+}
+
+// Warm says that a process or backend of the candidate begins: until it is warm, by
+// [Plan.Warm], times do not count.
+func (c *Comparison) Warm(now time.Time) {
+	c.r.settle(now)
+	c.r.settling.Lock()
+	defer c.r.settling.Unlock()
+	if !c.r.plan.Warm.none() {
+		c.tests.warm, c.tests.warmed, c.tests.began = math.MaxInt64, false, 0
+		c.tests.seen = c.r.arms[c.candidate+1].begun()
+	}
 }
 
 // read takes a reading of both arms.
 func (c *Comparison) read() {
 	for side, rd := range []*reading{&c.base, &c.cand} {
-		rd.read(c.r, func(i int) uint64 { return c.tests[i].taken[side].next })
+		rd.read(c.r, func(i int) uint64 { return c.contrasts[i].taken[side].next })
 	}
-	c.split = c.r.expected.read(c.r.arms, c.candidate)
 }
 
-// take gives metric i's contest what is new, if both arms have something. While
-// one is silent the other's requests wait for it, but not longer than the
-// window: what is further apart must not be compared.
+// take measures the difference by what is new in metric i, if both arms have
+// something. While one is silent the other's requests wait for it, but not longer
+// than the window: what is further apart must not be compared.
 func (c *Comparison) take(i int, now time.Time) {
-	t, base, cand := &c.tests[i], &c.base.metrics[i], &c.cand.metrics[i]
+	t, base, cand := &c.contrasts[i], &c.base.metrics[i], &c.cand.metrics[i]
 	nb, nc := base.at.n-t.taken[0].n, cand.at.n-t.taken[1].n
 	if t.since.IsZero() || nb == 0 && nc == 0 {
 		t.since = now
@@ -124,37 +147,33 @@ func (c *Comparison) take(i int, now time.Time) {
 	case nb > 0 && nc > 0:
 		b := block{rates: [2]rate{base.at.minus(t.taken[0]), cand.at.minus(t.taken[1])}}
 		b.values[0], b.values[1] = overlap(base.fresh, cand.fresh, nb, nc)
-		for side, m := range []*metricReading{base, cand} {
-			if len(m.covs) > 0 {
-				b.covs[side] = m.covs[len(m.covs)-len(b.values[side]):]
-			}
-		}
-		t.contest.take(b)
-		t.contrast.take(c.r.meters[i].Kind, &b)
-		harm, safe := t.contest.logE()
-		t.harm.set(harm)
-		t.safe.set(safe)
+		t.Contrast.take(c.r.meters[i].Kind, &b)
 	case now.Sub(t.since) <= c.r.plan.Window:
 		return
 	}
 	t.taken, t.since = [2]cursor{base.at, cand.at}, now
 }
 
-// evidence returns the evidence without the encoded distributions. It shares
-// slices with c.
+// evidence returns the evidence without the encoded distributions and tests. It
+// shares slices with c. The recorder is settled.
 func (c *Comparison) evidence() Evidence {
+	t := &c.tests
 	e := Evidence{
-		Plan: c.digest, Baseline: c.base.evidence(), Candidate: c.cand.evidence(),
-		Metrics: make([]MetricEvidence, len(c.tests)), Harm: c.harm, Split: c.split, Tripped: c.tripped,
+		Format: evidenceFormat, Plan: c.digest, Baseline: c.base.evidence(), Candidate: c.cand.evidence(),
+		Metrics: make([]MetricEvidence, len(c.contrasts)), Harm: t.harm, Split: t.split.SplitEvidence, Tripped: c.tripped,
+		Stage: t.stage, Warming: !t.warmed,
+		Unrandomised: int(c.base.arm.unrandomised.Load() + c.cand.arm.unrandomised.Load()),
+		Assigned:     [2]int{int(t.assigned[0]), int(t.assigned[1])}, Compared: [2]int{int(t.compared[0]), int(t.compared[1])}, Unfollowed: c.r.flights.unknown(), Sampled: c.r.flights.sampled(),
 	}
-	for i := range c.tests {
-		t, m := &c.tests[i], &e.Metrics[i]
+	e.Units = t.few.known()
+	e.Strata = t.strata.evidence()
+	for i := range c.contrasts {
+		x, m := &c.contrasts[i], &e.Metrics[i]
 		*m = MetricEvidence{
 			Name: c.r.meters[i].Name, Baseline: c.base.metrics[i].sample(), Candidate: c.cand.metrics[i].sample(),
-			Harm: Test{Strength: t.harm}, Safe: Test{Strength: t.safe}, Contrast: t.contrast,
-			Profile: t.profile, Drift: t.drift,
+			Harm: t.perMetric[i].harm, Safe: t.perMetric[i].safe, Counted: t.perMetric[i].counted, Contrast: x.Contrast,
+			Profile: x.profile, Drift: x.drift,
 		}
-		t.contest.save(m)
 	}
 	return e
 }

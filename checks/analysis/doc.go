@@ -1,39 +1,77 @@
 // Package analysis answers: what was seen on live traffic, and is the candidate
 // worse?
 //
-// A [Recorder] counts one [Observation] per request under the version (arm)
-// that served it. A [Comparison] turns what has been recorded since the last
-// look into a [Judgement]: a [Verdict], the reason in words, and for each
-// [Metric] both arms' values with the evidence for harm and for safety.
+// A [Recorder] follows requests from their assignment to their end: who assigns a
+// request says so with [Recorder.Begin], and ends the [Flight] with the outcome, an
+// [Observation]. [Recorder.Expect] says what share of the requests each version (arm)
+// is meant to have. A [Comparison] turns what is known by now into a [Judgement]: a
+// [Verdict], the reason in words, and for each [Metric] both arms' values with the
+// evidence for harm and for safety.
 //
 //	rec, err := analysis.NewRecorder(analysis.Plan{}, "1.4.0", "1.5.0")
 //	cmp, err := rec.Comparison("1.5.0")
+//	err = rec.Expect(1, map[string]float64{"1.4.0": 0.95, "1.5.0": 0.05})
 //	...
-//	rec.Record(observation) // for each request, from any goroutine
+//	flight := rec.Begin(analysis.Assigned{Arm: "1.5.0", Unit: user, Generation: 1})
+//	... // for each request, from any goroutine
+//	flight.Done(observation)
 //	...
 //	judgement := cmp.Judge(time.Now()) // every second, say
 //
 // # What a verdict is worth
 //
+// The only thing that is known for sure is the assignment: a unit belongs to a slot
+// of the split, and chance has given the slot to an arm with a known share. So every
+// number in a test is a score of an assigned request at an age. If versions are equal
+// the score does not depend on the arm, and the tests rest on nothing else. Three
+// consequences:
+//
+//   - What is counted is what was assigned, under the share that was in force then.
+//   - Both arms are looked at at the same age. What has not ended by that age is known
+//     not to have: that is a value, not a gap.
+//   - What shapes a score, such as the rate to be expected, is taken from the past.
+//
 // Harmed is wrong with a probability of at most [Plan.AlphaRollback], over all
 // metrics together, however often one looks, while the split changes, while the
-// base rate drifts and while incidents hit both arms. Safe is wrong with a
-// probability of at most [Plan.AlphaPromote]. The tests are e-processes; see
-// Turner, Ly and Grünwald on 2x2 tables and Ramdas et al., "Game-theoretic
-// statistics and safe anytime-valid inference".
+// base rate drifts, while incidents hit both arms, however long answers take, and
+// whatever the requests of one user have in common. Safe is wrong with a probability
+// of at most [Plan.AlphaPromote] for a candidate that is beyond a gate's margin.
 //
-//   - A rate is compared by 2x2 blocks, one for each look.
-//   - An amount, such as a latency, is compared request by request: pairs of
-//     the same time, whose is larger; and in its tail, by the shares beyond the
-//     95th percentile of the baseline's past.
-//   - A score is compared by betting on the differences of pairs.
-//   - Harm in any metric is the weighted average of their e-values; safety
-//     needs every gate to be proven within its margin.
+//   - The first event of each slot, such as a failure, hits an arm with its share
+//     (Joag-Dev and Proschan, Ann. Statist. 11, 1983, for slots that are not drawn
+//     twice). That test is
+//     exact. It sees nothing new once all slots have had one.
+//   - Sums of scores by groups of slots are centred (Delyon, Electron. J. Probab. 14,
+//     2009; Bercu and Touati, Ann. Appl. Probab. 18, 2008). That test is never blind,
+//     and exact in the limit of many groups: it speaks from twelve effective ones on.
+//   - An amount, such as a latency, counts by how far the request has climbed the
+//     stairs of the baseline's past quantiles; its tail by the requests beyond the
+//     past p95, p99 and p99.9.
+//   - Harm in any metric is the weighted average of their e-values; safety needs every
+//     gate to be proven within its margin, in this stage, by what is known now.
+//   - Each test runs since the rollout began and since two later moments, so that a
+//     long good time is no debt.
+//   - Harm must last ([Plan.Persist]), and sums that vary from second to second more
+//     than chance explains count for less: trouble of some seconds is no harm.
 //
-// This holds if what is counted is assigned to the arms at random and
-// independently. Where a split is sticky and one user sends many requests that
-// share a fate, requests are not: set [Plan.Unit], and users or sessions are
-// counted in their place.
+// What it does not promise:
+//
+//   - Lasting trouble of one arm's machines is the candidate's trouble. Two fleets of
+//     unequal size at equal load are not equal: the smaller one waits longer. Give a
+//     canary head-room, not its share.
+//   - Equal fleets near saturation, each with a queue of its own, differ for minutes:
+//     at a utilisation of 85 % they are rolled back in some 10 %, at 95 % in most.
+//   - A version that is worse at peak hours alone, or that becomes slower over days, is
+//     within its margins for a while. A bake that covers a peak, and a [Watch], see it.
+//   - With fewer than eight users of each arm nothing can be proven.
+//   - Failures that take long on the baseline and come at once on the candidate, at
+//     equal rates, look like harm until twenty of the baseline are known.
+//
+// # Zones
+//
+// Within [Metric.Tolerance] of the baseline a candidate is promoted, beyond
+// [Metric.Margin] it is never proven, and between the two either may happen.
+// [Plan.Outlook] says how long each takes.
 //
 // # Satisfaction
 //
@@ -46,11 +84,10 @@
 //
 // # Is traffic split as intended?
 //
-// If not, no comparison of the arms means anything. Who assigns requests says
-// so with [Recorder.Assign], and who decides on the split says with
-// [Recorder.Expect] what it is meant to be. When the assignments are not what
-// was meant, beyond what chance explains, the verdict is Unmeasurable and stays
-// so, whatever else was seen; only breakers still act. Shares may change as
+// If not, no comparison of the arms proves anything. When the assignments are not
+// what [Recorder.Expect] says, beyond what chance explains, the verdict cannot be Safe
+// any more; it is Unmeasurable, unless there is harm, for which ten times the evidence
+// is asked then. Each unit counts once, with its first assignment. Shares may change as
 // often as they like.
 //
 // # Incidents
@@ -80,9 +117,8 @@
 // # Several replicas
 //
 // Each replica records and compares what it serves itself. [Plan.Merge] adds up
-// their [Evidence], which is plain data, and [Plan.Judge] judges the sum. That
-// is as good as one process that has seen everything, and nothing has to be
-// sent per request.
+// their [Evidence], which is plain data, and [Plan.Judge] judges the sum: a user whom
+// several replicas have met counts once. Nothing has to be sent for each request.
 //
 // # Failing closed
 //
@@ -102,7 +138,11 @@
 //   - Where more than half of the baseline's answers on an [Observation.Route] are
 //     unread or invalid, the verdict is Unmeasurable, and its reason names the
 //     route and [Observation.Why].
-//   - A clock that jumps moves nothing but [Plan.Window].
+//   - A clock that jumps ages no request: each has begun after the look before it was
+//     met, whatever its clock says. A clock that goes back gives no time back, and one
+//     that jumps ahead makes what is in flight late on both arms alike.
+//   - Requests under a generation that nothing was said of are counted, and compared
+//     with nothing: the verdict is Unmeasurable.
 //   - An unknown arm is counted in [Recorder.Unknown]; an arm that nothing is
 //     recorded of makes the verdict NoEvidence or Unmeasurable.
 //   - All errors on both sides prove nothing: NoEvidence, or Incident if there was

@@ -95,9 +95,9 @@ func (c *Contrast) take(k Kind, b *block) {
 			if !(vb > 0 && vc > 0) {
 				return // it has no logarithm
 			}
-			diff = math.Log(vc / vb)
+			diff = math.Log(vc) - math.Log(vb)
 		}
-		dx, dy := b.covariate(base, cand)-c.X, diff-c.Y
+		dx, dy := -c.X, diff-c.Y
 		n++
 		x, y = x+dx, y+dy
 		xx, xy, yy = xx+dx*dx, xy+dx*dy, yy+dy*dy

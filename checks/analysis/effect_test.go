@@ -3,7 +3,6 @@ package analysis
 import (
 	"math"
 	"testing"
-	"time"
 )
 
 // The interval holds the truth at all looks together, while the split and the
@@ -61,13 +60,11 @@ func TestEffectNeedsData(t *testing.T) {
 	// No variance at all: the effect of constant amounts is known exactly, that
 	// of a rate without events is not.
 	c = compare(t, Plan{})
-	feed(c, base, 100, ok(1e9))
-	feed(c, cand, 100, ok(2e9))
-	j := c.Judge(l.now)
+	j := sideBySide(c, 100, -1, always(ok(1e8)), always(ok(2e8)))
 	if e := j.Metrics[0].Effect; e.Known {
 		t.Errorf("no event on either side: %v", e)
 	}
-	if e := j.Metrics[1].Effect; !e.Known || math.Abs(e.Low-2) > 1e-9 || math.Abs(e.High-2) > 1e-9 {
+	if e := finding(t, j, nameTTFT).Effect; !e.Known || math.Abs(e.Low-2) > 1e-9 || math.Abs(e.High-2) > 1e-9 {
 		t.Errorf("twice as slow without variance: %v", e)
 	}
 	c = compare(t, Plan{Breakers: []Breaker{}})
@@ -75,40 +72,5 @@ func TestEffectNeedsData(t *testing.T) {
 	feed(c, cand, 100, Observation{Class: Error})
 	if e := c.Judge(l.now).Metrics[0].Effect; e.Known {
 		t.Errorf("all errors on both sides: %v", e)
-	}
-}
-
-// Where latency grows with the prompt, adjusting for its length narrows the
-// interval by what their correlation explains, and does not shift it.
-func TestAdjustForPrompt(t *testing.T) {
-	effect := func(adjust bool, seed uint64) (Effect, Verdict) {
-		c, l := compare(t, Plan{Metrics: []Metric{Latency()}, AdjustForPrompt: adjust}), newLoad(seed, 0.5)
-		l.slower = 1.02
-		var j Judgement
-		for i := range 4000 {
-			o := l.next()
-			o.InputTokens = int(math.Exp(6 + 1.2*l.rng.NormFloat64()))
-			o.Latency = time.Duration(float64(o.Latency) * math.Sqrt(float64(o.InputTokens)))
-			c.r.Record(o)
-			if i%20 == 19 {
-				l.now = l.now.Add(time.Second)
-				j = c.Judge(l.now)
-			}
-		}
-		return j.Metrics[0].Effect, j.Verdict
-	}
-	for seed := range uint64(5) {
-		plain, verdict := effect(false, seed)
-		adjusted, same := effect(true, seed)
-		ratio := math.Log(adjusted.High/adjusted.Low) / math.Log(plain.High/plain.Low)
-		t.Logf("plain %v, adjusted %v: %.2f times as wide", plain, adjusted, ratio)
-		// The logarithm of latency has a variance of 0.6^2/2 or so of its own and
-		// 0.6^2 by the prompt.
-		if ratio > 0.75 || adjusted.Low > 1.02 || adjusted.High < 1.02 {
-			t.Errorf("adjusted %v, plain %v", adjusted, plain)
-		}
-		if verdict != same {
-			t.Errorf("the verdict changes from %s to %s", verdict, same)
-		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 // back by [Comparison.Restore], it lets a restarted process go on as if it had
 // never stopped. The zero Evidence is that of a comparison that has not begun.
 type Evidence struct {
+	// Format is 2. Evidence of another format means nothing.
+	Format int `json:"format,omitempty"`
 	// Plan identifies the plan under which the evidence was gathered. It means
 	// nothing under another one.
 	Plan      string           `json:"plan,omitempty"`
@@ -22,13 +24,37 @@ type Evidence struct {
 	Split SplitEvidence `json:"split,omitzero"`
 	// Tripped says which breaker has tripped and why, empty if none has.
 	Tripped string `json:"tripped,omitempty"`
+	// Stage is the number of the stage, 0 before the first, and Warming says that times do not
+	// count yet.
+	Stage   int  `json:"stage,omitempty"`
+	Warming bool `json:"warming,omitempty"`
+	// Assigned counts the requests that each arm was assigned, and Compared how many of
+	// them take part in the tests. Unfollowed are the assigned ones that have not ended
+	// and of which it is not known for how long, and Unrandomised the requests that
+	// chance has not assigned.
+	Assigned     [2]int `json:"assigned"`
+	Compared     [2]int `json:"compared"`
+	Unfollowed   int    `json:"unfollowed,omitempty"`
+	Unrandomised int    `json:"unrandomised,omitempty"`
+	// Sampled is the part of the requests that was followed at last, chosen by chance
+	// where all were too many.
+	Sampled float64 `json:"sampled,omitempty"`
+	// Strata are the parts of the traffic that are compared apart. A restored comparison
+	// keeps those that are harmed, and begins the others again. Merged evidence takes
+	// the mean of what the replicas know of each.
+	Strata []StratumEvidence `json:"strata,omitempty"`
+	// Units counts units with at least five requests, where at most 200 units send
+	// all traffic.
+	Units *[2]int `json:"units,omitempty"`
+	// Tests is the state of all tests, in a form of its own.
+	Tests []byte `json:"tests,omitempty"`
 }
+
+const evidenceFormat = 2
 
 // ArmEvidence counts the requests of one arm.
 type ArmEvidence struct {
-	Arm string `json:"arm,omitempty"`
-	// Units counts units, if the plan's unit is not the request.
-	Units   int           `json:"units,omitempty"`
+	Arm     string        `json:"arm,omitempty"`
 	Classes map[Class]int `json:"classes,omitempty"`
 	Invalid int           `json:"invalid,omitempty"`
 	// Routes counts answers by [Observation.Route], sorted by it.
@@ -51,19 +77,26 @@ func (a ArmEvidence) of(s classes) int {
 
 // MetricEvidence is the evidence in one metric.
 type MetricEvidence struct {
-	Name      string `json:"name"`
-	Baseline  Sample `json:"baseline"`
-	Candidate Sample `json:"candidate"`
-	Harm      Test   `json:"harm"`
-	Safe      Test   `json:"safe"`
-	// Tail is where the tail of an amount begins.
-	Tail Level `json:"tail,omitzero"`
+	Name      string   `json:"name"`
+	Baseline  Sample   `json:"baseline"`
+	Candidate Sample   `json:"candidate"`
+	Harm      Strength `json:"harm"`
+	Safe      Strength `json:"safe"`
+	// Counted is what the evidence for harm of a rate rests on: requests of each arm that
+	// were old enough, whether they had ended or not.
+	Counted [2]Counted `json:"counted"`
 	// Contrast is how much the arms differ.
 	Contrast Contrast `json:"contrast,omitzero"`
 	// Profile is what the baseline was like; Drift is how far the baseline and
 	// the candidate have left that.
 	Profile Profile  `json:"profile,omitzero"`
 	Drift   [2]Drift `json:"drift,omitzero"`
+}
+
+// Counted counts assigned requests, and the events among them.
+type Counted struct {
+	N      int `json:"n"`
+	Events int `json:"events,omitempty"`
 }
 
 // Sample is what one arm has shown of one metric.
@@ -78,20 +111,9 @@ type Sample struct {
 	Values []byte `json:"values,omitempty"`
 }
 
-// Test is the state of one sequential test.
-type Test struct {
-	Strength
-	// Sums are the sufficient statistics of the test. For a rate: the
-	// baseline's events and requests, then the log-likelihood ratio of each
-	// alternative. For an amount: pairs won and lost, and for harm those of the
-	// rate beyond [MetricEvidence.Tail]. For a score: the number
-	// of pairs, the sum of their differences and of the squares of those, and
-	// the log of the wealth. Those of disjoint data add up.
-	Sums []float64 `json:"sums,omitempty"`
-}
-
 // Strength is how strong evidence is: ln E, now and at its strongest. Verdicts
-// rest on the strongest, since Ville's inequality bounds that.
+// of harm rest on the strongest, since Ville's inequality bounds that; Safe rests on
+// the present.
 type Strength struct {
 	LogE float64 `json:"log_e"`
 	Peak float64 `json:"peak"`
@@ -130,12 +152,18 @@ func (e Evidence) Requests(arm string) int {
 }
 
 // Evidence returns what has been gathered up to the last [Comparison.Judge].
-// Requests that could not be compared yet, because the other arm was silent,
-// are in the counts, but a restored comparison does not take them up.
+// Requests that are under way are not in it: a restored comparison has lost them, of
+// both arms alike.
 func (c *Comparison) Evidence() Evidence {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.r.settling.Lock()
 	e := c.evidence()
+	base := c.r.arms[0]
+	base.mu.Lock() // it writes down its past
+	e.Tests = c.tests.encode(c.r.past)
+	base.mu.Unlock()
+	c.r.settling.Unlock()
 	e.Baseline.Routes, e.Candidate.Routes = cloneRoutes(e.Baseline.Routes), cloneRoutes(e.Candidate.Routes)
 	for i := range e.Metrics {
 		m := &e.Metrics[i]

@@ -18,11 +18,11 @@ func ExamplePlan_Outlook() {
 	}
 	fmt.Printf("%-11s proven within %v in nine of ten rollouts\n", "equal", o.Safe.P90Time.Round(time.Second))
 	// Output:
-	// 5 % errors  found within 56s in nine of ten rollouts
-	// 2 % errors  found within 9m24s in nine of ten rollouts
-	// times +50 % found within 25s in nine of ten rollouts
-	// times +10 % found within 9m32s in nine of ten rollouts
-	// equal       proven within 7m49s in nine of ten rollouts
+	// 5 % errors  found within 1m10s in nine of ten rollouts
+	// 2 % errors  found within 10m57s in nine of ten rollouts
+	// times +50 % found within 17s in nine of ten rollouts
+	// times +10 % found within 3m49s in nine of ten rollouts
+	// equal       proven within 13m42s in nine of ten rollouts
 }
 
 func ExampleEffect_String() {

@@ -12,8 +12,9 @@ import (
 // together do. What they send to each other is plain data.
 func ExamplePlan_Merge() {
 	plan := analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate()}, Breakers: []analysis.Breaker{}}
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var parts []analysis.Evidence
-	for range 2 {
+	for replica := range 2 {
 		rec, err := analysis.NewRecorder(plan, "1.4.0", "1.5.0")
 		if err != nil {
 			fmt.Println(err)
@@ -24,15 +25,27 @@ func ExamplePlan_Merge() {
 			fmt.Println(err)
 			return
 		}
-		for i := range 200 {
-			rec.Record(analysis.Observation{Class: analysis.OK, Arm: "1.4.0"})
-			o := analysis.Observation{Class: analysis.OK, Arm: "1.5.0"}
-			if i%50 == 0 {
-				o.Class = analysis.Error
-			}
-			rec.Record(o)
+		if err := rec.Expect(1, map[string]float64{"1.4.0": 1, "1.5.0": 1}); err != nil {
+			fmt.Println(err)
+			return
 		}
-		fmt.Println("alone:", cmp.Judge(time.Now()).Verdict)
+		now := start
+		var j analysis.Judgement
+		for i := range 200 { // ten of each arm a second
+			for _, arm := range []string{"1.4.0", "1.5.0"} {
+				o := analysis.Observation{Class: analysis.OK, At: now}
+				if arm == "1.5.0" && i%25 == 0 {
+					o.Class = analysis.Error
+				}
+				user := fmt.Sprint("user ", i, " of ", arm, " at replica ", replica)
+				rec.Begin(analysis.Assigned{Arm: arm, Unit: user, Generation: 1, At: now}).Done(o)
+			}
+			if i%10 == 9 {
+				now = now.Add(time.Second)
+				j = cmp.Judge(now)
+			}
+		}
+		fmt.Println("alone:", j.Verdict)
 		data, err := json.Marshal(cmp.Evidence())
 		if err != nil {
 			fmt.Println(err)
@@ -50,7 +63,7 @@ func ExamplePlan_Merge() {
 		fmt.Println(err)
 		return
 	}
-	j, err := plan.Judge(all, time.Now())
+	j, err := plan.Judge(all, start)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -80,15 +93,16 @@ func ExampleRecorder_Expect() {
 		fmt.Println(err)
 		return
 	}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range 300 {
 		arm := "1.4.0"
 		if i%3 == 0 {
 			arm = "1.5.0"
 		}
-		rec.Assign(arm, "", generation)
-		rec.Record(analysis.Observation{Class: analysis.OK, Arm: arm, Generation: generation, Latency: time.Second})
+		flight := rec.Begin(analysis.Assigned{Arm: arm, Generation: generation, At: now})
+		flight.Done(analysis.Observation{Class: analysis.OK, At: now.Add(time.Second)})
 	}
-	j := cmp.Judge(time.Now())
+	j := cmp.Judge(now.Add(time.Second))
 	fmt.Println(j.Verdict, "-", j.Reason)
 	// Output:
 	// unmeasurable - traffic is not split as intended: 100 of 300 assignments to 1.5.0, where 30 were meant, e-value over a million of 100; nothing can be concluded from it

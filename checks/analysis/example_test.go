@@ -9,8 +9,8 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// Example records synthetic traffic, half of it to a candidate whose time to
-// first token is 60 % longer, and judges after every ten until it knows.
+// Example follows synthetic traffic, half of it to a candidate whose time to first
+// token is 60 % longer, and judges each second until it knows.
 func Example() {
 	rec, err := analysis.NewRecorder(analysis.Plan{}, "1.5.0", "1.6.0")
 	if err != nil {
@@ -22,27 +22,38 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
+	// All evidence rests on the shares by which requests are assigned.
+	const generation = 1
+	if err := rec.Expect(generation, map[string]float64{"1.5.0": 1, "1.6.0": 1}); err != nil {
+		fmt.Println(err)
+		return
+	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var j analysis.Judgement
 	for j.Verdict != analysis.Harmed {
-		for range 10 {
-			rec.Record(request(rng))
+		for range 20 {
+			o := request(rng)
+			// At the assignment, and when the answer has ended.
+			flight := rec.Begin(analysis.Assigned{Arm: o.Arm, Generation: generation, Stream: true, At: now})
+			o.At = now.Add(o.Latency)
+			flight.Done(o)
 		}
-		now = now.Add(100 * time.Millisecond)
+		now = now.Add(time.Second)
 		j = cmp.Judge(now)
 	}
 	fmt.Println(j.Verdict, "-", j.Reason)
-	for _, f := range j.Metrics[:2] {
+	for _, f := range j.Metrics[:3] {
 		fmt.Printf("%-10s %6s | %6s  e-value %.3g of %.3g\n", f.Metric,
 			analysis.FormatValue(f.Baseline, f.Kind, f.Unit),
 			analysis.FormatValue(f.Candidate, f.Kind, f.Unit),
 			f.Harm.E, f.Harm.Limit)
 	}
 	// Output:
-	// harmed - ttft is worse: candidate 333 ms against 198 ms at the median, e-value 52 of 20 after 30 requests
-	// error rate    0 % |    0 %  e-value 1 of 48
-	// ttft       198 ms | 333 ms  e-value 309 of 120
+	// harmed - ttft is worse: candidate 314 ms against 209 ms at the median, e-value 260 of 20 after 242 requests
+	// error rate 1.68 % |    0 %  e-value 1 of 62.5
+	// unanswered 1.68 % |    0 %  e-value 1 of 125
+	// ttft       209 ms | 314 ms  e-value 2.98e+03 of 250
 }
 
 // request is one simulated request of a service with 1 % errors and log-normal
@@ -61,7 +72,7 @@ func request(rng *rand.Rand) analysis.Observation {
 		return time.Duration(median * math.Exp(0.4*rng.NormFloat64()) * float64(time.Second))
 	}
 	o.TTFT = seconds(0.2 * slower)
-	o.ITL = seconds(0.01)
+	o.ITL = seconds(0.002)
 	o.OutputTokens = 100
 	o.Latency = o.TTFT + 99*o.ITL
 	return o
@@ -145,7 +156,7 @@ func ExamplePlan_Validate() {
 			{Name: "ttft", Kind: analysis.Amount, Unit: "s", Margin: analysis.Plus(0.1)},
 		},
 		AlphaRollback: 5,
-		Breakers:      []analysis.Breaker{{Metric: "errors", Above: 0.2, Requests: 50}},
+		Breakers:      []analysis.Breaker{{Metric: "errors", Above: 0.2}},
 	}
 	fmt.Println(plan.Validate())
 	// Output:

@@ -98,10 +98,11 @@ func (a *Arm) feedback(key uint64, score float64, within time.Duration) Feedback
 	}
 	e.scored = true
 	for i := range a.meters {
-		if m := &a.meters[i]; m.source == fromScore || m.source == fromThumb {
-			a.add(i, m.score(score), &sighting{unit: e.unit})
+		if m := &a.meters[i]; m.graded() {
+			a.add(i, m.score(score))
 		}
 	}
+	a.grades.add(a.meters, &row{slot: e.slot, shadow: e.shadow, arm: a.index, generation: e.generation}, score)
 	return FeedbackCounted
 }
 
@@ -115,10 +116,12 @@ type memory struct {
 
 // remembered is a request that may still be scored.
 type remembered struct {
-	key, unit uint64
-	at        uint32 // when it ended, in seconds since 1970
-	known     bool
-	scored    bool
+	key, generation uint64
+	at              uint32 // when it ended, in seconds since 1970
+	slot            uint16
+	shadow          uint8
+	known           bool
+	scored          bool
 }
 
 const memoryWays = 4

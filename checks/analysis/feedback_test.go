@@ -74,7 +74,7 @@ func TestFeedback(t *testing.T) {
 
 // Nothing is remembered unless somebody asks for it.
 func TestFeedbackNeedsAMetric(t *testing.T) {
-	c := compare(t, Plan{})
+	c := compare(t, Plan{Metrics: []Metric{ErrorRate()}})
 	c.r.Record(Observation{Class: OK, ID: "a", Arm: cand})
 	if got := c.r.Feedback("a", 1); got != FeedbackUnknown {
 		t.Errorf("%s", got)

@@ -21,8 +21,10 @@ type guard struct {
 // part is an e-detector for one feature of a distribution.
 type part struct {
 	evalue.Detector
-	level float64 // of an amount, beyond which values are bad; of a score, the profile's mean
-	bound float64 // the share of bad values that is no harm; of a score, how much lower it may be
+	n, bad int       // since the watch began, of rates and amounts
+	gained []float64 // in the open stretch, by alternative
+	level  float64   // of an amount, beyond which values are bad; of a score, the profile's mean
+	bound  float64   // the share of bad values that is no harm; of a score, how much lower it may be
 }
 
 // stakes are those of bets on scores, on all of which a detector bets.
@@ -31,7 +33,7 @@ var stakes = []float64{0.05, 0.15, 0.45}
 // newGuard returns the guard of metric i, false if it is not to be watched.
 func newGuard(i int, m Metric, profile Sample) (guard, bool) {
 	g := guard{index: i, metric: m}
-	if !m.Role.RollsBack() || profile.N < profileMin {
+	if !m.Role.RollsBack() || m.Better == Same || profile.N < profileMin {
 		return g, false
 	}
 	if m.Kind == Rate {
@@ -62,19 +64,43 @@ func newGuard(i int, m Metric, profile Sample) (guard, bool) {
 	return g, true
 }
 
-// look takes in what is new.
-func (g *guard) look(r rate, values []float64) {
+// take takes in the evidence of a look, by alternative. What one stretch may add is
+// bounded, so that trouble of some seconds alone raises no alarm: a smaller factor is
+// an e-value still.
+func (p *part) take(logE []float64, most float64) {
+	if len(p.gained) != len(logE) {
+		p.gained = make([]float64, len(logE))
+	}
+	for j := range logE {
+		logE[j] = min(logE[j], most-p.gained[j])
+		p.gained[j] += logE[j]
+	}
+	p.Step(logE...)
+}
+
+// look takes in what is new. A stretch adds most at most to the evidence of an amount; a
+// new one begins with this look if fresh says so. Failures do not wait.
+func (g *guard) look(r rate, values []float64, most float64, fresh bool) {
+	if fresh {
+		for k := range g.parts {
+			clear(g.parts[k].gained)
+		}
+	}
 	if r.n == 0 {
 		return
+	}
+	if g.metric.Kind != Amount {
+		most = math.Inf(1)
 	}
 	for k := range g.parts {
 		p := &g.parts[k]
 		if g.metric.Kind == Score {
-			p.Step(g.bet(p, values)...)
+			p.take(g.bet(p, values), most)
 			continue
 		}
 		bad, n := Profile{Level: p.level}.bad(g.metric, r, values, 1)
-		p.Step(evalue.RateLogE(nil, bad, n, p.bound)...)
+		p.take(evalue.RateLogE(nil, bad, n, p.bound), most)
+		p.bad, p.n = p.bad+bad, p.n+n
 		if k == 0 {
 			g.bad, g.n = g.bad+bad, g.n+n
 		}
@@ -129,8 +155,13 @@ func (g *guard) words() string {
 	f := g.finding()
 	switch g.metric.Kind {
 	case Amount:
-		return fmt.Sprintf("%s is beyond %s in %s of %s requests, where at most %s may be", f.Metric,
-			FormatValue(g.parts[0].level, Amount, g.metric.Unit), percent(f.Seen), thousands(f.N), percent(f.Allowed))
+		p := g.loudest()
+		side := "beyond"
+		if g.metric.Better == Higher {
+			side = "below"
+		}
+		return fmt.Sprintf("%s is %s %s in %s of %s requests, where at most %s may be", f.Metric, side,
+			FormatValue(p.level, Amount, g.metric.Unit), percent(float64(p.bad)/float64(max(p.n, 1))), thousands(p.n), percent(p.bound))
 	case Score:
 		return fmt.Sprintf("%s is %s on average of %s requests, where %s is allowed", f.Metric,
 			FormatValue(f.Seen, Score, g.metric.Unit), thousands(f.N), FormatValue(f.Allowed, Score, g.metric.Unit))
@@ -142,9 +173,21 @@ func (g *guard) words() string {
 	return fmt.Sprintf("%s in %s of %s requests, where %s is allowed", what, percent(f.Seen), thousands(f.N), percent(f.Allowed))
 }
 
+// loudest returns the part whose statistic is largest.
+func (g *guard) loudest() *part {
+	best := &g.parts[0]
+	for k := range g.parts {
+		if p := &g.parts[k]; p.LogSR() > best.LogSR() {
+			best = p
+		}
+	}
+	return best
+}
+
 func (g *guard) state() GuardState {
 	s := GuardState{Metric: g.metric.Name, N: g.n, Bad: g.bad, Sum: g.sum}
 	for k := range g.parts {
+		s.Parts = append(s.Parts, [2]int{g.parts[k].n, g.parts[k].bad})
 		s.Detectors = append(s.Detectors, slices.Clone(g.parts[k].SR))
 	}
 	return s
@@ -154,6 +197,9 @@ func (g *guard) state() GuardState {
 func (g *guard) check(s GuardState) error {
 	if s.Metric != g.metric.Name || s.N < 0 || s.Bad < 0 || s.Bad > s.N || !sane(s.Sum) || len(s.Detectors) != len(g.parts) {
 		return fmt.Errorf("the state of %q cannot be one of %q", s.Metric, g.metric.Name)
+	}
+	if len(s.Parts) != 0 && len(s.Parts) != len(g.parts) || slices.ContainsFunc(s.Parts, func(n [2]int) bool { return n[1] < 0 || n[1] > n[0] }) {
+		return fmt.Errorf("the parts of %q are %v", s.Metric, s.Parts)
 	}
 	want := len(evalue.RateLogE(nil, 0, 0, 0))
 	if g.metric.Kind == Score {
@@ -174,6 +220,9 @@ func (g *guard) check(s GuardState) error {
 // restore takes in a state that was checked.
 func (g *guard) restore(s GuardState) {
 	g.n, g.bad, g.sum = s.N, s.Bad, s.Sum
+	for k, n := range s.Parts {
+		g.parts[k].n, g.parts[k].bad = n[0], n[1]
+	}
 	for k, d := range s.Detectors {
 		if len(d) > 0 {
 			g.parts[k].Detector = evalue.Detector{SR: slices.Clone(d), CUSUM: slices.Clone(d), Steps: 1}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/serin-go/serin/internal/evalue"
 )
@@ -22,6 +23,7 @@ import (
 // false one, or more. It is an incident once the candidate's stands at 20.
 const (
 	profileMin    = 200
+	profileWait   = 3 // times the 95th percentile
 	incidentRun   = 1e6
 	incidentJoint = 20
 	incidentTimes = 2
@@ -153,19 +155,27 @@ func (p Profile) check() error {
 
 // watch moves the drifts of metric i on by what is new on each arm, and freezes
 // its profile when there is enough to take it from.
-func (c *Comparison) watch(i int) {
-	t, m := &c.tests[i], c.r.meters[i].Metric
-	if m.Role == Report || m.Kind == Score {
+func (c *Comparison) watch(i int, now time.Time) {
+	t, m := &c.contrasts[i], c.r.meters[i].Metric
+	if m.Role == Report || m.Kind == Score || m.Better == Same {
 		return
 	}
 	if t.profile.N == 0 {
-		t.profile = m.profile(c.base.metrics[i].total, t.level())
+		level := c.base.arm.level(i)
+		if t.first.IsZero() && level.N > 0 {
+			t.first = now
+		}
+		// Of slow answers the quick ones end first: they are not what is usual.
+		if m.Unit == "s" && now.Sub(t.first).Seconds() < profileWait*level.Value {
+			return
+		}
+		t.profile = m.profile(c.base.metrics[i].total, level)
 		t.watched = [2]cursor{c.base.metrics[i].at, c.cand.metrics[i].at}
 		return
 	}
 	metrics := 0
 	for _, o := range c.r.meters {
-		if o.Role != Report && o.Kind != Score {
+		if o.Role != Report && o.Kind != Score && o.Better != Same {
 			metrics++
 		}
 	}
@@ -184,10 +194,17 @@ func (c *Comparison) watch(i int) {
 	}
 }
 
-// level returns the level of the tail, zero if the metric is no amount.
-func (t *test) level() Level {
-	if a, ok := t.contest.(*amountContest); ok {
-		return a.tail.level
+// level returns the level of the tail of metric i, zero if it is no amount.
+func (a *Arm) level(i int) Level {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.tallies[i].series
+	if s == nil || s.hist.Count() == 0 {
+		return Level{}
 	}
-	return Level{}
+	q := 1 - tailShare
+	if a.meters[i].Better == Higher {
+		q = tailShare
+	}
+	return Level{Value: s.hist.Quantile(q), N: int(s.hist.Count())}
 }

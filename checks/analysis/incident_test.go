@@ -8,8 +8,7 @@ import (
 )
 
 // Both arms fail together: hold, and say so; go on when it is over. Where the
-// candidate alone fails, that is harm; where the baseline alone does, nothing
-// keeps the candidate from being safe.
+// candidate alone fails, that is harm; where the baseline alone does, it is neither.
 func TestIncident(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -18,22 +17,25 @@ func TestIncident(t *testing.T) {
 		reason  string
 		after   Verdict
 	}{
-		{"errors on both", func(l *load) { l.errors[base], l.errors[cand] = 0.25, 0.25 }, Incident, "incident: 1.4.0 and 1.5.0 are both worse than 1.4.0 was before, in error rate", Safe},
-		{"both slow", func(l *load) { l.common = 4 }, Incident, "in ttft, itl, latency", Safe},
-		{"errors on the candidate", func(l *load) { l.errors[cand] = 0.08 }, Harmed, "error rate is worse", Harmed},
-		{"errors on the baseline", func(l *load) { l.errors[base] = 0.25 }, Safe, "no worse", Safe},
-		{"both a little slower", func(l *load) { l.common = 1.4 }, Safe, "no worse", Safe},
+		{"errors on both", func(l *load) { l.errors[base], l.errors[cand] = 0.25, 0.25 }, Incident, "incident: 1.4.0 and 1.5.0 are both worse than 1.4.0 was before, in error rate", Continue},
+		{"both slow", func(l *load) { l.common = 4 }, Incident, "in ttft, itl, latency", Continue},
+		{"errors on the candidate", func(l *load) { l.errors[cand] = 0.15 }, Harmed, "error rate is worse", Harmed},
+		{"errors on the baseline", func(l *load) { l.errors[base] = 0.25 }, Continue, "", Continue},
+		{"both a little slower", func(l *load) { l.common = 1.4 }, Continue, "", Continue},
 		{"both fail, the candidate more", func(l *load) { l.errors[base], l.errors[cand] = 0.2, 0.6 }, Harmed, "error rate", Harmed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, l := compare(t, Plan{}), newLoad(1, 0.3)
-			if j := l.run(c, 12_000); j.Verdict != Safe {
-				t.Fatalf("before: %s (%s)", j.Verdict, j.Reason)
+			check := func(when string, j Judgement, want Verdict, reason string) {
+				t.Helper()
+				// An equal candidate may be proven by then.
+				if j.Verdict != want && !(want == Continue && j.Verdict == Safe) || !strings.Contains(j.Reason, reason) {
+					t.Errorf("%s: %s (%s), want %s (%s)", when, j.Verdict, j.Reason, want, reason)
+				}
 			}
+			check("before", l.run(c, 6000), Continue, "")
 			tt.trouble(l)
-			if j := l.run(c, 2000); j.Verdict != tt.during || !strings.Contains(j.Reason, tt.reason) {
-				t.Errorf("during: %s (%s), want %s (%s)", j.Verdict, j.Reason, tt.during, tt.reason)
-			}
+			check("during", l.run(c, 2000), tt.during, tt.reason)
 			// What is going on survives a restart.
 			again := compare(t, Plan{})
 			if err := again.Restore(viaJSON(t, c.Evidence())); err != nil {
@@ -43,9 +45,7 @@ func TestIncident(t *testing.T) {
 				t.Errorf("after a restart: %s, want %s", got.Verdict, want.Verdict)
 			}
 			l.errors, l.common = map[string]float64{base: 0.01, cand: 0.01}, 1
-			if j := l.run(again, 3000); j.Verdict != tt.after {
-				t.Errorf("after: %s (%s), want %s", j.Verdict, j.Reason, tt.after)
-			}
+			check("after", l.run(again, 3000), tt.after, "")
 		})
 	}
 }

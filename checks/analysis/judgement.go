@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -23,10 +24,23 @@ type Judgement struct {
 	Harm Proof `json:"harm"`
 	// Split says whether traffic is split as intended.
 	Split SplitFinding `json:"split"`
+	// Followed is the share of the assigned requests that have ended, or of which it is
+	// known for how long they have not. Nothing is Safe below 0.99.
+	Followed float64 `json:"followed"`
+	// Sampled is the part of the requests that was followed at last: where all were too
+	// many, chance has chosen them, of all arms alike.
+	Sampled float64 `json:"sampled,omitempty"`
+	// Unrandomised is the share of all requests that something other than chance has
+	// assigned; they take no part.
+	Unrandomised float64 `json:"unrandomised,omitempty"`
+	// Stage is the number of the stage; see [Comparison.Stage].
+	Stage int `json:"stage,omitempty"`
 	// Needed forecasts how many more requests of the candidate it takes until
 	// all gates are proven: the most that any of them needs, 0 if all are or one
 	// does not tell.
 	Needed int `json:"needed,omitempty"`
+	// Strata are the parts of the traffic that are compared apart, the largest first.
+	Strata []StratumFinding `json:"strata,omitempty"`
 	// Metrics are in the order of the plan.
 	Metrics []Finding `json:"metrics"`
 }
@@ -34,27 +48,19 @@ type Judgement struct {
 // ArmCount says how many requests of an arm a judgement rests on.
 type ArmCount struct {
 	Arm string `json:"arm"`
-	// Requests were counted ([Class.Answered]); Excluded were not: unread,
-	// rejected, cancelled or abandoned.
+	// Requests have ended; Served counts how many of them ended OK or Refused.
+	// Excluded were cancelled by their callers, and are in neither.
 	Requests int `json:"requests"`
+	Served   int `json:"served"`
 	Excluded int `json:"excluded,omitempty"`
-	// Units have sent the counted ones, if the plan's unit is not the request.
-	Units int `json:"units,omitempty"`
-}
-
-// samples returns how many requests or units there are.
-func (a ArmCount) samples(u Unit) int {
-	if u == PerRequest {
-		return a.Requests
-	}
-	return a.Units
 }
 
 // SplitFinding says whether traffic is split as intended, between the baseline
 // and one candidate. It is zero but for the limit where nothing was expected.
 type SplitFinding struct {
-	// Baseline and Candidate count assignments; Expected is how many of them
-	// were meant to be the candidate's.
+	// Baseline and Candidate count units once each, with their first assignment, and
+	// requests without one; Expected is how many of them were meant to be the
+	// candidate's.
 	Baseline  int     `json:"baseline"`
 	Candidate int     `json:"candidate"`
 	Expected  float64 `json:"expected"`
@@ -98,6 +104,9 @@ type Finding struct {
 	Candidate  float64 `json:"candidate"`
 	BaselineN  int     `json:"baseline_n"`
 	CandidateN int     `json:"candidate_n"`
+	// Counted is what the evidence for harm of a rate rests on: assigned requests of the
+	// baseline and the candidate, whether they had ended or not, and their events.
+	Counted [2]Counted `json:"counted"`
 	// Harm is the evidence that the candidate is worse. Its limit is where this
 	// metric alone makes the verdict Harmed, given its weight.
 	Harm Proof `json:"harm"`
@@ -112,9 +121,8 @@ type Finding struct {
 	// present e-values).
 	Attributed bool `json:"attributed,omitempty"`
 	// Needed forecasts how many more requests of the candidate it takes until
-	// this metric is proven safe, if the evidence grows on as it has (that for a
-	// rate that has not grown, as an equal candidate's would), 0 if it is proven
-	// or there is no telling.
+	// this metric is proven safe, if the evidence grows on as it has; 0 if it is
+	// proven or there is no telling.
 	Needed int `json:"needed,omitempty"`
 	// Incident says that both arms have left together what the baseline was
 	// before.
@@ -145,8 +153,13 @@ func (p Plan) judge(e Evidence, now time.Time) Judgement {
 			Baseline: e.Split.Baseline, Candidate: e.Split.Candidate, Expected: e.Split.Expected,
 			Mismatch: e.Split.proof(1 / p.AlphaSplit),
 		},
-		Metrics: make([]Finding, len(p.Metrics)),
+		Metrics: make([]Finding, len(p.Metrics)), Stage: e.Stage, Followed: 1, Sampled: e.Sampled,
 	}
+	if n := e.Assigned[0] + e.Assigned[1]; n > 0 {
+		j.Followed = 1 - float64(e.Unfollowed)/float64(n)
+		j.Unrandomised = float64(e.Unrandomised) / float64(n+e.Unrandomised)
+	}
+	j.Strata = p.judgeStrata(e.Strata)
 	var total float64
 	for _, m := range p.Metrics {
 		if m.Role.RollsBack() {
@@ -163,7 +176,7 @@ func (p Plan) judge(e Evidence, now time.Time) Judgement {
 	j.attribute(p.AlphaRollback)
 	// The combined evidence may suffice where no single metric's does; then the
 	// one that contributes most is the reason.
-	if blamed := j.blamed(); j.Harm.Reached() && blamed != nil {
+	if blamed := j.blamed(); j.harmShown() && blamed != nil {
 		blamed.Verdict = Harmed
 	}
 	j.Needed = j.needed()
@@ -205,12 +218,7 @@ func (j *Judgement) needed() (most int) {
 }
 
 func (a ArmEvidence) count() ArmCount {
-	c := ArmCount{Arm: a.Arm, Requests: a.counted(), Units: a.Units}
-	for _, n := range a.Classes {
-		c.Excluded += n
-	}
-	c.Excluded -= c.Requests
-	return c
+	return ArmCount{Arm: a.Arm, Requests: a.of(lasting), Served: a.of(served), Excluded: a.Classes[Cancelled]}
 }
 
 // finding returns what e says about m, all but the words.
@@ -218,13 +226,13 @@ func (m Metric) finding(e *MetricEvidence, alphaHarm float64, p Plan) Finding {
 	f := Finding{
 		Metric: m.Name, Kind: m.Kind, Unit: m.Unit, Better: m.Better, Role: m.Role, Test: m.Test(), Margin: m.Margin,
 		Baseline: e.Baseline.Value, BaselineN: e.Baseline.N,
-		Candidate: e.Candidate.Value, CandidateN: e.Candidate.N,
+		Candidate: e.Candidate.Value, CandidateN: e.Candidate.N, Counted: e.Counted,
 		Harm: e.Harm.proof(1 / alphaHarm), Safe: e.Safe.proof(1 / p.AlphaPromote),
 		Effect:   e.effect(m.Kind, p.AlphaRollback),
 		Incident: e.Drift[0].Alarm && e.Drift[1].Alarm,
 	}
 	if !f.Safe.Reached() {
-		f.Needed = e.needed(m, p.AlphaPromote)
+		f.Needed = e.needed(p.AlphaPromote)
 	}
 	switch {
 	case f.Harm.Reached():
@@ -252,6 +260,16 @@ func (j *Judgement) blamed() *Finding {
 	return worst
 }
 
+// harmShown reports whether the evidence for harm suffices. Where the split is in
+// doubt it must be ten times as strong.
+func (j *Judgement) harmShown() bool {
+	h := j.Harm
+	if j.Split.Mismatch.Reached() {
+		h.Limit *= 10
+	}
+	return h.Reached()
+}
+
 // verdict decides, and says why. Everything that is not proven is not Safe.
 //
 // Where the baseline's answers on a route cannot be read, an equal candidate's
@@ -263,23 +281,31 @@ func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
 	switch {
 	case e.Tripped != "":
 		return Harmed, e.Tripped
-	case j.Split.Mismatch.Reached():
-		return Unmeasurable, j.mismatched()
-	case j.Harm.Reached():
+	case j.harmShown():
 		s := j.harmed()
 		if unreadable {
 			s += "; " + route.notRead(e.Baseline.Arm)
 		}
 		return Harmed, s
+	case j.stratum() != nil && !j.Split.Mismatch.Reached():
+		return Harmed, j.stratum().Reason
+	case j.Split.Mismatch.Reached():
+		return Unmeasurable, j.mismatched()
 	case unreadable:
 		return Unmeasurable, route.notRead(e.Baseline.Arm)
 	case slices.ContainsFunc(j.Metrics, func(f Finding) bool { return f.Incident }):
 		return Incident, j.incident()
 	case e.Candidate.of(served) == 0:
-		return NoEvidence, e.Candidate.unserved()
+		s := e.Candidate.unserved()
+		if e.fewUnits() {
+			s += "; " + e.tooFew(p.Unit)
+		}
+		return NoEvidence, s
 	case j.Baseline.Requests == 0:
 		return Unmeasurable, "no request of " + j.Baseline.Arm + " could be counted, so there is nothing to compare with"
-	case min(j.Candidate.samples(p.Unit), j.Baseline.samples(p.Unit)) < p.MinSamples:
+	case min(e.Compared[0], e.Compared[1]) == 0:
+		return Unmeasurable, e.uncompared()
+	case min(j.Candidate.Served, j.Baseline.Served) < p.MinSamples:
 		return Continue, j.collecting(p)
 	}
 	proven := 0
@@ -299,7 +325,17 @@ func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
 	case len(blind) > 0:
 		return Unmeasurable, unmeasurable(blind)
 	case len(open) > 0 || proven == 0:
-		return Continue, unproven(open)
+		return Continue, j.unproven(open, e.Warming)
+	case e.troubled() != "":
+		return Continue, e.troubled()
+	case e.fewUnits():
+		return Continue, e.tooFew(p.Unit)
+	case j.Followed < minFollowed:
+		return Continue, fmt.Sprintf("no harm seen; of %s of the requests it is not known what became of them", percent(1-j.Followed))
 	}
 	return Safe, j.safe()
 }
+
+// minFollowed is the share of the requests of which something must be known before
+// the verdict may be Safe.
+const minFollowed = 0.99

@@ -1,10 +1,12 @@
 package analysis
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
-	"github.com/serin-go/serin/internal/evalue"
 	"github.com/serin-go/serin/internal/hist"
 )
 
@@ -20,12 +22,11 @@ func (e *PlanError) Error() string {
 }
 
 // Merge returns the evidence of several replicas that have compared the same two
-// arms under plan p, each on its own requests: counts, distributions, pairs and
-// log-likelihoods add up, and are those of one comparison that has seen all
-// blocks. (Only what a test chooses before a block, such as the rate that it
-// expects of the baseline, each replica has chosen by what it knew itself.) An
-// incident that any replica sees is one of the whole. Judge it with
-// [Plan.Judge].
+// arms under plan p, each on its own requests: counts, distributions and sums by
+// group add up, and a slot that several replicas have met counts once. (Only what a
+// test expects of the baseline each replica has by what it knew itself.) The result
+// does not depend on the order of the parts. An incident that any replica sees is one
+// of the whole. Judge it with [Plan.Judge].
 //
 // The merged evidence is at its peak what it is now: to keep a verdict that was
 // reached before, see [Evidence.KeepPeaks]. Merge the newest evidence of each
@@ -40,6 +41,7 @@ func (p Plan) Merge(parts ...Evidence) (Evidence, error) {
 	}
 	p = p.withDefaults()
 	m := newMerger(p)
+	valid := make([]sortable, 0, len(parts))
 	for i, e := range parts {
 		if e.Plan == "" && len(e.Metrics) == 0 {
 			continue
@@ -50,15 +52,30 @@ func (p Plan) Merge(parts ...Evidence) (Evidence, error) {
 		if err := e.check(p); err != nil {
 			return Evidence{}, fmt.Errorf("analysis: evidence %d: %w", i, err)
 		}
-		if err := m.add(e); err != nil {
+		key, err := json.Marshal(e)
+		if err != nil {
 			return Evidence{}, fmt.Errorf("analysis: evidence %d: %w", i, err)
+		}
+		valid = append(valid, sortable{key, i})
+	}
+	// Sums of floating-point numbers depend on their order, so there is one.
+	slices.SortStableFunc(valid, func(x, y sortable) int { return bytes.Compare(x.key, y.key) })
+	for _, v := range valid {
+		if err := m.add(parts[v.part]); err != nil {
+			return Evidence{}, fmt.Errorf("analysis: evidence %d: %w", v.part, err)
 		}
 	}
 	return m.evidence(), nil
 }
 
-// KeepPeaks returns e with the peaks, and the breaker, that were there before:
-// verdicts stay. Both must be of the same plan; of another one nothing is kept.
+// sortable is a part of a merge, by its content.
+type sortable struct {
+	key  []byte
+	part int
+}
+
+// KeepPeaks returns e with the peaks of harm, and the breaker, that were there
+// before: Harmed stays. Safe does not: it rests on what is known now. Both must be of the same plan; of another one nothing is kept.
 func (e Evidence) KeepPeaks(before Evidence) Evidence {
 	if e.Plan != before.Plan || len(e.Metrics) != len(before.Metrics) {
 		return e
@@ -71,26 +88,28 @@ func (e Evidence) KeepPeaks(before Evidence) Evidence {
 	metrics := make([]MetricEvidence, len(e.Metrics))
 	for i, m := range e.Metrics {
 		m.Harm.Peak = max(m.Harm.Peak, before.Metrics[i].Harm.Peak)
-		m.Safe.Peak = max(m.Safe.Peak, before.Metrics[i].Safe.Peak)
 		metrics[i] = m
 	}
-	e.Metrics = metrics
+	e.Metrics, e.Strata = metrics, keepNamed(e.Strata, before.Strata)
 	return e
 }
 
 // merger adds up evidence.
 type merger struct {
-	plan     Plan
-	sum      Evidence
-	contests []contest
-	hists    [][2]*hist.Histogram // by metric, nil of a rate
+	layout layout
+	sum    Evidence
+	tests  tests
+	past   *past
+	hists  [][2]*hist.Histogram // by metric, nil of a rate
+	strata []StratumEvidence    // of all parts
+	parts  int
 }
 
 func newMerger(p Plan) *merger {
-	m := &merger{plan: p, sum: Evidence{Plan: p.digest(), Metrics: make([]MetricEvidence, len(p.Metrics))}}
+	m := &merger{layout: newLayout(p), sum: Evidence{Format: evidenceFormat, Plan: p.digest(), Metrics: make([]MetricEvidence, len(p.Metrics)), Warming: true}}
+	m.tests, m.past = newTests(&m.layout, 1), newPast(&m.layout)
 	for i, metric := range p.Metrics {
 		m.sum.Metrics[i].Name = metric.Name
-		m.contests = append(m.contests, newContest(metric))
 		m.hists = append(m.hists, [2]*hist.Histogram{new(hist.Histogram), new(hist.Histogram)})
 	}
 	return m
@@ -107,15 +126,30 @@ func (m *merger) add(e Evidence) error {
 		}
 		a.sum.add(*a.by)
 	}
-	m.sum.Split.add(e.Split)
+	t, past, err := m.layout.decodeTests(e.Tests)
+	if err != nil {
+		return badEvidence("Tests", err, "what was stored")
+	}
+	m.tests.merge(&t)
+	m.strata = append(m.strata, e.Strata...)
+	m.parts++
+	m.past.add(past)
+	for side := range m.sum.Assigned {
+		m.sum.Assigned[side] += e.Assigned[side]
+		m.sum.Compared[side] += e.Compared[side]
+	}
+	m.sum.Unfollowed += e.Unfollowed
+	m.sum.Unrandomised += e.Unrandomised
+	if m.sum.Sampled == 0 || e.Sampled < m.sum.Sampled {
+		m.sum.Sampled = e.Sampled
+	}
+	m.sum.Warming = m.sum.Warming && e.Warming
+	m.sum.Stage = max(m.sum.Stage, e.Stage)
 	if m.sum.Tripped == "" {
 		m.sum.Tripped = e.Tripped
 	}
 	for i, by := range e.Metrics {
 		sum := &m.sum.Metrics[i]
-		if err := m.contests[i].load(by); err != nil {
-			return badEvidence(fmt.Sprintf("Metrics[%d]", i), err, "what was stored")
-		}
 		sum.Contrast.add(by.Contrast)
 		sum.Profile.add(by.Profile)
 		for side := range sum.Drift {
@@ -138,25 +172,46 @@ func (m *merger) add(e Evidence) error {
 
 // evidence returns what was added up, with its strength.
 func (m *merger) evidence() Evidence {
-	var logE, weights []float64
-	for i, metric := range m.plan.Metrics {
+	m.tests.conclude(&m.layout)
+	for i, metric := range m.layout.plan.Metrics {
 		sum := &m.sum.Metrics[i]
-		m.contests[i].save(sum)
-		harm, safe := m.contests[i].logE()
-		sum.Harm.set(harm)
-		sum.Safe.set(safe)
-		if metric.Role.RollsBack() {
-			logE, weights = append(logE, harm), append(weights, metric.Weight)
-		}
+		of := &m.tests.perMetric[i]
+		sum.Harm, sum.Safe, sum.Counted = of.harm, of.safe, of.counted
 		for side, s := range []*Sample{&sum.Baseline, &sum.Candidate} {
 			s.summarise(metric.Kind, m.hists[i][side])
 		}
 	}
+	m.sum.Units = m.tests.few.known()
+	m.sum.Strata = mergeStrata(m.strata, m.parts, m.layout.plan.AlphaRollback/2)
+	m.tests.strata.left /= float64(max(m.parts, 1))
+	m.sum.Tests = m.tests.encode(m.past)
 	m.sum.Baseline.boundRoutes()
 	m.sum.Candidate.boundRoutes()
-	m.sum.Harm.set(evalue.Average(logE, weights))
-	m.sum.Split.set(m.sum.Split.LogE)
+	m.sum.Harm, m.sum.Split = m.tests.harm, m.tests.split.SplitEvidence
 	return m.sum
+}
+
+// add adds what another replica has seen.
+func (p *past) add(o *past) {
+	for i := range p.rates {
+		r, q := &p.rates[i], &o.rates[i]
+		r.n, r.events = r.n+q.n, r.events+q.events
+		r.baseN, r.baseEvents = r.baseN+q.baseN, r.baseEvents+q.baseEvents
+		for _, a := range q.ages[:min(q.seen, len(q.ages))] {
+			r.ages[r.seen%len(r.ages)] = a
+			r.seen++
+		}
+	}
+	for i := range p.amounts {
+		sum, more := p.amounts[i].list(), o.amounts[i].list()
+		for k := range sum {
+			sum[k] += more[k]
+		}
+		p.amounts[i].take(sum)
+	}
+	for i, h := range p.hists() {
+		h.Merge(o.hists()[i])
+	}
 }
 
 // summarise fills in what follows from the counts and the distribution.
@@ -186,7 +241,6 @@ func (a *ArmEvidence) add(o ArmEvidence) {
 		a.Classes[c] += n
 	}
 	a.Invalid += o.Invalid
-	a.Units += o.Units
 	a.addRoutes(o.Routes)
 }
 

@@ -22,6 +22,8 @@ const (
 	fromOutput
 	fromScore
 	fromThumb
+	fromLength
+	fromStall
 )
 
 // meter is a metric as the hot path sees it.
@@ -48,6 +50,10 @@ const (
 	invalidValue = -2.0
 )
 
+// graded reports whether the values of m are given by people or judges, with the
+// request or later.
+func (m *meter) graded() bool { return m.source == fromScore || m.source == fromThumb }
+
 // byClass reports whether m needs no more than [meter.ofClass] is given.
 func (m *meter) byClass() bool { return m.source == fromClass || m.source == fromUnfinished }
 
@@ -72,6 +78,19 @@ func (m *meter) value(o *Observation, class Class) float64 {
 	switch m.source {
 	case fromClass, fromUnfinished:
 		return m.ofClass(class, o.Unfinished)
+	case fromLength:
+		if o.Finish == FinishLength {
+			return 1
+		}
+		return 0
+	case fromStall:
+		switch {
+		case o.Stall <= 0:
+			return noValue
+		case o.Stall > minStall:
+			return 1
+		}
+		return 0
 	case fromTTFT:
 		return seconds(o.TTFT)
 	case fromITL:
@@ -173,5 +192,8 @@ func (m *meter) checked(v float64) float64 {
 	if !ok {
 		return invalidValue
 	}
-	return v
+	return min(v, maxAmount)
 }
+
+// maxAmount is the largest amount: more is taken for as much, so that sums stay finite.
+const maxAmount = 1e300

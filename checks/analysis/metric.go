@@ -9,17 +9,17 @@ import (
 type Kind int
 
 const (
-	// Rate is a share of the requests: each either is an event or is not. Arms
-	// are compared by the 2x2 block test.
+	// Rate is a share of the requests: each either is an event or is not. Of each
+	// slot of the split the first event is counted, and the sums by groups of slots.
 	Rate Kind = iota
 	// Amount is a positive quantity of each request: a duration, a speed, a
-	// price. Requests are compared pair by pair: whose is larger; and so are the
-	// shares beyond the baseline's past 95th percentile, which shows what harms
-	// the tail alone. Neither heavy tails nor the unit matter, and an incident
-	// that hits both arms does not either. The reported value is the median.
+	// price. A request climbs the stairs of the baseline's past quantiles, and counts
+	// with the share that it has climbed; the times of a request that is under way
+	// count as far as they have come. Neither heavy tails nor the unit matter. The
+	// reported value is the median.
 	Amount
-	// Score is a grade from 0 to 1 of each request. Arms are compared by the
-	// mean difference of pairs.
+	// Score is a grade from 0 to 1 of each request. It counts with its difference
+	// from the mean.
 	Score
 )
 
@@ -42,11 +42,12 @@ type Direction int
 const (
 	Lower  Direction = iota // less is better: errors, latency, cost
 	Higher                  // more is better: speed, satisfaction
+	Same                    // any change is worse: the length of answers
 )
 
-var directionNames = []string{"lower", "higher"}
+var directionNames = []string{"lower", "higher", "same"}
 
-// String returns "lower" or "higher".
+// String returns "lower", "higher" or "same".
 func (d Direction) String() string { return nameOf(d, directionNames) }
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -94,14 +95,37 @@ func (r *Role) UnmarshalText(text []byte) error {
 	return unmarshalName(r, text, roleNames, "Metric.Role")
 }
 
-// Margin is how much worse than the baseline something may be: a factor or a
-// difference, not both. The zero Margin stands for the default of its place.
+// Margin is how much worse than the baseline something may be: a factor, a
+// difference, or the larger of both. The zero Margin stands for the default of its
+// place.
 type Margin struct {
 	// Factor: 1.2 allows 20 % worse, 1 allows nothing. Zero: not a factor.
 	Factor float64 `json:"factor,omitempty"`
 	// Points: of a rate or a score, 0.01 allows 1 percentage point. Zero: no
 	// difference.
 	Points float64 `json:"points,omitempty"`
+	// AtMost bounds, in points, what the factor allows. Zero: no bound.
+	AtMost float64 `json:"at_most,omitempty"`
+}
+
+// points returns what m allows a rate or score of p to rise by.
+func (m Margin) points(p float64) float64 {
+	points := m.Points
+	if m.Factor > 1 {
+		points = max(points, (m.Factor-1)*p)
+	}
+	if m.AtMost > 0 {
+		points = min(points, m.AtMost)
+	}
+	return points
+}
+
+// factor returns m's factor, 1 if it is a difference.
+func factor(m Margin) float64 {
+	if m.Factor == 0 {
+		return 1
+	}
+	return m.Factor
 }
 
 // Times returns the margin that allows the baseline's value times factor.
@@ -113,10 +137,18 @@ func Plus(points float64) Margin { return Margin{Points: points} }
 
 // String formats m as "x1.2" or "+0.01".
 func (m Margin) String() string {
+	number := func(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
+	s := "+" + number(m.Points)
 	if m.Factor != 0 {
-		return "x" + strconv.FormatFloat(m.Factor, 'g', 4, 64)
+		s = "x" + number(m.Factor)
+		if m.Points != 0 {
+			s += " or +" + number(m.Points)
+		}
 	}
-	return "+" + strconv.FormatFloat(m.Points, 'g', 4, 64)
+	if m.AtMost != 0 {
+		s += ", at most +" + number(m.AtMost)
+	}
+	return s
 }
 
 // Metric is one thing that is measured on each request and compared between
@@ -139,12 +171,14 @@ type Metric struct {
 	// Weight is the metric's share of the risk of a false rollback, relative to
 	// the other gates and guards. Zero means 1.
 	Weight float64 `json:"weight,omitempty"`
-	// Tolerance is how much worse the candidate may be before that is harm.
-	// Zero means no worse at all.
+	// Tolerance is how much worse the candidate may be before that is harm. Zero
+	// means 1.05 times for an amount, 1.15 times in either direction for one whose
+	// better values are [Same], 0.01 for a score, and nothing for a rate.
 	Tolerance Margin `json:"tolerance,omitzero"`
 	// Margin is how much worse the candidate may be and still be proven safe.
-	// Proof of "no worse" without a margin would take for ever. Zero means one
-	// percentage point for a rate, 1.2 times for an amount, 0.05 for a score.
+	// Proof of "no worse" without a margin would take for ever. Zero means, for a
+	// rate, twice the baseline's or 0.3 percentage points more, whichever is larger,
+	// but at most 2.5 points more; 1.2 times for an amount; 0.05 for a score.
 	Margin Margin `json:"margin,omitzero"`
 	// Of returns the metric's value of one request, or false if it has none: 0
 	// or 1 for a rate, a number >= 0 for an amount, 0 to 1 for a score. It is
@@ -157,11 +191,11 @@ type Metric struct {
 func (m Metric) Test() string {
 	switch m.Kind {
 	case Rate:
-		return "2x2 blocks"
+		return "first events of slots, and sums by groups of slots"
 	case Amount:
-		return "signs of pairs, and the share beyond the baseline's p95"
+		return "stairs of the baseline's quantiles by groups of slots, and first events beyond p95, p99 and p99.9"
 	case Score:
-		return "bets on the differences of pairs"
+		return "sums by groups of slots"
 	}
 	return m.Kind.String()
 }
@@ -171,11 +205,18 @@ func (m Metric) defaults() Metric {
 	if m.Weight == 0 {
 		m.Weight = 1
 	}
-	if m.Tolerance == (Margin{}) && m.Kind != Score { // of a score, no points at all
-		m.Tolerance = Times(1)
+	if m.Tolerance == (Margin{}) {
+		switch {
+		case m.Kind == Amount && m.Better == Same:
+			m.Tolerance = Times(1.15)
+		case m.Kind == Amount:
+			m.Tolerance = Times(1.05)
+		case m.Kind == Score || m.Name == nameThumbs:
+			m.Tolerance = Plus(0.01)
+		}
 	}
 	if m.Margin == (Margin{}) {
-		m.Margin = [...]Margin{Rate: Plus(0.01), Amount: Times(1.2), Score: Plus(0.05)}[m.Kind]
+		m.Margin = [...]Margin{Rate: {Factor: 2, Points: 0.003, AtMost: 0.025}, Amount: Times(1.2), Score: Plus(0.05)}[m.Kind]
 	}
 	return m
 }
@@ -218,8 +259,12 @@ func (m Margin) problems(k Kind, proof bool, bad func(value any, want string)) {
 	zero := m == Margin{}
 	switch {
 	case zero:
-	case m.Factor != 0 && m.Points != 0:
-		bad(fmt.Sprintf("%v and %v", m.Factor, m.Points), "a factor or points, not both")
+	case k != Rate && m.Factor != 0 && m.Points != 0:
+		bad(m, "a factor or points, not both, except of a rate")
+	case !(m.AtMost >= 0 && m.AtMost < 1) || m.AtMost != 0 && k != Rate:
+		bad(m, "a bound from 0 to below 1 point, of a rate")
+	case k == Rate && m.Factor != 0 && m.Points != 0 && !(m.Points > 0 && m.Points < 1):
+		bad(m, "points above 0 and below 1")
 	case k == Amount && !(m.Factor >= 1 && m.Factor <= 1000):
 		bad(m, "a factor from 1 to 1000")
 	case k == Score && !(m.Points > 0 && m.Points < 1):
@@ -228,7 +273,7 @@ func (m Margin) problems(k Kind, proof bool, bad func(value any, want string)) {
 		bad(m, "a factor from 1 to 1000, or points")
 	case k == Rate && m.Factor == 0 && !(m.Points > 0 && m.Points < 1):
 		bad(m, "points above 0 and below 1, or a factor")
-	case proof && m.Factor == 1:
+	case proof && m.Factor == 1 && m.Points == 0:
 		bad(m, "a factor above 1: equality cannot be proven")
 	}
 }

@@ -24,13 +24,16 @@ const (
 	nameSatisfaction = "satisfaction"
 	nameStars        = "stars"
 	nameThumbs       = "thumbs up"
+	nameLengthCuts   = "cut by length"
+	nameStalls       = "stalls"
 )
 
 // ErrorRate is the share of requests that got no usable answer: error, timeout,
 // truncated stream, empty or invalid output, 429. Cancelled requests and those
 // rejected as the caller's fault count neither as errors nor as requests.
-// Candidates are proven within one percentage point.
-func ErrorRate() Metric { return Metric{Name: nameErrors, Weight: 5} }
+// Candidates are proven within twice the baseline's rate or 0.3 percentage points
+// more, at most 2.5 points more.
+func ErrorRate() Metric { return Metric{Name: nameErrors, Weight: 8} }
 
 // Timeouts is the share of requests without a complete answer in time.
 func Timeouts() Metric { return Metric{Name: nameTimeouts} }
@@ -48,20 +51,30 @@ func EmptyOutputs() Metric { return Metric{Name: nameEmpty} }
 func InvalidOutputs() Metric { return Metric{Name: nameInvalid} }
 
 // Rejections is the share of requests rejected as the caller's own fault. A
-// candidate that understands less than the baseline rejects more. It is a guard
-// of little weight.
-func Rejections() Metric { return Metric{Name: nameRejections, Role: Guard, Weight: 0.25} }
+// candidate that understands less than the baseline rejects more. It is a guard.
+func Rejections() Metric { return Metric{Name: nameRejections, Role: Guard} }
 
 // Unanswered is the share of requests that ended neither OK nor Refused, whatever
 // the reason, of all but the cancelled ones. It finds an arm that rejects, hangs,
 // or answers what cannot be read, which no other rate counts: impatient callers
-// and callers at fault are alike on both arms. It is a guard of little weight.
-func Unanswered() Metric { return Metric{Name: nameUnanswered, Role: Guard, Weight: 0.5} }
+// and callers at fault are alike on both arms. A stream that stays silent for twice
+// as long as the baseline's slowest counts as soon as it has. Candidates are proven
+// as in [ErrorRate].
+func Unanswered() Metric { return Metric{Name: nameUnanswered, Weight: 4} }
 
 // Unfinished is the share of answers, OK or Refused, that ended well without a
 // finish reason; see [Observation.Unfinished]. Some servers close a stream that
 // died as if it were complete. It is a guard of little weight.
-func Unfinished() Metric { return Metric{Name: nameUnfinished, Role: Guard, Weight: 0.25} }
+func Unfinished() Metric { return Metric{Name: nameUnfinished, Role: Guard, Weight: 0.5} }
+
+// LengthCuts is the share of answers, OK or Refused, that a limit of tokens has cut
+// short ([FinishLength]). Limits that callers set are alike on both arms. It is a
+// guard of little weight.
+func LengthCuts() Metric { return Metric{Name: nameLengthCuts, Role: Guard, Weight: 0.5} }
+
+// Stalls is the share of streams with a gap between tokens that is longer than four
+// times the 99.9th percentile of the baseline's, and than two seconds. It is a guard.
+func Stalls() Metric { return Metric{Name: nameStalls, Role: Guard} }
 
 // TTFT is the time to the first generated token, of requests that had one.
 // Candidates are proven within a factor of 1.2.
@@ -70,7 +83,7 @@ func TTFT() Metric { return Metric{Name: nameTTFT, Kind: Amount, Unit: "s", Weig
 // ITL is a request's mean time between generated tokens, of requests with at
 // least two, as [Observation.ITL] gives it. Candidates are proven within a
 // factor of 1.2.
-func ITL() Metric { return Metric{Name: nameITL, Kind: Amount, Unit: "s"} }
+func ITL() Metric { return Metric{Name: nameITL, Kind: Amount, Unit: "s", Weight: 2} }
 
 // TPOT is the time per output token after the first: (latency - TTFT) /
 // (output tokens - 1). It differs from [ITL] where several tokens come in one
@@ -100,10 +113,10 @@ func InputLength() Metric {
 	return Metric{Name: nameInput, Kind: Amount, Unit: "tok", Role: Report}
 }
 
-// OutputLength is the number of output tokens, of requests with any. Whether
-// longer is worse is for its user to say: its role is Report.
+// OutputLength is the number of output tokens, of requests with any. It is a guard in
+// both directions: answers that are much shorter or longer than they were are others.
 func OutputLength() Metric {
-	return Metric{Name: nameOutput, Kind: Amount, Unit: "tok", Role: Report}
+	return Metric{Name: nameOutput, Kind: Amount, Unit: "tok", Better: Same, Role: Guard}
 }
 
 // Satisfaction is [Observation.Score] as it is, such as the grades of a judge
@@ -141,11 +154,18 @@ func FromThumb(up bool) float64 {
 	return 0
 }
 
-// DefaultMetrics returns the metrics of a [Plan] that names none: error rate,
-// TTFT, ITL, latency, tokens per second and cost; and the guards unanswered,
-// rejections and unfinished.
+// DefaultMetrics returns the metrics of a [Plan] that names none. Gates: error rate,
+// unanswered, TTFT, ITL, latency and cost. Guards: refusals, cut by length,
+// unfinished, rejections, output length, stalls, and thumbs up where requests are
+// rated. Reports: tokens per second and input length.
 func DefaultMetrics() []Metric {
-	return []Metric{ErrorRate(), TTFT(), ITL(), Latency(), TokensPerSecond(), Cost(), Unanswered(), Rejections(), Unfinished()}
+	refusals, thumbs := Refusals(), ThumbsUp()
+	refusals.Role, thumbs.Role = Guard, Guard
+	return []Metric{
+		ErrorRate(), Unanswered(), TTFT(), ITL(), Latency(), Cost(),
+		refusals, LengthCuts(), Unfinished(), Rejections(), OutputLength(), Stalls(), thumbs,
+		TokensPerSecond(), InputLength(),
+	}
 }
 
 // ready holds the ready-made meters by name.
@@ -159,6 +179,8 @@ var ready = map[string]meter{
 	nameRejections:   {Metric: Rejections(), source: fromClass, population: answered | 1<<Rejected, events: 1 << Rejected},
 	nameUnanswered:   {Metric: Unanswered(), source: fromClass, population: lasting, events: lasting &^ served},
 	nameUnfinished:   {Metric: Unfinished(), source: fromUnfinished, population: served},
+	nameLengthCuts:   {Metric: LengthCuts(), source: fromLength, population: served},
+	nameStalls:       {Metric: Stalls(), source: fromStall, population: begun},
 	nameTTFT:         {Metric: TTFT(), source: fromTTFT, population: begun},
 	nameITL:          {Metric: ITL(), source: fromITL, population: begun},
 	nameTPOT:         {Metric: TPOT(), source: fromTPOT, population: begun &^ (1 << Timeout)},

@@ -101,7 +101,7 @@ func TestReadyMadeValues(t *testing.T) {
 func TestReadyMadeMetricsSayWhatTheyDo(t *testing.T) {
 	for name, r := range ready {
 		m := r.meter().Metric
-		if m.Name != name || m.Test() == "" || m.Margin == (Margin{}) || m.Role.MustBeProven() && !m.Role.RollsBack() {
+		if m.Name != name || m.Test() == "" || m.Margin == (Margin{}) && m.Better != Same || m.Role.MustBeProven() && !m.Role.RollsBack() {
 			t.Errorf("%s: %+v", name, m)
 		}
 		p := Plan{Metrics: []Metric{ErrorRate(), m}}
@@ -124,30 +124,26 @@ func TestReadyMadeMetricsSayWhatTheyDo(t *testing.T) {
 // A dry run is measured, tested and shown, and decides nothing: neither alone
 // nor by its share of the evidence.
 func TestDryRun(t *testing.T) {
-	refusals := Refusals()
-	refusals.Role = Report
-	judge := func(p Plan) Judgement {
-		c, l := compare(t, p), newLoad(1, 0.5)
-		for i := range 6000 {
-			o := l.next()
-			if o.Arm == cand && o.Class == OK && i%3 == 0 {
-				o.Class = Refused
+	odd := func(role Role) Metric {
+		return Metric{Name: "odd", Role: role, Of: func(o Observation) (float64, bool) {
+			if o.Arm == cand && o.Cost%3 == 0 {
+				return 1, true
 			}
-			c.r.Record(o)
-			if i%10 == 9 {
-				c.Judge(l.now)
-			}
-		}
-		return c.Judge(l.now)
+			return 0, true
+		}}
 	}
-	with, without := judge(Plan{Metrics: append(DefaultMetrics(), refusals)}), judge(Plan{})
+	judge := func(p Plan) Judgement {
+		c, l := compare(t, p), newLoad(2, 0.5)
+		return l.run(c, 12_000)
+	}
+	with, without := judge(Plan{Metrics: append(DefaultMetrics(), odd(Report))}), judge(Plan{})
 	dry := with.Metrics[len(with.Metrics)-1]
 	if dry.Verdict != Harmed || !dry.Harm.Reached() {
 		t.Errorf("the dry run shows %+v", dry)
 	}
 	if diff := cmp.Diff(without, Judgement{
 		At: with.At, Verdict: with.Verdict, Reason: with.Reason, Baseline: with.Baseline, Candidate: with.Candidate,
-		Harm: with.Harm, Split: with.Split, Needed: with.Needed, Metrics: with.Metrics[:len(with.Metrics)-1],
+		Harm: with.Harm, Split: with.Split, Needed: with.Needed, Followed: with.Followed, Sampled: with.Sampled, Metrics: with.Metrics[:len(with.Metrics)-1],
 	}); diff != "" || with.Verdict != Safe {
 		t.Errorf("%s: the dry run changed the verdict (-without +with):\n%s", with.Verdict, diff)
 	}

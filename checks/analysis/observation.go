@@ -123,6 +123,43 @@ func (c *Class) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Finish says why a model stopped. The zero value is FinishUnknown.
+type Finish uint8
+
+const (
+	FinishUnknown Finish = iota // the answer does not say
+	FinishStop                  // it had said all
+	FinishLength                // a limit of tokens was reached
+	FinishTool                  // it wants a tool to be called
+	FinishFilter                // it declined, or a filter did
+	numFinishes
+)
+
+var finishNames = [numFinishes]string{"unknown", "stop", "length", "tool", "filter"}
+
+// String returns the name of f in lower case.
+func (f Finish) String() string {
+	if f < numFinishes {
+		return finishNames[f]
+	}
+	return fmt.Sprintf("Finish(%d)", uint8(f))
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (f Finish) MarshalText() ([]byte, error) {
+	return marshalName(int(f), finishNames[:], "Finish")
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (f *Finish) UnmarshalText(text []byte) error {
+	var i int
+	if err := unmarshalName(&i, text, finishNames[:], "Finish"); err != nil {
+		return err
+	}
+	*f = Finish(i)
+	return nil
+}
+
 // Money is an amount in millionths of the currency in use (micro-dollars, say):
 // 1_500_000 is 1.50. The zero value is free or unknown; see [Observation.Cost].
 type Money int64
@@ -147,8 +184,13 @@ type Observation struct {
 	// they are printable and no longer than 128 bytes, and counts the rest as
 	// "other".
 	Route string
+	// Tenant is whom the request was served for, and Model which model it asked for.
+	// Empty: unknown.
+	Tenant, Model string
 	// Class says how the request ended. The zero value is Unread.
 	Class Class
+	// Finish is why the model stopped. Zero: unknown.
+	Finish Finish
 	// Why is a short, stable reason for the class, such as "html" or "stalled",
 	// with few values too. Empty: none, as of OK.
 	Why string

@@ -22,8 +22,12 @@ type Traffic struct {
 	// better.
 	Rates map[string]float64
 	// Spread is the standard deviation of the logarithm of amounts. Zero means
-	// 0.6: the 95th percentile is 2.7 times the median.
+	// 0.6: the 95th percentile is 2.7 times the median; and 0.25 for the time between
+	// tokens, which is an average already.
 	Spread float64
+	// Answer is how long half of the answers take at most: what has not come yet is seen
+	// later. Zero means 1 s.
+	Answer time.Duration
 	// ScoreSpread is the standard deviation of scores. Zero means 0.25.
 	ScoreSpread float64
 	// Measured is the share of requests that have a value, by metric, such as
@@ -68,6 +72,10 @@ type Outlook struct {
 	Harmed []Expectation `json:"harmed"`
 	// Safe is about a candidate that is equal to the baseline.
 	Safe Expectation `json:"safe"`
+	// Exposure is how many requests the candidate must have had before a stage could
+	// have found what is plainly broken, in nine rollouts of ten: errors of 5 %, or all
+	// times longer by half. A stage that ends earlier has looked at little.
+	Exposure int `json:"exposure"`
 }
 
 // NamedRegressions are those that an outlook is about unless others are asked
@@ -117,10 +125,14 @@ func (p Plan) Outlook(t Traffic, regressions ...Regression) (Outlook, error) {
 	if err := errors.Join(errs...); err != nil {
 		return Outlook{}, err
 	}
+	if between := 1 / (t.PerSecond * min(t.Share, 1-t.Share)); p.Window > 0 && p.Window.Seconds() < between {
+		return Outlook{}, &InvalidError{Field: "Plan.Window", Value: p.Window,
+			Want: fmt.Sprintf("0, or at least %v, the mean time between two requests of the arm with fewer: no difference could be measured", time.Duration(between*1e9).Round(time.Second))}
+	}
 	p, t = p.withDefaults(), t.withDefaults()
 	var o Outlook
 	for _, r := range regressions {
-		e := t.expectation(1, []passage{p.harm(t, r)})
+		e := p.found(t, r)
 		e.Regression = r
 		o.Harmed = append(o.Harmed, e)
 	}
@@ -130,13 +142,41 @@ func (p Plan) Outlook(t Traffic, regressions ...Regression) (Outlook, error) {
 			gates = append(gates, m.proof(t, p.AlphaPromote))
 		}
 	}
+	for _, r := range p.NamedRegressions() {
+		if r.To >= 0.05 || r.Times >= 1.5 {
+			o.Exposure = max(o.Exposure, p.found(t, r).P90)
+		}
+	}
 	o.Safe = t.expectation(float64(p.MinSamples)*max(1, 1/t.perCandidate()), gates)
 	return o, nil
 }
 
+// found says when r is found: when the evidence suffices without its loudest stretch,
+// and of times not before the candidate is warm.
+func (p Plan) found(t Traffic, r Regression) Expectation {
+	e := t.expectation(1, []passage{p.harm(t, r)})
+	if e.Never {
+		return e
+	}
+	perSecond := t.PerSecond * t.Share
+	wait := 2*p.persist().Seconds() + t.Answer.Seconds()
+	more := 0.0
+	if r.Times != 0 {
+		// Slow answers are looked at when nine in ten are over, at the next look.
+		wait += 1.2*t.Answer.Seconds() + 1
+		if w := p.Warm.withDefaults(); !p.Warm.none() {
+			more = max(float64(w.Requests), w.For.Seconds()*perSecond)
+		}
+	}
+	more += wait * perSecond
+	e.Requests, e.Median, e.P90 = e.Requests+whole(more), e.Median+whole(more), e.P90+whole(more)
+	e.Time, e.P90Time = t.lasts(float64(e.Requests)), t.lasts(float64(e.P90))
+	return e
+}
+
 func (t Traffic) withDefaults() Traffic {
-	if t.Spread == 0 {
-		t.Spread = 0.6
+	if t.Answer == 0 {
+		t.Answer = time.Second
 	}
 	if t.ScoreSpread == 0 {
 		t.ScoreSpread = 0.25
@@ -164,30 +204,23 @@ func (t Traffic) measured(m Metric) float64 {
 }
 
 // perCandidate is how many requests of the baseline there are for each of the
-// candidate's; pairs how many pairs.
+// candidate's.
 func (t Traffic) perCandidate() float64 { return (1 - t.Share) / t.Share }
-func (t Traffic) pairs() float64        { return min(1, t.perCandidate()) }
 
 // harm returns what it takes to find r.
 func (p Plan) harm(t Traffic, r Regression) passage {
-	var total, weight float64
+	var total float64
 	var best passage
 	for _, m := range p.Metrics {
-		if !m.Role.RollsBack() {
-			continue
-		}
-		total += m.Weight
-		if slices.Contains(r.Metrics, m.Name) {
-			weight += m.Weight
+		if m.Role.RollsBack() {
+			total += m.Weight
 		}
 	}
-	// Metrics that change together reach the limit together: their weights add
-	// up.
-	target := -math.Log(p.AlphaRollback * weight / total)
 	for _, m := range p.Metrics {
 		if !m.Role.RollsBack() || !slices.Contains(r.Metrics, m.Name) {
 			continue
 		}
+		target := -math.Log(wholeWeight * p.AlphaRollback * m.Weight / total)
 		var next passage
 		switch m.Kind {
 		case Rate:
@@ -195,11 +228,11 @@ func (p Plan) harm(t Traffic, r Regression) passage {
 			if m.Better == Higher {
 				c = 1 - c
 			}
-			next = newPassage(newRateContest(m).harm.Growth(b, c, t.perCandidate(), 1), target)
+			next = newPassage(t.events(b, c), target+math.Log(1/firstShare))
 		case Amount:
-			next = newPassage(t.slower(r.Times/m.Tolerance.Factor), target)
+			next = newPassage(t.slower(m, r.Times), target)
 		case Score:
-			next = t.bet(r.To-m.Tolerance.Points, target)
+			next = newPassage(t.excess(r.To-m.Tolerance.Points, t.ScoreSpread*t.ScoreSpread), target)
 		}
 		next = next.times(1 / t.measured(m))
 		if best.mean == 0 || next.mean > 0 && next.mean < best.mean {
@@ -209,19 +242,67 @@ func (p Plan) harm(t Traffic, r Regression) passage {
 	return best
 }
 
-// slower returns how fast the evidence grows of each alternative in pairs and in
-// the tail, when amounts are larger by a factor. The pairs have three shares of
-// the evidence and the tail has one, with as many alternatives.
-func (t Traffic) slower(factor float64) []evalue.Growth {
-	shift := math.Log(factor) / t.Spread
-	pairs := scaled(evalue.PairsGrowth(normal(shift/math.Sqrt2)), t.pairs())
-	beyond := normal(shift - tailQuantile)
-	tail := newTailTest().Growth(tailShare, beyond, t.perCandidate(), 1)
-	return slices.Concat(pairs, pairs, pairs, tail)
+// events returns how fast the evidence of first events grows with each request of
+// the candidate, by alternative, when rates are base and cand.
+func (t Traffic) events(base, cand float64) []evalue.Growth {
+	hit, miss := evalue.MomentFactors(t.Share, 1)
+	list := make([]evalue.Growth, len(hit))
+	for i := range hit {
+		c, b := cand, base*t.perCandidate()
+		list[i] = evalue.Growth{Mean: c*hit[i] + b*miss[i], Variance: c*hit[i]*hit[i] + b*miss[i]*miss[i]}
+	}
+	return list
 }
 
-// tailQuantile is the 95 % quantile of the standard normal distribution.
-const tailQuantile = 1.6448536269514722
+// excess returns how fast the evidence of sums by group grows when scores differ by a
+// mean and have a mean square, by alternative.
+func (t Traffic) excess(diff, square float64) []evalue.Growth {
+	var list []evalue.Growth
+	for _, theta := range [...]float64{0.02, 0.05, 0.12, 0.3, 0.8, 2} {
+		d, v := (1-t.Share)*diff, (1-t.Share)*square
+		list = append(list, evalue.Growth{Mean: theta*d - theta*theta*v/2, Variance: theta * theta * v})
+	}
+	return list
+}
+
+// spread returns the standard deviation of the logarithm of m.
+func (t Traffic) spread(m Metric) float64 {
+	switch {
+	case t.Spread != 0:
+		return t.Spread
+	case m.Name == nameITL || m.Name == nameTPOT || m.Name == nameSpeed:
+		return 0.25
+	}
+	return 0.6
+}
+
+// climbed returns the mean and the variance of how far a request gets up the stairs of
+// an amount when it takes so many times as long as it used to.
+func climbed(times, spread float64) (mean, variance float64) {
+	shift := math.Log(times) / spread
+	var square, top float64
+	for k := range numStairs {
+		top += stair[k]
+		p := normal(shift - quantiles[k])
+		mean += stair[k] * p
+		next := 0.0
+		if k+1 < numStairs {
+			next = normal(shift - quantiles[k+1])
+		}
+		square += top * top * (p - next)
+	}
+	return mean, square - mean*mean
+}
+
+// quantiles are those of the standard normal distribution at the steps.
+var quantiles = [...]float64{-1.2815515655446004, -0.6744897501960817, 0, 0.6744897501960817, 1.2815515655446004, 1.6448536269514722}
+
+// slower returns how fast the evidence grows when an amount is larger by a factor.
+func (t Traffic) slower(m Metric, times float64) []evalue.Growth {
+	base, variance := climbed(1, t.spread(m))
+	cand, more := climbed(times/m.Tolerance.Factor, t.spread(m))
+	return t.excess(cand-base, (variance+more)/2)
+}
 
 // proof returns what it takes to prove that a candidate which is equal to the
 // baseline is safe in m.
@@ -231,29 +312,32 @@ func (m Metric) proof(t Traffic, alpha float64) passage {
 	switch m.Kind {
 	case Rate:
 		b := t.rate(m)
-		p = newPassage(newRateContest(m).safe.Growth(b, b, t.perCandidate(), 1), target)
+		p = newPassage(t.proven(m.Margin.points(b), b), target)
 	case Amount:
-		win := normal(math.Log(m.Margin.Factor) / (t.Spread * math.Sqrt2))
-		p = newPassage(scaled(evalue.PairsGrowth(win), t.pairs()), target)
+		base, variance := climbed(1, t.spread(m))
+		cand, _ := climbed(1/m.Margin.Factor, t.spread(m))
+		p = newPassage(t.excess(base-cand, variance), target)
+		// The tail must be proven too: its last step takes longest.
+		for k, points := range tailPoints {
+			if q := newPassage(t.proven(points, 1-steps[firstTail+k]), target); (m.Name == nameTTFT || m.Name == nameLatency) && q.mean > p.mean {
+				p = q
+			}
+		}
 	case Score:
-		p = t.bet(m.Margin.Points, target)
+		p = newPassage(t.excess(m.Margin.Points, t.ScoreSpread*t.ScoreSpread), target)
 	}
 	return p.times(1 / t.measured(m))
 }
 
-// bet returns what it takes to prove an edge of the mean difference of scores.
-func (t Traffic) bet(edge, target float64) passage {
-	variance := 2 * t.ScoreSpread * t.ScoreSpread
-	stake := min(edge/(variance+edge*edge), 0.5)
-	growth := evalue.Growth{Mean: stake*edge - stake*stake*(variance+edge*edge)/2, Variance: stake * stake * variance}
-	// Learning how large the edge is costs about as much as it takes to see it.
-	return newPassage(scaled([]evalue.Growth{growth}, t.pairs()), target+1)
-}
-
-func scaled(list []evalue.Growth, by float64) []evalue.Growth {
-	for i := range list {
-		list[i].Mean *= by
-		list[i].Variance *= by
+// proven returns how fast the evidence grows that a rate is within points of base,
+// if it is equal.
+func (t Traffic) proven(points, base float64) []evalue.Growth {
+	s := t.Share
+	floor := (1-s)*(base+points) + s*base
+	var list []evalue.Growth
+	for _, theta := range [...]float64{0.02, 0.05, 0.12, 0.3, 0.8, 2, 5} {
+		d, v := (1-s)*points, (1-s)*(base+2*floor)/3
+		list = append(list, evalue.Growth{Mean: theta*d - theta*theta*v/2, Variance: theta * theta * (1 - s) * base})
 	}
 	return list
 }
@@ -280,8 +364,11 @@ func (t Traffic) validate() error {
 			bad(fmt.Sprintf("Measured[%q]", name), r, "a share above 0, at most 1")
 		}
 	}
+	if !(t.Answer >= 0 && t.Answer <= 24*time.Hour) {
+		bad("Answer", t.Answer, "a duration from 0 to 24h; 0 stands for 1s")
+	}
 	if !(t.Spread >= 0 && t.Spread <= 10) {
-		bad("Spread", t.Spread, "a number from 0 to 10; 0 stands for 0.6")
+		bad("Spread", t.Spread, "a number from 0 to 10; 0 stands for 0.6, and 0.25 of the time between tokens")
 	}
 	if !(t.ScoreSpread >= 0 && t.ScoreSpread <= 0.5) {
 		bad("ScoreSpread", t.ScoreSpread, "a number from 0 to 0.5; 0 stands for 0.25")

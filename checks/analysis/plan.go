@@ -27,21 +27,27 @@ type Plan struct {
 	AlphaPromote float64 `json:"alpha_promote,omitempty"`
 	// AlphaSplit bounds the probability that traffic that is split as intended is
 	// ever said not to be; see [Recorder.Expect]. Traffic that is not split as
-	// intended cannot be compared: who was left out of an arm may be just those
-	// whom it would have harmed. The verdict is Unmeasurable from then on,
-	// neither Harmed by statistics nor Safe, while breakers still act. Zero
-	// means 0.01.
+	// intended proves nothing: the requests that an arm was not given may be the ones
+	// that it would have harmed. The verdict is never Safe from then on. Harm is still
+	// found, by ten times the evidence, and breakers act. Zero means 0.01.
 	AlphaSplit float64 `json:"alpha_split,omitempty"`
-	// Unit is what the split assigns at random, and so what is counted. If it is
-	// not the request, each unit counts once in each metric of an arm, with its
-	// first value: so long as the process runs, and as far as 128 KB for each arm
-	// can tell (which err by leaving units out). Only classes and breakers count
-	// requests; those without a unit all belong to one, which has no name.
+	// Unit names what the split assigns at random, for the reasons of a verdict. The
+	// tests count slots of the split, whatever it is.
 	Unit Unit `json:"unit,omitempty"`
-	// AdjustForPrompt takes out of the reported effect on amounts what differing
-	// lengths of the prompts explain (CUPED). It narrows the interval of latency
-	// or cost where those grow with the prompt; verdicts do not change.
-	AdjustForPrompt bool `json:"adjust_for_prompt,omitempty"`
+	// Persist is for how long harm must last: it must be shown without the loudest
+	// stretch of that length. Zero means 2 s; negative: it need not last. Breakers do
+	// not wait.
+	Persist time.Duration `json:"persist_ns,omitempty"`
+	// Warm says when the candidate is warm: its times do not count before, nor do the
+	// baseline's of the same time.
+	Warm Warm `json:"warm,omitzero"`
+	// Strata says by which properties of requests the arms are compared apart as well as
+	// in the whole, in [ErrorRate], [Unanswered] and [TTFT]. Each kind keeps its 16
+	// heaviest values, if they are printable and no longer than 128 bytes, and compares
+	// the rest as "other". From the look on at which two values of a kind have 20
+	// requests each, the strata have half of AlphaRollback and the whole has the other
+	// half. Nil means all kinds; empty but not nil means none.
+	Strata []Stratum `json:"strata"`
 	// FeedbackWithin is how long after a request its feedback still counts. Zero
 	// means one hour.
 	FeedbackWithin time.Duration `json:"feedback_within_ns,omitempty"`
@@ -49,21 +55,52 @@ type Plan struct {
 	// metric of satisfaction is among the metrics: at 24 bytes each, up to
 	// 1,048,576. Zero means 16,384.
 	Remember int `json:"remember,omitempty"`
-	// MinSamples is the smallest number of counted requests, [Class.Answered], or
-	// of units of each arm before the verdict may be Safe. Zero means 50.
+	// MinSamples is the smallest number of requests of each arm that were answered,
+	// OK or Refused, before the verdict may be Safe. Zero means 50.
 	MinSamples int `json:"min_samples,omitempty"`
-	// Breakers judge a candidate Harmed immediately, outside all statistics. Nil
-	// means these, of metrics that the plan has: an error rate above 20 %, or more
-	// than 50 % unanswered, each over 50 requests. Empty but not nil means none.
+	// Breakers judge a candidate Harmed before the other evidence. Nil means these, of
+	// metrics that the plan has: an error rate or a share of unanswered requests above
+	// 20 %. Empty but not nil means none.
 	Breakers []Breaker `json:"breakers"`
 	// WatchRunLength is the mean number of looks of a [Watch] until a false alarm,
 	// at the least, if nothing has become worse. Zero means 1,000,000: eleven
 	// days of a look each second.
 	WatchRunLength float64 `json:"watch_run_length,omitempty"`
-	// Window is how far apart in time requests may be and still be compared. An
-	// arm that is silent for longer is not compared with what the other did
-	// meanwhile. Zero means one minute.
+	// Window is how far apart in time requests may be and still be compared for the
+	// effect that is reported. Zero means one minute. Tests pair nothing in time.
 	Window time.Duration `json:"window_ns,omitempty"`
+}
+
+// Warm says how long a version takes to get warm: connections, caches, a first batch.
+// The zero value means 30 requests and 3 s.
+type Warm struct {
+	// Requests is how many requests of the candidate, and For how long from the
+	// first of them, whichever ends later; but no longer than five minutes.
+	// Zero means 30 and 3 s; negative: the candidate is warm from the start.
+	Requests int           `json:"requests,omitempty"`
+	For      time.Duration `json:"for_ns,omitempty"`
+}
+
+const maxWarm = 5 * time.Minute
+
+func (w Warm) none() bool { return w.Requests < 0 || w.For < 0 }
+
+func (w Warm) withDefaults() Warm {
+	if w.Requests == 0 {
+		w.Requests = 30
+	}
+	if w.For == 0 {
+		w.For = 3 * time.Second
+	}
+	return w
+}
+
+// persist returns how long harm must last, 0 if it need not.
+func (p Plan) persist() time.Duration {
+	if p.Persist == 0 {
+		return defaultBlock
+	}
+	return max(p.Persist, 0)
 }
 
 // withDefaults returns p with its zero fields replaced by what they stand for.
@@ -83,6 +120,9 @@ func (p Plan) withDefaults() Plan {
 	}
 	if p.AlphaSplit == 0 {
 		p.AlphaSplit = 0.01
+	}
+	if p.Strata == nil {
+		p.Strata = []Stratum{ByTenant, ByRoute, ByModel, ByPrompt}
 	}
 	if p.FeedbackWithin == 0 {
 		p.FeedbackWithin = time.Hour
@@ -110,8 +150,8 @@ func (p Plan) withDefaults() Plan {
 }
 
 var defaultBreakers = []Breaker{
-	{Metric: nameErrors, Above: 0.2, Requests: 50},
-	{Metric: nameUnanswered, Above: 0.5, Requests: 50},
+	{Metric: nameErrors, Above: 0.2},
+	{Metric: nameUnanswered, Above: 0.2},
 }
 
 // Validate reports everything that is wrong with p, joined; each problem is an
@@ -159,6 +199,11 @@ func (p Plan) Validate() error {
 	if p.Unit < 0 || int(p.Unit) >= len(unitNames) {
 		bad("Unit", int(p.Unit), fmt.Sprintf("one of %v", unitNames))
 	}
+	for i, s := range p.Strata {
+		if s < 0 || s >= numStrata {
+			bad(fmt.Sprintf("Strata[%d]", i), int(s), fmt.Sprintf("one of %v", stratumNames))
+		}
+	}
 	if p.FeedbackWithin < 0 {
 		bad("FeedbackWithin", p.FeedbackWithin, "a duration >= 0; 0 stands for 1h")
 	}
@@ -167,6 +212,12 @@ func (p Plan) Validate() error {
 	}
 	if p.WatchRunLength != 0 && !(p.WatchRunLength >= 10 && p.WatchRunLength <= 1e15) {
 		bad("WatchRunLength", p.WatchRunLength, "0 for a million, or a number from 10 to 1e15")
+	}
+	if p.Persist > time.Minute {
+		bad("Persist", p.Persist, "at most 1m; 0 stands for 2s, a negative one for none")
+	}
+	if p.Warm.Requests > 1<<20 || p.Warm.For > maxWarm {
+		bad("Warm", p.Warm, fmt.Sprintf("at most %d requests and %v; 0 stands for 30 and 3s", 1<<20, maxWarm))
 	}
 	if p.Window < 0 {
 		bad("Window", p.Window, "a duration >= 0; 0 stands for 1m")
@@ -179,9 +230,6 @@ func (p Plan) Validate() error {
 		if !(b.Above >= 0 && b.Above < 1) {
 			bad(prefix+"Above", b.Above, "a share from 0 to below 1")
 		}
-		if b.Requests < 1 || b.Requests > maxBreaker {
-			bad(prefix+"Requests", b.Requests, fmt.Sprintf("1 to %d", maxBreaker))
-		}
 	}
 	return errors.Join(errs...)
 }
@@ -189,7 +237,6 @@ func (p Plan) Validate() error {
 const (
 	// These keep a recorder's memory in bounds.
 	maxMetrics  = 64
-	maxBreaker  = 1000
 	maxRemember = 1 << 20
 )
 

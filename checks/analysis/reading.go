@@ -5,10 +5,8 @@ type reading struct {
 	arm     *Arm
 	classes [NumClasses]uint64
 	invalid uint64
-	units   uint64
 	routes  []RouteEvidence
 	metrics []metricReading
-	fuses   []rate // by breaker, of its last requests
 }
 
 type metricReading struct {
@@ -16,7 +14,6 @@ type metricReading struct {
 	value float64 // what is shown: rate, median or mean
 	at    cursor
 	fresh []float64 // the newest values past the cursor, oldest first
-	covs  []float32 // their covariates, if they are wanted
 }
 
 // cursor is a position in what an arm has recorded since it was made.
@@ -31,13 +28,13 @@ func (rd *reading) read(r *Recorder, from func(metric int) uint64) {
 	a := rd.arm
 	a.lock()
 	defer a.mu.Unlock()
-	rd.classes, rd.invalid, rd.units = a.classes, a.invalid, a.distinct
+	rd.classes, rd.invalid = a.classes, a.invalid
 	rd.routes = a.routeEvidence()
 	for i := range rd.metrics {
 		m, t := &rd.metrics[i], &a.tallies[i]
 		m.at = t.cursor()
 		m.total = rate{n: t.n + t.past.n, events: t.events + t.past.events}
-		m.fresh, m.covs = m.fresh[:0], m.covs[:0]
+		m.fresh = m.fresh[:0]
 		if m.total.n == 0 {
 			continue
 		}
@@ -56,14 +53,7 @@ func (rd *reading) read(r *Recorder, from func(metric int) uint64) {
 		}
 		for ; next < t.next; next++ {
 			m.fresh = append(m.fresh, t.ring[next%recent])
-			if t.covs != nil {
-				m.covs = append(m.covs, t.covs[next%recent])
-			}
 		}
-	}
-	rd.fuses = rd.fuses[:0]
-	for i := range a.fuses {
-		rd.fuses = append(rd.fuses, a.fuses[i].newest(uint64(r.plan.Breakers[i].Requests)))
 	}
 }
 
@@ -78,7 +68,7 @@ func (t *tally) cursor() cursor {
 func (c cursor) minus(d cursor) rate { return rate{n: c.n - d.n, events: c.events - d.events} }
 
 func (rd *reading) evidence() ArmEvidence {
-	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid), Units: int(rd.units), Routes: rd.routes}
+	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid), Routes: rd.routes}
 	for c, n := range rd.classes {
 		if n > 0 {
 			e.Classes[Class(c)] = int(n)

@@ -4,21 +4,34 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
-// Recorder counts observations by arm, in memory that does not grow with their
-// number: about 20 KB for each arm and metric that is not a rate; 128 KB more
-// for each arm, and once, if units are counted ([Plan.Unit]); and 24 bytes for
-// each request that is remembered ([Plan.Remember]), if there is a metric of
-// satisfaction. It is safe for concurrent use, and recording allocates nothing.
+// Recorder counts observations by arm, and follows requests from their assignment to
+// their end, in memory that does not grow with their number: about 20 KB for each
+// arm and metric that is not a rate, 0.6 MB for the requests that are followed, and
+// 32 bytes for each request that is remembered ([Plan.Remember]), if there is a
+// metric of satisfaction. It is safe for concurrent use, and recording allocates
+// nothing.
 type Recorder struct {
-	plan   Plan // with defaults
-	meters []meter
-	arms   []*Arm // the baseline first
-	stray  *Arm   // takes what belongs to none of them
+	layout
+	arms  []*Arm // the baseline first
+	stray *Arm   // takes what belongs to none of them
 
 	expected  expectations
 	feedbacks feedbackCounts
+	flights   flights
+	grades    grades
+	values    values
+	stall     atomic.Int64 // how long a gap of a stream must last to count, in nanoseconds
+
+	settling    sync.Mutex // guards what follows, and the tests of the comparisons
+	comparisons []*Comparison
+	past        *past
+	restored    bool
+	looked      int64 // when the evidence was settled last, on a clock that never goes back
+	lookedRaw   int64 // the same as the caller's clock had it
 }
 
 // NewRecorder returns a recorder for a baseline and its candidates, of which
@@ -29,41 +42,35 @@ func NewRecorder(p Plan, baseline string, candidates ...string) (*Recorder, erro
 		return nil, err
 	}
 	p = p.withDefaults()
-	r := &Recorder{plan: p, stray: newArm("", nil, nil)}
-	r.expected.ledgers = make([]ledger, len(candidates))
-	for _, m := range p.Metrics {
-		r.meters = append(r.meters, m.meter())
+	r := &Recorder{layout: newLayout(p), stray: newArm("", nil)}
+	r.stall.Store(int64(minStall))
+	r.flights.layout, r.flights.stall, r.flights.grades = &r.layout, &r.stall, &r.grades
+	for _, k := range p.Strata {
+		r.values.on[k] = true
 	}
-	for _, name := range append([]string{baseline}, candidates...) {
-		r.arms = append(r.arms, newArm(name, r.meters, p.Breakers))
+	r.flights.tags = &r.values
+	r.past = newPast(&r.layout)
+	r.past.alone = len(candidates) > 1
+	for i, name := range append([]string{baseline}, candidates...) {
+		a := newArm(name, r.meters)
+		a.index, a.flights, a.grades = uint8(i), &r.flights, &r.grades
+		r.arms = append(r.arms, a)
 	}
-	r.prepare()
-	return r, nil
-}
-
-// prepare gives the arms what the plan asks for beyond counting.
-func (r *Recorder) prepare() {
-	rated := slices.ContainsFunc(r.meters, func(m meter) bool { return m.source == fromScore || m.source == fromThumb })
-	assigned := newUnitFilter(assignedBits)
+	r.arms[0].past = r.past
+	rated := slices.ContainsFunc(r.meters, func(m meter) bool { return m.graded() })
 	for _, a := range r.arms {
-		a.assignedUnits = assigned
-		if r.plan.Unit != PerRequest {
-			a.units = newUnitFilter(countedBits)
-		}
 		if rated {
 			a.memory = newMemory(r.plan.Remember)
 		}
-		for i := range a.tallies {
-			if r.plan.AdjustForPrompt && r.meters[i].Kind == Amount {
-				a.adjust, a.tallies[i].covs = true, new([recent]float32)
-			}
-		}
 	}
+	return r, nil
 }
 
-// Record counts o under the arm that it names. An arm that is neither the
+// Record counts o under the arm that it names, as the end of one of the requests that
+// were assigned under its generation ([Recorder.Assign]); where none was, it is known
+// of the request that it has ended, and of what hangs nothing. An arm that is neither the
 // baseline nor a candidate is ignored but for [Recorder.Unknown].
-func (r *Recorder) Record(o Observation) { r.Arm(o.Arm).record(&o) }
+func (r *Recorder) Record(o Observation) { r.Arm(o.Arm).Record(o) }
 
 // Arm returns a handle that counts observations under the named arm. The handle
 // of an unknown arm ignores them but for [Recorder.Unknown].
@@ -83,11 +90,17 @@ func (r *Recorder) Unknown() int {
 	return r.stray.requests()
 }
 
+// maxCandidates is how many candidates may compete.
+const maxCandidates = 100
+
 // validate reports everything that is wrong with the arguments of NewRecorder.
 func validate(p Plan, baseline string, candidates []string) error {
 	var errs []error
 	if err := p.Validate(); err != nil {
 		errs = append(errs, err)
+	}
+	if len(candidates) > maxCandidates {
+		errs = append(errs, &InvalidError{Field: "candidates", Value: len(candidates), Want: fmt.Sprintf("at most %d", maxCandidates)})
 	}
 	seen := make(map[string]bool)
 	for i, name := range append([]string{baseline}, candidates...) {

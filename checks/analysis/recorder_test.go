@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
@@ -28,7 +29,7 @@ func TestConcurrentRecording(t *testing.T) {
 			case <-done:
 				return
 			default:
-				c.Judge(time.Unix(1e9, 0))
+				c.Judge(time.Now())
 				c.Evidence()
 				if _, err := c.r.Summary(cand); err != nil {
 					t.Error(err)
@@ -87,7 +88,7 @@ func TestRecordAllocatesNothing(t *testing.T) {
 func TestRecorderMemory(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2 * maxStages))
 	r := benchRecorder(t)
-	size := reflect.TypeOf(r).Elem().Size() + uintptr(len(r.expected.ledgers))*reflect.TypeFor[ledger]().Size()
+	size := reflect.TypeOf(r).Elem().Size()
 	for _, a := range append(r.arms, r.stray) {
 		size += reflect.TypeOf(a).Elem().Size()
 		for _, tl := range a.tallies {
@@ -95,23 +96,31 @@ func TestRecorderMemory(t *testing.T) {
 			if tl.series != nil {
 				size += reflect.TypeOf(tl.series).Elem().Size()
 			}
-			if tl.series != nil && tl.covs != nil {
-				t.Error("covariates are kept that nobody has asked for")
-			}
-		}
-		for _, f := range a.fuses {
-			size += reflect.TypeFor[fuse]().Size() + uintptr(len(f.last))
 		}
 		for _, s := range a.stages {
 			size += reflect.TypeOf(s).Elem().Size() + uintptr(8*len(s.values))
 		}
-		if a.units != nil || a.memory != nil {
-			t.Error("units or requests are remembered that nobody has asked for")
+		if (a.memory != nil) != (a != r.stray) {
+			t.Error("requests are remembered for ratings, of the arms alone")
+		}
+		if a.memory != nil {
+			if each := uintptr(len(a.memory.entries)) * reflect.TypeOf(a.memory.entries).Elem().Size() / uintptr(r.plan.Remember); each > 64 {
+				t.Errorf("%d bytes for each request that is remembered, want at most 64", each)
+			}
 		}
 	}
-	t.Logf("a recorder of two arms with the default metrics takes %d bytes", size)
-	if size > 256<<10 {
-		t.Error("want at most 256 KB")
+	t.Logf("arms and metrics take %d bytes", size)
+	if size > 512<<10 {
+		t.Error("want at most 512 KB")
+	}
+	// The tables of flights are made when the first request comes.
+	r.Begin(Assigned{Arm: base}).Done(Observation{Class: OK})
+	r.Record(Observation{Arm: cand, Class: OK})
+	row := reflect.TypeFor[row]().Size() + 4*uintptr(r.layout.width)
+	size = 2*feedRows*row + 4*feedHeads
+	t.Logf("the tables of requests take %d bytes, %d for each", size, row)
+	if size > 1536<<10 {
+		t.Error("want at most 1.5 MB")
 	}
 }
 
@@ -121,13 +130,14 @@ func TestNewRecorderReportsEverything(t *testing.T) {
 			{Name: "", Kind: 9, Better: -1, Role: 7, Weight: math.NaN(), Of: func(Observation) (float64, bool) { return 0, false }},
 			{Name: "no function"}, {Name: "no function"},
 			{Name: nameErrors, Kind: Amount},
-			{Name: nameTTFT, Kind: Amount, Unit: "s", Margin: Times(1), Tolerance: Margin{Factor: 2, Points: 1}},
+			{Name: nameTTFT, Kind: Amount, Unit: "s", Margin: Times(1), Tolerance: Margin{Factor: 2, Points: -1}},
 			{Name: nameTimeouts, Margin: Plus(2)},
 			{Name: nameSatisfaction, Kind: Score, Better: Higher, Margin: Times(2)},
 		},
 		AlphaRollback: math.NaN(), AlphaPromote: 0.9, MinSamples: -1, Window: -1,
 		Breakers: []Breaker{{Metric: nameTTFT, Above: -1}},
 	}
+	plan.Persist, plan.Warm = time.Hour, Warm{For: time.Hour}
 	_, err := NewRecorder(plan, "", "a", "a", "")
 	if err == nil {
 		t.Fatal("no error")
@@ -136,7 +146,7 @@ func TestNewRecorderReportsEverything(t *testing.T) {
 		"Metrics[0].Name", "Metrics[0].Kind", "Metrics[0].Better", "Metrics[0].Role", "Metrics[0].Weight",
 		"Metrics[1].Of", "Metrics[2].Name", "Metrics[3].Kind", "Metrics[4].Margin", "Metrics[4].Tolerance",
 		"Metrics[5].Margin", "Metrics[6].Margin", "AlphaRollback", "AlphaPromote", "MinSamples", "Window",
-		"Breakers[0].Metric", "Breakers[0].Above", "Breakers[0].Requests", "baseline", "candidates[1]", "candidates[2]",
+		"Breakers[0].Metric", "Breakers[0].Above", "Persist", "Warm", "baseline", "candidates[1]", "candidates[2]",
 	} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("the error does not mention %s:\n%v", text, err)
@@ -150,7 +160,7 @@ func TestNewRecorderReportsEverything(t *testing.T) {
 		"empty metrics":   {Metrics: []Metric{}},
 		"no gate":         {Metrics: []Metric{TokensPerSecond()}},
 		"too many":        {Metrics: make([]Metric, maxMetrics+1)},
-		"breaker unknown": {Breakers: []Breaker{{Metric: "x", Requests: 1}}},
+		"breaker unknown": {Breakers: []Breaker{{Metric: "x"}}},
 	} {
 		if p.Validate() == nil {
 			t.Errorf("%s: no error", name)
@@ -165,7 +175,7 @@ func TestPlanSurvivesJSON(t *testing.T) {
 		"no breakers": {Breakers: []Breaker{}},
 		"full": {
 			Metrics: append(DefaultMetrics(), custom), AlphaRollback: 0.01, AlphaPromote: 0.1, MinSamples: 7,
-			Breakers: []Breaker{{nameErrors, 0.5, 10}}, Window: time.Second,
+			Breakers: []Breaker{{nameErrors, 0.5}}, Window: time.Second,
 		},
 	} {
 		data, err := json.Marshal(want)
@@ -198,14 +208,18 @@ func TestRestoreRefuses(t *testing.T) {
 		"candidate": func(e *Evidence) { e.Candidate.Arm = "1.6.0" },
 		"metrics":   func(e *Evidence) { e.Metrics = e.Metrics[1:] },
 		"name":      func(e *Evidence) { e.Metrics[0].Name = "x" },
-		"blocks":    func(e *Evidence) { e.Metrics[0].Harm.Sums = []float64{1} },
-		"NaN":       func(e *Evidence) { e.Metrics[0].Safe.Sums[3] = math.NaN() },
-		"pairs":     func(e *Evidence) { e.Metrics[1].Safe.Sums = []float64{-1, 2} },
-		"tail":      func(e *Evidence) { e.Metrics[1].Tail.Value = math.NaN() },
-		"tail sums": func(e *Evidence) { e.Metrics[1].Harm.Sums = e.Metrics[1].Harm.Sums[:2] },
-		"counts":    func(e *Evidence) { e.Metrics[0].Harm.Sums[1] = math.NaN() },
+		"NaN":       func(e *Evidence) { e.Metrics[0].Safe.LogE = math.NaN() },
+		"format 0":  func(e *Evidence) { e.Format = 0 },
+		"format 1":  func(e *Evidence) { e.Format = 1 },
+		"format 3":  func(e *Evidence) { e.Format = 3 },
+		"assigned":  func(e *Evidence) { e.Assigned[1] = -1 },
+		"stage":     func(e *Evidence) { e.Stage = -1 },
+		"no tests":  func(e *Evidence) { e.Tests = nil },
+		"cut":       func(e *Evidence) { e.Tests = e.Tests[:len(e.Tests)-1] },
+		"longer":    func(e *Evidence) { e.Tests = append(e.Tests[:len(e.Tests):len(e.Tests)], 0) },
+		"endless":   func(e *Evidence) { e.Tests = bytes.Repeat([]byte{255}, len(e.Tests)) },
 		"sample":    func(e *Evidence) { e.Metrics[0].Candidate.Events = 1e9 },
-		"values":    func(e *Evidence) { e.Metrics[1].Baseline.Values = []byte("x") },
+		"values":    func(e *Evidence) { e.Metrics[2].Baseline.Values = []byte("x") },
 		"peak":      func(e *Evidence) { e.Harm.Peak = math.Inf(1) },
 	} {
 		e := c.Evidence()

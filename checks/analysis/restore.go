@@ -28,20 +28,34 @@ func (c *Comparison) Restore(e Evidence) error {
 	case c.begun:
 		return badEvidence("Candidate.Arm", e.Candidate.Arm, "a comparison that has not begun")
 	}
-	var past [2]past
+	t, p, err := c.r.decodeTests(e.Tests)
+	if err != nil {
+		return badEvidence("Tests", err, "what was stored")
+	}
+	var past [2]counted
 	for i, m := range e.Metrics {
-		t := &c.tests[i]
-		t.harm, t.safe = m.Harm.Strength, m.Safe.Strength
-		t.contrast, t.profile, t.drift = m.Contrast, m.Profile, [2]Drift{m.Drift[0].clone(), m.Drift[1].clone()}
+		x := &c.contrasts[i]
+		x.Contrast, x.profile, x.drift = m.Contrast, m.Profile, [2]Drift{m.Drift[0].clone(), m.Drift[1].clone()}
+		t.perMetric[i] = metricStrength{harm: m.Harm, safe: m.Safe, counted: m.Counted}
 		// What was checked above can be loaded.
-		_ = t.contest.load(m)
 		_ = past[0].add(m.Baseline)
 		_ = past[1].add(m.Candidate)
 	}
 	c.base.arm.restore(e.Baseline, past[0])
 	c.cand.arm.restore(e.Candidate, past[1])
-	c.r.expected.restore(c.candidate, e.Split)
-	c.harm, c.tripped, c.begun = e.Harm, e.Tripped, true
+	c.tripped, c.begun = e.Tripped, true
+	c.r.settling.Lock()
+	defer c.r.settling.Unlock()
+	t.strata.kept = named(e.Strata)
+	t.candidate, t.harm, t.split.SplitEvidence = uint8(c.candidate+1), e.Harm, e.Split
+	c.tests = t
+	if !c.r.restored {
+		c.r.restored = true
+		base := c.r.arms[0]
+		base.mu.Lock()
+		c.r.past.restore(p)
+		base.mu.Unlock()
+	}
 	c.read()
 	return nil
 }
@@ -53,24 +67,49 @@ func badEvidence(field string, value any, want string) error {
 // check reports whether e can be evidence of p, which has its defaults.
 func (e Evidence) check(p Plan) error {
 	switch {
+	case e.Format != evidenceFormat:
+		return badEvidence("Format", e.Format, fmt.Sprintf("%d: how requests are counted has changed, so older evidence means nothing", evidenceFormat))
 	case e.Plan != p.digest():
 		return badEvidence("Plan", fmt.Sprintf("%q", e.Plan), fmt.Sprintf("%q, which this plan has", p.digest()))
 	case len(e.Metrics) != len(p.Metrics):
 		return badEvidence("Metrics", len(e.Metrics), fmt.Sprintf("%d metrics", len(p.Metrics)))
+	case min(e.Assigned[0], e.Assigned[1], e.Unfollowed, e.Unrandomised, e.Stage) < 0 || max(e.Assigned[0], e.Assigned[1], e.Unfollowed, e.Unrandomised) > maxCount:
+		return badEvidence("Assigned", e.Assigned, "counts")
+	case !(e.Sampled >= 0 && e.Sampled <= 1):
+		return badEvidence("Sampled", e.Sampled, "a share")
 	case e.Harm.check() != nil:
 		return badEvidence("Harm", e.Harm, "finite numbers")
 	case e.Split.problem() != nil:
 		return badEvidence("Split", e.Split.problem(), "what was stored")
 	}
 	for side, a := range []ArmEvidence{e.Baseline, e.Candidate} {
+		if err := a.check(); err != nil {
+			return badEvidence([...]string{"Baseline", "Candidate"}[side]+".Classes", err, "what was stored")
+		}
 		if err := a.checkRoutes(); err != nil {
 			return badEvidence([...]string{"Baseline", "Candidate"}[side]+".Routes", err, "what was stored")
 		}
+	}
+	if err := e.checkStrata(); err != nil {
+		return badEvidence("Strata", err, "what was stored")
 	}
 	for i := range e.Metrics {
 		if err := e.Metrics[i].check(i, p.Metrics[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// check reports whether the counts are possible.
+func (a ArmEvidence) check() error {
+	for c, n := range a.Classes {
+		if c >= NumClasses || n < 0 || n > maxCount {
+			return fmt.Errorf("%d %s", n, c)
+		}
+	}
+	if a.Invalid < 0 || a.Invalid > maxCount {
+		return fmt.Errorf("%d invalid values", a.Invalid)
 	}
 	return nil
 }
@@ -84,25 +123,27 @@ func (e *MetricEvidence) check(i int, m Metric) error {
 	if err := errors.Join(e.Harm.check(), e.Safe.check(), e.Contrast.check(), e.Profile.check(), e.Drift[0].check(), e.Drift[1].check()); err != nil {
 		return badEvidence(field, err, "finite numbers, as stored")
 	}
-	if err := newContest(m).load(*e); err != nil {
-		return badEvidence(field, err, "the sums of a "+m.Kind.String())
+	for _, c := range e.Counted {
+		if c.Events < 0 || c.N < c.Events || c.N > maxCount {
+			return badEvidence(field+".Counted", c, "what was stored")
+		}
 	}
 	for side, s := range []Sample{e.Baseline, e.Candidate} {
-		if err := new(past).add(s); err != nil {
+		if err := new(counted).add(s); err != nil {
 			return badEvidence(field+[...]string{".Baseline", ".Candidate"}[side], err, "what was stored")
 		}
 	}
 	return nil
 }
 
-// past is what an arm has counted before a restart, by metric.
-type past struct {
+// counted is what an arm has counted before a restart, by metric.
+type counted struct {
 	rates []rate
 	hists []*hist.Histogram
 }
 
-func (p *past) add(s Sample) error {
-	if s.N < 0 || s.Events < 0 || s.Events > s.N {
+func (p *counted) add(s Sample) error {
+	if s.N < 0 || s.N > maxCount || s.Events < 0 || s.Events > s.N {
 		return fmt.Errorf("%d events of %d", s.Events, s.N)
 	}
 	var h *hist.Histogram
@@ -119,7 +160,7 @@ func (p *past) add(s Sample) error {
 
 // restore adds what was counted before a restart, once: the baseline takes part
 // in several comparisons, and each brings the same.
-func (a *Arm) restore(e ArmEvidence, p past) {
+func (a *Arm) restore(e ArmEvidence, p counted) {
 	a.lock()
 	defer a.mu.Unlock()
 	if a.restored {
@@ -129,11 +170,10 @@ func (a *Arm) restore(e ArmEvidence, p past) {
 	for c, n := range e.Classes {
 		if c < NumClasses && n > 0 {
 			a.classes[c] += uint64(n)
-			a.past[c] += uint64(n)
+			a.restoredClasses[c] += uint64(n)
 		}
 	}
 	a.invalid += uint64(max(e.Invalid, 0))
-	a.distinct += uint64(max(e.Units, 0))
 	a.restoreRoutes(e.Routes)
 	for i := range a.tallies {
 		t := &a.tallies[i]

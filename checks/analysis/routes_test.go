@@ -21,8 +21,8 @@ func onX(o Observation) Observation { o.Route = routeX; return o }
 // Where most answers of the baseline on a route cannot be read, the verdict says
 // so, with the route, the reason and the remedy.
 func TestUnreadableRoute(t *testing.T) {
-	good := onX(ok(time.Second))
-	elsewhere := ok(time.Second)
+	good := onX(ok(100 * time.Millisecond))
+	elsewhere := ok(100 * time.Millisecond)
 	elsewhere.Route = "POST /v1/y"
 	mostly := func(k int, o Observation) func(c *Comparison, arm string, n int) {
 		return func(c *Comparison, arm string, n int) {
@@ -73,14 +73,12 @@ func TestUnreadableRoute(t *testing.T) {
 			}
 		}, Unmeasurable, "POST /v1/x: 30 of 30"},
 		{"half of them", func(c *Comparison) {
-			for _, arm := range []string{base, cand} {
-				mostly(2, unread("html"))(c, arm, 4000)
-			}
+			half := each(2, good, unread("html"))
+			sideBySide(c, 20_000, Safe, half, half)
 		}, Safe, ""},
 		{"the candidate's alone", func(c *Comparison) {
-			feed(c, base, 100, good)
-			feed(c, cand, 100, unread("html"))
-		}, Harmed, "breaker: unanswered above 50 %"},
+			sideBySide(c, 100, Harmed, always(good), always(unread("html")))
+		}, Harmed, "breaker: unanswered above 20 %"},
 		{"without a route", func(c *Comparison) {
 			feed(c, base, 100, Observation{Why: "html"})
 			feed(c, cand, 100, Observation{Why: "html"})
@@ -92,9 +90,8 @@ func TestUnreadableRoute(t *testing.T) {
 			}
 		}, NoEvidence, "no request of 1.5.0"},
 		{"a failing candidate beside it", func(c *Comparison) {
+			sideBySide(c, 200, Harmed, each(2, unread("html"), good), always(onX(Observation{Class: Error})))
 			feed(c, base, 100, unread("html"))
-			feed(c, base, 90, good)
-			feed(c, cand, 100, onX(Observation{Class: Error}))
 		}, Harmed, "breaker: error rate"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -113,14 +110,7 @@ func TestUnreadableRoute(t *testing.T) {
 // as well.
 func TestHarmBesideAnUnreadableRoute(t *testing.T) {
 	c := compare(t, Plan{Breakers: []Breaker{}})
-	b := each(2, onX(ok(time.Second)), unread("html"))
-	for i := range 100 {
-		feed(c, base, 1, unread("html"))
-		feed(c, base, 1, b(i))
-		feed(c, cand, 2, onX(Observation{Class: Error}))
-		c.Judge(time.Unix(1e9, 0).Add(time.Duration(i) * time.Second))
-	}
-	j := c.Judge(time.Unix(2e9, 0))
+	j := sideBySide(c, 200, -1, each(4, onX(ok(100*time.Millisecond)), unread("html")), always(onX(Observation{Class: Error})))
 	if want := "POST /v1/x: 150 of 200 answers of 1.4.0 are not read (html)"; j.Verdict != Harmed || !strings.Contains(j.Reason, want) {
 		t.Errorf("%s (%s), want harmed, with %q", j.Verdict, j.Reason, want)
 	}

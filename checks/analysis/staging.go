@@ -74,7 +74,7 @@ func (a *Arm) empty(s *stage) {
 		a.note(seen)
 		row := s.values[r*len(a.valued):]
 		for k, i := range a.valued {
-			a.add(i, row[k], seen)
+			a.add(i, row[k])
 		}
 	}
 	s.n = 0

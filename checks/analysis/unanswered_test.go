@@ -5,51 +5,23 @@ import (
 	"time"
 )
 
-// sideBySide records n requests of each arm and judges after each pair; it
-// stops once the verdict is want, and returns the last judgement.
-func sideBySide(c *Comparison, n int, want Verdict, b, k func(i int) Observation) Judgement {
-	at := time.Unix(1e9, 0)
-	var j Judgement
-	for i := range n {
-		c.r.Arm(base).Record(b(i))
-		c.r.Arm(cand).Record(k(i))
-		at = at.Add(time.Second)
-		if j = c.Judge(at); j.Verdict == want {
-			break
-		}
-	}
-	return j
-}
-
-func always(o Observation) func(int) Observation { return func(int) Observation { return o } }
-
-// each returns o for one request in k, and good for the others.
-func each(k int, o, good Observation) func(int) Observation {
-	return func(i int) Observation {
-		if i%k == k-1 {
-			return o
-		}
-		return good
-	}
-}
-
 // A candidate that leaves its users without an answer is harmed, whatever the
 // class, soon and without a breaker.
 func TestNoAnswerIsHarm(t *testing.T) {
-	good := ok(time.Second)
+	good := ok(100 * time.Millisecond)
 	for _, tt := range []struct {
 		name   string
 		k      func(int) Observation
 		within int // requests of the candidate
 		blamed string
 	}{
-		{"unread", always(Observation{}), 40, nameUnanswered},
-		{"abandoned", always(Observation{Class: Abandoned}), 40, nameUnanswered},
-		{"rejected", always(Observation{Class: Rejected}), 40, nameUnanswered},
-		{"by turns", func(i int) Observation { return Observation{Class: []Class{Unread, Abandoned, Rejected}[i%3]} }, 40, nameUnanswered},
-		{"a third abandoned", each(3, Observation{Class: Abandoned}, good), 200, nameUnanswered},
-		{"a third rejected", each(3, Observation{Class: Rejected}, good), 200, nameUnanswered},
-		{"unfinished", always(Observation{Class: OK, Unfinished: true, TTFT: good.TTFT, ITL: good.ITL, Latency: good.Latency, Cost: good.Cost}), 40, nameUnfinished},
+		{"unread", always(Observation{}), 80, nameUnanswered},
+		{"abandoned", always(Observation{Class: Abandoned}), 80, nameUnanswered},
+		{"rejected", always(Observation{Class: Rejected}), 80, nameUnanswered},
+		{"by turns", func(i int) Observation { return Observation{Class: []Class{Unread, Abandoned, Rejected}[i%3]} }, 80, nameUnanswered},
+		{"a third abandoned", each(3, Observation{Class: Abandoned}, good), 300, nameUnanswered},
+		{"a third rejected", each(3, Observation{Class: Rejected}, good), 300, nameUnanswered},
+		{"unfinished", always(Observation{Class: OK, Unfinished: true, TTFT: good.TTFT, ITL: good.ITL, Latency: good.Latency, Cost: good.Cost}), 80, nameUnfinished},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := compare(t, Plan{Breakers: []Breaker{}})
@@ -65,11 +37,11 @@ func TestNoAnswerIsHarm(t *testing.T) {
 // What both arms suffer alike, such as impatient callers and callers at fault, is
 // no harm and does not keep a candidate from being proven.
 func TestCallersAtFaultAreNoHarm(t *testing.T) {
-	good := ok(time.Second)
+	good := ok(100 * time.Millisecond)
 	for _, class := range []Class{Unread, Rejected, Abandoned, Cancelled} {
 		c := compare(t, Plan{})
 		mixed := each(3, Observation{Class: class}, good)
-		if j := sideBySide(c, 3000, Safe, mixed, mixed); j.Verdict != Safe {
+		if j := sideBySide(c, 8000, Safe, mixed, mixed); j.Verdict != Safe {
 			t.Errorf("a third %v: %s (%s)", class, j.Verdict, j.Reason)
 		}
 		all := always(Observation{Class: class})
@@ -81,10 +53,8 @@ func TestCallersAtFaultAreNoHarm(t *testing.T) {
 
 // A guard that neither arm measures does not keep a candidate from being proven.
 func TestUnmeasuredGuards(t *testing.T) {
-	thumbs := ThumbsUp()
-	thumbs.Role = Guard
-	good := always(ok(time.Second))
-	if j := sideBySide(compare(t, Plan{Metrics: append(DefaultMetrics(), thumbs)}), 2000, Safe, good, good); j.Verdict != Safe {
+	good := always(ok(100 * time.Millisecond))
+	if j := sideBySide(compare(t, Plan{Metrics: append(DefaultMetrics(), guardOf(Satisfaction()), guardOf(Timeouts()))}), 6000, Safe, good, good); j.Verdict != Safe {
 		t.Errorf("%s (%s)", j.Verdict, j.Reason)
 	}
 }
@@ -128,3 +98,5 @@ func TestMetricsByClass(t *testing.T) {
 		}
 	}
 }
+
+func guardOf(m Metric) Metric { m.Role = Guard; return m }

@@ -30,14 +30,13 @@ type Watch struct {
 	looks   int
 	now     float64 // ln of the statistic
 	peak    float64
-	blamed  string // what raised the alarm
+	blamed  string    // what raised the alarm
+	block   time.Time // when the open stretch began
 }
 
 // Watch returns a watch over the named arm of r, from now on, against the
 // baseline in before: evidence of a comparison under the same plan. Metrics of
-// which the baseline has shown fewer than 200 values are not watched. If units
-// are counted, those of the arm count anew from now on: most have counted in the
-// comparison, which is over once there is no baseline.
+// which the baseline has shown fewer than 200 values are not watched.
 //
 // The error is an [*InvalidError]: the arm is unknown, the evidence is of
 // another plan, or nothing can be watched with it.
@@ -63,9 +62,6 @@ func (r *Recorder) Watch(arm string, before Evidence) (*Watch, error) {
 	}
 	a.lock()
 	defer a.mu.Unlock()
-	if a.units != nil {
-		a.units.clear()
-	}
 	for i := range a.tallies {
 		w.from = append(w.from, a.tallies[i].cursor())
 	}
@@ -117,11 +113,20 @@ func (w *Watch) Look(now time.Time) WatchReport {
 	defer w.mu.Unlock()
 	w.rd.read(w.r, func(i int) uint64 { return w.from[i].next })
 	w.looks++
+	// No stretch of the length of Plan.Persist brings more than half of what an alarm
+	// takes.
+	most, fresh := math.Inf(1), false
+	if persist := w.r.plan.persist(); persist > 0 {
+		most = w.limit() / 2
+		if fresh = w.block.IsZero() || now.Sub(w.block) >= persist || now.Before(w.block); fresh {
+			w.block = now
+		}
+	}
 	var logs, weights []float64
 	for k := range w.guards {
 		g := &w.guards[k]
 		m := &w.rd.metrics[g.index]
-		g.look(m.at.minus(w.from[g.index]), m.fresh)
+		g.look(m.at.minus(w.from[g.index]), m.fresh, most, fresh)
 		for p := range g.parts {
 			logs = append(logs, g.parts[p].LogSR())
 			weights = append(weights, g.metric.Weight/float64(len(g.parts)))
@@ -198,6 +203,8 @@ type GuardState struct {
 	Metric string `json:"metric"`
 	N      int    `json:"n"`
 	Bad    int    `json:"bad"`
+	// Parts are N and Bad of each part of the distribution.
+	Parts [][2]int `json:"parts,omitempty"`
 	// Sum is that of scores.
 	Sum float64 `json:"sum,omitempty"`
 	// Detectors are the logs of the Shiryaev-Roberts statistics, by part of the

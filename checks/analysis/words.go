@@ -14,8 +14,8 @@ func (j *Judgement) harmed() string {
 	if f == nil {
 		return "worse"
 	}
-	s := fmt.Sprintf("%s is worse: candidate %s against %s%s, e-value %s of %s after %s requests",
-		f.Metric, f.show(f.Candidate), f.show(f.Baseline), f.where(), short(j.Harm.E), short(j.Harm.Limit), thousands(max(j.Candidate.Requests, f.CandidateN)))
+	s := fmt.Sprintf("%s is worse: %s, e-value %s of %s after %s requests",
+		f.Metric, f.worse(), short(j.Harm.E), short(j.Harm.Limit), thousands(max(j.Candidate.Requests, f.CandidateN)))
 	var also []string
 	for _, g := range j.Metrics {
 		if g.Verdict == Harmed && g.Metric != f.Metric && g.Role != Report {
@@ -78,12 +78,45 @@ func (a ArmEvidence) unserved() string {
 	return s
 }
 
-// collecting words how many requests or units are still missing.
+// collecting words how many requests are still missing.
 func (j *Judgement) collecting(p Plan) string {
 	have := func(a ArmCount) string {
-		return fmt.Sprintf("%d of %d %ss of %s", min(a.samples(p.Unit), p.MinSamples), p.MinSamples, p.Unit, a.Arm)
+		return fmt.Sprintf("%d of %d answers of %s", min(a.Served, p.MinSamples), p.MinSamples, a.Arm)
 	}
 	return "collecting: " + have(j.Candidate) + ", " + have(j.Baseline)
+}
+
+// troubled words that the baseline is worse than it was: to be no worse than it proves
+// nothing. It is "" if the baseline is not.
+func (e Evidence) troubled() string {
+	for _, m := range e.Metrics {
+		if m.Drift[0].Alarm {
+			return fmt.Sprintf("no harm seen; %s of %s is worse than it was, so that no worse than it proves nothing", m.Name, e.Baseline.Arm)
+		}
+	}
+	return ""
+}
+
+// fewUnits reports whether so few units make all the traffic that nothing can be
+// proven.
+func (e Evidence) fewUnits() bool { return e.Units != nil && min(e.Units[0], e.Units[1]) < fewUnits }
+
+// tooFew words that no number of requests of so few units proves anything.
+func (e Evidence) tooFew(u Unit) string {
+	arm, n := e.Candidate.Arm, e.Units[1]
+	if e.Units[0] < n {
+		arm, n = e.Baseline.Arm, e.Units[0]
+	}
+	return fmt.Sprintf("cannot tell: %d %ss on %s, where %d are needed; a finer unit would help", n, u, arm, fewUnits)
+}
+
+// uncompared words why requests take no part in any test.
+func (e Evidence) uncompared() string {
+	arm := e.Candidate.Arm
+	if e.Compared[1] > 0 {
+		arm = e.Baseline.Arm
+	}
+	return "no request of " + arm + " was assigned while both arms had a share that is known, so there is nothing to compare; see Recorder.Expect"
 }
 
 func unmeasurable(blind []Finding) string {
@@ -94,9 +127,12 @@ func unmeasurable(blind []Finding) string {
 	return strings.Join(reasons, "; ")
 }
 
-func unproven(open []Finding) string {
+func (j *Judgement) unproven(open []Finding, warming bool) string {
 	if len(open) == 0 {
 		return "no harm seen, but nothing that gates could be measured"
+	}
+	if warming {
+		return "warming up: times of " + j.Candidate.Arm + " do not count yet"
 	}
 	names := make([]string, len(open))
 	for i, f := range open {
@@ -111,7 +147,7 @@ func (f *Finding) reason() string {
 	both := "candidate " + f.show(f.Candidate) + " against " + f.show(f.Baseline) + f.where()
 	switch f.Verdict {
 	case Harmed:
-		return "worse: " + both + ", e-value " + f.Harm.of()
+		return "worse: " + f.worse() + ", e-value " + f.Harm.of()
 	case Safe:
 		return "no worse within " + f.Margin.String() + ": " + both + ", e-value " + f.Safe.of()
 	case NoEvidence:
@@ -123,6 +159,20 @@ func (f *Finding) reason() string {
 		return "measured on the baseline alone"
 	}
 	return "open: " + both + ", e-value for harm " + f.Harm.of() + ", for safety " + f.Safe.of()
+}
+
+// worse words in what the candidate is worse, by the numbers that the evidence rests on.
+func (f *Finding) worse() string {
+	base, cand := f.Counted[0], f.Counted[1]
+	switch {
+	case f.Kind == Rate && base.N > 0 && cand.N > 0:
+		return fmt.Sprintf("%s of %s requests of the candidate (%s) against %s of %s (%s)",
+			thousands(cand.Events), thousands(cand.N), percent(float64(cand.Events)/float64(cand.N)),
+			thousands(base.Events), thousands(base.N), percent(float64(base.Events)/float64(base.N)))
+	case f.Kind == Amount && (f.Better == Lower && f.Candidate <= f.Baseline || f.Better == Higher && f.Candidate >= f.Baseline):
+		return "slow or unfinished requests of the candidate, not its median of " + f.show(f.Candidate) + " against " + f.show(f.Baseline)
+	}
+	return "candidate " + f.show(f.Candidate) + " against " + f.show(f.Baseline) + f.where()
 }
 
 // of words an e-value against its limit.

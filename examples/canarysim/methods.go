@@ -71,7 +71,7 @@ func methods() []method {
 // serin records each request and judges after every so many of the candidate's.
 type serin struct {
 	every      int
-	base, cand *analysis.Arm
+	recorder   *analysis.Recorder
 	comparison *analysis.Comparison
 	now        time.Time
 }
@@ -87,27 +87,31 @@ func newSerin(every int) (*serin, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := rec.Expect(1, map[string]float64{"1.4.0": 0.5, "1.5.0": 0.5}); err != nil {
+		return nil, err
+	}
 	return &serin{
-		every: every, base: rec.Arm("1.4.0"), cand: rec.Arm("1.5.0"), comparison: comparison,
+		every: every, recorder: rec, comparison: comparison,
 		now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 	}, nil
 }
 
 func (s *serin) look(l *look, _ readings) int {
-	record := func(arm *analysis.Arm, q request) {
-		o := analysis.Observation{Class: analysis.OK, At: s.now, Latency: time.Duration(q.latency * float64(time.Second)), Cost: -1}
+	record := func(arm string, q request) {
+		o := analysis.Observation{Class: analysis.OK, Latency: time.Duration(q.latency * float64(time.Second)), Cost: -1}
 		if q.failed {
 			o.Class = analysis.Error
 		}
-		arm.Record(o)
+		o.At = s.now.Add(o.Latency)
+		s.recorder.Begin(analysis.Assigned{Arm: arm, Generation: 1, At: s.now}).Done(o)
 	}
 	for i := range l.cand {
-		record(s.base, l.base[i])
-		record(s.cand, l.cand[i])
+		s.now = s.now.Add(time.Minute / perLook)
+		record("1.4.0", l.base[i])
+		record("1.5.0", l.cand[i])
 		if (i+1)%s.every != 0 {
 			continue
 		}
-		s.now = s.now.Add(time.Second)
 		if s.comparison.Judge(s.now).Verdict == analysis.Harmed {
 			return i + 1
 		}

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/corpus"
 	"github.com/serin-go/serin/rollout"
@@ -101,6 +102,7 @@ func trial(t *testing.T, cfg traffic.Config, s strategies.Strategy, within time.
 	})
 	began := time.Now()
 	id, err := engine.Start(ctx, rollout.Plan{
+		Analysis:  analysis.Plan{Metrics: whatForm()},
 		Target:    "chat",
 		Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
 		Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
@@ -234,6 +236,14 @@ func unfinished(row corpus.Row) bool {
 	at, _ := row.Play(r.Start, r.Feed)
 	o := r.End(at, answer.Cause{})
 	return o.Unfinished
+}
+
+// whatForm returns the default metrics, except the ones that are about how long answers
+// are: the rows are of different lengths.
+func whatForm() []analysis.Metric {
+	return slices.DeleteFunc(analysis.DefaultMetrics(), func(m analysis.Metric) bool {
+		return m.Name == analysis.OutputLength().Name || m.Name == analysis.LengthCuts().Name || m.Name == analysis.Cost().Name
+	})
 }
 
 // TestForms rolls out candidates that are as good as the baseline and say it in

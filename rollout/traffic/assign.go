@@ -24,6 +24,7 @@ type Assignment struct {
 	number     uint64
 	why        Reason
 	table      *table
+	flight     flight
 }
 
 // ticket makes sure that an assignment is reported once, whatever copies there
@@ -39,9 +40,14 @@ var tickets = sync.Pool{New: func() any { return new(ticket) }}
 func (r *Router) Assign(_ context.Context, unit string) Assignment {
 	unit = bounded.Name(unit)
 	t := r.table.Load()
-	a := Assignment{router: r, table: t, generation: t.split.Generation, unit: unit, began: time.Now()}
-	a.arm, a.why = t.place(&subject{unit: unit, keep: true}, r.stale(a.began))
-	r.assigned(t, a.arm, unit, a.why, true)
+	a := Assignment{router: r, table: t, unit: unit, began: time.Now()}
+	p := t.place(&subject{unit: unit, keep: true}, r.stale(a.began))
+	a.arm, a.why, a.generation = p.arm, p.why, p.generation
+	t.inFlight.Add(1)
+	a.flight = r.fly(analysis.Assigned{
+		Arm: a.arm.name, Unit: unit, Slot: p.slot, Slotted: p.why.byChance(), Generation: p.generation,
+		Unrandomised: !t.randomised(p.why), At: a.began,
+	})
 	a.ticket = tickets.Get().(*ticket)
 	a.number = a.ticket.number.Load()
 	a.arm.stats.inFlight.Add(1)
@@ -56,7 +62,8 @@ func (a Assignment) Arm() string {
 	return a.arm.name
 }
 
-// Generation returns the generation of the split that made the assignment.
+// Generation returns the generation of the split that made the assignment: of a unit
+// that a [Sticky] remembers, the one in which it was first assigned.
 func (a Assignment) Generation() uint64 { return a.generation }
 
 // Done ends the assignment with its outcome. Arm, Unit and Generation of o are
@@ -93,6 +100,6 @@ func (a Assignment) Done(o analysis.Observation) bool {
 			Usage: answer.Usage{Input: o.InputTokens, Output: o.OutputTokens, Cached: o.CachedTokens, Reported: o.OutputTokens > 0},
 		})
 	}
-	a.router.report(a.table, a.arm, o, a.why, false)
+	a.router.report(a.table, a.arm, o, &a.flight, a.why, false)
 	return true
 }

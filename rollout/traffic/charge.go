@@ -182,10 +182,7 @@ func (l *leg) open(x *exchange, req *http.Request, body *payload) error {
 		return nil
 	}
 	b, r := l.bill, x.router
-	b.request, b.unit, b.ask, b.model = x.id, x.unit, x.ask, modelOf(x.ask, req, body)
-	if r.tenant != nil {
-		b.tenant = r.tenant(req)
-	}
+	b.request, b.unit, b.tenant, b.ask, b.model = x.id, x.unit, x.tenant, x.ask, modelOf(x.ask, req, body)
 	b.size, b.bytes = r.sizeOf(req, b.ask.Route.API, body), int(max(req.ContentLength, int64(len(body.data)), 0))
 	l.arm, l.began = x.arm, x.began
 	if b.account == nil {

@@ -66,8 +66,9 @@ type Config struct {
 	// Tenant and Conversation say what else a request is about, for rules about
 	// units: such a rule holds if it names the unit, the tenant or the
 	// conversation. Where names of different kinds may be equal, let them have
-	// prefixes. They are called only while the split has such a rule. Nil means
-	// what [WithTenant] and [WithConversation] have put into the context.
+	// prefixes. Tenant is called for each request, as observations name the tenant;
+	// Conversation only while the split has such a rule. Nil means what [WithTenant]
+	// and [WithConversation] have put into the context.
 	Tenant, Conversation func(*http.Request) string
 
 	// MayForce says whether a request may choose its arm by the header Serin-Arm,
@@ -330,7 +331,7 @@ func (cfg Config) withDefaults() Config {
 		}
 	}
 	if cfg.Unit == nil {
-		cfg.Unit = unitOf
+		cfg.Unit = UnitOf
 	}
 	if cfg.Tenant == nil {
 		cfg.Tenant = from(tenantKey)

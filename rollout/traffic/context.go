@@ -43,8 +43,10 @@ func from(key contextKey) func(*http.Request) string {
 	}
 }
 
-// unitOf is the unit of a request unless the configuration says otherwise.
-func unitOf(r *http.Request) string {
+// UnitOf returns the unit that [WithUnit] has put into the context of a request, or that
+// its header Serin-Unit names, or "". It is what a nil [Config].Unit does. As Config.Unit
+// it says as well that the router assigns by unit; see [Router.AssignsUnits].
+func UnitOf(r *http.Request) string {
 	if v, ok := r.Context().Value(unitKey).(string); ok {
 		return v
 	}

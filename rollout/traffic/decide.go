@@ -12,8 +12,7 @@ import (
 // giving it one: nothing is counted. It allocates nothing. "" is a unit of its
 // own, whose arm is drawn.
 func (r *Router) Arm(unit string) string {
-	a, _ := r.table.Load().place(&subject{unit: bounded.Name(unit)}, r.expired())
-	return a.name
+	return r.table.Load().place(&subject{unit: bounded.Name(unit)}, r.expired()).arm.name
 }
 
 // ArmOf returns the arm that a request would be given now, rules, forced arms and
@@ -22,8 +21,11 @@ func (r *Router) Arm(unit string) string {
 // says of requests allocates.
 func (r *Router) ArmOf(req *http.Request) string {
 	t := r.table.Load()
-	a, _ := r.place(t, r.unit(req), req, &answer.Ask{Route: r.routeOf(req)}, nil, r.expired(), false)
-	return a.name
+	s := subject{unit: r.unit(req), req: req}
+	if t.units {
+		s.tenant = r.tenant(req)
+	}
+	return r.place(t, &s, &answer.Ask{Route: r.routeOf(req)}, nil, r.expired()).arm.name
 }
 
 // expired reports what stale reports for the present time. It looks at the clock only

@@ -30,6 +30,9 @@ const (
 // to hear.
 type size struct{ text, tokens, media, spoken int }
 
+// tokensAbout estimates the tokens of a request alike for all arms.
+func (s size) tokensAbout() int { return s.text/bytesPerToken + s.tokens + mediaTokens*s.media }
+
 // sizeOf returns the size of a request to an interface. Of a body that is not in
 // memory only its length is known.
 func (r *Router) sizeOf(req *http.Request, api answer.API, body *payload) (s size) {

@@ -10,6 +10,7 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/attempts"
+	"github.com/serin-go/serin/internal/bounded"
 )
 
 // exchange is one request and its answer, whatever the shape in which they
@@ -19,6 +20,12 @@ type exchange struct {
 	arm        *arm
 	generation uint64
 	unit, id   string
+	tenant     string // as in the observation, and model too
+	model      string
+	slot       uint16  // that has decided, if chance has
+	flight     flight  // until it is reported
+	unmet      bool    // the first content, by flight
+	pair       *copied // whose answer is compared with this one, if it is mirrored
 	began      time.Time
 	why        Reason // the arm is this one
 	table      *table
@@ -87,15 +94,17 @@ func (e ending) err() error {
 	return e.broken
 }
 
-// begin makes of x the exchange of a request that is about to be served, and
-// assigns it. x.ask is set. The error is a [*ShapeError], a [*BodyMemoryError] or an
-// accountError; then nothing has begun.
-func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, error) {
+// begin makes of x the exchange of a request that is about to be served, assigns it,
+// and sends its copies. x.ask is set; received reports whether the request came through
+// the Handler. The error is a [*ShapeError], a [*BodyMemoryError] or an accountError;
+// then nothing has begun.
+func (r *Router) begin(x *exchange, req *http.Request, body *payload, received bool) (*table, error) {
 	t := r.table.Load()
-	x.router, x.table, x.generation, x.unit, x.id = r, t, t.split.Generation, r.unit(req), newID()
+	x.router, x.table, x.unit, x.tenant, x.id = r, t, r.unit(req), r.tenant(req), newID()
 	x.began, x.held = time.Now(), &body.share
 	x.label = r.labels.of(req.Method, req.URL.Path).name
-	x.arm, x.why = r.place(t, x.unit, req, &x.ask, body, r.stale(x.began), true)
+	p := r.place(t, &subject{unit: x.unit, tenant: x.tenant, req: req, keep: true}, &x.ask, body, r.stale(x.began))
+	x.arm, x.why, x.slot, x.generation = p.arm, p.why, p.slot, p.generation
 	x.makes = makesIDs(req.Method, &x.ask)
 	x.keyed = len(req.Header["Idempotency-Key"]) > 0
 	if x.alters(x.arm) {
@@ -108,7 +117,14 @@ func (r *Router) begin(x *exchange, req *http.Request, body *payload) (*table, e
 			return nil, err
 		}
 	}
-	r.assigned(t, x.arm, x.unit, x.why, x.observed())
+	x.model = x.asked(req)
+	if t.mirrors != nil {
+		r.mirror(t, x, req, body, received)
+	}
+	t.inFlight.Add(1)
+	if x.followed() {
+		x.flight = r.fly(x.assigned()) // after the copies, which it names
+	}
 	return t, nil
 }
 
@@ -117,7 +133,7 @@ func (x *exchange) fit(req *http.Request, body *payload) error {
 	s, err := x.router.shape(x.arm, x.ask, req, body, &body.share, x.asksUsage(x.arm))
 	if base := x.table.baseline(); err != nil && !isBodyMemory(err) && base != nil && base != x.arm {
 		if other, otherErr := x.router.shape(base, x.ask, req, body, &body.share, x.asksUsage(base)); otherErr == nil {
-			x.arm, x.why, s, err = base, ByShape, other, nil
+			x.arm, x.why, x.generation, s, err = base, ByShape, x.table.split.Generation, other, nil
 		} else if isBodyMemory(otherErr) {
 			err = otherErr
 		}
@@ -157,6 +173,22 @@ func (x *exchange) context(ctx context.Context, l *leg) context.Context {
 // the baseline keeps, which is not compared.
 func (x *exchange) observed() bool { return x.ask.Route.Kind != answer.Auxiliary }
 
+// followed reports whether the recorder follows the exchange: what the baseline keeps is
+// not compared.
+func (x *exchange) followed() bool {
+	kind := x.ask.Route.Kind
+	return x.observed() && kind != answer.Resource && kind != answer.Control
+}
+
+// asked returns the model that the caller asked for. A form is searched for it only
+// where the request is charged.
+func (x *exchange) asked(req *http.Request) string {
+	if x.leg != nil && x.leg.bill != nil {
+		return bounded.Name(x.leg.bill.model)
+	}
+	return bounded.Name(modelOf(x.ask, req, &payload{}))
+}
+
 // newID returns 64 random bits in hexadecimal.
 func newID() string {
 	const digits = "0123456789abcdef"
@@ -171,16 +203,42 @@ func newID() string {
 // start takes the status and the header of the answer that is measured.
 func (x *exchange) start(status int, h http.Header) {
 	x.status = status
-	if (x.why == ByWeight || x.leg != nil) && x.router.cached(h) {
+	if (x.why.byChance() || x.leg != nil) && x.router.cached(h) {
 		x.hit = true
-		if x.why == ByWeight {
-			x.why = ByCache
+		if x.why.byChance() {
+			x.fromCache()
 		}
 	}
+	x.unmet = !x.hit
 	x.reader = answer.Get()
 	x.reader.Ask, x.reader.FinishReasons = x.ask, x.router.finishReasons
 	x.reader.Names = x.arm.backend.PriceOf != nil || len(x.arm.backend.Price.Tiers) > 0
 	x.reader.Start(status, h)
+}
+
+// fromCache notes that a cache has answered, and not the arm. It ends the flight, which
+// began at the assignment, since a request that hangs must be seen: an answer from a
+// cache ends it without a word about the arm. The copy to compare with says nothing
+// either.
+func (x *exchange) fromCache() {
+	x.why = ByCache
+	x.flight.void(time.Now(), "cached")
+	if x.pair != nil {
+		x.pair.void.Store(true)
+	}
+}
+
+// meet reports the first generated content, which came at the given instant, to the
+// flight. Of a document there is no such instant, as in the outcome.
+func (x *exchange) meet(at time.Duration) {
+	if x.reader.Tokens() == 0 {
+		return
+	}
+	x.unmet = false
+	switch x.reader.Form() {
+	case answer.EventStream, answer.Lines, answer.Array:
+		x.flight.first(x.began.Add(at))
+	}
 }
 
 // headSize is how much of an answer [Config].Classify gets to see.
@@ -198,6 +256,9 @@ func (x *exchange) feed(p []byte, at time.Duration) {
 		return
 	}
 	x.reader.Feed(p, at)
+	if x.unmet {
+		x.meet(at)
+	}
 }
 
 // silent reports whether bytes have come for too long without content among them,
@@ -306,6 +367,15 @@ func (x *exchange) dismiss(e ending) {
 	if !x.reported {
 		x.reported = true
 		x.table.inFlight.Add(-1)
+		x.flight.void(x.endedAt, "dismissed")
+	}
+}
+
+// settle ends an exchange that a panic has left without an end: with the one that its
+// arm had, if it had one.
+func (x *exchange) settle() {
+	if !x.reported {
+		x.finish(ending{broken: errBrokenOff})
 	}
 }
 
@@ -327,7 +397,7 @@ func (x *exchange) report() {
 	if x.why != ByCache && x.arm == x.table.baseline() && !x.fallback {
 		x.router.limits.patience.observe(x.ask, &x.outcome, x.endedAt)
 	}
-	x.router.report(x.table, x.arm, o, x.why, x.fallback)
+	x.router.report(x.table, x.arm, o, &x.flight, x.why, x.fallback)
 }
 
 // fellBack reports the exchange as one whose arm failed and whose request the
@@ -360,7 +430,8 @@ func (x *exchange) confirmed(status int) {
 func (x *exchange) observation() analysis.Observation {
 	out := &x.outcome
 	o := analysis.Observation{
-		At: x.endedAt, ID: x.id, Arm: x.arm.name, Unit: x.unit, Generation: x.generation, Route: x.label,
+		At: x.endedAt, ID: x.id, Arm: x.arm.name, Unit: x.unit, Generation: x.generation,
+		Route: x.label, Tenant: x.tenant, Model: x.model,
 		Latency: x.endedAt.Sub(x.began) - x.caller.total, ClientStall: x.caller.total, Cost: -1,
 	}
 	o.Paid = x.leg != nil && x.leg.bill != nil && x.leg.bill.account != nil

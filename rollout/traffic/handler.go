@@ -38,16 +38,14 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithCancelCause(x.context(req.Context(), x.leg))
 	in := req.WithContext(ctx) // a copy, since req must not be modified
 	c.glimpse.show(&c.body, in)
-	t, err := r.begin(x, in, &c.body)
+	t, err := r.begin(x, in, &c.body, true)
 	if err != nil {
 		cancel(nil)
 		r.reject(w, err)
 		return
 	}
 	defer x.leg.settle()
-	if t.mirrors != nil {
-		r.mirror(t, x, in, &c.body, true)
-	}
+	defer x.settle()
 
 	base := t.baseline()
 	fallback := r.mayFallBack(x, base, &c.body, req) && base.backend.Handler != nil

@@ -32,7 +32,7 @@ func TestStream(t *testing.T) {
 	}
 	o := d.one(t)
 	want := analysis.Observation{
-		Arm: "new", Unit: "ann", Generation: 7, Route: "POST " + chat, Class: analysis.OK,
+		Arm: "new", Unit: "ann", Generation: 7, Route: "POST " + chat, Class: analysis.OK, Finish: analysis.FinishStop,
 		InputTokens: 10, OutputTokens: 5, CachedTokens: 4, Cost: 6 + 2 + 10,
 	}
 	if diff := cmp.Diff(want, o, ignoreTimes); diff != "" {

@@ -68,8 +68,8 @@ func newRuled(t testing.TB) (*Router, *http.Request) {
 
 func decide(r *Router, req *http.Request) *arm {
 	t := r.table.Load()
-	a, _ := r.place(t, r.unit(req), req, &answer.Ask{Route: answer.Route{Kind: answer.Inference}}, nil, false, true)
-	return a
+	s := subject{unit: r.unit(req), tenant: r.tenant(req), req: req, keep: true}
+	return r.place(t, &s, &answer.Ask{Route: answer.Route{Kind: answer.Inference}}, nil, false).arm
 }
 
 // BenchmarkRules decides about requests that no rule of five holds for.

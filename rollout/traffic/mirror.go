@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"sync"
@@ -131,6 +132,9 @@ type copied struct {
 	unit       string
 	ask        answer.Ask
 	leg        *leg
+	assigned   analysis.Assigned // what the recorder learns when it is sent
+	sent       bool              // its flight has begun
+	void       atomic.Bool       // a cache has answered the request, and not its arm
 
 	method, path, uri, host string
 	header                  http.Header
@@ -151,6 +155,7 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload,
 		return // not comparable, or more than a question
 	}
 	q := r.mirroring
+	var all []*copied
 	for i := range t.mirrors {
 		m := &t.mirrors[i]
 		if m.arm == x.arm || t.slot(&m.hash, x.unit) >= m.share {
@@ -175,7 +180,7 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload,
 			stats.dropped.Add(1)
 		default:
 			c := &copied{
-				router: r, arm: m.arm, generation: x.generation, unit: x.unit, ask: x.ask,
+				router: r, arm: m.arm, generation: x.generation, unit: x.unit, ask: x.ask, assigned: x.assigned(),
 				method: req.Method, path: req.URL.Path, uri: req.URL.RequestURI(), host: req.Host, header: req.Header.Clone(), body: data, held: held,
 			}
 			if received {
@@ -189,9 +194,18 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload,
 				c.primary.limit, c.ended = q.cfg.MaxAnswer, make(chan struct{})
 				x.copies = append(x.copies, c)
 			}
-			go c.run()
+			c.assigned.Arm, c.assigned.Shadow, c.assigned.Unrandomised = m.arm.name, m.arm.name, true
+			all = append(all, c)
 		}
 		held.end()
+	}
+	if len(all) > 0 && x.arm == t.baseline() {
+		// One copy is compared with the request. Which one must depend on nothing else.
+		x.pair = all[rand.IntN(len(all))]
+		x.pair.assigned.Unrandomised = !t.randomised(x.why)
+	}
+	for _, c := range all {
+		go c.run()
 	}
 }
 
@@ -252,22 +266,23 @@ func (c *copied) run() {
 	}
 	ctx, cancel := context.WithTimeout(c.leg.in(context.Background()), q.cfg.Timeout)
 	defer cancel()
-	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now(), leg: c.leg, keyed: len(c.header["Idempotency-Key"]) > 0}
+	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now(), tenant: c.assigned.Tenant, model: c.assigned.Model, leg: c.leg, keyed: len(c.header["Idempotency-Key"]) > 0}
 	kept := keeper{limit: c.primary.limit}
 	e := c.send(ctx, x, &kept)
 	var misfit *ShapeError
 	if isBodyMemory(e.broken) || errors.As(e.broken, &misfit) {
 		c.arm.stats.copies.dropped.Add(1)
+		x.flight.void(time.Now(), "dropped") // it was sent without the usage option before
 		return
 	}
 	x.end(e)
 	o := x.observation()
 	c.arm.stats.copies.count(o.Class)
 	q.pay(o.Cost)
-	rec := r.recorder.Load()
-	if rec != nil {
-		rec.Record(o)
+	if c.void.Load() { // or the candidate would answer for requests that the baseline was spared
+		x.flight.void(o.At, "cached")
 	}
+	x.flight.land(o)
 	if q.cfg.Observe != nil {
 		q.cfg.Observe(o)
 	}
@@ -276,7 +291,7 @@ func (c *copied) run() {
 	}
 	select {
 	case <-c.ended:
-		c.compare(ctx, rec, kept.answer(c.ask.Route, o, x.outcome))
+		c.compare(ctx, r.recorder.Load(), kept.answer(c.ask.Route, o, x.outcome))
 	case <-ctx.Done():
 	}
 }
@@ -340,6 +355,10 @@ func (c *copied) try(ctx context.Context, x *exchange, kept *keeper) (e ending, 
 	}
 	if s.url != nil {
 		req.URL, req.RequestURI = s.url, s.url.RequestURI()
+	}
+	if !c.sent {
+		c.sent, c.assigned.At = true, x.began
+		x.flight = c.router.fly(c.assigned)
 	}
 	_ = s.body.attach(req, c.arm.stats) // it is in memory
 	c.router.dress(c.arm, req, true)

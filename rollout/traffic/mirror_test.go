@@ -441,7 +441,7 @@ func TestShadowRollout(t *testing.T) {
 					strategies.Shadow{Share: strategies.Full, MinSamples: 400, Bake: time.Second, Limit: time.Minute, Until: strategies.UntilBaked, OnLimit: strategies.RollBack, OnNoEvidence: strategies.RollBack},
 					strategies.Canary{Weights: []strategies.Weight{5000}, Bake: 50 * time.Millisecond, DangerouslyPromoteUnproven: true},
 				),
-				Analysis: analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate(), satisfaction}},
+				Analysis: analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate(), satisfaction}, Persist: -1}, // the stage is short
 			}, rollout.Actor{Name: "ana"})
 			if err != nil {
 				t.Fatal(err)

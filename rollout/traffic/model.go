@@ -35,7 +35,11 @@ func modelOf(ask answer.Ask, req *http.Request, body *payload) string {
 
 // modelInPath returns the name of the model that a path contains, "" without one.
 func modelInPath(u *url.URL) string {
-	path := strings.Split(u.EscapedPath(), "/")
+	escaped := u.EscapedPath()
+	if !strings.Contains(escaped, "model") && !strings.Contains(escaped, "deployments") {
+		return ""
+	}
+	path := strings.Split(escaped, "/")
 	i, verb := modelSegment(path)
 	if i < 0 {
 		return ""

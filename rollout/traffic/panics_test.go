@@ -107,6 +107,8 @@ func TestHooksThatPanic(t *testing.T) {
 						tt.change(c)
 					}
 				})
+				record(t, r)
+				flights := r.Flights()
 				for range 2 { // with a cache, the second answer may come from there
 					req := httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(`{"stream":true,"temperature":0}`))
 					req.Header.Set("Serin-Arm", "new")
@@ -136,6 +138,7 @@ func TestHooksThatPanic(t *testing.T) {
 				waitFor(t, func() bool { return r.Panics()[hook] > 0 })
 				waitFor(t, func() bool { return r.PendingCopies() == 0 })
 				idle(t, r)
+				landed(t, flights, len(flights.All()))
 			})
 		}
 	}

@@ -152,7 +152,7 @@ func (r *Router) follow(t *table, s *subject, id string) *arm {
 		return t.baseline()
 	}
 	s.keep = false
-	if a, _ := t.place(s, false); a != nil && a.account == maker.account {
+	if a := t.place(s, false).arm; a != nil && a.account == maker.account {
 		return a
 	}
 	return maker

@@ -21,6 +21,7 @@ import (
 // Its methods are safe for concurrent use. Make one with [New].
 type Router struct {
 	unit                      func(*http.Request) string
+	units                     bool // unit is one of the configuration
 	observe                   func(analysis.Observation)
 	exposed                   func(Exposure)
 	charged                   func(Charge)
@@ -56,6 +57,7 @@ type Router struct {
 	recorder atomic.Pointer[analysis.Recorder]
 	epoch    time.Time    // from which expiry counts, on the monotonic clock
 	expiry   atomic.Int64 // nanoseconds after epoch; 0 is never
+	witness  witness      // nil except in tests
 
 	mu    sync.Mutex      // held to change the table, never to read it
 	arms  map[string]*arm // guarded by mu
@@ -88,13 +90,14 @@ type arm struct {
 // [*strategies.InvalidError] values, joined. New starts nothing and connects to
 // nothing.
 func New(cfg Config) (*Router, error) {
+	units := cfg.Unit != nil
 	cfg = cfg.withDefaults()
 	errs := []error{cfg.validate()}
 	r := new(Router)
 	cfg.Logger = slog.New(containedHandler{cfg.Logger.Handler()})
 	r.containHooks(&cfg)
 	*r = Router{
-		unit: cfg.Unit, observe: cfg.Observe, exposed: cfg.Exposed, charged: cfg.Charged, cached: cfg.Cached, maxBody: cfg.MaxBody,
+		unit: cfg.Unit, units: units, observe: cfg.Observe, exposed: cfg.Exposed, charged: cfg.Charged, cached: cfg.Cached, maxBody: cfg.MaxBody,
 		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, askUsage: cfg.AskUsage, allowControl: cfg.AllowControl, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
 		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),
@@ -187,6 +190,10 @@ func (r *Router) SetSplit(ctx context.Context, split strategies.Split) error {
 	return r.bind(split)
 }
 
+// AssignsUnits reports whether the router has [Config].Unit, and so keeps the requests of
+// one unit together as a rule.
+func (r *Router) AssignsUnits() bool { return r.units }
+
 // Split returns the split in force.
 func (r *Router) Split() strategies.Split { return cloneSplit(r.table.Load().split) }
 
@@ -246,9 +253,9 @@ func (r *Router) RemoveBackend(name string) error {
 	return nil
 }
 
-// Measure has the observations of all requests that end from now on recorded by
-// rec, in place of the recorder before it; nil detaches. One recorder belongs to
-// one rollout.
+// Measure has all requests that are assigned from now on recorded by rec, in place of
+// the recorder before it, which still learns how the requests before have ended. If rec
+// is nil, none are recorded. One recorder belongs to one rollout.
 func (r *Router) Measure(rec *analysis.Recorder) { r.recorder.Store(rec) }
 
 // Expire says until when the split in force may be relied on; a request that
@@ -266,45 +273,39 @@ func (r *Router) Expire(at time.Time) {
 }
 
 // place returns the arm of a request under t: the one that it forces, if it may;
-// the one that made what it refers to; else the table's. keep has a [Sticky]
-// remember it. The ids in body are not looked at if it is nil.
-func (r *Router) place(t *table, unit string, req *http.Request, ask *answer.Ask, body *payload, stale, keep bool) (*arm, Reason) {
-	base, kind := t.baseline(), ask.Route.Kind
+// the one that made what it refers to; else the table's. s has the request, its unit
+// and its tenant. The ids in body are not looked at if it is nil.
+func (r *Router) place(t *table, s *subject, ask *answer.Ask, body *payload, stale bool) placement {
+	base, kind, req := t.baseline(), ask.Route.Kind, s.req
 	if t.pinned && req.Method == http.MethodHead && answer.RouteOf(http.MethodGet, req.URL.Path).Kind == answer.Resource {
 		kind = answer.Resource
 	}
 	if kind == answer.Resource || kind == answer.Control {
 		if kind == answer.Resource && t.pinned {
 			if a := r.keeper(t, req, body, stale); a != nil && (base == nil || a.account != base.account) {
-				return a, ByPin
+				return t.to(a, ByPin)
 			}
 		}
 		if base != nil {
-			return base, ByRoute
+			return t.to(base, ByRoute)
 		}
 	}
 	if r.mayForce != nil && !stale {
 		if v := req.Header[ArmHeader]; len(v) > 0 {
 			if a := t.named(v[0]); a != nil && r.mayForce(req, v[0]) {
-				return a, ByForce
+				return t.to(a, ByForce)
 			}
 		}
 	}
-	s := subject{unit: unit, req: req, keep: keep}
 	if t.units {
-		if r.tenant != nil {
-			s.tenant = r.tenant(req)
-		}
-		if r.conversation != nil {
-			s.conversation = r.conversation(req)
-		}
+		s.conversation = r.conversation(req)
 	}
 	if t.apart && !stale && mayContinue(ask) {
-		if a := r.follow(t, &s, ask.After); a != nil {
-			return a, ByPin
+		if a := r.follow(t, s, ask.After); a != nil {
+			return t.to(a, ByPin)
 		}
 	}
-	return t.place(&s, stale)
+	return t.place(s, stale)
 }
 
 // stale reports whether the split in force must not be relied on any more.
@@ -313,24 +314,11 @@ func (r *Router) stale(now time.Time) bool {
 	return d != 0 && int64(now.Sub(r.epoch)) >= d
 }
 
-// assigned lets the recorder hold what chance has assigned against the shares
-// that are in force.
-func (r *Router) assigned(t *table, a *arm, unit string, why Reason, measured bool) {
-	t.inFlight.Add(1)
-	if rec := r.recorder.Load(); rec != nil && why == ByWeight && measured {
-		rec.Assign(a.name, unit, t.split.Generation)
-	}
-}
-
-// report hands on the observation of one finished request. Where chance did not
-// choose the arm, the requests of the two arms are not comparable, and the recorder
-// does not hear of it.
-func (r *Router) report(t *table, a *arm, o analysis.Observation, why Reason, rescued bool) {
+// report hands on the observation of one finished request, and ends its flight.
+func (r *Router) report(t *table, a *arm, o analysis.Observation, f *flight, why Reason, rescued bool) {
 	t.inFlight.Add(-1)
 	a.stats.count(o.Class)
-	if rec := r.recorder.Load(); rec != nil && why == ByWeight {
-		rec.Record(o)
-	}
+	f.land(o)
 	if r.exposed != nil {
 		r.expose(t, a, o, why, rescued)
 	}

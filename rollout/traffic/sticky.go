@@ -10,11 +10,11 @@ package traffic
 // remembered, and the baseline stands in.
 //
 // What is remembered outlives the split, and the rollout. A unit that is remembered
-// from another generation of the split is kept from the comparison ([BySticky]):
-// the shares that chose its arm are not those in force, and arms whose units are of
-// different ages differ in more than their versions. What is compared in a stage
-// are the units that have begun in it, so let units begin often: conversations do,
-// users do not. Generation 0 is the same in all splits.
+// from another generation of the split ([BySticky]) is compared under that generation,
+// by the shares that have chosen its arm. Its requests carry no evidence where the
+// comparison does not know that generation, as after an earlier rollout. So Put the
+// generation 0 for an arm that the split did not choose, and let units begin often:
+// conversations do, users do not.
 //
 // Both methods are called from many goroutines, on the way of each request, and must
 // not block for long. Where several processes share a Sticky, the last Put wins.
@@ -45,19 +45,20 @@ func (t *table) remembered(unit string) (i int, generation uint64) {
 	return -1, 0
 }
 
-// due returns the index of the arm that is due to a unit, be it killed or not, and
-// why: the one that is remembered, else by chance. It remembers that one if keep
-// says so.
-func (t *table) due(unit string, keep bool) (int, Reason) {
+// due returns the index of the arm that is due to a unit, killed or not, and how
+// chance has placed it there: the arm that is remembered, else the arm of the slot. It
+// remembers the latter if keep says so. The placement has no arm yet.
+func (t *table) due(unit string, keep bool) (int, placement) {
+	p := placement{why: ByWeight, slot: uint16(t.slot(&t.hash, unit)), generation: t.split.Generation}
 	if i, generation := t.remembered(unit); i >= 0 {
 		if generation != t.split.Generation {
-			return i, BySticky
+			p.why, p.generation = BySticky, generation
 		}
-		return i, ByWeight
+		return i, p
 	}
-	i := int(t.slots[t.slot(&t.hash, unit)])
+	i := int(t.slots[p.slot])
 	if keep && t.sticky != nil && unit != "" && (t.out == nil || !t.out[i]) {
 		t.sticky.Put(unit, t.split.Arms[i].Name, t.split.Generation)
 	}
-	return i, ByWeight
+	return i, p
 }

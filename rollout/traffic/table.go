@@ -92,25 +92,39 @@ func (r *Router) bind(split strategies.Split) error {
 	return nil
 }
 
-// place returns the arm of a request, and why it is that one.
-func (t *table) place(s *subject, stale bool) (*arm, Reason) {
+// placement is the arm of a request, and why it is that one.
+type placement struct {
+	arm        *arm
+	why        Reason
+	slot       uint16 // of the unit, or drawn, if chance has decided; else 0
+	generation uint64 // of the split that has assigned the unit
+}
+
+// to returns the placement at an arm for a reason other than chance.
+func (t *table) to(a *arm, why Reason) placement {
+	return placement{arm: a, why: why, generation: t.split.Generation}
+}
+
+// place returns the arm of a request.
+func (t *table) place(s *subject, stale bool) placement {
 	base := t.arms[0]
 	if stale && base != nil {
-		return base, ByExpiry
+		return t.to(base, ByExpiry)
 	}
 	for i := range t.rules {
 		if t.rules[i].holds(s) {
-			return t.rules[i].arm, ByRule
+			return t.to(t.rules[i].arm, ByRule)
 		}
 	}
 	if len(t.lanes) > 0 && base != nil && !t.admits(s.unit) {
-		return base, ByLane
+		return t.to(base, ByLane)
 	}
-	i, why := t.due(s.unit, s.keep)
+	i, p := t.due(s.unit, s.keep)
 	if t.out != nil && t.out[i] {
-		return base, ByKill
+		return t.to(base, ByKill)
 	}
-	return t.arms[i], why
+	p.arm = t.arms[i]
+	return p
 }
 
 // named returns the arm of that name, nil if the split has none that can serve.

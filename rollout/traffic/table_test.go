@@ -33,8 +33,7 @@ func newTestTable(t testing.TB, salt string, weights ...strategies.Weight) *tabl
 
 // pick returns the arm of a unit.
 func (t *table) pick(unit string) *arm {
-	a, _ := t.place(&subject{unit: unit}, false)
-	return a
+	return t.place(&subject{unit: unit}, false).arm
 }
 
 // units yields ids of the three forms that weak hashes have failed on.

@@ -108,15 +108,12 @@ func (r *Router) roundTrip(c *call, req *http.Request) (*http.Response, error) {
 	c.reply.leg = x.leg
 	c.reply.copy(r, x, req)
 	c.glimpse.show(&c.body, c.reply.out)
-	t, err := r.begin(x, c.reply.out, &c.body)
+	t, err := r.begin(x, c.reply.out, &c.body, false)
 	if err != nil {
 		if c.reply.cancel != nil {
 			c.reply.cancel(nil)
 		}
 		return nil, r.unheld(err)
-	}
-	if t.mirrors != nil {
-		r.mirror(t, x, c.reply.out, &c.body, false)
 	}
 
 	base := t.baseline()

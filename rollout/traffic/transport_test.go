@@ -51,7 +51,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 		o := d.one(t)
-		want := analysis.Observation{Class: analysis.OK, Arm: "new", Generation: 7, Route: "POST " + chat, InputTokens: 10, OutputTokens: 5, CachedTokens: 4, Cost: -1}
+		want := analysis.Observation{Class: analysis.OK, Finish: analysis.FinishStop, Arm: "new", Generation: 7, Route: "POST " + chat, InputTokens: 10, OutputTokens: 5, CachedTokens: 4, Cost: -1}
 		if diff := cmp.Diff(want, o, ignoreTimes); diff != "" || o.ID != got.id || o.TTFT <= 0 || o.Latency < o.TTFT {
 			t.Errorf("%s: observation %+v (-want +got):\n%s", name, o, diff)
 		}

@@ -145,6 +145,8 @@ func TestUploadThatStops(t *testing.T) {
 						c.MaxBody = 10
 					}
 				})
+				record(t, r)
+				flights := r.Flights()
 				conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 				if err != nil {
 					t.Fatal(err)
@@ -168,6 +170,11 @@ func TestUploadThatStops(t *testing.T) {
 				d.wait(t, 0)
 				if s := armStats(t, r, "new"); s.Requests != 0 || s.Rescued != 0 || (len(asked) == 0) != held {
 					t.Errorf("%+v, asked %d", s, len(asked))
+				}
+				for _, f := range landed(t, flights, len(asked)) {
+					if f.Done[0].Class != analysis.Cancelled {
+						t.Errorf("the flight ended as %v, want cancelled", f.Done[0].Class)
+					}
 				}
 			})
 		}

@@ -39,6 +39,7 @@ func (r *Reader) End(at time.Duration, c Cause) Outcome {
 		}
 	}
 	o.Class, o.Why = r.classify(s, c, at, damage)
+	o.Stop = r.stop(s)
 	o.Unfinished = o.Class == analysis.OK && r.unfinished(s)
 	o.Deferred = o.Class == analysis.OK && s.Deferred
 	if o.Deferred {

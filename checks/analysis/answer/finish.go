@@ -1,6 +1,11 @@
 package answer
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/sse"
+)
 
 // End is what a finish reason means.
 type End uint8
@@ -31,6 +36,57 @@ func EndOf(reason string) End {
 	// The OpenAI route of Gemini names the filter, and behind it what was found.
 	filter, _, _ := strings.Cut(reason, ": ")
 	return filters[filter]
+}
+
+// stop returns why the model stopped. Where a choice was cut or declined, that goes
+// before the ends of the others.
+func (r *Reader) stop(s *sse.Stream) analysis.Finish {
+	if s.NumFinishes == 0 { // the interface responses has none for an answer that is whole
+		whole := s.Shapes&sse.ShapeResponses != 0 && s.Terminated && !s.Failed && !s.Deferred
+		switch {
+		case s.Blocked:
+			return analysis.FinishFilter
+		case whole && s.ToolCalls > 0 && !r.Ask.ServerTools:
+			return analysis.FinishTool
+		case whole:
+			return analysis.FinishStop
+		}
+		return analysis.FinishUnknown
+	}
+	stop := analysis.FinishUnknown
+	for _, reason := range s.Finishes[:s.NumFinishes] {
+		this := analysis.FinishUnknown
+		switch r.end(reason) {
+		case Declined:
+			return analysis.FinishFilter
+		case Length:
+			this = analysis.FinishLength
+		case Natural:
+			if this = analysis.FinishStop; calls(reason) || s.ToolCalls > 0 && mayCall(reason) {
+				this = analysis.FinishTool
+			}
+		}
+		if stop != analysis.FinishLength && this != analysis.FinishUnknown {
+			stop = this
+		}
+	}
+	return stop
+}
+
+// mayCall reports whether a finish reason leaves open that a tool is to be called.
+// Ollama and Gemini say "stop" then, so does OpenAI if the request has chosen the tool;
+// version 1 of Cohere says "complete". Anthropic's "end_turn" excludes it.
+func mayCall(reason string) bool {
+	return strings.EqualFold(reason, "stop") || strings.EqualFold(reason, "complete")
+}
+
+// calls reports whether a finish reason says that a tool is to be called.
+func calls(reason string) bool {
+	switch strings.ToLower(reason) {
+	case "tool_calls", "function_call", "tool_use", "tool_call":
+		return true
+	}
+	return false
 }
 
 // filters holds the finish reasons that have a detail behind a colon.

@@ -53,6 +53,9 @@ type Outcome struct {
 	// Model, Finish and ServiceTier are as the answer spells them, bounded in
 	// length. Finish is the finish reason that decided Class.
 	Model, Finish, ServiceTier string
+	// Stop is why the model stopped, by all finish reasons of the answer: one choice
+	// that was cut makes it [analysis.FinishLength].
+	Stop analysis.Finish
 
 	// FirstByte is the instant of the first byte of the body, First of the first
 	// generated token, FirstContent of the first one that is not reasoning, Last of

@@ -74,10 +74,13 @@ func askOf(req *http.Request) Ask {
 	return AskOf(route, req.Header.Get("Content-Type"), data)
 }
 
-// Observe fills in what o says about the request: class, reason, error, times
+// Observe fills in what o says about the request: class, reason, error, finish, times
 // and tokens. It leaves the other fields of to as they are, Latency among them.
 func (o *Outcome) Observe(to *analysis.Observation) {
-	to.Class, to.Why, to.Err, to.Unfinished = o.Class, o.Why, o.Err, o.Unfinished
+	to.Class, to.Why, to.Err, to.Unfinished, to.Finish = o.Class, o.Why, o.Err, o.Unfinished, o.Stop
+	if o.Class == analysis.Refused {
+		to.Finish = analysis.FinishFilter // also where no finish reason says so
+	}
 	to.TTFT, to.ITL, to.Stall = o.First, o.ITL, o.Stall
 	to.InputTokens, to.OutputTokens, to.CachedTokens = o.Usage.Input, o.Usage.Output, o.Usage.Cached
 }
