@@ -1,0 +1,7 @@
+//go:build race
+
+package worlds_test
+
+// raced says that the race detector is on. It has nothing to see in rollouts that are
+// played in one goroutine, and they take ten times as long with it.
+const raced = true
