@@ -106,7 +106,7 @@ func (c *Comparison) Judge(now time.Time) Judgement {
 
 // Stage says that a stage of the rollout has begun, by its number from 1: what is to be
 // proven must be proven in it, and new trouble is looked for from here on. All replicas
-// number stages alike: of the evidence for safety only that of the last stage adds up.
+// number stages alike: of the evidence for safety only the part of the last stage adds up.
 // A number that is not above the last one changes nothing.
 func (c *Comparison) Stage(number int, now time.Time) {
 	c.r.settle(now)

@@ -64,7 +64,7 @@
 //   - A version that is worse at peak hours alone, or that becomes slower over days, is
 //     within its margins for a while. A bake that covers a peak, and a [Watch], see it.
 //   - With fewer than eight users of each arm nothing can be proven.
-//   - Failures that take long on the baseline and come at once on the candidate, at
+//   - Failures that take long on the baseline and come immediately on the candidate, at
 //     equal rates, look like harm until twenty of the baseline are known.
 //
 // # Zones
@@ -117,8 +117,8 @@
 // # Several replicas
 //
 // Each replica records and compares what it serves itself. [Plan.Merge] adds up
-// their [Evidence], which is plain data, and [Plan.Judge] judges the sum: a user whom
-// several replicas have met counts once. Nothing has to be sent for each request.
+// their [Evidence], which is plain data, and [Plan.Judge] judges the sum: a user of
+// several replicas counts once. Nothing has to be sent for each request.
 //
 // # Failing closed
 //

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Only the first Done has an effect, whoever calls it, and a Flight of another recorder
+// Only the first Done has an effect, and a Flight of another recorder
 // or of no request changes nothing.
 func TestDoneCountsOnce(t *testing.T) {
 	c := even(t, compare(t, Plan{}))
@@ -163,7 +163,7 @@ func TestShadow(t *testing.T) {
 	}
 }
 
-// More requests under way than the table holds are counted all the same, and how many
+// More requests under way than the table holds are counted too, and how many
 // are not followed is said; while it is not, nothing is safe.
 func TestFullTable(t *testing.T) {
 	c := even(t, compare(t, Plan{}))
@@ -189,7 +189,7 @@ func TestFullTable(t *testing.T) {
 	}
 }
 
-// So it is with those whose assignment and end are told apart.
+// So it is with those whose assignment and end are reported separately.
 func TestFullFeed(t *testing.T) {
 	c := even(t, compare(t, Plan{}))
 	at := time.Unix(1e9, 0)

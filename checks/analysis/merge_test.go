@@ -17,7 +17,7 @@ import (
 var mergePlan = Plan{Metrics: append(DefaultMetrics(), Satisfaction())}
 
 // replicas serves the traffic of 2,000 users by n replicas at random, each with a
-// comparison of its own, and one besides that sees all of it.
+// comparison of its own, and one more that sees all of it.
 func replicas(t testing.TB, n, seconds int, seed uint64, slower float64) (parts []*Comparison, union *Comparison) {
 	l := newLoad(seed, 0.3)
 	l.slower = slower
@@ -66,8 +66,8 @@ func gather(parts []*Comparison) []Evidence {
 	return list
 }
 
-// Merged evidence is that of one comparison that has seen all requests: what is counted
-// to the last one, and what is concluded but for what each replica expected of the
+// Merged evidence equals the evidence of one comparison that has seen all requests: what is counted
+// to the last one, and so is what is concluded, except what each replica expected of the
 // baseline by what it knew itself.
 func TestMergeEqualsUnion(t *testing.T) {
 	for slower, want := range map[float64]Verdict{1: Safe, 1.5: Harmed} {
@@ -253,7 +253,7 @@ func TestMergeRefuses(t *testing.T) {
 	}
 }
 
-// Peaks of harm that were reached before stay when evidence is merged anew; what was
+// Peaks of harm that were reached before stay when evidence is merged again; what was
 // proven does not.
 func TestKeepPeaks(t *testing.T) {
 	parts, _ := replicas(t, 2, 100, 1, 2)

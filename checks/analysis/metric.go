@@ -176,7 +176,7 @@ type Metric struct {
 	// better values are [Same], 0.01 for a score, and nothing for a rate.
 	Tolerance Margin `json:"tolerance,omitzero"`
 	// Margin is how much worse the candidate may be and still be proven safe.
-	// Proof of "no worse" without a margin would take for ever. Zero means, for a
+	// Proof of "no worse" without a margin would never end. Zero means, for a
 	// rate, twice the baseline's or 0.3 percentage points more, whichever is larger,
 	// but at most 2.5 points more; 1.2 times for an amount; 0.05 for a score.
 	Margin Margin `json:"margin,omitzero"`

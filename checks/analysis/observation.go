@@ -184,7 +184,7 @@ type Observation struct {
 	// they are printable and no longer than 128 bytes, and counts the rest as
 	// "other".
 	Route string
-	// Tenant is whom the request was served for, and Model which model it asked for.
+	// Tenant is the tenant that sent the request, and Model the model that it asked for.
 	// Empty: unknown.
 	Tenant, Model string
 	// Class says how the request ended. The zero value is Unread.

@@ -294,7 +294,7 @@ func climbed(times, spread float64) (mean, variance float64) {
 	return mean, square - mean*mean
 }
 
-// quantiles are those of the standard normal distribution at the steps.
+// quantiles are the quantiles of the standard normal distribution at the steps.
 var quantiles = [...]float64{-1.2815515655446004, -0.6744897501960817, 0, 0.6744897501960817, 1.2815515655446004, 1.6448536269514722}
 
 // slower returns how fast the evidence grows when an amount is larger by a factor.

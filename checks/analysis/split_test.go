@@ -66,7 +66,7 @@ func TestSplitThatNeverRests(t *testing.T) {
 }
 
 // Of traffic that is not split as intended nothing is safe, and harm needs ten times
-// the limit: what harms is taken away all the same.
+// the limit: harm is taken away nevertheless.
 func TestMismatchFreezes(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

@@ -29,7 +29,7 @@ func TestContendersAreCounted(t *testing.T) {
 				s = fmt.Sprint("frequent", x)
 			}
 			if got := table.number(s); got != otherValue {
-				t.Fatalf("%s has the number %d, want that of the rest", s, got)
+				t.Fatalf("%s has the number %d, want the number of the rest", s, got)
 			}
 			table.contend(s)
 			want[s]++
@@ -91,7 +91,7 @@ func TestContenderTakesOver(t *testing.T) {
 		t.Errorf("heavy has the number %#x, want the place %d under a new number", number, old)
 	}
 	if got := table.number("light03"); got != otherValue {
-		t.Errorf("light03 has the number %d, want that of the rest", got)
+		t.Errorf("light03 has the number %d, want the number of the rest", got)
 	}
 	if _, ok := v.name(ByTenant, old); ok {
 		t.Error("the old number still has a name")

@@ -304,7 +304,7 @@ func finding(t testing.TB, j Judgement, metric string) Finding {
 
 // A metric in other units gives the same verdicts. The steps of the past are known to
 // within a bucket of a histogram, whose bounds move with the unit, so the e-values are
-// the same but for that.
+// the same otherwise.
 func TestScaleEquivariance(t *testing.T) {
 	judge := func(scale, slower float64, requests int) Judgement {
 		amount := func(value func(Observation) float64) func(Observation) (float64, bool) {

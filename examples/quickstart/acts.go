@@ -48,9 +48,9 @@ func model(version string) tinylm.Config {
 	return c
 }
 
-// metrics are the default ones, but for two things that save time here: a candidate may
+// metrics are the default ones, with two changes that save time here: a candidate may
 // fail one request in a hundred more than the baseline, and the time between tokens,
-// which on a busy machine is that of the machine, decides nothing.
+// which on a busy machine measures the machine, decides nothing.
 func metrics() []analysis.Metric {
 	list := analysis.DefaultMetrics()
 	for i := range list {

@@ -105,7 +105,7 @@ func TestGroupsAdd(t *testing.T) {
 	}
 }
 
-// Slots are spread evenly over the groups, those of a split's table too.
+// Slots are spread evenly over the groups, the slots of a split's table too.
 func TestGroupIsEven(t *testing.T) {
 	for _, n := range []int{1000, 10_000, 1 << 14} {
 		var counts [GroupCount]int

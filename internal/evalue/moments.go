@@ -6,7 +6,7 @@ import "math"
 // alternatives of [Moments].
 var momentOdds = [...]float64{1.25, 1.5, 2, 3, 5, 10}
 
-// momentLogs are the logs of their weights: harm worth a rollback is seldom small.
+// momentLogs are the logs of their weights: harm worth a rollback is rarely small.
 var momentLogs = [...]float64{math.Log(.08), math.Log(.12), math.Log(.22), math.Log(.2), math.Log(.28), math.Log(.1)}
 
 // NumMoments is the number of alternatives of [Moments].

@@ -50,7 +50,7 @@ func TestMomentsDefinition(t *testing.T) {
 		near(t, "ln E", m.LogE(), math.Log(sum), 1e-9*(1+math.Abs(math.Log(sum))))
 	}
 	near(t, "nothing", new(Moments).LogE(), 0, 1e-12)
-	// Several at once are the same as one after the other.
+	// Several together are the same as one after the other.
 	var many, one Moments
 	many.Add(.3, 1, 5, 7)
 	for range 5 {
@@ -92,7 +92,7 @@ func TestMomentsHaveMeanOne(t *testing.T) {
 }
 
 // However often one looks, labels that only the share explains reach a limit no more
-// often than promised; those of a candidate that is hit three times as often soon do.
+// often than promised; the e-values of a candidate that is hit three times as often soon do.
 func TestMomentsAreValid(t *testing.T) {
 	n := 10 * *runs
 	for _, tt := range []struct {

@@ -9,7 +9,7 @@ import "math"
 type Overdispersion struct {
 	// Blocks counts whole blocks in which there was something. Sum adds up their sums,
 	// Squares the squares of these over the volume, Volume the volumes. Variance is
-	// that of the whole at the end of the last one.
+	// the variance of the whole at the end of the last one.
 	Blocks                         float64
 	Sum, Squares, Volume, Variance float64
 	// Open and OpenVolume are of the block that is not whole yet, which has Age looks.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is computed is the variance of the blocks' sums over that of the design, over the
+// What is computed is the variance of the blocks' sums over the variance of the design, over the
 // quantile of what chance makes of it.
 func TestOverdispersionDefinition(t *testing.T) {
 	var o Overdispersion

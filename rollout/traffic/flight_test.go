@@ -287,7 +287,7 @@ func TestSlots(t *testing.T) {
 }
 
 // TestFirst: the first content of a stream is reported once, at the instant of TTFT,
-// and that of a document never.
+// and the content of a document never.
 func TestFirst(t *testing.T) {
 	for name, tt := range map[string]struct {
 		model http.HandlerFunc
@@ -544,9 +544,9 @@ func TestPanicsEndFlights(t *testing.T) {
 		handler http.HandlerFunc
 		w       http.ResponseWriter
 	}{
-		"the handler":             {func(http.ResponseWriter, *http.Request) { panic("handler") }, httptest.NewRecorder()},
-		"a status that is none":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(99) }, httptest.NewRecorder()},
-		"the caller's own writer": {good, panickingWriter{httptest.NewRecorder()}},
+		"the handler":                  {func(http.ResponseWriter, *http.Request) { panic("handler") }, httptest.NewRecorder()},
+		"a status that does not exist": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(99) }, httptest.NewRecorder()},
+		"the caller's own writer":      {good, panickingWriter{httptest.NewRecorder()}},
 	} {
 		r, _ := newRouter(t, model, "", func(c *traffic.Config) {
 			c.Arms["new"] = traffic.Backend{Handler: tt.handler}
