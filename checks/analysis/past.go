@@ -19,6 +19,7 @@ import (
 var steps = []float64{.1, .25, .5, .75, .9, .95, .99, .999}
 
 const (
+	numSteps  = 8
 	numStairs = 6 // the first of the steps, up to .95
 	numTails  = 3 // the last of them, from .95
 	firstTail = numStairs - 1
@@ -127,8 +128,8 @@ func (p *ratePast) delay() time.Duration {
 
 // amountPast is the past of an amount: how many were late at each step.
 type amountPast struct {
-	n, late, proofN, proofLate [len2steps]float64
-	tailN, tail                [len2steps]float64 // of those beyond a step, for a proof
+	n, late, proofN, proofLate [numSteps]float64
+	tailN, tail                [numSteps]float64  // of those beyond a step, for a proof
 	down, downN                [numStairs]float64 // of the mirrored stairs
 }
 
@@ -152,8 +153,6 @@ func (p *amountPast) parts() [][]float64 {
 
 // hists returns the distributions of the baseline that no metric need have.
 func (p *past) hists() []*hist.Histogram { return []*hist.Histogram{&p.ends, &p.ttfts, &p.stalls} }
-
-const len2steps = 8
 
 // lateShare returns the share late at step k to be expected.
 func lateShare(late, n float64, k int) float64 {

@@ -178,7 +178,7 @@ func (s *scorer) events(r *row, bits uint64) {
 			p.saw(time.Duration(r.end))
 		}
 		for k, c := range s.r.comparisons {
-			c.tests.event(s.r.first[i], &s.labels[k], s.live[k], 1)
+			c.tests.event(s.r.first[i], &s.labels[k], s.live[k])
 			if s.live[k] && i == s.r.failing {
 				c.tests.few.fail(r.slot)
 			}
@@ -382,7 +382,7 @@ func (s *scorer) tail(r *row, first, k int, tau float64, late func(float64) bool
 			continue
 		}
 		if hit {
-			c.tests.event(first+1+k-firstTail, &s.labels[j], s.live[j], 1)
+			c.tests.event(first+1+k-firstTail, &s.labels[j], s.live[j])
 		}
 		if s.live[j] {
 			c.tests.old(first+1+k-firstTail, &s.labels[j], hit)

@@ -166,7 +166,7 @@ func (t *tests) add(s Share) {
 }
 
 // event takes an event of a request in a feature.
-func (t *tests) event(i int, l *label, live bool, _ float64) {
+func (t *tests) event(i int, l *label, live bool) {
 	f := &t.features[i]
 	for k := range t.live {
 		e := &t.epochs[i][k]
