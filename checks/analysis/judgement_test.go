@@ -110,7 +110,7 @@ func TestForecastOfNeeded(t *testing.T) {
 	slices.Sort(ratios)
 	median := ratios[len(ratios)/2]
 	t.Logf("of %d forecasts after 800 requests, what it took is %.2f times the forecast at the median", len(ratios), median)
-	if len(ratios) < 10 || median < 0.3 || median > 3 {
+	if 4*len(ratios) < *runs || median < 0.3 || median > 3 {
 		t.Errorf("%d forecasts, off by a factor of %.2f at the median", len(ratios), median)
 	}
 }
