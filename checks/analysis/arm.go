@@ -84,12 +84,11 @@ func (a *Arm) Name() string { return a.name }
 // left out and counted; see [Summary.Invalid].
 func (a *Arm) Record(o Observation) {
 	if a.flights != nil {
-		if o.At.IsZero() {
-			o.At = time.Now()
-		}
 		assigned := a.flights.assignedUnder(o.Generation)
 		if !assigned {
 			a.started.Add(1)
+		} else if o.At.IsZero() {
+			o.At = time.Now()
 		}
 		a.flights.record(a.index, &o, assigned)
 	}

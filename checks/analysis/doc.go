@@ -47,6 +47,8 @@
 //   - An amount, such as a latency, counts by how far the request has climbed the
 //     stairs of the baseline's past quantiles; its tail by the requests beyond the
 //     past p95, p99 and p99.9.
+//   - TTFT, latency and cost count as of the usual prompt: what the length of the prompt
+//     explains of them, by a ridge regression on the past of both arms, is taken out.
 //   - Harm in any metric is the weighted average of their e-values; safety needs every
 //     gate to be proven within its margin, in this stage, by what is known now.
 //   - Each test runs since the rollout began and since two later moments, so that a

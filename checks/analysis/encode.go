@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/serin-go/serin/internal/evalue"
+	"github.com/serin-go/serin/internal/hist"
 )
 
 // The tests are stored as varints: most of what they hold is small or zero. Numbers
@@ -33,6 +34,18 @@ func (p *packer) floats(list ...float64) {
 	for _, v := range list {
 		p.float(v)
 	}
+}
+
+func (p *packer) ints(list ...int64) {
+	for _, v := range list {
+		p.int(v)
+	}
+}
+
+func (p *packer) hist(h *hist.Histogram) {
+	b := h.AppendTo(nil)
+	p.uint(uint64(len(b)))
+	p.b = append(p.b, b...)
 }
 
 // unpacker reads what a packer has written. After an error all it reads is zero.
@@ -87,6 +100,23 @@ func (u *unpacker) floats(list ...*float64) {
 	}
 }
 
+func (u *unpacker) ints(list ...*int64) {
+	for _, v := range list {
+		*v = u.int()
+	}
+}
+
+func (u *unpacker) hist(h *hist.Histogram) {
+	n := u.uint()
+	if n > uint64(len(u.b)) {
+		u.err = errTests
+	}
+	if u.err == nil {
+		u.err = h.UnmarshalBinary(u.b[:n])
+		u.b = u.b[n:]
+	}
+}
+
 // length reads a length that is at most a limit.
 func (u *unpacker) length(limit int) int {
 	n := u.uint()
@@ -97,16 +127,58 @@ func (u *unpacker) length(limit int) int {
 	return int(n)
 }
 
+// groups writes which groups are not empty, and these.
 func (p *packer) groups(g *evalue.Groups) {
+	var used [groupBytes]byte
+	any := false
 	for i := range g.C {
-		p.int(evalue.Read(g.C[i]))
-		p.int(evalue.Read(g.Q[i]))
+		if evalue.Read(g.C[i])|evalue.Read(g.Q[i]) != 0 {
+			used[i/8] |= 1 << (i % 8)
+			any = true
+		}
 	}
+	if !any {
+		p.uint(0)
+		return
+	}
+	p.uint(1)
+	b := append(p.b, used[:]...)
+	for i := range g.C {
+		if used[i/8]&(1<<(i%8)) != 0 {
+			b = appendInt(appendInt(b, evalue.Read(g.C[i])), evalue.Read(g.Q[i]))
+		}
+	}
+	p.b = b
+}
+
+const groupBytes = evalue.GroupCount / 8
+
+// appendInt is binary.AppendVarint, quicker for small numbers.
+func appendInt(b []byte, v int64) []byte {
+	if u := uint64(v<<1) ^ uint64(v>>63); u < 1<<14 {
+		if u < 1<<7 {
+			return append(b, byte(u))
+		}
+		return append(b, byte(u)|1<<7, byte(u>>7))
+	}
+	return binary.AppendVarint(b, v)
 }
 
 func (u *unpacker) groups(g *evalue.Groups) {
 	const most = 1 << 30
+	if u.uint() == 0 {
+		return
+	}
+	if len(u.b) < groupBytes {
+		u.err, u.b = errTests, nil
+		return
+	}
+	used := u.b[:groupBytes]
+	u.b = u.b[groupBytes:]
 	for i := range g.C {
+		if used[i/8]&(1<<(i%8)) == 0 {
+			continue
+		}
 		c, q := u.int(), u.int()
 		if c > most || c < -most || q > most || q < -most {
 			u.err = errTests
@@ -262,9 +334,10 @@ func (t *tests) encode(past *past) []byte {
 		p.floats(past.amounts[i].list()...)
 	}
 	for _, h := range past.hists() {
-		b := h.AppendTo(nil)
-		p.uint(uint64(len(b)))
-		p.b = append(p.b, b...)
+		p.hist(h)
+	}
+	for k := range past.prompts {
+		p.prompts(&past.prompts[k])
 	}
 	return p.b
 }
@@ -332,14 +405,10 @@ func (l *layout) decodeTests(data []byte) (t tests, p *past, err error) {
 		p.amounts[i].take(list)
 	}
 	for _, h := range p.hists() {
-		n := u.uint()
-		if n > uint64(len(u.b)) {
-			u.err = errTests
-		}
-		if u.err == nil {
-			u.err = h.UnmarshalBinary(u.b[:n])
-			u.b = u.b[n:]
-		}
+		u.hist(h)
+	}
+	for k := range p.prompts {
+		u.prompts(&p.prompts[k])
 	}
 	if u.err == nil && len(u.b) != 0 {
 		u.err = errTests

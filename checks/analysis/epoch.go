@@ -201,6 +201,11 @@ type label struct {
 	number      uint16 // of the share
 }
 
+// fixed returns a score of the request as it is added up.
+func (l *label) fixed(y float64) evalue.Fixed {
+	return evalue.FixedOf(l.candidate, l.share, l.root, y)
+}
+
 // shareFactors holds what an event adds to the moments under one share.
 type shareFactors struct {
 	times      float64
@@ -221,13 +226,11 @@ func (e *epoch) event(l *label, factors *shareFactors, keep int) {
 	}
 }
 
-// weigh says how much one more score weighs among the blocks.
-func (e *epoch) weigh(l *label) { e.volume += l.share * (1 - l.share) }
-
-// score adds a score to the groups.
-func (e *epoch) score(l *label, y float64) {
+// score adds a score to the groups, which is the sum of n.
+func (e *epoch) score(l *label, y evalue.Fixed, n int32) {
 	e.fresh, e.added = true, true
-	e.groups.Add(l.group, l.candidate, l.share, l.root, y)
+	e.groups.Add(l.group, y)
+	e.volume += float64(n) * l.root * l.root
 }
 
 // total returns what the groups add up to.
@@ -356,14 +359,15 @@ type proof struct {
 	fresh bool
 }
 
-func (p *proof) score(l *label, y float64) {
+// score adds the sum of n scores.
+func (p *proof) score(l *label, y float64, n int32) {
 	p.fresh = true
-	p.groups.Add(l.group, l.candidate, l.share, l.root, y)
+	p.groups.Add(l.group, l.fixed(y))
 	side := 0
 	if l.candidate {
 		side = 1
 	}
-	p.n[side]++
+	p.n[side] += float64(n)
 }
 
 // allow widens the margin by what one more request brings: points of the baseline's

@@ -1,6 +1,9 @@
 package analysis
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // anonymous follows requests whose assignment and end are reported separately, by
 // [Recorder.Assign] and [Recorder.Record]. What is assigned between two looks is a
@@ -72,7 +75,10 @@ func (t *flights) record(arm uint8, o *Observation, assigned bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.init(t.layout.width)
-	begun := o.At.UnixNano() - int64(o.Latency)
+	begun := int64(endsNow)
+	if !o.At.IsZero() {
+		begun = o.At.UnixNano() - int64(o.Latency)
+	}
 	i := int32(-1)
 	if assigned {
 		i = f.find(arm, o, begun)
@@ -88,8 +94,12 @@ func (t *flights) record(arm uint8, o *Observation, assigned bool) {
 	n := t.tags.numbers(o.Tenant, o.Route, o.Model, o.InputTokens)
 	t.tags.contend(&n, o.Tenant, o.Route, o.Model)
 	f.rows[i].strata = n
-	f.rows[i].stream = false
+	f.rows[i].prompt = promptOf(o.InputTokens, 0, false)
 }
+
+// endsNow is when a request began of which nothing is known but how long it took: it is
+// no older than that.
+const endsNow = math.MaxInt64 / 2
 
 // find takes a request that began at about the given instant out of its chain.
 func (f *anonymous) find(arm uint8, o *Observation, begun int64) int32 {

@@ -24,8 +24,10 @@ type Assigned struct {
 	Shadow string
 	// Tenant, Route and Model describe the request, as in [Observation].
 	Tenant, Route, Model string
-	// InputTokens and CachedTokens are known before an arm has seen the request; zero:
-	// they are not.
+	// InputTokens is about how long the prompt is, and CachedTokens how much of it a cache
+	// before both arms holds; what the prompt explains of a time and of a cost is taken out
+	// of the comparison. Both are known before an arm has seen the request: what an arm
+	// reports must not be used. Zero: they are not known.
 	InputTokens, CachedTokens int
 	// Stream says that the request asks for a stream, so that silence means something.
 	Stream bool
@@ -81,7 +83,7 @@ func (r *Recorder) Begin(a Assigned) Flight {
 	values := r.values.numbers(a.Tenant, a.Route, a.Model, a.InputTokens)
 	f.place, f.nonce = r.flights.begin(row{
 		raw: at.UnixNano(), slot: slot, arm: f.arm.index, generation: a.Generation, shadow: shadow, stream: a.Stream, unit: a.Unit != "",
-		strata: values,
+		strata: values, prompt: promptOf(a.InputTokens, a.CachedTokens, a.Stream),
 	})
 	if f.nonce != 0 {
 		r.values.contend(&values, a.Tenant, a.Route, a.Model)

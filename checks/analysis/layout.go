@@ -9,6 +9,8 @@ type layout struct {
 	first      []int // the first feature of each metric
 	proof      []int // the first proof of each metric, -1 if it has none
 	proofs     int
+	timed      []bool // of each proof, whether it is about times and costs
+	costs      int    // the metric that holds the cost of a request, or -1
 	valued     []int // the metrics whose values are kept for each request
 	column     []int // of the values of each metric, and of the longest gap
 	width      int   // of the values of a request
@@ -23,7 +25,7 @@ type layout struct {
 
 // newLayout returns the layout of p, which is valid and has its defaults.
 func newLayout(p Plan) layout {
-	l := layout{plan: p, unanswered: -1, failing: -1, endMargin: 1.2, column: make([]int, len(p.Metrics)+1)}
+	l := layout{plan: p, unanswered: -1, failing: -1, costs: -1, endMargin: 1.2, column: make([]int, len(p.Metrics)+1)}
 	for i, metric := range p.Metrics {
 		m := metric.meter()
 		l.meters = append(l.meters, m)
@@ -33,6 +35,9 @@ func newLayout(p Plan) layout {
 		if m.Kind == Amount {
 			l.column[i] = len(l.valued)
 			l.valued = append(l.valued, i)
+		}
+		if m.source == fromCost {
+			l.costs = i
 		}
 		if m.source == fromLatency {
 			l.endMargin = m.Margin.Factor
@@ -60,6 +65,9 @@ func newLayout(p Plan) layout {
 		l.proof = append(l.proof, -1)
 		if m.Role.MustBeProven() {
 			l.proof[i] = l.proofs
+			for range l.proofCount(i) {
+				l.timed = append(l.timed, m.Kind == Amount)
+			}
 			l.proofs += l.proofCount(i)
 		}
 	}

@@ -212,6 +212,9 @@ func (p *past) add(o *past) {
 	for i, h := range p.hists() {
 		h.Merge(o.hists()[i])
 	}
+	for k := range p.prompts {
+		p.prompts[k].merge(&o.prompts[k])
+	}
 }
 
 // summarise fills in what follows from the counts and the distribution.

@@ -210,6 +210,8 @@ type Observation struct {
 	// times contains it.
 	Stall, ClientStall time.Duration
 
+	// InputTokens is also what a request that no [Flight] follows is compared by with others
+	// of the same length: count it alike for both arms.
 	InputTokens, OutputTokens, CachedTokens int
 	// Cost is what the request cost. Negative: unknown, and left out of the
 	// cost metric.

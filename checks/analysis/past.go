@@ -61,16 +61,27 @@ type deadline struct {
 	what   moment
 	metric uint8
 	step   uint8
+	// beyond is the longest time of the baseline, and of a candidate, that is not late.
+	beyond [2]int64
 }
+
+// The deadlines of a request: those that are alike for all, and those that depend on
+// the prompt.
+const (
+	plain = iota
+	ofTTFT
+	ofLatency
+	numLists
+)
 
 // snapshot is the past as it was when a request was assigned.
 type snapshot struct {
-	deadlines []deadline  // by age
-	levels    [][]float64 // the steps of each metric, and of the longest gaps
-	last      int64       // the age of the last deadline
+	lists  [numLists][]deadline // by age
+	levels [][]float64          // the steps of each metric, and of the longest gaps
+	models [numScaled]promptModel
 	// A request that has ended has no more to come once its deadlines before needed have
 	// passed, at the age life: what has ended is not silent.
-	needed uint16
+	needed [numLists]uint16
 	life   int64
 }
 
@@ -83,6 +94,7 @@ type past struct {
 	amounts []amountPast // by metric
 	snap    *snapshot
 	taken   uint64 // how many requests of the baseline the snapshot knows
+	prompts [numScaled]promptPast
 	ends    hist.Histogram
 	ttfts   hist.Histogram
 	stalls  hist.Histogram
@@ -162,11 +174,23 @@ func lateShare(late, n float64, k int) float64 {
 // levels returns the steps of metric m in the baseline's past, of values as rank sees
 // them; nil while too little is known.
 func (r *Recorder) levels(i int) []float64 {
-	s := r.arms[0].tallies[i].series
-	if s == nil || s.hist.Count() < pastValues {
+	h := r.distribution(i)
+	if h == nil || h.Count() < pastValues {
 		return nil
 	}
-	return levelsOf(&s.hist, r.meters[i].Better == Higher)
+	return levelsOf(h, r.meters[i].Better == Higher)
+}
+
+// distribution returns the baseline's values of metric i, as of the usual prompt if it is
+// known what the prompt explains; nil if it has none.
+func (r *Recorder) distribution(i int) *hist.Histogram {
+	if k, ok := r.meters[i].scaled(); ok && r.past.prompts[k].normal != nil {
+		return r.past.prompts[k].normal
+	}
+	if s := r.arms[0].tallies[i].series; s != nil {
+		return &s.hist
+	}
+	return nil
 }
 
 func levelsOf(h *hist.Histogram, higher bool) []float64 {
@@ -219,20 +243,44 @@ func (r *Recorder) refresh() {
 		return
 	}
 	p.taken = n
+	for k := range p.prompts {
+		if !p.prompts[k].refit() {
+			continue
+		}
+		// What was late so far was it against other steps.
+		for i := range r.meters {
+			if j, ok := r.meters[i].scaled(); ok && int(j) == k {
+				p.amounts[i] = amountPast{}
+			}
+		}
+	}
 	p.snap = r.snapshot()
 }
 
 func (r *Recorder) snapshot() *snapshot {
 	p := r.past
 	s := &snapshot{levels: make([][]float64, len(r.meters)+1)}
-	add := func(age float64, what moment, metric, step int) {
+	for k := range s.models {
+		s.models[k] = p.prompts[k].model
+	}
+	add := func(list int, age float64, d deadline) {
 		if age >= 0 && age < forever.Seconds() {
-			s.deadlines = append(s.deadlines, deadline{age: int64(math.Ceil(age * 1e9)), what: what, metric: uint8(metric), step: uint8(step)})
+			d.age = int64(math.Ceil(age * 1e9))
+			s.lists[list] = append(s.lists[list], d)
 		}
 	}
 	silence := maxSilence.Seconds()
+	// A rate is proven at an age at which it is known of nearly all that they are not
+	// silent, or have ended.
+	awaited := maxDelay.Seconds()
+	wait := func(h *hist.Histogram) float64 {
+		return min(max(minSilence.Seconds(), 2*h.Quantile(.999)), maxSilence.Seconds())
+	}
 	if p.ttfts.Count() >= pastValues {
-		silence = min(max(minSilence.Seconds(), 2*p.ttfts.Quantile(.999)), maxSilence.Seconds())
+		silence = wait(&p.ttfts)
+		awaited = min(silence, awaited)
+	} else if p.ends.Count() >= tailValues {
+		awaited = min(wait(&p.ends), awaited)
 	}
 	if p.stalls.Count() >= pastValues {
 		r.stall.Store(int64(1e9 * max(minStall.Seconds(), stallTimes*p.stalls.Quantile(.999))))
@@ -243,14 +291,20 @@ func (r *Recorder) snapshot() *snapshot {
 		ends := levelsOf(&p.ends, false)
 		end, endProof = ends[4], r.endMargin*ends[6]
 	}
+	values := func(i int) { // of those that are known at the end
+		add(plain, end, deadline{what: valueHarm, metric: uint8(i)})
+		if r.proof[i] >= 0 {
+			add(plain, endProof, deadline{what: valueProof, metric: uint8(i)})
+		}
+	}
 	for i := range r.meters {
 		m := &r.meters[i]
 		switch {
 		case m.Kind == Rate && !m.graded():
 			delay := p.rates[i].delay().Seconds()
-			add(delay, mature, i, 0)
+			add(plain, delay, deadline{what: mature, metric: uint8(i)})
 			if m.Role.MustBeProven() {
-				add(max(delay, min(silence, maxDelay.Seconds())), provable, i, 0)
+				add(plain, max(delay, awaited), deadline{what: provable, metric: uint8(i)})
 			}
 		case m.Kind == Amount:
 			q := r.levels(i)
@@ -258,47 +312,50 @@ func (r *Recorder) snapshot() *snapshot {
 				continue
 			}
 			s.levels[i] = q
+			list := ofLatency
+			if m.source == fromTTFT {
+				list = ofTTFT
+			}
+			if m.source != fromLatency {
+				values(i) // of TTFT, of those whose silence cannot be seen
+			}
 			if m.source != fromLatency && m.source != fromTTFT {
-				add(end, valueHarm, i, 0)
-				if r.proof[i] >= 0 {
-					add(endProof, valueProof, i, 0)
-				}
 				continue
 			}
-			if m.source == fromTTFT { // of those whose silence cannot be seen
-				add(end, valueHarm, i, 0)
-				if r.proof[i] >= 0 {
-					add(endProof, valueProof, i, 0)
-				}
+			step := func(what moment, k int, level, factor float64, beyond func(float64) int64) {
+				add(list, factor*level, deadline{what: what, metric: uint8(i), step: uint8(k), beyond: [2]int64{beyond(level), beyond(factor * level)}})
 			}
+			late := func(level float64) int64 { return int64(level * (1 + tie) * 1e9) }
+			// Values that are all alike lie on the step itself, or within a bucket of it;
+			// they are late then, on the baseline, and a candidate with the same ones is
+			// earlier than the margin allows.
+			reached := func(level float64) int64 { return int64(math.Ceil(level*(1-grain)*1e9)) - 1 }
 			tau, margin := m.Tolerance.Factor, m.Margin.Factor
 			for k := range numStairs {
-				add(tau*q[k], lateHarm, i, k)
-				add(margin*q[k], lateProof, i, k)
+				step(lateHarm, k, q[k], tau, late)
+				step(lateProof, k, q[k], margin, reached)
 			}
-			tails := numTails
-			if r.arms[0].tallies[i].series.hist.Count() < tailValues {
-				tails = 0
+			if r.distribution(i).Count() < tailValues {
+				continue
 			}
-			for k := firstTail; k < firstTail+tails; k++ {
-				add(tau*q[k], tailHarm, i, k)
-				add(q[k], tailProof, i, k)
+			for k := firstTail; k < firstTail+numTails; k++ {
+				step(tailHarm, k, q[k], tau, late)
+				step(tailProof, k, q[k], 1, late)
 			}
 		}
 	}
 	if i := r.unanswered; i >= 0 {
-		add(silence, silent, i, 0)
+		add(plain, silence, deadline{what: silent, metric: uint8(i)})
 	}
 	if p.stalls.Count() >= tailValues {
 		s.levels[len(r.meters)] = levelsOf(&p.stalls, false)
 	}
-	slices.SortStableFunc(s.deadlines, func(x, y deadline) int { return cmp.Compare(x.age, y.age) })
-	if n := len(s.deadlines); n > 0 {
-		s.last = s.deadlines[n-1].age
-	}
-	for i, d := range s.deadlines {
-		if d.what != silent {
-			s.needed, s.life = uint16(i+1), d.age
+	for l, list := range s.lists {
+		slices.SortStableFunc(list, func(x, y deadline) int { return cmp.Compare(x.age, y.age) })
+		for i, d := range list {
+			if d.what != silent {
+				s.needed[l], s.life = uint16(i+1), max(s.life, d.age)
+			}
 		}
 	}
 	return s
@@ -306,7 +363,7 @@ func (r *Recorder) snapshot() *snapshot {
 
 // restore takes over what an earlier process knew. The recorder is settled.
 func (p *past) restore(o *past) {
-	p.rates, p.amounts = o.rates, o.amounts
+	p.rates, p.amounts, p.prompts = o.rates, o.amounts, o.prompts
 	for i, h := range p.hists() {
 		h.Merge(o.hists()[i])
 	}

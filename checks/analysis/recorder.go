@@ -29,6 +29,7 @@ type Recorder struct {
 	settling    sync.Mutex // guards what follows, and the tests of the comparisons
 	comparisons []*Comparison
 	past        *past
+	spare       *scorer
 	restored    bool
 	looked      int64 // when the evidence was settled last, on a clock that never goes back
 	lookedRaw   int64 // the same as the caller's clock had it

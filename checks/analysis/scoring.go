@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"math/bits"
 	"time"
 
 	"github.com/serin-go/serin/internal/hist"
@@ -32,7 +33,8 @@ func (r *Recorder) settle(now time.Time) {
 		c.tests.start(r, at)
 	}
 	r.flights.lost.Add(r.flights.feed.close(raw, r.flights.left.Load()))
-	s := &scorer{r: r, now: at, raw: raw, since: since, labels: make([]label, len(r.comparisons)), live: make([]bool, len(r.comparisons))}
+	s := r.scorer()
+	s.now, s.raw, s.since = at, raw, since
 	for i := range r.flights.shards {
 		s.shard(&r.flights.shards[i])
 	}
@@ -74,23 +76,81 @@ type scorer struct {
 	labels []label                      // by comparison
 	live   []bool                       // whether the request belongs to its pair
 	values [numStrata][numValues]uint32 // how often each was assigned
+	// What the request has scored in this look, by feature and by proof, and how many
+	// scores that are.
+	harm, safe []score
+}
+
+type score struct {
+	sum     float64
+	n       int32
+	touched bool
+}
+
+// scorer returns a scorer for a look. The recorder is being settled.
+func (r *Recorder) scorer() *scorer {
+	s := r.spare
+	if s == nil {
+		s = &scorer{r: r, harm: make([]score, len(r.features)), safe: make([]score, r.proofs)}
+		r.spare = s
+	}
+	for len(s.labels) < len(r.comparisons) {
+		s.labels, s.live = append(s.labels, label{}), append(s.live, false)
+	}
+	clear(s.values[:])
+	return s
+}
+
+// scores adds a score of a feature.
+func (s *scorer) scores(feature int, y float64) {
+	x := &s.harm[feature]
+	x.sum, x.n, x.touched = x.sum+y, x.n+1, true
+}
+
+// proves adds a score of a proof.
+func (s *scorer) proves(at int, y float64) {
+	x := &s.safe[at]
+	x.sum, x.n, x.touched = x.sum+y, x.n+1, true
+}
+
+// flush adds what the request has scored to the evidence.
+func (s *scorer) flush(r *row) {
+	for j, c := range s.r.comparisons {
+		if !s.live[j] {
+			continue
+		}
+		l, warm := &s.labels[j], s.warm(j, r)
+		for i := range s.harm {
+			if x := &s.harm[i]; x.touched && (warm || s.r.features[i].kind != ofStairs) {
+				c.tests.score(i, l, x.sum, x.n)
+			}
+		}
+		for i := range s.safe {
+			// Times prove nothing while the baseline is slower than it was: to be no slower
+			// proves little then and costs much.
+			if x := &s.safe[i]; x.touched && (!s.r.timed[i] || warm && !c.tests.held) {
+				c.tests.proofs[i].score(l, x.sum, x.n)
+			}
+		}
+	}
+	clear(s.harm)
+	clear(s.safe)
 }
 
 func (s *scorer) shard(sh *shard) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.used == 0 {
-		return
-	}
 	t := &s.r.flights
 	full := sh.free < 0
 	width := t.layout.width
-	for i := range sh.rows {
+	left := sh.used
+	for i := 0; left > 0; i++ {
 		r := &sh.rows[i]
 		if !r.used {
 			continue
 		}
-		if s.row(r, sh.values[i*width:][:width]) || full && !r.ended && r.snap != nil && s.now-r.start > r.snap.last {
+		left--
+		if s.row(r, sh.values[i*width:][:width]) || full && !r.ended && r.passed(&r.snap.lists) {
 			if r.loose { // it is in a chain of the feed
 				t.feed.unlink(int32(i))
 			}
@@ -102,45 +162,144 @@ func (s *scorer) shard(sh *shard) {
 // row holds one request against the deadlines that have passed. It reports whether
 // there is no more to come.
 func (s *scorer) row(r *row, values []float32) (done bool) {
-	past := s.r.past
+	labelled := false
 	if r.snap == nil {
-		s.label(r)
-		for i, c := range s.r.comparisons {
-			if !s.live[i] {
-				continue
-			}
-			if s.labels[i].candidate {
-				c.tests.compared[1]++
-			} else {
-				c.tests.compared[0]++
-			}
-			if r.shadow == 0 && !r.alone {
-				c.tests.split.note(r.slot, r.unit, int(s.labels[i].number), s.labels[i].candidate)
-			}
-		}
-		r.snap = past.snap
-		r.start = s.now - s.age(r)
-		if r.strata != ([numStrata]uint8{}) {
-			s.sort(r)
-		}
+		s.meet(r)
+		labelled = true
 	} else if !r.sorted && r.strata != ([numStrata]uint8{}) { // they were not known before
 		s.label(r)
+		labelled = true
 		s.sort(r)
 	}
+	if r.ended && !r.learnt {
+		s.learn(r, values)
+	}
 	age := s.now - r.start
-	due := r.next < uint16(len(r.snap.deadlines)) && r.snap.deadlines[r.next].age <= age
-	late := r.ended && r.events&r.matured&^r.counted != 0
-	if due || late {
-		s.label(r)
+	scored := false
+	for l := range r.snap.lists {
+		list, n := r.snap.lists[l], int(r.next[l])
+		if n == len(list) {
+			continue
+		}
+		f := flown{age: age, end: r.end, first: r.first}
+		if l != plain {
+			f.scale(float64(r.scale[l-ofTTFT]))
+		}
+		if !list[n].passed(r, &f) {
+			continue
+		}
+		if !labelled {
+			s.label(r)
+			labelled = true
+		}
+		scored = true
+		for ; n < len(list) && list[n].passed(r, &f); n++ {
+			s.due(r, &list[n], &f, values)
+		}
+		r.next[l] = uint16(n)
 	}
-	for r.next < uint16(len(r.snap.deadlines)) && r.snap.deadlines[r.next].age <= age {
-		s.due(r, &r.snap.deadlines[r.next], values)
-		r.next++
+	if bits := r.events & r.matured &^ r.counted; r.ended && bits != 0 {
+		if !labelled {
+			s.label(r)
+		}
+		scored = true
+		s.events(r, bits)
 	}
-	if r.ended {
-		s.events(r, r.events&r.matured&^r.counted)
+	if scored {
+		s.flush(r)
 	}
-	return r.ended && r.next >= r.snap.needed || age > int64(forever)
+	return r.ended && r.over() || age > int64(forever)
+}
+
+// passed reports whether what is due at a deadline is due of a request. Of one that was
+// only recorded no silence is awaited: it has ended.
+func (d *deadline) passed(r *row, f *flown) bool {
+	return d.age <= f.age || d.what == provable && r.alone
+}
+
+// flown is how long a request has been under way, and how long it took, as of the usual
+// prompt.
+type flown struct{ age, end, first int64 }
+
+func (f *flown) scale(factor float64) {
+	if factor != 1 {
+		factor = 1 / factor
+		f.age, f.end, f.first = int64(float64(f.age)*factor), int64(float64(f.end)*factor), int64(float64(f.first)*factor)
+	}
+}
+
+// over reports whether nothing more is due of a request that has ended.
+func (r *row) over() bool {
+	for l, n := range r.next {
+		if n < r.snap.needed[l] {
+			return false
+		}
+	}
+	return true
+}
+
+// passed reports whether all deadlines have passed.
+func (r *row) passed(lists *[numLists][]deadline) bool {
+	for l, n := range r.next {
+		if int(n) < len(lists[l]) {
+			return false
+		}
+	}
+	return true
+}
+
+// meet takes in a request that is new.
+func (s *scorer) meet(r *row) {
+	s.label(r)
+	for i, c := range s.r.comparisons {
+		if !s.live[i] {
+			continue
+		}
+		if s.labels[i].candidate {
+			c.tests.compared[1]++
+		} else {
+			c.tests.compared[0]++
+		}
+		if r.shadow == 0 && !r.alone {
+			c.tests.split.note(r.slot, r.unit, int(s.labels[i].number), s.labels[i].candidate)
+		}
+	}
+	r.snap = s.r.past.snap
+	r.start = s.now - s.age(r)
+	for k := range r.scale {
+		r.scale[k] = float32(r.snap.models[k].factor(r.prompt))
+	}
+	if r.strata != ([numStrata]uint8{}) {
+		s.sort(r)
+	}
+}
+
+// learn takes in what has become of the prompt of a request.
+func (s *scorer) learn(r *row, values []float32) {
+	r.learnt = true
+	if !timed.has(r.class) {
+		return
+	}
+	if r.loose { // its prompt was not known before
+		for k := range r.scale {
+			r.scale[k] = float32(r.snap.models[k].factor(r.prompt))
+		}
+	}
+	p, base := s.r.past, r.arm == 0
+	n := p.prompts[scaledLatency].ridge.N
+	pooled := p.counts(r.arm) && r.prompt.tokens > 0 && (n < promptEnough || r.nonce%promptFew == 0)
+	if !pooled && !base {
+		return
+	}
+	q := promptTerms{prompt: r.prompt}
+	if pooled {
+		q.terms, q.pooled = r.prompt.terms(), true
+	}
+	p.prompts[scaledLatency].learn(&q, float64(r.end)/1e9, base)
+	p.prompts[scaledTTFT].learn(&q, float64(r.first)/1e9, base)
+	if i := s.r.costs; i >= 0 {
+		p.prompts[scaledCost].learn(&q, float64(values[s.r.column[i]]), base)
+	}
 }
 
 // age returns how old a request is that is met for the first time. Whatever clocks
@@ -163,12 +322,10 @@ func (s *scorer) label(r *row) {
 }
 
 // events counts events of rates whose time has come.
-func (s *scorer) events(r *row, bits uint64) {
-	for i := 0; bits != 0; i, bits = i+1, bits>>1 {
-		if bits&1 == 0 {
-			continue
-		}
-		r.counted |= 1 << i
+func (s *scorer) events(r *row, events uint64) {
+	r.counted |= events
+	for ; events != 0; events &= events - 1 {
+		i := bits.TrailingZeros64(events)
 		p := &s.r.past.rates[i]
 		if s.r.past.counts(r.arm) {
 			p.events++
@@ -177,6 +334,8 @@ func (s *scorer) events(r *row, bits uint64) {
 			p.baseEvents++
 			p.saw(time.Duration(r.end))
 		}
+		x := &s.harm[s.r.first[i]]
+		x.sum, x.touched = x.sum+1, true
 		for k, c := range s.r.comparisons {
 			c.tests.event(s.r.first[i], &s.labels[k], s.live[k])
 			if s.live[k] && i == s.r.failing {
@@ -190,7 +349,7 @@ func (s *scorer) events(r *row, bits uint64) {
 }
 
 // due does what is due at a deadline.
-func (s *scorer) due(r *row, d *deadline, values []float32) {
+func (s *scorer) due(r *row, d *deadline, f *flown, values []float32) {
 	i := int(d.metric)
 	m := &s.r.meters[i]
 	p := s.r.past
@@ -207,6 +366,7 @@ func (s *scorer) due(r *row, d *deadline, values []float32) {
 		if r.arm == 0 {
 			p.rates[i].baseN++
 		}
+		s.scores(s.r.first[i], -mean)
 		for k, c := range s.r.comparisons {
 			if s.live[k] {
 				c.tests.mature(s.r.first[i], &s.labels[k], mean, m)
@@ -233,72 +393,66 @@ func (s *scorer) due(r *row, d *deadline, values []float32) {
 		if r.events&(1<<i) != 0 && (r.counted&(1<<i) != 0 || r.ended && r.end <= d.age) {
 			y++
 		}
+		at := s.r.proof[i]
+		s.proves(at, y)
 		points := m.Margin.points(base)
 		for k, c := range s.r.comparisons {
 			if s.live[k] {
-				pr := &c.tests.proofs[s.r.proof[i]]
-				pr.score(&s.labels[k], y)
-				pr.allow(&s.labels[k], points, base)
+				c.tests.proofs[at].allow(&s.labels[k], points, base)
 			}
 		}
 	case lateHarm, lateProof, tailHarm, tailProof:
-		s.step(r, d, m)
+		s.step(r, d, f)
 	case valueHarm, valueProof:
 		if m.source == fromTTFT && r.stream {
 			return
 		}
 		k := s.r.column[i]
-		if !r.ended || r.end > d.age || math.IsNaN(float64(values[k])) {
+		if !r.ended || r.end > d.age || values[k] != values[k] {
 			return
+		}
+		v := float64(values[k])
+		if j, ok := m.scaled(); ok {
+			v /= float64(r.scale[j])
 		}
 		if d.what == valueProof {
-			s.proveValue(r, i, m, float64(values[k]))
+			s.proveValue(r, i, m, v)
 			return
 		}
-		s.value(r, i, m, float64(values[k]), values)
+		s.value(r, i, m, v, values)
 	}
 }
 
-// left reports whether the request has ended by an age without a time that says
-// anything about its arm: it failed, or its caller left it.
-func (r *row) left(age int64) bool {
-	return r.ended && r.end <= age && !timed.has(r.class)
-}
-
-// timed are the classes whose time counts.
+// timed are the classes whose time counts: of others the time says nothing of their
+// arm, as they failed or their caller left.
 const timed = classes(1<<OK | 1<<Refused | 1<<Invalid | 1<<Unread)
 
 // step holds a request that can be seen in flight against one step of an amount.
-func (s *scorer) step(r *row, d *deadline, m *meter) {
-	if r.left(d.age) {
+func (s *scorer) step(r *row, d *deadline, f *flown) {
+	ended := r.ended && f.end <= d.age
+	if ended && !timed.has(r.class) {
 		return
 	}
 	i, k := int(d.metric), int(d.step)
-	took := r.end
-	running := !r.ended || r.end > d.age
-	if m.source == fromTTFT {
-		if !r.stream {
+	took, running := f.end, !ended
+	if s.r.meters[i].source == fromTTFT {
+		if !r.stream || f.first == 0 && ended {
 			return
 		}
-		if r.first == 0 && !running {
-			return
-		}
-		took, running = r.first, r.first == 0 || r.first > d.age
+		took, running = f.first, f.first == 0 || f.first > d.age
 	}
-	level := r.snap.levels[i][k]
-	late := func(factor float64) bool {
-		return running || beyond(float64(took)/1e9, level, factor)
+	side := 0
+	if r.arm != 0 {
+		side = 1
 	}
-	reached := func(factor float64) bool {
-		return running || float64(took)/1e9 >= factor*level*(1-grain)
-	}
+	late := running || took > d.beyond[side]
 	switch d.what {
 	case lateHarm:
-		s.lateness(r, i, k, m.Tolerance.Factor, late)
+		s.lateness(r, i, k, late)
 	case lateProof:
-		s.proveLateness(r, i, k, m.Margin.Factor, reached)
+		s.proveLateness(r, i, k, late)
 	case tailHarm:
-		s.tail(r, s.r.first[i], k, m.Tolerance.Factor, late)
+		s.tail(r, s.r.first[i], k, late)
 	case tailProof:
 		s.proveTail(r, i, k, late)
 	}
@@ -307,12 +461,6 @@ func (s *scorer) step(r *row, d *deadline, m *meter) {
 // warm reports whether the times of a request count in a comparison.
 func (s *scorer) warm(k int, r *row) bool {
 	return s.live[k] && r.start >= s.r.comparisons[k].tests.warm
-}
-
-// proves reports whether the times of a request count in a proof: not while the baseline
-// is slower than it was, when to be no slower than it proves little and costs much.
-func (s *scorer) proves(k int, r *row) bool {
-	return s.warm(k, r) && !s.r.comparisons[k].tests.held
 }
 
 // one returns what a request counts in the past.
@@ -333,59 +481,57 @@ func (s *scorer) factor(r *row, factor float64) float64 {
 }
 
 // lateness adds one step of the stairs to the evidence for harm.
-func (s *scorer) lateness(r *row, i, k int, tau float64, late func(float64) bool) {
+func (s *scorer) lateness(r *row, i, k int, late bool) {
 	p, one := &s.r.past.amounts[i], s.one(r)
 	mean := lateShare(p.late[k], p.n[k], k)
 	y := -mean
 	p.n[k] += one
-	hit := late(s.factor(r, tau))
-	if hit {
+	if late {
 		y++
 		p.late[k] += one
 	}
+	s.scores(s.r.first[i], stair[k]*y)
+	if s.r.parts[i] == partTTFT {
+		s.part(r, k, mean, late)
+	}
+}
+
+// part adds one step of the stairs to the evidence of the parts of the traffic.
+func (s *scorer) part(r *row, k int, mean float64, late bool) {
+	if r.strata == ([numStrata]uint8{}) {
+		return
+	}
 	for j, c := range s.r.comparisons {
 		if s.warm(j, r) {
-			c.tests.score(s.r.first[i], &s.labels[j], stair[k]*y)
-			if s.r.parts[i] == partTTFT {
-				c.tests.partTime(r, &s.labels[j], k, mean, hit)
-			}
+			c.tests.partTime(r, &s.labels[j], k, mean, late)
 		}
 	}
 }
 
-// proveLateness adds one step to the evidence for safety. Values that are all alike lie
-// on the step itself, or within a bucket of it; they are late then, on the baseline, and
-// a candidate with the same ones is earlier than the margin allows.
-func (s *scorer) proveLateness(r *row, i, k int, margin float64, reached func(float64) bool) {
+// proveLateness adds one step to the evidence for safety.
+func (s *scorer) proveLateness(r *row, i, k int, late bool) {
 	p, one := &s.r.past.amounts[i], s.one(r)
 	y := -lateShare(p.proofLate[k], p.proofN[k], k)
 	p.proofN[k] += one
-	if reached(s.factor(r, margin)) {
+	if late {
 		y++
 		p.proofLate[k] += one
 	}
-	if s.r.proof[i] < 0 {
-		return
-	}
-	for j, c := range s.r.comparisons {
-		if s.proves(j, r) {
-			c.tests.proofs[s.r.proof[i]].score(&s.labels[j], stair[k]*y)
-		}
+	if at := s.r.proof[i]; at >= 0 {
+		s.proves(at, stair[k]*y)
 	}
 }
 
 // tail adds a request beyond a level to the evidence for harm.
-func (s *scorer) tail(r *row, first, k int, tau float64, late func(float64) bool) {
-	hit := late(s.factor(r, tau))
+func (s *scorer) tail(r *row, first, k int, late bool) {
+	i := first + 1 + k - firstTail
 	for j, c := range s.r.comparisons {
-		if !s.warm(j, r) && (s.live[j] || !hit) {
-			continue
+		warm := s.warm(j, r)
+		if late && (warm || !s.live[j]) {
+			c.tests.event(i, &s.labels[j], warm)
 		}
-		if hit {
-			c.tests.event(first+1+k-firstTail, &s.labels[j], s.live[j])
-		}
-		if s.live[j] {
-			c.tests.old(first+1+k-firstTail, &s.labels[j], hit)
+		if warm {
+			c.tests.old(i, &s.labels[j], late)
 		}
 	}
 }
@@ -395,24 +541,23 @@ func (s *scorer) tail(r *row, first, k int, tau float64, late func(float64) bool
 var tailPoints = [numTails]float64{.05, .015, .006}
 
 // proveTail adds a request to the evidence that the tail is no heavier than allowed.
-func (s *scorer) proveTail(r *row, i, k int, late func(float64) bool) {
+func (s *scorer) proveTail(r *row, i, k int, late bool) {
 	at := s.r.proof[i]
 	if at < 0 {
 		return
 	}
-	share := 1 - steps[k]
+	at += 1 + k - firstTail
 	p, one := &s.r.past.amounts[i], s.one(r)
 	y := -lateShare(p.tail[k], p.tailN[k], k)
 	p.tailN[k] += one
-	if late(1) {
+	if late {
 		y++
 		p.tail[k] += one
 	}
+	s.proves(at, y)
 	for j, c := range s.r.comparisons {
-		if s.proves(j, r) {
-			pr := &c.tests.proofs[at+1+k-firstTail]
-			pr.score(&s.labels[j], y)
-			pr.allow(&s.labels[j], tailPoints[k-firstTail], share)
+		if s.warm(j, r) && !c.tests.held {
+			c.tests.proofs[at].allow(&s.labels[j], tailPoints[k-firstTail], 1-steps[k])
 		}
 	}
 }
@@ -426,17 +571,14 @@ func (s *scorer) value(r *row, i int, m *meter, v float64, values []float32) {
 	for k := range numStairs {
 		mean := lateShare(p.late[k], p.n[k], k)
 		p.n[k] += one
-		if beyond(v, level[k], tau) {
+		late := beyond(v, level[k], tau)
+		if late {
 			harm += stair[k]
 			p.late[k] += one
 		}
 		harm -= stair[k] * mean
 		if s.r.parts[i] == partTTFT {
-			for j, c := range s.r.comparisons {
-				if s.warm(j, r) {
-					c.tests.partTime(r, &s.labels[j], k, mean, beyond(v, level[k], tau))
-				}
-			}
+			s.part(r, k, mean, late)
 		}
 		if m.Better == Same {
 			// The stairs downwards have the steps of the other end.
@@ -450,14 +592,9 @@ func (s *scorer) value(r *row, i int, m *meter, v float64, values []float32) {
 		}
 	}
 	first := s.r.first[i]
-	for j, c := range s.r.comparisons {
-		if !s.warm(j, r) {
-			continue
-		}
-		c.tests.score(first, &s.labels[j], harm)
-		if m.Better == Same {
-			c.tests.score(first+1, &s.labels[j], down)
-		}
+	s.scores(first, harm)
+	if m.Better == Same {
+		s.scores(first+1, down)
 	}
 	if m.source != fromTTFT && m.source != fromITL {
 		return
@@ -472,7 +609,7 @@ func (s *scorer) value(r *row, i int, m *meter, v float64, values []float32) {
 		v = float64(values[k])
 	}
 	for k := firstTail; k < firstTail+numTails; k++ {
-		s.tail(r, first, k, m.Tolerance.Factor, func(factor float64) bool { return beyond(v, level[k], factor) })
+		s.tail(r, first, k, beyond(v, level[k], tau))
 	}
 }
 
@@ -491,14 +628,10 @@ func (s *scorer) proveValue(r *row, i int, m *meter, v float64) {
 		}
 		safe -= stair[k] * mean
 	}
-	for j, c := range s.r.comparisons {
-		if s.proves(j, r) {
-			c.tests.proofs[s.r.proof[i]].score(&s.labels[j], safe)
-		}
-	}
+	s.proves(s.r.proof[i], safe)
 	if m.source == fromTTFT {
 		for k := firstTail; k < firstTail+numTails; k++ {
-			s.proveTail(r, i, k, func(float64) bool { return beyond(v, level[k], 1) })
+			s.proveTail(r, i, k, beyond(v, level[k], 1))
 		}
 	}
 }
@@ -532,11 +665,11 @@ func (s *scorer) graded() {
 				continue
 			}
 			l := &s.labels[k]
-			c.tests.score(r.first[g.metric], l, y)
+			c.tests.score(r.first[g.metric], l, y, 1)
 			c.tests.tolerate(r.first[g.metric], l, m.Tolerance.points(0))
 			c.tests.count(r.first[g.metric], l, v)
 			if at := r.proof[g.metric]; at >= 0 {
-				c.tests.proofs[at].score(l, y)
+				c.tests.proofs[at].score(l, y, 1)
 				c.tests.proofs[at].allowed += l.share * (1 - l.share) * points
 			}
 		}

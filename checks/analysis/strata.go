@@ -251,7 +251,7 @@ func (e *stratumTimes) step(l *label, k int, mean float64, hit bool) {
 		e.late[k]++
 		y++
 	}
-	e.groups.Add(l.group, l.candidate, l.share, l.root, stair[k]*y)
+	e.groups.Add(l.group, l.fixed(stair[k]*y))
 	side := 0
 	if l.candidate {
 		side = 1

@@ -55,7 +55,9 @@ type row struct {
 	matured    uint64 // rates whose mean has been taken off
 	counted    uint64 // rates whose event has been counted
 	cohort     uint32
-	next       uint16 // the deadline to come
+	next       [numLists]uint16   // the deadlines to come
+	scale      [numScaled]float32 // how many times as much is expected as of the usual prompt
+	prompt     prompt
 	slot       uint16
 	arm        uint8            // 0 is the baseline
 	strata     [numStrata]uint8 // numbers of values, 0 if they are not known or not compared apart
@@ -64,6 +66,7 @@ type row struct {
 	class      Class
 	used       bool
 	ended      bool
+	learnt     bool // its values are part of the past
 	stream     bool // silence can be seen
 	unit       bool // it has one
 	alone      bool // it was recorded, and never assigned
@@ -163,7 +166,7 @@ func (t *flights) finish(r *row, values []float32, o *Observation) {
 	class := o.Class.known()
 	r.ended, r.class = true, class
 	r.end = int64(o.Latency)
-	if r.end <= 0 {
+	if r.end <= 0 && !o.At.IsZero() {
 		r.end = max(o.At.UnixNano()-r.raw, 0)
 	}
 	if o.TTFT > 0 {

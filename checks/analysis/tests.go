@@ -188,7 +188,6 @@ func (t *tests) event(i int, l *label, live bool) {
 			e.event(l, &t.factors[l.number][which], keep)
 		}
 		if f.kind == ofEvents {
-			e.score(l, 1)
 			side := 0
 			if l.candidate {
 				side = 1
@@ -198,13 +197,11 @@ func (t *tests) event(i int, l *label, live bool) {
 	}
 }
 
-// mature takes a request that is old enough: the mean is due.
+// mature counts a request that is old enough.
 func (t *tests) mature(i int, l *label, mean float64, m *meter) {
 	w := l.share * (1 - l.share)
 	for k := range t.live {
 		e := &t.epochs[i][k]
-		e.score(l, -mean)
-		e.weigh(l)
 		e.count(l, 0)
 		if m.Tolerance != (Margin{}) {
 			e.shift += w * m.Tolerance.points(mean)
@@ -227,18 +224,18 @@ func (t *tests) count(i int, l *label, events float64) {
 	}
 }
 
-// score adds a score.
-func (t *tests) score(i int, l *label, y float64) {
+// score adds the sum of n scores of a request.
+func (t *tests) score(i int, l *label, y float64, n int32) {
+	fixed := l.fixed(y)
 	for k := range t.live {
-		t.epochs[i][k].score(l, y)
-		t.epochs[i][k].weigh(l)
+		t.epochs[i][k].score(l, fixed, n)
 	}
 	if t.features[i].kind == ofStairs {
 		side := 0
 		if l.candidate {
 			side = 1
 		}
-		t.epochs[i][0].n[side]++
+		t.epochs[i][0].n[side] += float64(n)
 	}
 }
 

@@ -21,8 +21,9 @@ type Groups struct {
 // unit is how fine scores are added up, and grain how fine the sums are read: what
 // is stored and what is judged are the same numbers.
 const (
-	unit  = 1 << 32
-	grain = 1 << 10
+	unit   = 1 << 32
+	coarse = 24 // bits that are not read
+	grain  = unit >> coarse
 )
 
 // Group returns the group of a slot.
@@ -33,14 +34,31 @@ func Group(slot uint16) int {
 	return int(h >> 25)
 }
 
-// Add adds the score y of a request in a group.
-func (g *Groups) Add(group int, candidate bool, share, root, y float64) {
+// Fixed is a score as it is added up, in units of 2^-32.
+type Fixed struct{ C, Q int64 }
+
+// FixedOf returns the score y of a request under a share of the candidate, of which root
+// is sqrt(share*(1-share)).
+func FixedOf(candidate bool, share, root, y float64) Fixed {
 	a := -share
 	if candidate {
 		a = 1 - share
 	}
-	g.C[group] += int64(math.Round(a * y * unit))
-	g.Q[group] += int64(math.Round(root * y * unit))
+	return Fixed{C: round(a * y * unit), Q: round(root * y * unit)}
+}
+
+// round is math.Round of what an int64 holds.
+func round(v float64) int64 {
+	if v < 0 {
+		return int64(v - .5)
+	}
+	return int64(v + .5)
+}
+
+// Add adds a score in a group.
+func (g *Groups) Add(group int, f Fixed) {
+	g.C[group] += f.C
+	g.Q[group] += f.Q
 }
 
 // HalfGroups is [Groups] with half as many groups: for parts of the traffic, of which
@@ -49,24 +67,20 @@ type HalfGroups struct {
 	C, Q [GroupCount / 2]int64 // in units of 2^-32
 }
 
-// Add adds the score y of a request. Group is a number as [Group] returns it.
-func (g *HalfGroups) Add(group int, candidate bool, share, root, y float64) {
-	a := -share
-	if candidate {
-		a = 1 - share
-	}
-	g.C[group/2] += int64(math.Round(a * y * unit))
-	g.Q[group/2] += int64(math.Round(root * y * unit))
+// Add adds a score. Group is a number as [Group] returns it.
+func (g *HalfGroups) Add(group int, f Fixed) {
+	g.C[group/2] += f.C
+	g.Q[group/2] += f.Q
 }
 
 // Sums returns what g adds up to.
 func (g *HalfGroups) Sums() GroupSums { return sums(g.C[:], g.Q[:]) }
 
-// Read returns a sum in units of 2^-10, as it is stored and judged.
-func Read(sum int64) int64 { return (sum + unit/grain/2) >> 22 }
+// Read returns a sum in units of 2^-8, as it is stored and judged.
+func Read(sum int64) int64 { return (sum + 1<<(coarse-1)) >> coarse }
 
 // Raise returns a stored sum as one that can be added to.
-func Raise(stored int64) int64 { return stored << 22 }
+func Raise(stored int64) int64 { return stored << coarse }
 
 // GroupSums is what [Groups] add up to.
 type GroupSums struct {
@@ -80,8 +94,9 @@ func (g *Groups) Sums() GroupSums { return sums(g.C[:], g.Q[:]) }
 
 func sums(cs, qs []int64) (s GroupSums) {
 	var fourth float64
+	qs = qs[:len(cs)]
 	for i := range cs {
-		c, q := float64(Read(cs[i]))/grain, float64(Read(qs[i]))/grain
+		c, q := float64(Read(cs[i]))*(1./grain), float64(Read(qs[i]))*(1./grain)
 		cc := c * c
 		s.D += c
 		s.CC += cc

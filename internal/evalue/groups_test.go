@@ -59,7 +59,7 @@ func TestGroupsAdd(t *testing.T) {
 	add := func() *Groups {
 		var g Groups
 		for _, s := range scores {
-			g.Add(Group(s.slot), s.candidate, s.share, math.Sqrt(s.share*(1-s.share)), s.y)
+			g.Add(Group(s.slot), FixedOf(s.candidate, s.share, math.Sqrt(s.share*(1-s.share)), s.y))
 		}
 		return &g
 	}
@@ -80,7 +80,7 @@ func TestGroupsAdd(t *testing.T) {
 		qq += q[i] * q[i]
 		fourth += math.Pow(c[i], 4)
 	}
-	// Each group is read to within half of 2^-10.
+	// Each group is read to within half of 2^-8.
 	s := g.Sums()
 	near(t, "D", s.D, d, GroupCount/2048.)
 	near(t, "sum of C^2", s.CC, cc, .01*cc)
@@ -99,7 +99,7 @@ func TestGroupsAdd(t *testing.T) {
 		t.Errorf("nothing adds up to %+v", s)
 	}
 	var one Groups
-	one.Add(3, true, .5, .5, 4)
+	one.Add(3, FixedOf(true, .5, .5, 4))
 	if s := one.Sums(); s.D != 2 || s.CC != 4 || s.QQ != 4 || s.Clusters != 1 {
 		t.Errorf("one score adds up to %+v", s)
 	}
@@ -140,7 +140,7 @@ func clustered(rng *rand.Rand, slots, requests int, share float64, look func(g *
 		if rng.Float64() < fate[s] {
 			y++
 		}
-		g.Add(Group(uint16(s)), label[s], share, math.Sqrt(share*(1-share)), y)
+		g.Add(Group(uint16(s)), FixedOf(label[s], share, math.Sqrt(share*(1-share)), y))
 		if i%(requests/20) == requests/20-1 {
 			look(&g)
 		}

@@ -135,7 +135,6 @@ func amounts() (list []World) {
 
 	prompts := World{Number: 21, Name: "TTFT follows the prompt", Runs: 20, Variant: "TTFT x1.1, tolerance x1", Plan: Settings{Tolerance: 1},
 		Arms: against(Service{Errors: .01, ByPrompt: true}, Service{Errors: .01, ByPrompt: true, SlowerFirst: 1.1}), Claims: claims(median(400))}
-	prompts.Claims[0].Open = "times are not adjusted for prompts"
 	list = append(list, in(prompts, tenAndTen)...)
 	prompts.Variant, prompts.Plan, prompts.Arms, prompts.Claims = "equal", Settings{}, both(Service{Errors: .01, ByPrompt: true}), claims(neverHarmed)
 	return append(list, in(prompts, half60)...)
