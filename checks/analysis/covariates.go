@@ -101,7 +101,7 @@ type promptPast struct {
 	ridge  evalue.Ridge
 	model  promptModel
 	normal *hist.Histogram // values of the baseline as of the usual prompt, once the model counts
-	early  []earlyValue   // the last ones before
+	early  []earlyValue    // the last ones before
 	seen   int             // of early
 }
 

@@ -272,6 +272,7 @@ func TestWarm(t *testing.T) {
 
 // One burst of trouble on one arm proves nothing, unless the plan says so.
 func TestPersist(t *testing.T) {
+	alone(t)
 	harmed := func(persist time.Duration) (n int) {
 		for seed := range uint64(30) {
 			c, l := compare(t, Plan{Persist: persist, Breakers: []Breaker{}}), newLoad(seed, 0.5)
@@ -331,6 +332,7 @@ func TestDefaultTolerance(t *testing.T) {
 
 // A proof that is reached stays while nothing changes, of constant values too.
 func TestProofsStay(t *testing.T) {
+	alone(t)
 	c := compare(t, Plan{})
 	good := always(ok(100 * time.Millisecond))
 	if j := sideBySide(c, 6000, -1, good, good); j.Verdict != Safe {

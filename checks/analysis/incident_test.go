@@ -10,6 +10,7 @@ import (
 // Both arms fail together: hold, and say so; go on when it is over. Where the
 // candidate alone fails, that is harm; where the baseline alone does, it is neither.
 func TestIncident(t *testing.T) {
+	alone(t)
 	for _, tt := range []struct {
 		name    string
 		trouble func(l *load)
@@ -75,6 +76,7 @@ func TestIncidentIsQuick(t *testing.T) {
 // Nothing is an incident when nothing happens, from the first request on, and
 // without enough of a past.
 func TestNoIncident(t *testing.T) {
+	alone(t)
 	incidents := 0
 	for seed := range uint64(20) {
 		c, l := compare(t, Plan{}), newLoad(seed, 0.5)

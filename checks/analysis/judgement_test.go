@@ -87,6 +87,7 @@ func TestAttribution(t *testing.T) {
 
 // What is forecast in the middle of a rollout is about what it takes.
 func TestForecastOfNeeded(t *testing.T) {
+	alone(t)
 	var ratios []float64
 	for seed := range uint64(*runs) {
 		c, l := compare(t, Plan{}), newLoad(seed, 0.5)

@@ -11,11 +11,11 @@ type layout struct {
 	proofs     int
 	timed      []bool // of each proof, whether it is about times and costs
 	costs      int    // the metric that holds the cost of a request, or -1
-	valued     []int // the metrics whose values are kept for each request
-	column     []int // of the values of each metric, and of the longest gap
-	width      int   // of the values of a request
-	unanswered int   // the metric that silence counts in, -1 if the plan has no such metric
-	failing    int   // the metric that says whether a unit is down, or -1
+	valued     []int  // the metrics whose values are kept for each request
+	column     []int  // of the values of each metric, and of the longest gap
+	width      int    // of the values of a request
+	unanswered int    // the metric that silence counts in, -1 if the plan has no such metric
+	failing    int    // the metric that says whether a unit is down, or -1
 	endMargin  float64
 	byClass    [NumClasses]uint64 // the rates of which a class is an event, as bits
 	special    []int              // the rates that need more than the class

@@ -113,6 +113,7 @@ func TestMergeEqualsUnion(t *testing.T) {
 // It does not matter in which order replicas are merged, to the last bit, nor how they
 // are grouped but for rounding, nor whether they come as JSON.
 func TestMergeOrder(t *testing.T) {
+	alone(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(2, 4).Draw(rt, "replicas")
 		parts, _ := replicas(t, n, rapid.IntRange(0, 12).Draw(rt, "seconds"), rapid.Uint64().Draw(rt, "seed"), 1)

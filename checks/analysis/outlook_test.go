@@ -11,6 +11,7 @@ import (
 
 // The outlook is right: medians and 90th percentiles of simulated rollouts.
 func TestOutlookIsCalibrated(t *testing.T) {
+	alone(t)
 	n := max(*runs/4, 15)
 	for _, share := range []float64{0.5, 0.1} {
 		o, err := (Plan{}).Outlook(Traffic{PerSecond: 10, Share: share, Spread: 0.6})

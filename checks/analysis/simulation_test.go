@@ -9,6 +9,14 @@ import (
 
 var runs = flag.Int("runs", 40, "simulated rollouts per row of the simulations")
 
+// alone skips a test that plays rollouts in one goroutine while the race detector is on.
+func alone(t *testing.T) {
+	t.Helper()
+	if raced {
+		t.Skip("played in one goroutine, without the race detector")
+	}
+}
+
 // scenario is a simulated rollout: how its traffic changes from look to look.
 type scenario struct {
 	name   string
@@ -38,6 +46,7 @@ func (s scenario) rollout(t *testing.T, seed uint64, p Plan, verdict Verdict) in
 // TestFalseAlarms simulates whole rollouts, all default metrics together, of
 // candidates that are no worse, and of such as must not be proven.
 func TestFalseAlarms(t *testing.T) {
+	alone(t)
 	limit := 0.05 + 3*math.Sqrt(0.05*0.95/float64(*runs))
 	both := func(l *load, rate float64) { l.errors[base], l.errors[cand] = rate, rate }
 	for _, tt := range []struct {
@@ -91,6 +100,7 @@ func TestFalseAlarms(t *testing.T) {
 // TestDetection measures the candidate's requests until the verdict, with all
 // default metrics together.
 func TestDetection(t *testing.T) {
+	alone(t)
 	for _, tt := range []struct {
 		name    string
 		change  func(l *load, look int)

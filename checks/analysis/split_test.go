@@ -39,6 +39,7 @@ func splitLoad(t *testing.T, c *Comparison, looks int, off float64) Judgement {
 // Weights that change every second are fine; traffic that does not follow them
 // freezes the verdict.
 func TestSplitThatNeverRests(t *testing.T) {
+	alone(t)
 	c := compare(t, Plan{})
 	j := splitLoad(t, c, 600, 1)
 	if j.Verdict != Safe && j.Verdict != Continue || j.Split.Mismatch.Reached() {

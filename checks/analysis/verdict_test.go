@@ -154,6 +154,7 @@ func TestRecordedAlone(t *testing.T) {
 
 // Harm stays, whatever comes after. What was safe is proven of its stage alone.
 func TestVerdictsStay(t *testing.T) {
+	alone(t)
 	c, l := compare(t, Plan{}), newLoad(2, 0.5)
 	c.Stage(1, l.now)
 	if j := l.run(c, 12_000); j.Verdict != Safe || j.Stage != 1 {
@@ -306,6 +307,7 @@ func finding(t testing.TB, j Judgement, metric string) Finding {
 // within a bucket of a histogram, whose bounds move with the unit, so the e-values are
 // the same otherwise.
 func TestScaleEquivariance(t *testing.T) {
+	alone(t)
 	judge := func(scale, slower float64, requests int) Judgement {
 		amount := func(value func(Observation) float64) func(Observation) (float64, bool) {
 			return func(o Observation) (float64, bool) { return scale * value(o), o.Class == OK }
