@@ -249,7 +249,6 @@ func (p *packer) epoch(f *feature, e *epoch) {
 }
 
 func (u *unpacker) epoch(f *feature, e *epoch, shares int) {
-	*e = newEpoch(f)
 	u.floats(&e.n[0], &e.n[1], &e.events[0], &e.events[1])
 	if f.groups() {
 		e.shift = u.float()
@@ -346,7 +345,7 @@ func (t *tests) encode(past *past) []byte {
 func (l *layout) decodeTests(data []byte) (t tests, p *past, err error) {
 	t, p = newTests(l, 1), newPast(l)
 	u := unpacker{b: data}
-	t.live = max(1, u.length(numEpochs))
+	t.grow(u.length(numEpochs))
 	for k := range t.starts {
 		t.starts[k] = u.length(1 << 40)
 	}
@@ -436,6 +435,7 @@ func (t *tests) merge(o *tests) {
 	t.strata.merge(&o.strata)
 	// The older of the two later epochs belongs to the older, the newer to the newer.
 	from, to := o.order(), t.order()
+	t.grow(o.live)
 	for i := range t.features {
 		for k := range o.live {
 			t.epochs[i][to[k]].merge(&o.epochs[i][from[k]], number, t.shares)
@@ -444,7 +444,6 @@ func (t *tests) merge(o *tests) {
 	for k := range o.live {
 		t.starts[to[k]] += o.starts[from[k]]
 	}
-	t.live = max(t.live, o.live)
 	switch {
 	case o.stage > t.stage:
 		t.stage = o.stage

@@ -74,18 +74,22 @@ func newTests(r *layout, candidate uint8) tests {
 	t := tests{candidate: candidate, features: r.features, warm: math.MaxInt64}
 	t.epochs = make([][numEpochs]epoch, len(t.features))
 	t.before = make([][numEpochs]float64, len(t.features))
-	for i := range t.features {
-		for k := range numEpochs {
-			t.epochs[i][k] = newEpoch(&t.features[i])
-		}
-	}
-	t.live = 1
+	t.grow(1)
 	t.proofs = newProofs(r.proofs)
 	t.perMetric = make([]metricStrength, len(r.meters))
 	if r.plan.Warm.none() {
 		t.warm, t.warmed = math.MinInt64, true
 	}
 	return t
+}
+
+// grow makes room for n epochs.
+func (t *tests) grow(n int) {
+	for ; t.live < n; t.live++ {
+		for i := range t.features {
+			t.epochs[i][t.live] = newEpoch(&t.features[i])
+		}
+	}
 }
 
 func newProofs(n int) []proof {
