@@ -227,6 +227,7 @@ func TestCommands(t *testing.T) {
 
 func TestNoTrafficIsNoEvidence(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		cfg.Tick = 10 * time.Second // a day has many seconds
 		e := open(t, cfg)
 		id, err := e.Start(t.Context(), plan(), ana)
 		if err != nil {

@@ -119,6 +119,7 @@ func TestApprovalEnds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 				healthy(t, tgt)
+				cfg.Tick = 5 * time.Second
 				e := open(t, cfg)
 				p := quick()
 				p.Strategy = strategies.Canary{

@@ -106,6 +106,7 @@ func TestContestOfReplicas(t *testing.T) {
 			go x.serve(t.Context(), 50*time.Millisecond)
 			c := cfg
 			c.Store, c.Replica, c.Targets = store, fmt.Sprintf("replica-%d", i), map[string]rollout.Splitter{"chat": x}
+			c.Tick = 3 * time.Second
 			engines, targets = append(engines, open(t, c)), append(targets, x)
 		}
 		id := begin(t, engines[0], contest())
