@@ -103,7 +103,7 @@ func TestContestOfReplicas(t *testing.T) {
 			x := &expiring{}
 			x.errorRate = map[string]float64{"1.4.0": 0.01, "1.5.0": 0.01, "1.5.1": 0.3, "1.5.2": 0.01}
 			x.ttft = map[string]time.Duration{"1.5.2": 120 * time.Millisecond}
-			go x.serve(t.Context(), 50*time.Millisecond)
+			go x.serve(t.Context(), 10*time.Millisecond)
 			c := cfg
 			c.Store, c.Replica, c.Targets = store, fmt.Sprintf("replica-%d", i), map[string]rollout.Splitter{"chat": x}
 			c.Tick = 3 * time.Second

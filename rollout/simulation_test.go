@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	sims = flag.Int("sims", 0, "number of simulations; 0 is 1000, 100 with -race, 20 with -short")
+	sims = flag.Int("sims", 0, "number of simulations; 0 is 1000, 40 with -race, 20 with -short")
 	seed = flag.Uint64("seed", 1, "seed of the first simulation")
 )
 
@@ -33,7 +33,7 @@ func TestSimulation(t *testing.T) {
 		case testing.Short():
 			n = 20
 		case raceEnabled:
-			n = 100
+			n = 40
 		}
 	}
 	const parts = 4
