@@ -1,13 +1,11 @@
 package rollout
 
 import (
-	"encoding/json"
 	"flag"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/serin-go/serin/internal/mutanttest"
 )
 
 var mutate = flag.Bool("mutants", false, "plant bugs and see that the simulation finds each")
@@ -113,51 +111,24 @@ var mutants = []struct{ name, file, old, new string }{
 //	go test ./rollout -run Mutants -mutants
 func TestMutants(t *testing.T) {
 	for _, m := range mutants {
-		source, err := os.ReadFile(m.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(source), m.old); n != 1 {
-			t.Errorf("%s: what is to be changed is %d times in %s, want once:\n%s", m.name, n, m.file, m.old)
-		}
+		mutanttest.Fits(t, m.name, mutanttest.Patch{File: m.file, Old: m.old, New: m.new})
 	}
 	if !*mutate || t.Failed() {
 		t.Skip("planting the bugs takes minutes; ask for it with -mutants")
 	}
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
-			source, _ := os.ReadFile(m.file)
-			dir := t.TempDir()
-			changed := filepath.Join(dir, "changed.go")
-			write(t, changed, []byte(strings.Replace(string(source), m.old, m.new, 1)))
-			original, err := filepath.Abs(m.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			overlay, err := json.Marshal(map[string]map[string]string{"Replace": {original: changed}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			write(t, filepath.Join(dir, "overlay.json"), overlay)
-			out, err := exec.Command("go", "test", "-overlay", filepath.Join(dir, "overlay.json"),
-				"-run", "^TestSimulation$", "-sims", "400", "-failfast", "-timeout", "5m", ".").CombinedOutput()
+			out, passed := mutanttest.Run(t, []mutanttest.Patch{{File: m.file, Old: m.old, New: m.new}}, "-run", "^TestSimulation$", "-sims", "400", "-failfast", "-timeout", "5m", ".")
 			switch {
-			case err == nil:
+			case passed:
 				t.Error("the simulation does not find it")
-			case !strings.Contains(string(out), "repeat with"):
+			case !strings.Contains(out, "repeat with"):
 				t.Errorf("failed otherwise than by a law:\n%s", out)
 			default:
-				_, law, _ := strings.Cut(string(out), "):\n")
+				_, law, _ := strings.Cut(out, "):\n")
 				law, _, _ = strings.Cut(strings.TrimSpace(law), "\n")
 				t.Logf("found by law %s", law)
 			}
 		})
-	}
-}
-
-func write(t *testing.T, path string, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
