@@ -98,6 +98,11 @@ func equalUsers() (list []World) {
 			Users: Users{N: 1000, Bad: .1, BadTimes: 30}, Arms: both(failing(.039)), Claims: claims(neverHarmed)}
 		list = append(list, w)
 	}
+	// A tenth fail always, the others in .1 %. Half of those who fail come to the
+	// candidate after they have failed elsewhere.
+	list = append(list, World{Number: 29, Name: "three equal arms, one dropped", Variant: "half of all slots go to the candidate, need not persist", Runs: 14,
+		PerSecond: 200, Looks: 90, Split: []Stage{{0, Shares{.45, .05, .5}}, {30, share(.55)}}, Plan: Settings{NoPersist: true},
+		Users: Users{N: 1000, Bad: .1, BadTimes: 1000}, Arms: both(failing(.1)), Claims: claims(neverHarmed)})
 
 	for _, v := range []World{
 		{Variant: "1 to 4 retries of independent requests", Retries: 4},

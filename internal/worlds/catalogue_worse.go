@@ -75,6 +75,10 @@ func failures() (list []World) {
 		}
 	}
 
+	// Each of these users fails soon, on either arm.
+	list = append(list, World{Number: 26, Name: "more failures of few users", Variant: "100 users, errors 2 -> 4 %", Runs: longForm,
+		PerSecond: 250, Looks: 240, Split: fixed(.5), Before: history, Users: Users{N: 100}, Arms: against(failing(.02), failing(.04)), Claims: claims(neverSafe)})
+
 	down := func(variant string, c float64, users, looks, runs int, list ...Claim) World {
 		return World{Number: 30, Name: "the candidate is down", Variant: variant, Runs: runs, PerSecond: 20, Looks: looks, Split: fixed(c),
 			Users: Users{N: users}, Arms: against(usual, failing(1)), Claims: list}
@@ -82,7 +86,9 @@ func failures() (list []World) {
 	never := Claim{Kind: SafeAtMost}
 	tenth := down("independent requests at .1 %", .001, 0, 120, 20, harmed(.99, 20), never)
 	tenth.PerSecond = 200
-	return append(list,
+	calm := down("200 users at 5 %, 200 a second, no breaker", .05, 200, 60, 30, harmed(.9, 200), never)
+	calm.PerSecond, calm.Plan.NoBreaker = 200, true
+	return append(list, calm,
 		down("200 users at 5 %", .05, 200, 120, 60, harmed(.9, 60), never),
 		down("10 users at 50/50", .5, 10, 60, 60, harmed(.8, 200), never),
 		down("6 users at 50/50", .5, 6, 60, 60, Claim{Kind: CannotTellAtLeast, Bound: 1}, never),

@@ -33,6 +33,9 @@ func planOf(w *worlds.World) analysis.Plan {
 	if w.Plan.NoPersist {
 		p.Persist = -1
 	}
+	if w.Plan.NoBreaker {
+		p.Breakers = []analysis.Breaker{}
+	}
 	if w.Plan.Warm > 0 {
 		p.Warm = analysis.Warm{Requests: w.Plan.Warm}
 	}

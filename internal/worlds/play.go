@@ -122,7 +122,8 @@ func (s *sim) arrive(at time.Duration, user int, retry bool) {
 	} else {
 		r.User, r.Slot = s.crowd.id[user], s.crowd.slot[user]
 	}
-	r.Arm = int(s.table.arm[r.Slot])
+	r.Due = int(s.table.arm[r.Slot])
+	r.Arm = r.Due
 	if s.w.Sticky && user >= 0 && s.look >= 0 {
 		if s.crowd.since[user] == 0 {
 			s.crowd.arm[user], s.crowd.since[user] = int8(r.Arm), s.generation

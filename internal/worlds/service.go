@@ -67,6 +67,7 @@ type Request struct {
 	// Index is unique among the requests in flight, and reused.
 	Index      int
 	Arm        int
+	Due        int // the arm of its slot: another one if it is forced, or its user stays
 	User       int // negative if each request comes from its own user
 	Slot       uint16
 	Generation uint64 // of the split under which it was assigned, from 1

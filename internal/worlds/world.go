@@ -83,6 +83,7 @@ type World struct {
 type Settings struct {
 	Warm      int     // requests of the candidate that are declared as warm-up
 	NoPersist bool    // harm need not persist
+	NoBreaker bool    // no breaker trips
 	Tolerance float64 // factor on TTFT that is no harm; zero means the default
 }
 

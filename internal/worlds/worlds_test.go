@@ -22,23 +22,9 @@ var (
 // form, such as -runs 10000, plays every world that often.
 func TestWorlds(t *testing.T) {
 	alone(t)
-	pattern, err := regexp.Compile(*only)
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := strconv.Atoi(*only)
-	byNumber := err == nil
 	groups := map[int][]worlds.World{}
-	for _, w := range worlds.All() {
-		if byNumber && w.Number != number || !byNumber && !pattern.MatchString(w.ID()) {
-			continue
-		}
-		if *runs > 0 {
-			w.Runs = *runs
-		}
-		if w.Runs > 0 && w.Number != outlookWorld {
-			groups[w.Number] = append(groups[w.Number], w)
-		}
+	for _, w := range chosen(t, *only, *runs) {
+		groups[w.Number] = append(groups[w.Number], w)
 	}
 	table := make([]string, 100)
 	t.Cleanup(func() {
@@ -62,6 +48,30 @@ func TestWorlds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// chosen returns the worlds with a number, or whose names match a regular expression. They
+// are played n times, or with zero as often as the catalogue says.
+func chosen(t *testing.T, which string, n int) (list []worlds.World) {
+	t.Helper()
+	pattern, err := regexp.Compile(which)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(which)
+	byNumber := err == nil
+	for _, w := range worlds.All() {
+		if byNumber && w.Number != number || !byNumber && !pattern.MatchString(w.ID()) {
+			continue
+		}
+		if n > 0 {
+			w.Runs = n
+		}
+		if w.Runs > 0 && w.Number != outlookWorld {
+			list = append(list, w)
+		}
+	}
+	return list
 }
 
 // try plays w and returns the rows of the table about it. Fresh is the median of the
