@@ -14,6 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// runs is how many rollouts of each kind the figures rest on.
+const runs = 40
+
 // simulated is one simulation for all tests.
 var simulated = sync.OnceValues(func() ([][]result, error) {
 	return simulate(context.Background(), runs, 1, func(int) {})
@@ -37,8 +40,8 @@ func TestAnchors(t *testing.T) {
 		from, to         float64
 		median           int
 	}
-	if runs < 60 {
-		t.Skip("too few runs for figures")
+	if raced {
+		t.Skip("figures take many rollouts, and are the same with the race detector")
 	}
 	noise := 3 * math.Sqrt(0.05*0.95/runs)
 	for _, a := range []anchor{
@@ -73,6 +76,19 @@ func TestAnchors(t *testing.T) {
 		{"latency +50 %", "Serin, looking every 10", 1, 1, 240},
 		{"latency +50 %", "argo, tight, failureLimit 3", 1, 1, 1000},
 		{"latency +50 %", "Kayenta, every look", 1, 1, 1400},
+		{"no change", "by completed request", 0, 0.05 + noise, 0},
+		{"long answers", "Serin", 0, 0.05 + noise, 0},
+		{"long answers", "Serin, looking every 10", 0, 0.05 + noise, 0},
+		{"long answers", "by completed request", 0.5, 1, 0},
+		{"200 users", "Serin", 0, 0.05 + noise, 0},
+		{"200 users", "Serin, looking every 10", 0, 0.05 + noise, 0},
+		{"30 % hang", "Serin", 1, 1, 1000},
+		{"30 % hang", "Serin, looking every 10", 1, 1, 200},
+		{"30 % hang", "by completed request", 0, 0.2, 0},
+		{"30 % hang", "argo, loose, failureLimit 3", 0, 0.05, 0},
+		{"30 % hang", "Kayenta, every look", 0, 0.2, 0},
+		{"long answers x2", "Serin", 1, 1, 2000},
+		{"long answers x2", "Serin, looking every 10", 1, 1, 1000},
 	} {
 		found := false
 		for _, row := range results(t) {
@@ -97,13 +113,16 @@ func TestAnchors(t *testing.T) {
 
 // The same seed gives the same table, whichever processor did what.
 func TestSeed(t *testing.T) {
+	if raced {
+		t.Skip("three simulations; the race detector sees one in TestCommand")
+	}
 	table := func(seed uint64) string {
-		results, err := simulate(t.Context(), 4, seed, func(int) {})
+		results, err := simulate(t.Context(), 2, seed, func(int) {})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var b strings.Builder
-		report{Results: results, Runs: 4, Seed: seed}.writeTable(&b)
+		report{Results: results, Runs: 2, Seed: seed}.writeTable(&b)
 		return b.String()
 	}
 	first := table(7)
@@ -132,6 +151,9 @@ func TestQuantiles(t *testing.T) {
 
 // The page holds all it needs: nothing in it is fetched or run.
 func TestPage(t *testing.T) {
+	if raced {
+		t.Skip("it shows the figures")
+	}
 	var page bytes.Buffer
 	if err := (report{Results: results(t), Runs: runs, Seed: 1}).writePage(&page); err != nil {
 		t.Fatal(err)
@@ -142,11 +164,17 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page has %q", at)
 		}
 	}
-	if n := strings.Count(text, "<svg"); n != 1+4+len(methods()) {
-		t.Errorf("%d drawings, want one of bars, four of curves and a key for each method", n)
+	bad := len(scenarios)
+	for _, s := range scenarios {
+		if s.healthy {
+			bad--
+		}
 	}
-	if n := strings.Count(text, "<path class=\"curve"); n != 4*len(methods()) {
-		t.Errorf("%d curves, want %d", n, 4*len(methods()))
+	if n := strings.Count(text, "<svg"); n != 1+bad+len(methods()) {
+		t.Errorf("%d drawings, want one of bars, %d of curves and a key for each method", n, bad)
+	}
+	if n := strings.Count(text, "<path class=\"curve"); n != bad*len(methods()) {
+		t.Errorf("%d curves, want %d", n, bad*len(methods()))
 	}
 	for _, way := range methods() {
 		if !strings.Contains(text, way.name) {
@@ -161,7 +189,7 @@ func TestPage(t *testing.T) {
 func TestCommand(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "page.html")
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"-runs", "2", "-seed", "3", "-o", file}, &out, &errs, true); code != 0 {
+	if code := run(t.Context(), []string{"-runs", "1", "-seed", "3", "-o", file}, &out, &errs, true); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	if !strings.Contains(out.String(), "Serin, looking every 10") || !strings.Contains(out.String(), "Plots: "+file) {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/external"
+	"github.com/serin-go/serin/internal/evalue"
 	"github.com/serin-go/serin/internal/kayenta"
 )
 
@@ -18,28 +20,41 @@ type judge interface {
 	look(l *look, seen readings) int
 }
 
-// readings are what a monitoring system shows of one look: for the candidate
-// and the baseline, the share of errors and the 99th percentile of latency.
+// witness is an optional interface of a judge. If implemented, the judge sees what the
+// baseline has served before the rollout.
+type witness interface {
+	before(alone []request)
+}
+
+// readings are what a monitoring system shows of the requests that have ended since the
+// look before: for the candidate and the baseline, the share of errors, and the 99th
+// percentile of latency over the healthy one.
 type readings struct {
 	errors, p99         float64
 	baseErrors, baseP99 float64
 }
 
 // read computes readings; buf is room for the latencies of an arm.
-func (l *look) read(buf []float64) (r readings) {
-	of := func(rs []request) (errors, p99 float64) {
+func (l *look) read(buf []float64, healthy float64) (r readings) {
+	of := func(candidate bool) (errors, p99 float64) {
 		buf = buf[:0]
-		for _, q := range rs {
+		for _, q := range l.ended {
+			if q.candidate != candidate {
+				continue
+			}
 			buf = append(buf, q.latency)
 			if q.failed {
-				errors += 1 / float64(len(rs))
+				errors++
 			}
 		}
+		if len(buf) == 0 {
+			return 0, 0
+		}
 		slices.Sort(buf)
-		return errors, kayenta.Percentile(buf, 99)
+		return errors / float64(len(buf)), kayenta.Percentile(buf, 99) / healthy
 	}
-	r.errors, r.p99 = of(l.cand)
-	r.baseErrors, r.baseP99 = of(l.base)
+	r.errors, r.p99 = of(true)
+	r.baseErrors, r.baseP99 = of(false)
 	return r
 }
 
@@ -53,10 +68,11 @@ type method struct {
 
 // methods are in the order of the table.
 func methods() []method {
-	tight, loose := thresholds{errors: 0.02, p99: 1.2 * p99}, thresholds{errors: 0.05, p99: 1.5 * p99}
+	tight, loose := thresholds{errors: 0.02, p99: 1.2}, thresholds{errors: 0.05, p99: 1.5}
 	return []method{
 		{"Serin", "#0a8a4a", "", func() (judge, error) { return newSerin(perLook) }},
 		{"Serin, looking every 10", "#0a8a4a", "2 3", func() (judge, error) { return newSerin(10) }},
+		{"by completed request", "#6b7280", "", func() (judge, error) { return &completed{errors: evalue.NewTwoByTwo(errorRate)}, nil }},
 		{"argo, tight, failureLimit 0", "#d1651b", "2 3", func() (judge, error) { return newArgo(tight, 0) }},
 		{"argo, tight, failureLimit 3", "#d1651b", "", func() (judge, error) { return newArgo(tight, 3) }},
 		{"argo, loose, failureLimit 3", "#d1651b", "8 4", func() (judge, error) { return newArgo(loose, 3) }},
@@ -68,12 +84,13 @@ func methods() []method {
 	}
 }
 
-// serin records each request and judges after every so many of the candidate's.
+// serin follows each request and judges after every so many of the candidate's.
 type serin struct {
 	every      int
 	recorder   *analysis.Recorder
 	comparison *analysis.Comparison
-	now        time.Time
+	flights    map[int]analysis.Flight // by the number of the request
+	began      time.Time
 }
 
 func newSerin(every int) (*serin, error) {
@@ -87,33 +104,127 @@ func newSerin(every int) (*serin, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := rec.Expect(1, map[string]float64{"1.4.0": 0.5, "1.5.0": 0.5}); err != nil {
-		return nil, err
+	for generation, share := range []float64{0, 0.5} {
+		if err := rec.Expect(uint64(generation), map[string]float64{"1.4.0": 1 - share, "1.5.0": share}); err != nil {
+			return nil, err
+		}
 	}
 	return &serin{
-		every: every, recorder: rec, comparison: comparison,
-		now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		every: every, recorder: rec, comparison: comparison, flights: map[int]analysis.Flight{},
+		began: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 	}, nil
 }
 
-func (s *serin) look(l *look, _ readings) int {
-	record := func(arm string, q request) {
-		o := analysis.Observation{Class: analysis.OK, Latency: time.Duration(q.latency * float64(time.Second)), Cost: -1}
-		if q.failed {
-			o.Class = analysis.Error
-		}
-		o.At = s.now.Add(o.Latency)
-		s.recorder.Begin(analysis.Assigned{Arm: arm, Generation: 1, At: s.now}).Done(o)
+func (s *serin) at(seconds float64) time.Time {
+	return s.began.Add(time.Duration(seconds * float64(time.Second)))
+}
+
+func (s *serin) begin(q request, generation uint64) {
+	a := analysis.Assigned{Arm: "1.4.0", Generation: generation, At: s.at(q.began)}
+	if q.candidate {
+		a.Arm = "1.5.0"
 	}
-	for i := range l.cand {
-		s.now = s.now.Add(time.Minute / perLook)
-		record("1.4.0", l.base[i])
-		record("1.5.0", l.cand[i])
+	if q.user > 0 {
+		a.Unit = fmt.Sprint("user", q.user)
+	}
+	s.flights[q.number] = s.recorder.Begin(a)
+}
+
+func (s *serin) end(q request) {
+	o := analysis.Observation{Class: analysis.OK, Latency: time.Duration(q.latency * float64(time.Second)), Cost: -1, At: s.at(q.ends())}
+	if q.failed {
+		o.Class = analysis.Error
+	}
+	s.flights[q.number].Done(o)
+	delete(s.flights, q.number)
+}
+
+func (s *serin) before(alone []request) {
+	var open []request
+	for i, q := range alone {
+		s.begin(q, 0)
+		open = append(open, q)
+		if i%perLook < perLook-1 {
+			continue
+		}
+		now := q.began
+		open = slices.DeleteFunc(open, func(q request) bool {
+			ended := q.ends() <= now
+			if ended {
+				s.end(q)
+			}
+			return ended
+		})
+		s.comparison.Judge(s.at(now))
+	}
+	for _, q := range open {
+		if q.ends() <= 0 {
+			s.end(q)
+		}
+	}
+}
+
+func (s *serin) look(l *look, _ readings) int {
+	ended := l.ended
+	for i, q := range l.cand {
+		for len(ended) > 0 && ended[0].ends() <= q.began {
+			s.end(ended[0])
+			ended = ended[1:]
+		}
+		s.begin(l.base[i], 1)
+		s.begin(q, 1)
 		if (i+1)%s.every != 0 {
 			continue
 		}
-		if s.comparison.Judge(s.now).Verdict == analysis.Harmed {
+		if s.comparison.Judge(s.at(q.began)).Verdict == analysis.Harmed {
 			return i + 1
+		}
+	}
+	for _, q := range ended {
+		s.end(q)
+	}
+	return 0
+}
+
+// completed counts requests when they have ended, as if each were independent of all
+// others: what Serin did before it followed requests from their assignment. Errors are
+// compared in blocks of what has ended in the same time, and latencies in pairs, in the
+// order in which they come.
+type completed struct {
+	errors     *evalue.TwoByTwo
+	latency    evalue.Pairs
+	base, cand []float64 // latencies that have no partner yet
+}
+
+func (c *completed) look(l *look, _ readings) int {
+	const every = 10
+	ended := l.ended
+	for i := every; i <= len(l.cand); i += every {
+		now := math.Inf(1)
+		if i < len(l.cand) {
+			now = l.cand[i].began
+		}
+		var n, events [2]int
+		for ; len(ended) > 0 && ended[0].ends() <= now; ended = ended[1:] {
+			arm, latencies := 0, &c.base
+			if ended[0].candidate {
+				arm, latencies = 1, &c.cand
+			}
+			n[arm]++
+			if ended[0].failed {
+				events[arm]++
+				continue
+			}
+			*latencies = append(*latencies, ended[0].latency)
+		}
+		c.errors.Block(events[0], n[0], events[1], n[1])
+		for len(c.base) > 0 && len(c.cand) > 0 {
+			c.latency.Add(c.base[0], c.cand[0], 1)
+			c.base, c.cand = c.base[1:], c.cand[1:]
+		}
+		const limit = 20 // 1 over the risk of 5 %
+		if (math.Exp(c.errors.LogE())+math.Exp(c.latency.LogE()))/2 >= limit {
+			return i
 		}
 	}
 	return 0

@@ -2,4 +2,4 @@
 
 package main
 
-const runs = 60
+const raced = false

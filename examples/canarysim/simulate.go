@@ -55,16 +55,17 @@ func simulate(ctx context.Context, runs int, seed uint64, progress func(percent 
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			l, buf := newLook(), make([]float64, 0, perLook)
+			var l look
+			buf := make([]float64, 0, 4*perLook)
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= total {
 					return
 				}
 				s, run := i%len(scenarios), i/len(scenarios)
-				// Each run has its own numbers, whoever draws them.
+				// Each run has its own numbers, on whichever processor.
 				rng := rand.New(rand.NewPCG(seed, uint64(i)))
-				err := rollout(scenarios[s], ways, rng, l, buf, func(m, n int) { exposed[s][m][run] = n })
+				err := rollout(scenarios[s], ways, rng, &l, buf, func(m, n int) { exposed[s][m][run] = n })
 				mu.Lock()
 				failed = errors.Join(failed, err)
 				progress(int(100 * done.Add(1) / int64(total)))
@@ -94,7 +95,7 @@ func simulate(ctx context.Context, runs int, seed uint64, progress func(percent 
 	return results, nil
 }
 
-// rollout gives the traffic of one rollout to all methods and tells through
+// rollout gives the traffic of one rollout to all methods and reports through
 // rolledBack which called for a rollback, after how many of the candidate's
 // requests.
 func rollout(s scenario, ways []method, rng *rand.Rand, l *look, buf []float64, rolledBack func(method, exposed int)) error {
@@ -105,10 +106,17 @@ func rollout(s scenario, ways []method, rng *rand.Rand, l *look, buf []float64, 
 			return fmt.Errorf("%s: %w", way.name, err)
 		}
 	}
+	t := traffic{scenario: s, rng: rng}
+	alone := t.start()
+	for _, j := range judges {
+		if w, ok := j.(witness); ok {
+			w.before(alone)
+		}
+	}
 	open := len(judges)
 	for n := 0; n < looks && open > 0; n++ {
-		s.draw(l, n, rng)
-		seen := l.read(buf)
+		t.next(l, n)
+		seen := l.read(buf, beyond99*t.median())
 		for m, j := range judges {
 			if j == nil {
 				continue
