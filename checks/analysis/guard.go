@@ -150,9 +150,11 @@ func (g *guard) finding() WatchFinding {
 	return f
 }
 
-// words says what the guard has seen.
+// words says what the guard has seen. Numbers since the watch began can be within the bounds
+// when what came last is not; then it says so.
 func (g *guard) words() string {
 	f := g.finding()
+	seen, allowed := percent(f.Seen), percent(f.Allowed)
 	switch g.metric.Kind {
 	case Amount:
 		p := g.loudest()
@@ -160,17 +162,28 @@ func (g *guard) words() string {
 		if g.metric.Better == Higher {
 			side = "below"
 		}
-		return fmt.Sprintf("%s is %s %s in %s of %s requests, where at most %s may be", f.Metric, side,
-			FormatValue(p.level, Amount, g.metric.Unit), percent(float64(p.bad)/float64(max(p.n, 1))), thousands(p.n), percent(p.bound))
+		level := FormatValue(p.level, Amount, g.metric.Unit)
+		share := float64(p.bad) / float64(max(p.n, 1))
+		seen, allowed = percent(share), percent(p.bound)
+		if share <= p.bound || seen == allowed {
+			return fmt.Sprintf("%s is %s %s in more of the latest requests than the %s that may be (%s of all %s)", f.Metric, side, level, allowed, seen, thousands(p.n))
+		}
+		return fmt.Sprintf("%s is %s %s in %s of %s requests, where at most %s may be", f.Metric, side, level, seen, thousands(p.n), allowed)
 	case Score:
-		return fmt.Sprintf("%s is %s on average of %s requests, where %s is allowed", f.Metric,
-			FormatValue(f.Seen, Score, g.metric.Unit), thousands(f.N), FormatValue(f.Allowed, Score, g.metric.Unit))
+		seen, allowed = FormatValue(f.Seen, Score, g.metric.Unit), FormatValue(f.Allowed, Score, g.metric.Unit)
+		if worse := f.Seen > f.Allowed; seen == allowed || worse == (g.metric.Better == Higher) {
+			return fmt.Sprintf("%s is worse in the latest requests than the %s that is allowed (%s on average of all %s)", f.Metric, allowed, seen, thousands(f.N))
+		}
+		return fmt.Sprintf("%s is %s on average of %s requests, where %s is allowed", f.Metric, seen, thousands(f.N), allowed)
 	}
 	what := f.Metric
 	if g.metric.Better == Higher {
 		what = "not " + what
 	}
-	return fmt.Sprintf("%s in %s of %s requests, where %s is allowed", what, percent(f.Seen), thousands(f.N), percent(f.Allowed))
+	if f.Seen <= f.Allowed || seen == allowed {
+		return fmt.Sprintf("%s in more of the latest requests than the %s that is allowed (%s of all %s)", what, allowed, seen, thousands(f.N))
+	}
+	return fmt.Sprintf("%s in %s of %s requests, where %s is allowed", what, seen, thousands(f.N), allowed)
 }
 
 // loudest returns the part whose statistic is largest.

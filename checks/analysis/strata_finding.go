@@ -69,6 +69,9 @@ func (s *StratumEvidence) reason() string {
 	case nameUnanswered:
 		events = s.Unanswered
 	}
+	if s.Named > 0 && events[1]*s.Assigned[0] <= events[0]*s.Assigned[1] {
+		return who + "more of the candidate's requests than its share of the traffic explains, of " + thousands(s.Assigned[1]) + " assigned against " + thousands(s.Assigned[0])
+	}
 	return who + thousands(events[1]) + " of " + thousands(s.Assigned[1]) + " assigned against " + thousands(events[0]) + " of " + thousands(s.Assigned[0])
 }
 

@@ -149,6 +149,9 @@ func (f *Finding) reason() string {
 	case Harmed:
 		return "worse: " + f.worse() + ", e-value " + f.Harm.of()
 	case Safe:
+		if !f.within() {
+			both = "in this stage"
+		}
 		return "no worse within " + f.Margin.String() + ": " + both + ", e-value " + f.Safe.of()
 	case NoEvidence:
 		return "measured on neither arm"
@@ -161,18 +164,64 @@ func (f *Finding) reason() string {
 	return "open: " + both + ", e-value for harm " + f.Harm.of() + ", for safety " + f.Safe.of()
 }
 
-// worse words in what the candidate is worse, by the numbers that the evidence rests on.
+// worse words in what the candidate is worse, by the numbers that the evidence rests on. The
+// evidence compares requests of one slot, one share and one age, so numbers of all
+// requests can look different; then it says so.
 func (f *Finding) worse() string {
-	base, cand := f.Counted[0], f.Counted[1]
-	switch {
-	case f.Kind == Rate && base.N > 0 && cand.N > 0:
-		return fmt.Sprintf("%s of %s requests of the candidate (%s) against %s of %s (%s)",
-			thousands(cand.Events), thousands(cand.N), percent(float64(cand.Events)/float64(cand.N)),
-			thousands(base.Events), thousands(base.N), percent(float64(base.Events)/float64(base.N)))
-	case f.Kind == Amount && (f.Better == Lower && f.Candidate <= f.Baseline || f.Better == Higher && f.Candidate >= f.Baseline):
-		return "slow or unfinished requests of the candidate, not its median of " + f.show(f.Candidate) + " against " + f.show(f.Baseline)
+	b, c := f.show(f.Baseline), f.show(f.Candidate)
+	worse := f.isWorse(f.Baseline, f.Candidate)
+	if base, cand := f.Counted[0], f.Counted[1]; f.Kind == Rate && base.N > 0 && cand.N > 0 {
+		if f.Better == Higher { // what was counted is the others
+			base.Events, cand.Events = base.N-base.Events, cand.N-cand.Events
+		}
+		was, is := float64(base.Events)/float64(base.N), float64(cand.Events)/float64(cand.N)
+		b, c, worse = percent(was), percent(is), f.isWorse(was, is)
+		if worse && b != c {
+			return fmt.Sprintf("%s of %s requests of the candidate (%s) against %s of %s (%s)",
+				thousands(cand.Events), thousands(cand.N), c, thousands(base.Events), thousands(base.N), b)
+		}
 	}
-	return "candidate " + f.show(f.Candidate) + " against " + f.show(f.Baseline) + f.where()
+	switch {
+	case worse && b != c:
+		return "candidate " + c + " against " + b + f.where()
+	case f.Kind == Amount && f.Unit == "s":
+		return "slow or unfinished requests of the candidate, not its median of " + c + " against " + b
+	case f.Kind == Amount:
+		return "single requests of the candidate, not its median of " + c + " against " + b
+	}
+	value := "mean"
+	if f.Kind == Rate {
+		value = "rate"
+	}
+	return "more requests of the candidate than its share of the traffic explains, not its " + value + " of " + c + " against " + b
+}
+
+// isWorse reports whether the candidate's value is worse than the baseline's.
+func (f *Finding) isWorse(baseline, candidate float64) bool {
+	switch f.Better {
+	case Higher:
+		return candidate < baseline
+	case Same:
+		return candidate != baseline
+	}
+	return candidate > baseline
+}
+
+// within reports whether the values of all requests are within the margin. A proof rests on
+// its stage alone, so it can be complete when they are not.
+func (f *Finding) within() bool {
+	b, c := f.Baseline, f.Candidate
+	switch {
+	case f.Kind == Amount:
+		k := factor(f.Margin)
+		return (f.Better == Higher || c <= k*b) && (f.Better == Lower || c*k >= b)
+	case f.Better == Higher:
+		b, c = 1-b, 1-c
+	}
+	if f.Kind == Score {
+		return c <= b+f.Margin.points(0)
+	}
+	return c <= b+f.Margin.points(b)
 }
 
 // of words an e-value against its limit.
