@@ -16,8 +16,13 @@ import (
 // A Plan is plain data and survives JSON, but for the functions of custom
 // metrics; see [Plan.Bind].
 type Plan struct {
-	// Metrics are compared between the arms. Nil means [DefaultMetrics].
+	// Metrics are compared between the arms. Nil means [DefaultMetrics]. A plan that
+	// names metrics, but not [ErrorRate] or [Unanswered] as a gate or guard, gets both as
+	// guards after its own metrics. Together they have half of AlphaRollback.
 	Metrics []Metric `json:"metrics,omitempty"`
+	// DangerouslyWithoutErrors leaves Metrics as they are. A candidate that fails each
+	// request is then found only as far as Metrics show it. Default false.
+	DangerouslyWithoutErrors bool `json:"dangerously_without_errors,omitempty"`
 	// AlphaRollback bounds the probability that a candidate that is no worse is
 	// ever judged Harmed, over all metrics and however often one looks. Zero
 	// means 0.05.
@@ -60,7 +65,8 @@ type Plan struct {
 	MinSamples int `json:"min_samples,omitempty"`
 	// Breakers judge a candidate Harmed before the other evidence. Nil means these, of
 	// metrics that the plan has: an error rate or a share of unanswered requests above
-	// 20 %. Empty but not nil means none.
+	// 20 %. Empty but not nil means none. Guards that a plan gets because its Metrics
+	// lack them bring their breakers, unless Breakers is empty but not nil.
 	Breakers []Breaker `json:"breakers"`
 	// WatchRunLength is the mean number of looks of a [Watch] until a false alarm,
 	// at the least, if nothing has become worse. Zero means 1,000,000: eleven
@@ -108,6 +114,7 @@ func (p Plan) withDefaults() Plan {
 	if p.Metrics == nil {
 		p.Metrics = DefaultMetrics()
 	}
+	p = p.guarded()
 	p.Metrics = slices.Clone(p.Metrics)
 	for i, m := range p.Metrics {
 		p.Metrics[i] = m.defaults()
@@ -154,6 +161,40 @@ var defaultBreakers = []Breaker{
 	{Metric: nameUnanswered, Above: 0.2},
 }
 
+// guarded returns p with the guards that its metrics lack. Without a name that is free
+// it cannot have them.
+func (p Plan) guarded() Plan {
+	if len(p.Metrics) == 0 || p.DangerouslyWithoutErrors || slices.ContainsFunc(p.Metrics, Metric.guardsErrors) {
+		return p
+	}
+	own, total := p.Metrics, 0.0
+	for _, m := range own {
+		if m.Role.RollsBack() {
+			total += m.defaults().Weight
+		}
+	}
+	p.Metrics = slices.Clip(own)
+	p.Breakers = slices.Clip(p.Breakers)
+	errors, unanswered := ErrorRate(), Unanswered()
+	weights := errors.Weight + unanswered.Weight
+	for i, m := range []Metric{errors, unanswered} {
+		if slices.ContainsFunc(own, func(o Metric) bool { return o.Name == m.Name }) {
+			continue
+		}
+		m.Role, m.Weight = Guard, m.Weight/weights*total
+		p.Metrics = append(p.Metrics, m)
+		if len(p.Breakers) > 0 && !slices.ContainsFunc(p.Breakers, func(b Breaker) bool { return b.Metric == m.Name }) {
+			p.Breakers = append(p.Breakers, defaultBreakers[i])
+		}
+	}
+	return p
+}
+
+// guardsErrors reports whether a candidate that fails is found by m.
+func (m Metric) guardsErrors() bool {
+	return (m.Name == nameErrors || m.Name == nameUnanswered) && m.Of == nil && m.Role.RollsBack()
+}
+
 // Validate reports everything that is wrong with p, joined; each problem is an
 // [*InvalidError].
 func (p Plan) Validate() error {
@@ -164,8 +205,9 @@ func (p Plan) Validate() error {
 	if p.Metrics != nil && len(p.Metrics) == 0 {
 		bad("Metrics", "empty", "nil for the defaults, or at least one metric")
 	}
-	if len(p.Metrics) > maxMetrics {
-		bad("Metrics", len(p.Metrics), fmt.Sprintf("at most %d metrics", maxMetrics))
+	guarded := p.guarded()
+	if n := len(guarded.Metrics); n > maxMetrics {
+		bad("Metrics", n, fmt.Sprintf("at most %d metrics, with the guards that they lack", maxMetrics))
 	}
 	kinds := make(map[string]Kind)
 	gates := false
@@ -181,6 +223,12 @@ func (p Plan) Validate() error {
 		}
 		kinds[m.Name] = m.Kind
 		gates = gates || m.Role == Gate
+	}
+	for _, m := range guarded.Metrics[len(p.Metrics):] {
+		kinds[m.Name] = m.Kind
+	}
+	if len(p.Metrics) > 0 && !p.DangerouslyWithoutErrors && !slices.ContainsFunc(guarded.Metrics, Metric.guardsErrors) {
+		bad("Metrics[].Role", "never gate or guard, of the error rate and of unanswered requests", "one of them as a gate or guard, or DangerouslyWithoutErrors")
 	}
 	if !gates && len(metrics) > 0 {
 		bad("Metrics[].Role", "never gate", "at least one gate: without one nothing could ever be proven")
