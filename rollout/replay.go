@@ -178,6 +178,11 @@ func under(j analysis.Judgement, p analysis.Plan) analysis.Verdict {
 		}
 		return alpha
 	}
+	for _, f := range j.Metrics {
+		if f.Role.RollsBack() && f.Ceiling.Rate > 0 && f.Ceiling.Above.E >= 1/orElse(p.AlphaRollback, 0.05) {
+			return analysis.Harmed
+		}
+	}
 	if j.Verdict == analysis.Harmed && !j.Harm.Reached() {
 		return j.Verdict // by something other than the combined evidence, such as a breaker
 	}
@@ -191,7 +196,8 @@ func under(j analysis.Judgement, p analysis.Plan) analysis.Verdict {
 	for _, f := range j.Metrics {
 		if f.Role == analysis.Gate {
 			gates++
-			if f.Safe.E >= 1/orElse(p.AlphaPromote, 0.05) {
+			limit := 1 / orElse(p.AlphaPromote, 0.05)
+			if f.Safe.E >= limit && (f.Ceiling.Rate == 0 || f.Ceiling.Below.E >= limit) {
 				safe++
 			}
 		}

@@ -3,8 +3,6 @@ package analysis
 import (
 	"fmt"
 	"math"
-
-	"github.com/serin-go/serin/internal/evalue"
 )
 
 // Breaker is a limit on a rate of the candidate: a catastrophe does not wait for the
@@ -22,20 +20,6 @@ type Breaker struct {
 
 // breakerLimit is the e-value at which a breaker trips.
 const breakerLimit = 1000
-
-// breakerSteps are how far above its limit a rate may be, of what is left above it.
-var breakerSteps = [...]float64{.15, .4, .7, .95}
-
-// logE returns ln E for "the rate is above the limit".
-func (b Breaker) logE(events, n float64) float64 {
-	var logs [len(breakerSteps)]float64
-	null := max(b.Above, 1e-9)
-	for i, s := range breakerSteps {
-		p := null + (1-null)*s
-		logs[i] = events*math.Log(p/null) + (n-events)*math.Log((1-p)/(1-null))
-	}
-	return evalue.Average(logs[:], equal[:len(logs)])
-}
 
 // breakerState is a breaker and the number of its metric.
 type breakerState struct {
@@ -57,7 +41,7 @@ func (c *Comparison) trip() {
 		for k := range t.live {
 			e := &t.epochs[c.r.first[b.metric]][k]
 			prior := math.Log(weightOf(t.starts[k]))
-			above := prior + b.logE(e.events[1], max(e.n[1], e.events[1]))
+			above := prior + rateAbove(b.Above, e.events[1], max(e.n[1], e.events[1]))
 			worse := prior + e.first
 			if min(above, worse) < math.Log(breakerLimit) {
 				continue

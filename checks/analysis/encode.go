@@ -308,6 +308,7 @@ func (t *tests) encode(past *past) []byte {
 		p.floats(pr.n[0], pr.n[1], pr.allowed, pr.floor, pr.theta)
 		p.groups(pr.groups)
 	}
+	p.ceilings(t.ceilings)
 	p.firsts(&t.split.units)
 	p.uint(uint64(len(t.split.requests)))
 	for _, n := range t.split.requests {
@@ -376,6 +377,7 @@ func (l *layout) decodeTests(data []byte) (t tests, p *past, err error) {
 		u.groups(pr.groups)
 		pr.fresh = true
 	}
+	u.ceilings(&t)
 	u.firsts(&t.split.units, len(t.shares))
 	for range u.length(len(t.shares)) {
 		t.split.requests = append(t.split.requests, [2]float64{u.float(), u.float()})
@@ -417,6 +419,7 @@ func (l *layout) decodeTests(data []byte) (t tests, p *past, err error) {
 
 // add adds what another replica has seen.
 func (t *tests) merge(o *tests) {
+	t.mergeCeilings(o)
 	number := make([]int, len(o.shares))
 	for i, s := range o.shares {
 		number[i], _ = t.find(s)

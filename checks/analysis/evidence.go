@@ -85,6 +85,8 @@ type MetricEvidence struct {
 	// Counted is what the evidence for harm of a rate rests on: requests of each arm that
 	// were old enough, whether they had ended or not.
 	Counted [2]Counted `json:"counted"`
+	// Ceiling is the evidence about [Metric.Ceiling].
+	Ceiling CeilingEvidence `json:"ceiling,omitzero"`
 	// Contrast is how much the arms differ.
 	Contrast Contrast `json:"contrast,omitzero"`
 	// Profile is what the baseline was like; Drift is how far the baseline and

@@ -113,6 +113,8 @@ type Finding struct {
 	// Safe is the evidence that the candidate is no worse than Margin allows.
 	Safe   Proof  `json:"safe"`
 	Margin Margin `json:"margin"`
+	// Ceiling is about [Metric.Ceiling].
+	Ceiling CeilingFinding `json:"ceiling,omitzero"`
 	// Effect is how much the candidate differs from the baseline.
 	Effect Effect `json:"effect"`
 	// Attributed says that this metric is among those in which the candidate is
@@ -228,20 +230,20 @@ func (m Metric) finding(e *MetricEvidence, alphaHarm float64, p Plan) Finding {
 		Baseline: e.Baseline.Value, BaselineN: e.Baseline.N,
 		Candidate: e.Candidate.Value, CandidateN: e.Candidate.N, Counted: e.Counted,
 		Harm: e.Harm.proof(1 / alphaHarm), Safe: e.Safe.proof(1 / p.AlphaPromote),
-		Effect:   e.effect(m.Kind, p.AlphaRollback),
+		Ceiling: e.Ceiling.finding(m.Ceiling, p), Effect: e.effect(m.Kind, p.AlphaRollback),
 		Incident: e.Drift[0].Alarm && e.Drift[1].Alarm,
 	}
 	if !f.Safe.Reached() {
 		f.Needed = e.needed(p.AlphaPromote)
 	}
 	switch {
-	case f.Harm.Reached():
+	case f.Harm.Reached(), f.exceeded():
 		f.Verdict = Harmed
 	case f.BaselineN == 0 && f.CandidateN == 0:
 		f.Verdict = NoEvidence
 	case f.BaselineN == 0 || f.CandidateN == 0:
 		f.Verdict = Unmeasurable
-	case f.Safe.Reached():
+	case f.Safe.Reached() && f.Ceiling.below():
 		f.Verdict = Safe
 	}
 	return f
@@ -258,6 +260,17 @@ func (j *Judgement) blamed() *Finding {
 		}
 	}
 	return worst
+}
+
+// exceeded returns the first metric whose ceiling the candidate is above, or nil. The
+// split does not matter to it: it compares nothing.
+func (j *Judgement) exceeded() *Finding {
+	for i := range j.Metrics {
+		if f := &j.Metrics[i]; f.exceeded() {
+			return f
+		}
+	}
+	return nil
 }
 
 // harmShown reports whether the evidence for harm suffices. Where the split is in
@@ -281,6 +294,8 @@ func (p Plan) verdict(e Evidence, j *Judgement) (Verdict, string) {
 	switch {
 	case e.Tripped != "":
 		return Harmed, e.Tripped
+	case j.exceeded() != nil:
+		return Harmed, j.exceeded().over()
 	case j.harmShown():
 		s := j.harmed()
 		if unreadable {

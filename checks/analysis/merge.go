@@ -88,6 +88,9 @@ func (e Evidence) KeepPeaks(before Evidence) Evidence {
 	metrics := make([]MetricEvidence, len(e.Metrics))
 	for i, m := range e.Metrics {
 		m.Harm.Peak = max(m.Harm.Peak, before.Metrics[i].Harm.Peak)
+		if over := before.Metrics[i].Ceiling; over.Above.Peak > m.Ceiling.Above.Peak {
+			m.Ceiling.Above.Peak, m.Ceiling.Counted = over.Above.Peak, over.Counted
+		}
 		metrics[i] = m
 	}
 	e.Metrics, e.Strata = metrics, keepNamed(e.Strata, before.Strata)
@@ -176,7 +179,7 @@ func (m *merger) evidence() Evidence {
 	for i, metric := range m.layout.plan.Metrics {
 		sum := &m.sum.Metrics[i]
 		of := &m.tests.perMetric[i]
-		sum.Harm, sum.Safe, sum.Counted = of.harm, of.safe, of.counted
+		sum.Harm, sum.Safe, sum.Counted, sum.Ceiling = of.harm, of.safe, of.counted, of.ceiling
 		for side, s := range []*Sample{&sum.Baseline, &sum.Candidate} {
 			s.summarise(metric.Kind, m.hists[i][side])
 		}

@@ -180,6 +180,14 @@ type Metric struct {
 	// rate, twice the baseline's or 0.3 percentage points more, whichever is larger,
 	// but at most 2.5 points more; 1.2 times for an amount; 0.05 for a score.
 	Margin Margin `json:"margin,omitzero"`
+	// Ceiling is a limit of the candidate's rate that does not depend on the baseline: a
+	// share above 0 and below 1. Of a rate where higher is better it limits the share of
+	// the others. A candidate of a gate or guard that is shown to be above it is Harmed,
+	// wrongly with a probability of at most [Plan.AlphaRollback] if requests are
+	// independent. A gate is Safe only if the candidate is shown to be below it, in the
+	// present stage. Only a rate can have one; a [Threshold] limits other statistics.
+	// Zero means no ceiling.
+	Ceiling float64 `json:"ceiling,omitempty"`
 	// Of returns the metric's value of one request, or false if it has none: 0
 	// or 1 for a rate, a number >= 0 for an amount, 0 to 1 for a score. It is
 	// called under a lock for each request: it must be quick, must not block,
@@ -248,6 +256,9 @@ func (m Metric) problems(bad func(field string, value any, want string)) {
 	}
 	if !(m.Weight >= 0 && m.Weight <= 1e6) {
 		bad("Weight", m.Weight, "a number from 0 to 1,000,000; 0 stands for 1")
+	}
+	if m.Ceiling != 0 && (m.Kind != Rate || !(m.Ceiling > 0 && m.Ceiling < 1)) {
+		bad("Ceiling", m.Ceiling, "0 for none, or, of a rate, a share above 0 and below 1")
 	}
 	m.Tolerance.problems(m.Kind, false, func(value any, want string) { bad("Tolerance", value, want) })
 	m.Margin.problems(m.Kind, true, func(value any, want string) { bad("Margin", value, want) })

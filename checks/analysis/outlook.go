@@ -216,6 +216,12 @@ func (p Plan) harm(t Traffic, r Regression) passage {
 			total += m.Weight
 		}
 	}
+	sooner := func(m Metric, next passage) {
+		next = next.times(1 / t.measured(m))
+		if best.mean == 0 || next.mean > 0 && next.mean < best.mean {
+			best = next
+		}
+	}
 	for _, m := range p.Metrics {
 		if !m.Role.RollsBack() || !slices.Contains(r.Metrics, m.Name) {
 			continue
@@ -229,17 +235,32 @@ func (p Plan) harm(t Traffic, r Regression) passage {
 				c = 1 - c
 			}
 			next = newPassage(t.events(b, c), target+math.Log(1/firstShare))
+			if m.Ceiling > 0 {
+				sooner(m, newPassage(ceilingGrowths(m.Ceiling, c, true), -math.Log(wholeWeight*p.AlphaRollback)))
+			}
 		case Amount:
 			next = newPassage(t.slower(m, r.Times), target)
 		case Score:
 			next = newPassage(t.excess(r.To-m.Tolerance.Points, t.ScoreSpread*t.ScoreSpread), target)
 		}
-		next = next.times(1 / t.measured(m))
-		if best.mean == 0 || next.mean > 0 && next.mean < best.mean {
-			best = next
-		}
+		sooner(m, next)
 	}
 	return best
+}
+
+// ceilingGrowths returns how fast the evidence grows that a rate is above or below a
+// limit, by alternative.
+func ceilingGrowths(limit, rate float64, above bool) []evalue.Growth {
+	list := make([]evalue.Growth, len(ceilingSteps))
+	for i, s := range ceilingSteps {
+		p := limit * (1 - s)
+		if above {
+			p = limit + (1-limit)*s
+		}
+		hit, miss := binomial(p, limit, 1, 1), binomial(p, limit, 0, 1)
+		list[i] = evalue.Growth{Mean: rate*hit + (1-rate)*miss, Variance: rate * (1 - rate) * (hit - miss) * (hit - miss)}
+	}
+	return list
 }
 
 // events returns how fast the evidence of first events grows with each request of
@@ -313,6 +334,9 @@ func (m Metric) proof(t Traffic, alpha float64) passage {
 	case Rate:
 		b := t.rate(m)
 		p = newPassage(t.proven(m.Margin.points(b), b), target)
+		if q := newPassage(ceilingGrowths(m.Ceiling, b, false), target); m.Ceiling > 0 && (q.mean == 0 || q.mean > p.mean) {
+			p = q
+		}
 	case Amount:
 		base, variance := climbed(1, t.spread(m))
 		cand, _ := climbed(1/m.Margin.Factor, t.spread(m))

@@ -55,6 +55,7 @@ type tests struct {
 
 	split     splitTest
 	few       few
+	ceilings  []ceiling
 	strata    strata
 	harm      Strength
 	perMetric []metricStrength
@@ -65,6 +66,7 @@ type metricStrength struct {
 	// counted is how many requests of each arm the harm rests on, and how many of them
 	// are events: of the epoch with the strongest evidence.
 	counted [2]Counted
+	ceiling CeilingEvidence
 }
 
 // tailTolerance is how many times more often the candidate may be in the tail.
@@ -75,7 +77,7 @@ func newTests(r *layout, candidate uint8) tests {
 	t.epochs = make([][numEpochs]epoch, len(t.features))
 	t.before = make([][numEpochs]float64, len(t.features))
 	t.grow(1)
-	t.proofs = newProofs(r.proofs)
+	t.proofs, t.ceilings = newProofs(r.proofs), newCeilings(r)
 	t.perMetric = make([]metricStrength, len(r.meters))
 	if r.plan.Warm.none() {
 		t.warm, t.warmed = math.MinInt64, true
@@ -276,6 +278,7 @@ func (t *tests) enter(number int) {
 		return
 	}
 	first := t.stage == 0
+	t.enterCeilings()
 	t.stage = number
 	t.proofs = newProofs(len(t.proofs))
 	if !first {
@@ -406,6 +409,7 @@ func (t *tests) conclude(r *layout) {
 	}
 	t.harm.set(max(harm, -700))
 	t.split.conclude(t.shares)
+	t.concludeCeilings()
 	for i := range t.perMetric {
 		s := &t.perMetric[i]
 		s.harm.set(max(best[i], -700))

@@ -137,6 +137,9 @@ func (j *Judgement) unproven(open []Finding, warming bool) string {
 	names := make([]string, len(open))
 	for i, f := range open {
 		names[i] = fmt.Sprintf("%s (e-value %s of %s)", f.Metric, short(f.Safe.E), short(f.Safe.Limit))
+		if f.Safe.Reached() && !f.Ceiling.below() {
+			names[i] = fmt.Sprintf("%s below %s (e-value %s)", f.Metric, percent(f.Ceiling.Rate), f.Ceiling.Below.of())
+		}
 	}
 	return "no harm seen; still to be proven: " + strings.Join(names, ", ")
 }
@@ -147,6 +150,9 @@ func (f *Finding) reason() string {
 	both := "candidate " + f.show(f.Candidate) + " against " + f.show(f.Baseline) + f.where()
 	switch f.Verdict {
 	case Harmed:
+		if f.exceeded() {
+			return f.over()
+		}
 		return "worse: " + f.worse() + ", e-value " + f.Harm.of()
 	case Safe:
 		if !f.within() {
