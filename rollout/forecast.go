@@ -38,10 +38,13 @@ type StageForecast struct {
 	// Detects says, for each named regression, how many requests of the
 	// candidate it takes to find it, and how long, at this share.
 	Detects []analysis.Expectation `json:"detects,omitempty"`
+	// Curve says how probable each verdict is before the stage's limit, of a stage that
+	// waits for the first proof.
+	Curve *analysis.Curve `json:"curve,omitempty"`
 }
 
-// Forecast says what is to be expected of p at the given traffic, whose Share is
-// not used: each stage has its own. It is pure arithmetic, and assumes an equal
+// Forecast says what is to be expected of p at the given traffic, whose Share and Limit
+// are not used: each stage has its own. It is pure arithmetic, and assumes an equal
 // candidate and steady traffic. Errors are those of [Plan.Validate] and of
 // [analysis.Plan.Outlook].
 func (p Plan) Forecast(t analysis.Traffic) (Forecast, error) {
@@ -98,15 +101,22 @@ func (p Plan) stage(s strategies.Stage, t analysis.Traffic, proven bool, warn fu
 	if compares {
 		t.Share = float64(sf.Share) / float64(strategies.Full)
 		t.Share = min(t.Share, 0.9999)
+		t.Limit = 0
+		if s.Until == strategies.UntilSafe && !proven {
+			t.Limit = limit(s)
+		}
 		var out analysis.Outlook
 		if out, err = p.Analysis.Outlook(t); err == nil {
-			sf.Detects = out.Harmed
+			sf.Detects, sf.Curve = out.Harmed, out.Curve
 			if s.Until == strategies.UntilSafe && !proven {
 				sf.Needed = max(sf.Needed, out.Safe.Median)
 				if out.Safe.Never {
 					warn("a proof that the candidate is no worse is not to be expected")
 				} else if out.Safe.Time > limit(s) {
 					warn("the proof takes %v on average, the limit is %v", out.Safe.Time.Round(time.Second), limit(s))
+				}
+				for _, w := range out.Curve.Warnings {
+					warn("%s", w)
 				}
 			}
 		}

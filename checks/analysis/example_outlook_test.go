@@ -34,3 +34,26 @@ func ExampleEffect_String() {
 	// +0.8 points (-0.2 to +1.9)
 	// unknown
 }
+
+// The operating curve says what a limit leaves time for.
+func ExampleCurve() {
+	o, err := analysis.Plan{}.Outlook(analysis.Traffic{PerSecond: 20, Share: 0.1, Limit: time.Hour})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(o.Curve)
+	// Output:
+	// before the limit of 1h0m0s, with 7,200 requests of the candidate
+	// failures     equal        0.01     safe           99 %  rolled back    at most 5 %
+	// failures     margin       0.02     safe    at most 5 %  rolled back         99.7 %
+	// failures     1.5 x margin 0.025    safe    at most 5 %  rolled back    over 99.9 %
+	// times        equal        x1       safe           99 %  rolled back    at most 5 %
+	// times        tolerance    x1.05    safe           99 %  rolled back    at most 5 %
+	// times        margin       x1.2     safe    at most 5 %  rolled back    over 99.9 %
+	// times        1.5 x margin x1.3     safe    at most 5 %  rolled back    over 99.9 %
+	// cost         equal        x1       safe           99 %  rolled back    at most 5 %
+	// cost         tolerance    x1.05    safe           99 %  rolled back    at most 5 %
+	// cost         margin       x1.2     safe    at most 5 %  rolled back    over 99.9 %
+	// cost         1.5 x margin x1.3     safe    at most 5 %  rolled back    over 99.9 %
+}

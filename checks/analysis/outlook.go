@@ -33,6 +33,9 @@ type Traffic struct {
 	// Measured is the share of requests that have a value, by metric, such as
 	// 0.02 for ratings. A metric that is not named has 1.
 	Measured map[string]float64
+	// Limit is how long it may take until the verdict, such as the limit of a stage. Zero
+	// asks for no [Outlook.Curve].
+	Limit time.Duration
 }
 
 // Regression is a way in which a candidate may be worse.
@@ -76,6 +79,8 @@ type Outlook struct {
 	// have found what is plainly broken, in nine rollouts of ten: errors of 5 %, or all
 	// times longer by half. A stage that ends earlier has looked at little.
 	Exposure int `json:"exposure"`
+	// Curve is how probable each verdict is before [Traffic.Limit], or nil without one.
+	Curve *Curve `json:"curve,omitempty"`
 }
 
 // NamedRegressions are those that an outlook is about unless others are asked
@@ -109,7 +114,8 @@ func (p Plan) NamedRegressions() []Regression {
 // Simulations of whole rollouts bear it out to within a third; where several
 // metrics change together it may be half as long again as it turns out, or
 // twice in the worst tenth. Without regressions, it is about
-// [Plan.NamedRegressions].
+// [Plan.NamedRegressions]. The curve rests on the same approximations; its probabilities
+// are as uncertain as these times are.
 //
 // It is pure. The error joins everything that is wrong with the arguments.
 func (p Plan) Outlook(t Traffic, regressions ...Regression) (Outlook, error) {
@@ -139,7 +145,7 @@ func (p Plan) Outlook(t Traffic, regressions ...Regression) (Outlook, error) {
 	var gates []passage
 	for _, m := range p.Metrics {
 		if m.Role.MustBeProven() {
-			gates = append(gates, m.proof(t, p.AlphaPromote))
+			gates = append(gates, m.proof(t, p.AlphaPromote, m.distance(t, degreeEqual)))
 		}
 	}
 	for _, r := range p.NamedRegressions() {
@@ -148,6 +154,9 @@ func (p Plan) Outlook(t Traffic, regressions ...Regression) (Outlook, error) {
 		}
 	}
 	o.Safe = t.expectation(float64(p.MinSamples)*max(1, 1/t.perCandidate()), gates)
+	if t.Limit > 0 {
+		o.Curve = p.curve(t)
+	}
 	return o, nil
 }
 
@@ -158,20 +167,26 @@ func (p Plan) found(t Traffic, r Regression) Expectation {
 	if e.Never {
 		return e
 	}
+	more := p.delay(t, r.Times != 0)
+	e.Requests, e.Median, e.P90 = e.Requests+whole(more), e.Median+whole(more), e.P90+whole(more)
+	e.Time, e.P90Time = t.lasts(float64(e.Requests)), t.lasts(float64(e.P90))
+	return e
+}
+
+// delay returns how many requests of the candidate come in the time that every harm takes
+// to be found, of rates or of times.
+func (p Plan) delay(t Traffic, times bool) float64 {
 	perSecond := t.PerSecond * t.Share
 	wait := 2*p.persist().Seconds() + t.Answer.Seconds()
 	more := 0.0
-	if r.Times != 0 {
+	if times {
 		// Slow answers are looked at when nine in ten are over, at the next look.
 		wait += 1.2*t.Answer.Seconds() + 1
 		if w := p.Warm.withDefaults(); !p.Warm.none() {
 			more = max(float64(w.Requests), w.For.Seconds()*perSecond)
 		}
 	}
-	more += wait * perSecond
-	e.Requests, e.Median, e.P90 = e.Requests+whole(more), e.Median+whole(more), e.P90+whole(more)
-	e.Time, e.P90Time = t.lasts(float64(e.Requests)), t.lasts(float64(e.P90))
-	return e
+	return more + wait*perSecond
 }
 
 func (t Traffic) withDefaults() Traffic {
@@ -318,6 +333,9 @@ func climbed(times, spread float64) (mean, variance float64) {
 // quantiles are the quantiles of the standard normal distribution at the steps.
 var quantiles = [...]float64{-1.2815515655446004, -0.6744897501960817, 0, 0.6744897501960817, 1.2815515655446004, 1.6448536269514722}
 
+// tailQuantiles are the quantiles at the steps of the tail.
+var tailQuantiles = [numTails]float64{1.6448536269514722, 2.3263478740408408, 3.090232306167813}
+
 // slower returns how fast the evidence grows when an amount is larger by a factor.
 func (t Traffic) slower(m Metric, times float64) []evalue.Growth {
 	base, variance := climbed(1, t.spread(m))
@@ -325,43 +343,48 @@ func (t Traffic) slower(m Metric, times float64) []evalue.Growth {
 	return t.excess(cand-base, (variance+more)/2)
 }
 
-// proof returns what it takes to prove that a candidate which is equal to the
-// baseline is safe in m.
-func (m Metric) proof(t Traffic, alpha float64) passage {
+// proof returns what it takes to prove that a candidate is safe in m which is worse than
+// the baseline by a distance: a factor of an amount, else a difference.
+func (m Metric) proof(t Traffic, alpha, worse float64) passage {
 	target := -math.Log(alpha)
 	var p passage
 	switch m.Kind {
 	case Rate:
 		b := t.rate(m)
-		p = newPassage(t.proven(m.Margin.points(b), b), target)
-		if q := newPassage(ceilingGrowths(m.Ceiling, b, false), target); m.Ceiling > 0 && (q.mean == 0 || q.mean > p.mean) {
+		p = newPassage(t.proven(m.Margin.points(b), b, worse), target)
+		if q := newPassage(ceilingGrowths(m.Ceiling, b+worse, false), target); m.Ceiling > 0 && (q.mean == 0 || q.mean > p.mean) {
 			p = q
 		}
 	case Amount:
 		base, variance := climbed(1, t.spread(m))
-		cand, _ := climbed(1/m.Margin.Factor, t.spread(m))
+		cand, _ := climbed(worse/m.Margin.Factor, t.spread(m))
 		p = newPassage(t.excess(base-cand, variance), target)
 		// The tail must be proven too: its last step takes longest.
 		for k, points := range tailPoints {
-			if q := newPassage(t.proven(points, 1-steps[firstTail+k]), target); (m.Name == nameTTFT || m.Name == nameLatency) && q.mean > p.mean {
+			if m.Name != nameTTFT && m.Name != nameLatency {
+				break
+			}
+			more := normal(math.Log(worse)/t.spread(m)-tailQuantiles[k]) - normal(-tailQuantiles[k])
+			if q := newPassage(t.proven(points, 1-steps[firstTail+k], more), target); q.mean == 0 || p.mean != 0 && q.mean > p.mean {
 				p = q
 			}
 		}
 	case Score:
-		p = newPassage(t.excess(m.Margin.Points, t.ScoreSpread*t.ScoreSpread), target)
+		p = newPassage(t.excess(m.Margin.Points-worse, t.ScoreSpread*t.ScoreSpread), target)
 	}
 	return p.times(1 / t.measured(m))
 }
 
-// proven returns how fast the evidence grows that a rate is within points of base,
-// if it is equal.
-func (t Traffic) proven(points, base float64) []evalue.Growth {
+// proven returns how fast the evidence grows that a rate is within points of base, if it
+// is more by a difference.
+func (t Traffic) proven(points, base, more float64) []evalue.Growth {
 	s := t.Share
+	scatter := (1-s)*(base+more) + s*base
 	floor := (1-s)*(base+points) + s*base
 	var list []evalue.Growth
 	for _, theta := range [...]float64{0.02, 0.05, 0.12, 0.3, 0.8, 2, 5} {
-		d, v := (1-s)*points, (1-s)*(base+2*floor)/3
-		list = append(list, evalue.Growth{Mean: theta*d - theta*theta*v/2, Variance: theta * theta * (1 - s) * base})
+		d, v := (1-s)*(points-more), (1-s)*(scatter+2*floor)/3
+		list = append(list, evalue.Growth{Mean: theta*d - theta*theta*v/2, Variance: theta * theta * (1 - s) * scatter})
 	}
 	return list
 }
@@ -387,6 +410,9 @@ func (t Traffic) validate() error {
 		if !(r > 0 && r <= 1) {
 			bad(fmt.Sprintf("Measured[%q]", name), r, "a share above 0, at most 1")
 		}
+	}
+	if t.Limit < 0 {
+		bad("Limit", t.Limit, "a duration >= 0; 0 stands for no limit")
 	}
 	if !(t.Answer >= 0 && t.Answer <= 24*time.Hour) {
 		bad("Answer", t.Answer, "a duration from 0 to 24h; 0 stands for 1s")
