@@ -171,7 +171,7 @@ func (c *Comparison) evidence() Evidence {
 		x, m := &c.contrasts[i], &e.Metrics[i]
 		*m = MetricEvidence{
 			Name: c.r.meters[i].Name, Baseline: c.base.metrics[i].sample(), Candidate: c.cand.metrics[i].sample(),
-			Harm: t.perMetric[i].harm, Safe: t.perMetric[i].safe, Counted: t.perMetric[i].counted, Ceiling: t.perMetric[i].ceiling, Contrast: x.Contrast,
+			Harm: t.perMetric[i].harm, Safe: t.perMetric[i].safe, Counted: t.perMetric[i].counted, Ceiling: t.perMetric[i].ceiling, Answered: t.perMetric[i].answered, Contrast: x.Contrast,
 			Profile: x.profile, Drift: x.drift,
 		}
 	}

@@ -309,6 +309,7 @@ func (t *tests) encode(past *past) []byte {
 		p.groups(pr.groups)
 	}
 	p.ceilings(t.ceilings)
+	p.answers(t.answers)
 	p.firsts(&t.split.units)
 	p.uint(uint64(len(t.split.requests)))
 	for _, n := range t.split.requests {
@@ -378,6 +379,7 @@ func (l *layout) decodeTests(data []byte) (t tests, p *past, err error) {
 		pr.fresh = true
 	}
 	u.ceilings(&t)
+	u.answers(t.answers)
 	u.firsts(&t.split.units, len(t.shares))
 	for range u.length(len(t.shares)) {
 		t.split.requests = append(t.split.requests, [2]float64{u.float(), u.float()})
@@ -420,6 +422,7 @@ func (l *layout) decodeTests(data []byte) (t tests, p *past, err error) {
 // add adds what another replica has seen.
 func (t *tests) merge(o *tests) {
 	t.mergeCeilings(o)
+	t.mergeAnswers(o)
 	number := make([]int, len(o.shares))
 	for i, s := range o.shares {
 		number[i], _ = t.find(s)

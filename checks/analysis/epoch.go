@@ -42,10 +42,12 @@ type feature struct {
 type featureKind uint8
 
 const (
-	ofEvents featureKind = iota // events of all requests: first ones and groups
-	ofStairs                    // how far requests get up the stairs: groups
-	ofTail                      // those beyond a level: first ones
-	ofScores                    // grades as they come: groups
+	ofEvents  featureKind = iota // events of all requests: first ones and groups
+	ofStairs                     // how far requests get up the stairs: groups
+	ofTail                       // those beyond a level: first ones
+	ofScores                     // grades as they come: groups
+	ofDowns                      // thumbs down: first ones
+	ofAnswers                    // requests with a grade: first ones
 )
 
 // tailWeights are the parts of an amount's evidence: of the stairs, and of the
@@ -55,8 +57,10 @@ var tailWeights = [...]float64{6, 2, 1, 1}
 // features returns the tests of metric i.
 func (m *meter) features(i int) []feature {
 	switch {
-	case m.Kind == Score || m.source == fromThumb:
-		return []feature{{metric: i, kind: ofScores, weight: 1}}
+	case m.source == fromThumb:
+		return []feature{{metric: i, kind: ofScores, weight: 1 - firstShare}, {metric: i, kind: ofDowns, weight: firstShare}, {metric: i, kind: ofAnswers}}
+	case m.Kind == Score:
+		return []feature{{metric: i, kind: ofScores, weight: 1}, {metric: i, kind: ofAnswers}}
 	case m.Kind == Rate:
 		return []feature{{metric: i, kind: ofEvents, weight: 1}}
 	case m.Better == Same:
@@ -73,10 +77,12 @@ func (m *meter) features(i int) []feature {
 }
 
 // groups reports whether the feature is tested by groups of slots.
-func (f *feature) groups() bool { return f.kind != ofTail }
+func (f *feature) groups() bool {
+	return f.kind == ofEvents || f.kind == ofStairs || f.kind == ofScores
+}
 
 // firsts reports whether it is tested by first events.
-func (f *feature) firsts() bool { return f.kind == ofEvents || f.kind == ofTail }
+func (f *feature) firsts() bool { return f.kind == ofEvents || !f.groups() }
 
 // looks returns the lengths of its blocks.
 func (f *feature) looks() []int {

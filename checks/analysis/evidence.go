@@ -87,6 +87,9 @@ type MetricEvidence struct {
 	Counted [2]Counted `json:"counted"`
 	// Ceiling is the evidence about [Metric.Ceiling].
 	Ceiling CeilingEvidence `json:"ceiling,omitzero"`
+	// Answered is the evidence that one arm has more grades than the other, of a metric
+	// of scores or ratings.
+	Answered Strength `json:"answered,omitzero"`
 	// Contrast is how much the arms differ.
 	Contrast Contrast `json:"contrast,omitzero"`
 	// Profile is what the baseline was like; Drift is how far the baseline and

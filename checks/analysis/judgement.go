@@ -115,6 +115,9 @@ type Finding struct {
 	Margin Margin `json:"margin"`
 	// Ceiling is about [Metric.Ceiling].
 	Ceiling CeilingFinding `json:"ceiling,omitzero"`
+	// Answered says how many requests of each arm have a grade, of a metric of scores or
+	// ratings; nil of any other.
+	Answered *AnsweredFinding `json:"answered,omitempty"`
 	// Effect is how much the candidate differs from the baseline.
 	Effect Effect `json:"effect"`
 	// Attributed says that this metric is among those in which the candidate is
@@ -183,7 +186,13 @@ func (p Plan) judge(e Evidence, now time.Time) Judgement {
 	}
 	j.Needed = j.needed()
 	for i := range j.Metrics {
-		j.Metrics[i].Reason = j.Metrics[i].reason()
+		f := &j.Metrics[i]
+		f.Reason = f.reason()
+		if m := p.Metrics[i].meter(); m.Kind == Score || m.graded() {
+			a := e.Metrics[i].answered(e.Assigned, p)
+			f.Answered = &a
+			f.Reason += a.words()
+		}
 	}
 	j.Verdict, j.Reason = p.verdict(e, &j)
 	return j

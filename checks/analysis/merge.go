@@ -88,6 +88,7 @@ func (e Evidence) KeepPeaks(before Evidence) Evidence {
 	metrics := make([]MetricEvidence, len(e.Metrics))
 	for i, m := range e.Metrics {
 		m.Harm.Peak = max(m.Harm.Peak, before.Metrics[i].Harm.Peak)
+		m.Answered.Peak = max(m.Answered.Peak, before.Metrics[i].Answered.Peak)
 		if over := before.Metrics[i].Ceiling; over.Above.Peak > m.Ceiling.Above.Peak {
 			m.Ceiling.Above.Peak, m.Ceiling.Counted = over.Above.Peak, over.Counted
 		}
@@ -179,7 +180,7 @@ func (m *merger) evidence() Evidence {
 	for i, metric := range m.layout.plan.Metrics {
 		sum := &m.sum.Metrics[i]
 		of := &m.tests.perMetric[i]
-		sum.Harm, sum.Safe, sum.Counted, sum.Ceiling = of.harm, of.safe, of.counted, of.ceiling
+		sum.Harm, sum.Safe, sum.Counted, sum.Ceiling, sum.Answered = of.harm, of.safe, of.counted, of.ceiling, of.answered
 		for side, s := range []*Sample{&sum.Baseline, &sum.Candidate} {
 			s.summarise(metric.Kind, m.hists[i][side])
 		}

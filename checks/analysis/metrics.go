@@ -129,7 +129,9 @@ func Stars() Metric { return Metric{Name: nameStars, Kind: Score, Better: Higher
 
 // ThumbsUp is the share of approval among requests that have a score, which is
 // approval from 0.5 on; see [FromThumb]. Candidates are proven within five
-// percentage points.
+// percentage points. Harm is mostly found by the first disapproval of each slot, which
+// needs few ratings. It counts against assigned requests, so users who rate more often
+// disapprove more often too; see [Finding.Answered].
 func ThumbsUp() Metric {
 	return Metric{Name: nameThumbs, Better: Higher, Margin: Plus(0.05)}
 }

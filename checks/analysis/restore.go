@@ -36,7 +36,7 @@ func (c *Comparison) Restore(e Evidence) error {
 	for i, m := range e.Metrics {
 		x := &c.contrasts[i]
 		x.Contrast, x.profile, x.drift = m.Contrast, m.Profile, [2]Drift{m.Drift[0].clone(), m.Drift[1].clone()}
-		t.perMetric[i] = metricStrength{harm: m.Harm, safe: m.Safe, counted: m.Counted, ceiling: m.Ceiling}
+		t.perMetric[i] = metricStrength{harm: m.Harm, safe: m.Safe, counted: m.Counted, ceiling: m.Ceiling, answered: m.Answered}
 		// What was checked above can be loaded.
 		_ = past[0].add(m.Baseline)
 		_ = past[1].add(m.Candidate)
@@ -120,7 +120,7 @@ func (e *MetricEvidence) check(i int, m Metric) error {
 	if e.Name != m.Name {
 		return badEvidence(field+".Name", e.Name, m.Name)
 	}
-	if err := errors.Join(e.Harm.check(), e.Safe.check(), e.Contrast.check(), e.Profile.check(), e.Drift[0].check(), e.Drift[1].check()); err != nil {
+	if err := errors.Join(e.Harm.check(), e.Safe.check(), e.Answered.check(), e.Contrast.check(), e.Profile.check(), e.Drift[0].check(), e.Drift[1].check()); err != nil {
 		return badEvidence(field, err, "finite numbers, as stored")
 	}
 	if err := e.Ceiling.check(m.Ceiling); err != nil {

@@ -656,15 +656,16 @@ func (s *scorer) graded() {
 		if m.Better == Higher {
 			v = 1 - v
 		}
-		y := v - (p.events+.5)/(p.n+1)
+		y, rate := v-(p.events+.5)/(p.n+1), (p.events+5)/(p.n+50)
 		p.n++
 		p.events += v
 		points := m.Margin.points(0)
 		for k, c := range r.comparisons {
+			l := &s.labels[k]
+			c.tests.answer(g.metric, l, s.live[k], v, m, rate)
 			if !s.live[k] {
 				continue
 			}
-			l := &s.labels[k]
 			c.tests.score(r.first[g.metric], l, y, 1)
 			c.tests.tolerate(r.first[g.metric], l, m.Tolerance.points(0))
 			c.tests.count(r.first[g.metric], l, v)

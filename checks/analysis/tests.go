@@ -56,6 +56,7 @@ type tests struct {
 	split     splitTest
 	few       few
 	ceilings  []ceiling
+	answers   []answers
 	strata    strata
 	harm      Strength
 	perMetric []metricStrength
@@ -65,8 +66,9 @@ type metricStrength struct {
 	harm, safe Strength
 	// counted is how many requests of each arm the harm rests on, and how many of them
 	// are events: of the epoch with the strongest evidence.
-	counted [2]Counted
-	ceiling CeilingEvidence
+	counted  [2]Counted
+	ceiling  CeilingEvidence
+	answered Strength
 }
 
 // tailTolerance is how many times more often the candidate may be in the tail.
@@ -77,7 +79,7 @@ func newTests(r *layout, candidate uint8) tests {
 	t.epochs = make([][numEpochs]epoch, len(t.features))
 	t.before = make([][numEpochs]float64, len(t.features))
 	t.grow(1)
-	t.proofs, t.ceilings = newProofs(r.proofs), newCeilings(r)
+	t.proofs, t.ceilings, t.answers = newProofs(r.proofs), newCeilings(r), newAnswers(r)
 	t.perMetric = make([]metricStrength, len(r.meters))
 	if r.plan.Warm.none() {
 		t.warm, t.warmed = math.MinInt64, true
@@ -106,6 +108,9 @@ func newProofs(n int) []proof {
 func (t *tests) times(f *feature, m *meter) float64 {
 	if f.kind == ofTail {
 		return tailTolerance
+	}
+	if f.kind == ofDowns {
+		return t.downTimes(f.metric)
 	}
 	return factor(m.Tolerance)
 }
@@ -378,14 +383,18 @@ func (t *tests) conclude(r *layout) {
 			factor := 1.0
 			for ; i < len(t.features) && t.features[i].metric == metric; i++ {
 				f, e := &t.features[i], &t.epochs[i][k]
-				if f.kind == ofStairs {
+				if f.kind == ofStairs || f.kind == ofScores {
 					factor = e.dispersion(f)
 				}
 				if e.fresh {
 					e.conclude(f, t.shares, t.times(f, m), factor, persist)
 				}
 				part := e.logE
-				if n := t.epochs[i][0].n; (f.kind == ofStairs || f.kind == ofScores) && min(n[0], n[1]) == 0 {
+				n := t.epochs[i][0].n
+				if f.kind == ofDowns {
+					n = t.epochs[r.first[metric]][0].n
+				}
+				if (f.kind == ofStairs || f.kind == ofScores || f.kind == ofDowns) && min(n[0], n[1]) == 0 {
 					part = 0 // values of one arm alone are no comparison
 				}
 				parts, shares = append(parts, part), append(shares, f.weight)
@@ -410,6 +419,7 @@ func (t *tests) conclude(r *layout) {
 	t.harm.set(max(harm, -700))
 	t.split.conclude(t.shares)
 	t.concludeCeilings()
+	t.concludeAnswers()
 	for i := range t.perMetric {
 		s := &t.perMetric[i]
 		s.harm.set(max(best[i], -700))
