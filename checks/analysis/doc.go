@@ -73,7 +73,8 @@
 //
 // Within [Metric.Tolerance] of the baseline a candidate is promoted, beyond
 // [Metric.Margin] it is never proven, and between the two either may happen.
-// [Plan.Outlook] says how long each takes.
+// [Plan.Outlook] says how long each takes, and how probable it is before a limit. A
+// [Metric.Ceiling] limits a rate whatever the baseline does.
 //
 // # Satisfaction
 //
@@ -145,6 +146,8 @@
 //     that jumps ahead makes what is in flight late on both arms alike.
 //   - Requests under a generation that nothing was said of are counted, and compared
 //     with nothing: the verdict is Unmeasurable.
+//   - A plan of its own metrics still finds failures: without the error rate and
+//     unanswered requests it gets both as guards.
 //   - An unknown arm is counted in [Recorder.Unknown]; an arm that nothing is
 //     recorded of makes the verdict NoEvidence or Unmeasurable.
 //   - All errors on both sides prove nothing: NoEvidence, or Incident if there was
