@@ -52,5 +52,5 @@ func ExampleRecorder_Watch() {
 		}
 	}
 	// Output:
-	// after 280 requests: 1.5.0 has become worse: error rate in 6.41 % of 281 requests, where 2.53 % is allowed
+	// after 280 requests: 1.5.0 has become worse: error rate in 10.5 % of the last 171 requests, where 2.53 % is allowed
 }

@@ -21,7 +21,7 @@ type guard struct {
 // part is an e-detector for one feature of a distribution.
 type part struct {
 	evalue.Detector
-	n, bad int       // since the watch began, of rates and amounts
+	runs   []Run     // by alternative, since the trouble began that it sees
 	gained []float64 // in the open stretch, by alternative
 	level  float64   // of an amount, beyond which values are bad; of a score, the profile's mean
 	bound  float64   // the share of bad values that is no harm; of a score, how much lower it may be
@@ -37,8 +37,13 @@ func newGuard(i int, m Metric, profile Sample) (guard, bool) {
 		return g, false
 	}
 	if m.Kind == Rate {
-		p := Profile{N: profile.N, Events: profile.Events}
-		g.parts = []part{{bound: p.bound(m, factor(m.Margin), m.Margin.Points)}}
+		bad := profile.Events
+		if m.Better == Higher {
+			bad = profile.N - bad
+		}
+		_, high := evalue.RateInterval(bad, profile.N, profileAlpha, float64(profile.N))
+		rate := float64(bad) / float64(profile.N)
+		g.parts = []part{{bound: max(rate+m.Margin.points(rate), high)}}
 		return g, true
 	}
 	var h hist.Histogram
@@ -64,18 +69,41 @@ func newGuard(i int, m Metric, profile Sample) (guard, bool) {
 	return g, true
 }
 
-// take takes in the evidence of a look, by alternative. What one stretch may add is
-// bounded, so that trouble of some seconds alone raises no alarm: a smaller factor is
-// an e-value still.
-func (p *part) take(logE []float64, most float64) {
+// take takes in the evidence of a look, by alternative, and what it comes from. What one
+// stretch may add is bounded, so that trouble of some seconds alone raises no alarm: a
+// smaller factor is an e-value still.
+func (p *part) take(logE []float64, seen Run, most float64) {
 	if len(p.gained) != len(logE) {
 		p.gained = make([]float64, len(logE))
+	}
+	if len(p.runs) != len(logE) {
+		p.runs = make([]Run, len(logE))
 	}
 	for j := range logE {
 		logE[j] = min(logE[j], most-p.gained[j])
 		p.gained[j] += logE[j]
 	}
 	p.Step(logE...)
+	for j := range p.CUSUM {
+		p.runs[j] = p.runs[j].plus(seen)
+		if p.CUSUM[j] <= 0 {
+			p.runs[j] = Run{}
+		}
+	}
+}
+
+// run returns what the loudest alternative has seen.
+func (p *part) run() Run {
+	best := 0
+	for j := range p.runs {
+		if p.SR[j] > p.SR[best] {
+			best = j
+		}
+	}
+	if len(p.runs) == 0 {
+		return Run{}
+	}
+	return p.runs[best]
 }
 
 // look takes in what is new. A stretch adds most at most to the evidence of an amount; a
@@ -95,12 +123,13 @@ func (g *guard) look(r rate, values []float64, most float64, fresh bool) {
 	for k := range g.parts {
 		p := &g.parts[k]
 		if g.metric.Kind == Score {
-			p.take(g.bet(p, values), most)
+			before := g.sum
+			logE := g.bet(p, values)
+			p.take(logE, Run{N: len(values), Sum: g.sum - before}, most)
 			continue
 		}
 		bad, n := Profile{Level: p.level}.bad(g.metric, r, values, 1)
-		p.take(evalue.RateLogE(nil, bad, n, p.bound), most)
-		p.bad, p.n = p.bad+bad, p.n+n
+		p.take(evalue.RateLogE(nil, bad, n, p.bound), Run{N: n, Bad: bad}, most)
 		if k == 0 {
 			g.bad, g.n = g.bad+bad, g.n+n
 		}
@@ -150,40 +179,44 @@ func (g *guard) finding() WatchFinding {
 	return f
 }
 
-// words says what the guard has seen. Numbers since the watch began can be within the bounds
-// when what came last is not; then it says so.
+// words says what the guard has seen since the trouble began.
 func (g *guard) words() string {
-	f := g.finding()
-	seen, allowed := percent(f.Seen), percent(f.Allowed)
+	f, p := g.finding(), g.loudest()
+	run := p.run()
+	value, bound, n := float64(run.Bad)/float64(max(run.N, 1)), p.bound, thousands(run.N)
+	show, worse := percent, value > bound
+	if g.metric.Kind == Score {
+		show = func(v float64) string { return FormatValue(v, Score, g.metric.Unit) }
+		value, bound = run.Sum/float64(max(run.N, 1)), f.Allowed
+		worse = value > bound != (g.metric.Better == Higher)
+	}
+	seen, allowed := show(value), show(bound)
+	clear := worse && seen != allowed // what has been rounded may look equal
 	switch g.metric.Kind {
 	case Amount:
-		p := g.loudest()
 		side := "beyond"
 		if g.metric.Better == Higher {
 			side = "below"
 		}
 		level := FormatValue(p.level, Amount, g.metric.Unit)
-		share := float64(p.bad) / float64(max(p.n, 1))
-		seen, allowed = percent(share), percent(p.bound)
-		if share <= p.bound || seen == allowed {
-			return fmt.Sprintf("%s is %s %s in more of the latest requests than the %s that may be (%s of all %s)", f.Metric, side, level, allowed, seen, thousands(p.n))
+		if !clear {
+			return fmt.Sprintf("%s is %s %s in more of the latest requests than the %s that may be", f.Metric, side, level, allowed)
 		}
-		return fmt.Sprintf("%s is %s %s in %s of %s requests, where at most %s may be", f.Metric, side, level, seen, thousands(p.n), allowed)
+		return fmt.Sprintf("%s is %s %s in %s of the last %s requests, where at most %s may be", f.Metric, side, level, seen, n, allowed)
 	case Score:
-		seen, allowed = FormatValue(f.Seen, Score, g.metric.Unit), FormatValue(f.Allowed, Score, g.metric.Unit)
-		if worse := f.Seen > f.Allowed; seen == allowed || worse == (g.metric.Better == Higher) {
-			return fmt.Sprintf("%s is worse in the latest requests than the %s that is allowed (%s on average of all %s)", f.Metric, allowed, seen, thousands(f.N))
+		if !clear {
+			return fmt.Sprintf("%s is worse in the latest requests than the %s that is allowed", f.Metric, allowed)
 		}
-		return fmt.Sprintf("%s is %s on average of %s requests, where %s is allowed", f.Metric, seen, thousands(f.N), allowed)
+		return fmt.Sprintf("%s is %s on average of the last %s requests, where %s is allowed", f.Metric, seen, n, allowed)
 	}
 	what := f.Metric
 	if g.metric.Better == Higher {
 		what = "not " + what
 	}
-	if f.Seen <= f.Allowed || seen == allowed {
-		return fmt.Sprintf("%s in more of the latest requests than the %s that is allowed (%s of all %s)", what, allowed, seen, thousands(f.N))
+	if !clear {
+		return fmt.Sprintf("%s in more of the latest requests than the %s that is allowed", what, allowed)
 	}
-	return fmt.Sprintf("%s in %s of %s requests, where %s is allowed", what, seen, thousands(f.N), allowed)
+	return fmt.Sprintf("%s in %s of the last %s requests, where %s is allowed", what, seen, n, allowed)
 }
 
 // loudest returns the part whose statistic is largest.
@@ -200,7 +233,7 @@ func (g *guard) loudest() *part {
 func (g *guard) state() GuardState {
 	s := GuardState{Metric: g.metric.Name, N: g.n, Bad: g.bad, Sum: g.sum}
 	for k := range g.parts {
-		s.Parts = append(s.Parts, [2]int{g.parts[k].n, g.parts[k].bad})
+		s.Runs = append(s.Runs, slices.Clone(g.parts[k].runs))
 		s.Detectors = append(s.Detectors, slices.Clone(g.parts[k].SR))
 	}
 	return s
@@ -211,12 +244,17 @@ func (g *guard) check(s GuardState) error {
 	if s.Metric != g.metric.Name || s.N < 0 || s.Bad < 0 || s.Bad > s.N || !sane(s.Sum) || len(s.Detectors) != len(g.parts) {
 		return fmt.Errorf("the state of %q cannot be one of %q", s.Metric, g.metric.Name)
 	}
-	if len(s.Parts) != 0 && len(s.Parts) != len(g.parts) || slices.ContainsFunc(s.Parts, func(n [2]int) bool { return n[1] < 0 || n[1] > n[0] }) {
-		return fmt.Errorf("the parts of %q are %v", s.Metric, s.Parts)
-	}
 	want := len(evalue.RateLogE(nil, 0, 0, 0))
 	if g.metric.Kind == Score {
 		want = len(stakes)
+	}
+	if len(s.Runs) > len(g.parts) {
+		return fmt.Errorf("%d runs of %q, want %d", len(s.Runs), s.Metric, len(g.parts))
+	}
+	for _, runs := range s.Runs {
+		if len(runs) != 0 && len(runs) != want || slices.ContainsFunc(runs, func(r Run) bool { return r.Bad < 0 || r.Bad > r.N || !sane(r.Sum) }) {
+			return fmt.Errorf("the runs of %q are %v", s.Metric, runs)
+		}
 	}
 	for _, d := range s.Detectors {
 		if len(d) != 0 && len(d) != want {
@@ -233,8 +271,8 @@ func (g *guard) check(s GuardState) error {
 // restore takes in a state that was checked.
 func (g *guard) restore(s GuardState) {
 	g.n, g.bad, g.sum = s.N, s.Bad, s.Sum
-	for k, n := range s.Parts {
-		g.parts[k].n, g.parts[k].bad = n[0], n[1]
+	for k, runs := range s.Runs {
+		g.parts[k].runs = slices.Clone(runs)
 	}
 	for k, d := range s.Detectors {
 		if len(d) > 0 {

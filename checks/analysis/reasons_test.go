@@ -226,7 +226,7 @@ func beyondMargin(f Finding, b, c float64) bool {
 	return lower > 0
 }
 
-var alarmed = regexp.MustCompile(`(?:in|is) (\S+(?: %| of 5)?)(?: on average)?(?: of \S+ requests), where (?:at most )?(.+?) (?:may be|is allowed)$`)
+var alarmed = regexp.MustCompile(`(?:in|is) (\S+(?: %| of 5)?)(?: on average)?(?: of the last \S+ requests), where (?:at most )?(.+?) (?:may be|is allowed)$`)
 
 // TestAlarmsDoNotContradictThemselves does the same with what raises an alarm of a watch.
 func TestAlarmsDoNotContradictThemselves(t *testing.T) {
@@ -244,8 +244,10 @@ func TestAlarmsDoNotContradictThemselves(t *testing.T) {
 				g.parts = append(g.parts, part{bound: rng.Float64(), level: rng.Float64()})
 			}
 			for k := range g.parts {
-				g.parts[k].n, g.parts[k].bad = g.n, rng.IntN(g.n+1)
 				g.parts[k].Step(rng.NormFloat64(), rng.NormFloat64())
+				for range 2 {
+					g.parts[k].runs = append(g.parts[k].runs, Run{N: g.n, Bad: rng.IntN(g.n + 1), Sum: rng.Float64() * float64(g.n)})
+				}
 			}
 			s := g.words()
 			found := alarmed.FindStringSubmatch(s)

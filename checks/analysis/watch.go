@@ -113,11 +113,11 @@ func (w *Watch) Look(now time.Time) WatchReport {
 	defer w.mu.Unlock()
 	w.rd.read(w.r, func(i int) uint64 { return w.from[i].next })
 	w.looks++
-	// No stretch of the length of Plan.Persist brings more than half of what an alarm
+	// No stretch of the length of Plan.Persist brings more than a third of what an alarm
 	// takes.
 	most, fresh := math.Inf(1), false
 	if persist := w.r.plan.persist(); persist > 0 {
-		most = w.limit() / 2
+		most = w.limit() / 3
 		if fresh = w.block.IsZero() || now.Sub(w.block) >= persist || now.Before(w.block); fresh {
 			w.block = now
 		}
@@ -203,14 +203,25 @@ type GuardState struct {
 	Metric string `json:"metric"`
 	N      int    `json:"n"`
 	Bad    int    `json:"bad"`
-	// Parts are N and Bad of each part of the distribution.
-	Parts [][2]int `json:"parts,omitempty"`
+	// Runs are what was seen since the trouble began, by part of the distribution and
+	// alternative.
+	Runs [][]Run `json:"runs,omitempty"`
 	// Sum is that of scores.
 	Sum float64 `json:"sum,omitempty"`
 	// Detectors are the logs of the Shiryaev-Roberts statistics, by part of the
 	// distribution and alternative.
 	Detectors [][]float64 `json:"detectors"`
 }
+
+// Run is what a watch has seen of a metric since a moment. Of scores it has the sum, of
+// other metrics how many were bad.
+type Run struct {
+	N   int     `json:"n"`
+	Bad int     `json:"bad,omitempty"`
+	Sum float64 `json:"sum,omitempty"`
+}
+
+func (r Run) plus(s Run) Run { return Run{N: r.N + s.N, Bad: r.Bad + s.Bad, Sum: r.Sum + s.Sum} }
 
 // State returns what w has gathered up to the last look.
 func (w *Watch) State() WatchState {
