@@ -2,11 +2,12 @@ package worlds_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/worlds"
@@ -297,8 +298,7 @@ func TestVerdictsAreDetermined(t *testing.T) {
 	alone(t)
 	t.Parallel()
 	w := law(worlds.Service{Errors: .03})
-	a, b := fmt.Sprint(verdicts(t, w, 1, nil)), fmt.Sprint(verdicts(t, w, 1, nil))
-	if a != b {
-		t.Error("the judgements of one rollout are not the same twice")
+	if diff := cmp.Diff(verdicts(t, w, 1, nil), verdicts(t, w, 1, nil)); diff != "" {
+		t.Errorf("the judgements of one rollout are not the same twice:\n%s", diff)
 	}
 }
