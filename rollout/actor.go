@@ -2,10 +2,14 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
+	"github.com/serin-go/serin/internal/bounded"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -13,13 +17,52 @@ import (
 // bring about. Who they are, and that they are who they say, is established by
 // the program that calls; see [Config.Authorize].
 type Actor struct {
-	// Name identifies the person or the program. It must not be empty.
+	// Name is what people know the person or the program by. It must not be empty, has
+	// at most 128 bytes, and only characters that show, without combining ones.
 	Name string `json:"name"`
+	// Subject is who it is for good, such as issuer and subject of the identity
+	// provider: printable ASCII, at most 255 bytes, compared byte by byte. Empty means
+	// that the name, in lower case and without outer space, is who it is.
+	Subject string `json:"subject,omitempty"`
 	// Roles are what they may act as, such as "sre". Approvals can demand them.
 	Roles []string `json:"roles,omitempty"`
 	// Proved is when they last proved themselves with a second factor; the zero
 	// time means never. Approvals can demand that it is recent.
 	Proved time.Time `json:"proved,omitzero"`
+}
+
+// person returns what is compared where it matters whether two actors are one.
+func (a Actor) person() string { return strategies.Person(a.Subject, a.Name) }
+
+// validate reports everything that is wrong with a, joined.
+func (a Actor) validate() error {
+	var errs []error
+	bad := func(field string, value any, want string) {
+		errs = append(errs, &InvalidError{Field: "Actor." + field, Value: value, Want: want})
+	}
+	shown := func(s string) string { return fmt.Sprintf("%q", bound(s, maxNameSize)) }
+	switch {
+	case strings.TrimSpace(a.Name) == "":
+		bad("Name", shown(a.Name), "the name of who acts")
+	case !plainName(a.Name):
+		bad("Name", shown(a.Name), wantName)
+	}
+	if len(a.Subject) > 255 || strings.ContainsFunc(a.Subject, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		bad("Subject", shown(a.Subject), "at most 255 bytes of printable ASCII without blanks")
+	}
+	for i, r := range a.Roles {
+		if r == "" || !plainName(r) {
+			bad(fmt.Sprintf("Roles[%d]", i), shown(r), wantName)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+const wantName = "at most 128 bytes of characters that show, without combining ones"
+
+// plainName reports whether s may name a person, a role or a command.
+func plainName(s string) bool {
+	return len(s) <= maxNameSize && bounded.Printable(s) && !strings.ContainsFunc(s, unicode.IsMark)
 }
 
 // engineActor is who decides on its own.
@@ -54,8 +97,8 @@ func (r Roles) Authorize(_ context.Context, by Actor, what Action, target string
 
 // authorize asks who is configured to know.
 func (e *Engine) authorize(ctx context.Context, by Actor, what Action, target string) error {
-	if by.Name == "" {
-		return &InvalidError{Field: "Actor.Name", Value: `""`, Want: "the name of who acts"}
+	if err := by.validate(); err != nil {
+		return err
 	}
 	if e.cfg.Authorize == nil {
 		return nil
@@ -81,9 +124,57 @@ type order struct {
 	seq            uint64
 }
 
+// conflict says which condition of the order does not hold for d.
+func (o order) conflict(d *document) error {
+	switch {
+	case o.seq != 0 && d.Changed > o.seq:
+		return &ConflictError{Rollout: d.ID, Reason: fmt.Sprintf("event %d came after event %d: %s", d.Changed, o.seq, d.Reason)}
+	case o.plan != "" && o.plan != d.Digest:
+		return &ConflictError{Rollout: d.ID, Reason: "the plan is another one: " + d.Digest}
+	}
+	return nil
+}
+
+// keyEnd separates an idempotency key from what was asked for under it. Keys hold
+// no control characters.
+const keyEnd = "\x1f"
+
+// mark is what a document keeps of the order's key.
+func (o order) mark() string {
+	return o.key + keyEnd + hashOf([]byte(o.Command.String() + keyEnd + o.by.person()))[:16]
+}
+
+// served reports whether d has served a command under the order's key. If that was
+// another command, the error says so.
+func (o order) served(d *document) (used bool, err error) {
+	if o.key == "" {
+		return false, nil
+	}
+	for _, s := range d.Served {
+		if key, _, marked := strings.Cut(s, keyEnd); key != o.key {
+			continue
+		} else if marked && s != o.mark() {
+			return true, &KeyReusedError{Rollout: d.ID, Key: o.key, Command: o.Command}
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// onward reports whether the order may give the candidate more.
+func (o order) onward() bool {
+	switch o.Command {
+	case strategies.Abort, strategies.Supersede, strategies.Pause, strategies.Reject, strategies.RampDown:
+		return false
+	}
+	return true
+}
+
 // Key makes the command idempotent: a second one with the same key has no
-// effect and returns nil once the first was carried out. Keys are remembered
-// for the last [MaxKeys] commands of a rollout.
+// effect and returns nil once the first was carried out. A second one that asks for
+// something else, or comes from another actor, is a [*KeyReusedError]. Keys are
+// remembered for the last [MaxKeys] commands of a rollout. A key has at most 128 bytes,
+// which can be printed.
 func Key(key string) Option { return func(o *order) { o.key = key } }
 
 // MaxKeys is the number of idempotency keys that a rollout remembers.
@@ -94,7 +185,8 @@ const MaxKeys = 64
 // has happened after event seq.
 func IfSeq(seq uint64) Option { return func(o *order) { o.seq = seq } }
 
-// Because gives the reason, which is recorded.
+// Because gives the reason, which is recorded. What is longer than 4 KiB is cut, and
+// what is not UTF-8 replaced.
 func Because(reason string) Option { return func(o *order) { o.why = reason } }
 
 // OfPlan binds an approval to the plan with this digest, [Status.Digest]: it is

@@ -5,41 +5,40 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// storeTimeout bounds what must be tried although nobody may wait for it.
-const storeTimeout = 5 * time.Second
-
 // commit stores next in place of d.doc, and then lets it take effect. The event
-// of the commit before is in the audit trail by then, and that of this one is
-// written at once after it. Errors: ErrConflict if somebody else has written,
-// with d.doc read anew; otherwise the outcome is unknown and d.doc unchanged.
+// of the commit before is in the audit trail by then, or, if next gives the candidate
+// no more than before, in next; that of this one is written right after it. Errors:
+// ErrConflict if somebody else has written, with d.doc read again; otherwise the
+// outcome is unknown and d.doc unchanged.
 func (d *driver) commit(ctx context.Context, next *document) error {
-	store := d.e.cfg.Store
-	if d.unaudited {
-		if err := writeAudit(ctx, store, d.doc.Last); err != nil {
+	if err := d.file(ctx); err != nil {
+		if !next.withdraws() || len(d.doc.Owed) >= maxOwed {
 			return err
 		}
-		d.unaudited = false
+		next.Owed = append(slices.Clone(d.doc.Owed), d.doc.lastRaw)
+	} else {
+		next.Owed = nil
 	}
-	var err error
-	next.Before, next.Nonce, next.Writer = d.hash, rand.Text(), d.e.cfg.Replica
-	if next.Last, _, err = next.Last.sealed(); err != nil {
-		return err
+	if d.notice != "" {
+		next.Last.Reason, next.Last.Urgent = bound(next.Last.Reason+"; "+d.notice, maxReason), true
 	}
-	value, hash, err := next.encode()
+	rev, hash, size, err := d.put(ctx, next)
+	if err != nil && size > slimAbove && !errors.Is(err, ErrConflict) && !d.replaced {
+		// It may be too large for the store: the decision counts, not its words.
+		d.e.cfg.Logger.WarnContext(ctx, "rollout step stored without its report", "rollout", d.id, "bytes", size, "error", err)
+		next.slim()
+		rev, hash, _, err = d.put(ctx, next)
+	}
 	if err != nil {
 		return err
-	}
-	rev, err := store.Put(ctx, documentKey(d.target), value, d.rev)
-	if err != nil {
-		if rev, err = d.resolve(ctx, next, err); err != nil {
-			return err
-		}
 	}
 	moved := !d.doc.sameClock(next)
-	d.doc, d.hash, d.rev, d.saved = next, hash, rev, time.Now()
+	d.doc, d.hash, d.rev, d.saved, d.notice = next, hash, rev, time.Now(), ""
+	d.proved()
 	d.crown()
 	d.apply(ctx)
 	if moved {
@@ -49,18 +48,81 @@ func (d *driver) commit(ctx context.Context, next *document) error {
 	return nil
 }
 
+const (
+	// maxOwed bounds the events that a document holds for the audit trail.
+	maxOwed = 4
+	// slimAbove is the size from which on a document that was not stored is tried
+	// with fewer words.
+	slimAbove = 16 << 10
+)
+
+// put stores next in place of d.doc.
+func (d *driver) put(ctx context.Context, next *document) (rev Revision, hash string, size int, err error) {
+	next.Before, next.Nonce, next.Writer = d.hash, rand.Text(), d.e.cfg.Replica
+	if next.Last, next.lastRaw, err = next.Last.sealed(); err != nil {
+		return "", "", 0, err
+	}
+	value, hash, err := next.encode()
+	if err != nil {
+		return "", "", 0, err
+	}
+	rev, err = d.e.cfg.Store.Put(ctx, documentKey(d.target), value, d.rev)
+	if err != nil {
+		rev, err = d.resolve(ctx, next, err)
+	}
+	return rev, hash, len(value), err
+}
+
+// proved notes that the store has taken a write of this life, and what that ends.
+func (d *driver) proved() {
+	d.force.mu.Lock()
+	defer d.force.mu.Unlock()
+	d.force.unproved = false
+	if x := d.force.out; x != nil && x.arms != nil && !slices.ContainsFunc(x.arms, func(arm string) bool { return !slices.Contains(d.doc.Dropped, arm) }) {
+		d.force.out = nil
+	}
+}
+
 // audit writes the event of the last commit to the audit trail. It is in the
 // document; if it cannot be written now, step tries again, and commit does
 // before it goes on.
 func (d *driver) audit(ctx context.Context) {
+	d.unaudited = true
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	err := writeAudit(ctx, d.e.cfg.Store, d.doc.Last)
-	if d.unaudited = err != nil; d.unaudited {
+	if err := d.file(ctx); err != nil {
 		d.e.cfg.Logger.ErrorContext(ctx, "audit entry delayed", "rollout", d.id, "seq", d.doc.Seq, "error", err)
 	}
 	d.wake()
 }
+
+// file writes to the audit trail what the document holds for it.
+func (d *driver) file(ctx context.Context) error {
+	if !d.unaudited {
+		return nil
+	}
+	for _, raw := range append(slices.Clone(d.doc.Owed), d.doc.lastRaw) {
+		var ev Event
+		if err := unmarshalEvent(raw, &ev); err != nil {
+			return err
+		}
+		elsewhere, err := fileEvent(ctx, d.e.cfg.Store, ev, raw, d.untold >= maxUntold)
+		if err != nil {
+			d.untold++
+			return err
+		}
+		if elsewhere != nil {
+			d.notice = fmt.Sprintf("event %d is kept under %s, since its place in the audit trail could not be had: %v", ev.Seq, quarantinedKey(ev.Rollout, ev.Seq), elsewhere)
+			d.e.cfg.Logger.ErrorContext(ctx, "audit entry in quarantine", "rollout", d.id, "seq", ev.Seq, "key", quarantinedKey(ev.Rollout, ev.Seq), "error", elsewhere)
+		}
+	}
+	d.unaudited, d.untold = false, 0
+	return nil
+}
+
+// maxUntold is how many failures to write an audit entry are taken for an outage of
+// the store, and not for one of that key.
+const maxUntold = 5
 
 // resolve finds out what became of a Put that returned an error. It returns the
 // revision if next was stored after all.
@@ -109,16 +171,20 @@ func (d *driver) adopt(ctx context.Context, doc *document, hash string, rev Revi
 	defer d.crown()
 	// Who wrote it may have died before its event was in the audit trail.
 	d.doc, d.hash, d.rev, d.unaudited = doc, hash, rev, true
+	if x := d.force.exit(); x != nil && !x.lasting() {
+		d.force.clear() // what others have written is judged again
+	}
 	d.apply(ctx)
 	d.wake()
 }
 
-// apply puts the committed split in force.
+// apply puts the committed split in force, or less where that has to be.
 func (d *driver) apply(ctx context.Context) {
-	split := d.doc.Split
-	if (d.lowered != "" || d.stale) && !d.doc.Phase.Terminal() {
-		split = split.RollBack()
+	over := d.doc.Phase.Terminal()
+	if over {
+		d.e.forget(ctx, d.id)
 	}
+	split, demand := d.force.commit(d.doc.Split, over)
 	if d.seen != nil {
 		shares := make(map[string]float64, len(split.Arms))
 		for _, a := range split.Arms {
@@ -129,17 +195,22 @@ func (d *driver) apply(ctx context.Context) {
 		}
 	}
 	// Once it is committed it takes effect, whether the caller still waits or not.
-	err := d.splitter.SetSplit(context.WithoutCancel(ctx), split)
-	if err != nil && d.splitErr == nil {
-		d.e.cfg.Logger.ErrorContext(ctx, "split not in force", "rollout", d.id, "error", err)
-	}
-	d.splitErr = err
-	if d.doc.Phase.Terminal() {
+	err := d.force.plane.wait(demand)
+	d.refused(ctx, err)
+	if over {
 		d.stopChecks()
 		if err == nil {
 			d.measure(nil)
 		}
 	}
+}
+
+// refused notes what the splitter has said to a split.
+func (d *driver) refused(ctx context.Context, err error) {
+	if err != nil && d.splitErr == nil {
+		d.e.cfg.Logger.ErrorContext(ctx, "split not in force", "rollout", d.id, "error", err)
+	}
+	d.splitErr = err
 }
 
 // next returns the channel that the next commit closes.

@@ -75,6 +75,12 @@ type Config struct {
 	// Sinks are told of every event at least once; see [Sink].
 	Sinks map[string]Sink
 
+	// LastResort keeps, outside of the Store, which rollouts this process has ended
+	// while the Store could not take that, so that a restart does not bring their
+	// candidates back; see [LastResortFile]. Nil keeps nothing: a restart then gives
+	// the candidate nothing until the Store takes a write, and judges it again.
+	LastResort LastResort `env:", noinit"`
+
 	// Replica names this process among those that share the store; it is unique
 	// among them, and better the same after a restart. Empty means that no other
 	// process uses the store, as with a file of one's own; a store that others
@@ -163,6 +169,7 @@ func (c Config) withDefaults() Config {
 	if s, ok := c.Store.(Sharer); ok && s.Shared() && c.Replica == "" {
 		c.Replica = strings.ToLower(rand.Text())
 	}
+	c.Store = &patient{Store: c.Store}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

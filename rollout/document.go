@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -81,6 +82,11 @@ type document struct {
 	// Last is the event of this commit. It is written to the audit trail before
 	// the next commit, so that no commit is without its entry.
 	Last Event `json:"last"`
+	// Owed are events before Last that the audit trail could not take yet, as the
+	// bytes that were hashed.
+	Owed []json.RawMessage `json:"owed,omitempty"`
+
+	lastRaw json.RawMessage // Last as the bytes that were hashed
 }
 
 const documentFormat = 1
@@ -148,9 +154,13 @@ func decodeDocument(target string, value []byte) (*document, string, error) {
 		return damaged(fmt.Errorf("its hash is %s, it says %q", sum, env.Sum))
 	}
 	var d document
-	if err := json.Unmarshal(env.Doc, &d); err != nil {
+	var raw struct {
+		Last json.RawMessage `json:"last"`
+	}
+	if err := errors.Join(json.Unmarshal(env.Doc, &d), json.Unmarshal(env.Doc, &raw)); err != nil {
 		return damaged(err)
 	}
+	d.lastRaw = raw.Last
 	switch {
 	case d.Format != documentFormat:
 		return damaged(fmt.Errorf("format %d, want %d", d.Format, documentFormat))
@@ -175,6 +185,7 @@ func hashOf(b []byte) string {
 // since the last commit must be in d already.
 func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time.Time) *document {
 	next := *d
+	dec.Reason = bound(dec.Reason, maxReason)
 	switch dec.Do {
 	case strategies.Enter:
 		if dec.Arm != "" {
@@ -195,7 +206,7 @@ func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time
 		next.Reason, next.Changed = dec.Reason, next.Seq
 	}
 	next.Last = Event{
-		Rollout: d.ID, Seq: next.Seq, At: now.UTC().Round(0), Kind: kind, By: by, Reason: dec.Reason,
+		Format: eventFormat, Rollout: d.ID, Seq: next.Seq, At: now.UTC().Round(0), Kind: kind, By: by, Reason: dec.Reason,
 		Rule: dec.Rule, Urgent: dec.Urgent, Epoch: next.Epoch,
 		Phase: next.Phase, Stage: next.Stage, Name: next.Plan.Stages[next.Stage].Name,
 		Paused: next.Paused, Split: next.Split, Baked: next.Baked,
@@ -252,6 +263,23 @@ func (d *document) give(w strategies.Weight) strategies.Split {
 	return s
 }
 
+// withdraws reports whether d gives no candidate more than the document before it,
+// and lets nothing go on that waited.
+func (d *document) withdraws() bool {
+	return d.Phase.Terminal() && d.Phase != strategies.Promoted || d.Last.Kind == Paused || d.Last.Kind == Dropped
+}
+
+// slim takes away from d what its decision does not need.
+func (d *document) slim() {
+	d.Reason = bound(d.Reason, 256)
+	d.Last.Reason = bound(d.Last.Reason, 256)
+	d.Last.Judgement, d.Last.Checks, d.Last.Others, d.Last.Watch = nil, nil, nil, nil
+	d.Votes = slices.Clone(d.Votes)
+	for i := range d.Votes {
+		d.Votes[i].Reason = bound(d.Votes[i].Reason, 256)
+	}
+}
+
 // sameClock reports whether time served in d counts for o as well.
 func (d *document) sameClock(o *document) bool {
 	return d.Phase == o.Phase && d.Stage == o.Stage && d.Step == o.Step && d.Paused == o.Paused
@@ -273,7 +301,7 @@ func (d *document) state(j analysis.Judgement, now time.Time) strategies.State {
 		s.Frozen = d.frozen(now)
 	}
 	if a := d.approval(); a != nil {
-		s.Consent, s.ConsentReason = a.Judge(d.Votes, d.Starter.Name)
+		s.Consent, s.ConsentReason = a.Judge(d.Votes, d.Starter.person())
 	}
 	return s
 }

@@ -41,9 +41,14 @@ type driver struct {
 	counted   time.Time // until when time is in doc.Baked
 	saved     time.Time // when the evidence was last committed
 	splitErr  error     // why doc.Split is not in force
-	stale     bool      // the store is silent, so the baseline serves here
-	lowered   string    // why this process gives the candidate nothing, whatever doc.Split says
+	force     *force    // what this process gives its traffic
+	tries     int       // to store the way back that was taken
+	again     time.Time // when that is due
+	missing   string    // what the last count could not gather
+	unclaimed bool      // the store has not taken the claim of this life yet
 	unaudited bool      // the last event is not in the audit trail yet
+	untold    int       // failures to write it there
+	notice    string    // what the next event has to tell about the trail
 	replaced  bool      // another engine, or a newer rollout, has taken over
 	gate      *gate
 	own       ownEvidence
@@ -61,7 +66,8 @@ type driver struct {
 func newDriver(e *Engine, s Splitter, doc *document, hash string, rev Revision) *driver {
 	d := &driver{
 		e: e, id: doc.ID, target: doc.ID.Target(), splitter: s, kick: make(chan struct{}, 1),
-		doc: doc, hash: hash, rev: rev, lead: !e.shared(), busy: newLock(), others: make(map[string]sharedEvidence), changed: make(chan struct{}),
+		force: &force{plane: e.planes[doc.ID.Target()], want: doc.Split, ended: doc.Phase.Terminal()},
+		doc:   doc, hash: hash, rev: rev, lead: !e.shared(), busy: newLock(), others: make(map[string]sharedEvidence), changed: make(chan struct{}),
 	}
 	d.publishView()
 	return d
@@ -88,12 +94,11 @@ func (d *driver) resume(ctx context.Context) error {
 	d.lock()
 	defer d.unlock()
 	// The crash may have come between the last commit and its audit entry.
-	if err := writeAudit(ctx, d.e.cfg.Store, d.doc.Last); err != nil {
-		return err
-	}
+	d.audit(ctx)
 	if d.doc.Phase.Terminal() {
 		d.apply(ctx)
-		return d.splitErr
+		d.e.forget(ctx, d.id)
+		return nil
 	}
 	if err := d.compare(); err != nil {
 		return err
@@ -102,7 +107,30 @@ func (d *driver) resume(ctx context.Context) error {
 		return err
 	}
 	d.judgement = judged(d.cmp, d.e.cfg.wall())
-	return d.claim(ctx, d.doc.Epoch+1, "taken up after a restart")
+	d.force.unproved, d.unclaimed = true, true
+	d.force.out = d.e.last.of(d.id)
+	err := d.takeUp(ctx)
+	if errors.Is(err, ErrConflict) {
+		return err
+	}
+	return nil // it is tried again, and until then the baseline serves
+}
+
+// takeUp claims the rollout for this life, if that has not been done.
+func (d *driver) takeUp(ctx context.Context) error {
+	switch {
+	case !d.unclaimed:
+		return nil
+	case time.Now().Before(d.again):
+		return errNotYet
+	}
+	err := d.claim(ctx, d.doc.Epoch+1, "taken up after a restart")
+	if err != nil {
+		d.postpone()
+		d.apply(ctx)
+		d.e.cfg.Logger.ErrorContext(ctx, "rollout not taken up yet; the baseline serves", "rollout", d.id, "error", err)
+	}
+	return err
 }
 
 // claim raises the epoch, which keeps everybody who led before from writing. A
@@ -113,6 +141,7 @@ func (d *driver) claim(ctx context.Context, epoch uint64, why string) error {
 	if err := d.commit(ctx, claim); err != nil {
 		return err
 	}
+	d.unclaimed = false
 	missing := d.e.unbound(d.doc.Plan)
 	if len(missing) == 0 || d.doc.Paused || d.doc.Phase.Terminal() {
 		return nil
@@ -174,31 +203,32 @@ func (d *driver) step(ctx context.Context) (more bool) {
 	if d.splitErr != nil {
 		d.apply(ctx)
 	}
-	if d.unaudited {
-		d.audit(ctx)
-	}
 	// A rollout visits each phase of each stage at most once, which bounds the
 	// loop even if Next were to err.
 	for range 6*len(d.doc.Plan.Stages) + len(d.doc.Plan.Descent) + 8 {
 		if d.doc.Phase.Terminal() {
-			return d.splitErr != nil || d.unaudited
-		}
-		if err := d.count(ctx); err != nil {
-			d.e.cfg.Logger.ErrorContext(ctx, "evidence not complete", "rollout", d.id, "error", err)
-			return true // better to wait than to decide from half of what is known
-		}
-		d.startChecks()
-		dec := strategies.Next(d.doc.Plan.Stages, d.state())
-		d.waiting = dec.Reason
-		if dec.Do == strategies.Stay || dec.Do == strategies.Refuse {
 			break
 		}
-		if err := d.carryOut(ctx, dec, engineActor); err != nil {
-			d.e.cfg.Logger.ErrorContext(ctx, "rollout step not stored", "rollout", d.id, "error", err)
+		missing := d.count(ctx)
+		if d.takeUp(ctx) != nil {
 			return !d.replaced
 		}
+		d.startChecks()
+		went, err := d.decide(ctx, missing)
+		if err != nil {
+			return !d.replaced
+		}
+		if !went {
+			break
+		}
 	}
-	if time.Since(d.saved) >= d.e.cfg.Checkpoint && !d.doc.Phase.Terminal() {
+	if d.unaudited {
+		d.audit(ctx)
+	}
+	if d.doc.Phase.Terminal() {
+		return d.splitErr != nil || d.unaudited
+	}
+	if time.Since(d.saved) >= d.e.cfg.Checkpoint && d.force.exit() == nil {
 		if err := d.save(ctx); err != nil {
 			d.e.cfg.Logger.ErrorContext(ctx, "evidence not stored", "rollout", d.id, "error", err)
 		}
@@ -206,13 +236,49 @@ func (d *driver) step(ctx context.Context) (more bool) {
 	return !d.replaced
 }
 
+// decide takes one decision, from what is known although something is missing.
+// It reports whether the rollout went on by it.
+func (d *driver) decide(ctx context.Context, missing error) (went bool, err error) {
+	x := d.force.exit()
+	if x != nil && time.Now().Before(d.again) {
+		d.waiting = "the way back to be stored"
+		return false, nil
+	}
+	if x != nil && x.order.Command != strategies.None {
+		if !x.left.Load() {
+			d.waiting = "whoever aborts to store it"
+			return false, nil
+		}
+		return true, d.settle(ctx, x)
+	}
+	dec := strategies.Next(d.doc.Plan.Stages, d.state())
+	if x != nil && d.exitOf(dec) == nil {
+		dec = x.decision
+		dec.Stage = d.doc.Stage
+	}
+	d.waiting = dec.Reason
+	switch {
+	case dec.Do == strategies.Stay || dec.Do == strategies.Refuse:
+		return false, nil
+	case missing != nil && d.exitOf(dec) == nil && dec.Do != strategies.SetPause:
+		// Better to wait than to go on by half of what is known.
+		d.waiting = "evidence that is not complete: " + bound(missing.Error(), maxError)
+		return false, nil
+	}
+	if err := d.carryOut(ctx, dec, engineActor); err != nil {
+		d.e.cfg.Logger.ErrorContext(ctx, "rollout step not stored", "rollout", d.id, "error", err)
+		return false, err
+	}
+	return true, nil
+}
+
 // checkpoint saves the evidence once more before the engine closes.
 func (d *driver) checkpoint() {
 	d.lock()
 	defer d.unlock()
 	d.stopChecks()
-	if !d.lead || d.replaced || d.doc.Phase.Terminal() {
-		return
+	if !d.lead || d.replaced || d.doc.Phase.Terminal() || d.force.exit() != nil {
+		return // what was not stored by now is not stored in a hurry
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.e.ctx), 5*time.Second)
 	defer cancel()
@@ -240,28 +306,73 @@ func (d *driver) judged() *analysis.Judgement {
 
 // command carries out what a person has asked for.
 func (d *driver) command(ctx context.Context, o order) error {
+	var x *exit
+	if o.Command == strategies.Abort {
+		x = d.demand(o)
+	}
+	err := d.ordered(ctx, o, x)
+	if x == nil || err == nil {
+		return err
+	}
+	x.left.Store(true)
+	d.wakeUp()
+	if d.force.exit() == x {
+		return &UnstoredError{Rollout: d.id, Command: o.Command, Err: err}
+	}
+	return err
+}
+
+// ordered is command but for what an abort does before it waits, which is x.
+func (d *driver) ordered(ctx context.Context, o order, x *exit) error {
 	if err := d.lockFor(ctx); err != nil {
+		if x != nil {
+			d.e.remember(ctx, d.id, x)
+		}
 		return err
 	}
 	defer d.unlock()
 	if d.e.shared() {
-		if err := d.refresh(ctx); err != nil {
+		if err := d.refresh(ctx); err != nil && (isConflict(err) || o.Command != strategies.Abort) {
 			return err
 		}
 	}
 	// A conflict means that somebody else has written; the command is judged
 	// anew by what they wrote.
+	var err error
 	for range 5 {
 		if d.replaced {
 			return &ConflictError{Rollout: d.id, Reason: "it is driven by another engine now, or a newer rollout has begun"}
 		}
-		err := d.attempt(ctx, o)
-		if errors.Is(err, ErrConflict) && !isConflict(err) {
-			continue
+		if err = d.attempt(ctx, o); !errors.Is(err, ErrConflict) || isConflict(err) {
+			break
 		}
-		return err
 	}
-	return &ConflictError{Rollout: d.id, Reason: "others were faster five times"}
+	var refused *RefusedError
+	switch final := isConflict(err) || errors.As(err, &refused) || isReused(err); {
+	case x != nil && x == d.force.exit() && final:
+		d.force.clear() // nothing has changed
+		d.apply(ctx)
+	case x != nil && x == d.force.exit() && err != nil:
+		d.unstored(ctx, err)
+	case errors.Is(err, ErrConflict) && !final:
+		err = &ConflictError{Rollout: d.id, Reason: "others were faster five times"}
+	}
+	return err
+}
+
+// settle tries again to store an abort that is in force here.
+func (d *driver) settle(ctx context.Context, x *exit) error {
+	err := d.attempt(ctx, x.order)
+	var final *RefusedError
+	if errors.As(err, &final) {
+		d.force.clear() // the rollout has ended otherwise, or the split is not in force
+		d.apply(ctx)
+		return nil
+	}
+	if err != nil {
+		d.unstored(ctx, err)
+	}
+	return err
 }
 
 // isConflict reports whether err is final, not one to be tried again.
@@ -270,19 +381,21 @@ func isConflict(err error) bool {
 	return errors.As(err, &c)
 }
 
+func isReused(err error) bool {
+	var k *KeyReusedError
+	return errors.As(err, &k)
+}
+
 // attempt judges a command by the state as it is, and commits what it brings.
 func (d *driver) attempt(ctx context.Context, o order) error {
-	if o.key != "" && slices.Contains(d.doc.Served, o.key) {
-		return nil
+	if used, err := o.served(d.doc); used {
+		return err
 	}
-	if o.seq != 0 && d.doc.Changed > o.seq {
-		return &ConflictError{Rollout: d.id, Reason: fmt.Sprintf("event %d came after event %d: %s", d.doc.Changed, o.seq, d.doc.Reason)}
-	}
-	if o.plan != "" && o.plan != d.doc.Digest {
-		return &ConflictError{Rollout: d.id, Reason: "the plan is another one: " + d.doc.Digest}
+	if err := o.conflict(d.doc); err != nil {
+		return err
 	}
 	if d.lead && !d.doc.Phase.Terminal() {
-		if err := d.count(ctx); err != nil && o.Command != strategies.Abort {
+		if err := d.count(ctx); err != nil && o.onward() {
 			return err
 		}
 	}
@@ -301,19 +414,24 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	next := d.doc.follow(dec, kindOf(dec), by, d.e.cfg.wall())
 	if dec.Do == strategies.TakeVote {
 		vote := strategies.Vote{
-			Who: by.Name, Roles: by.Roles, Proved: by.Proved, At: next.Last.At,
+			Who: by.Name, Subject: by.Subject, Roles: by.Roles, Proved: by.Proved, At: next.Last.At,
 			Reject: o.Command == strategies.Reject, Reason: o.why,
 		}
-		if why := d.doc.approval().Admit(vote, d.doc.Starter.Name); why != "" {
+		if why := d.doc.approval().Admit(vote, d.doc.Starter.person()); why != "" {
 			return &RefusedError{Rollout: d.id, Command: o.Command, Reason: "cannot " + o.Command.String() + ": " + why}
 		}
-		next.Votes = append(slices.Clone(d.doc.Votes), vote)
+		next.Votes = slices.DeleteFunc(slices.Clone(d.doc.Votes), func(v strategies.Vote) bool { return v.Person() == vote.Person() })
+		next.Votes = append(next.Votes, vote)
 	}
 	if o.key != "" {
-		served := append(slices.Clone(d.doc.Served), o.key)
+		served := append(slices.Clone(d.doc.Served), o.mark())
 		next.Served = served[max(0, len(served)-MaxKeys):]
 	}
+	if x := d.exitOf(dec); x != nil && by.Name == engineActor.Name {
+		d.lower(ctx, x)
+	}
 	next.Last.Judgement, next.Last.Watch, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
+	d.late(&next.Last)
 	if err := d.commit(ctx, next); err != nil {
 		return err
 	}
@@ -344,7 +462,7 @@ func (d *driver) state() strategies.State {
 		s.Shares, s.Allotted = d.doc.shares(), d.doc.Allotted
 	}
 	if d.splitErr != nil {
-		s.SplitError = d.splitErr.Error()
+		s.SplitError = bound(d.splitErr.Error(), maxError)
 	}
 	if a := d.alarm(); a != nil && s.Verdict != analysis.Harmed {
 		s.Verdict, s.VerdictReason = analysis.Harmed, a.Reason
@@ -356,13 +474,14 @@ func (d *driver) state() strategies.State {
 }
 
 // count adds what has happened since the last count: time and evidence. It is
-// for who leads.
-func (d *driver) count(ctx context.Context) error {
+// for who leads. The judgement rests on what could be gathered; the error says
+// what is missing.
+func (d *driver) count(ctx context.Context) (missing error) {
 	now := time.Now()
 	if !d.counted.IsZero() && (d.doc.Paused || d.doc.Phase == strategies.Approving) {
 		d.doc.Held += now.Sub(d.counted)
 	}
-	if d.doc.Phase.Timed() && d.splitErr == nil && !d.counted.IsZero() {
+	if _, lowered := d.force.inForce(); d.doc.Phase.Timed() && d.splitErr == nil && lowered == "" && !d.counted.IsZero() {
 		served := now.Sub(d.counted)
 		if d.doc.Phase == strategies.Baking && !d.doc.Paused {
 			d.doc.Baked += served
@@ -374,16 +493,22 @@ func (d *driver) count(ctx context.Context) error {
 	d.counted = now
 	now = d.e.cfg.wall()
 	if d.e.shared() {
-		if err := d.gather(ctx, now); err != nil {
-			return err
-		}
+		missing = d.gather(ctx, now)
 	} else if own, err := d.look(now); err != nil {
-		return err
-	} else if err := d.judge(now, own, nil); err != nil {
-		return err
+		missing = err
+	} else {
+		missing = d.judge(now, own, nil, nil)
 	}
 	d.watched(ctx, now)
-	return nil
+	text := ""
+	if missing != nil {
+		text = missing.Error()
+	}
+	if text != d.missing && text != "" {
+		d.e.cfg.Logger.ErrorContext(ctx, "evidence not complete", "rollout", d.id, "error", missing)
+	}
+	d.missing = text
+	return missing
 }
 
 // wakeUp makes run look again at once.

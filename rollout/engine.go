@@ -19,7 +19,10 @@ type Engine struct {
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
-	mu      sync.Mutex
+	mu     sync.Mutex
+	planes map[string]*plane // of each target; never changes
+	last   lastWords
+
 	drivers map[string]*driver // the newest of each target
 	damaged map[string]error   // targets whose document cannot be read
 }
@@ -41,8 +44,16 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg:     cfg.withDefaults(),
 		life:    strings.ToLower(rand.Text()),
+		planes:  make(map[string]*plane),
 		drivers: make(map[string]*driver),
 		damaged: make(map[string]error),
+	}
+	for target, splitter := range e.cfg.Targets {
+		e.planes[target] = newPlane(splitter)
+	}
+	e.last.keep = cfg.LastResort
+	if e.last.load(); e.last.err != nil {
+		e.cfg.Logger.ErrorContext(ctx, "last resort not read", "error", e.last.err)
 	}
 	e.ctx, e.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	for target, splitter := range e.cfg.Targets {
@@ -185,14 +196,16 @@ func (e *Engine) spawn(f func()) {
 }
 
 // Do carries out a command on a rollout, and returns when its outcome is stored
-// and in force here: after Abort has returned, no new request reaches the
-// candidate. In other processes that share the store it is in force when they
+// and in force here. Abort takes the candidate's traffic away here before anything
+// else, also while the store does not answer; if it cannot be stored then, the error
+// is an [*UnstoredError], and storing it is tried again. In other processes that share the store it is in force when they
 // have read it, or when the split they know has expired; see
 // [Status.SettledBy]. by is recorded.
 //
 // Errors: a [*RefusedError] for a command that makes no sense in the present
 // state, a [*ForbiddenError] for who may not give it, a [*ConflictError] if an
-// [Option] does not hold or somebody else was faster again and again; or what
+// [Option] does not hold or somebody else was faster again and again; a
+// [*KeyReusedError]; or what
 // the store said, in which case the command may have been carried out, which a
 // repetition with the same [Key] settles.
 func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, opts ...Option) error {
@@ -206,6 +219,10 @@ func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, 
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if !plainName(o.key) {
+		return &InvalidError{Field: "Key", Value: fmt.Sprintf("%q", bound(o.key, maxNameSize)), Want: wantName}
+	}
+	o.why = bound(o.why, maxReason)
 	if d := e.driver(id); d != nil {
 		return d.command(ctx, o)
 	}

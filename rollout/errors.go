@@ -85,3 +85,33 @@ func (e *ConflictError) Error() string { return fmt.Sprintf("rollout: %s: %s", e
 
 // Unwrap returns ErrConflict.
 func (e *ConflictError) Unwrap() error { return ErrConflict }
+
+// UnstoredError says that a command is in force in this process and is not stored.
+// The candidate has no traffic here. Storing it is tried again until it succeeds or
+// the rollout has ended otherwise. Other processes that share the store may still
+// give the candidate traffic, and so may a restart of this one; see
+// [Config.LastResort].
+type UnstoredError struct {
+	Rollout ID
+	Command strategies.Command
+	Err     error // what the store said
+}
+
+func (e *UnstoredError) Error() string {
+	return fmt.Sprintf("rollout: %s: the candidate is out here, but %s is not stored yet; it is tried again: %v", e.Rollout, e.Command, e.Err)
+}
+
+// Unwrap returns what the store said.
+func (e *UnstoredError) Unwrap() error { return e.Err }
+
+// KeyReusedError says that a [Key] has been used for another command, or by another
+// actor. Nothing has changed.
+type KeyReusedError struct {
+	Rollout ID
+	Key     string
+	Command strategies.Command // that was refused
+}
+
+func (e *KeyReusedError) Error() string {
+	return fmt.Sprintf("rollout: %s: cannot %s: the key %q was used for another command or by somebody else", e.Rollout, e.Command, e.Key)
+}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/visible"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -36,6 +38,9 @@ const (
 //
 // It is plain data; its JSON form is the audit format.
 type Event struct {
+	// Format is the number of the form that the event was written in. Zero is the
+	// first one.
+	Format  int       `json:"format,omitempty"`
 	Rollout ID        `json:"rollout"`
 	Seq     uint64    `json:"seq"`
 	At      time.Time `json:"at"` // wall clock, UTC, for people; nothing is decided by it
@@ -67,20 +72,33 @@ type Event struct {
 	Watch *analysis.WatchReport `json:"watch,omitempty"`
 
 	// Prev is the Hash of the event before, empty for the first. Hash is the
-	// SHA-256, in hex, of this event's JSON with Hash left empty.
+	// SHA-256, in hex, of this event's JSON with Hash left empty; see [VerifyEntry].
 	Prev string `json:"prev,omitempty"`
 	Hash string `json:"hash,omitempty"`
 }
 
-// String words the event in one line.
+// eventFormat is the number of the form in which events are written.
+const eventFormat = 1
+
+// String words the event in one line. Characters that do not show are replaced by
+// visible ones.
 func (e Event) String() string {
-	return fmt.Sprintf("%s #%d %s (%s, %s): %s", e.Rollout, e.Seq, e.Kind, e.Phase, e.Name, e.Reason)
+	return visible.Line(fmt.Sprintf("%s #%d %s (%s, %s): %s", e.Rollout, e.Seq, e.Kind, e.Phase, e.Name, e.Reason))
 }
 
-// sealed returns e with its hash filled in, and its JSON.
+// sealed returns e as it is read back, with its hash filled in, and its JSON.
 func (e Event) sealed() (Event, []byte, error) {
 	e.Hash = ""
 	body, err := json.Marshal(e)
+	if err == nil && bytes.Contains(body, []byte(`\ufffd`)) {
+		// Something in it was not UTF-8, which JSON writes in one way and reads in
+		// another. What is hashed is what will be read.
+		var read Event
+		if err = json.Unmarshal(body, &read); err == nil {
+			e = read
+			body, err = json.Marshal(e)
+		}
+	}
 	if err != nil {
 		return e, nil, fmt.Errorf("rollout: event %s #%d: %w", e.Rollout, e.Seq, err)
 	}
@@ -91,18 +109,42 @@ func (e Event) sealed() (Event, []byte, error) {
 }
 
 // Verify reports whether e is what was sealed and follows the event before it.
-// prev is the zero Event for the first. The error names what does not fit.
+// prev is the zero Event for the first. The error names what does not fit. An
+// event that another version of this package has written is verified by its bytes
+// alone, see [VerifyEntry].
 func (e Event) Verify(prev Event) error {
 	again, _, err := e.sealed()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case again.Hash != e.Hash:
-		return fmt.Errorf("rollout: event %s #%d was altered: its content has hash %s, it says %s", e.Rollout, e.Seq, again.Hash, e.Hash)
+	}
+	return e.verify(again.Hash, prev)
+}
+
+func (e Event) verify(hash string, prev Event) error {
+	switch {
+	case hash != e.Hash:
+		return fmt.Errorf("rollout: event %s #%d was altered: its content has hash %s, it says %s", e.Rollout, e.Seq, hash, e.Hash)
 	case e.Seq != prev.Seq+1 || e.Prev != prev.Hash || prev.Seq > 0 && e.Rollout != prev.Rollout:
 		return fmt.Errorf("rollout: event %s #%d does not follow %s #%d", e.Rollout, e.Seq, prev.Rollout, prev.Seq)
 	}
 	return nil
+}
+
+// VerifyEntry reads an entry of the audit trail and verifies it as [Event.Verify]
+// does, by the bytes that were stored: the hash is that of the entry without its last
+// member, which is the hash. So entries of every format verify, whatever this
+// version makes of them. The event is returned with an error of the chain, too.
+func VerifyEntry(entry []byte, prev Event) (Event, error) {
+	var e Event
+	if err := unmarshalEvent(entry, &e); err != nil {
+		return Event{}, err
+	}
+	tail := `,"hash":"` + e.Hash + `"}`
+	body, ok := bytes.CutSuffix(entry, []byte(tail))
+	if !ok {
+		return e, fmt.Errorf("rollout: event %s #%d does not end with its hash", e.Rollout, e.Seq)
+	}
+	return e, e.verify(hashOf(append(bytes.Clone(body), '}')), prev)
 }
 
 // Observer is told of every event, after it has been committed and has taken

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 )
@@ -44,18 +45,33 @@ func (e *Engine) event(ctx context.Context, id ID, seq uint64) (Event, error) {
 		}
 		entry, err := e.cfg.Store.Get(ctx, auditKey(id, seq))
 		if err == nil {
-			return ev, unmarshalEvent(entry.Value, &ev)
-		} else if !errors.Is(err, ErrNotFound) {
+			if err = unmarshalEvent(entry.Value, &ev); err == nil && ev.Rollout == id && ev.Seq == seq {
+				return ev, nil
+			}
+		}
+		notFound := errors.Is(err, ErrNotFound)
+		if err != nil && !notFound && !errors.Is(err, ErrDamaged) && len(entry.Value) == 0 {
 			return ev, err
 		}
-		st, err := e.Status(ctx, id)
-		if err != nil {
-			return ev, err
+		st, stErr := e.Status(ctx, id)
+		if stErr != nil {
+			return ev, stErr
+		}
+		if seq <= st.Seq { // something else may be in its place
+			ev = Event{}
+			kept, keptErr := e.cfg.Store.Get(ctx, quarantinedKey(id, seq))
+			if keptErr == nil {
+				return ev, unmarshalEvent(kept.Value, &ev)
+			}
+			if !notFound && errors.Is(keptErr, ErrNotFound) && seq < st.Seq {
+				return ev, fmt.Errorf("rollout: event %s #%d: something else is in its place, and it is not in quarantine", id, seq)
+			}
 		}
 		if st.Phase.Terminal() && seq > st.Seq {
 			return ev, errNoMore
 		}
 		timer := time.NewTimer(wait)
+		err = nil
 		select {
 		case <-changed:
 		case <-timer.C:

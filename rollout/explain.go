@@ -5,14 +5,19 @@ import (
 	"strings"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/visible"
 )
 
 // Explain words everything that the event's decision was made from: who or which
 // rule decided, on how many requests, what each metric showed against which
-// limit, and what the checks said. It needs nothing but the event.
+// limit, and what the checks said. It needs nothing but the event. Characters that do
+// not show are replaced by visible ones.
 func (e Event) Explain() string {
 	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line := func(format string, args ...any) {
+		b.WriteString(visible.Line(fmt.Sprintf(format, args...)))
+		b.WriteByte('\n')
+	}
 	line("%s event %d, %s: %s", e.Rollout, e.Seq, e.At.Format("2006-01-02 15:04:05Z07:00"), e.Kind)
 	rule := e.Rule
 	if rule == "" {

@@ -70,8 +70,7 @@ func (m *member) turn(ctx context.Context) {
 	}
 	d.lock()
 	defer d.unlock()
-	if m.silent != d.stale {
-		d.stale = m.silent
+	if d.force.set(&d.force.stale, m.silent) {
 		d.apply(ctx)
 	}
 	switch {
@@ -98,7 +97,8 @@ func (m *member) claim(ctx context.Context, d *driver) {
 	}
 	d.counted = time.Time{}
 	if d.doc.Epoch < epoch && !d.doc.Phase.Terminal() {
-		if err := d.gather(ctx, m.e.cfg.wall()); err != nil {
+		var unreadable *evidenceError
+		if err := d.gather(ctx, m.e.cfg.wall()); err != nil && !errors.As(err, &unreadable) {
 			m.e.cfg.Logger.WarnContext(ctx, "not taken over yet", "rollout", d.id, "error", err)
 			return
 		}
@@ -201,6 +201,8 @@ func (m *member) join(ctx context.Context, old *driver, doc *document, hash stri
 		if err := d.compare(); err != nil {
 			return nil, err
 		}
+		d.force.unproved = true
+		d.force.out = m.e.last.of(d.id)
 	}
 	if old != nil {
 		old.lock()
@@ -291,17 +293,36 @@ func (d *driver) guard(ctx context.Context) {
 	if err != nil {
 		d.e.cfg.Logger.DebugContext(ctx, "evidence not shared yet", "rollout", d.id, "error", err)
 	}
-	if d.lowered == "" && d.own.tripped != "" {
-		d.lowered = d.own.tripped
-		d.apply(ctx)
+	if d.own.tripped != "" {
+		d.trip(ctx)
 	}
-	if d.lowered == "" {
+	x := d.force.exit()
+	switch {
+	case x == nil || time.Now().Before(d.again):
 		return
+	case x.order.Command != strategies.None && !x.left.Load():
+		return
+	case x.order.Command != strategies.None:
+		err = d.settle(ctx, x)
+	default:
+		dec := x.decision
+		dec.Stage = d.doc.Stage
+		err = d.carryOut(ctx, dec, engineActor)
 	}
-	state := d.state()
-	state.Verdict, state.VerdictReason = analysis.Harmed, fmt.Sprintf("%s: %s", d.e.cfg.Replica, d.lowered)
-	dec := strategies.Next(d.doc.Plan.Stages, state)
-	if err := d.carryOut(ctx, dec, engineActor); err != nil {
+	if err != nil {
 		d.e.cfg.Logger.WarnContext(ctx, "local rollback not stored yet", "rollout", d.id, "error", err)
+	}
+}
+
+// trip takes the candidate out here, because a breaker has tripped.
+func (d *driver) trip(ctx context.Context) {
+	state := d.state()
+	reason := fmt.Sprintf("%s: %s", d.e.cfg.Replica, d.own.tripped)
+	state.Verdict, state.VerdictReason = analysis.Harmed, reason
+	if len(state.Rivals) > 0 { // the first is the plan's candidate
+		state.Rivals[0].Verdict, state.Rivals[0].VerdictReason = analysis.Harmed, reason
+	}
+	if x := d.exitOf(strategies.Next(d.doc.Plan.Stages, state)); x != nil {
+		d.lower(ctx, x)
 	}
 }

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
@@ -40,7 +41,7 @@ func (d *driver) startChecks() {
 		defer cancel()
 		report := checks.Run(ctx, due)
 		d.lock()
-		g.report = &report
+		g.report = boundReport(report)
 		d.unlock()
 		d.wakeUp()
 	})
@@ -54,12 +55,20 @@ func (d *driver) stopChecks() {
 	}
 }
 
-// carryOut commits what was decided.
+// carryOut commits what was decided. A way back is taken before that.
 func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor) error {
 	next := d.doc.follow(dec, kindOf(dec), by, d.e.cfg.wall())
 	next.Last.Judgement, next.Last.Watch, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
 	if g := d.gate; g != nil && d.doc.Phase.Checking() {
 		next.Last.Checks = g.report
 	}
-	return d.commit(ctx, next)
+	if x := d.exitOf(dec); x != nil {
+		d.lower(ctx, x)
+	}
+	d.late(&next.Last)
+	err := d.commit(ctx, next)
+	if err != nil && !errors.Is(err, ErrConflict) {
+		d.unstored(ctx, err)
+	}
+	return err
 }

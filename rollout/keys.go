@@ -19,15 +19,26 @@ func archiveKey(id ID) string { return "archive/" + string(id) }
 // width, so that keys sort as numbers do.
 func auditKey(id ID, seq uint64) string { return fmt.Sprintf("audit/%s/%010d", id, seq) }
 
-// writeAudit puts a sealed event into the audit trail. Writing it again changes
-// nothing; another event in its place is an error.
-func writeAudit(ctx context.Context, s Store, ev Event) error {
-	body, err := json.Marshal(ev)
-	if err != nil {
-		return err
+// quarantinedKey is where an event is stored whose place in the audit trail cannot
+// be had.
+func quarantinedKey(id ID, seq uint64) string { return "quarantine/" + auditKey(id, seq) }
+
+// fileEvent puts a sealed event into the audit trail, as the bytes that were hashed.
+// Writing it again changes nothing. If something else is in its place, or the place
+// is given up, the event is kept in quarantine, and elsewhere says why.
+func fileEvent(ctx context.Context, s Store, ev Event, raw []byte, giveUp bool) (elsewhere, err error) {
+	err = createOnce(ctx, s, auditKey(ev.Rollout, ev.Seq), raw)
+	if err == nil || !giveUp && !errors.Is(err, errInTheWay) && !errors.Is(err, ErrDamaged) {
+		return nil, err
 	}
-	return createOnce(ctx, s, auditKey(ev.Rollout, ev.Seq), body)
+	if also := createOnce(ctx, s, quarantinedKey(ev.Rollout, ev.Seq), raw); also != nil {
+		return nil, errors.Join(err, also)
+	}
+	return err, nil
 }
+
+// errInTheWay says that something else is under a key that is written once.
+var errInTheWay = errors.New("written before, with another content")
 
 func unmarshalEvent(b []byte, ev *Event) error {
 	if err := json.Unmarshal(b, ev); err != nil {
@@ -49,7 +60,7 @@ func createOnce(ctx context.Context, s Store, key string, value []byte) error {
 	case err != nil:
 		return errors.Join(putErr, err)
 	case !bytes.Equal(there.Value, value):
-		return fmt.Errorf("rollout: %s was written before, with another content: %w", key, putErr)
+		return fmt.Errorf("rollout: %s: %w", key, errInTheWay)
 	}
 	return nil
 }

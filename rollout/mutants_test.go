@@ -20,8 +20,8 @@ var mutants = []struct{ name, file, old, new string }{
 	},
 	{
 		"effect before the commit", "commit.go",
-		"	rev, err := store.Put(",
-		"	_ = d.splitter.SetSplit(ctx, next.Split)\n\trev, err := store.Put(",
+		"	rev, err = d.e.cfg.Store.Put(",
+		"	_ = d.splitter.SetSplit(ctx, next.Split)\n\trev, err = d.e.cfg.Store.Put(",
 	},
 	{
 		"bake time counted from before the stage", "document.go",
@@ -40,8 +40,8 @@ var mutants = []struct{ name, file, old, new string }{
 	},
 	{
 		"writes that do not look at what is there", "commit.go",
-		"	rev, err := store.Put(ctx, documentKey(d.target), value, d.rev)\n",
-		"	there, _ := store.Get(ctx, documentKey(d.target))\n\trev, err := store.Put(ctx, documentKey(d.target), value, there.Revision)\n",
+		"	rev, err = d.e.cfg.Store.Put(ctx, documentKey(d.target), value, d.rev)\n",
+		"	there, _ := d.e.cfg.Store.Get(ctx, documentKey(d.target))\n\trev, err = d.e.cfg.Store.Put(ctx, documentKey(d.target), value, there.Revision)\n",
 	},
 	{
 		"weights that come back after a rollback", "document.go",
@@ -65,7 +65,7 @@ var mutants = []struct{ name, file, old, new string }{
 	},
 	{
 		"four eyes that are two", "../strategies/approval.go",
-		"	case a.FourEyes && v.Who == starter:\n",
+		"	case a.FourEyes && (v.Person() == starter || v.Person() == Person(\"\", starter)):\n",
 		"	case false:\n",
 	},
 	{
@@ -85,8 +85,8 @@ var mutants = []struct{ name, file, old, new string }{
 	},
 	{
 		"evidence that dies with its process", "share.go",
-		"	if err := d.publish(ctx, own); err != nil {\n\t\treturn err\n\t}\n\tothers",
-		"	others",
+		"	missing = d.publish(ctx, own)\n",
+		"",
 	},
 	{
 		"time measured by a clock that people set", "driver.go",

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -41,6 +44,7 @@ func (d *driver) look(now time.Time) (own map[string]analysis.Evidence, err erro
 	if own[d.doc.candidate()], err = d.merged(d.base, d.cmp.Evidence()); err != nil {
 		return nil, err
 	}
+	d.own.tripped = own[d.doc.candidate()].Tripped
 	for _, r := range d.rivals {
 		judged(r.cmp, now)
 		if own[r.arm], err = d.merged(r.base, r.cmp.Evidence()); err != nil {
@@ -85,7 +89,6 @@ func (d *driver) merged(base, own analysis.Evidence) (analysis.Evidence, error) 
 
 // publish makes known what this process has seen, if there is any news.
 func (d *driver) publish(ctx context.Context, own map[string]analysis.Evidence) error {
-	d.own.tripped = own[d.doc.candidate()].Tripped
 	value, err := json.Marshal(own)
 	if err != nil || bytes.Equal(value, d.own.value) {
 		return err
@@ -96,81 +99,128 @@ func (d *driver) publish(ctx context.Context, own map[string]analysis.Evidence) 
 		// Nobody else writes this key: whatever is there is an earlier try.
 		if entry, getErr := d.e.cfg.Store.Get(ctx, key); getErr == nil {
 			d.own.rev, d.own.value = entry.Revision, entry.Value
+		} else if errors.Is(getErr, ErrDamaged) && entry.Revision != "" {
+			d.own.rev, d.own.value = entry.Revision, nil
 		}
 		return err
 	}
 	d.own.rev, d.own.value = rev, value
+	if d.force.set(&d.force.unproved, false) {
+		d.apply(ctx)
+	}
 	return nil
 }
 
+// evidenceError says that the evidence of a process cannot be used.
+type evidenceError struct {
+	key string
+	err error
+}
+
+func (e *evidenceError) Error() string { return fmt.Sprintf("rollout: %s: %v", e.key, e.err) }
+
+func (e *evidenceError) Unwrap() error { return e.err }
+
 // gather merges what all processes have seen into the document's evidence, and
-// judges it.
-func (d *driver) gather(ctx context.Context, now time.Time) error {
+// judges it. What cannot be had is left out, and the error says so.
+func (d *driver) gather(ctx context.Context, now time.Time) (missing error) {
 	own, err := d.look(now)
 	if err != nil {
 		return err
 	}
 	// What a decision rests on must outlive this process: it is published first,
 	// and what comes in meanwhile has to wait.
-	if err := d.publish(ctx, own); err != nil {
-		return err
-	}
-	others := make(map[string][]analysis.Evidence)
+	missing = d.publish(ctx, own)
+	parts := make(map[string]sharedEvidence)
 	mine := d.e.evidenceKey(d.id)
-	for entry, err := range d.e.cfg.Store.List(ctx, evidencePrefix(d.id)) {
+	listing, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	for entry, err := range d.e.cfg.Store.List(listing, evidencePrefix(d.id)) {
 		if err != nil {
-			return err
+			missing = errors.Join(missing, err)
+			for key, known := range d.others { // what was there before
+				if _, ok := parts[key]; !ok {
+					parts[key] = known
+				}
+			}
+			break
 		}
 		if entry.Key == mine {
 			continue
 		}
 		known := d.others[entry.Key]
 		if known.rev != entry.Revision {
-			known = sharedEvidence{rev: entry.Revision}
-			if err := json.Unmarshal(entry.Value, &known.arms); err != nil {
-				return fmt.Errorf("rollout: %s: %w", entry.Key, err)
+			var arms map[string]analysis.Evidence
+			if err := json.Unmarshal(entry.Value, &arms); err != nil {
+				missing = errors.Join(missing, &evidenceError{entry.Key, err})
+			} else {
+				known = sharedEvidence{rev: entry.Revision, arms: arms}
+				d.others[entry.Key] = known
 			}
-			d.others[entry.Key] = known
 		}
-		for arm, ev := range known.arms {
-			others[arm] = append(others[arm], ev)
-		}
+		parts[entry.Key] = known
 	}
-	return d.judge(now, own, others)
+	return errors.Join(missing, d.judge(now, own, parts, missing))
 }
 
-// judge judges what this process has seen, and others with it.
-func (d *driver) judge(now time.Time, own map[string]analysis.Evidence, others map[string][]analysis.Evidence) (err error) {
+// judge judges what this process has seen, and others with it. Evidence that does
+// not fit is left out, and the error says so. missing is what is known to be left
+// out already.
+func (d *driver) judge(now time.Time, own map[string]analysis.Evidence, others map[string]sharedEvidence, missing error) (err error) {
 	arm := d.doc.candidate()
 	if others == nil && d.base.Plan == "" {
 		d.doc.Evidence = own[arm] // the judgement is that of the comparison
-	} else if d.doc.Evidence, d.judgement, err = d.verdict(now, d.doc.Evidence, append(others[arm], own[arm])); err != nil {
-		return err
+	} else if d.doc.Evidence, d.judgement, err = d.verdict(now, arm, d.doc.Evidence, own[arm], others, missing); err != nil {
+		missing = errors.Join(missing, err)
 	}
 	if len(d.rivals) == 0 {
-		return nil
+		return err
 	}
 	all := make(map[string]analysis.Evidence, len(d.rivals))
 	for _, r := range d.rivals {
-		if all[r.arm], r.judgement, err = d.verdict(now, d.doc.Others[r.arm], append(others[r.arm], own[r.arm])); err != nil {
-			return err
-		}
+		var more error
+		all[r.arm], r.judgement, more = d.verdict(now, r.arm, d.doc.Others[r.arm], own[r.arm], others, missing)
+		err = errors.Join(err, more)
 	}
 	d.doc.Others = all
-	return nil
+	return err
 }
 
-// verdict judges the sum of parts; verdicts that were reached before stay.
-func (d *driver) verdict(now time.Time, before analysis.Evidence, parts []analysis.Evidence) (analysis.Evidence, analysis.Judgement, error) {
+// verdict judges the sum of what this process has seen of an arm and what others have;
+// verdicts that were reached before stay.
+func (d *driver) verdict(now time.Time, arm string, before, own analysis.Evidence, others map[string]sharedEvidence, missing error) (analysis.Evidence, analysis.Judgement, error) {
 	plan := d.doc.Plan.Analysis
+	parts := []analysis.Evidence{own}
+	keys := slices.Sorted(maps.Keys(others))
+	for _, key := range keys {
+		if ev, ok := others[key].arms[arm]; ok {
+			parts = append(parts, ev)
+		}
+	}
 	sum, err := plan.Merge(parts...)
-	if err != nil {
-		return before, analysis.Judgement{}, fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+	var left error
+	if err != nil { // find out which one it is
+		if sum, err = plan.Merge(own); err != nil {
+			return before, d.judgement, fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+		}
+		for _, key := range keys {
+			if ev, ok := others[key].arms[arm]; !ok {
+				continue
+			} else if more, err := plan.Merge(sum, ev); err != nil {
+				left = errors.Join(left, &evidenceError{key, err})
+			} else {
+				sum = more
+			}
+		}
 	}
 	sum = sum.KeepPeaks(before)
 	j, err := plan.Judge(sum, now.UTC())
 	if err != nil {
-		return before, j, fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+		return before, j, errors.Join(left, fmt.Errorf("rollout: evidence of %s: %w", d.id, err))
 	}
-	return sum, j, nil
+	base := d.doc.Plan.Baseline.Arm()
+	if (missing != nil || left != nil) && (sum.Requests(arm) < before.Requests(arm) || sum.Requests(base) < before.Requests(base)) {
+		sum = before.KeepPeaks(sum) // what was stored already is not lost
+	}
+	return sum, j, left
 }

@@ -149,7 +149,7 @@ func (e *Engine) notify(name string, sink Sink, ev Event) error {
 		sleep(e.ctx, pause/2+rand.N(pause/2+1))
 	}
 	e.cfg.Logger.ErrorContext(e.ctx, "event not delivered", "sink", name, "event", ev.Key(), "error", err)
-	value, marshalErr := json.Marshal(deadLetter{Event: ev, Error: err.Error()})
+	value, marshalErr := json.Marshal(deadLetter{Event: ev, Error: bound(err.Error(), maxError)})
 	if marshalErr != nil {
 		return marshalErr
 	}

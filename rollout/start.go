@@ -137,10 +137,7 @@ func knownGood(history []past, p Plan, now time.Time) ID {
 // accept reports whether the engine can carry out p, and everything that is in
 // the way.
 func (e *Engine) accept(p Plan, by Actor) error {
-	errs := []error{p.Validate()}
-	if by.Name == "" {
-		errs = append(errs, &InvalidError{Field: "Actor.Name", Value: `""`, Want: "the name of who starts the rollout"})
-	}
+	errs := []error{p.Validate(), by.validate()}
 	splitter := e.cfg.Targets[p.Target]
 	if splitter == nil && targetName.MatchString(p.Target) {
 		errs = append(errs, &InvalidError{Field: "Plan.Target", Value: p.Target, Want: "a target of Config.Targets"})
@@ -204,8 +201,14 @@ func (e *Engine) makeWay(ctx context.Context, target string) (last document, pre
 	if !doc.Phase.Terminal() {
 		return last, "", &BusyError{Target: target, Active: doc.ID}
 	}
-	if err := writeAudit(ctx, e.cfg.Store, doc.Last); err != nil {
-		return last, "", err
+	for _, raw := range append(slices.Clone(doc.Owed), doc.lastRaw) {
+		var ev Event
+		if err := unmarshalEvent(raw, &ev); err != nil {
+			return last, "", err
+		}
+		if _, err := fileEvent(ctx, e.cfg.Store, ev, raw, false); err != nil {
+			return last, "", err
+		}
 	}
 	if err := createOnce(ctx, e.cfg.Store, archiveKey(doc.ID), entry.Value); err != nil {
 		return last, "", err

@@ -15,7 +15,10 @@ type Status struct {
 	Phase  strategies.Phase `json:"phase"`
 	Stage  int              `json:"stage"`
 	Paused bool             `json:"paused,omitempty"`
-	Split  strategies.Split `json:"split"`
+	// Split is in force in this process. Lowered says why it gives the candidate less
+	// than what is committed, such as "not stored yet: ..."; empty if it does not.
+	Split   strategies.Split `json:"split"`
+	Lowered string           `json:"lowered,omitempty"`
 	// Baked is the time served in the stage.
 	Baked time.Duration `json:"baked_ns"`
 	// Held is how long the rollout has waited for people, paused or for an

@@ -59,6 +59,7 @@ func (d *driver) status() Status {
 	st := v.doc.status()
 	st.Judgement = v.judgement
 	st.Leads = v.lead
+	st.Split, st.Lowered = d.force.inForce() // an abort changes it without the lock
 	if d.e.shared() {
 		st.SettledBy = v.doc.SplitAt.Add(d.e.cfg.Validity + d.e.cfg.Validity/100)
 	}

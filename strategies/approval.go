@@ -33,8 +33,10 @@ type Approval struct {
 
 // Vote is what one person has said about one gate.
 type Vote struct {
-	Who   string   `json:"who"`
-	Roles []string `json:"roles,omitempty"`
+	Who string `json:"who"`
+	// Subject is who it is for good; see [Person].
+	Subject string   `json:"subject,omitempty"`
+	Roles   []string `json:"roles,omitempty"`
 	// At is when they said it, Proved when they last proved themselves with a
 	// second factor; zero for never.
 	At     time.Time `json:"at"`
@@ -42,6 +44,19 @@ type Vote struct {
 	Reject bool      `json:"reject,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 }
+
+// Person returns what two votes are compared by, to see whether they are one
+// person's: the subject, byte by byte, or, if it is empty, the name in lower case and
+// without outer space.
+func Person(subject, name string) string {
+	if subject != "" {
+		return subject
+	}
+	return strings.ToLower(strings.TrimSpace(name))
+}
+
+// Person returns the [Person] who has voted.
+func (v Vote) Person() string { return Person(v.Subject, v.Who) }
 
 // Consent is how the votes on a gate stand. The zero value is Awaited.
 type Consent int
@@ -61,17 +76,17 @@ func (a Approval) patience() time.Duration {
 
 func (a Approval) need() int { return max(1, a.Need) }
 
-// Admit says why v does not count, or "" if it does. starter is who started the
-// rollout. A rejection counts without a second factor: it is the safe direction.
+// Admit says why v does not count, or "" if it does. starter is the [Person], or the
+// name, of who started the rollout. A rejection counts without a second factor: it is the safe direction.
 func (a Approval) Admit(v Vote, starter string) string {
 	switch {
-	case v.Who == "":
+	case v.Person() == "":
 		return "it has no name"
 	case len(a.Roles) > 0 && !slices.ContainsFunc(v.Roles, func(r string) bool { return slices.Contains(a.Roles, r) }):
 		return fmt.Sprintf("%s has none of the roles %s", v.Who, strings.Join(a.Roles, ", "))
 	case v.Reject:
 		return ""
-	case a.FourEyes && v.Who == starter:
+	case a.FourEyes && (v.Person() == starter || v.Person() == Person("", starter)):
 		return v.Who + " started the rollout, and four eyes are asked for"
 	case a.MFA > 0 && v.Proved.IsZero():
 		return v.Who + " has not proved a second factor"
@@ -92,18 +107,21 @@ func (a Approval) Judge(votes []Vote, starter string) (Consent, string) {
 		if a.Admit(v, starter) != "" {
 			continue
 		}
-		if _, again := last[v.Who]; !again {
-			order = append(order, v.Who)
+		if _, again := last[v.Person()]; !again {
+			order = append(order, v.Person())
 		}
-		last[v.Who] = v
+		last[v.Person()] = v
 	}
-	for _, who := range order {
-		if v := last[who]; v.Reject {
-			return Rejected, because("rejected by "+who, v.Reason)
+	var names []string
+	for _, person := range order {
+		v := last[person]
+		if v.Reject {
+			return Rejected, because("rejected by "+v.Who, v.Reason)
 		}
+		names = append(names, v.Who)
 	}
 	if len(order) >= a.need() {
-		return Granted, "approved by " + strings.Join(order, ", ")
+		return Granted, "approved by " + strings.Join(names, ", ")
 	}
 	return Awaited, fmt.Sprintf("%d of %d approvals", len(order), a.need())
 }

@@ -1,0 +1,224 @@
+package rollout
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/serin-go/serin/strategies"
+)
+
+// LastResort keeps one small record outside of the [Store]: which rollouts were
+// ended here while the store could not take that. An engine that is opened over the
+// same record does not bring their candidates back. Save replaces the record, at most
+// [MaxLastResort] bytes; Load returns the last one that was saved, nil if there is
+// none. Both may be called concurrently.
+type LastResort interface {
+	Load() ([]byte, error)
+	Save(record []byte) error
+}
+
+// MaxLastResort bounds the record of a [LastResort], in bytes.
+const MaxLastResort = 16 << 10
+
+// LastResortFile is a [LastResort] in the file with this name, better on another
+// disk than the store's. It is created at the first Load or Save, at its full size
+// of two records, so that a disk that fills up later leaves room for it. A loss of
+// power leaves the record before or the new one.
+func LastResortFile(name string) LastResort { return &lastResortFile{name: name} }
+
+type lastResortFile struct {
+	name string
+	mu   sync.Mutex
+}
+
+// A slot holds a sum, a number, a length and a record. The readable one with the
+// greater number counts, and the other one is written next.
+const (
+	slotHead = sha256.Size + 8 + 4
+	slotSize = slotHead + MaxLastResort
+)
+
+// Load implements [LastResort].
+func (f *lastResortFile) Load() (record []byte, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err = f.with(func(file *os.File) error {
+		_, record, err = newest(file)
+		return err
+	})
+	return record, err
+}
+
+// Save implements [LastResort].
+func (f *lastResortFile) Save(record []byte) error {
+	if len(record) > MaxLastResort {
+		return fmt.Errorf("rollout: last resort: record of %d bytes, want at most %d", len(record), MaxLastResort)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.with(func(file *os.File) error {
+		number, _, err := newest(file)
+		if err != nil {
+			return err
+		}
+		number++
+		slot := make([]byte, slotSize)
+		binary.BigEndian.PutUint64(slot[sha256.Size:], number)
+		binary.BigEndian.PutUint32(slot[sha256.Size+8:], uint32(len(record)))
+		copy(slot[slotHead:], record)
+		sum := sha256.Sum256(slot[sha256.Size:])
+		copy(slot, sum[:])
+		if _, err := file.WriteAt(slot, int64(number%2)*slotSize); err != nil {
+			return err
+		}
+		return file.Sync()
+	})
+}
+
+// with opens the file at its full size.
+func (f *lastResortFile) with(use func(*os.File) error) error {
+	file, err := os.OpenFile(f.name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("rollout: last resort: %w", err)
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() < 2*slotSize {
+		_, err = file.WriteAt(make([]byte, 2*slotSize-info.Size()), info.Size()) // written, so that the room is taken
+	}
+	if err == nil {
+		err = use(file)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("rollout: last resort: %w", err)
+	}
+	return nil
+}
+
+// newest returns the number and the record of the newest slot. A file in which
+// something was written and nothing can be read is an error.
+func newest(file *os.File) (number uint64, record []byte, err error) {
+	written := false
+	for i := range int64(2) {
+		slot := make([]byte, slotSize)
+		if _, err := file.ReadAt(slot, i*slotSize); err != nil && err != io.EOF {
+			return 0, nil, err
+		}
+		n, size := binary.BigEndian.Uint64(slot[sha256.Size:]), binary.BigEndian.Uint32(slot[sha256.Size+8:])
+		sum := sha256.Sum256(slot[sha256.Size:])
+		switch {
+		case n == 0 && bytes.Count(slot, []byte{0}) == len(slot):
+		case size > MaxLastResort || !bytes.Equal(sum[:], slot[:sha256.Size]):
+			written = true
+		case n > number:
+			number, record = n, slot[slotHead:slotHead+size]
+		}
+	}
+	if written && number == 0 {
+		return 0, nil, fmt.Errorf("%s: %w", file.Name(), ErrDamaged)
+	}
+	return number, record, nil
+}
+
+// lastWord is what is kept of an [exit].
+type lastWord struct {
+	Rollout  ID                  `json:"rollout"`
+	At       time.Time           `json:"at"`
+	Command  strategies.Command  `json:"command,omitempty"`
+	By       Actor               `json:"by,omitzero"`
+	Why      string              `json:"why,omitempty"`
+	Key      string              `json:"key,omitempty"`
+	Decision strategies.Decision `json:"decision,omitzero"`
+	Arms     []string            `json:"arms,omitempty"`
+}
+
+func (w lastWord) exit() *exit {
+	x := &exit{order: order{Command: w.Command, by: w.By, why: w.Why, key: w.Key}, decision: w.Decision, at: w.At, arms: w.Arms}
+	x.left.Store(true)
+	return x
+}
+
+// lastWords are those of an engine, by target.
+type lastWords struct {
+	keep  LastResort // nil keeps nothing
+	mu    sync.Mutex
+	words map[string]lastWord
+	err   error // why nobody knows what an earlier life has left
+}
+
+// load reads what an earlier life has left.
+func (l *lastWords) load() {
+	l.words = make(map[string]lastWord)
+	if l.keep == nil {
+		return
+	}
+	record, err := l.keep.Load()
+	if err == nil && len(record) > 0 {
+		err = json.Unmarshal(record, &l.words)
+	}
+	l.err = err
+}
+
+// of returns the way back that an earlier life has taken in this rollout, nil if it
+// has taken none.
+func (l *lastWords) of(id ID) *exit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w, ok := l.words[id.Target()]; ok && w.Rollout == id {
+		return w.exit()
+	}
+	return nil
+}
+
+// change lets f change the words, and saves them if it did.
+func (l *lastWords) change(f func(map[string]lastWord) bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.keep == nil || !f(l.words) {
+		return nil
+	}
+	record, err := json.Marshal(l.words)
+	if err != nil {
+		return err
+	}
+	return l.keep.Save(record)
+}
+
+// remember keeps a way back for the next life of this process.
+func (e *Engine) remember(ctx context.Context, id ID, x *exit) {
+	w := lastWord{
+		Rollout: id, At: x.at.UTC(), Command: x.order.Command, By: x.order.by, Why: bound(x.order.why, 256), Key: x.order.key,
+		Decision: x.decision, Arms: x.arms,
+	}
+	w.Decision.Reason = bound(w.Decision.Reason, 256)
+	err := e.last.change(func(words map[string]lastWord) bool {
+		old, ok := words[id.Target()]
+		words[id.Target()] = w
+		return !ok || old.Rollout != id || old.Command != w.Command || len(old.Arms) != len(w.Arms)
+	})
+	if err != nil {
+		e.cfg.Logger.ErrorContext(ctx, "last resort not written", "rollout", id, "error", err)
+	}
+}
+
+// forget drops what is kept of a rollout whose end is stored.
+func (e *Engine) forget(ctx context.Context, id ID) {
+	err := e.last.change(func(words map[string]lastWord) bool {
+		w, ok := words[id.Target()]
+		if ok = ok && w.Rollout == id; ok {
+			delete(words, id.Target())
+		}
+		return ok
+	})
+	if err != nil {
+		e.cfg.Logger.ErrorContext(ctx, "last resort not written", "rollout", id, "error", err)
+	}
+}
