@@ -69,12 +69,14 @@ func plainName(s string) bool {
 var engineActor = Actor{Name: "serin"}
 
 // Action names what somebody wants to do, for an [Authorizer]: "start", "retry",
-// or the name of a command.
+// "supersede" besides "start" when an active rollout is to end for it, or the name of
+// a command.
 type Action string
 
 const (
-	ActionStart Action = "start"
-	ActionRetry Action = "retry"
+	ActionStart     Action = "start"
+	ActionRetry     Action = "retry"
+	ActionSupersede Action = "supersede"
 )
 
 // Authorizer decides who may do what. A nil error allows it. It must be safe

@@ -185,7 +185,7 @@ func (d *driver) apply(ctx context.Context) {
 		d.e.forget(ctx, d.id)
 	}
 	split, demand := d.force.commit(d.doc.Split, over)
-	if d.seen != nil {
+	if d.seen != nil && split.Baseline() == d.doc.Plan.Baseline.Arm() {
 		shares := make(map[string]float64, len(split.Arms))
 		for _, a := range split.Arms {
 			shares[a.Name] = float64(a.Weight)

@@ -102,6 +102,11 @@ type Config struct {
 	// CheckTimeout bounds the checks of one phase together; what has not
 	// finished by then is unknown, which opens no gate. Zero means 10 min.
 	CheckTimeout time.Duration `env:"CHECK_TIMEOUT"`
+	// CheckValid is how old the results of the checks before a stage may be when it
+	// begins, and those of the preflight checks when the first one does. Older ones are
+	// looked at again, such as when a window opens or an approval comes. Zero means
+	// 10 min.
+	CheckValid time.Duration `env:"CHECK_VALID"`
 
 	// wall tells the time of day, which is written down and compared with
 	// windows. How long something takes is measured with time.Now alone, whose
@@ -146,7 +151,7 @@ func (c Config) Validate() error {
 	for _, f := range []struct {
 		name string
 		d    time.Duration
-	}{{"Tick", c.Tick}, {"Checkpoint", c.Checkpoint}, {"CheckTimeout", c.CheckTimeout}, {"Lease", c.Lease}, {"Poll", c.Poll}, {"Validity", c.Validity}} {
+	}{{"Tick", c.Tick}, {"Checkpoint", c.Checkpoint}, {"CheckTimeout", c.CheckTimeout}, {"CheckValid", c.CheckValid}, {"Lease", c.Lease}, {"Poll", c.Poll}, {"Validity", c.Validity}} {
 		if f.d < 0 {
 			bad(f.name, f.d, "a duration >= 0")
 		}
@@ -163,6 +168,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.Tick, time.Second)
 	orElse(&c.Checkpoint, 10*time.Second)
 	orElse(&c.CheckTimeout, 10*time.Minute)
+	orElse(&c.CheckValid, 10*time.Minute)
 	orElse(&c.Lease, 5*time.Second)
 	orElse(&c.Poll, 500*time.Millisecond)
 	orElse(&c.Validity, 5*time.Second)

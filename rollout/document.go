@@ -11,6 +11,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
+	"github.com/serin-go/serin/versioning"
 )
 
 // document is the whole durable state of a rollout: everything that must change
@@ -50,10 +51,15 @@ type document struct {
 	Votes []strategies.Vote `json:"votes,omitempty"`
 	// Served are the idempotency keys of the last commands.
 	Served []string `json:"served,omitempty"`
+	// Preflighted is when the preflight checks had passed, the last time before traffic
+	// moved.
+	Preflighted time.Time `json:"preflighted,omitzero"`
 	// Moved is when the first traffic moved. History is about the target's
 	// earlier rollouts, newest last.
 	Moved   time.Time `json:"moved,omitzero"`
 	History []past    `json:"history,omitempty"`
+	// Serving served the target when the rollout began, nil if that was not known.
+	Serving *versioning.Release `json:"serving,omitempty"`
 	// Split is the split in force. Its generation grows over all rollouts of
 	// the target.
 	Split strategies.Split `json:"split"`
@@ -111,6 +117,22 @@ func (d *document) history() []past {
 		Outcome: d.Phase, Moved: d.Moved, Ended: d.Last.At,
 	})
 	return h[max(0, len(h)-maxHistory):]
+}
+
+// serving returns the release that a rollout which has ended has left in service.
+func (d *document) serving() versioning.Release {
+	switch {
+	case d.Phase != strategies.Promoted && d.Moved.IsZero() && d.Serving != nil:
+		return *d.Serving // it ended before its first stage
+	case d.Phase != strategies.Promoted:
+		return d.Plan.Baseline
+	}
+	for _, r := range append([]versioning.Release{d.Plan.Candidate}, d.Plan.Rivals...) {
+		if r.Arm() == d.candidate() {
+			return r
+		}
+	}
+	return d.Plan.Candidate
 }
 
 // frozen says why no stage may begin now; empty if one may.

@@ -51,6 +51,7 @@ type driver struct {
 	notice    string    // what the next event has to tell about the trail
 	replaced  bool      // another engine, or a newer rollout, has taken over
 	gate      *gate
+	preflight *gate // that is looked at again, later than in its phase
 	own       ownEvidence
 	base      analysis.Evidence // of the winner of a contest, from before this process began
 	rivals    []*rival
@@ -205,11 +206,12 @@ func (d *driver) step(ctx context.Context) (more bool) {
 	}
 	// A rollout visits each phase of each stage at most once, which bounds the
 	// loop even if Next were to err.
+	var missing error
 	for range 6*len(d.doc.Plan.Stages) + len(d.doc.Plan.Descent) + 8 {
 		if d.doc.Phase.Terminal() {
 			break
 		}
-		missing := d.count(ctx)
+		missing = d.count(ctx)
 		if d.takeUp(ctx) != nil {
 			return !d.replaced
 		}
@@ -228,7 +230,7 @@ func (d *driver) step(ctx context.Context) (more bool) {
 	if d.doc.Phase.Terminal() {
 		return d.splitErr != nil || d.unaudited
 	}
-	if time.Since(d.saved) >= d.e.cfg.Checkpoint && d.force.exit() == nil {
+	if time.Since(d.saved) >= d.e.cfg.Checkpoint && missing == nil && d.force.exit() == nil {
 		if err := d.save(ctx); err != nil {
 			d.e.cfg.Logger.ErrorContext(ctx, "evidence not stored", "rollout", d.id, "error", err)
 		}
@@ -255,6 +257,12 @@ func (d *driver) decide(ctx context.Context, missing error) (went bool, err erro
 	if x != nil && d.exitOf(dec) == nil {
 		dec = x.decision
 		dec.Stage = d.doc.Stage
+	}
+	if wait, instead := d.recheck(dec); instead != nil {
+		dec = *instead
+	} else if wait != "" {
+		d.waiting = wait
+		return false, nil
 	}
 	d.waiting = dec.Reason
 	switch {
@@ -410,6 +418,11 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 		by = engineActor // something else was more urgent than the command
 	default:
 		dec.Reason = because(dec.Reason, o.why)
+	}
+	if wait, instead := d.recheck(dec); instead != nil {
+		dec, by = *instead, engineActor
+	} else if wait != "" {
+		return &RefusedError{Rollout: d.id, Command: o.Command, Reason: "cannot " + o.Command.String() + ": it waits for " + wait}
 	}
 	next := d.doc.follow(dec, kindOf(dec), by, d.e.cfg.wall())
 	if dec.Do == strategies.TakeVote {

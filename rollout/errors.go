@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/serin-go/serin/strategies"
+	"github.com/serin-go/serin/versioning"
 )
 
 // InvalidError says which field of a plan or a configuration cannot be used,
@@ -26,6 +27,27 @@ type BusyError struct {
 
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("rollout: target %s is busy with rollout %s; wait for it, or abort it", e.Target, e.Active)
+}
+
+// StaleBaselineError says that a plan's baseline is not what serves its target: the
+// last rollout left another version, or another build of it, in service. Nothing has
+// changed. See [Plan.DangerouslyReplaceServing].
+type StaleBaselineError struct {
+	Target  string
+	Serving versioning.Release
+	Plan    versioning.Release // the plan's baseline
+}
+
+func (e *StaleBaselineError) Error() string {
+	return fmt.Sprintf("rollout: target %s: Plan.Baseline is %s, want %s, which serves; name it in Plan.DangerouslyReplaceServing if it is to lose its traffic to the plan's versions", e.Target, build(e.Plan), build(e.Serving))
+}
+
+// build words a release with its digest, where there is one.
+func build(r versioning.Release) string {
+	if r.Digest == "" {
+		return r.Arm()
+	}
+	return r.Arm() + " " + r.Digest
 }
 
 // RefusedError says that a command makes no sense in the state that the rollout

@@ -3,6 +3,8 @@ package rollout
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
@@ -14,6 +16,7 @@ type gate struct {
 	stage  int
 	cancel context.CancelFunc
 	report *checks.Report // nil while they run
+	done   time.Time      // when there was a report
 }
 
 // startChecks starts the checks that the phase waits for, unless they have been
@@ -26,25 +29,66 @@ func (d *driver) startChecks() {
 	if !phase.Checking() || d.gate != nil {
 		return
 	}
+	d.gate = d.runChecks(phase, stage)
+}
+
+// runChecks runs the checks that a phase waits for, beside the driver.
+func (d *driver) runChecks(phase strategies.Phase, stage int) *gate {
 	due := make(map[string]checks.Check)
 	for _, name := range d.doc.Plan.due(phase, stage) {
 		due[name] = d.e.cfg.Checks[name] // nil if it is not bound: unknown, which opens nothing
 	}
 	if len(due) == 0 {
-		d.gate = &gate{phase: phase, stage: stage, cancel: func() {}, report: &checks.Report{Status: checks.Pass}}
-		return
+		return &gate{phase: phase, stage: stage, cancel: func() {}, report: &checks.Report{Status: checks.Pass}, done: time.Now()}
 	}
 	ctx, cancel := context.WithTimeout(d.e.ctx, d.e.cfg.CheckTimeout)
 	g := &gate{phase: phase, stage: stage, cancel: cancel}
-	d.gate = g
 	d.e.spawn(func() {
 		defer cancel()
-		report := checks.Run(ctx, due)
+		report := boundReport(checks.Run(ctx, due))
 		d.lock()
-		g.report = boundReport(report)
+		g.report, g.done = report, time.Now()
 		d.unlock()
 		d.wakeUp()
 	})
+	return g
+}
+
+// recheck has checks looked at again whose results are too old for the stage that dec
+// begins. It returns what is to be waited for, "" if they are good, and the decision
+// that takes the place of dec where they are not.
+func (d *driver) recheck(dec strategies.Decision) (wait string, instead *strategies.Decision) {
+	if dec.Do != strategies.Enter || dec.Phase != strategies.Baking {
+		return "", nil
+	}
+	const again = "checks that are looked at again, since their results are old"
+	if g := d.gate; g != nil && d.doc.Phase.Checking() && g.report != nil && len(g.report.Results) > 0 && time.Since(g.done) > d.e.cfg.CheckValid {
+		d.stopChecks()
+		d.startChecks()
+		return again, nil
+	}
+	if !d.doc.Moved.IsZero() || len(d.doc.Plan.Preflight) == 0 || d.doc.Phase == strategies.Preflight {
+		return "", nil
+	}
+	if g := d.preflight; g != nil && g.report != nil {
+		d.preflight = nil
+		if g.report.Status != checks.Pass && g.report.Status != checks.Warn {
+			return "", &strategies.Decision{
+				Do: strategies.Enter, Phase: strategies.Failed, Stage: d.doc.Stage, Rule: "checks",
+				Reason: because(fmt.Sprintf("preflight checks, looked at again: %s", g.report.Status), g.report.Summary()),
+			}
+		}
+		d.doc.Preflighted = d.e.cfg.wall().UTC().Round(0)
+		return "", nil
+	}
+	// The clock may have been set, by whoever drove before or here.
+	if age := d.e.cfg.wall().Sub(d.doc.Preflighted); age >= 0 && age <= d.e.cfg.CheckValid {
+		return "", nil
+	}
+	if d.preflight == nil {
+		d.preflight = d.runChecks(strategies.Preflight, 0)
+	}
+	return again, nil
 }
 
 // stopChecks ends the checks that are running, if any are.
@@ -52,6 +96,10 @@ func (d *driver) stopChecks() {
 	if d.gate != nil {
 		d.gate.cancel()
 		d.gate = nil
+	}
+	if d.preflight != nil {
+		d.preflight.cancel()
+		d.preflight = nil
 	}
 }
 
@@ -61,6 +109,9 @@ func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor
 	next.Last.Judgement, next.Last.Watch, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
 	if g := d.gate; g != nil && d.doc.Phase.Checking() {
 		next.Last.Checks = g.report
+	}
+	if d.doc.Phase == strategies.Preflight && !next.Phase.Terminal() && next.Phase != strategies.Preflight {
+		next.Preflighted = d.e.cfg.wall().UTC().Round(0)
 	}
 	if x := d.exitOf(dec); x != nil {
 		d.lower(ctx, x)

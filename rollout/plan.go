@@ -76,9 +76,18 @@ type Plan struct {
 	Supersede bool `json:"supersede,omitempty"`
 	// ReturnWindow lets the target go back to a version that is known to be good
 	// without stages: one that served as baseline, or was promoted, in a rollout
-	// that ended no longer ago than this. Its preflight and postflight checks
-	// still apply. Zero means that every rollout goes through its stages.
+	// that ended no longer ago than this, and was not rolled back since. Its preflight
+	// and postflight checks still apply. Zero means that every rollout goes through its
+	// stages.
+	// What an approval of the plan's stages demands is demanded of it too, the strictest
+	// of each, unless ReturnFree says that going back waits for nobody.
 	ReturnWindow time.Duration `json:"return_window_ns,omitempty"`
+	ReturnFree   bool          `json:"return_free,omitempty"`
+	// DangerouslyReplaceServing names the version that serves the target now, if it is
+	// neither the baseline nor to stay: it loses its traffic to them when the first stage
+	// begins. Empty means that a plan whose baseline does not serve is refused with a
+	// [*StaleBaselineError].
+	DangerouslyReplaceServing string `json:"dangerously_replace_serving,omitempty"`
 }
 
 // Digest identifies the plan: the SHA-256 of its JSON, in hex. What it leaves

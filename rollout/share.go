@@ -218,9 +218,9 @@ func (d *driver) verdict(now time.Time, arm string, before, own analysis.Evidenc
 	if err != nil {
 		return before, j, errors.Join(left, fmt.Errorf("rollout: evidence of %s: %w", d.id, err))
 	}
-	base := d.doc.Plan.Baseline.Arm()
-	if (missing != nil || left != nil) && (sum.Requests(arm) < before.Requests(arm) || sum.Requests(base) < before.Requests(base)) {
-		sum = before.KeepPeaks(sum) // what was stored already is not lost
+	if missing != nil || left != nil {
+		// It is judged, but what is stored must be what the next driver finds again.
+		sum = before.KeepPeaks(sum)
 	}
 	return sum, j, left
 }

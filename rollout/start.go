@@ -11,6 +11,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
+	"github.com/serin-go/serin/versioning"
 )
 
 // Start begins a rollout and returns its ID. It returns as soon as the plan is
@@ -18,7 +19,8 @@ import (
 //
 // Errors: everything that is wrong with the plan, joined; a [*ForbiddenError];
 // a [*BusyError] if another rollout of the target is active and the plan does
-// not supersede it; ErrClosed; or what the store said, in which case the rollout
+// not supersede it, which asks for [ActionSupersede] too; a [*StaleBaselineError] if
+// another version than the plan's baseline serves; ErrClosed; or what the store said, in which case the rollout
 // may have begun, which Newest can tell.
 func (e *Engine) Start(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
 	if err := context.Cause(e.ctx); err != nil {
@@ -69,7 +71,10 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		p.Analysis.Unit = analysis.PerUser
 	}
 	if old := e.current(p.Target); old != nil {
-		if p.Supersede {
+		if p.Supersede && !old.over() {
+			if err := e.authorize(ctx, by, ActionSupersede, p.Target); err != nil {
+				return "", err
+			}
 			if err := old.supersede(ctx, by, p.Candidate.String()); err != nil {
 				return "", err
 			}
@@ -84,6 +89,10 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	if err != nil {
 		return "", err
 	}
+	serving := last.Serving
+	if serving != nil && p.DangerouslyReplaceServing != serving.Arm() && stale(p.Baseline, *serving) {
+		return "", &StaleBaselineError{Target: p.Target, Serving: *serving, Plan: p.Baseline}
+	}
 	number := last.Number + 1
 	id := ID(p.Target + "/" + strconv.FormatUint(number, 10))
 	split := strategies.Split{
@@ -94,10 +103,20 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	for _, arm := range p.candidates() {
 		split.Arms = append(split.Arms, strategies.Arm{Name: arm})
 	}
+	if serving != nil && serving.Arm() != p.Baseline.Arm() {
+		// Until the first stage begins the split in force is the one that was.
+		split.Arms[0].Weight = 0
+		split.Arms = slices.DeleteFunc(split.Arms, func(a strategies.Arm) bool { return a.Name == serving.Arm() })
+		split.Arms = slices.Insert(split.Arms, 0, strategies.Arm{Name: serving.Arm(), Weight: strategies.Full})
+	}
 	reason := fmt.Sprintf("%s replaces %s in %d stages", p.Candidate, p.Baseline, len(p.Stages))
 	now := e.cfg.wall()
 	if good := knownGood(last.History, p, now); good != "" {
-		p.Stages = []strategies.Stage{{Name: "return", Split: split.Plain(), Until: strategies.UntilBaked}}
+		back := strictest(p.Stages)
+		if p.ReturnFree {
+			back = nil
+		}
+		p.Stages = []strategies.Stage{{Name: "return", Split: split.Plain(), Until: strategies.UntilBaked, Approve: back}}
 		p.Stages[0].Split.Arms = []strategies.Arm{{Name: p.Baseline.Arm()}, {Name: p.Candidate.Arm(), Weight: strategies.Full}}
 		reason = fmt.Sprintf("back to %s, known to be good from %s", p.Candidate, good)
 	}
@@ -106,7 +125,7 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	}
 	doc := &document{
 		Format: documentFormat, ID: id, Number: number, Plan: p, Digest: p.Digest(), Starter: by,
-		Epoch: max(1, last.Epoch), Split: split, History: last.History,
+		Epoch: max(1, last.Epoch), Split: split, History: last.History, Serving: serving,
 	}
 	d := newDriver(e, e.cfg.Targets[p.Target], doc, "", prev)
 	err = d.begin(ctx, doc.follow(strategies.Decision{Rule: "command", Reason: reason}, Started, by, now))
@@ -123,15 +142,61 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 }
 
 // knownGood returns the rollout that shows that the plan's candidate is good
-// and that is recent enough to rely on, "" if there is none.
+// and that is recent enough to rely on, "" if there is none. The last word about the
+// version counts.
 func knownGood(history []past, p Plan, now time.Time) ID {
+	cand := p.Candidate.Arm()
 	for _, h := range slices.Backward(history) {
-		served := h.Baseline == p.Candidate.Arm() || h.Candidate == p.Candidate.Arm() && h.Outcome == strategies.Promoted
-		if p.ReturnWindow > 0 && served && now.Sub(h.Ended) <= p.ReturnWindow {
+		switch {
+		case h.Candidate == cand && h.Outcome == strategies.RolledBack:
+			return ""
+		case h.Baseline != cand && (h.Candidate != cand || h.Outcome != strategies.Promoted):
+		case p.ReturnWindow > 0 && now.Sub(h.Ended) <= p.ReturnWindow:
 			return h.ID
 		}
 	}
 	return ""
+}
+
+// stale reports whether a plan's baseline is another release than the one that serves,
+// by its version or, where both have one, by its digest.
+func stale(baseline, serving versioning.Release) bool {
+	return baseline.Arm() != serving.Arm() || baseline.Digest != "" && serving.Digest != "" && baseline.Digest != serving.Digest
+}
+
+// strictest returns an approval that demands what the approvals of the stages demand,
+// the most of each; nil if there is none. Where the roles differ, those of the approval
+// that needs most people count.
+func strictest(stages []strategies.Stage) *strategies.Approval {
+	var all *strategies.Approval
+	shorter := func(a, b time.Duration) time.Duration {
+		if a == 0 || b > 0 && b < a {
+			return b
+		}
+		return a
+	}
+	for _, s := range stages {
+		a := s.Approve
+		switch {
+		case a == nil:
+			continue
+		case all == nil:
+			first := *a
+			all = &first
+			continue
+		case max(1, a.Need) > max(1, all.Need) || len(all.Roles) == 0:
+			if len(a.Roles) > 0 {
+				all.Roles = a.Roles
+			}
+		}
+		all.Need = max(all.Need, a.Need)
+		all.FourEyes = all.FourEyes || a.FourEyes
+		all.MFA, all.Timeout = shorter(all.MFA, a.MFA), shorter(all.Timeout, a.Timeout)
+		if all.OnTimeout == strategies.Continue {
+			all.OnTimeout = a.OnTimeout // silence is consent only if it always is
+		}
+	}
+	return all
 }
 
 // accept reports whether the engine can carry out p, and everything that is in
@@ -213,7 +278,8 @@ func (e *Engine) makeWay(ctx context.Context, target string) (last document, pre
 	if err := createOnce(ctx, e.cfg.Store, archiveKey(doc.ID), entry.Value); err != nil {
 		return last, "", err
 	}
-	return document{Number: doc.Number, Epoch: doc.Epoch, Split: doc.Split, History: doc.history()}, entry.Revision, nil
+	left := doc.serving()
+	return document{Number: doc.Number, Epoch: doc.Epoch, Split: doc.Split, History: doc.history(), Serving: &left}, entry.Revision, nil
 }
 
 // quarantine keeps a copy of a document that cannot be read. Its number and its

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/internal/visible"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/strategies"
 )
@@ -48,13 +49,14 @@ func (l *Log) WriteMarkdown(w io.Writer) error {
 
 // cell makes text safe within a table of Markdown.
 func cell(s string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "\r", " ", "<", "&lt;", ">", "&gt;").Replace(s)
+	s = strings.NewReplacer("\n", " ", "\r", " ").Replace(s)
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;").Replace(visible.Line(s))
 }
 
 func split(ev rollout.Event) string {
 	var parts []string
 	for _, a := range ev.Split.Arms {
-		parts = append(parts, a.Name+" "+a.Weight.String())
+		parts = append(parts, visible.Line(a.Name)+" "+a.Weight.String())
 	}
 	return strings.Join(parts, ", ")
 }
@@ -63,7 +65,7 @@ func split(ev rollout.Event) string {
 var timeline string
 
 var page = template.Must(template.New("timeline").Funcs(template.FuncMap{
-	"split": split, "explain": rollout.Event.Explain,
+	"split": split, "explain": rollout.Event.Explain, "line": visible.Line,
 }).Parse(timeline))
 
 // lane is one rollout on the page.

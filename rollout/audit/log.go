@@ -28,7 +28,8 @@ type Log struct {
 	hashes hashes
 }
 
-// Read reads the audit trail of a target from the engine's store. An entry that
+// Read reads the audit trail of a target from the engine's store, with the entries
+// that are in quarantine since something else was in their place. An entry that
 // cannot be understood is kept as it is; [Log.Verify] tells of it.
 func Read(ctx context.Context, s rollout.Store, target string) (*Log, error) {
 	prefix := "audit/" + target + "/"
@@ -37,19 +38,23 @@ func Read(ctx context.Context, s rollout.Store, target string) (*Log, error) {
 		line        []byte
 	}
 	var entries []entry
-	for e, err := range s.List(ctx, prefix) {
-		if err != nil {
-			return nil, fmt.Errorf("audit: %w", err)
+	for _, at := range []string{prefix, "quarantine/" + prefix} {
+		for e, err := range s.List(ctx, at) {
+			if err != nil {
+				return nil, fmt.Errorf("audit: %w", err)
+			}
+			number, seq, ok := strings.Cut(strings.TrimPrefix(e.Key, at), "/")
+			n, err1 := strconv.ParseUint(number, 10, 64)
+			q, err2 := strconv.ParseUint(seq, 10, 64)
+			if !ok || err1 != nil || err2 != nil {
+				continue // of a target whose name begins alike
+			}
+			if !slices.ContainsFunc(entries, func(o entry) bool { return at != prefix && o.number == n && o.seq == q && bytes.Equal(o.line, e.Value) }) {
+				entries = append(entries, entry{n, q, e.Value})
+			}
 		}
-		number, seq, ok := strings.Cut(strings.TrimPrefix(e.Key, prefix), "/")
-		n, err1 := strconv.ParseUint(number, 10, 64)
-		q, err2 := strconv.ParseUint(seq, 10, 64)
-		if !ok || err1 != nil || err2 != nil {
-			continue // of a target whose name begins alike
-		}
-		entries = append(entries, entry{n, q, e.Value})
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.seq, b.seq)) })
+	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.seq, b.seq)) })
 	l := &Log{}
 	for _, e := range entries {
 		l.add(e.line)
@@ -121,11 +126,9 @@ func (l *Log) Verify() error {
 		bad := func(format string, args ...any) {
 			errs = append(errs, &TamperError{Index: i, Rollout: ev.Rollout, Seq: ev.Seq, Reason: fmt.Sprintf(format, args...)})
 		}
-		canonical, err := json.Marshal(ev)
-		if err != nil || !bytes.Equal(canonical, l.lines[i]) {
-			bad("it is not in the form in which entries are written")
-			prev = ev
-			continue
+		if ev.Rollout == "" {
+			bad("it is not an entry of an audit trail")
+			continue // what comes after it is held against what was before
 		}
 		if ev.Rollout != prev.Rollout {
 			n := numberOf(ev.Rollout)
@@ -139,7 +142,7 @@ func (l *Log) Verify() error {
 			}
 			number, prev = n, rollout.Event{}
 		}
-		if err := ev.Verify(prev); err != nil {
+		if _, err := rollout.VerifyEntry(l.lines[i], prev); err != nil {
 			bad("%v", err)
 		}
 		prev = ev
