@@ -265,13 +265,14 @@ func (d *driver) decide(ctx context.Context, missing error) (went bool, err erro
 		return false, nil
 	}
 	d.waiting = dec.Reason
+	if missing != nil {
+		d.waiting = "evidence that is not complete: " + bound(missing.Error(), maxError)
+	}
 	switch {
 	case dec.Do == strategies.Stay || dec.Do == strategies.Refuse:
 		return false, nil
 	case missing != nil && d.exitOf(dec) == nil && dec.Do != strategies.SetPause:
-		// Better to wait than to go on by half of what is known.
-		d.waiting = "evidence that is not complete: " + bound(missing.Error(), maxError)
-		return false, nil
+		return false, nil // better to wait than to go on by half of what is known
 	}
 	if err := d.carryOut(ctx, dec, engineActor); err != nil {
 		d.e.cfg.Logger.ErrorContext(ctx, "rollout step not stored", "rollout", d.id, "error", err)

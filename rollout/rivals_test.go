@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,6 +71,12 @@ func TestContest(t *testing.T) {
 				}
 				// The winner is the target's next baseline; the plan must say so.
 				p := plan()
+				p.Baseline = release("1.4.0")
+				var stale *rollout.StaleBaselineError
+				if _, err := e.Start(t.Context(), p, ana); !errors.As(err, &stale) || stale.Serving.Arm() != "1.5.2" {
+					t.Errorf("a plan whose baseline is the loser: %v", err)
+				}
+				p.DangerouslyReplaceServing = "1.5.2"
 				p.Baseline, p.Candidate, p.ReturnWindow = release("1.6.0"), release("1.5.2"), time.Hour
 				if id := begin(t, e, p); status(t, e, id).Plan.Stages[0].Name != "return" {
 					t.Error("the winner of the contest is not known to be good")

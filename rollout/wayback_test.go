@@ -435,7 +435,9 @@ func TestUnreadableEvidence(t *testing.T) {
 				e := open(t, cfg)
 				go tgt.serve(t.Context(), 100*time.Millisecond)
 				time.Sleep(time.Second)
-				id := begin(t, e, plan())
+				p := plan()
+				p.Strategy = strategies.Canary{Weights: []strategies.Weight{2500, 5000}, Bake: time.Minute, Limit: time.Hour, MinSamples: 20}
+				id := begin(t, e, p)
 				time.Sleep(5 * time.Second)
 				key := "evidence/" + string(id) + "/b.dead"
 				rev, err := cfg.Store.Put(t.Context(), key, []byte(value), "")
@@ -462,8 +464,8 @@ func TestUnreadableEvidence(t *testing.T) {
 				if err := e.Do(t.Context(), id, strategies.Resume, ana); err != nil {
 					t.Error(err)
 				}
-				time.Sleep(time.Minute)
-				if st, err = e.Status(t.Context(), id); err != nil || st.Stage == 0 {
+				time.Sleep(20 * time.Second)
+				if st, err = e.Status(t.Context(), id); err != nil || st.Stage != 1 {
 					t.Errorf("with it back: stage %d, %v", st.Stage, err)
 				}
 				if _, err := cfg.Store.Put(t.Context(), key+"2", []byte(value), ""); err != nil {

@@ -1,0 +1,85 @@
+package rollout
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/serin-go/serin/strategies"
+)
+
+// TestFormats reads what every version of this package has written: the entries verify
+// by their bytes, the document is the head of its trail, and a bit that has changed is
+// noticed. The files are never written again; a new format gets new ones, and its number
+// is the next one.
+func TestFormats(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/formats/event-*")
+	if err != nil || len(dirs) != eventFormat+1 {
+		t.Fatalf("%d formats have files, %v; want %d", len(dirs), err, eventFormat+1)
+	}
+	for format, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			trail, err := os.ReadFile(filepath.Join(dir, "audit.jsonl"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := bytes.Split(bytes.TrimSuffix(trail, []byte("\n")), []byte("\n"))
+			var prev Event
+			for _, line := range lines {
+				ev, err := VerifyEntry(line, prev)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ev.Format != format {
+					t.Errorf("%v has format %d, want %d", ev, ev.Format, format)
+				}
+				for i := range line {
+					bad := bytes.Clone(line)
+					bad[i] ^= 1
+					if _, err := VerifyEntry(bad, prev); err == nil {
+						t.Fatalf("%v: bit 0 of byte %d, %q, has changed, and it verifies", ev, i, line[i])
+					}
+				}
+				prev = ev
+			}
+			value, err := os.ReadFile(filepath.Join(dir, "document.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc, _, err := decodeDocument("chat", value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if last := lines[len(lines)-1]; !bytes.Equal(doc.lastRaw, last) {
+				t.Errorf("the document holds\n%s\nthe trail ends with\n%s", doc.lastRaw, last)
+			}
+			next := doc.follow(strategies.Decision{Rule: "command", Reason: "resumed", Do: strategies.SetResume}, Resumed, Actor{Name: "ana"}, prev.At)
+			sealed, raw, err := next.Last.sealed()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := VerifyEntry(raw, prev); err != nil || sealed.Format != eventFormat {
+				t.Errorf("the event after it: %v, format %d", err, sealed.Format)
+			}
+		})
+	}
+}
+
+// TestTextThatIsNotUTF8: whatever bytes come in, what is hashed is what is read back.
+func TestTextThatIsNotUTF8(t *testing.T) {
+	for _, text := range []string{"caf\xe9", "\xff\xfe", "a\xed\xa0\x80b", "\ufffd", `\ufffd`, "all is well"} {
+		ev := Event{Format: eventFormat, Rollout: "chat/1", Seq: 1, Reason: text, By: Actor{Name: text, Roles: []string{text}}, Name: text}
+		sealed, raw, err := ev.sealed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := VerifyEntry(raw, Event{})
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if read.Verify(Event{}) != nil || read.Hash != sealed.Hash || read.Reason != sealed.Reason {
+			t.Errorf("%q: sealed as %q, read as %q", text, sealed.Reason, read.Reason)
+		}
+	}
+}
