@@ -94,6 +94,21 @@ var mutants = []struct{ name, file, old, new string }{
 		"	now := d.e.cfg.wall()\n	if !d.counted.IsZero() &&",
 	},
 	{
+		"a way back that waits for the store", "gate.go",
+		"	if x := d.exitOf(dec); x != nil {\n\t\td.lower(ctx, x)\n\t}\n\td.late",
+		"	d.late",
+	},
+	{
+		"a way back that lowers nothing until it is stored", "exit.go",
+		"	case f.out != nil && f.out.arms == nil:\n",
+		"	case false:\n",
+	},
+	{
+		"an audit entry in the way that stops everything", "keys.go",
+		"	if err == nil || !giveUp && !errors.Is(err, errInTheWay) && !errors.Is(err, ErrDamaged) {\n",
+		"	if true {\n",
+	},
+	{
 		"a stage that is passed over", "../strategies/rules.go",
 		"		return arrive(stages, s.Stage+1, rule, reason)\n",
 		"		return arrive(stages, len(stages)-1, rule, reason)\n",

@@ -20,8 +20,8 @@ var (
 )
 
 // TestSimulation runs three processes on one store through crashes before and
-// after any operation, partitions, lost and late messages, clocks that somebody
-// sets, processes that freeze, and people who give commands at random moments, and
+// after any operation, partitions, lost and late messages, stores that fail by
+// operation, key and size, foreign values in the audit trail, clocks that somebody sets, processes that freeze, and people who give commands at random moments, and
 // holds every commit and every request against the laws of laws_test.go. Every other simulation is anarchy: the lease is
 // stolen at random. Then the faults stop, and everything must come to rest.
 //
@@ -90,7 +90,22 @@ func (w *world) breakThings(ctx context.Context) {
 		if p == nil || !w.chance(1) {
 			continue
 		}
-		switch dice := w.intn(14); {
+		switch dice := w.intn(18); {
+		case dice >= 17: // something is where the next audit entry belongs
+			w.mu.Lock()
+			if now := w.byKey["rollout/chat"].doc; now != nil {
+				key := auditKey(now.ID, now.Seq+2)
+				if _, taken := w.data[key]; !taken {
+					w.rev++
+					w.data[key] = Entry{Key: key, Value: []byte("{}"), Revision: Revision(fmt.Sprint(w.rev))}
+					w.foreign[key] = true
+				}
+			}
+			w.mu.Unlock()
+		case dice >= 14: // its store fails in one way
+			p.pm.Lock()
+			p.ill, p.illFor = pickOne(w, illnesses...), time.Now().Add(w.between(100*time.Millisecond, 9*time.Second))
+			p.pm.Unlock()
 		case dice < 4: // crash, at one of the next operations
 			in, after := 1+w.intn(25), w.intn(2) == 0
 			p.pm.Lock()
@@ -198,6 +213,12 @@ func (w *world) do(ctx context.Context, p *process, id ID, c strategies.Command,
 		by = "ana"
 	}
 	err := p.engine.Do(ctx, id, c, Actor{Name: by}, Key(fmt.Sprint(n)))
+	var unstored *UnstoredError
+	if c == strategies.Abort && (err == nil || errors.As(err, &unstored)) {
+		w.mu.Lock()
+		p.aborted[id] = true
+		w.mu.Unlock()
+	}
 	if errors.Is(err, context.DeadlineExceeded) || err != nil {
 		return
 	}

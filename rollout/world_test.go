@@ -105,14 +105,38 @@ type process struct {
 	engine *Engine
 	dead   chan struct{}
 	target *simTarget
+	// aborted holds the rollouts of which an abort was asked for here, and was neither
+	// refused nor lost to a conflict. Guarded by world.mu.
+	aborted map[ID]bool
+	harmed  time.Time // when harm was known here, guarded by world.mu
 
 	pm      sync.Mutex
-	cut     time.Time     // until when it cannot reach the store
-	frozen  time.Time     // until when it does nothing at all
-	skew    time.Duration // how far its clock is off
-	crashIn int           // store operations left until it crashes; 0 is never
-	doomed  bool          // it is going to crash, and somebody waits to start it again
-	after   bool          // it crashes after the operation was applied, not before
+	cut     time.Time                           // until when it cannot reach the store
+	frozen  time.Time                           // until when it does nothing at all
+	skew    time.Duration                       // how far its clock is off
+	crashIn int                                 // store operations left until it crashes; 0 is never
+	doomed  bool                                // it is going to crash, and somebody waits to start it again
+	after   bool                                // it crashes after the operation was applied, not before
+	ill     func(op, key string, size int) bool // which operations fail until then
+	illFor  time.Time
+}
+
+// illnesses are ways in which a store fails for one process, by operation, by key and by
+// size.
+var illnesses = []func(op, key string, size int) bool{
+	func(op, _ string, _ int) bool { return op == "put" },
+	func(op, key string, _ int) bool { return op == "put" && strings.HasPrefix(key, "audit/") },
+	func(op, key string, _ int) bool { return op == "put" && strings.HasPrefix(key, "rollout/") },
+	func(op, key string, _ int) bool { return op == "put" && strings.HasPrefix(key, "evidence/") },
+	func(op, _ string, _ int) bool { return op == "list" },
+	func(_, _ string, size int) bool { return size > 6<<10 },
+}
+
+// sick reports whether the store fails this operation.
+func (p *process) sick(op, key string, size int) bool {
+	p.pm.Lock()
+	defer p.pm.Unlock()
+	return p.ill != nil && time.Now().Before(p.illFor) && p.ill(op, key, size)
 }
 
 var (
@@ -122,7 +146,7 @@ var (
 
 // boot starts a process; it serves until it crashes.
 func (w *world) boot(ctx context.Context, name string) (*process, error) {
-	p := &process{world: w, name: name, dead: make(chan struct{})}
+	p := &process{world: w, name: name, dead: make(chan struct{}), aborted: make(map[ID]bool)}
 	p.target = &simTarget{p: p}
 	cfg := w.cfg
 	cfg.Replica, cfg.Store = name, p
@@ -133,8 +157,8 @@ func (w *world) boot(ctx context.Context, name string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.engine = e
 	w.mu.Lock()
+	p.engine = e
 	w.alive[name] = p
 	w.mu.Unlock()
 	go p.target.serve()
@@ -144,6 +168,7 @@ func (w *world) boot(ctx context.Context, name string) (*process, error) {
 // wall is the time of day as the process has it: wrong, and without a monotonic
 // clock that would correct differences.
 func (p *process) wall() time.Time {
+	p.thaw() // what is frozen does nothing, also between operations
 	p.pm.Lock()
 	defer p.pm.Unlock()
 	return time.Now().Round(0).Add(p.skew)
@@ -260,6 +285,9 @@ func (p *process) Get(ctx context.Context, key string) (Entry, error) {
 	// What is returned is not what apply writes to: it may run late.
 	var e Entry
 	there := false
+	if p.sick("get", key, 0) {
+		return Entry{}, errNetwork
+	}
 	if err := p.operation(ctx, func() { e, there = p.data[key] }); err != nil {
 		return Entry{}, err
 	}
@@ -273,6 +301,9 @@ func (p *process) Get(ctx context.Context, key string) (Entry, error) {
 func (p *process) Put(ctx context.Context, key string, value []byte, prev Revision) (Revision, error) {
 	var rev Revision
 	conflict := false
+	if p.sick("put", key, len(value)) {
+		return "", errNetwork
+	}
 	err := p.operation(ctx, func() {
 		if p.data[key].Revision != prev {
 			conflict = true
@@ -299,6 +330,10 @@ func (p *process) Watch(context.Context, string) (<-chan struct{}, error) { retu
 func (p *process) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		var found []Entry
+		if p.sick("list", prefix, 0) {
+			yield(Entry{}, errNetwork)
+			return
+		}
 		err := p.operation(ctx, func() {
 			for _, key := range slices.Sorted(maps.Keys(p.data)) {
 				if strings.HasPrefix(key, prefix) {
@@ -330,6 +365,7 @@ type simTarget struct {
 }
 
 func (t *simTarget) SetSplit(_ context.Context, s strategies.Split) error {
+	t.p.thaw()
 	if old := t.split.Load(); old == nil || s.Generation >= old.Generation {
 		t.split.Store(&s)
 	}
@@ -339,6 +375,27 @@ func (t *simTarget) SetSplit(_ context.Context, s strategies.Split) error {
 func (t *simTarget) Expire(at time.Time) { t.expiry.Store(&at) }
 
 func (t *simTarget) Measure(r *analysis.Recorder) { t.rec.Store(r) }
+
+// knows checks that a process which drives, and has known of harm for longer than a
+// tick, serves by the candidate no more. world.mu is held.
+func (p *process) knows(arm string, split strategies.Split) {
+	if p.engine == nil {
+		return
+	}
+	d := p.engine.current("chat")
+	if d == nil {
+		return
+	}
+	v := d.view.Load()
+	switch {
+	case !v.lead || v.judgement.Verdict != analysis.Harmed || v.doc.Phase.Terminal():
+		p.harmed = time.Time{}
+	case p.harmed.IsZero():
+		p.harmed = time.Now()
+	case time.Since(p.harmed) > p.cfg.Tick && split.Salt == string(d.id) && arm != split.Baseline():
+		p.broken("the way back: %s serves by %s of %s, %v after it knew of harm", p.name, arm, d.id, time.Since(p.harmed))
+	}
+}
 
 // serve serves a request every 200 ms until the process dies.
 func (t *simTarget) serve() {
@@ -368,6 +425,10 @@ func (t *simTarget) request() {
 		arm = split.Baseline()
 	}
 	w.served(t.p.name, arm, *split)
+	if id := ID(split.Salt); t.p.aborted[id] && arm != split.Baseline() && !w.promoted[split.Generation] {
+		w.broken("the way back: %s serves by %s of %s, which was aborted there", t.p.name, arm, id)
+	}
+	t.p.knows(arm, *split)
 	rec := t.rec.Load()
 	if rec == nil || stale {
 		return
