@@ -69,7 +69,7 @@ func plainName(s string) bool {
 var engineActor = Actor{Name: "serin"}
 
 // Action names what somebody wants to do, for an [Authorizer]: "start", "retry",
-// "supersede" besides "start" when an active rollout is to end for it, or the name of
+// "supersede" in addition to "start" when an active rollout is to end for it, or the name of
 // a command.
 type Action string
 

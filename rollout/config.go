@@ -72,6 +72,10 @@ type Config struct {
 	// Authorize decides who may do what. Nil lets everybody do everything, as
 	// long as they give a name.
 	Authorize Authorizer `env:", noinit"`
+	// Refused is called for everything that the engine refuses, by [Config.Authorize], by
+	// a condition, or by the state of the rollout. It cannot stop anything, must not
+	// block, and must be safe for concurrent use. A panic is logged. Nil means nothing.
+	Refused func(context.Context, Refusal) `env:", noinit"`
 	// Sinks are told of every event at least once; see [Sink].
 	Sinks map[string]Sink
 
@@ -103,7 +107,7 @@ type Config struct {
 	// finished by then is unknown, which opens no gate. Zero means 10 min.
 	CheckTimeout time.Duration `env:"CHECK_TIMEOUT"`
 	// CheckValid is how old the results of the checks before a stage may be when it
-	// begins, and those of the preflight checks when the first one does. Older ones are
+	// begins. The preflight checks are before the first one. Older results are
 	// looked at again, such as when a window opens or an approval comes. Zero means
 	// 10 min.
 	CheckValid time.Duration `env:"CHECK_VALID"`

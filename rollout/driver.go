@@ -48,7 +48,7 @@ type driver struct {
 	unclaimed bool      // the store has not taken the claim of this life yet
 	unaudited bool      // the last event is not in the audit trail yet
 	untold    int       // failures to write it there
-	notice    string    // what the next event has to tell about the trail
+	notice    string    // what the next event has to say about the trail
 	replaced  bool      // another engine, or a newer rollout, has taken over
 	gate      *gate
 	preflight *gate // that is looked at again, later than in its phase
@@ -248,7 +248,7 @@ func (d *driver) decide(ctx context.Context, missing error) (went bool, err erro
 	}
 	if x != nil && x.order.Command != strategies.None {
 		if !x.left.Load() {
-			d.waiting = "whoever aborts to store it"
+			d.waiting = "the abort to be stored"
 			return false, nil
 		}
 		return true, d.settle(ctx, x)
@@ -331,7 +331,7 @@ func (d *driver) command(ctx context.Context, o order) error {
 	return err
 }
 
-// ordered is command but for what an abort does before it waits, which is x.
+// ordered is command without what an abort does before it waits, which is x.
 func (d *driver) ordered(ctx context.Context, o order, x *exit) error {
 	if err := d.lockFor(ctx); err != nil {
 		if x != nil {

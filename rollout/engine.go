@@ -208,7 +208,8 @@ func (e *Engine) spawn(f func()) {
 // [*KeyReusedError]; or what
 // the store said, in which case the command may have been carried out, which a
 // repetition with the same [Key] settles.
-func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, opts ...Option) error {
+func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, opts ...Option) (err error) {
+	defer func() { e.refuse(ctx, by, Action(c.String()), id.Target(), id, err) }()
 	if err := context.Cause(e.ctx); err != nil {
 		return err
 	}

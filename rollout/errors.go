@@ -135,5 +135,5 @@ type KeyReusedError struct {
 }
 
 func (e *KeyReusedError) Error() string {
-	return fmt.Sprintf("rollout: %s: cannot %s: the key %q was used for another command or by somebody else", e.Rollout, e.Command, e.Key)
+	return fmt.Sprintf("rollout: %s: cannot %s: the key %q was used for another command or by another actor", e.Rollout, e.Command, e.Key)
 }

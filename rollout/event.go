@@ -131,8 +131,8 @@ func (e Event) verify(hash string, prev Event) error {
 }
 
 // VerifyEntry reads an entry of the audit trail and verifies it as [Event.Verify]
-// does, by the bytes that were stored: the hash is that of the entry without its last
-// member, which is the hash. So entries of every format verify, whatever this
+// does, by the bytes that were stored: the hash covers the entry without its last
+// member, which is the hash itself. So entries of every format verify, whatever this
 // version makes of them. The event is returned with an error of the chain, too.
 func VerifyEntry(entry []byte, prev Event) (Event, error) {
 	var e Event

@@ -15,11 +15,11 @@ import (
 // exit is a way back that this process has taken: its candidates have no traffic
 // here, before that is stored and whether or not it can be. It does not change.
 type exit struct {
-	order    order               // the abort that somebody asked for; no command if the engine decided
+	order    order               // the abort that was asked for; no command if the engine decided
 	decision strategies.Decision // of the engine
 	at       time.Time
 	arms     []string    // what has no traffic; nil means every candidate
-	left     atomic.Bool // whoever gave the order does not store it any more
+	left     atomic.Bool // the caller that gave the order does not store it any more
 }
 
 // lasting reports whether the exit holds against what others have written
@@ -95,15 +95,15 @@ func (f *force) commit(s strategies.Split, ended bool) (strategies.Split, uint64
 	return now, f.demand()
 }
 
-// exit returns the way back that was taken and is not stored, nil if there is none.
+// exit returns the way back that was taken and is not stored, or nil.
 func (f *force) exit() *exit {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.out
 }
 
-// lower takes the way back x. An abort outlasts what the engine decides, and the way back of
-// all candidates that of one. It returns what to wait for, and whether there was
+// lower takes the way back x. An abort outlasts what the engine decides, and a way back of
+// all candidates outlasts one of a single arm. It returns what to wait for, and whether there was
 // anything to do.
 func (f *force) lower(x *exit) (demand uint64, lowered bool) {
 	f.mu.Lock()
@@ -165,7 +165,7 @@ func (d *driver) lower(ctx context.Context, x *exit) {
 	}
 }
 
-// exitOf returns the way back that a decision of the engine is, nil if it is none.
+// exitOf returns the way back that a decision of the engine is, or nil.
 func (d *driver) exitOf(dec strategies.Decision) *exit {
 	x := &exit{decision: dec, at: d.e.cfg.wall()}
 	switch {
@@ -178,9 +178,9 @@ func (d *driver) exitOf(dec strategies.Decision) *exit {
 	return nil
 }
 
-// demand takes the way back that somebody has asked for, without waiting for
+// demand takes the way back that was asked for, without waiting for
 // anything but the splitter. It returns nil, and does nothing, if the command will be
-// refused by what is known, or somebody else has asked for the same.
+// refused by what is known, or another caller has asked for the same.
 func (d *driver) demand(o order) *exit {
 	doc := &d.view.Load().doc
 	if doc.Phase.Terminal() || o.conflict(doc) != nil || d.e.current(d.target) != d {

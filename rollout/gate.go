@@ -41,7 +41,7 @@ func (d *driver) runChecks(phase strategies.Phase, stage int) *gate {
 	if len(due) == 0 {
 		return &gate{phase: phase, stage: stage, cancel: func() {}, report: &checks.Report{Status: checks.Pass}, done: time.Now()}
 	}
-	ctx, cancel := context.WithTimeout(d.e.ctx, d.e.cfg.CheckTimeout)
+	ctx, cancel := context.WithTimeout(d.about(d.e.ctx, phase, stage), d.e.cfg.CheckTimeout)
 	g := &gate{phase: phase, stage: stage, cancel: cancel}
 	d.e.spawn(func() {
 		defer cancel()
@@ -52,6 +52,38 @@ func (d *driver) runChecks(phase strategies.Phase, stage int) *gate {
 		d.wakeUp()
 	})
 	return g
+}
+
+type planKey struct{}
+
+// PlanOf returns the plan of the rollout that a check is asked about, and whether ctx
+// carries one; see [checks.SubjectOf]. The plan is a copy that shares its slices: it must
+// not be changed.
+func PlanOf(ctx context.Context) (Plan, bool) {
+	p, ok := ctx.Value(planKey{}).(Plan)
+	return p, ok
+}
+
+// about returns a context that says what checks are asked about.
+func (d *driver) about(ctx context.Context, phase strategies.Phase, stage int) context.Context {
+	p := d.doc.Plan
+	left := p.Watch
+	for _, s := range p.Stages[stage:] {
+		left += limit(s)
+	}
+	candidate := p.Candidate
+	for _, r := range p.Rivals {
+		if r.Arm() == d.doc.candidate() {
+			candidate = r
+		}
+	}
+	ctx = context.WithValue(ctx, planKey{}, p)
+	return checks.WithSubject(ctx, checks.Subject{
+		Rollout: string(d.id), Target: d.target, Model: candidate.Model,
+		Baseline: p.Baseline.Arm(), Candidate: candidate.Arm(), BaselineDigest: p.Baseline.Digest, Digest: candidate.Digest,
+		Plan: d.doc.Digest, Phase: phase.String(), Stage: stage, Starter: d.doc.Starter.Name,
+		Until: d.e.cfg.wall().Add(left).UTC().Round(0),
+	})
 }
 
 // recheck has checks looked at again whose results are too old for the stage that dec
@@ -81,7 +113,7 @@ func (d *driver) recheck(dec strategies.Decision) (wait string, instead *strateg
 		d.doc.Preflighted = d.e.cfg.wall().UTC().Round(0)
 		return "", nil
 	}
-	// The clock may have been set, by whoever drove before or here.
+	// The clock may have been set, by the process that drove before, or here.
 	if age := d.e.cfg.wall().Sub(d.doc.Preflighted); age >= 0 && age <= d.e.cfg.CheckValid {
 		return "", nil
 	}

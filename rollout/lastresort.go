@@ -19,8 +19,7 @@ import (
 // LastResort keeps one small record outside of the [Store]: which rollouts were
 // ended here while the store could not take that. An engine that is opened over the
 // same record does not bring their candidates back. Save replaces the record, at most
-// [MaxLastResort] bytes; Load returns the last one that was saved, nil if there is
-// none. Both may be called concurrently.
+// [MaxLastResort] bytes; Load returns the last one that was saved, or nil. Both may be called concurrently.
 type LastResort interface {
 	Load() ([]byte, error)
 	Save(record []byte) error
@@ -146,12 +145,12 @@ func (w lastWord) exit() *exit {
 	return x
 }
 
-// lastWords are those of an engine, by target.
+// lastWords are the words of an engine, by target.
 type lastWords struct {
 	keep  LastResort // nil keeps nothing
 	mu    sync.Mutex
 	words map[string]lastWord
-	err   error // why nobody knows what an earlier life has left
+	err   error // why it is not known what an earlier life has left
 }
 
 // load reads what an earlier life has left.

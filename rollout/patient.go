@@ -16,7 +16,7 @@ const (
 	listTimeout  = time.Minute
 	// storeGrace is how long an operation may go on after its context has ended.
 	storeGrace = storeTimeout / 10
-	// maxStuck is how many operations may be under way that nobody waits for any more.
+	// maxStuck is how many operations may be under way that were given up.
 	maxStuck = 16
 )
 

@@ -80,7 +80,7 @@ type Plan struct {
 	// and postflight checks still apply. Zero means that every rollout goes through its
 	// stages.
 	// What an approval of the plan's stages demands is demanded of it too, the strictest
-	// of each, unless ReturnFree says that going back waits for nobody.
+	// of each, unless ReturnFree says that going back needs no approval.
 	ReturnWindow time.Duration `json:"return_window_ns,omitempty"`
 	ReturnFree   bool          `json:"return_free,omitempty"`
 	// DangerouslyReplaceServing names the version that serves the target now, if it is

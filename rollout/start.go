@@ -23,6 +23,7 @@ import (
 // another version than the plan's baseline serves; ErrClosed; or what the store said, in which case the rollout
 // may have begun, which Newest can tell.
 func (e *Engine) Start(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
+	defer func() { e.refuse(ctx, by, ActionStart, p.Target, "", err) }()
 	if err := context.Cause(e.ctx); err != nil {
 		return "", err
 	}
@@ -37,7 +38,8 @@ func (e *Engine) Start(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 
 // Retry begins a rollout again that has ended otherwise than Promoted: with the
 // same plan, from its preflight checks on, under a new ID.
-func (e *Engine) Retry(ctx context.Context, id ID, by Actor) (ID, error) {
+func (e *Engine) Retry(ctx context.Context, id ID, by Actor) (_ ID, err error) {
+	defer func() { e.refuse(ctx, by, ActionRetry, id.Target(), id, err) }()
 	if err := context.Cause(e.ctx); err != nil {
 		return "", err
 	}
@@ -142,7 +144,7 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 }
 
 // knownGood returns the rollout that shows that the plan's candidate is good
-// and that is recent enough to rely on, "" if there is none. The last word about the
+// and that is recent enough to rely on, or "". The last word about the
 // version counts.
 func knownGood(history []past, p Plan, now time.Time) ID {
 	cand := p.Candidate.Arm()
@@ -165,8 +167,8 @@ func stale(baseline, serving versioning.Release) bool {
 }
 
 // strictest returns an approval that demands what the approvals of the stages demand,
-// the most of each; nil if there is none. Where the roles differ, those of the approval
-// that needs most people count.
+// the most of each, or nil. Where the roles differ, the approval that needs most people
+// has the say.
 func strictest(stages []strategies.Stage) *strategies.Approval {
 	var all *strategies.Approval
 	shorter := func(a, b time.Duration) time.Duration {

@@ -1,0 +1,60 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// Refusal is something that an engine has been asked for and has not done, because it
+// may not be done, or not now. It is plain data.
+type Refusal struct {
+	By      Actor
+	Action  Action // "start", "retry", "supersede", or the name of a command
+	Target  string
+	Rollout ID // empty for a start
+	// Rule is which kind of rule refused: "authorize", "state", "conflict", "key",
+	// "busy" or "baseline". Reason is the error in words.
+	Rule   string
+	Reason string
+}
+
+// refuse lets the program know of an error that is a refusal. What the function does
+// with it, a panic included, changes nothing.
+func (e *Engine) refuse(ctx context.Context, by Actor, what Action, target string, id ID, err error) {
+	if err == nil || e.cfg.Refused == nil {
+		return
+	}
+	r := Refusal{By: by, Action: what, Target: target, Rollout: id, Reason: bound(err.Error(), maxError)}
+	var (
+		forbidden *ForbiddenError
+		refused   *RefusedError
+		conflict  *ConflictError
+		reused    *KeyReusedError
+		busy      *BusyError
+		stale     *StaleBaselineError
+	)
+	switch {
+	case errors.As(err, &forbidden):
+		r.Rule, r.Action = "authorize", forbidden.Action
+	case errors.As(err, &refused):
+		r.Rule = "state"
+	case errors.As(err, &conflict):
+		r.Rule = "conflict"
+	case errors.As(err, &reused):
+		r.Rule = "key"
+	case errors.As(err, &busy):
+		r.Rule = "busy"
+	case errors.As(err, &stale):
+		r.Rule = "baseline"
+	default:
+		return // it was not refused, it did not succeed
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			e.cfg.Logger.ErrorContext(ctx, "Config.Refused panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	e.cfg.Refused(ctx, r)
+}
