@@ -37,10 +37,10 @@ func record(t testing.TB) (store *memstore.Store, newest rollout.Status) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range 3 {
+		for i, baseline := range []string{"1.4.0", "1.4.0", "1.5.1"} {
 			id, err := e.Start(ctx, rollout.Plan{
 				Target:    "chat",
-				Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
+				Baseline:  versioning.Release{Version: versioning.MustParse(baseline)},
 				Candidate: versioning.Release{Version: versioning.MustParse(fmt.Sprintf("1.5.%d", i))},
 			}, rollout.Actor{Name: "ana"})
 			if err != nil {
@@ -351,6 +351,63 @@ func TestExports(t *testing.T) {
 	for _, never := range []string{"http://", "https://", "<script", "<b>"} {
 		if strings.Contains(html.String(), never) {
 			t.Errorf("the page contains %q", never)
+		}
+	}
+}
+
+// TestEntryInTheWay: something else is where an entry belongs, and the entry is in
+// quarantine. Read finds both, and Verify tells of the stranger alone.
+func TestEntryInTheWay(t *testing.T) {
+	store, _ := record(t)
+	whole := read(t, store)
+	var moved rollout.Event
+	for _, ev := range whole.Filter("chat/2") {
+		if ev.Seq == 2 {
+			moved = ev
+		}
+	}
+	key := "audit/chat/2/0000000002"
+	there, err := store.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, stranger := range map[string]string{"no entry": "{}", "no JSON": "\x00", "another type": "[]"} {
+		rev, err := store.Put(t.Context(), key, []byte(stranger), there.Revision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there.Revision = rev
+		if _, err := store.Put(t.Context(), "quarantine/"+key, there.Value, ""); err != nil && !errors.Is(err, rollout.ErrConflict) {
+			t.Fatal(err)
+		}
+		l := read(t, store)
+		if l.Len() != whole.Len()+1 || len(l.Filter("chat/2")) != len(whole.Filter("chat/2")) {
+			t.Errorf("%s: %d entries, of %d", name, l.Len(), whole.Len())
+		}
+		var tampered *audit.TamperError
+		err = l.Verify()
+		if !errors.As(err, &tampered) || strings.Count(err.Error(), "\n") != 0 || l.Filter("chat/2")[1].Hash != moved.Hash {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestExportsShowEverything: what is written for people holds no character that does not
+// show.
+func TestExportsShowEverything(t *testing.T) {
+	line := `{"rollout":"chat/1","seq":1,"kind":"ended","phase":"aborted","name":"a\u202eb","reason":"well\u001b[2K\u200b\u0007","by":{"name":"an\u001ba"},"split":{"arms":[{"name":"1\u001b","weight":10000}]},"epoch":1,"at":"2026-01-01T00:00:00Z","baked_ns":0,"stage":0}` + "\n"
+	l, err := audit.ReadJSONL(strings.NewReader(line))
+	if err != nil || l.Filter("chat/1") == nil {
+		t.Fatal(err)
+	}
+	var md, html bytes.Buffer
+	if err := errors.Join(l.WriteMarkdown(&md), l.WriteHTML(&html)); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{md.String(), strings.ReplaceAll(html.String(), "&#43;", "+")} {
+		if strings.ContainsAny(text, "\x1b\x07\u202e\u200b") || !strings.Contains(text, "well␛[2K[U+200B]␇") {
+			i := strings.IndexAny(text, "\x1b\x07\u202e\u200b")
+			t.Errorf("it shows\n%q", text[max(0, i-100):])
 		}
 	}
 }
