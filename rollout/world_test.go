@@ -169,6 +169,11 @@ func (w *world) boot(ctx context.Context, name string) (*process, error) {
 // clock that would correct differences.
 func (p *process) wall() time.Time {
 	p.thaw() // what is frozen does nothing, also between operations
+	return p.clock()
+}
+
+// clock is wall for who must not wait.
+func (p *process) clock() time.Time {
 	p.pm.Lock()
 	defer p.pm.Unlock()
 	return time.Now().Round(0).Add(p.skew)
@@ -433,7 +438,7 @@ func (t *simTarget) request() {
 	if rec == nil || stale {
 		return
 	}
-	o := analysis.Observation{Class: analysis.OK, At: t.p.wall(), Arm: arm, Generation: split.Generation, TTFT: 200 * time.Millisecond, Latency: time.Second}
+	o := analysis.Observation{Class: analysis.OK, At: t.p.clock(), Arm: arm, Generation: split.Generation, TTFT: 200 * time.Millisecond, Latency: time.Second}
 	if bad[arm] && w.rng.Float64() < 0.6 {
 		o.Class = analysis.Error
 	}
