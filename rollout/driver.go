@@ -57,6 +57,7 @@ type driver struct {
 	rivals    []*rival
 	watch     *analysis.Watch // nil while there is a baseline to compare with
 	report    analysis.WatchReport
+	anew      error                     // why the evidence of an earlier life was not taken over
 	unwatched bool                      // there is too little to hold the candidate against
 	others    map[string]sharedEvidence // by key
 
@@ -104,9 +105,7 @@ func (d *driver) resume(ctx context.Context) error {
 	if err := d.compare(); err != nil {
 		return err
 	}
-	if err := d.cmp.Restore(d.doc.Evidence); err != nil {
-		return err
-	}
+	d.restore(ctx)
 	d.judgement = judged(d.cmp, d.e.cfg.wall())
 	d.force.unproved, d.unclaimed = true, true
 	d.force.out = d.e.last.of(d.id)
@@ -117,6 +116,26 @@ func (d *driver) resume(ctx context.Context) error {
 	return nil // it is tried again, and until then the baseline serves
 }
 
+// restore takes over the evidence that was stored. What cannot be read, as an earlier
+// release wrote it otherwise, begins anew: the rollout keeps its stage, and what was proven
+// must be proven again.
+func (d *driver) restore(ctx context.Context) {
+	lost := func(arm string, err error) {
+		d.anew = errors.Join(d.anew, err)
+		d.e.cfg.Logger.WarnContext(ctx, "evidence begins anew", "rollout", d.id, "candidate", arm, "error", err)
+	}
+	if err := d.cmp.Restore(d.doc.Evidence); err != nil {
+		d.doc.Evidence = d.cmp.Evidence()
+		lost(d.doc.candidate(), err)
+	}
+	for _, r := range d.rivals {
+		if _, err := d.merged(r.base, r.cmp.Evidence()); err != nil {
+			r.base = analysis.Evidence{}
+			lost(r.arm, err)
+		}
+	}
+}
+
 // takeUp claims the rollout for this life, if that has not been done.
 func (d *driver) takeUp(ctx context.Context) error {
 	switch {
@@ -125,7 +144,11 @@ func (d *driver) takeUp(ctx context.Context) error {
 	case time.Now().Before(d.again):
 		return errNotYet
 	}
-	err := d.claim(ctx, d.doc.Epoch+1, "taken up after a restart")
+	why := "taken up after a restart"
+	if d.anew != nil {
+		why += "; the evidence begins anew: " + d.anew.Error()
+	}
+	err := d.claim(ctx, d.doc.Epoch+1, why)
 	if err != nil {
 		d.postpone()
 		d.apply(ctx)

@@ -3,10 +3,14 @@ package rollout_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -180,6 +184,79 @@ func TestDamagedDocument(t *testing.T) {
 			t.Errorf("the damaged document was not kept: %v", err)
 		}
 	})
+}
+
+// TestEvidenceThatCannotBeRead: a release that counted otherwise, or damage, has left
+// evidence that means nothing now. The rollout goes on in its stage, proves anew, and says
+// so.
+func TestEvidenceThatCannotBeRead(t *testing.T) {
+	for name, change := range map[string][2]string{
+		"of another format": {`"evidence":{"format":2`, `"evidence":{"format":1`},
+		"damaged":           {`"tests":"`, `"tests":"////`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+				serving, stop := context.WithCancel(t.Context())
+				go tgt.serve(serving, 20*time.Millisecond)
+				e := open(t, cfg)
+				id, err := e.Start(t.Context(), plan(), ana)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(90 * time.Second)
+				e.Close()
+				stop()
+				rewrite(t, cfg.Store, change[0], change[1])
+
+				again := &target{}
+				again.errorRate = map[string]float64{"1.5.0": 0.3}
+				go again.serve(t.Context(), 20*time.Millisecond)
+				cfg.Targets = map[string]rollout.Splitter{"chat": again}
+				e = open(t, cfg)
+				if st, err := e.Status(t.Context(), id); err != nil || st.Stage != 1 {
+					t.Errorf("stage %d, %v; want 1", st.Stage, err)
+				}
+				events := finish(t, e, id)
+				if end := last(events); end.Phase != strategies.RolledBack {
+					t.Errorf("ended with %v, want what harms now to be rolled back", end)
+				}
+				if !slices.ContainsFunc(events, func(ev rollout.Event) bool {
+					return ev.Kind == rollout.Continued && strings.Contains(ev.Reason, "the evidence begins anew: ")
+				}) {
+					t.Errorf("no event says that the evidence begins anew: %v", lines(events))
+				}
+			})
+		})
+	}
+}
+
+// rewrite changes the stored document of chat.
+func rewrite(t *testing.T, store rollout.Store, from, to string) {
+	t.Helper()
+	entry, err := store.Get(t.Context(), "rollout/chat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var env struct {
+		Sum string          `json:"sha256"`
+		Doc json.RawMessage `json:"doc"`
+	}
+	if err := json.Unmarshal(entry.Value, &env); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(env.Doc), from) {
+		t.Fatalf("there is no %s in the document", from)
+	}
+	env.Doc = []byte(strings.Replace(string(env.Doc), from, to, 1))
+	sum := sha256.Sum256(env.Doc)
+	env.Sum = hex.EncodeToString(sum[:])
+	value, err := json.Marshal(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(t.Context(), "rollout/chat", value, entry.Revision); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestDamagedFile: the same where the store itself finds the damage. A target that
