@@ -21,7 +21,7 @@ type Subject struct {
 	// stage that it is about, from 0.
 	Phase string
 	Stage int
-	// Starter is the name of who began the rollout.
+	// Starter is the name of the person who began the rollout.
 	Starter string
 	// Until is when the rollout and its watch are over at the latest, by its limits and
 	// without the time that it waits for people. Zero means that it is not known.

@@ -43,7 +43,7 @@ func (a Actor) validate() error {
 	shown := func(s string) string { return fmt.Sprintf("%q", bound(s, maxNameSize)) }
 	switch {
 	case strings.TrimSpace(a.Name) == "":
-		bad("Name", shown(a.Name), "the name of who acts")
+		bad("Name", shown(a.Name), "the name of the person who acts")
 	case !plainName(a.Name):
 		bad("Name", shown(a.Name), wantName)
 	}

@@ -11,8 +11,8 @@ import (
 
 // commit stores next in place of d.doc, and then lets it take effect. The event
 // of the commit before is in the audit trail by then, or, if next gives the candidate
-// no more than before, in next; that of this one is written right after it. Errors:
-// ErrConflict if somebody else has written, with d.doc read again; otherwise the
+// no more than before, in next; the entry of this one is written right after it. Errors:
+// ErrConflict if another process has written, with d.doc read again; otherwise the
 // outcome is unknown and d.doc unchanged.
 func (d *driver) commit(ctx context.Context, next *document) error {
 	if err := d.file(ctx); err != nil {

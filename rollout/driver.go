@@ -117,12 +117,12 @@ func (d *driver) resume(ctx context.Context) error {
 }
 
 // restore takes over the evidence that was stored. What cannot be read, as an earlier
-// release wrote it otherwise, begins anew: the rollout keeps its stage, and what was proven
+// release wrote it otherwise, starts from zero: the rollout keeps its stage, and what was proven
 // must be proven again.
 func (d *driver) restore(ctx context.Context) {
 	lost := func(arm string, err error) {
 		d.anew = errors.Join(d.anew, err)
-		d.e.cfg.Logger.WarnContext(ctx, "evidence begins anew", "rollout", d.id, "candidate", arm, "error", err)
+		d.e.cfg.Logger.WarnContext(ctx, "evidence starts from zero", "rollout", d.id, "candidate", arm, "error", err)
 	}
 	if err := d.cmp.Restore(d.doc.Evidence); err != nil {
 		d.doc.Evidence = d.cmp.Evidence()
@@ -146,7 +146,7 @@ func (d *driver) takeUp(ctx context.Context) error {
 	}
 	why := "taken up after a restart"
 	if d.anew != nil {
-		why += "; the evidence begins anew: " + d.anew.Error()
+		why += "; the evidence starts from zero: " + d.anew.Error()
 	}
 	err := d.claim(ctx, d.doc.Epoch+1, why)
 	if err != nil {

@@ -195,7 +195,7 @@ func (d *driver) demand(o order) *exit {
 	if !lowered {
 		return nil
 	}
-	_ = d.force.plane.wait(demand) // whoever commits asks again
+	_ = d.force.plane.wait(demand) // each commit asks again
 	return x
 }
 

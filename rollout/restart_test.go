@@ -187,7 +187,7 @@ func TestDamagedDocument(t *testing.T) {
 }
 
 // TestEvidenceThatCannotBeRead: a release that counted otherwise, or damage, has left
-// evidence that means nothing now. The rollout goes on in its stage, proves anew, and says
+// evidence that means nothing now. The rollout goes on in its stage, proves again, and says
 // so.
 func TestEvidenceThatCannotBeRead(t *testing.T) {
 	for name, change := range map[string][2]string{
@@ -221,9 +221,9 @@ func TestEvidenceThatCannotBeRead(t *testing.T) {
 					t.Errorf("ended with %v, want what harms now to be rolled back", end)
 				}
 				if !slices.ContainsFunc(events, func(ev rollout.Event) bool {
-					return ev.Kind == rollout.Continued && strings.Contains(ev.Reason, "the evidence begins anew: ")
+					return ev.Kind == rollout.Continued && strings.Contains(ev.Reason, "the evidence starts from zero: ")
 				}) {
-					t.Errorf("no event says that the evidence begins anew: %v", lines(events))
+					t.Errorf("no event says that the evidence starts from zero: %v", lines(events))
 				}
 			})
 		})

@@ -22,7 +22,7 @@ const (
 	numScaled
 )
 
-// scaled returns which of them a metric measures, false if it is none.
+// scaled returns which of them a metric measures, false if it measures another thing.
 func (m *meter) scaled() (scaled, bool) {
 	switch m.source {
 	case fromTTFT:

@@ -29,7 +29,7 @@ func curveOf(t *testing.T, p Plan, tr Traffic) *Curve {
 	return o.Curve
 }
 
-// The probabilities are right: those of simulated rollouts lie between what the curve
+// The probabilities are right: the shares of simulated rollouts lie between what the curve
 // says of limits that are shorter and longer by a factor of 1.6, which its times are
 // good for.
 func TestCurveIsCalibrated(t *testing.T) {

@@ -39,7 +39,7 @@ func equalRequests() (list []World) {
 	return list
 }
 
-func percent(share float64) string { return fmt.Sprintf("%g %%", 100*share) }
+func percent(share float64) string { return fmt.Sprintf("%.4g %%", 100*share) }
 
 // uneven describes users: ten make 30 % of the requests, and 5 % fail 30 times as
 // often as the others.
