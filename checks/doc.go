@@ -3,7 +3,8 @@
 // A [Check] looks at one thing and returns a [Result]: a [Status], a sentence
 // for people, and the evidence. [Run] carries out named checks concurrently and
 // gathers a [Report]. Neither a panic nor a check that never returns gets
-// beyond its own result.
+// beyond its own result. [All], [Any], [Named], [Cached], [WithTimeout] and
+// [WithRetry] make checks of checks.
 //
 // # Failing closed
 //

@@ -47,3 +47,35 @@ func ExampleReport_Failure() {
 	}
 	// Output: 1 checks: load test: fail (ttft p95 461 ms > 400 ms)
 }
+
+// A region is ready if its certificate is good and one of two databases answers.
+func ExampleAll() {
+	says := func(s checks.Status, summary string) checks.Check {
+		return checks.Func(func(context.Context) checks.Result { return checks.Result{Status: s, Summary: summary} })
+	}
+	ready := checks.All(
+		checks.Named("tls", says(checks.Pass, "41 more days")),
+		checks.Named("database", checks.Any(says(checks.Fail, "read-only"), says(checks.Fail, "disk full"))),
+	)
+	res := ready.Check(context.Background())
+	fmt.Println(res.Status, res.Summary)
+	// Output: fail 1 of 2 pass; database: fail (0 of 2 pass; 1: fail (read-only); 2: fail (disk full))
+}
+
+// An expensive check is run at most once in ten minutes.
+func ExampleCached() {
+	runs := 0
+	c := checks.Cached(10*time.Minute, checks.Func(func(context.Context) checks.Result {
+		runs++
+		return checks.Result{Status: checks.Pass}
+	}))
+	for range 3 {
+		fmt.Println(c.Check(context.Background()).Status)
+	}
+	fmt.Println(runs)
+	// Output:
+	// pass
+	// pass
+	// pass
+	// 1
+}
