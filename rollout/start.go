@@ -168,7 +168,7 @@ func stale(baseline, serving versioning.Release) bool {
 
 // strictest returns an approval that demands what the approvals of the stages demand,
 // the most of each, or nil. Where the roles differ, the approval that needs most people
-// has the say.
+// has the say; where there are rules, all of them must be met.
 func strictest(stages []strategies.Stage) *strategies.Approval {
 	var all *strategies.Approval
 	shorter := func(a, b time.Duration) time.Duration {
@@ -184,14 +184,25 @@ func strictest(stages []strategies.Stage) *strategies.Approval {
 			continue
 		case all == nil:
 			first := *a
+			first.Not = slices.Clone(a.Not)
 			all = &first
 			continue
+		case len(a.Rules) > 0 || len(all.Rules) > 0:
+			all.Rules = strictestRules(all.Demands(), a.Demands())
+			all.Need, all.Roles = 0, nil
 		case max(1, a.Need) > max(1, all.Need) || len(all.Roles) == 0:
 			if len(a.Roles) > 0 {
 				all.Roles = a.Roles
 			}
 		}
-		all.Need = max(all.Need, a.Need)
+		if len(all.Rules) == 0 {
+			all.Need = max(all.Need, a.Need)
+		}
+		for _, n := range a.Not {
+			if !slices.Contains(all.Not, n) {
+				all.Not = append(all.Not, n)
+			}
+		}
 		all.FourEyes = all.FourEyes || a.FourEyes
 		all.MFA, all.Timeout = shorter(all.MFA, a.MFA), shorter(all.Timeout, a.Timeout)
 		if all.OnTimeout == strategies.Continue {
@@ -199,6 +210,34 @@ func strictest(stages []strategies.Stage) *strategies.Approval {
 		}
 	}
 	return all
+}
+
+// strictestRules returns what a and b demand, the most where the roles are the same.
+func strictestRules(a, b []strategies.ApprovalRule) []strategies.ApprovalRule {
+	all := mergeRules(nil, a, func(x, y int) int { return x + y })
+	b = mergeRules(nil, b, func(x, y int) int { return x + y })
+	return mergeRules(all, b, func(x, y int) int { return max(x, y) })
+}
+
+// mergeRules appends more to all. A rule whose roles all has already is joined with it.
+func mergeRules(all, more []strategies.ApprovalRule, join func(x, y int) int) []strategies.ApprovalRule {
+	for _, r := range more {
+		i := slices.IndexFunc(all, func(o strategies.ApprovalRule) bool { return sameRoles(o.Roles, r.Roles) })
+		if i < 0 {
+			all = append(all, r)
+			continue
+		}
+		all[i].Need = join(all[i].Need, r.Need)
+	}
+	return all
+}
+
+// sameRoles reports whether a and b name the same roles, in any order.
+func sameRoles(a, b []string) bool {
+	within := func(a, b []string) bool {
+		return !slices.ContainsFunc(a, func(r string) bool { return !slices.Contains(b, r) })
+	}
+	return within(a, b) && within(b, a)
 }
 
 // accept reports whether the engine can carry out p, and everything that is in

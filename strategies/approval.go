@@ -10,6 +10,12 @@ import (
 // DefaultPatience bounds the wait for an [Approval] whose Timeout is zero.
 const DefaultPatience = 24 * time.Hour
 
+const (
+	maxRules   = 10  // rules of an approval
+	maxNot     = 100 // entries of Approval.Not
+	maxNotSize = 255 // bytes of one
+)
+
 // Approval says who must agree before a stage begins. The zero Approval wants
 // one approval by anybody, within [DefaultPatience].
 type Approval struct {
@@ -18,8 +24,16 @@ type Approval struct {
 	// Roles are the roles that count, each approver having at least one of
 	// them. None means that everybody counts.
 	Roles []string `json:"roles,omitempty"`
+	// Rules must all be met, by different people: one person never fills two places.
+	// Need and Roles are the short form of one rule. Where Rules is not empty they
+	// add a rule only if one of them is set. At most 10.
+	Rules []ApprovalRule `json:"rules,omitempty"`
 	// FourEyes leaves out the approval of who started the rollout.
 	FourEyes bool `json:"four_eyes,omitempty"`
+	// Not lists the subjects whose approval does not count, such as the authors of
+	// the change; their rejection does. A name, in any case, leaves out everyone with
+	// that name. At most 100 entries of 255 bytes each.
+	Not []string `json:"not,omitempty"`
 	// MFA is the greatest age that an approver's last multi-factor
 	// authentication may have. Zero asks for none.
 	MFA time.Duration `json:"mfa_ns,omitempty"`
@@ -29,6 +43,29 @@ type Approval struct {
 	// OnTimeout is what happens then. The zero value holds; Continue means that
 	// silence is consent.
 	OnTimeout Action `json:"on_timeout"`
+}
+
+// ApprovalRule demands the approval of a number of people. The zero ApprovalRule wants
+// one approval by anybody.
+type ApprovalRule struct {
+	// Need is the number of different people, 1 to 10. Zero means 1.
+	Need int `json:"need,omitempty"`
+	// Roles are the roles that count. An approver has at least one of them. If empty,
+	// everyone counts.
+	Roles []string `json:"roles,omitempty"`
+}
+
+// takes reports whether a person with these roles can fill a place of r.
+func (r ApprovalRule) takes(roles []string) bool {
+	return len(r.Roles) == 0 || slices.ContainsFunc(roles, func(s string) bool { return slices.Contains(r.Roles, s) })
+}
+
+// String returns the demand in words: "2 of sre or lead".
+func (r ApprovalRule) String() string {
+	if len(r.Roles) == 0 {
+		return fmt.Sprintf("%d of any role", r.Need)
+	}
+	return fmt.Sprintf("%d of %s", r.Need, strings.Join(r.Roles, " or "))
 }
 
 // Vote is what one person has said about one gate.
@@ -74,20 +111,86 @@ func (a Approval) patience() time.Duration {
 	return a.Timeout
 }
 
-func (a Approval) need() int { return max(1, a.Need) }
+// Demands returns all rules that must be met, each with a Need of at least 1: the
+// short form, if it is set or alone, and then Rules.
+func (a Approval) Demands() []ApprovalRule {
+	var all []ApprovalRule
+	if len(a.Rules) == 0 || a.Need != 0 || len(a.Roles) > 0 {
+		all = append(all, ApprovalRule{Need: a.Need, Roles: a.Roles})
+	}
+	all = append(all, a.Rules...)
+	for i := range all {
+		all[i].Need = max(1, all[i].Need)
+	}
+	return all
+}
+
+// place gives each vote a place of a rule that takes it, as many as possible, and
+// returns how many people each rule still needs. It finds a maximum bipartite matching
+// by augmenting paths: a vote may move another one to a rule that takes it too.
+func place(rules []ApprovalRule, votes []Vote) (missing []ApprovalRule, placed int) {
+	held := make([][]int, len(rules)) // by rule: the votes that fill its places
+	var seat func(vote int, seen []bool) bool
+	seat = func(vote int, seen []bool) bool {
+		for i, r := range rules {
+			if seen[i] || !r.takes(votes[vote].Roles) {
+				continue
+			}
+			seen[i] = true
+			if len(held[i]) < r.Need {
+				held[i] = append(held[i], vote)
+				return true
+			}
+			for j, other := range held[i] {
+				if seat(other, seen) {
+					held[i][j] = vote
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for vote := range votes {
+		if seat(vote, make([]bool, len(rules))) {
+			placed++
+		}
+	}
+	for i, r := range rules {
+		if r.Need -= len(held[i]); r.Need > 0 {
+			missing = append(missing, r)
+		}
+	}
+	return missing, placed
+}
+
+// excludes reports whether the approval of v is left out by Not.
+func (a Approval) excludes(v Vote) bool {
+	return slices.ContainsFunc(a.Not, func(n string) bool {
+		name := Person("", n)
+		return n == v.Subject || name == v.Person() || name == Person("", v.Who)
+	})
+}
 
 // Admit says why v does not count, or "" if it does. starter is the [Person], or the
 // name, of who started the rollout. A rejection counts without a second factor: it is the safe direction.
 func (a Approval) Admit(v Vote, starter string) string {
+	rules := a.Demands()
 	switch {
 	case v.Person() == "":
 		return "it has no name"
-	case len(a.Roles) > 0 && !slices.ContainsFunc(v.Roles, func(r string) bool { return slices.Contains(a.Roles, r) }):
-		return fmt.Sprintf("%s has none of the roles %s", v.Who, strings.Join(a.Roles, ", "))
+	case !slices.ContainsFunc(rules, func(r ApprovalRule) bool { return r.takes(v.Roles) }):
+		var roles []string
+		for _, r := range rules {
+			roles = append(roles, r.Roles...)
+		}
+		slices.Sort(roles)
+		return fmt.Sprintf("%s has none of the roles %s", v.Who, strings.Join(slices.Compact(roles), ", "))
 	case v.Reject:
 		return ""
 	case a.FourEyes && (v.Person() == starter || v.Person() == Person("", starter)):
 		return v.Who + " started the rollout, and four eyes are asked for"
+	case a.excludes(v):
+		return v.Who + " is among the people whose approval does not count"
 	case a.MFA > 0 && v.Proved.IsZero():
 		return v.Who + " has not proved a second factor"
 	case a.MFA > 0 && v.At.Sub(v.Proved) > a.MFA:
@@ -99,7 +202,8 @@ func (a Approval) Admit(v Vote, starter string) string {
 }
 
 // Judge counts the votes on one gate. A person's last word counts; one
-// rejection that counts is enough.
+// rejection that counts is enough. The text names the approvers, or the approvals that
+// are still needed.
 func (a Approval) Judge(votes []Vote, starter string) (Consent, string) {
 	last := make(map[string]Vote, len(votes))
 	var order []string
@@ -113,17 +217,32 @@ func (a Approval) Judge(votes []Vote, starter string) (Consent, string) {
 		last[v.Person()] = v
 	}
 	var names []string
+	var approvals []Vote
 	for _, person := range order {
 		v := last[person]
 		if v.Reject {
 			return Rejected, because("rejected by "+v.Who, v.Reason)
 		}
-		names = append(names, v.Who)
+		names, approvals = append(names, v.Who), append(approvals, v)
 	}
-	if len(order) >= a.need() {
+	rules := a.Demands()
+	missing, placed := place(rules, approvals)
+	if len(missing) == 0 {
 		return Granted, "approved by " + strings.Join(names, ", ")
 	}
-	return Awaited, fmt.Sprintf("%d of %d approvals", len(order), a.need())
+	need := 0
+	for _, r := range rules {
+		need += r.Need
+	}
+	text := fmt.Sprintf("%d of %d approvals", placed, need)
+	if len(rules) > 1 || len(rules[0].Roles) > 0 {
+		words := make([]string, len(missing))
+		for i, r := range missing {
+			words[i] = r.String()
+		}
+		text += ", still needed: " + strings.Join(words, ", ")
+	}
+	return Awaited, text
 }
 
 func (a *Approval) problems(bad func(field string, value any, want string)) {
@@ -132,6 +251,32 @@ func (a *Approval) problems(bad func(field string, value any, want string)) {
 	}
 	if a.Need < 0 || a.Need > 10 {
 		bad("Approve.Need", a.Need, "0 (for 1) to 10")
+	}
+	roles := func(field string, list []string) {
+		for i, r := range list {
+			if r == "" {
+				bad(fmt.Sprintf("%s[%d]", field, i), `""`, "the name of a role")
+			}
+		}
+	}
+	roles("Approve.Roles", a.Roles)
+	if len(a.Rules) > maxRules {
+		bad("Approve.Rules", len(a.Rules), fmt.Sprintf("at most %d rules", maxRules))
+	}
+	for i, r := range a.Rules {
+		field := fmt.Sprintf("Approve.Rules[%d]", i)
+		if r.Need < 0 || r.Need > 10 {
+			bad(field+".Need", r.Need, "0 (for 1) to 10")
+		}
+		roles(field+".Roles", r.Roles)
+	}
+	if len(a.Not) > maxNot {
+		bad("Approve.Not", len(a.Not), fmt.Sprintf("at most %d people", maxNot))
+	}
+	for i, n := range a.Not {
+		if Person("", n) == "" || len(n) > maxNotSize {
+			bad(fmt.Sprintf("Approve.Not[%d]", i), fmt.Sprintf("%.40q", n), fmt.Sprintf("a subject of 1 to %d bytes", maxNotSize))
+		}
 	}
 	if a.MFA < 0 {
 		bad("Approve.MFA", a.MFA, "a duration >= 0")

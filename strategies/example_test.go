@@ -103,3 +103,21 @@ func ExampleSequence() {
 	// canary 10%, until safe, approval false
 	// canary 100%, until baked, approval true
 }
+
+// Two of sre and one of privacy: Ana has both roles, and still fills one place only.
+func ExampleApproval_Judge() {
+	a := strategies.Approval{
+		Rules: []strategies.ApprovalRule{{Need: 2, Roles: []string{"sre"}}, {Roles: []string{"privacy", "legal"}}},
+		Not:   []string{"idp|4711"}, // the author of the change
+	}
+	votes := []strategies.Vote{
+		{Who: "ana", Roles: []string{"sre", "privacy"}},
+		{Who: "ben", Roles: []string{"sre"}},
+		{Who: "eve", Roles: []string{"sre"}, Subject: "idp|4711"},
+	}
+	fmt.Println(a.Judge(votes, "starter"))
+	fmt.Println(a.Judge(append(votes, strategies.Vote{Who: "cy", Roles: []string{"sre"}}), "starter"))
+	// Output:
+	// awaited 2 of 3 approvals, still needed: 1 of privacy or legal
+	// granted approved by ana, ben, cy
+}

@@ -89,6 +89,15 @@ func TestBadStrategies(t *testing.T) {
 		{"a stage that is not there", strategies.Adjust(canary(5), "canary 7%", func(*strategies.Stage) {}), []string{"Adjust.stage", "canary 0.05%"}},
 		{"adjusted badly", strategies.Adjust(canary(5), "canary 0.05%", func(s *strategies.Stage) { s.MinSamples = -1 }), []string{"MinSamples is -1"}},
 		{"approval", strategies.Canary{Approve: &strategies.Approval{Need: 11, MFA: -1, Timeout: -1, OnTimeout: 9}}, []string{"Approve.Need", "Approve.MFA", "Approve.Timeout", "Approve.OnTimeout"}},
+		{"approval rules", strategies.Canary{Approve: &strategies.Approval{
+			Roles: []string{"sre", ""}, Rules: []strategies.ApprovalRule{{Need: 10, Roles: []string{"sre"}}, {Need: -1}, {Need: 11, Roles: []string{""}}},
+		}}, []string{"Approve.Roles[1]", "Approve.Rules[1].Need is -1", "Approve.Rules[2].Need is 11", "Approve.Rules[2].Roles[0]"}},
+		{"too many approval rules", strategies.Canary{Approve: &strategies.Approval{
+			Rules: make([]strategies.ApprovalRule, 11), Not: make([]string, 101),
+		}}, []string{"Approve.Rules is 11", "Approve.Not is 101"}},
+		{"approvers left out", strategies.Canary{Approve: &strategies.Approval{
+			Not: []string{"idp|7", " ", strings.Repeat("a", 256)},
+		}}, []string{"Approve.Not[1]", "Approve.Not[2]"}},
 		{"evidence limit", strategies.Adjust(canary(5), "canary 0.05%", func(s *strategies.Stage) { s.EvidenceLimit = 25 * time.Hour }), []string{"EvidenceLimit is 25h"}},
 		{"empty sequence", strategies.Sequence(), []string{"at least one stage"}},
 		{"nil in sequence", strategies.Sequence(canary(5), nil), []string{"Sequence[1]"}},
