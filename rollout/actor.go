@@ -68,15 +68,16 @@ func plainName(s string) bool {
 // engineActor is who decides on its own.
 var engineActor = Actor{Name: "serin"}
 
-// Action names what somebody wants to do, for an [Authorizer]: "start", "retry",
-// "supersede" in addition to "start" when an active rollout is to end for it, or the name of
-// a command.
+// Action names what an actor wants to do, for an [Authorizer]: "start", "retry",
+// "supersede" in addition to "start" when an active rollout is to end for it, "disown" for
+// taking back votes of others, or the name of a command.
 type Action string
 
 const (
 	ActionStart     Action = "start"
 	ActionRetry     Action = "retry"
 	ActionSupersede Action = "supersede"
+	ActionDisown    Action = "disown"
 )
 
 // Authorizer decides who may do what. A nil error allows it. It must be safe

@@ -27,6 +27,7 @@ const (
 	Paused       Kind = "paused"        // nobody but a person moves it forward
 	Resumed      Kind = "resumed"
 	Voted        Kind = "voted"     // somebody approved or rejected
+	Disowned     Kind = "disowned"  // a person's vote was taken back; see Engine.Disown
 	Dropped      Kind = "dropped"   // one of several candidates is out
 	Reweighed    Kind = "reweighed" // the traffic of a contest was shared out anew
 	Ended        Kind = "ended"     // Phase is the outcome

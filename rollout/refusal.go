@@ -11,7 +11,7 @@ import (
 // may not be done, or not now. It is plain data.
 type Refusal struct {
 	By      Actor
-	Action  Action // "start", "retry", "supersede", or the name of a command
+	Action  Action // "start", "retry", "supersede", "disown", or the name of a command
 	Target  string
 	Rollout ID // empty for a start
 	// Rule is which kind of rule refused: "authorize", "state", "conflict", "key",

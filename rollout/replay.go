@@ -80,7 +80,7 @@ func (r *replay) event(ev, prev Event) error {
 		r.s.Verdict, r.s.VerdictReason = analysis.Harmed, ev.Watch.Reason
 	}
 	r.s.Command = commandOf(ev, prev)
-	if ev.Kind == Started || ev.Kind == Voted {
+	if ev.Kind == Started || ev.Kind == Voted || ev.Kind == Disowned {
 		return nil // nothing was decided yet; votes count when they are enough
 	}
 	if prev.Phase == strategies.Approving && ev.Phase != strategies.Approving && ev.Rule == "approval" {
