@@ -75,6 +75,9 @@ func (c *cached) Check(ctx context.Context) Result {
 	}
 }
 
+// Digest returns the digest of the check that is cached.
+func (c *cached) Digest() string { return derived{parts: []Check{c.check}}.Digest() }
+
 // join returns the run for key, a new one if that is due, and whether the caller counts
 // as one that waits for it. It does not if the run has been cancelled.
 func (c *cached) join(ctx context.Context, key Subject) (r *flight, joined bool) {

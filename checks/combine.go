@@ -35,6 +35,9 @@ func (n named) Check(ctx context.Context) Result {
 	return res
 }
 
+// Digest returns the digest of the check without its name.
+func (n named) Digest() string { return derived{parts: []Check{n.check}}.Digest() }
+
 // parts returns checks by name: the one that [Named] gave, or the position from 1. A
 // name that occurs again is followed by its position.
 func parts(list []Check) map[string]Check {
@@ -82,12 +85,12 @@ func join(rep Report) Result {
 // the name is the one of [Named] or the position from 1.
 func All(list ...Check) Check {
 	list = slices.Clone(list)
-	return Func(func(ctx context.Context) Result {
+	return derived{how: "all", parts: list, Func: func(ctx context.Context) Result {
 		if len(list) == 0 {
 			return Result{Err: errNil}
 		}
 		return join(Run(ctx, parts(list)))
-	})
+	}}
 }
 
 // Any returns a check that passes if one check of list does. It carries them out
@@ -98,7 +101,7 @@ func All(list ...Check) Check {
 // it is Unknown. Names, errors and evidence are as with [All].
 func Any(list ...Check) Check {
 	list = slices.Clone(list)
-	return Func(func(ctx context.Context) Result {
+	return derived{how: "any", parts: list, Func: func(ctx context.Context) Result {
 		if len(list) == 0 {
 			return Result{Err: errNil}
 		}
@@ -131,5 +134,5 @@ func Any(list ...Check) Check {
 			}
 		}
 		return join(rep)
-	})
+	}}
 }

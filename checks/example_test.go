@@ -2,8 +2,10 @@ package checks_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks"
@@ -78,4 +80,28 @@ func ExampleCached() {
 	// pass
 	// pass
 	// 1
+}
+
+// items is a list of demands, each of which could be looked at.
+type items []string
+
+func (i items) Check(context.Context) checks.Result {
+	return checks.Result{Status: checks.Pass, Summary: fmt.Sprint(len(i), " items")}
+}
+
+// Digest changes if an item is added, removed or renamed.
+func (i items) Digest() string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(i, "\n"))))
+}
+
+// A rollout that waits for people is paused if the list behind its gate has lost items.
+func ExampleDigester() {
+	approved, err := checks.DigestOf(checks.WithTimeout(time.Minute, items{"backup", "rbac"}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	now, err := checks.DigestOf(checks.WithTimeout(time.Minute, items{"backup"}))
+	fmt.Println(approved == now, err)
+	// Output: false <nil>
 }

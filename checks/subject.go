@@ -15,7 +15,7 @@ type Subject struct {
 	// contents, "sha256:...", and are empty where that is not known. Digest is the
 	// candidate's.
 	Baseline, Candidate, BaselineDigest, Digest string
-	// Plan is the digest of the plan.
+	// Plan is the digest of the plan and of its checks; see [Digester].
 	Plan string
 	// Phase is the phase that waits for the check, "preflight"; Stage the index of the
 	// stage that it is about, from 0.

@@ -22,9 +22,13 @@ type document struct {
 	ID     ID     `json:"id"`
 	Number uint64 `json:"number"` // the n-th rollout of its target
 	Plan   Plan   `json:"plan"`
-	// Digest is that of Plan. Starter began the rollout.
-	Digest  string `json:"digest"`
-	Starter Actor  `json:"starter"`
+	// Digest identifies Plan and Gates, PlanDigest the plan alone where there are gates.
+	// Starter began the rollout.
+	Digest     string `json:"digest"`
+	PlanDigest string `json:"plan_digest,omitempty"`
+	Starter    Actor  `json:"starter"`
+	// Gates are the digests of the plan's checks, by name, of those that have one.
+	Gates map[string]string `json:"gates,omitempty"`
 
 	// Seq counts the commits of this rollout from 1. Before is the hash of the
 	// document that this one replaced: two successors of one document are a

@@ -46,6 +46,7 @@ type driver struct {
 	again     time.Time // when that is due
 	missing   string    // what the last count could not gather
 	unclaimed bool      // the store has not taken the claim of this life yet
+	ungated   bool      // it has, but not the pause that changed checks ask for
 	unaudited bool      // the last event is not in the audit trail yet
 	untold    int       // failures to write it there
 	notice    string    // what the next event has to say about the trail
@@ -148,7 +149,17 @@ func (d *driver) takeUp(ctx context.Context) error {
 	if d.anew != nil {
 		why += "; the evidence starts from zero: " + d.anew.Error()
 	}
-	err := d.claim(ctx, d.doc.Epoch+1, why)
+	var err error
+	if !d.ungated {
+		err = d.claim(ctx, d.doc.Epoch+1, why)
+	}
+	if err == nil {
+		err = d.regate(ctx)
+		d.ungated, d.unclaimed = err != nil, err != nil
+		if err != nil {
+			d.force.set(&d.force.unproved, true)
+		}
+	}
 	if err != nil {
 		d.postpone()
 		d.apply(ctx)

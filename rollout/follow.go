@@ -107,6 +107,10 @@ func (m *member) claim(ctx context.Context, d *driver) {
 			return
 		}
 	}
+	if err := d.regate(ctx); err != nil {
+		m.e.cfg.Logger.WarnContext(ctx, "not taken over", "rollout", d.id, "error", err)
+		return
+	}
 	d.lead = true
 }
 

@@ -125,9 +125,17 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	for i := range p.Stages {
 		p.Stages[i].Split.Salt = split.Salt
 	}
+	gates, err := e.gates(p)
+	if err != nil {
+		return "", err
+	}
+	digest := p.Digest()
 	doc := &document{
-		Format: documentFormat, ID: id, Number: number, Plan: p, Digest: p.Digest(), Starter: by,
+		Format: documentFormat, ID: id, Number: number, Plan: p, Digest: gatedDigest(digest, gates), Starter: by,
 		Epoch: max(1, last.Epoch), Split: split, History: last.History, Serving: serving,
+	}
+	if len(gates) > 0 {
+		doc.Gates, doc.PlanDigest = gates, digest
 	}
 	d := newDriver(e, e.cfg.Targets[p.Target], doc, "", prev)
 	err = d.begin(ctx, doc.follow(strategies.Decision{Rule: "command", Reason: reason}, Started, by, now))

@@ -28,7 +28,8 @@ type Status struct {
 	// the whole rollout.
 	Samples int `json:"samples"`
 	Exposed int `json:"exposed"`
-	// Digest identifies the plan; see [OfPlan]. Changed is the number of the
+	// Digest identifies the plan, see [OfPlan], together with the digests of its checks,
+	// if any has one; see checks.Digester. Where it has none, it is [Plan.Digest]. Changed is the number of the
 	// last event that was more than the writing down of evidence; see [IfSeq].
 	Digest  string `json:"digest"`
 	Changed uint64 `json:"changed"`
