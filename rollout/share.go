@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -154,6 +155,14 @@ func (d *driver) gather(ctx context.Context, now time.Time) (missing error) {
 			if err := json.Unmarshal(entry.Value, &arms); err != nil {
 				missing = errors.Join(missing, &evidenceError{entry.Key, err})
 			} else {
+				name := strings.TrimPrefix(entry.Key, evidencePrefix(d.id))
+				name = name[:max(strings.LastIndexByte(name, '.'), 0)] // without the life
+				for arm, e := range arms {
+					if e.Tripped != "" { // say where
+						e.Tripped = name + ": " + e.Tripped
+						arms[arm] = e
+					}
+				}
 				known = sharedEvidence{rev: entry.Revision, arms: arms}
 				d.others[entry.Key] = known
 			}
