@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func TestPreflightResultsAge(t *testing.T) {
 			wait  time.Duration
 			later checks.Status // what the check finds from the second time on
 			want  strategies.Phase
-			looks int
+			looks int64
 		}{
 			{5 * time.Minute, checks.Fail, strategies.Baking, 1},
 			{time.Hour, checks.Pass, strategies.Baking, 2},
@@ -28,13 +29,14 @@ func TestPreflightResultsAge(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, after %v, then %v", gate, tt.wait, tt.later), func(t *testing.T) {
 				run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
-					looks := 0
+					var looks atomic.Int64
 					cfg.Checks["image"] = checks.Func(func(context.Context) checks.Result {
-						if looks++; looks > 1 {
+						if looks.Add(1) > 1 {
 							return checks.Result{Status: tt.later}
 						}
 						return checks.Result{Status: checks.Pass}
 					})
+					cfg.Tick = 2 * time.Second
 					e := open(t, cfg)
 					go tgt.serve(t.Context(), time.Second)
 					p := plan()
@@ -54,8 +56,8 @@ func TestPreflightResultsAge(t *testing.T) {
 					}
 					id := begin(t, e, p)
 					time.Sleep(tt.wait - 10*time.Second)
-					if n := tgt.count("1.5.0"); n > 0 || looks != 1 {
-						t.Errorf("before that %d requests have reached the candidate, and there were %d looks", n, looks)
+					if n := tgt.count("1.5.0"); n > 0 || looks.Load() != 1 {
+						t.Errorf("before that %d requests have reached the candidate, and there were %d looks", n, looks.Load())
 					}
 					if gate == "approval" {
 						if err := e.Do(t.Context(), id, strategies.Approve, rollout.Actor{Name: "ben"}); err != nil {
@@ -64,8 +66,8 @@ func TestPreflightResultsAge(t *testing.T) {
 					}
 					time.Sleep(20 * time.Second)
 					st := status(t, e, id)
-					if st.Phase != tt.want || looks != tt.looks {
-						t.Errorf("%v after %d looks, want %v after %d: %s", st.Phase, looks, tt.want, tt.looks, st.Reason)
+					if st.Phase != tt.want || looks.Load() != tt.looks {
+						t.Errorf("%v after %d looks, want %v after %d: %s", st.Phase, looks.Load(), tt.want, tt.looks, st.Reason)
 					}
 					if n := tgt.count("1.5.0"); n > 0 && tt.want == strategies.Failed {
 						t.Errorf("%d requests have reached the candidate", n)
