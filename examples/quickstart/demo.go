@@ -210,7 +210,7 @@ func (d *demo) play(ctx context.Context, view *view, first int, under rollout.ID
 		id := under
 		if under = ""; id == "" {
 			var err error
-			if id, err = d.engine.Start(ctx, a.plan(d.bake()), rollout.Actor{Name: "quickstart"}); err != nil {
+			if id, err = d.start(ctx, a.plan(d.bake())); err != nil {
 				return nil, err
 			}
 		}
@@ -227,6 +227,19 @@ func (d *demo) play(ctx context.Context, view *view, first int, under rollout.ID
 		results = append(results, r)
 	}
 	return results, nil
+}
+
+// start starts a rollout. What an earlier run in the same folder has left in service makes
+// room, as the demonstration begins from the same version each time.
+func (d *demo) start(ctx context.Context, p rollout.Plan) (rollout.ID, error) {
+	by := rollout.Actor{Name: "quickstart"}
+	id, err := d.engine.Start(ctx, p, by)
+	var stale *rollout.StaleBaselineError
+	if errors.As(err, &stale) {
+		p.DangerouslyReplaceServing = stale.Serving.Arm()
+		return d.engine.Start(ctx, p, by)
+	}
+	return id, err
 }
 
 // bake is how long each stage lasts at least.
