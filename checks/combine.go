@@ -96,8 +96,8 @@ func All(list ...Check) Check {
 // Any returns a check that passes if one check of list does. It carries them out
 // together, at most [Concurrency] at the same time. When one passes, it returns the
 // result under that check's name and cancels the others. Otherwise it waits for all:
-// it is Warn if one warns, Fail if all fail, and Unknown if a check that cannot tell
-// could have passed. A check that hangs delays it; see [WithTimeout]. Without any check
+// it is Warn if one warns, Fail if all fail, and Unknown if a check without an
+// answer could have passed. A check that hangs delays it; see [WithTimeout]. Without any check
 // it is Unknown. Names, errors and evidence are as with [All].
 func Any(list ...Check) Check {
 	list = slices.Clone(list)

@@ -280,7 +280,7 @@ func TestSupersedeIsARight(t *testing.T) {
 			t.Errorf("the other is %v, %v", st.Phase, err)
 		}
 		if _, err := e.Start(t.Context(), p, lea); err != nil {
-			t.Errorf("Start by who may: %v", err)
+			t.Errorf("Start by a person with the right to: %v", err)
 		}
 	})
 }

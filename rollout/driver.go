@@ -58,7 +58,7 @@ type driver struct {
 	rivals    []*rival
 	watch     *analysis.Watch // nil while there is a baseline to compare with
 	report    analysis.WatchReport
-	anew      error                     // why the evidence of an earlier life was not taken over
+	unread    error                     // why the evidence of an earlier life was not taken over
 	unwatched bool                      // there is too little to hold the candidate against
 	others    map[string]sharedEvidence // by key
 
@@ -122,7 +122,7 @@ func (d *driver) resume(ctx context.Context) error {
 // must be proven again.
 func (d *driver) restore(ctx context.Context) {
 	lost := func(arm string, err error) {
-		d.anew = errors.Join(d.anew, err)
+		d.unread = errors.Join(d.unread, err)
 		d.e.cfg.Logger.WarnContext(ctx, "evidence starts from zero", "rollout", d.id, "candidate", arm, "error", err)
 	}
 	if err := d.cmp.Restore(d.doc.Evidence); err != nil {
@@ -146,8 +146,8 @@ func (d *driver) takeUp(ctx context.Context) error {
 		return errNotYet
 	}
 	why := "taken up after a restart"
-	if d.anew != nil {
-		why += "; the evidence starts from zero: " + d.anew.Error()
+	if d.unread != nil {
+		why += "; the evidence starts from zero: " + d.unread.Error()
 	}
 	var err error
 	if !d.ungated {
@@ -521,8 +521,8 @@ func (d *driver) state() strategies.State {
 	return s
 }
 
-// count adds what has happened since the last count: time and evidence. It is
-// for who leads. The judgement rests on what could be gathered; the error says
+// count adds what has happened since the last count: time and evidence. Only
+// the process that leads calls it. The judgement rests on what could be gathered; the error says
 // what is missing.
 func (d *driver) count(ctx context.Context) (missing error) {
 	now := time.Now()

@@ -203,8 +203,8 @@ func (e *Engine) spawn(f func()) {
 // [Status.SettledBy]. by is recorded.
 //
 // Errors: a [*RefusedError] for a command that makes no sense in the present
-// state, a [*ForbiddenError] for who may not give it, a [*ConflictError] if an
-// [Option] does not hold or somebody else was faster again and again; a
+// state, a [*ForbiddenError] if the person may not give it, a [*ConflictError] if an
+// [Option] does not hold or other commands came first again and again; a
 // [*KeyReusedError]; or what
 // the store said, in which case the command may have been carried out, which a
 // repetition with the same [Key] settles.

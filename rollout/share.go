@@ -55,8 +55,8 @@ func (d *driver) look(now time.Time) (own map[string]analysis.Evidence, err erro
 	return own, nil
 }
 
-// judged returns the judgement of a comparison, dated by the wall clock. How old
-// requests are is told by the clock that has dated them.
+// judged returns the judgement of a comparison, dated by the wall clock. The age
+// of requests is measured by the clock that has dated them.
 func judged(c *analysis.Comparison, now time.Time) analysis.Judgement {
 	j := c.Judge(time.Now())
 	j.At = now.UTC()

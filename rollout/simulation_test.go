@@ -21,9 +21,11 @@ var (
 
 // TestSimulation runs three processes on one store through crashes before and
 // after any operation, partitions, lost and late messages, stores that fail by
-// operation, key and size, foreign values in the audit trail, clocks that somebody sets, processes that freeze, and people who give commands at random moments, and
-// holds every commit and every request against the laws of laws_test.go. Every other simulation is anarchy: the lease is
-// stolen at random. Then the faults stop, and everything must come to rest.
+// operation, key and size, foreign values in the audit trail, clocks that are set,
+// processes that freeze, and people who give commands at random moments. It holds every
+// commit and every request against the laws of laws_test.go. Every other simulation is
+// anarchy: the lease is stolen at random. Then the faults stop, and everything must come
+// to rest.
 //
 //	go test ./rollout -run Simulation -sims 100000
 func TestSimulation(t *testing.T) {

@@ -137,7 +137,7 @@ func steady() rollout.Plan {
 }
 
 // TestWayBackIsFree: whatever the store does, a candidate that does harm, or that
-// somebody aborts, has no traffic one tick later. The record follows when the store
+// is aborted, has no traffic one tick later. The record follows when the store
 // takes it, and then says when it was.
 func TestWayBackIsFree(t *testing.T) {
 	for name, fault := range faults {
@@ -203,7 +203,7 @@ func TestWayBackIsFree(t *testing.T) {
 						}
 						end := last(finish(t, e, id))
 						if fault.silent && !end.Urgent {
-							t.Errorf("nobody is woken: %v", end)
+							t.Errorf("no person is woken: %v", end)
 						}
 						if by == "abort" && (end.By.Name != "ana" || !strings.Contains(end.Reason, "it is slow")) {
 							t.Errorf("the record says %v by %s", end, end.By.Name)
@@ -237,7 +237,7 @@ func waitFor(t *testing.T, e *rollout.Engine, id rollout.ID, want func(rollout.S
 
 // TestRestartOnAFullDisk: a process whose disk is full has aborted, and starts again.
 // The candidate does not come back; with a last resort not when there is space either,
-// and the record then is that of the person.
+// and the record then names the person who has aborted.
 func TestRestartOnAFullDisk(t *testing.T) {
 	for _, replica := range []string{"", "a"} {
 		for _, resort := range []bool{true, false} {
@@ -424,7 +424,7 @@ func TestFlippedBitInTheOldestEntry(t *testing.T) {
 	}
 }
 
-// TestUnreadableEvidence: a value under evidence/ cannot be read. Whoever drives judges
+// TestUnreadableEvidence: a value under evidence/ cannot be read. The process that drives judges
 // by the others, says what is missing, and gives the candidate no more until it is
 // there again.
 func TestUnreadableEvidence(t *testing.T) {
@@ -552,8 +552,8 @@ func TestDecisionThatIsTooLarge(t *testing.T) {
 	}
 }
 
-// TestPlaneThatHangs: a splitter that does not answer keeps nobody waiting for ever:
-// not Close, not a person.
+// TestPlaneThatHangs: a splitter that does not answer holds up neither Close
+// nor a person without end.
 func TestPlaneThatHangs(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 		plane := &hanging{target: tgt, mend: make(chan struct{})}

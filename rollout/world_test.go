@@ -115,7 +115,7 @@ type process struct {
 	frozen  time.Time                           // until when it does nothing at all
 	skew    time.Duration                       // how far its clock is off
 	crashIn int                                 // store operations left until it crashes; 0 is never
-	doomed  bool                                // it is going to crash, and somebody waits to start it again
+	doomed  bool                                // it is going to crash, and will be started again
 	after   bool                                // it crashes after the operation was applied, not before
 	ill     func(op, key string, size int) bool // which operations fail until then
 	illFor  time.Time
@@ -172,7 +172,7 @@ func (p *process) wall() time.Time {
 	return p.clock()
 }
 
-// clock is wall for who must not wait.
+// clock is wall for callers that must not wait.
 func (p *process) clock() time.Time {
 	p.pm.Lock()
 	defer p.pm.Unlock()

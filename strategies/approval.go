@@ -172,7 +172,8 @@ func (a Approval) excludes(v Vote) bool {
 }
 
 // Admit says why v does not count, or "" if it does. starter is the [Person], or the
-// name, of who started the rollout. A rejection counts without a second factor: it is the safe direction.
+// name, who started the rollout. A rejection counts without a second factor: it is the
+// safe direction.
 func (a Approval) Admit(v Vote, starter string) string {
 	rules := a.Demands()
 	switch {

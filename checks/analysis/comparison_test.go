@@ -29,7 +29,7 @@ type load struct {
 	rng    *rand.Rand
 	now    time.Time
 
-	expected   float64 // the share that was told to
+	expected   float64 // the share that this recorder expects:
 	told       *Recorder
 	generation uint64
 	flying     []flying

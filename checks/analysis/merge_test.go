@@ -110,8 +110,8 @@ func TestMergeEqualsUnion(t *testing.T) {
 	}
 }
 
-// It does not matter in which order replicas are merged, to the last bit, nor how they
-// are grouped but for rounding, nor whether they come as JSON.
+// Replicas that are merged in another order, or after JSON, give the same evidence to the
+// last bit. Merged in other groups, they differ by rounding only.
 func TestMergeOrder(t *testing.T) {
 	alone(t)
 	rapid.Check(t, func(rt *rapid.T) {

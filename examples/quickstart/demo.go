@@ -230,7 +230,8 @@ func (d *demo) play(ctx context.Context, view *view, first int, under rollout.ID
 }
 
 // start starts a rollout. What an earlier run in the same folder has left in service makes
-// room, as the demonstration begins from the same version each time.
+// room, as the demonstration begins from the same version each time. A service leaves that to
+// a person: what serves may be what users need.
 func (d *demo) start(ctx context.Context, p rollout.Plan) (rollout.ID, error) {
 	by := rollout.Actor{Name: "quickstart"}
 	id, err := d.engine.Start(ctx, p, by)

@@ -75,7 +75,7 @@ func TestMomentsDefinition(t *testing.T) {
 }
 
 // Each factor has a mean of 1 under the share, exactly, and less if the candidate is hit
-// more seldom.
+// less often.
 func TestMomentsHaveMeanOne(t *testing.T) {
 	for _, share := range []float64{.001, .05, .5, .9} {
 		for _, times := range []float64{1, 1.2, 3} {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// All returns the catalogue in the order of its numbers. Its rows are those of the
-// acceptance table. Worlds 23 and 24 need an engine and a router and are not here.
+// All returns the catalogue in the order of its numbers. Each row of the
+// acceptance table is a world. Worlds 23 and 24 need an engine and a router and are not here.
 func All() []World {
 	all := slices.Concat(equalRequests(), equalUsers(), equalAwkward(), slowAnswers(), failures(), amounts(), later(), fleets())
 	slices.SortStableFunc(all, func(a, b World) int { return a.Number - b.Number })

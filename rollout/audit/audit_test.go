@@ -356,7 +356,7 @@ func TestExports(t *testing.T) {
 }
 
 // TestEntryInTheWay: something else is where an entry belongs, and the entry is in
-// quarantine. Read finds both, and Verify tells of the stranger alone.
+// quarantine. Read finds both, and Verify reports the stranger alone.
 func TestEntryInTheWay(t *testing.T) {
 	store, _ := record(t)
 	whole := read(t, store)
