@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -85,14 +84,17 @@ const (
 type Authorizer func(ctx context.Context, by Actor, what Action, target string) error
 
 // Roles is a simple table of rights: for each role the actions that it may
-// carry out, "*" meaning all. An actor may do what any of their roles may.
+// carry out, "*" meaning all. An actor may do what any of their roles may. In the name
+// of a command a blank stands for the hyphen, as in "promote fully".
 type Roles map[string][]Action
 
 // Authorize is an [Authorizer]. Its errors are [*ForbiddenError] values.
 func (r Roles) Authorize(_ context.Context, by Actor, what Action, target string) error {
 	for _, role := range by.Roles {
-		if slices.Contains(r[role], what) || slices.Contains(r[role], "*") {
-			return nil
+		for _, may := range r[role] {
+			if may == "*" || strings.ReplaceAll(string(may), " ", "-") == string(what) {
+				return nil
+			}
 		}
 	}
 	return &ForbiddenError{Actor: by.Name, Action: what, Target: target, Reason: fmt.Sprintf("none of the roles %q may", by.Roles)}

@@ -74,7 +74,8 @@ type Config struct {
 	Authorize Authorizer `env:", noinit"`
 	// Refused is called for everything that the engine refuses, by [Config.Authorize], by
 	// a condition, or by the state of the rollout. It cannot stop anything, must not
-	// block, and must be safe for concurrent use. A panic is logged. Nil means nothing.
+	// block, and must be safe for concurrent use. A panic is logged. Nil calls nothing;
+	// the Logger receives each refusal in either case.
 	Refused func(context.Context, Refusal) `env:", noinit"`
 	// Sinks are told of every event at least once; see [Sink].
 	Sinks map[string]Sink

@@ -62,6 +62,9 @@ type document struct {
 	// earlier rollouts, newest last.
 	Moved   time.Time `json:"moved,omitzero"`
 	History []past    `json:"history,omitempty"`
+	// Moves are the seconds since 1970 at which earlier rollouts moved their first
+	// traffic, oldest first, as far back as an opening of a window can reach.
+	Moves []int64 `json:"moves,omitempty"`
 	// Serving served the target when the rollout began, nil if that was not known.
 	Serving *versioning.Release `json:"serving,omitempty"`
 	// Split is the split in force. Its generation grows over all rollouts of
@@ -123,6 +126,17 @@ func (d *document) history() []past {
 	return h[max(0, len(h)-maxHistory):]
 }
 
+// moves is what windows with a budget have to know of this rollout and those before it.
+func (d *document) moves() []int64 {
+	m := slices.Clone(d.Moves)
+	if !d.Moved.IsZero() {
+		m = append(m, d.Moved.Unix())
+	}
+	old := d.Last.At.Add(-longestOpening).Unix()
+	m = slices.DeleteFunc(m, func(at int64) bool { return at < old })
+	return m[max(0, len(m)-MaxBudget):]
+}
+
 // serving returns the release that a rollout which has ended has left in service.
 func (d *document) serving() versioning.Release {
 	switch {
@@ -141,13 +155,7 @@ func (d *document) serving() versioning.Release {
 
 // frozen says why no stage may begin now; empty if one may.
 func (d *document) frozen(now time.Time) string {
-	var moved []time.Time
-	for _, p := range d.History {
-		if !p.Moved.IsZero() {
-			moved = append(moved, p.Moved)
-		}
-	}
-	return d.Plan.frozen(now, moved, d.Moved.IsZero())
+	return d.Plan.frozen(now, d.Moves, d.Moved.IsZero())
 }
 
 // envelope guards a document against damage below the store.
@@ -325,6 +333,8 @@ func (d *document) state(j analysis.Judgement, now time.Time) strategies.State {
 	}
 	if !d.Phase.Terminal() {
 		s.Frozen = d.frozen(now)
+		s.HeldBack = d.Plan.Holdback > 0 && (d.Phase == strategies.Watching || d.Phase == strategies.Postflight ||
+			d.Split.Weight(d.candidate()) < strategies.Full-d.Plan.Holdback)
 	}
 	if a := d.approval(); a != nil {
 		s.Consent, s.ConsentReason = a.Judge(d.Votes, d.Starter.person())

@@ -20,10 +20,10 @@ type Refusal struct {
 	Reason string
 }
 
-// refuse lets the program know of an error that is a refusal. What the function does
-// with it, a panic included, changes nothing.
+// refuse logs an error that is a refusal, and lets the program know of it. What the
+// function does with it, a panic included, changes nothing.
 func (e *Engine) refuse(ctx context.Context, by Actor, what Action, target string, id ID, err error) {
-	if err == nil || e.cfg.Refused == nil {
+	if err == nil {
 		return
 	}
 	r := Refusal{By: by, Action: what, Target: target, Rollout: id, Reason: bound(err.Error(), maxError)}
@@ -50,6 +50,10 @@ func (e *Engine) refuse(ctx context.Context, by Actor, what Action, target strin
 		r.Rule = "baseline"
 	default:
 		return // it was not refused, it did not succeed
+	}
+	e.cfg.Logger.WarnContext(ctx, "refused", "action", r.Action, "by", by.Name, "subject", by.Subject, "target", target, "rollout", id, "rule", r.Rule, "reason", r.Reason)
+	if e.cfg.Refused == nil {
+		return
 	}
 	defer func() {
 		if p := recover(); p != nil {

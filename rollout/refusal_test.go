@@ -3,7 +3,9 @@ package rollout_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,6 +35,8 @@ func TestRefused(t *testing.T) {
 					}
 				}
 				cfg.Authorize = rollout.Roles{"sre": {"*"}, "dev": {rollout.ActionStart}}.Authorize
+				var log strings.Builder // the engine writes to it one line at a time
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 				e := open(t, cfg)
 				go tgt.serve(t.Context(), 100*time.Millisecond)
 				ana, dan := rollout.Actor{Name: "ana", Roles: []string{"sre"}}, rollout.Actor{Name: "dan", Roles: []string{"dev"}}
@@ -80,11 +84,33 @@ func TestRefused(t *testing.T) {
 				}
 				mu.Lock()
 				defer mu.Unlock()
+				if lines := strings.Count(log.String(), "msg=refused"); lines != len(want) {
+					t.Errorf("%d refusals are in the log, want %d", lines, len(want))
+				}
 				if !slices.Equal(got, want) {
 					t.Errorf("refused:\n%q, want\n%q", got, want)
 				}
 			})
 		})
+	}
+}
+
+// TestRolesTakeOldSpellings: commands have names that fit into addresses, and a table of
+// rights that says them with blanks grants the same.
+func TestRolesTakeOldSpellings(t *testing.T) {
+	rights := rollout.Roles{"sre": {"promote fully", "ramp-down"}}
+	by := rollout.Actor{Name: "ana", Roles: []string{"sre"}}
+	for _, c := range []strategies.Command{strategies.PromoteFully, strategies.RampDown} {
+		if err := rights.Authorize(t.Context(), by, rollout.Action(c.String()), "chat"); err != nil {
+			t.Error(err)
+		}
+		var read strategies.Command
+		if err := read.UnmarshalText([]byte(strings.ReplaceAll(c.String(), "-", " "))); err != nil || read != c {
+			t.Errorf("the name of %v with blanks is read as %v, %v", c, read, err)
+		}
+	}
+	if err := rights.Authorize(t.Context(), by, "promote", "chat"); err == nil {
+		t.Error("what is not in the table is allowed")
 	}
 }
 

@@ -22,7 +22,7 @@ type Window struct {
 	// Zone is an IANA name such as "America/Los_Angeles"; empty means UTC.
 	Zone string `json:"zone,omitempty"`
 	// Budget is how many rollouts of a target may move their first traffic in
-	// one opening of the window. Zero means any number.
+	// one opening of the window, at most [MaxBudget]. Zero means any number.
 	Budget int `json:"budget,omitempty"`
 }
 
@@ -78,10 +78,17 @@ func (w Window) problems(bad func(field string, value any, want string)) {
 	if _, err := time.LoadLocation(w.Zone); err != nil {
 		bad("Zone", fmt.Sprintf("%q", w.Zone), "an IANA time zone that this system knows")
 	}
-	if w.Budget < 0 {
-		bad("Budget", w.Budget, "a number >= 0")
+	if w.Budget < 0 || w.Budget > MaxBudget {
+		bad("Budget", w.Budget, fmt.Sprintf("a number from 0 to %d", MaxBudget))
 	}
 }
+
+// MaxBudget is the largest budget of a [Window].
+const MaxBudget = 1000
+
+// longestOpening is longer than any window is open: a day, and the hour by which the
+// longest day of a time zone exceeds it, with room to spare.
+const longestOpening = 48 * time.Hour
 
 // openings calls f with the openings of w that end after now, in order, for
 // the next nine days, until f returns false. w must be valid.
@@ -112,8 +119,8 @@ func (w Window) openings(now time.Time, f func(from, to time.Time) bool) {
 
 // frozen says why no stage of p may begin now, and until when; empty if one
 // may. moved holds when the target's earlier rollouts moved their first
-// traffic; first says that this one has moved none yet.
-func (p Plan) frozen(now time.Time, moved []time.Time, first bool) string {
+// traffic, in seconds since 1970; first says that this one has moved none yet.
+func (p Plan) frozen(now time.Time, moved []int64, first bool) string {
 	for _, f := range p.Freezes {
 		if !now.Before(f.From) && now.Before(f.To) {
 			return because("frozen until "+f.To.UTC().Format(time.RFC3339), f.Reason)
@@ -134,8 +141,8 @@ func (p Plan) frozen(now time.Time, moved []time.Time, first bool) string {
 				return false
 			}
 			used := 0
-			for _, t := range moved {
-				if !t.Before(from) && t.Before(to) {
+			for _, at := range moved {
+				if t := time.Unix(at, 0); !t.Before(from) && t.Before(to) {
 					used++
 				}
 			}

@@ -196,11 +196,15 @@ func (a Approval) Admit(v Vote, starter string) string {
 		return v.Who + " has not proved a second factor"
 	case a.MFA > 0 && v.At.Sub(v.Proved) > a.MFA:
 		return fmt.Sprintf("%s proved a second factor %v ago, more than %v", v.Who, v.At.Sub(v.Proved).Round(time.Second), a.MFA)
-	case a.MFA > 0 && v.Proved.After(v.At):
-		return v.Who + " proved a second factor in the future"
+	case a.MFA > 0 && v.Proved.Sub(v.At) > clockSkew:
+		return fmt.Sprintf("%s proved a second factor %v in the future; clocks may differ by %v", v.Who, v.Proved.Sub(v.At).Round(time.Millisecond), clockSkew)
 	}
 	return ""
 }
+
+// clockSkew is by how much the clock that dates a proof may be ahead of the one that
+// dates the vote.
+const clockSkew = 5 * time.Second
 
 // Judge counts the votes on one gate. A person's last word counts; one
 // rejection that counts is enough. The text names the approvers, or the approvals that

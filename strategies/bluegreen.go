@@ -6,7 +6,8 @@ import "time"
 // testers alone, then its smoke checks must pass, then all traffic goes to it,
 // and the baseline (blue) is kept warm for an instant way back. There are no two
 // arms with comparable traffic, so nothing is proven; a candidate that does harm
-// in absolute terms, or against the baseline's past, is still rolled back.
+// in absolute terms, or against the baseline's past, is still rolled back. It waits for
+// time, checks and people, and for no request: a target without traffic is switched too.
 type BlueGreen struct {
 	// Preview says which requests see the candidate before the switch; its Arm
 	// is filled in. The zero Rule is the header Serin-Preview with any value.
@@ -55,6 +56,7 @@ func (b BlueGreen) Stages(baseline, candidate string) ([]Stage, error) {
 			Name:  "switch",
 			Split: Split{Arms: []Arm{{baseline, 0}, {candidate, Full}}},
 			Bake:  keep, Limit: limitFor(keep), Until: UntilBaked, Approve: b.Approve,
+			OnNoEvidence: Continue, EvidenceLimit: keep, // it does not need a request
 		},
 	}
 	return stages, ValidateStages(stages)

@@ -104,8 +104,10 @@ type State struct {
 	Consent       Consent
 	ConsentReason string
 	// Frozen says why no stage may begin now, such as a freeze window, and until
-	// when; empty when one may. Nothing else is frozen.
-	Frozen string
+	// when; empty when one may. Nothing else is frozen, but for a watch or a promotion
+	// that raises the candidate's share, which HeldBack says.
+	Frozen   string
+	HeldBack bool
 	// Descent is the way down, Step where on it a rollout in RampingDown is.
 	Descent []Descent
 	Step    int
@@ -184,15 +186,21 @@ type Decision struct {
 //  10. A stage is left when its bake, its samples and its evidence are
 //     complete; at its limits, its actions decide. Until then a contest may
 //     share its traffic out anew.
-//  11. While the rollout is frozen no stage begins.
+//  11. While the rollout is frozen no stage begins, and neither a watch nor a
+//     promotion raises the candidate's share.
 func Next(stages []Stage, s State) Decision {
 	d := next(stages, s)
-	begins := d.Do == Enter && d.Phase == Baking
+	gives := d.Do == Enter && (d.Phase == Watching || d.Phase == Promoted) && s.HeldBack
+	begins := d.Do == Enter && d.Phase == Baking || gives
 	switch {
 	case !begins || s.Frozen == "":
 		return d
+	case s.Command != None && gives:
+		return refuse(s, "what is held back may not move now: "+s.Frozen)
 	case s.Command != None:
 		return refuse(s, "no stage may begin now: "+s.Frozen)
+	case gives:
+		return Decision{Rule: "frozen", Reason: "waiting to give the candidate what is held back: " + s.Frozen}
 	default:
 		return Decision{Rule: "frozen", Reason: "waiting to begin stage " + stages[d.Stage].Name + ": " + s.Frozen}
 	}

@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -116,10 +117,17 @@ func approve(stages []Stage, s State) Decision {
 	return expire(s, a.OnTimeout, backOut(s), "approval timeout", reason)
 }
 
+// minIncident is how much longer than planned a watch lasts at least before a person is
+// called to an incident that has not ended. Otherwise it is as long again as planned.
+const minIncident = 10 * time.Minute
+
 // watch decides a rollout whose stages are complete.
 func watch(s State) Decision {
 	if s.Verdict == analysis.Incident {
-		return Decision{Rule: "incident", Reason: orElse(s.VerdictReason, "an incident")}
+		if limit := s.Watch + max(s.Watch, minIncident); s.Waited >= limit {
+			return expire(s, Escalate, RolledBack, "incident", fmt.Sprintf("the watch of %v cannot end after %v: %s", s.Watch, limit, orElse(s.VerdictReason, "an incident lasts")))
+		}
+		return Decision{Rule: "incident", Reason: "waiting for an end of the incident: " + orElse(s.VerdictReason, "an incident")}
 	}
 	if s.Waited < s.Watch {
 		return Decision{Rule: "watch", Reason: fmt.Sprintf("watching: %v of %v", s.Waited.Round(time.Second/10), s.Watch)}
@@ -140,7 +148,14 @@ func watched(s State, rule, reason string) Decision {
 // checked decides a phase whose checks, if they have ended, have passed.
 func checked(stages []Stage, s State) Decision {
 	if !s.Checked {
-		return Decision{Rule: "checks", Reason: s.Phase.String() + " checks are running"}
+		reason := s.Phase.String() + " checks are running"
+		switch s.Phase {
+		case Before:
+			reason = "waiting for checks before the stage: " + strings.Join(stages[s.Stage].Before, ", ")
+		case After:
+			reason = "waiting for checks after the stage: " + strings.Join(stages[s.Stage].After, ", ")
+		}
+		return Decision{Rule: "checks", Reason: reason}
 	}
 	switch s.Phase {
 	case Preflight:

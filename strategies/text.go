@@ -1,6 +1,7 @@
 package strategies
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -47,7 +48,7 @@ var (
 	untilNames   = names[Until]{"safe", "baked"}
 	actionNames  = names[Action]{"hold", "roll back", "continue", "escalate"}
 	phaseNames   = names[Phase]{"preflight", "approving", "before", "baking", "after", "watching", "postflight", "ramping down", "promoted", "rolled back", "aborted", "superseded", "failed"}
-	commandNames = names[Command]{"none", "pause", "resume", "promote", "abort", "supersede", "approve", "reject", "skip", "promote fully", "ramp down"}
+	commandNames = names[Command]{"none", "pause", "resume", "promote", "abort", "supersede", "approve", "reject", "skip", "promote-fully", "ramp-down"}
 	doNames      = names[Do]{"stay", "enter", "pause", "resume", "refuse", "take vote", "drop", "reweigh"}
 )
 
@@ -78,14 +79,18 @@ func (p Phase) MarshalText() ([]byte, error) { return phaseNames.marshal(p) }
 // UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
 func (p *Phase) UnmarshalText(text []byte) error { return phaseNames.unmarshal(p, text) }
 
-// String returns the lower-case name of the command.
+// String returns the lower-case name of the command, which fits into a URL and a shell:
+// of several words, joined by hyphens.
 func (c Command) String() string { return commandNames.string(c) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (c Command) MarshalText() ([]byte, error) { return commandNames.marshal(c) }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
-func (c *Command) UnmarshalText(text []byte) error { return commandNames.unmarshal(c, text) }
+// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns, and
+// the words with blanks between them.
+func (c *Command) UnmarshalText(text []byte) error {
+	return commandNames.unmarshal(c, bytes.ReplaceAll(text, []byte(" "), []byte("-")))
+}
 
 // String returns the lower-case name of d.
 func (d Do) String() string { return doNames.string(d) }
