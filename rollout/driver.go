@@ -56,6 +56,7 @@ type driver struct {
 	own       ownEvidence
 	base      analysis.Evidence // of the winner of a contest, from before this process began
 	rivals    []*rival
+	vigils    []*vigil        // of the standing checks, nil while they are not looked at
 	watch     *analysis.Watch // nil while there is a baseline to compare with
 	report    analysis.WatchReport
 	unread    error                     // why the evidence of an earlier life was not taken over
@@ -250,6 +251,7 @@ func (d *driver) step(ctx context.Context) (more bool) {
 			return !d.replaced
 		}
 		d.startChecks()
+		d.keepVigil()
 		went, err := d.decide(ctx, missing)
 		if err != nil {
 			return !d.replaced
@@ -483,6 +485,9 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	if err := d.commit(ctx, next); err != nil {
 		return err
 	}
+	if dec.Do == strategies.SetResume || dec.Resume {
+		d.accept()
+	}
 	d.wakeUp()
 	switch {
 	case d.splitErr != nil:
@@ -515,6 +520,7 @@ func (d *driver) state() strategies.State {
 	if a := d.alarm(); a != nil && s.Verdict != analysis.Harmed {
 		s.Verdict, s.VerdictReason = analysis.Harmed, a.Reason
 	}
+	s.Standing, s.OnStanding = d.failing()
 	if g := d.gate; g != nil && g.phase == s.Phase && g.stage == s.Stage && g.report != nil {
 		s.Checked, s.Checks, s.ChecksReason = true, g.report.Status, g.report.Summary()
 	}

@@ -25,6 +25,8 @@ type Engine struct {
 
 	drivers map[string]*driver // the newest of each target
 	damaged map[string]error   // targets whose document cannot be read
+
+	looks sync.Map // standing checks that are being looked at: *atomic.Bool by target and check
 }
 
 // Open returns an engine over cfg.Store and continues what it finds there: it

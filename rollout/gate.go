@@ -142,6 +142,9 @@ func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor
 	if g := d.gate; g != nil && d.doc.Phase.Checking() {
 		next.Last.Checks = g.report
 	}
+	if dec.Rule == strategies.RuleStanding {
+		next.Last.Checks = d.standing()
+	}
 	if d.doc.Phase == strategies.Preflight && !next.Phase.Terminal() && next.Phase != strategies.Preflight {
 		next.Preflighted = d.e.cfg.wall().UTC().Round(0)
 	}

@@ -54,6 +54,8 @@ type Plan struct {
 	// in [Config].
 	Preflight  []string `json:"preflight,omitempty"`
 	Postflight []string `json:"postflight,omitempty"`
+	// Standing are checks that must hold for as long as the candidate has traffic.
+	Standing []Standing `json:"standing,omitempty"`
 	// Analysis says how the candidate is judged. The zero value has good
 	// defaults.
 	Analysis analysis.Plan `json:"analysis"`
@@ -172,6 +174,7 @@ func (p Plan) Validate() error {
 		}
 	}
 	p.validateRivals(bad)
+	p.validateStanding(bad)
 	if err := p.Analysis.Validate(); err != nil {
 		errs = append(errs, err)
 	}
@@ -201,6 +204,9 @@ func (p Plan) Validate() error {
 // checkNames returns the names of all the plan's checks, each once, in order.
 func (p Plan) checkNames() []string {
 	names := slices.Concat(p.Preflight, p.Postflight)
+	for _, s := range p.Standing {
+		names = append(names, s.Check)
+	}
 	for _, s := range p.Stages {
 		names = append(append(names, s.Before...), s.After...)
 	}

@@ -89,6 +89,13 @@ func (r *replay) event(ev, prev Event) error {
 			r.s.Consent = strategies.Rejected
 		}
 	}
+	r.s.Standing, r.s.OnStanding = "", strategies.Hold
+	if ev.Rule == strategies.RuleStanding {
+		r.s.Standing = ev.Reason
+		if ev.Kind == Ended {
+			r.s.OnStanding = strategies.RollBack
+		}
+	}
 	for range 4*len(r.plan.Stages) + 8 {
 		if due := r.plan.due(r.s.Phase, r.s.Stage); r.s.Phase.Checking() && !r.s.Checked {
 			switch {

@@ -108,6 +108,10 @@ type State struct {
 	// that raises the candidate's share, which HeldBack says.
 	Frozen   string
 	HeldBack bool
+	// Standing says which checks that must hold all the time do not, empty if all do.
+	// OnStanding is what is done about it: Hold, Escalate or RollBack.
+	Standing   string
+	OnStanding Action
 	// Descent is the way down, Step where on it a rollout in RampingDown is.
 	Descent []Descent
 	Step    int
@@ -176,17 +180,18 @@ type Decision struct {
 //  2. Abort and Supersede end the rollout, whatever else is the case.
 //  3. Harm rolls back at once: paused, while people are asked and checks run,
 //     and against Promote.
-//  4. A split that cannot be put in force ends the rollout.
-//  5. The other commands are done where they make sense, else refused. None of
+//  4. A check that must hold all the time, and does not, rolls back or pauses.
+//  5. A split that cannot be put in force ends the rollout.
+//  6. The other commands are done where they make sense, else refused. None of
 //     them passes by an approval or a check that has begun to be due.
-//  6. Checks that ended with Fail or Unknown end the rollout.
-//  7. The way down goes on.
-//  8. A paused rollout stays.
-//  9. Approvals, and checks that ended with Pass or Warn, open the way.
-//  10. A stage is left when its bake, its samples and its evidence are
+//  7. Checks that ended with Fail or Unknown end the rollout.
+//  8. The way down goes on.
+//  9. A paused rollout stays.
+//  10. Approvals, and checks that ended with Pass or Warn, open the way.
+//  11. A stage is left when its bake, its samples and its evidence are
 //     complete; at its limits, its actions decide. Until then a contest may
 //     share its traffic out anew.
-//  11. While the rollout is frozen no stage begins, and neither a watch nor a
+//  12. While the rollout is frozen no stage begins, and neither a watch nor a
 //     promotion raises the candidate's share.
 func Next(stages []Stage, s State) Decision {
 	d := next(stages, s)
@@ -204,6 +209,19 @@ func Next(stages []Stage, s State) Decision {
 	default:
 		return Decision{Rule: "frozen", Reason: "waiting to begin stage " + stages[d.Stage].Name + ": " + s.Frozen}
 	}
+}
+
+// RuleStanding is the rule of decisions that checks bring about which must hold all the
+// time.
+const RuleStanding = "standing"
+
+// onward reports whether c asks for more than what is.
+func (c Command) onward() bool {
+	switch c {
+	case Pause, Abort, Supersede, Reject, RampDown:
+		return false
+	}
+	return true
 }
 
 // possible reports whether s can be reached in n stages.
@@ -239,8 +257,15 @@ func next(stages []Stage, s State) Decision {
 		return drop(s, harmed(s))
 	case s.Verdict == analysis.Harmed && !s.contest(stages):
 		return finish(s, RolledBack, "harm", orElse(s.VerdictReason, "the candidate is worse than the baseline"))
+	case s.Standing != "" && s.OnStanding == RollBack && s.Phase != RampingDown:
+		return finish(s, RolledBack, RuleStanding, s.Standing)
 	case s.SplitError != "":
 		return finish(s, backOut(s), "split", "the split cannot be put in force: "+s.SplitError)
+	case s.Standing != "" && !s.Paused && s.Phase != RampingDown && s.Command.onward():
+		return Decision{
+			Do: SetPause, Phase: s.Phase, Stage: s.Stage, Urgent: s.OnStanding == Escalate, Rule: RuleStanding,
+			Reason: s.Standing + "; a person must resume, promote or abort",
+		}
 	case s.Command != None:
 		return command(stages, s)
 	case s.Phase.Checking() && s.Checked && s.Checks != checks.Pass && s.Checks != checks.Warn:

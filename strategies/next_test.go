@@ -105,6 +105,14 @@ func TestNext(t *testing.T) {
 		{"harm during checks", state{Phase: strategies.After, Verdict: harmed}, to{enter, strategies.RolledBack, 0}},
 		{"abort beats everything", state{Phase: baking, Verdict: harmed, Command: strategies.Abort}, to{enter, strategies.Aborted, 0}},
 		{"supersede", state{Phase: baking, Command: strategies.Supersede}, to{enter, strategies.Superseded, 0}},
+		{"standing check fails", state{Phase: baking, Standing: "expired"}, to{pause, baking, 0}},
+		{"standing check fails while others run", state{Phase: strategies.After, Standing: "expired"}, to{pause, strategies.After, 0}},
+		{"standing check fails, paused", state{Phase: baking, Paused: true, Standing: "expired"}, to{do: stay}},
+		{"standing check fails, resume", state{Phase: baking, Paused: true, Standing: "expired", Command: strategies.Resume}, to{resume, baking, 0}},
+		{"standing check fails, promote", state{Phase: baking, Standing: "expired", Command: strategies.Promote}, to{pause, baking, 0}},
+		{"standing check fails, abort", state{Phase: baking, Standing: "expired", Command: strategies.Abort}, to{enter, strategies.Aborted, 0}},
+		{"standing check rolls back", state{Phase: strategies.Watching, Stage: 2, Paused: true, Standing: "expired", OnStanding: strategies.RollBack}, to{enter, strategies.RolledBack, 2}},
+		{"standing check rolls back, promote", state{Phase: baking, Standing: "expired", OnStanding: strategies.RollBack, Command: strategies.Promote}, to{enter, strategies.RolledBack, 0}},
 		{"split refused", state{Phase: baking, SplitError: "no backend"}, to{enter, strategies.RolledBack, 0}},
 
 		{"pause", state{Phase: baking, Command: strategies.Pause}, to{pause, baking, 0}},
@@ -162,9 +170,11 @@ func drawState(t *rapid.T) strategies.State {
 		Phase: phase, Stage: stage,
 		Paused: rapid.Bool().Draw(t, "paused"),
 		Baked:  duration("baked"), Waited: duration("waited"), Watch: duration("watch"),
-		Samples: rapid.IntRange(0, 20).Draw(t, "samples"),
-		Verdict: analysis.Verdict(rapid.IntRange(0, int(analysis.Incident)).Draw(t, "verdict")),
-		Checked: rapid.Bool().Draw(t, "checked"), Postflight: rapid.Bool().Draw(t, "postflight"),
+		Samples:  rapid.IntRange(0, 20).Draw(t, "samples"),
+		Standing: rapid.SampledFrom([]string{"", "", "expired"}).Draw(t, "standing"), OnStanding: strategies.Action(rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "on standing")),
+		HeldBack: rapid.Bool().Draw(t, "held back"),
+		Verdict:  analysis.Verdict(rapid.IntRange(0, int(analysis.Incident)).Draw(t, "verdict")),
+		Checked:  rapid.Bool().Draw(t, "checked"), Postflight: rapid.Bool().Draw(t, "postflight"),
 		Checks:  checks.Status(rapid.IntRange(0, int(checks.Fail)).Draw(t, "checks")),
 		Consent: strategies.Consent(rapid.IntRange(0, int(strategies.Rejected)).Draw(t, "consent")),
 		Frozen:  rapid.SampledFrom([]string{"", "weekend"}).Draw(t, "frozen"),
@@ -206,6 +216,16 @@ func lawful(list []strategies.Stage, s strategies.State, d strategies.Decision) 
 		return "a gate is passed without its checks"
 	case onward && d.Phase == strategies.Baking && s.Frozen != "":
 		return "a stage begins in a freeze"
+	case moves && (d.Phase == strategies.Watching || d.Phase == strategies.Promoted) && s.HeldBack && s.Frozen != "":
+		return "what is held back moves in a freeze"
+	case s.Standing != "" && s.OnStanding == strategies.RollBack && s.Phase != strategies.RampingDown:
+		if !moves || d.Phase != strategies.RolledBack {
+			return "a standing check does not roll back"
+		}
+	case s.Standing != "" && s.Phase != strategies.RampingDown && onward && !byHand:
+		return "it moves forward although a standing check fails"
+	case s.Standing != "" && s.Phase != strategies.RampingDown && !s.Paused && moves && !d.Phase.Terminal() && d.Phase != strategies.RampingDown:
+		return "a person moves it forward past a standing check that has not paused it yet"
 	case onward && s.Paused && !byHand:
 		return "a paused rollout moves forward by itself"
 	case onward && d.Phase == strategies.Baking && list[d.Stage].Approve != nil && s.Phase != strategies.Before &&
