@@ -69,7 +69,8 @@ var engineActor = Actor{Name: "serin"}
 
 // Action names what an actor wants to do, for an [Authorizer]: "start", "retry",
 // "supersede" in addition to "start" when an active rollout is to end for it, "disown" for
-// taking back votes of others, or the name of a command.
+// taking back votes of others, "configure" in addition to "start" for a plan without the
+// demands of its target, or the name of a command.
 type Action string
 
 const (
@@ -77,6 +78,7 @@ const (
 	ActionRetry     Action = "retry"
 	ActionSupersede Action = "supersede"
 	ActionDisown    Action = "disown"
+	ActionConfigure Action = "configure"
 )
 
 // Authorizer decides who may do what. A nil error allows it. It must be safe

@@ -77,6 +77,12 @@ type Config struct {
 	// block, and must be safe for concurrent use. A panic is logged. Nil calls nothing;
 	// the Logger receives each refusal in either case.
 	Refused func(context.Context, Refusal) `env:", noinit"`
+	// Demands returns what a target asks of every plan, which no plan can loosen: Start
+	// and Retry refuse one that is weaker with a [*WeakPlanError]. Demands that have
+	// changed when a rollout is taken up pause it. It must be safe for concurrent use and
+	// must not block. A panic, or a demand that is not valid, refuses every plan. Nil
+	// demands nothing.
+	Demands func(target string) Demand `env:", noinit"`
 	// Sinks are told of every event at least once; see [Sink].
 	Sinks map[string]Sink
 

@@ -40,6 +40,11 @@
 // people, who approve the plan with one digest, or reject it. [Plan.Windows] and
 // [Plan.Freezes] hold stages back, and nothing ever holds back the way back.
 //
+// [Config.Demands] says what each target asks of every plan: checks, approvals, small
+// first stages, windows, a watch. A plan that is weaker is refused, and [Demand.Apply]
+// fills in what is missing, so who may start a rollout cannot write their own rules.
+// [Plan.Standing] names checks that must hold for as long as the candidate has traffic.
+//
 // # Several processes
 //
 // Processes that share a store are given a name each, [Config.Replica]. For each

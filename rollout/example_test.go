@@ -77,3 +77,33 @@ func ExamplePlan_Validate() {
 	// rollout: Plan.Candidate.Version is 1.4.0, want another version than the baseline's
 	// strategies: stage 0 (everything): strategies: the sum of Split.Arms[].Weight is 9000, want exactly 10000 (hundredths of a percent)
 }
+
+// A target demands an approval and a small first stage of every plan.
+func ExampleDemand() {
+	demand := rollout.Demand{
+		Approve:  &strategies.Approval{Need: 2, Roles: []string{"sre"}},
+		UpTo:     strategies.Percent(10),
+		MaxFirst: strategies.Percent(5),
+	}
+	plan := rollout.Plan{
+		Target:    "chat",
+		Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
+		Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
+		Strategy:  strategies.Canary{Weights: []strategies.Weight{strategies.Percent(50)}},
+	}
+	fmt.Println(demand.Check(plan))
+
+	plan, err := demand.Apply(plan)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, stage := range plan.Stages {
+		fmt.Println(stage.Name, stage.Approve != nil)
+	}
+	// Output:
+	// rollout: chat demands more of a plan: Plan.Stages[0].Split is 50%, want at most 5%; Plan.Stages[0].Approve is no approval, want 2 of sre, within 24h0m0s, then hold
+	// demanded 5% false
+	// canary 50% true
+	// canary 100% false
+}

@@ -14,11 +14,22 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
+// demandsGate is the name under which the demands of a target are among its gates.
+const demandsGate = "(demands)"
+
 // gates returns the digests of the checks that p names, by name, without those that have
-// none or are not bound, and what is wrong with digests that cannot be used.
-func (e *Engine) gates(p Plan) (map[string]string, error) {
+// none or are not bound, and of the demands of its target, and what is wrong with those
+// that cannot be used.
+func (e *Engine) gates(ctx context.Context, p Plan) (map[string]string, error) {
 	var errs []error
 	all := make(map[string]string)
+	switch d, err := e.demand(ctx, p.Target); {
+	case err != nil:
+		all[demandsGate] = "unusable"
+		errs = append(errs, err)
+	case d.digest() != "":
+		all[demandsGate] = d.digest()
+	}
 	for _, name := range p.checkNames() {
 		digest, err := checks.DigestOf(e.cfg.Checks[name])
 		switch {
@@ -52,7 +63,7 @@ func (d *driver) regate(ctx context.Context) error {
 	if d.doc.Phase.Terminal() || d.doc.Phase == strategies.RampingDown {
 		return nil // nothing is approved any more; a pause would hold the way down
 	}
-	now, err := d.e.gates(d.doc.Plan)
+	now, err := d.e.gates(ctx, d.doc.Plan)
 	if err != nil {
 		d.e.cfg.Logger.ErrorContext(ctx, "digest of a check cannot be used", "rollout", d.id, "error", err)
 	}
@@ -67,6 +78,9 @@ func (d *driver) regate(ctx context.Context) error {
 	dec := strategies.Decision{
 		Do: strategies.SetPause, Rule: "gates", Urgent: true,
 		Reason: "checks have changed since the rollout was started: " + changedGates(d.doc.Gates, now) + "; votes are void",
+	}
+	if now[demandsGate] != d.doc.Gates[demandsGate] {
+		dec.Reason += d.e.weakness(ctx, d.doc.Plan)
 	}
 	next := d.doc.follow(dec, Paused, engineActor, d.e.cfg.wall())
 	next.Gates, next.Votes, next.Preflighted = now, nil, time.Time{}

@@ -90,6 +90,10 @@ type Plan struct {
 	// begins. Empty means that a plan whose baseline does not serve is refused with a
 	// [*StaleBaselineError].
 	DangerouslyReplaceServing string `json:"dangerously_replace_serving,omitempty"`
+	// DangerouslyWithoutDemands says why the plan may be weaker than its target demands;
+	// see [Config.Demands]. It asks for [ActionConfigure], and the rollout begins with an
+	// urgent event that gives the reason. Empty means that the demands hold.
+	DangerouslyWithoutDemands string `json:"dangerously_without_demands,omitempty"`
 }
 
 // Digest identifies the plan: the SHA-256 of its JSON, in hex. What it leaves

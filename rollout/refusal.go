@@ -15,7 +15,7 @@ type Refusal struct {
 	Target  string
 	Rollout ID // empty for a start
 	// Rule is which kind of rule refused: "authorize", "state", "conflict", "key",
-	// "busy" or "baseline". Reason is the error in words.
+	// "busy", "baseline" or "demands". Reason is the error in words.
 	Rule   string
 	Reason string
 }
@@ -34,6 +34,7 @@ func (e *Engine) refuse(ctx context.Context, by Actor, what Action, target strin
 		reused    *KeyReusedError
 		busy      *BusyError
 		stale     *StaleBaselineError
+		weak      *WeakPlanError
 	)
 	switch {
 	case errors.As(err, &forbidden):
@@ -48,6 +49,8 @@ func (e *Engine) refuse(ctx context.Context, by Actor, what Action, target strin
 		r.Rule = "busy"
 	case errors.As(err, &stale):
 		r.Rule = "baseline"
+	case errors.As(err, &weak):
+		r.Rule = "demands"
 	default:
 		return // it was not refused, it did not succeed
 	}

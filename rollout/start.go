@@ -20,7 +20,7 @@ import (
 // Errors: everything that is wrong with the plan, joined; a [*ForbiddenError];
 // a [*BusyError] if another rollout of the target is active and the plan does
 // not supersede it, which asks for [ActionSupersede] too; a [*StaleBaselineError] if
-// another version than the plan's baseline serves; ErrClosed; or what the store said, in which case the rollout
+// another version than the plan's baseline serves; a [*WeakPlanError]; ErrClosed; or what the store said, in which case the rollout
 // may have begun, which Newest can tell.
 func (e *Engine) Start(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
 	defer func() { e.refuse(ctx, by, ActionStart, p.Target, "", err) }()
@@ -67,6 +67,9 @@ func (e *Engine) Retry(ctx context.Context, id ID, by Actor) (_ ID, err error) {
 // begin stores the first document of a rollout whose plan has been accepted.
 func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
 	if p, err = p.compile(); err != nil {
+		return "", err
+	}
+	if err := e.demanded(ctx, p, by); err != nil {
 		return "", err
 	}
 	if u := unitAssigner(e.cfg.Targets[p.Target]); u != nil && p.Analysis.Unit == analysis.PerRequest && u.AssignsUnits() {
@@ -118,14 +121,14 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		if p.ReturnFree {
 			back = nil
 		}
-		p.Stages = []strategies.Stage{{Name: "return", Split: split.Plain(), Until: strategies.UntilBaked, Approve: back}}
+		p.Stages = []strategies.Stage{{Name: returnStage, Split: split.Plain(), Until: strategies.UntilBaked, Approve: back}}
 		p.Stages[0].Split.Arms = []strategies.Arm{{Name: p.Baseline.Arm()}, {Name: p.Candidate.Arm(), Weight: strategies.Full}}
 		reason = fmt.Sprintf("back to %s, known to be good from %s", p.Candidate, good)
 	}
 	for i := range p.Stages {
 		p.Stages[i].Split.Salt = split.Salt
 	}
-	gates, err := e.gates(p)
+	gates, err := e.gates(ctx, p)
 	if err != nil {
 		return "", err
 	}
@@ -138,7 +141,11 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		doc.Gates, doc.PlanDigest = gates, digest
 	}
 	d := newDriver(e, e.cfg.Targets[p.Target], doc, "", prev)
-	err = d.begin(ctx, doc.follow(strategies.Decision{Rule: "command", Reason: reason}, Started, by, now))
+	start := strategies.Decision{Rule: "command", Reason: reason}
+	if why := p.DangerouslyWithoutDemands; why != "" && e.cfg.Demands != nil {
+		start.Reason, start.Urgent = start.Reason+"; without the demands of "+p.Target+": "+why, true
+	}
+	err = d.begin(ctx, doc.follow(start, Started, by, now))
 	if errors.Is(err, ErrConflict) {
 		_, _, err = e.makeWay(ctx, p.Target) // names the rollout that was faster
 		if err == nil {
@@ -150,6 +157,13 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	}
 	return id, nil
 }
+
+// returnStage is the name of the only stage of a way back to a version that is known to be
+// good.
+const returnStage = "return"
+
+// returns reports whether the plan's stages were replaced by a way back.
+func (p Plan) returns() bool { return len(p.Stages) == 1 && p.Stages[0].Name == returnStage }
 
 // knownGood returns the rollout that shows that the plan's candidate is good
 // and that is recent enough to rely on, or "". The last word about the

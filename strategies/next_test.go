@@ -1,6 +1,7 @@
 package strategies_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,32 @@ func stages(t interface{ Fatal(...any) }) []strategies.Stage {
 	list[0].MinSamples = 10
 	list[0].Before, list[0].After = []string{"smoke"}, []string{"review"}
 	return list
+}
+
+// TestApprovalsAreNotPassedOver: no command goes past a stage that asks for an approval to
+// one that asks for none.
+func TestApprovalsAreNotPassedOver(t *testing.T) {
+	list := stages(t)
+	list[1].Approve = &strategies.Approval{}
+	for _, s := range []strategies.State{
+		{Phase: strategies.Approving, Stage: 1, Command: strategies.Skip},
+		{Phase: strategies.Baking, Stage: 0, Command: strategies.PromoteFully},
+	} {
+		if d := strategies.Next(list, s); d.Do != strategies.Refuse || !strings.Contains(d.Reason, "approval") {
+			t.Errorf("%v: %+v", s.Command, d)
+		}
+	}
+	list[2].Approve = &strategies.Approval{}
+	for _, s := range []strategies.State{
+		{Phase: strategies.Approving, Stage: 1, Command: strategies.Skip},
+		{Phase: strategies.Before, Stage: 1, Command: strategies.Skip},
+		{Phase: strategies.Baking, Stage: 0, Command: strategies.PromoteFully},
+		{Phase: strategies.Baking, Stage: 1, Command: strategies.PromoteFully},
+	} {
+		if d := strategies.Next(list, s); d.Do != strategies.Enter || d.Phase != strategies.Approving || d.Stage != 2 {
+			t.Errorf("%v, where the last stage asks for an approval: %+v", s.Command, d)
+		}
+	}
 }
 
 func TestNext(t *testing.T) {

@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,9 +32,12 @@ func command(stages []Stage, s State) Decision {
 		}
 		return refuse(s, waitsFor(s))
 	case PromoteFully:
+		to := len(stages) - 1
 		switch {
+		case s.Phase == Baking && passesApproval(stages, s.Stage+1, to):
+			return refuse(s, "a stage in between asks for an approval, which is never passed over; promote to that stage")
 		case s.Phase == Baking && !last:
-			return crown(stages, s, byHand(arrive(stages, len(stages)-1, "command", "promoted fully")))
+			return crown(stages, s, byHand(arrive(stages, to, "command", "promoted fully")))
 		case s.Phase == Baking:
 			return crown(stages, s, byHand(leave(stages, s, "command", "promoted fully")))
 		case s.Phase == Watching:
@@ -46,6 +50,9 @@ func command(stages []Stage, s State) Decision {
 		}
 		if last {
 			return refuse(s, "the last stage cannot be passed over")
+		}
+		if s.Phase == Approving && passesApproval(stages, s.Stage, s.Stage+1) {
+			return refuse(s, "the stage waits for an approval, and the next one asks for none")
 		}
 		return byHand(arrive(stages, s.Stage+1, "command", "stage "+stages[s.Stage].Name+" was passed over"))
 	case Approve, Reject:
@@ -65,6 +72,15 @@ func command(stages []Stage, s State) Decision {
 		return Decision{Do: Enter, Phase: RampingDown, Stage: s.Stage, Rule: "command", Reason: "aborted; the candidate's share goes down"}
 	}
 	return refuse(s, "there is no such command")
+}
+
+// passesApproval reports whether going to stage to leaves out the approval of a stage
+// from from on: to itself asks for none.
+func passesApproval(stages []Stage, from, to int) bool {
+	if to >= len(stages) || stages[to].Approve != nil {
+		return false
+	}
+	return slices.ContainsFunc(stages[min(from, to):to], func(s Stage) bool { return s.Approve != nil })
 }
 
 // waitsFor says what stands between a rollout and the stage it would go to.
