@@ -28,6 +28,9 @@ type Actor struct {
 	// Proved is when they last proved themselves with a second factor; the zero
 	// time means never. Approvals can demand that it is recent.
 	Proved time.Time `json:"proved,omitzero"`
+	// Via is where the command came from, such as "console", "ctl" or "api", for the
+	// record alone. It is as a name, and may be empty.
+	Via string `json:"via,omitempty"`
 }
 
 // person returns what is compared where it matters whether two actors are one.
@@ -48,6 +51,9 @@ func (a Actor) validate() error {
 	}
 	if len(a.Subject) > 255 || strings.ContainsFunc(a.Subject, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		bad("Subject", shown(a.Subject), "at most 255 bytes of printable ASCII without blanks")
+	}
+	if !plainName(a.Via) {
+		bad("Via", shown(a.Via), wantName)
 	}
 	for i, r := range a.Roles {
 		if r == "" || !plainName(r) {

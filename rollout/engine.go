@@ -26,7 +26,8 @@ type Engine struct {
 	drivers map[string]*driver // the newest of each target
 	damaged map[string]error   // targets whose document cannot be read
 
-	looks sync.Map // standing checks that are being looked at: *atomic.Bool by target and check
+	bells map[string]*bell // of each target; never changes
+	looks sync.Map         // standing checks that are being looked at: *atomic.Bool by target and check
 }
 
 // Open returns an engine over cfg.Store and continues what it finds there: it
@@ -47,11 +48,13 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg:     cfg.withDefaults(),
 		life:    strings.ToLower(rand.Text()),
 		planes:  make(map[string]*plane),
+		bells:   make(map[string]*bell),
 		drivers: make(map[string]*driver),
 		damaged: make(map[string]error),
 	}
 	for target, splitter := range e.cfg.Targets {
 		e.planes[target] = newPlane(splitter)
+		e.bells[target] = new(bell)
 	}
 	e.last.keep = cfg.LastResort
 	if e.last.load(); e.last.err != nil {
@@ -184,6 +187,9 @@ func (e *Engine) Close() error {
 	e.stop(ErrClosed)
 	e.mu.Unlock()
 	e.wg.Wait()
+	for _, b := range e.bells {
+		b.ring()
+	}
 	return nil
 }
 

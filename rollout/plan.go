@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,6 +105,25 @@ func (p Plan) Digest() string {
 		return ""
 	}
 	return hashOf(body)
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It takes what a plan is written as; a field
+// that no plan has, such as a misspelt one or a strategy, which is not data, is an
+// [*InvalidError] that names it: what is not understood would not be carried out.
+func (p *Plan) UnmarshalJSON(data []byte) error {
+	type plain Plan
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	var read plain
+	if err := d.Decode(&read); err != nil {
+		var invalid *InvalidError
+		if errors.As(err, &invalid) {
+			return err
+		}
+		return &InvalidError{Field: "Plan", Value: strings.TrimPrefix(err.Error(), "json: "), Want: "the JSON of a plan, with stages in place of a strategy"}
+	}
+	*p = Plan(read)
+	return nil
 }
 
 // compile returns p with its stages filled in.

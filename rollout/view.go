@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"sync"
 
 	"github.com/serin-go/serin/checks/analysis"
 )
@@ -43,6 +44,43 @@ func (d *driver) unlock() {
 
 func (d *driver) publishView() {
 	d.view.Store(&view{doc: *d.doc, judgement: d.judgement, waiting: d.waiting, lead: d.lead, rev: d.rev})
+	d.e.bells[d.target].ring()
+}
+
+// bell lets any number of callers wait for the next change.
+type bell struct {
+	mu   sync.Mutex
+	next chan struct{} // nil while no caller waits
+}
+
+func (b *bell) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next == nil {
+		b.next = make(chan struct{})
+	}
+	return b.next
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next != nil {
+		close(b.next)
+		b.next = nil
+	}
+}
+
+// Changed returns a channel that is closed when what [Engine.Newest] returns of the target
+// may have changed: after an event, and after each judgement, which is once a [Config.Tick]
+// while a rollout is active. It asks nothing of the store. Ask for the channel first, then
+// for the state. Close closes it; for a name that is no target of the engine it is nil.
+func (e *Engine) Changed(target string) <-chan struct{} {
+	b := e.bells[target]
+	if b == nil {
+		return nil
+	}
+	return b.wait()
 }
 
 // seq returns the number of the newest commit that d knows.
