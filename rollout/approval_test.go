@@ -277,3 +277,38 @@ func TestDisownOnEveryReplica(t *testing.T) {
 		}
 	})
 }
+
+// TestVotesAreOfOneGate: an approval opens the stage that it was given for, and no other,
+// also after a restart.
+func TestVotesAreOfOneGate(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		e := open(t, cfg)
+		go tgt.serve(t.Context(), 100*time.Millisecond)
+		p := briskly("1.4.0", "1.5.0")
+		stages, err := p.Strategy.Stages("1.4.0", "1.5.0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range stages {
+			stages[i].Approve = &strategies.Approval{}
+		}
+		p.Stages = stages
+		id := begin(t, e, p)
+		for i := range stages {
+			time.Sleep(time.Minute)
+			e.Close()
+			e = open(t, cfg)
+			time.Sleep(10 * time.Second)
+			if st := status(t, e, id); st.Phase != strategies.Approving || st.Stage != i || len(st.Votes) > 0 {
+				t.Fatalf("%v of stage %d with %d votes, want approving %d", st.Phase, st.Stage, len(st.Votes), i)
+			}
+			if err := e.Do(t.Context(), id, strategies.Approve, ana); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		if st := status(t, e, id); st.Split.Weight("1.5.0") != strategies.Full {
+			t.Errorf("the candidate has %v", st.Split.Weight("1.5.0"))
+		}
+	})
+}

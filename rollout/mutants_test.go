@@ -121,11 +121,14 @@ var mutants = []struct{ name, file, old, new string }{
 }
 
 // TestMutants plants each bug in a copy of the source and demands that the
-// simulation fails.
+// simulation fails, or the tests that are named with it.
 //
 //	go test ./rollout -run Mutants -mutants
 func TestMutants(t *testing.T) {
 	for _, m := range mutants {
+		mutanttest.Fits(t, m.name, mutanttest.Patch{File: m.file, Old: m.old, New: m.new})
+	}
+	for _, m := range namedMutants {
 		mutanttest.Fits(t, m.name, mutanttest.Patch{File: m.file, Old: m.old, New: m.new})
 	}
 	if !*mutate || t.Failed() {
@@ -143,6 +146,14 @@ func TestMutants(t *testing.T) {
 				_, law, _ := strings.Cut(out, "):\n")
 				law, _, _ = strings.Cut(strings.TrimSpace(law), "\n")
 				t.Logf("found by law %s", law)
+			}
+		})
+	}
+	for _, m := range namedMutants {
+		t.Run(m.name, func(t *testing.T) {
+			out, passed := mutanttest.Run(t, []mutanttest.Patch{{File: m.file, Old: m.old, New: m.new}}, "-run", m.test, "-failfast", "-timeout", "5m", ".")
+			if passed || !strings.Contains(out, "--- FAIL: Test") {
+				t.Errorf("tests %s do not find it:\n%s", m.test, out)
 			}
 		})
 	}

@@ -1,0 +1,155 @@
+package rollout
+
+// namedMutants are found by ordinary tests, whose names match test.
+var namedMutants = []struct{ name, file, old, new, test string }{
+	{
+		"an approval not asked for after a restart", "document.go",
+		"	if a := d.approval(); a != nil {\n",
+		"	if a := d.approval(); a != nil && d.Epoch > 1 {\n\t\ts.Consent = strategies.Granted\n\t} else if a != nil {\n",
+		"VotesAreOfOneGate",
+	},
+	{
+		"paused time counts as bake", "driver.go",
+		"		if d.doc.Phase == strategies.Baking && !d.doc.Paused {\n",
+		"		if d.doc.Phase == strategies.Baking {\n",
+		"BakeIsServed",
+	},
+	{
+		"a window's budget ignored", "window.go",
+		"			if first && w.Budget > 0 && used >= w.Budget {\n",
+		"			if false {\n",
+		"BudgetOfManyRollouts|Windows",
+	},
+	{
+		"a window's budget that forgets", "document.go",
+		"		m = append(m, d.Moved.Unix())\n",
+		"		m = append(m[:0], d.Moved.Unix())\n",
+		"BudgetOfManyRollouts",
+	},
+	{
+		"keys not looked at", "driver.go",
+		"	if used, err := o.served(d.doc); used {\n",
+		"	if used, err := o.served(d.doc); used && false {\n",
+		"KeysAreOfOneCommand|OptionsOfCommands",
+	},
+	{
+		"votes kept from one gate to the next", "document.go",
+		"	d.Phase, d.Stage, d.Step, d.Waited, d.Votes = dec.Phase, dec.Stage, dec.Step, 0, nil\n",
+		"	d.Phase, d.Stage, d.Step, d.Waited = dec.Phase, dec.Stage, dec.Step, 0\n",
+		"VotesAreOfOneGate",
+	},
+	{
+		"bake doubled at resume", "document.go",
+		"		next.Paused, next.Waited = false, 0\n",
+		"		next.Paused, next.Waited, next.Baked = false, 0, 2*next.Baked\n",
+		"BakeIsServed",
+	},
+	{
+		"a store that has gone back is followed", "follow.go",
+		"	case doc.Number < d.doc.Number || doc.",
+		"	case false && doc.",
+		"StoreThatGoesBack",
+	},
+	{
+		"a breaker of one's own that waits for the store", "follow.go",
+		"		d.lower(ctx, x)\n",
+		"		_ = x\n",
+		"LocalBreaker|WayBackIsFree",
+	},
+	{
+		"a standing check that is not heard", "driver.go",
+		"	s.Standing, s.OnStanding = d.failing()\n",
+		"",
+		"StandingCheck",
+	},
+	{
+		"a standing check that pauses again and again", "driver.go",
+		"		d.accept()\n",
+		"",
+		"StandingCheckHolds",
+	},
+	{
+		"a standing check that is started while it hangs", "standing.go",
+		"	if !s.busy.CompareAndSwap(false, true) {\n",
+		"	if false {\n",
+		"StandingCheckIsNotKnown",
+	},
+	{
+		"a standing check that may be unknown for good", "standing.go",
+		"	case now.Sub(v.known) > v.grace():\n",
+		"	case false:\n",
+		"StandingCheckIsNotKnown",
+	},
+	{
+		"demands that are not asked for", "demand.go",
+		"	return d.Check(p)\n}\n\n// weakness",
+		"	_ = d\n	return nil\n}\n\n// weakness",
+		"Demands",
+	},
+	{
+		"demands that are not part of what is approved", "gates.go",
+		"		all[demandsGate] = d.digest()\n",
+		"		_ = d.digest()\n",
+		"DemandsOverARestart",
+	},
+	{
+		"a right to configure that is not asked for", "demand.go",
+		"		return e.authorize(ctx, by, ActionConfigure, p.Target)\n",
+		"		return nil\n",
+		"BreakGlass",
+	},
+	{
+		"what is held back moves in a freeze", "../strategies/next.go",
+		"	gives := d.Do == Enter && (d.Phase == Watching || d.Phase == Promoted) && s.HeldBack\n",
+		"	gives := false\n",
+		"FreezeAtTheEndOfAWatch",
+	},
+	{
+		"blue-green that waits for a request", "../strategies/bluegreen.go",
+		"			OnNoEvidence: Continue, EvidenceLimit: keep, // it does not need a request\n",
+		"",
+		"BlueGreenWithoutARequest",
+	},
+	{
+		"a baseline that is believed", "start.go",
+		"	if serving != nil && p.DangerouslyReplaceServing != serving.Arm() && stale(p.Baseline, *serving) {\n",
+		"	if false {\n",
+		"BaselineIsWhatServes|RetryOfAnOldRollout",
+	},
+	{
+		"once good is good for ever", "start.go",
+		"		case h.Candidate == cand && h.Outcome == strategies.RolledBack:\n",
+		"		case false:\n",
+		"KnownGood",
+	},
+	{
+		"a way back that needs no approval", "start.go",
+		"		back := strictest(p.Stages)\n",
+		"		back := strictest(nil)\n",
+		"ReturnKeeps",
+	},
+	{
+		"a right to supersede that is not asked for", "start.go",
+		"			if err := e.authorize(ctx, by, ActionSupersede, p.Target); err != nil {\n",
+		"			if err := e.authorize(ctx, by, ActionStart, p.Target); err != nil {\n",
+		"SupersedeIsARight",
+	},
+	{
+		"results of checks that do not age", "gate.go",
+		"age >= 0 && age <= d.e.cfg.CheckValid {\n",
+		"true || age >= 0 {\n",
+		"PreflightResultsAge",
+	},
+	{
+		"checks that have changed and keep their votes", "gates.go",
+		"	if maps.Equal(now, d.doc.Gates) {\n",
+		"	if true {\n",
+		"ChangedChecksVoidVotes",
+	},
+	{
+		"fields of a plan that are not understood", "plan.go",
+		"	d.DisallowUnknownFields()\n",
+		"",
+		"PlanInJSON",
+	},
+}
