@@ -15,15 +15,17 @@ import (
 // ErrConflict if another process has written, with d.doc read again; otherwise the
 // outcome is unknown and d.doc unchanged.
 func (d *driver) commit(ctx context.Context, next *document) error {
-	if err := d.file(ctx); err != nil {
-		if !next.withdraws() || len(d.doc.Owed) >= maxOwed {
-			return err
-		}
-		next.Owed = append(slices.Clone(d.doc.Owed), d.doc.lastRaw)
-	} else {
+	event := next.Note == nil // otherwise it is a checkpoint
+	switch err := d.file(ctx); {
+	case err == nil:
 		next.Owed = nil
+	case !event: // what the audit trail has not taken stays in the document
+	case !next.withdraws() || len(d.doc.Owed) >= maxOwed:
+		return err
+	default:
+		next.Owed = append(slices.Clone(d.doc.Owed), d.doc.lastRaw)
 	}
-	if d.notice != "" {
+	if event && d.notice != "" {
 		next.Last.Reason, next.Last.Urgent = bound(next.Last.Reason+"; "+d.notice, maxReason), true
 	}
 	rev, hash, size, err := d.put(ctx, next)
@@ -37,14 +39,19 @@ func (d *driver) commit(ctx context.Context, next *document) error {
 		return err
 	}
 	moved := !d.doc.sameClock(next)
-	d.doc, d.hash, d.rev, d.saved, d.notice = next, hash, rev, time.Now(), ""
+	d.doc, d.hash, d.rev, d.saved = next, hash, rev, time.Now()
+	if event {
+		d.told, d.notice = d.saved, ""
+	}
 	d.proved()
 	d.crown()
 	d.apply(ctx)
 	if moved {
 		d.counted = time.Now() // what came before, and the commit itself, served the old state
 	}
-	d.audit(ctx)
+	if event {
+		d.audit(ctx)
+	}
 	return nil
 }
 
@@ -59,8 +66,10 @@ const (
 // put stores next in place of d.doc.
 func (d *driver) put(ctx context.Context, next *document) (rev Revision, hash string, size int, err error) {
 	next.Before, next.Nonce, next.Writer = d.hash, rand.Text(), d.e.cfg.Replica
-	if next.Last, next.lastRaw, err = next.Last.sealed(); err != nil {
-		return "", "", 0, err
+	if next.Note == nil {
+		if next.Last, next.lastRaw, err = next.Last.sealed(); err != nil {
+			return "", "", 0, err
+		}
 	}
 	value, hash, err := next.encode()
 	if err != nil {
@@ -92,11 +101,12 @@ func (d *driver) audit(ctx context.Context) {
 	defer cancel()
 	if err := d.file(ctx); err != nil {
 		d.e.cfg.Logger.ErrorContext(ctx, "audit entry delayed", "rollout", d.id, "seq", d.doc.Seq, "error", err)
+		d.wake()
 	}
-	d.wake()
 }
 
-// file writes to the audit trail what the document holds for it.
+// file writes to the audit trail what the document holds for it, and wakes those who
+// wait for it.
 func (d *driver) file(ctx context.Context) error {
 	if !d.unaudited {
 		return nil
@@ -117,6 +127,7 @@ func (d *driver) file(ctx context.Context) error {
 		}
 	}
 	d.unaudited, d.untold = false, 0
+	d.wake()
 	return nil
 }
 
@@ -169,6 +180,9 @@ func (d *driver) adopt(ctx context.Context, doc *document, hash string, rev Revi
 		d.counted = time.Now()
 	}
 	defer d.crown()
+	if doc.Seq != d.doc.Seq {
+		d.told = time.Now()
+	}
 	// Who wrote it may have died before its event was in the audit trail.
 	d.doc, d.hash, d.rev, d.unaudited = doc, hash, rev, true
 	if x := d.force.exit(); x != nil && !x.lasting() {

@@ -108,7 +108,8 @@ type Config struct {
 	// Tick is the time between two judgements. Zero means 1 s.
 	Tick time.Duration `env:"TICK"`
 	// Checkpoint is the time between two writings of the evidence; a crash
-	// loses at most that much of evidence and bake time. Zero means 10 s.
+	// loses at most that much of evidence and bake time. It adds nothing to the audit
+	// trail. Zero means 10 s.
 	Checkpoint time.Duration `env:"CHECKPOINT"`
 	// CheckTimeout bounds the checks of one phase together; what has not
 	// finished by then is unknown, which opens no gate. Zero means 10 min.

@@ -30,7 +30,7 @@ type document struct {
 	// Gates are the digests of the plan's checks, by name, of those that have one.
 	Gates map[string]string `json:"gates,omitempty"`
 
-	// Seq counts the commits of this rollout from 1. Before is the hash of the
+	// Seq counts the events of this rollout from 1. Before is the hash of the
 	// document that this one replaced: two successors of one document are a
 	// fork that can be detected.
 	Seq    uint64 `json:"seq"`
@@ -98,11 +98,26 @@ type document struct {
 	// Owed are events before Last that the audit trail could not take yet, as the
 	// bytes that were hashed.
 	Owed []json.RawMessage `json:"owed,omitempty"`
+	// Notes counts the checkpoints of this rollout. Note is the newest one since Last, nil
+	// if there was none.
+	Notes uint64 `json:"notes,omitempty"`
+	Note  *note  `json:"note,omitempty"`
 
 	lastRaw json.RawMessage // Last as the bytes that were hashed
 }
 
 const documentFormat = 1
+
+// note is a checkpoint: a commit that stores evidence and time, and adds no event.
+type note struct {
+	At        time.Time           `json:"at"`
+	Judgement *analysis.Judgement `json:"judgement,omitempty"`
+}
+
+// commits returns how many commits the rollout has, which numbers the one that left d.
+// A process that follows may miss some: two documents are neighbours only if their
+// numbers are.
+func (d *document) commits() uint64 { return d.Seq + d.Notes }
 
 // past is what a rollout has to know of one before it.
 type past struct {
@@ -166,7 +181,17 @@ type envelope struct {
 
 // encode returns d as it is stored, and the hash of its content.
 func (d *document) encode() (value []byte, hash string, err error) {
-	body, err := json.Marshal(d)
+	type fields document // the last event is stored as the bytes that were hashed
+	last := d.lastRaw
+	if last == nil {
+		if last, err = json.Marshal(d.Last); err != nil {
+			return nil, "", fmt.Errorf("rollout: document of %s: %w", d.ID, err)
+		}
+	}
+	body, err := json.Marshal(struct {
+		*fields
+		Last json.RawMessage `json:"last"`
+	}{(*fields)(d), last})
 	if err != nil {
 		return nil, "", fmt.Errorf("rollout: document of %s: %w", d.ID, err)
 	}
@@ -235,7 +260,7 @@ func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time
 	case strategies.SetResume:
 		next.Paused, next.Waited = false, 0
 	}
-	next.Seq++
+	next.Seq, next.Note = next.Seq+1, nil
 	if kind != Measured && kind != Continued {
 		next.Reason, next.Changed = dec.Reason, next.Seq
 	}
@@ -246,6 +271,15 @@ func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time
 		Paused: next.Paused, Split: next.Split, Baked: next.Baked,
 		Prev: d.Last.Hash,
 	}
+	return &next
+}
+
+// checkpoint returns the document that comes after d when evidence and time are stored
+// and nothing else changes. The last event stays the last one.
+func (d *document) checkpoint(j *analysis.Judgement, now time.Time) *document {
+	next := *d
+	next.Notes++
+	next.Note = &note{At: now.UTC().Round(0), Judgement: j}
 	return &next
 }
 
@@ -305,6 +339,10 @@ func (d *document) withdraws() bool {
 
 // slim takes away from d what its decision does not need.
 func (d *document) slim() {
+	if d.Note != nil {
+		d.Note.Judgement = nil
+		return
+	}
 	d.Reason = bound(d.Reason, 256)
 	d.Last.Reason = bound(d.Last.Reason, 256)
 	d.Last.Judgement, d.Last.Checks, d.Last.Others, d.Last.Watch = nil, nil, nil, nil

@@ -43,6 +43,76 @@ func TestDocumentRoundTrip(t *testing.T) {
 	}
 }
 
+// TestMissedCheckpoints: a process that follows may miss any commit, and takes the next
+// one all the same. It refuses what does not follow, and what is older.
+func TestMissedCheckpoints(t *testing.T) {
+	now := time.Now()
+	first := newDocument(t)
+	var all []*document
+	var hashes []string
+	for i := range 12 {
+		d := first
+		if i > 0 {
+			if d = all[i-1].checkpoint(nil, now); i%4 == 0 {
+				d = all[i-1].follow(strategies.Decision{Do: strategies.SetPause, Reason: "p"}, Paused, Actor{Name: "ana"}, now)
+			}
+			d.Before = hashes[i-1]
+		}
+		_, hash, err := d.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, hashes = append(all, d), append(hashes, hash)
+	}
+	for i, known := range all {
+		d := newDriver(&Engine{}, nil, known, hashes[i], "")
+		d.publishView()
+		for j, read := range all {
+			if err := d.check(read, hashes[j], known.commits()); (err == nil) != (j >= i) {
+				t.Errorf("commit %d after commit %d: %v", j, i, err)
+			}
+		}
+		forged := *all[min(i+1, len(all)-1)]
+		forged.Before = "another"
+		if err := d.check(&forged, "forged", known.commits()); err == nil {
+			t.Errorf("after commit %d a commit was taken that does not follow it", i)
+		}
+	}
+}
+
+// TestCheckpointKeepsTheEvent: the event that a checkpoint leaves in the document is
+// stored as the bytes that were hashed, also where this version would write others.
+func TestCheckpointKeepsTheEvent(t *testing.T) {
+	for _, raw := range []string{
+		`{"rollout":"chat/1","seq":1,"hash":"x"}`,
+		`{"seq":1,"rollout":"chat/1","of a later version":[1,2],"hash":"x"}`,
+	} {
+		d := newDocument(t)
+		if err := json.Unmarshal([]byte(raw), &d.Last); err != nil {
+			t.Fatal(err)
+		}
+		d.lastRaw = json.RawMessage(raw)
+		for n := uint64(1); n < 4; n++ {
+			next := d.checkpoint(&analysis.Judgement{Reason: "r"}, time.Now())
+			next.slim()
+			value, _, err := next.encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d, _, err = decodeDocument("chat", value); err != nil {
+				t.Fatal(err)
+			}
+			if string(d.lastRaw) != raw || d.Seq != 1 || d.commits() != 1+n || d.Last.Hash != "x" || d.Note.Judgement != nil {
+				t.Errorf("after checkpoint %d: %v, %s, want %s", n, d.commits(), d.lastRaw, raw)
+			}
+		}
+		ev := d.follow(strategies.Decision{Do: strategies.SetPause, Reason: "p"}, Paused, Actor{Name: "ana"}, time.Now())
+		if ev.Seq != 2 || ev.commits() != d.commits()+1 || ev.Last.Prev != "x" || ev.Note != nil {
+			t.Errorf("the event after it: %d of %d commits, prev %q", ev.Seq, ev.commits(), ev.Last.Prev)
+		}
+	}
+}
+
 // FuzzDecodeDocument: whatever is stored, decoding ends with a document that
 // can be driven or with a DamagedError. The second way in goes past the hash,
 // as somebody would who writes to the store by hand.

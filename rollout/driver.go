@@ -40,6 +40,7 @@ type driver struct {
 	waiting   string    // why Next stays
 	counted   time.Time // until when time is in doc.Baked
 	saved     time.Time // when the evidence was last committed
+	told      time.Time // when the last event was committed, or heard of
 	splitErr  error     // why doc.Split is not in force
 	force     *force    // what this process gives its traffic
 	tries     int       // to store the way back that was taken
@@ -71,7 +72,7 @@ func newDriver(e *Engine, s Splitter, doc *document, hash string, rev Revision) 
 	d := &driver{
 		e: e, id: doc.ID, target: doc.ID.Target(), splitter: s, kick: make(chan struct{}, 1),
 		force: &force{plane: e.planes[doc.ID.Target()], want: doc.Split, ended: doc.Phase.Terminal()},
-		doc:   doc, hash: hash, rev: rev, lead: !e.shared(), busy: newLock(), others: make(map[string]sharedEvidence), changed: make(chan struct{}),
+		doc:   doc, hash: hash, rev: rev, lead: !e.shared(), told: time.Now(), busy: newLock(), others: make(map[string]sharedEvidence), changed: make(chan struct{}),
 	}
 	d.publishView()
 	return d
@@ -336,8 +337,15 @@ func (d *driver) checkpoint() {
 	}
 }
 
-// save commits the evidence without any other change.
+// signOfLife is the longest time between two events of a rollout while it is driven.
+const signOfLife = time.Hour
+
+// save commits the evidence without any other change. It adds an event only where the
+// last one was committed signOfLife ago, or where there is a notice to give.
 func (d *driver) save(ctx context.Context) error {
+	if d.notice == "" && time.Since(d.told) < signOfLife {
+		return d.commit(ctx, d.doc.checkpoint(d.judged(), d.e.cfg.wall()))
+	}
 	next := d.doc.follow(strategies.Decision{Reason: d.judgement.Reason}, Measured, engineActor, d.e.cfg.wall())
 	next.Last.Judgement, next.Last.Others = d.judged(), d.verdicts()
 	return d.commit(ctx, next)

@@ -23,7 +23,7 @@ const (
 	Started      Kind = "started"       // the rollout was accepted; no traffic has moved
 	Continued    Kind = "continued"     // an engine took the rollout up again after a restart
 	PhaseEntered Kind = "phase entered" // checks begin, or a stage's split is in force
-	Measured     Kind = "measured"      // the evidence so far was written down
+	Measured     Kind = "measured"      // nothing else has happened for an hour; with the evidence so far
 	Paused       Kind = "paused"        // nobody but a person moves it forward
 	Resumed      Kind = "resumed"
 	Voted        Kind = "voted"     // somebody approved or rejected
@@ -33,8 +33,10 @@ const (
 	Ended        Kind = "ended"     // Phase is the outcome
 )
 
-// Event is one thing that happened to a rollout: one commit of its document and
-// one entry of its audit trail. The events of a rollout are numbered without
+// Event is one thing that happened to a rollout: one entry of its audit trail, and
+// one commit of its document. A checkpoint ([Config.Checkpoint]) commits the evidence
+// without an event. While nothing happens, an event of kind [Measured] is added every
+// hour. The events of a rollout are numbered without
 // gaps from 1, and each carries the hash of the one before it.
 //
 // It is plain data; its JSON form is the audit format.

@@ -137,7 +137,7 @@ func (m *member) sync(ctx context.Context) {
 	d := m.e.current(m.target)
 	var known uint64
 	if d != nil {
-		known = d.seq()
+		known = d.commits()
 	}
 	sent := time.Now()
 	getting, cancel := context.WithTimeout(ctx, m.e.cfg.Poll)
@@ -230,11 +230,11 @@ func (d *driver) check(doc *document, hash string, known uint64) error {
 	switch {
 	case doc.Number > d.doc.Number:
 		return nil
-	case doc.Number < d.doc.Number || doc.Seq < known:
-		return fmt.Errorf("rollout: the store has gone back to %s #%d, after %s #%d", doc.ID, doc.Seq, d.id, known)
-	case doc.Seq == d.doc.Seq && hash != d.hash:
+	case doc.Number < d.doc.Number || doc.commits() < known:
+		return fmt.Errorf("rollout: the store has gone back to %s #%d, after %s #%d", doc.ID, doc.Seq, d.id, d.doc.Seq)
+	case doc.commits() == d.doc.commits() && hash != d.hash:
 		return fmt.Errorf("rollout: the store holds another %s #%d than the one that was committed", doc.ID, doc.Seq)
-	case doc.Seq == d.doc.Seq+1 && doc.Before != d.hash:
+	case doc.commits() == d.doc.commits()+1 && doc.Before != d.hash:
 		return fmt.Errorf("rollout: %s #%d in the store does not follow #%d", doc.ID, doc.Seq, d.doc.Seq)
 	}
 	return nil
@@ -244,7 +244,7 @@ func (d *driver) check(doc *document, hash string, known uint64) error {
 func (d *driver) take(ctx context.Context, doc *document, hash string, rev Revision) {
 	d.lock()
 	defer d.unlock()
-	if doc.ID == d.id && doc.Seq > d.doc.Seq {
+	if doc.ID == d.id && doc.commits() > d.doc.commits() {
 		d.adopt(ctx, doc, hash, rev)
 		d.wakeUp()
 	}
@@ -262,7 +262,7 @@ func (d *driver) refresh(ctx context.Context) error {
 		return err
 	case doc.ID != d.id:
 		return &ConflictError{Rollout: d.id, Reason: fmt.Sprintf("a newer rollout has begun, %s", doc.ID)}
-	case doc.Seq > d.doc.Seq:
+	case doc.commits() > d.doc.commits():
 		d.adopt(ctx, doc, hash, entry.Revision)
 	}
 	return nil

@@ -86,8 +86,13 @@ func (h *history) succession(a, b commit) {
 		return
 	}
 	who := fmt.Sprintf("%s #%d (%s, %s, by %s)", n.ID, n.Seq, n.Last.Kind, n.Last.Rule, n.Last.By.Name)
-	if n.Seq != p.Seq+1 || n.Before != a.hash {
+	if n.commits() != p.commits()+1 || n.Before != a.hash {
 		h.broken("1: %s does not follow #%d", who, p.Seq)
+	}
+	if n.Note != nil {
+		h.checkpoint(p, n, who)
+	} else if n.Last.Kind == Measured && !n.Last.Urgent && b.at.Sub(h.evented(n.ID)) < signOfLife {
+		h.broken("29: %s tells of nothing, %v after the event before it", who, b.at.Sub(h.evented(n.ID)))
 	}
 	h.leadership(p, n, who)
 	for _, arm := range []string{n.Plan.Baseline.Arm(), n.Plan.Candidate.Arm()} {
@@ -95,7 +100,9 @@ func (h *history) succession(a, b commit) {
 			h.broken("evidence: %s knows of %d requests of %s, after %d", who, is, arm, was)
 		}
 	}
-	h.progress(a, b, who)
+	if n.Note == nil {
+		h.progress(a, b, who)
+	}
 	cand := n.Plan.Candidate.Arm()
 	if w, was := n.Split.Weight(cand), p.Split.Weight(cand); w > was {
 		entering := n.Phase == strategies.Baking && n.Last.Kind == PhaseEntered || n.Phase == strategies.Watching || n.Phase == strategies.Promoted
@@ -113,10 +120,10 @@ func (h *history) succession(a, b commit) {
 
 // leadership checks that what the engine decides is written by who drives.
 func (h *history) leadership(p, n *document, who string) {
-	if n.Last.By.Name != engineActor.Name {
+	if n.Last.By.Name != engineActor.Name && n.Note == nil {
 		return
 	}
-	local := n.Last.Rule == "harm" // any process may stop the candidate
+	local := n.Last.Rule == "harm" && n.Note == nil // any process may stop the candidate
 	owner, known := h.owners[n.Epoch]
 	switch {
 	case local:
@@ -125,9 +132,30 @@ func (h *history) leadership(p, n *document, who string) {
 	case owner != n.Writer:
 		h.broken("3: %s was written by %s, but %s drives under epoch %d", who, n.Writer, owner, n.Epoch)
 	}
-	if n.Epoch != p.Epoch && n.Last.Kind != Continued {
+	if n.Epoch != p.Epoch && (n.Last.Kind != Continued || n.Note != nil) {
 		h.broken("3: %s changes the epoch without a claim", who)
 	}
+}
+
+// checkpoint checks that a commit without an event has decided and changed nothing.
+func (h *history) checkpoint(p, n *document, who string) {
+	decided := func(d *document) string {
+		return fmt.Sprint(d.Seq, string(d.lastRaw), d.Epoch, d.Phase, d.Stage, d.Step, d.Paused, d.Reason, d.Changed, d.Votes, d.Served,
+			d.Split, d.Entered, d.Dropped, d.Winner, d.Digest, d.Moved)
+	}
+	if was, is := decided(p), decided(n); was != is {
+		h.broken("29: checkpoint %d of %s has no event, and changes\n%s\nto\n%s", n.Notes, who, was, is)
+	}
+}
+
+// evented returns when the newest event of a rollout was committed.
+func (h *history) evented(id ID) time.Time {
+	for i := len(h.commits) - 1; i >= 0; i-- {
+		if c := h.commits[i]; c.doc.ID == id && c.doc.Note == nil {
+			return c.at
+		}
+	}
+	return time.Time{}
 }
 
 // progress checks gates, bakes and the order of stages.
@@ -182,7 +210,7 @@ func opens(ev Event) bool {
 func (h *history) entered(id ID, stage int) time.Time {
 	for i := len(h.commits) - 1; i >= 0; i-- {
 		c := h.commits[i]
-		if c.doc.ID == id && c.doc.Stage == stage && c.doc.Phase == strategies.Baking && c.doc.Last.Kind == PhaseEntered {
+		if c.doc.ID == id && c.doc.Stage == stage && c.doc.Phase == strategies.Baking && c.doc.Last.Kind == PhaseEntered && c.doc.Note == nil {
 			return c.at
 		}
 	}
@@ -229,8 +257,12 @@ func (h *history) committed(ev Event) bool {
 // audited checks that the audit trail tells of every commit, and of nothing else.
 func (w *world) audited() {
 	prev := make(map[ID]Event)
-	late, quarantined := 0, 0
+	late, quarantined, events := 0, 0, 0
 	for _, c := range w.commits {
+		if c.doc.Note != nil {
+			continue
+		}
+		events++
 		id := c.doc.ID
 		var ev Event
 		entry, written := w.data[auditKey(id, c.doc.Seq)]
@@ -262,8 +294,8 @@ func (w *world) audited() {
 			n++
 		}
 	}
-	if n += quarantined; n != len(w.commits)-late {
-		w.broken("18: %d audit entries for %d commits", n, len(w.commits))
+	if n += quarantined; n != events-late {
+		w.broken("18: %d audit entries for %d events", n, events)
 	}
 }
 
@@ -284,7 +316,7 @@ func (w *world) settled() {
 	leaders := 0
 	for name, p := range w.alive {
 		d := p.engine.current("chat")
-		if d == nil || d.id != final.ID || d.seq() != final.Seq && !fresh {
+		if d == nil || d.id != final.ID || d.commits() != final.commits() && !fresh {
 			w.broken("28: %s does not know %s #%d", name, final.ID, final.Seq)
 			continue
 		}

@@ -143,10 +143,12 @@ func TestApprovalEnds(t *testing.T) {
 				}
 				urgent := false
 				for ev, err := range e.Events(t.Context(), id, 1) {
-					if err != nil || ev.Seq == st.Seq {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if urgent = urgent || ev.Urgent; ev.Seq == st.Seq {
 						break
 					}
-					urgent = urgent || ev.Urgent
 				}
 				if urgent != c.urgent {
 					t.Errorf("urgent %t, want %t", urgent, c.urgent)

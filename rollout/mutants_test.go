@@ -109,6 +109,16 @@ var mutants = []struct{ name, file, old, new string }{
 		"	if true {\n",
 	},
 	{
+		"a checkpoint that fills the audit trail", "driver.go",
+		"	if d.notice == \"\" && time.Since(d.told) < signOfLife {\n",
+		"	if d.notice == \"\" && time.Since(d.told) < 6*d.e.cfg.Checkpoint {\n",
+	},
+	{
+		"an event that is taken for a checkpoint", "document.go",
+		"	next.Seq, next.Note = next.Seq+1, nil\n",
+		"	next.Seq++\n",
+	},
+	{
 		"a stage that is passed over", "../strategies/rules.go",
 		"		return arrive(stages, s.Stage+1, rule, reason)\n",
 		"		return arrive(stages, len(stages)-1, rule, reason)\n",

@@ -27,6 +27,9 @@ type Step struct {
 // returns the moves that p would have made. Under the recorded plan they are the
 // recorded ones.
 //
+// The log holds the evidence at its events, and at least every hour: between two events
+// p moves no earlier than the later one.
+//
 // What users would have met under another split is not in any log: counts stay
 // those of the recorded split. An error says what the log does not hold, such as
 // the result of a check that only p asks for; the moves up to there are returned

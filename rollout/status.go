@@ -64,7 +64,10 @@ func (d *document) status() Status {
 		Digest:  d.Digest, Changed: d.Changed, Votes: d.Votes, Winner: d.Winner, Dropped: d.Dropped,
 	}
 	st.Samples = st.Exposed - d.Entered
-	if d.Last.Judgement != nil {
+	switch {
+	case d.Note != nil && d.Note.Judgement != nil:
+		st.Judgement = *d.Note.Judgement
+	case d.Last.Judgement != nil:
 		st.Judgement = *d.Last.Judgement
 	}
 	return st

@@ -62,7 +62,11 @@ func (b *bell) wait() <-chan struct{} {
 	return b.next
 }
 
+// ring does nothing for nil, of an engine without targets.
 func (b *bell) ring() {
+	if b == nil {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.next != nil {
@@ -83,8 +87,8 @@ func (e *Engine) Changed(target string) <-chan struct{} {
 	return b.wait()
 }
 
-// seq returns the number of the newest commit that d knows.
-func (d *driver) seq() uint64 { return d.view.Load().doc.Seq }
+// commits returns the number of the newest commit that d knows.
+func (d *driver) commits() uint64 { return d.view.Load().doc.commits() }
 
 // over reports whether the rollout has ended.
 func (d *driver) over() bool { return d.view.Load().doc.Phase.Terminal() }

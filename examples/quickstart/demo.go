@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -216,12 +217,8 @@ func (d *demo) play(ctx context.Context, view *view, first int, under rollout.ID
 		}
 		r := &result{act: a, id: id}
 		view.act(i+1, r)
-		for ev, err := range d.engine.Events(ctx, id, 1) {
-			if err != nil {
-				return nil, err
-			}
-			r.add(ev)
-			view.event(ev)
+		if err := d.follow(ctx, r, view); err != nil {
+			return nil, err
 		}
 		r.load = d.seen.totals()
 		results = append(results, r)
@@ -241,6 +238,45 @@ func (d *demo) start(ctx context.Context, p rollout.Plan) (rollout.ID, error) {
 		return d.engine.Start(ctx, p, by)
 	}
 	return id, err
+}
+
+// follow collects the events of an act until it has ended, and samples what its
+// candidate has shown meanwhile.
+func (d *demo) follow(ctx context.Context, r *result, view *view) error {
+	sampling, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { d.sample(sampling, r, view) })
+	defer wg.Wait()
+	defer stop()
+	for ev, err := range d.engine.Events(ctx, r.id, 1) {
+		if err != nil {
+			return err
+		}
+		r.add(ev)
+		view.event(ev)
+	}
+	return nil
+}
+
+// sample adds the newest judgement to the act's curve, twice a second until ctx ends.
+func (d *demo) sample(ctx context.Context, r *result, view *view) {
+	ticker := time.NewTicker(500 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		st, err := d.engine.Status(ctx, r.id)
+		if err != nil || st.Judgement.Candidate.Requests == 0 {
+			continue
+		}
+		r.curve = append(r.curve, st.Judgement)
+		if len(r.curve)%4 == 0 {
+			view.progress(st)
+		}
+	}
 }
 
 // bake is how long each stage lasts at least.

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,29 +113,29 @@ func (r *result) sharePath() string {
 // evidencePath draws the e-value over the candidate's requests, on a
 // logarithmic scale, and tells where its limit is.
 func (r *result) evidencePath() (path string, limitY float64) {
+	curve := slices.Clone(r.curve)
+	if j := r.end.Judgement; j != nil {
+		curve = append(curve, *j)
+	}
 	limit, top, requests := math.Log(20), 0.0, 1
-	for _, ev := range r.events {
-		if j := ev.Judgement; j != nil {
-			limit = math.Log(j.Harm.Limit)
-			top, requests = max(top, logE(j)), max(requests, j.Candidate.Requests)
-		}
+	for _, j := range curve {
+		limit = math.Log(j.Harm.Limit)
+		top, requests = max(top, logE(j)), max(requests, j.Candidate.Requests)
 	}
 	top = max(top, limit) * curveHeadroom
 	y := func(logE float64) float64 {
 		return curveBottom - (curveBottom-curveTop)*max(logE, 0)/top
 	}
 	var b strings.Builder
-	for _, ev := range r.events {
-		if j := ev.Judgement; j != nil {
-			op := "L"
-			if b.Len() == 0 {
-				op = "M"
-			}
-			fmt.Fprintf(&b, "%s%.1f %.1f", op, left+(right-left)*float64(j.Candidate.Requests)/float64(requests), y(logE(j)))
+	for i, j := range curve {
+		op := "L"
+		if i == 0 {
+			op = "M"
 		}
+		fmt.Fprintf(&b, "%s%.1f %.1f", op, left+(right-left)*float64(j.Candidate.Requests)/float64(requests), y(logE(j)))
 	}
 	return b.String(), y(limit)
 }
 
 // logE is the logarithm of the evidence of harm at its strongest.
-func logE(j *analysis.Judgement) float64 { return math.Log(max(j.Harm.E, 1)) }
+func logE(j analysis.Judgement) float64 { return math.Log(max(j.Harm.E, 1)) }

@@ -10,17 +10,19 @@ import (
 	"os"
 	"time"
 
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/strategies"
 )
 
-// result is what an act has come to. All but the load is from its events.
+// result is what an act has come to. All but the load and the curve is from its events.
 type result struct {
 	act    act
 	id     rollout.ID
 	events []rollout.Event
-	end    rollout.Event // zero until it has ended
+	curve  []analysis.Judgement // sampled while it went on
+	end    rollout.Event        // zero until it has ended
 	load   totals
 }
 

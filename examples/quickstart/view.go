@@ -68,8 +68,10 @@ func (v *view) close() {
 	v.wg.Wait()
 }
 
-// line prints one line with the time, where no frame is painted.
+// line prints one line with the time, where no frame is painted. v.mu must not be held.
 func (v *view) line(format string, args ...any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if !v.live {
 		fmt.Fprintf(v.out, "%5.1fs  %s\n", time.Since(v.began).Seconds(), fmt.Sprintf(format, args...))
 	}
@@ -83,14 +85,14 @@ func (v *view) act(nth int, r *result) {
 	v.nth, v.r = nth, r
 }
 
+// progress shows what the candidate has shown so far.
+func (v *view) progress(st rollout.Status) {
+	to := st.Plan.Candidate.Arm()
+	v.line("      %s at %v: %d requests, %s", to, st.Split.Weight(to), st.Judgement.Candidate.Requests, st.Judgement.Reason)
+}
+
 // event shows one event.
 func (v *view) event(ev rollout.Event) {
-	if ev.Kind == rollout.Measured {
-		if n := ev.Judgement.Candidate.Requests; n > 0 && ev.Seq%4 == 0 {
-			v.line("      %s at %v: %d requests, %s", v.r.act.to, ev.Split.Weight(v.r.act.to), n, ev.Reason)
-		}
-		return
-	}
 	v.line("%-4s  %s: %s", fmt.Sprintf("#%d", ev.Seq), eventTitle(ev), ev.Reason)
 	if ev.Kind == rollout.Ended {
 		v.mu.Lock()
