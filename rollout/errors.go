@@ -126,6 +126,21 @@ func (e *UnstoredError) Error() string {
 // Unwrap returns what the store said.
 func (e *UnstoredError) Unwrap() error { return e.Err }
 
+// MissingEventError means that an event of a rollout was committed, and is neither in
+// the audit trail nor in quarantine.
+type MissingEventError struct {
+	Rollout ID
+	Seq     uint64
+	Err     error // why its place in the audit trail does not hold it
+}
+
+func (e *MissingEventError) Error() string {
+	return fmt.Sprintf("rollout: event %s #%d is missing from the audit trail: %v", e.Rollout, e.Seq, e.Err)
+}
+
+// Unwrap returns why the event's place in the audit trail does not hold it.
+func (e *MissingEventError) Unwrap() error { return e.Err }
+
 // KeyReusedError says that a [Key] has been used for another command, or by another
 // actor. Nothing has changed.
 type KeyReusedError struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,15 @@ func (id ID) Target() string {
 		return ""
 	}
 	return string(id[:i])
+}
+
+// number returns which rollout of its target id is, from 1.
+func (id ID) number() (uint64, error) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(string(id), id.Target()+"/"), 10, 64)
+	if err == nil && n == 0 {
+		err = strconv.ErrRange
+	}
+	return n, err
 }
 
 // Plan says what is to be rolled out, how, and what must hold. It is data: what
