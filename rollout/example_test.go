@@ -60,6 +60,56 @@ func ExampleEngine() {
 	// evaluation fail quality fell from 0.81 to 0.64
 }
 
+// A listing shows the newest rollouts first, and what happened to each so far.
+func ExampleEngine_Rollouts() {
+	ctx := context.Background()
+	engine, err := rollout.Open(ctx, rollout.Config{
+		Store:   new(memstore.Store),
+		Targets: map[string]rollout.Splitter{"chat": gateway{}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer engine.Close()
+	ana := rollout.Actor{Name: "ana"}
+	for _, version := range []string{"1.5.0", "1.6.0", "1.7.0"} {
+		id, err := engine.Start(ctx, rollout.Plan{
+			Target:    "chat",
+			Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
+			Candidate: versioning.Release{Version: versioning.MustParse(version)},
+		}, ana)
+		if err == nil {
+			err = engine.Do(ctx, id, strategies.Abort, ana)
+		}
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for _, target := range engine.Targets() {
+		page, err := engine.Rollouts(ctx, target, "", 2)
+		if err != nil {
+			fmt.Println(err)
+		}
+		for _, st := range page {
+			fmt.Println(st.ID, st.Plan.Candidate, st.Phase)
+		}
+		next, err := engine.Rollouts(ctx, target, page[len(page)-1].ID, 2)
+		if err != nil {
+			fmt.Println(err)
+		}
+		for _, st := range next {
+			first, err := engine.Read(ctx, st.ID, 1, 1)
+			fmt.Println("older:", st.ID, first[0].Kind, err)
+		}
+	}
+	// Output:
+	// chat/3 1.7.0 aborted
+	// chat/2 1.6.0 aborted
+	// older: chat/1 started <nil>
+}
+
 // What is wrong with a plan is told all at once, before anything happens.
 func ExamplePlan_Validate() {
 	err := rollout.Plan{
