@@ -63,6 +63,13 @@ func (p *process) Put(ctx context.Context, key string, value []byte, prev rollou
 	return "", errCrashed
 }
 
+func (p *process) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	if p.isDead() {
+		return errCrashed
+	}
+	return p.Store.Delete(ctx, key, prev)
+}
+
 func (p *process) Get(ctx context.Context, key string) (rollout.Entry, error) {
 	if p.isDead() {
 		return rollout.Entry{}, errCrashed

@@ -92,6 +92,12 @@ func (p *patient) Put(ctx context.Context, key string, value []byte, prev Revisi
 	return within(ctx, p, storeTimeout, func(ctx context.Context) (Revision, error) { return p.Store.Put(ctx, key, value, prev) })
 }
 
+// Delete implements [Store].
+func (p *patient) Delete(ctx context.Context, key string, prev Revision) error {
+	_, err := within(ctx, p, storeTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, p.Store.Delete(ctx, key, prev) })
+	return err
+}
+
 // List implements [Store]. The entries are gathered before the first is given out.
 func (p *patient) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	type list struct {

@@ -362,6 +362,20 @@ func (f *flaky) Put(ctx context.Context, key string, value []byte, prev rollout.
 	return f.Store.Put(ctx, key, value, prev)
 }
 
+func (f *flaky) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	every := f.every.Load()
+	switch n := f.n.Add(1); {
+	case every > 0 && n%every == 0:
+		return errFlaky
+	case every > 0 && n%every == 1:
+		if err := f.Store.Delete(ctx, key, prev); err != nil {
+			return err
+		}
+		return errFlaky
+	}
+	return f.Store.Delete(ctx, key, prev)
+}
+
 func (f *flaky) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry, error] {
 	return f.Store.List(ctx, prefix)
 }

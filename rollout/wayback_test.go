@@ -76,6 +76,13 @@ func (f *faulty) Put(ctx context.Context, key string, value []byte, prev rollout
 	return f.Store.Put(ctx, key, value, prev)
 }
 
+func (f *faulty) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	if err := f.do("delete", key, 0); err != nil {
+		return err
+	}
+	return f.Store.Delete(ctx, key, prev)
+}
+
 func (f *faulty) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry, error] {
 	if err := f.do("list", prefix, 0); err != nil {
 		return func(yield func(rollout.Entry, error) bool) { yield(rollout.Entry{}, err) }

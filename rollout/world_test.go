@@ -128,6 +128,7 @@ var illnesses = []func(op, key string, size int) bool{
 	func(op, key string, _ int) bool { return op == "put" && strings.HasPrefix(key, "audit/") },
 	func(op, key string, _ int) bool { return op == "put" && strings.HasPrefix(key, "rollout/") },
 	func(op, key string, _ int) bool { return op == "put" && strings.HasPrefix(key, "evidence/") },
+	func(op, _ string, _ int) bool { return op == "delete" },
 	func(op, _ string, _ int) bool { return op == "list" },
 	func(_, _ string, size int) bool { return size > 6<<10 },
 }
@@ -326,6 +327,26 @@ func (p *process) Put(ctx context.Context, key string, value []byte, prev Revisi
 		return "", ErrConflict
 	}
 	return rev, nil
+}
+
+// Delete implements Store.
+func (p *process) Delete(ctx context.Context, key string, prev Revision) error {
+	conflict := false
+	if p.sick("delete", key, 0) {
+		return errNetwork
+	}
+	err := p.operation(ctx, func() {
+		if conflict = prev == "" || p.data[key].Revision != prev; !conflict {
+			delete(p.data, key)
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case conflict:
+		return ErrConflict
+	}
+	return nil
 }
 
 // Watch implements Store: there are no hints, and everything is polled for.

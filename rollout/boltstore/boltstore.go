@@ -211,8 +211,39 @@ func (s *Store) Get(ctx context.Context, key string) (entry rollout.Entry, err e
 
 // Put implements [rollout.Store].
 func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rev rollout.Revision, err error) {
-	if err := ctx.Err(); err != nil {
+	if len(value) > rollout.MaxValue {
+		return "", &rollout.ValueSizeError{Key: key, Size: len(value)}
+	}
+	err = s.change(ctx, key, prev, func(entries *bbolt.Bucket, all *tally) error {
+		all.Revision++
+		raw := encode([]byte(key), all.Revision, value)
+		_, sum, _ := header(raw)
+		all.add(sum)
+		rev = revision(all.Revision)
+		return entries.Put([]byte(key), raw)
+	})
+	if err != nil {
 		return "", err
+	}
+	return rev, nil
+}
+
+// Delete implements [rollout.Store]. It removes a damaged entry by the revision that Get
+// returns for it.
+func (s *Store) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	return s.change(ctx, key, prev, func(entries *bbolt.Bucket, _ *tally) error {
+		if prev == "" {
+			return fmt.Errorf("boltstore: %s: %w", key, rollout.ErrConflict)
+		}
+		return entries.Delete([]byte(key))
+	})
+}
+
+// change calls apply in a transaction if the revision of key is prev. The entry of
+// that revision is not in the record any more by then.
+func (s *Store) change(ctx context.Context, key string, prev rollout.Revision, apply func(entries *bbolt.Bucket, all *tally) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	defer contain(s.db.Path(), key, &err)()
 	err = s.db.Update(func(tx *bbolt.Tx) error {
@@ -236,23 +267,18 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 		if current != prev {
 			return fmt.Errorf("boltstore: %s: %w", key, rollout.ErrConflict)
 		}
-		all.Revision++
-		raw := encode([]byte(key), all.Revision, value)
-		_, sum, _ := header(raw)
-		all.add(sum)
-		rev = revision(all.Revision)
-		if err := entries.Put([]byte(key), raw); err != nil {
+		if err := apply(entries, &all); err != nil {
 			return err
 		}
 		return record.Put(recordKey, all.encode())
 	})
 	if err != nil {
-		return "", wrap(err)
+		return wrap(err)
 	}
 	s.mu.Lock()
 	delete(s.damaged, key)
 	s.mu.Unlock()
-	return rev, nil
+	return nil
 }
 
 // doubt returns why nobody knows that a key which is not there never was, or nil.

@@ -23,7 +23,7 @@ type Store struct {
 	mu       sync.Mutex
 	entries  map[string]rollout.Entry
 	revision int
-	changed  chan struct{} // closed and replaced by each Put; nil until somebody watches
+	changed  chan struct{} // closed and replaced by each change; nil until somebody watches
 	closed   bool
 }
 
@@ -49,6 +49,9 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 	if err := s.ready(ctx); err != nil {
 		return "", err
 	}
+	if len(value) > rollout.MaxValue {
+		return "", &rollout.ValueSizeError{Key: key, Size: len(value)}
+	}
 	if s.entries[key].Revision != prev {
 		return "", fmt.Errorf("memstore: %s: %w", key, rollout.ErrConflict)
 	}
@@ -58,11 +61,31 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 	s.revision++
 	rev := rollout.Revision(strconv.Itoa(s.revision))
 	s.entries[key] = rollout.Entry{Key: key, Value: slices.Clone(value), Revision: rev}
+	s.hint()
+	return rev, nil
+}
+
+// Delete implements [rollout.Store].
+func (s *Store) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	if prev == "" || s.entries[key].Revision != prev {
+		return fmt.Errorf("memstore: %s: %w", key, rollout.ErrConflict)
+	}
+	delete(s.entries, key)
+	s.hint()
+	return nil
+}
+
+// hint wakes those who watch. s.mu must be held.
+func (s *Store) hint() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
-	return rev, nil
 }
 
 // Watch implements [rollout.Store]. It hints at every change of the store.
@@ -93,7 +116,7 @@ func (s *Store) Watch(ctx context.Context, _ string) (<-chan struct{}, error) {
 	return hints, nil
 }
 
-// next returns the channel that the next Put closes. s.mu must be held.
+// next returns the channel that the next change closes. s.mu must be held.
 func (s *Store) next() <-chan struct{} {
 	if s.changed == nil {
 		s.changed = make(chan struct{})

@@ -21,7 +21,7 @@
 //   - reads go to the bucket's leader. By default any replica answers, and a
 //     few in a hundred answers are older than what was acknowledged;
 //   - nothing in the bucket expires, is dropped for want of space, or comes from
-//     elsewhere, and nobody may delete from it;
+//     elsewhere, and no message can be removed from it;
 //   - each server has sync_interval: always, as its monitoring endpoint says. By
 //     default a server writes to the disk every two minutes, and loses what it
 //     has acknowledged since when its power fails;
@@ -32,6 +32,9 @@
 // looked at as a key-value bucket with the tools of NATS; nothing but this package
 // should write to it. Who can write it can forge approvals; keep checkpoints of the
 // audit trail elsewhere (package rollout/audit).
+//
+// A key that the engine deletes leaves a message of some hundred bytes that says so.
+// List looks at each of them, so it takes longer where much was deleted.
 //
 // Needed rights: to create or to look at the stream KV_<bucket>, to publish to
 // $KV.<bucket>.>, to read its messages ($JS.API.STREAM.MSG.GET) and to create

@@ -155,31 +155,95 @@ func (s *Store) Get(ctx context.Context, key string) (rollout.Entry, error) {
 	if err := s.ready(key); err != nil {
 		return rollout.Entry{}, err
 	}
-	m, err := s.stream.GetLastMsgForSubject(ctx, s.prefix+subject(key))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	m, err := s.last(ctx, key)
+	if err != nil {
+		return rollout.Entry{}, err
+	}
+	if m == nil || deleted(m) {
 		return rollout.Entry{}, fmt.Errorf("natsstore: %s: %w", key, rollout.ErrNotFound)
-	} else if err != nil {
-		return rollout.Entry{}, s.wrap(key, err)
 	}
 	return rollout.Entry{Key: key, Value: append([]byte{}, m.Data...), Revision: revision(m.Sequence)}, nil
 }
+
+// last returns the newest message of a key, or nil if it never had one.
+func (s *Store) last(ctx context.Context, key string) (*jetstream.RawStreamMsg, error) {
+	m, err := s.stream.GetLastMsgForSubject(ctx, s.prefix+subject(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, s.wrap(key, err)
+	}
+	return m, nil
+}
+
+// The header of a message that stands for a key that was deleted. It is what a
+// key-value bucket of JetStream uses.
+const (
+	operationHeader = "KV-Operation"
+	operationDelete = "DEL"
+)
+
+// deleted reports whether m stands for a key that was deleted.
+func deleted(m *jetstream.RawStreamMsg) bool { return m.Header.Get(operationHeader) == operationDelete }
 
 // Put implements [rollout.Store].
 func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
 	if err := s.ready(key); err != nil {
 		return "", err
 	}
-	var last uint64 // of a key that does not exist
-	if prev != "" {
-		var err error
-		if last, err = strconv.ParseUint(string(prev), 10, 64); err != nil || last == 0 {
-			return "", fmt.Errorf("natsstore: %s: revision %q was never given out: %w", key, prev, rollout.ErrConflict)
-		}
+	if len(value) > rollout.MaxValue {
+		return "", &rollout.ValueSizeError{Key: key, Size: len(value)}
 	}
+	m := &nats.Msg{Subject: s.prefix + subject(key), Data: value}
+	if prev != "" {
+		last, err := sequence(key, prev)
+		if err != nil {
+			return "", err
+		}
+		return s.publish(ctx, key, m, last)
+	}
+	rev, err := s.publish(ctx, key, m, 0)
+	if !errors.Is(err, rollout.ErrConflict) {
+		return rev, err
+	}
+	// It may have been deleted: then the message that says so is the last one.
+	there, getErr := s.last(ctx, key)
+	if getErr != nil || there == nil || !deleted(there) {
+		return "", err
+	}
+	return s.publish(ctx, key, m, there.Sequence)
+}
+
+// Delete implements [rollout.Store]. A message of some hundred bytes stays in the
+// bucket and says that the key was deleted, since no message can be removed from it.
+func (s *Store) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	if err := s.ready(key); err != nil {
+		return err
+	}
+	last, err := sequence(key, prev)
+	if err != nil {
+		return err
+	}
+	m := &nats.Msg{Subject: s.prefix + subject(key), Header: nats.Header{operationHeader: {operationDelete}}}
+	_, err = s.publish(ctx, key, m, last)
+	return err
+}
+
+// sequence returns the number of the message that has given a key its revision.
+func sequence(key string, rev rollout.Revision) (uint64, error) {
+	n, err := strconv.ParseUint(string(rev), 10, 64)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("natsstore: %s: revision %q was never given out: %w", key, rev, rollout.ErrConflict)
+	}
+	return n, nil
+}
+
+// publish stores a message if the last one of its key has the number last, 0 for a key
+// that never had one.
+func (s *Store) publish(ctx context.Context, key string, m *nats.Msg, last uint64) (rollout.Revision, error) {
 	for wait := time.Millisecond; ; wait *= 2 {
 		// One attempt: a second one would meet what the first one may have written.
-		ack, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.prefix + subject(key), Data: value},
-			jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
+		ack, err := s.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(last), jetstream.WithRetryAttempts(0))
 		if err == nil {
 			return revision(ack.Sequence), nil
 		}
@@ -246,6 +310,9 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry
 		slices.Sort(keys)
 		for _, k := range keys {
 			e, err := s.Get(ctx, k)
+			if errors.Is(err, rollout.ErrNotFound) { // it was deleted
+				continue
+			}
 			if err != nil {
 				yield(rollout.Entry{}, err)
 				return

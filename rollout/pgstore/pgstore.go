@@ -125,6 +125,9 @@ func (s *Store) Get(ctx context.Context, key string) (rollout.Entry, error) {
 // Put implements [rollout.Store]. It is one statement, so it is applied as a
 // whole or not at all, and the notification leaves with its commit.
 func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	if len(value) > rollout.MaxValue {
+		return "", &rollout.ValueSizeError{Key: key, Size: len(value)}
+	}
 	if value == nil {
 		value = []byte{}
 	}
@@ -154,6 +157,25 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 		return "", s.wrap(key, err)
 	}
 	return revision(rev), nil
+}
+
+// Delete implements [rollout.Store], as Put does. A key that is put again has a
+// greater revision, since all keys take theirs from one sequence.
+func (s *Store) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	was, err := strconv.ParseInt(string(prev), 10, 64)
+	if err != nil {
+		return fmt.Errorf("pgstore: %s: revision %q was never given out: %w", key, prev, rollout.ErrConflict)
+	}
+	err = s.pool.QueryRow(ctx, fmt.Sprintf(`
+		WITH gone AS (
+			DELETE FROM %[1]s WHERE key = $1 AND rev = $2 RETURNING rev
+		) SELECT rev, pg_notify($3, $1) FROM gone`, s.table), key, was, s.channel).Scan(&was, nil)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("pgstore: %s: %w", key, rollout.ErrConflict)
+	} else if err != nil {
+		return s.wrap(key, err)
+	}
+	return nil
 }
 
 func revision(n int64) rollout.Revision { return rollout.Revision(strconv.FormatInt(n, 10)) }

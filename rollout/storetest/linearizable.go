@@ -16,15 +16,15 @@ import (
 	"github.com/serin-go/serin/rollout"
 )
 
-// Linearizable reads and writes through all handles, which are of one store, from
+// Linearizable reads, writes and deletes through all handles, which are of one store, from
 // several goroutines each, and then looks for an order of all these operations
 // that explains what each of them returned, such that none takes effect before it
 // was called or after it had returned. There is none if a Get answers with what
 // is old, if a conflict was applied all the same, or if a value vanishes.
 //
 // It takes as long as ctx; faults, unless nil, runs meanwhile and breaks what the
-// store must survive. A Put whose outcome is unknown may have been applied, at any
-// time after its call, or not. Each operation is given up after a second.
+// store must survive. A Put or a Delete whose outcome is unknown may have been
+// applied, at any time after its call, or not. Each operation is given up after a second.
 func Linearizable(ctx context.Context, t *testing.T, handles []rollout.Store, faults func(context.Context)) {
 	t.Helper()
 	h := &history{began: time.Now(), values: make(map[rollout.Revision]string)}
@@ -63,9 +63,9 @@ type history struct {
 const perKey = 100
 
 type operation struct {
-	put         bool
+	write       bool
 	key         string
-	prev, value string // "" is no value
+	prev, value string // "" is no value: the write is a Delete
 }
 
 type outcome struct {
@@ -86,7 +86,11 @@ func (h *history) client(ctx context.Context, s rollout.Store, id int) {
 		if rng.IntN(2) == 0 {
 			time.Sleep(time.Duration(rng.IntN(int(2 * time.Millisecond)))) // so that others come between
 		}
-		h.put(ctx, s, id, operation{put: true, key: key, prev: value, value: fmt.Sprintf("%d/%d", id, n)}, prev)
+		op := operation{write: true, key: key, prev: value, value: fmt.Sprintf("%d/%d", id, n)}
+		if value != "" && rng.IntN(4) == 0 {
+			op.value = ""
+		}
+		h.write(ctx, s, id, op, prev)
 	}
 }
 
@@ -107,15 +111,23 @@ func (h *history) get(ctx context.Context, s rollout.Store, id int, key string) 
 	return e.Revision, string(e.Value), true
 }
 
-func (h *history) put(ctx context.Context, s rollout.Store, id int, op operation, prev rollout.Revision) {
+func (h *history) write(ctx context.Context, s rollout.Store, id int, op operation, prev rollout.Revision) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	called := h.now()
-	rev, err := s.Put(ctx, op.key, []byte(op.value), prev)
+	var rev rollout.Revision
+	var err error
+	if op.value == "" {
+		err = s.Delete(ctx, op.key, prev)
+	} else {
+		rev, err = s.Put(ctx, op.key, []byte(op.value), prev)
+	}
 	switch {
 	case err == nil:
 		h.record(id, called, h.now(), op, outcome{})
-		h.means(op.key, rev, op.value)
+		if op.value != "" {
+			h.means(op.key, rev, op.value)
+		}
 	case !errors.Is(err, rollout.ErrConflict): // a conflict is nothing that happened
 		h.record(id, called, math.MaxInt64, op, outcome{unknown: true})
 	}
@@ -143,8 +155,8 @@ func (h *history) means(key string, rev rollout.Revision, value string) {
 	h.values[at] = value
 }
 
-// register is what a key does: it holds a value, which a Put replaces if it is the
-// one that was expected.
+// register is what a key does: it holds a value, which a write replaces or removes if it
+// is the one that was expected.
 var register = porcupine.Model{
 	Partition: func(ops []porcupine.Operation) [][]porcupine.Operation {
 		of := make(map[string][]porcupine.Operation)
@@ -162,7 +174,7 @@ var register = porcupine.Model{
 	Step: func(state, input, output any) (bool, any) {
 		op, out := input.(operation), output.(outcome)
 		switch {
-		case !op.put:
+		case !op.write:
 			return out.value == state, state
 		case state == op.prev:
 			return true, op.value
@@ -172,31 +184,34 @@ var register = porcupine.Model{
 	},
 	DescribeOperation: func(input, output any) string {
 		op, out := input.(operation), output.(outcome)
+		what := fmt.Sprintf("put %q in place of %q", op.value, op.prev)
 		switch {
-		case !op.put:
+		case !op.write:
 			return fmt.Sprintf("get -> %q", out.value)
-		case out.unknown:
-			return fmt.Sprintf("put %q in place of %q -> unknown", op.value, op.prev)
-		default:
-			return fmt.Sprintf("put %q in place of %q", op.value, op.prev)
+		case op.value == "":
+			what = fmt.Sprintf("delete %q", op.prev)
 		}
+		if out.unknown {
+			what += " -> unknown"
+		}
+		return what
 	},
 }
 
 func (h *history) check(t *testing.T) {
 	t.Helper()
-	puts := 0
+	writes := 0
 	for _, op := range h.ops {
-		if op.Input.(operation).put {
-			puts++
+		if op.Input.(operation).write {
+			writes++
 		}
 	}
-	if puts-h.unknown < 10 {
-		t.Fatalf("only %d of %d writes were acknowledged; that shows nothing", puts-h.unknown, puts)
+	if writes-h.unknown < 10 {
+		t.Fatalf("only %d of %d writes were acknowledged; that shows nothing", writes-h.unknown, writes)
 	}
 	switch result, info := porcupine.CheckOperationsVerbose(register, h.ops, time.Minute); result {
 	case porcupine.Ok:
-		t.Logf("%d operations, %d of them writes, %d of unknown outcome: in order", len(h.ops), puts, h.unknown)
+		t.Logf("%d operations, %d of them writes, %d of unknown outcome: in order", len(h.ops), writes, h.unknown)
 	case porcupine.Unknown:
 		t.Logf("%d operations: the check took too long to end", len(h.ops))
 	default:

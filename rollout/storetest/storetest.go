@@ -35,12 +35,18 @@ func Run(t *testing.T, open func(t *testing.T) rollout.Store) {
 		{"CompareAndSet", compareAndSet},
 		{"EqualValuesGetNewRevisions", newRevisions},
 		{"Values", values},
+		{"ValuesTooLarge", tooLarge},
 		{"ValuesAreCopies", copies},
 		{"List", list},
 		{"Increments", increments},
 		{"CancelledContext", cancelled},
+		{"Delete", deletes},
+		{"DeleteComparesRevisions", deleteCompares},
+		{"DeletedKeysGetNewRevisions", deletedRevisions},
+		{"DeletesOfOneKey", deletesTogether},
 		{"Linearizable", linearizable},
 		{"Watch", watch},
+		{"WatchDelete", watchDelete},
 		{"Closed", closed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -252,7 +258,7 @@ func watch(t *testing.T, s rollout.Store) {
 }
 
 func closed(t *testing.T, s rollout.Store) {
-	put(t, s, "k", "v", "")
+	rev := put(t, s, "k", "v", "")
 	if err := s.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
@@ -261,6 +267,9 @@ func closed(t *testing.T, s rollout.Store) {
 	}
 	if _, err := s.Put(t.Context(), "k", nil, ""); !errors.Is(err, rollout.ErrClosed) {
 		t.Errorf("Put after Close = %v; want ErrClosed", err)
+	}
+	if err := s.Delete(t.Context(), "k", rev); !errors.Is(err, rollout.ErrClosed) {
+		t.Errorf("Delete after Close = %v; want ErrClosed", err)
 	}
 	for _, err := range s.List(t.Context(), "") {
 		if !errors.Is(err, rollout.ErrClosed) {

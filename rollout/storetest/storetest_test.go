@@ -2,6 +2,7 @@ package storetest_test
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"os"
 	"os/exec"
@@ -43,7 +44,36 @@ var broken = map[string]func() rollout.Store{
 			return s.Put(ctx, key, []byte(strings.ToValidUTF8(string(value), "?")), prev)
 		}}
 	},
-	"Closed":       func() rollout.Store { return &immortal{new(memstore.Store)} },
+	"Closed":         func() rollout.Store { return &immortal{new(memstore.Store)} },
+	"ValuesTooLarge": func() rollout.Store { return &cutting{new(memstore.Store)} },
+	"Delete":         func() rollout.Store { return &tombs{new(memstore.Store)} },
+	"DeleteComparesRevisions": func() rollout.Store {
+		return &deleter{Store: new(memstore.Store), del: func(s rollout.Store, ctx context.Context, key string, _ rollout.Revision) error {
+			e, _ := s.Get(ctx, key)
+			return s.Delete(ctx, key, e.Revision)
+		}}
+	},
+	"DeleteComparesRevisions#idempotent": func() rollout.Store {
+		return &deleter{Store: new(memstore.Store), del: func(s rollout.Store, ctx context.Context, key string, prev rollout.Revision) error {
+			if _, err := s.Get(ctx, key); errors.Is(err, rollout.ErrNotFound) {
+				return nil
+			}
+			return s.Delete(ctx, key, prev)
+		}}
+	},
+	"DeletedKeysGetNewRevisions": func() rollout.Store {
+		return &forgetful{Store: new(memstore.Store), revs: map[string]rollout.Revision{}}
+	},
+	"DeletesOfOneKey": func() rollout.Store {
+		return &deleter{Store: new(memstore.Store), del: func(s rollout.Store, ctx context.Context, key string, prev rollout.Revision) error {
+			if err := s.Delete(ctx, key, prev); strings.HasPrefix(key, "k/") && prev != "" {
+				return nil // whoever was first
+			} else {
+				return err
+			}
+		}}
+	},
+	"WatchDelete":  func() rollout.Store { return &deaf{Store: new(memstore.Store)} },
 	"Linearizable": func() rollout.Store { return &replicated{Store: new(memstore.Store)} },
 }
 
@@ -54,6 +84,95 @@ type override struct {
 
 func (o *override) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
 	return o.put(o.Store, ctx, key, value, prev)
+}
+
+// deleter deletes otherwise.
+type deleter struct {
+	rollout.Store
+	del func(s rollout.Store, ctx context.Context, key string, prev rollout.Revision) error
+}
+
+func (d *deleter) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	return d.del(d.Store, ctx, key, prev)
+}
+
+// cutting stores the beginning of what is too large.
+type cutting struct{ rollout.Store }
+
+func (c *cutting) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	return c.Store.Put(ctx, key, value[:min(len(value), rollout.MaxValue)], prev)
+}
+
+// tombs lists what was deleted, as an empty value.
+type tombs struct{ rollout.Store }
+
+const tomb = "\x00deleted"
+
+func (s *tombs) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	if prev == "" {
+		return rollout.ErrConflict
+	}
+	_, err := s.Store.Put(ctx, key, []byte(tomb), prev)
+	return err
+}
+
+func (s *tombs) Get(ctx context.Context, key string) (rollout.Entry, error) {
+	e, err := s.Store.Get(ctx, key)
+	if string(e.Value) == tomb {
+		return rollout.Entry{}, rollout.ErrNotFound
+	}
+	return e, err
+}
+
+// forgetful begins to count the revisions of a key again after it was deleted.
+type forgetful struct {
+	rollout.Store
+	mu   sync.Mutex
+	revs map[string]rollout.Revision // of the store below
+}
+
+func (f *forgetful) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	if key != "k" {
+		return f.Store.Put(ctx, key, value, prev)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if prev == "1" {
+		prev = f.revs[key]
+	}
+	rev, err := f.Store.Put(ctx, key, value, prev)
+	if err != nil {
+		return "", err
+	}
+	f.revs[key] = rev
+	return "1", nil
+}
+
+func (f *forgetful) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if key == "k" && prev == "1" {
+		prev = f.revs[key]
+	}
+	return f.Store.Delete(ctx, key, prev)
+}
+
+// deaf gives hints of what is put alone.
+type deaf struct {
+	rollout.Store
+	puts []chan struct{}
+}
+
+func (d *deaf) Watch(context.Context, string) (<-chan struct{}, error) {
+	d.puts = append(d.puts, make(chan struct{}, 100))
+	return d.puts[len(d.puts)-1], nil
+}
+
+func (d *deaf) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	for _, c := range d.puts {
+		c <- struct{}{}
+	}
+	return d.Store.Put(ctx, key, value, prev)
 }
 
 // lastWins ignores the revision.

@@ -34,6 +34,9 @@ func (s *store) Get(ctx context.Context, key string) (rollout.Entry, error) {
 }
 
 func (s *store) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
+	if len(value) > rollout.MaxValue {
+		return "", &rollout.ValueSizeError{Key: key, Size: len(value)}
+	}
 	var was int64 // of a key that does not exist
 	if prev != "" {
 		var err error
@@ -52,6 +55,24 @@ func (s *store) Put(ctx context.Context, key string, value []byte, prev rollout.
 		return "", fmt.Errorf("etcd: %s: %w", key, rollout.ErrConflict)
 	}
 	return revision(r.Header.Revision), nil
+}
+
+func (s *store) Delete(ctx context.Context, key string, prev rollout.Revision) error {
+	was, err := strconv.ParseInt(string(prev), 10, 64)
+	if err != nil || was == 0 {
+		return fmt.Errorf("etcd: %s: revision %q was never given out: %w", key, prev, rollout.ErrConflict)
+	}
+	r, err := s.Txn(ctx).
+		If(clientv3.Compare(clientv3.ModRevision(s.below+key), "=", was)).
+		Then(clientv3.OpDelete(s.below + key)).
+		Commit()
+	if err != nil {
+		return s.wrap(key, err)
+	}
+	if !r.Succeeded {
+		return fmt.Errorf("etcd: %s: %w", key, rollout.ErrConflict)
+	}
+	return nil
 }
 
 func (s *store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry, error] {
