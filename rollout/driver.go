@@ -52,6 +52,8 @@ type driver struct {
 	untold    int       // failures to write it there
 	notice    string    // what the next event has to say about the trail
 	replaced  bool      // another engine, or a newer rollout, has taken over
+	swept     bool      // the evidence of a rollout that has ended is deleted
+	sweepAt   time.Time // when that is due
 	gate      *gate
 	preflight *gate // that is looked at again, later than in its phase
 	own       ownEvidence
@@ -265,7 +267,7 @@ func (d *driver) step(ctx context.Context) (more bool) {
 		d.audit(ctx)
 	}
 	if d.doc.Phase.Terminal() {
-		return d.splitErr != nil || d.unaudited
+		return !d.sweep(ctx) || d.splitErr != nil || d.unaudited
 	}
 	if time.Since(d.saved) >= d.e.cfg.Checkpoint && missing == nil && d.force.exit() == nil {
 		if err := d.save(ctx); err != nil {

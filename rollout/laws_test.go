@@ -3,6 +3,7 @@ package rollout
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,6 +71,17 @@ func (h *history) wrote(key string, value []byte) {
 	}
 	if len(value) > 256<<10 {
 		h.broken("21: the document of %s has %d bytes", doc.ID, len(value))
+	}
+}
+
+// removed is called for every value that leaves the store.
+func (h *history) removed(key string) {
+	rest, ok := strings.CutPrefix(key, "evidence/chat/")
+	number, _, _ := strings.Cut(rest, "/")
+	n, err := strconv.ParseUint(number, 10, 64)
+	now := h.byKey["rollout/chat"].doc
+	if !ok || err != nil || now == nil || n > now.Number || n == now.Number && !now.Phase.Terminal() {
+		h.broken("30: %s was deleted", key)
 	}
 }
 

@@ -337,6 +337,7 @@ func (p *process) Delete(ctx context.Context, key string, prev Revision) error {
 	}
 	err := p.operation(ctx, func() {
 		if conflict = prev == "" || p.data[key].Revision != prev; !conflict {
+			p.removed(key)
 			delete(p.data, key)
 		}
 	})
