@@ -86,6 +86,10 @@ type Config struct {
 	// Sinks are told of every event at least once; see [Sink].
 	Sinks map[string]Sink
 
+	// Retain says how long the records of rollouts that have ended stay in the Store. The
+	// zero value keeps everything.
+	Retain Retain `env:", prefix=RETAIN_"`
+
 	// LastResort keeps, outside of the Store, which rollouts this process has ended
 	// while the Store could not take that, so that a restart does not bring their
 	// candidates back; see [LastResortFile]. Nil keeps nothing: a restart then gives
@@ -168,6 +172,7 @@ func (c Config) Validate() error {
 			bad(f.name, f.d, "a duration >= 0")
 		}
 	}
+	c.Retain.validate(bad)
 	return errors.Join(errs...)
 }
 

@@ -27,9 +27,10 @@
 //     of a stage goes on in that stage when the engine is opened again; bake
 //     time that was served counts, but for the part since the last checkpoint.
 //   - At most one rollout of a target is active.
-//   - Every commit leaves one [Event] in the audit trail, with who, when, why
-//     and the numbers that the decision was made from. Events are numbered
-//     without gaps and chained by hash.
+//   - Every decision and every change leaves one [Event] in the audit trail, with
+//     who, when, why and the numbers that the decision was made from. Events are
+//     numbered without gaps and chained by hash. Where nothing happens, an event is
+//     added every hour; evidence is stored in between without one.
 //
 // # People
 //
@@ -76,9 +77,15 @@
 // The newest rollout of a target is under rollout/TARGET; keeping it under the
 // target's name makes one active rollout per target a matter of one
 // compare-and-set. When the next one begins, the old document moves to
-// archive/ID. Events are under audit/ID/SEQ and are written once. Besides there
-// are lease/TARGET, evidence/ID/REPLICA.LIFE, sink/NAME/ID, deadletter/NAME/ID/SEQ,
-// and quarantine/ for documents that could not be read.
+// archive/ID. Events are under audit/ID/SEQ and are written once. Further keys are:
+//
+//   - lease/TARGET: which process drives.
+//   - evidence/ID/REPLICA.LIFE: what a process has seen. It is deleted after the end.
+//   - sink/NAME/ID: how far a sink has been told. deadletter/NAME/ID/SEQ: what it
+//     would not take.
+//   - retained/TARGET: which rollouts have been removed; see [Retain].
+//   - quarantine/: documents that could not be read, and events whose place in the
+//     audit trail was taken.
 //
 // # Dependencies
 //

@@ -25,6 +25,7 @@ type Engine struct {
 
 	drivers map[string]*driver // the newest of each target
 	damaged map[string]error   // targets whose document cannot be read
+	feeding map[string]int     // how many goroutines deliver a rollout to a sink, by cursor
 
 	bells map[string]*bell // of each target; never changes
 	looks sync.Map         // standing checks that are being looked at: *atomic.Bool by target and check
@@ -51,6 +52,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		bells:   make(map[string]*bell),
 		drivers: make(map[string]*driver),
 		damaged: make(map[string]error),
+		feeding: make(map[string]int),
 	}
 	for target, splitter := range e.cfg.Targets {
 		e.planes[target] = newPlane(splitter)
@@ -72,6 +74,9 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 			e.Close()
 			return nil, err
 		}
+	}
+	if !e.cfg.Retain.zero() {
+		e.spawn(e.retain)
 	}
 	return e, nil
 }

@@ -94,29 +94,44 @@ func (e *Engine) filed(ctx context.Context, id ID, seq uint64) (ev Event, why, e
 	return ev, nil, nil
 }
 
-// recorded finds an event that is part of doc: in the audit trail, in quarantine, or in doc
-// itself. pending reports that it is in doc alone. doc must have been read before: an event
-// is filed before a document leaves it out.
+// recorded finds an event that is part of doc; see located.
 func (e *Engine) recorded(ctx context.Context, doc *document, seq uint64) (ev Event, pending bool, err error) {
-	ev, why, err := e.filed(ctx, doc.ID, seq)
-	if err != nil || why == nil {
-		return ev, false, err
+	raw, pending, err := e.located(ctx, doc, seq)
+	if err == nil {
+		err = unmarshalEvent(raw, &ev)
 	}
-	kept, err := e.cfg.Store.Get(ctx, quarantinedKey(doc.ID, seq))
-	switch {
-	case err == nil:
-		if err = unmarshalEvent(kept.Value, &ev); err == nil && ev.Rollout == doc.ID && ev.Seq == seq {
-			return ev, false, nil
+	return ev, pending, err
+}
+
+// located finds an event that is part of doc, as the bytes that were hashed: in the audit
+// trail, in quarantine, or in doc itself. pending reports that it is in doc alone. doc must
+// have been read before: an event is filed before a document leaves it out.
+func (e *Engine) located(ctx context.Context, doc *document, seq uint64) (raw []byte, pending bool, err error) {
+	is := func(raw []byte) bool {
+		var ev Event
+		return unmarshalEvent(raw, &ev) == nil && ev.Rollout == doc.ID && ev.Seq == seq
+	}
+	var why error
+	for _, key := range []string{auditKey(doc.ID, seq), quarantinedKey(doc.ID, seq)} {
+		entry, err := e.cfg.Store.Get(ctx, key)
+		switch {
+		case err == nil && is(entry.Value):
+			return entry.Value, false, nil
+		case err == nil:
+			err = errInTheWay
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged):
+			return nil, false, err
 		}
-	case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged):
-		return Event{}, false, err
+		if why == nil {
+			why = err
+		}
 	}
 	for _, raw := range append(slices.Clone(doc.Owed), doc.lastRaw) {
-		if err := unmarshalEvent(raw, &ev); err == nil && ev.Seq == seq {
-			return ev, true, nil
+		if is(raw) {
+			return raw, true, nil
 		}
 	}
-	return Event{}, false, &MissingEventError{Rollout: doc.ID, Seq: seq, Err: why}
+	return nil, false, &MissingEventError{Rollout: doc.ID, Seq: seq, Err: why}
 }
 
 // document returns the newest document of a rollout that is known here.
@@ -145,7 +160,8 @@ func (e *Engine) Targets() []string { return slices.Sorted(maps.Keys(e.cfg.Targe
 // Errors: an [*InvalidError] for n or for a before of another target, or an error of the
 // store. A rollout whose document is damaged is left out; the error wraps a
 // [*DamagedError] for each. The other rollouts of the page are returned with the error.
-// A target that never had a rollout yields none.
+// A target that never had a rollout yields none, and so do rollouts that were removed; see
+// [Retain].
 func (e *Engine) Rollouts(ctx context.Context, target string, before ID, n int) ([]Status, error) {
 	if err := checkPage(n); err != nil {
 		return nil, err
@@ -175,14 +191,25 @@ func (e *Engine) Rollouts(ctx context.Context, target string, before ID, n int) 
 		}
 	}
 	var damaged []error
+	oldest := uint64(1)
 	for misses := 0; number > 1 && len(page)+len(damaged) < n; {
 		number--
-		id := ID(fmt.Sprintf("%s/%d", target, number))
+		id := numbered(target, number)
 		st, err := e.archived(ctx, id)
 		switch {
 		case errors.Is(err, ErrDamaged):
 			damaged = append(damaged, fmt.Errorf("rollout: %s: %w", id, err))
-		case errors.Is(err, ErrNotFound): // its document was damaged
+		case errors.Is(err, ErrNotFound): // its document was damaged, or it was removed
+			if misses == 0 {
+				at, _, err := e.retention(ctx, target)
+				if err != nil {
+					return page, err
+				}
+				oldest = at.First
+			}
+			if number < oldest {
+				return page, errors.Join(damaged...)
+			}
 			if misses++; misses == MaxPage {
 				return page, fmt.Errorf("rollout: no rollout found from %s on: %w", id, err)
 			}

@@ -15,9 +15,11 @@ func documentKey(target string) string { return "rollout/" + target }
 // rollout of its target has begun.
 func archiveKey(id ID) string { return "archive/" + string(id) }
 
-// auditKey is where one event is stored, for ever. The number has a fixed
+// auditKey is where one event is stored; see [Retain] for how long. The number has a fixed
 // width, so that keys sort as numbers do.
-func auditKey(id ID, seq uint64) string { return fmt.Sprintf("audit/%s/%010d", id, seq) }
+func auditKey(id ID, seq uint64) string { return fmt.Sprintf("%s%010d", auditPrefix(id), seq) }
+
+func auditPrefix(id ID) string { return "audit/" + string(id) + "/" }
 
 // quarantinedKey is where an event is stored whose place in the audit trail cannot
 // be had.

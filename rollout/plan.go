@@ -29,6 +29,9 @@ func (id ID) Target() string {
 	return string(id[:i])
 }
 
+// numbered returns the ID of the n-th rollout of a target.
+func numbered(target string, n uint64) ID { return ID(target + "/" + strconv.FormatUint(n, 10)) }
+
 // number returns which rollout of its target id is, from 1.
 func (id ID) number() (uint64, error) {
 	n, err := strconv.ParseUint(strings.TrimPrefix(string(id), id.Target()+"/"), 10, 64)

@@ -73,7 +73,7 @@ func (e *Engine) deliver(d *document) {
 	}
 	for name, sink := range e.cfg.Sinks {
 		for _, id := range ids {
-			e.spawn(func() { e.feed(name, sink, id) })
+			e.spawnFeed(name, sink, id)
 		}
 	}
 }

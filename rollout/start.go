@@ -99,7 +99,7 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		return "", &StaleBaselineError{Target: p.Target, Serving: *serving, Plan: p.Baseline}
 	}
 	number := last.Number + 1
-	id := ID(p.Target + "/" + strconv.FormatUint(number, 10))
+	id := numbered(p.Target, number)
 	split := strategies.Split{
 		Arms:       []strategies.Arm{{Name: p.Baseline.Arm(), Weight: strategies.Full}},
 		Salt:       string(id),
