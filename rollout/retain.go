@@ -18,7 +18,7 @@ import (
 // stays, and so do dead letters. A crash in between loses nothing, and is made up for later.
 //
 // These are never removed: the newest [MinRetained] rollouts of a target, what Hold holds,
-// and what a sink of this engine still has to be told of. A rollout that stays keeps the
+// and what a sink of this engine has not received yet. A rollout that stays keeps the
 // newer ones from being removed, so that the trail in the store has no gap. The engine
 // that drives a target looks every minute, and no rollout waits for it.
 type Retain struct {
@@ -258,12 +258,12 @@ func (e *Engine) free(ctx context.Context, id ID, rec Record) error {
 		}
 		feeding := e.feeds(name, id)
 		if !known && !feeding || at >= uint64(len(rec.Events)) {
-			continue // no sink of that time, or it has been told of all
+			continue // no sink of that time, or it has received all
 		}
 		if !feeding {
 			e.spawnFeed(name, sink, id)
 		}
-		return &keptError{id, fmt.Sprintf("sink %s has been told of %d of %d events", name, at, len(rec.Events))}
+		return &keptError{id, fmt.Sprintf("sink %s has received %d of %d events", name, at, len(rec.Events))}
 	}
 	return nil
 }
@@ -305,8 +305,8 @@ func entryOf(id ID, entry Entry) (ev Event, ok bool) {
 	return ev, ok
 }
 
-// delivered returns the number of the event up to which a sink has been told of a rollout,
-// and whether it has been told of anything.
+// delivered returns the number of the event up to which a sink has received a rollout,
+// and whether it has received any.
 func (e *Engine) delivered(ctx context.Context, sink string, id ID) (seq uint64, known bool, err error) {
 	entry, err := e.cfg.Store.Get(ctx, cursorKey(sink, id))
 	switch {
@@ -322,7 +322,7 @@ func (e *Engine) delivered(ctx context.Context, sink string, id ID) (seq uint64,
 	return at.Seq, true, nil
 }
 
-// spawnFeed tells one sink of one rollout's events, beside everything else.
+// spawnFeed delivers one rollout's events to one sink, beside everything else.
 func (e *Engine) spawnFeed(name string, sink Sink, id ID) {
 	key := cursorKey(name, id)
 	e.mu.Lock()
@@ -340,7 +340,7 @@ func (e *Engine) spawnFeed(name string, sink Sink, id ID) {
 	})
 }
 
-// feeds reports whether a sink is being told of a rollout here.
+// feeds reports whether this engine delivers a rollout to a sink.
 func (e *Engine) feeds(name string, id ID) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -70,8 +70,13 @@ func (d Dir) path(target string) string {
 }
 
 // Keep implements [Anchor]: the file is replaced as a whole.
-func (d Dir) Keep(_ context.Context, target string, checkpoint []byte) (err error) {
-	f, err := os.CreateTemp(string(d), ".checkpoint-*")
+func (d Dir) Keep(_ context.Context, target string, checkpoint []byte) error {
+	return replaceFile(string(d), filepath.Base(d.path(target)), checkpoint)
+}
+
+// replaceFile writes a file of a directory as a whole, durably.
+func replaceFile(dir, name string, content []byte) (err error) {
+	f, err := os.CreateTemp(dir, ".checkpoint-*")
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
@@ -80,18 +85,18 @@ func (d Dir) Keep(_ context.Context, target string, checkpoint []byte) (err erro
 			err = fmt.Errorf("audit: %w", errors.Join(err, os.Remove(f.Name())))
 		}
 	}()
-	if _, err := f.Write(checkpoint); err != nil {
+	if _, err := f.Write(content); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), d.path(target)); err != nil {
+	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
 		return err
 	}
-	dir, err := os.Open(string(d))
+	parent, err := os.Open(dir)
 	if err != nil {
 		return nil // it is renamed; that it is durable cannot be made sure of here
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return errors.Join(parent.Sync(), parent.Close())
 }

@@ -18,6 +18,7 @@ type checkpoint struct {
 	target string
 	size   int64
 	root   tlog.Hash
+	more   string // the line after these, if there is one
 }
 
 const origin = "serin/audit/"
@@ -29,11 +30,19 @@ func (l *Log) Checkpoint(s note.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := l.Root(l.Len())
+	return l.sign(s, target, "")
+}
+
+// sign signs the present state of l, and one more line if more is not empty.
+func (l *Log) sign(s note.Signer, target, more string) ([]byte, error) {
+	root, err := l.Root(l.Size())
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("%s%s\n%d\n%s\n", origin, target, l.Len(), root)
+	text := fmt.Sprintf("%s%s\n%d\n%s\n", origin, target, l.Size(), root)
+	if more != "" {
+		text += more + "\n"
+	}
 	signed, err := note.Sign(&note.Note{Text: text}, s)
 	if err != nil {
 		return nil, fmt.Errorf("audit: signing a checkpoint: %w", err)
@@ -66,7 +75,7 @@ func openCheckpoint(signed []byte, v note.Verifier) (checkpoint, error) {
 	if err != nil || len(root) != len(tlog.Hash{}) {
 		return bad("no root")
 	}
-	return checkpoint{target: target, size: size, root: tlog.Hash(root)}, nil
+	return checkpoint{target: target, size: size, root: tlog.Hash(root), more: lines[3]}, nil
 }
 
 // ErrForked says that a log does not begin with what a checkpoint of it says:
@@ -75,7 +84,8 @@ var ErrForked = errors.New("audit: the log is not the one that was signed")
 
 // Extends reports whether l begins with the log that was signed in checkpoint. A
 // log that is shorter, or that differs before the checkpoint in a single byte,
-// is an error that wraps [ErrForked].
+// is an error that wraps [ErrForked]. Entries that are archived are known by their hashes;
+// a checkpoint from before the last archive needs the archives too, see [Log.Join].
 func (l *Log) Extends(signed []byte, v note.Verifier) error {
 	c, err := openCheckpoint(signed, v)
 	if err != nil {
@@ -85,8 +95,10 @@ func (l *Log) Extends(signed []byte, v note.Verifier) error {
 	switch {
 	case err == nil && target != c.target:
 		return fmt.Errorf("audit: the log is about %s, the checkpoint about %s", target, c.target)
-	case c.size > int64(l.Len()):
-		return fmt.Errorf("%w: it has %d entries, %d were signed", ErrForked, l.Len(), c.size)
+	case c.size > int64(l.Size()):
+		return fmt.Errorf("%w: it has %d entries, %d were signed", ErrForked, l.Size(), c.size)
+	case c.size < int64(l.Archived()):
+		return fmt.Errorf("%w, with entry %d, and %d were signed: join it with its archives", errArchived, l.Archived(), c.size)
 	}
 	root, err := l.Root(int(c.size))
 	if err != nil {

@@ -27,6 +27,17 @@
 //	journal, err := audit.OpenJournal("audit.jsonl")
 //	rollout.Config{Sinks: map[string]rollout.Sink{"journal": journal}}
 //
+// # Archives
+//
+// An [Archive] takes old rollouts out of the store: one signed file each, which
+// [ReadArchive] verifies alone. The trail in the store begins later then, and still
+// extends the checkpoints that were signed since; [Log.Join] puts the archives before it:
+//
+//	rollout.Config{Retain: rollout.Retain{
+//		Rollouts: 100, For: 90 * 24 * time.Hour,
+//		Archive:  audit.Archive{Dir: "/var/lib/serin/archive", Signer: signer},
+//	}}
+//
 // # Dependencies
 //
 // golang.org/x/mod for sumdb/note and sumdb/tlog: signed notes and the

@@ -96,7 +96,7 @@ func (l *Log) WriteHTML(w io.Writer) error {
 	for i := range lanes {
 		lanes[i].Points = points(lanes[i].Events)
 	}
-	root, err := l.Root(l.Len())
+	root, err := l.Root(l.Size())
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ const MaxLine = 256 << 10
 // Log is the audit trail of one target, oldest entry first. It is immutable,
 // and safe for concurrent use.
 type Log struct {
+	first  uint64 // the number of its first rollout, 0 and 1 if none is archived
 	lines  [][]byte
 	events []rollout.Event // of the lines that could be read; the zero Event stands for one that could not
 	hashes hashes
@@ -30,8 +31,13 @@ type Log struct {
 
 // Read reads the audit trail of a target from the engine's store, with the entries
 // that are in quarantine since something else was in their place. An entry that
-// cannot be understood is kept as it is; [Log.Verify] tells of it.
+// cannot be understood is kept as it is, and [Log.Verify] reports it. Rollouts that were
+// archived and removed are not part of the log; see [Log.Join].
 func Read(ctx context.Context, s rollout.Store, target string) (*Log, error) {
+	l, err := removed(ctx, s, target)
+	if err != nil {
+		return nil, err
+	}
 	prefix := "audit/" + target + "/"
 	type entry struct {
 		number, seq uint64
@@ -46,8 +52,8 @@ func Read(ctx context.Context, s rollout.Store, target string) (*Log, error) {
 			number, seq, ok := strings.Cut(strings.TrimPrefix(e.Key, at), "/")
 			n, err1 := strconv.ParseUint(number, 10, 64)
 			q, err2 := strconv.ParseUint(seq, 10, 64)
-			if !ok || err1 != nil || err2 != nil {
-				continue // of a target whose name begins alike
+			if !ok || err1 != nil || err2 != nil || n < l.first {
+				continue // of a target whose name begins alike, or about to be deleted
 			}
 			if !slices.ContainsFunc(entries, func(o entry) bool { return at != prefix && o.number == n && o.seq == q && bytes.Equal(o.line, e.Value) }) {
 				entries = append(entries, entry{n, q, e.Value})
@@ -55,7 +61,6 @@ func Read(ctx context.Context, s rollout.Store, target string) (*Log, error) {
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.seq, b.seq)) })
-	l := &Log{}
 	for _, e := range entries {
 		l.add(e.line)
 	}
@@ -90,8 +95,15 @@ func (l *Log) add(line []byte) {
 	l.hashes.add(line)
 }
 
-// Len returns the number of entries.
+// Len returns the number of entries that l holds.
 func (l *Log) Len() int { return len(l.lines) }
+
+// Archived returns the number of entries before those that l holds: they were archived and
+// removed, and l knows their hashes.
+func (l *Log) Archived() int { return int(l.hashes.frontier.Size) }
+
+// Size returns the number of entries of the whole log, which checkpoints are about.
+func (l *Log) Size() int { return l.Archived() + l.Len() }
 
 // Events yields the entries, oldest first, with their index.
 func (l *Log) Events() iter.Seq2[int, rollout.Event] { return slices.All(l.events) }
@@ -121,7 +133,7 @@ func (e *TamperError) Error() string {
 func (l *Log) Verify() error {
 	var errs []error
 	var prev rollout.Event
-	var number uint64
+	number := max(l.first, 1) - 1
 	for i, ev := range l.events {
 		bad := func(format string, args ...any) {
 			errs = append(errs, &TamperError{Index: i, Rollout: ev.Rollout, Seq: ev.Seq, Reason: fmt.Sprintf(format, args...)})
