@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -130,14 +129,20 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry
 	return func(yield func(rollout.Entry, error) bool) {
 		s.mu.Lock()
 		err := s.ready(ctx)
-		entries := maps.Clone(s.entries)
+		var found []rollout.Entry
+		for key, e := range s.entries {
+			if strings.HasPrefix(key, prefix) {
+				found = append(found, e)
+			}
+		}
 		s.mu.Unlock()
 		if err != nil {
 			yield(rollout.Entry{}, err)
 			return
 		}
-		for _, key := range slices.Sorted(maps.Keys(entries)) {
-			if strings.HasPrefix(key, prefix) && !yield(entries[key], nil) {
+		slices.SortFunc(found, func(a, b rollout.Entry) int { return strings.Compare(a.Key, b.Key) })
+		for _, e := range found {
+			if !yield(e, nil) {
 				return
 			}
 		}
