@@ -19,15 +19,32 @@ import (
 // with the number after it to go on.
 func (e *Engine) Events(ctx context.Context, id ID, from uint64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
+		for at, err := range e.entries(ctx, id, from) {
+			if !yield(at.Event, err) {
+				return
+			}
+		}
+	}
+}
+
+// eventEntry is an event with the bytes that were hashed.
+type eventEntry struct {
+	Event
+	raw []byte
+}
+
+// entries is Events with the bytes that were hashed.
+func (e *Engine) entries(ctx context.Context, id ID, from uint64) iter.Seq2[eventEntry, error] {
+	return func(yield func(eventEntry, error) bool) {
 		for seq := max(from, 1); ; seq++ {
-			ev, err := e.event(ctx, id, seq)
+			at, err := e.event(ctx, id, seq)
 			if err != nil {
 				if !errors.Is(err, errNoMore) {
-					yield(Event{}, err)
+					yield(eventEntry{}, err)
 				}
 				return
 			}
-			if !yield(ev, nil) || ev.Kind == Ended {
+			if !yield(at, nil) || at.Kind == Ended {
 				return
 			}
 		}
@@ -55,14 +72,14 @@ func (e *Engine) Read(ctx context.Context, id ID, from uint64, n int) ([]Event, 
 	}
 	var events []Event
 	for seq := max(from, 1); seq <= doc.Seq && len(events) < n; seq++ {
-		ev, why, err := e.filed(ctx, id, seq)
+		at, why, err := e.filed(ctx, id, seq)
 		if err == nil && why != nil {
-			ev, _, err = e.recorded(ctx, doc, seq)
+			at, _, err = e.recorded(ctx, doc, seq)
 		}
 		if err != nil {
 			return events, err
 		}
-		events = append(events, ev)
+		events = append(events, at.Event)
 	}
 	return events, nil
 }
@@ -77,30 +94,31 @@ func checkPage(n int) error {
 
 // filed reads an event from its place in the audit trail. why says why it is not there;
 // err is an error of the store.
-func (e *Engine) filed(ctx context.Context, id ID, seq uint64) (ev Event, why, err error) {
+func (e *Engine) filed(ctx context.Context, id ID, seq uint64) (at eventEntry, why, err error) {
 	entry, err := e.cfg.Store.Get(ctx, auditKey(id, seq))
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrDamaged):
-		return Event{}, err, nil
+		return eventEntry{}, err, nil
 	case err != nil:
-		return Event{}, nil, err
+		return eventEntry{}, nil, err
 	}
-	if why = unmarshalEvent(entry.Value, &ev); why == nil && (ev.Rollout != id || ev.Seq != seq) {
+	at.raw = entry.Value
+	if why = unmarshalEvent(at.raw, &at.Event); why == nil && (at.Rollout != id || at.Seq != seq) {
 		why = errInTheWay
 	}
 	if why != nil {
-		return Event{}, why, nil
+		return eventEntry{}, why, nil
 	}
-	return ev, nil, nil
+	return at, nil, nil
 }
 
 // recorded finds an event that is part of doc; see located.
-func (e *Engine) recorded(ctx context.Context, doc *document, seq uint64) (ev Event, pending bool, err error) {
-	raw, pending, err := e.located(ctx, doc, seq)
+func (e *Engine) recorded(ctx context.Context, doc *document, seq uint64) (at eventEntry, pending bool, err error) {
+	at.raw, pending, err = e.located(ctx, doc, seq)
 	if err == nil {
-		err = unmarshalEvent(raw, &ev)
+		err = unmarshalEvent(at.raw, &at.Event)
 	}
-	return ev, pending, err
+	return at, pending, err
 }
 
 // located finds an event that is part of doc, as the bytes that were hashed: in the audit
@@ -244,7 +262,7 @@ func (e *Engine) archived(ctx context.Context, id ID) (Status, error) {
 var errNoMore = errors.New("no more events")
 
 // event waits for one event.
-func (e *Engine) event(ctx context.Context, id ID, seq uint64) (Event, error) {
+func (e *Engine) event(ctx context.Context, id ID, seq uint64) (eventEntry, error) {
 	for {
 		// A commit in this process is heard of; one in another is looked for.
 		changed, wait := (<-chan struct{})(nil), e.cfg.Poll
@@ -254,22 +272,22 @@ func (e *Engine) event(ctx context.Context, id ID, seq uint64) (Event, error) {
 				wait *= 10
 			}
 		}
-		ev, why, err := e.filed(ctx, id, seq)
+		at, why, err := e.filed(ctx, id, seq)
 		if err != nil || why == nil {
-			return ev, err
+			return at, err
 		}
 		doc, err := e.document(ctx, id)
 		if err != nil {
-			return Event{}, err
+			return eventEntry{}, err
 		}
 		over := doc.Phase.Terminal()
 		if seq <= doc.Seq {
-			ev, pending, err := e.recorded(ctx, doc, seq)
+			at, pending, err := e.recorded(ctx, doc, seq)
 			if err != nil || !pending || over {
-				return ev, err
+				return at, err
 			}
 		} else if over {
-			return Event{}, errNoMore
+			return eventEntry{}, errNoMore
 		}
 		timer := time.NewTimer(wait)
 		err = nil
@@ -283,7 +301,7 @@ func (e *Engine) event(ctx context.Context, id ID, seq uint64) (Event, error) {
 		}
 		timer.Stop()
 		if err != nil {
-			return Event{}, err
+			return eventEntry{}, err
 		}
 	}
 }

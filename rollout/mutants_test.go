@@ -76,7 +76,7 @@ var mutants = []struct{ name, file, old, new string }{
 	{
 		"events ticked off before they were delivered", "sink.go",
 		"			if err := e.notify(name, sink, ev); err != nil {\n",
-		"			if err := sink.Notify(e.ctx, ev); err != nil && false {\n",
+		"			if err := sink.Notify(e.ctx, ev.Event); err != nil && false {\n",
 	},
 	{
 		"a life that writes over the one before", "share.go",

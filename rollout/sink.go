@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// Sink is somebody outside who must hear of every event, such as a webhook or a
-// chat room. Each event is given to it at least once, in order; after a crash it
-// may be given again, with the same [Event.Key]. An error has it tried again,
+// Sink receives the events of all rollouts, such as a webhook or a chat room. Each event
+// but those of kind [Measured] is given to it at least once, in order; after a crash it
+// may be given again, with the same [Event.Key]. An [EntrySink] receives all. An event that
+// is missing from the audit trail is logged and passed over. An error has it tried again,
 // after longer and longer pauses, [MaxAttempts] times; then the event is written
 // down as not delivered, and the next one is tried.
 //
@@ -20,6 +21,14 @@ import (
 // once, for each by one goroutine; ctx ends after [NotifyTimeout].
 type Sink interface {
 	Notify(ctx context.Context, e Event) error
+}
+
+// EntrySink is an optional interface for a [Sink]. If implemented, NotifyEntry is called
+// in place of Notify, for every event, those of kind [Measured] too, which other sinks do
+// not receive. entry is the event as the bytes that are in the audit trail; see
+// [VerifyEntry]. It must not be changed.
+type EntrySink interface {
+	NotifyEntry(ctx context.Context, e Event, entry []byte) error
 }
 
 // SinkFunc is a function as a [Sink].
@@ -110,19 +119,29 @@ func (e *Engine) feedFrom(name string, sink Sink, id ID, key string) (done bool,
 	case !errors.Is(err, ErrNotFound):
 		return false, err
 	}
-	for ev, err := range e.Events(e.ctx, id, at.Seq+1) {
+	_, all := sink.(EntrySink)
+	for ev, err := range e.entries(e.ctx, id, at.Seq+1) {
+		var missing *MissingEventError
+		if errors.As(err, &missing) {
+			e.cfg.Logger.ErrorContext(e.ctx, "event not delivered", "sink", name, "rollout", id, "seq", missing.Seq, "error", err)
+			value, err := json.Marshal(cursor{Seq: missing.Seq})
+			if err == nil {
+				_, err = e.cfg.Store.Put(e.ctx, key, value, entry.Revision)
+			}
+			return false, err
+		}
 		if err != nil {
 			return false, err
 		}
 		if d := e.current(id.Target()); d == nil || !d.leads() {
 			return false, nil
 		}
-		if ev.Kind != Measured { // nobody has to be woken for a checkpoint
+		if ev.Kind != Measured || all { // people need not be woken for a sign of life
 			if err := e.notify(name, sink, ev); err != nil {
 				return false, err
 			}
 		} else if ev.Seq%16 != 0 {
-			continue // a crash costs a few checkpoints that are read again
+			continue // a crash costs a few events that are read again
 		}
 		value, err := json.Marshal(cursor{Seq: ev.Seq})
 		if err != nil {
@@ -136,7 +155,7 @@ func (e *Engine) feedFrom(name string, sink Sink, id ID, key string) (done bool,
 }
 
 // notify offers an event until it is taken or given up.
-func (e *Engine) notify(name string, sink Sink, ev Event) error {
+func (e *Engine) notify(name string, sink Sink, ev eventEntry) error {
 	var err error
 	for attempt := range MaxAttempts {
 		ctx, cancel := context.WithTimeout(e.ctx, NotifyTimeout)
@@ -149,7 +168,7 @@ func (e *Engine) notify(name string, sink Sink, ev Event) error {
 		sleep(e.ctx, pause/2+rand.N(pause/2+1))
 	}
 	e.cfg.Logger.ErrorContext(e.ctx, "event not delivered", "sink", name, "event", ev.Key(), "error", err)
-	value, marshalErr := json.Marshal(deadLetter{Event: ev, Error: bound(err.Error(), maxError)})
+	value, marshalErr := json.Marshal(deadLetter{Event: ev.Event, Error: bound(err.Error(), maxError)})
 	if marshalErr != nil {
 		return marshalErr
 	}
@@ -161,11 +180,14 @@ func (e *Engine) notify(name string, sink Sink, ev Event) error {
 }
 
 // offer calls the sink, whose panics are its own affair.
-func offer(ctx context.Context, sink Sink, ev Event) (err error) {
+func offer(ctx context.Context, sink Sink, ev eventEntry) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("rollout: the sink panicked: %v", p)
 		}
 	}()
-	return sink.Notify(ctx, ev)
+	if all, ok := sink.(EntrySink); ok {
+		return all.NotifyEntry(ctx, ev.Event, ev.raw)
+	}
+	return sink.Notify(ctx, ev.Event)
 }

@@ -22,7 +22,8 @@
 // # Keeping a second copy
 //
 // A [Journal] is a file of JSON lines that is written durably, many writers
-// sharing one fsync; as a sink of the engine it is told of every event:
+// sharing one fsync. As a sink of the engine it receives every event as the bytes that are
+// in the trail, and [ReadJournal] reads back the log of a target:
 //
 //	journal, err := audit.OpenJournal("audit.jsonl")
 //	rollout.Config{Sinks: map[string]rollout.Sink{"journal": journal}}

@@ -14,9 +14,10 @@ import (
 )
 
 // Journal is a file of JSON lines to which events are appended durably: a second
-// copy of the audit trail, in another place. Those who append at the same time
-// share one fsync. One process may have it open. Its methods are safe for
-// concurrent use.
+// copy of the audit trail, in another place. As a sink of an engine it receives every
+// event of all targets, as the bytes that are in the trail; [ReadJournal] reads the log of
+// one target. Appends at the same time share one fsync. One process may have it open. Its
+// methods are safe for concurrent use.
 type Journal struct {
 	mu      sync.Mutex
 	file    *os.File
@@ -75,8 +76,14 @@ func (j *Journal) mend() error {
 	return err
 }
 
+// NotifyEntry appends an entry of the audit trail, and returns when it is durable. It
+// implements [rollout.EntrySink].
+func (j *Journal) NotifyEntry(ctx context.Context, _ rollout.Event, entry []byte) error {
+	return j.Append(ctx, entry)
+}
+
 // Notify appends an event, and returns when it is durable. It implements
-// [rollout.Sink].
+// [rollout.Sink]. An engine calls NotifyEntry.
 func (j *Journal) Notify(ctx context.Context, e rollout.Event) error {
 	line, err := json.Marshal(e)
 	if err != nil {

@@ -67,8 +67,9 @@ func Read(ctx context.Context, s rollout.Store, target string) (*Log, error) {
 	return l, nil
 }
 
-// ReadJSONL reads a log that [Log.WriteJSONL] or a [Journal] has written. Lines
-// that repeat the one before them, as a sink may after a crash, are one entry.
+// ReadJSONL reads a log that [Log.WriteJSONL] has written, or a sink that received the
+// rollouts of one target one after the other; see [ReadJournal]. Lines that repeat the one
+// before them, as a sink may after a crash, are one entry.
 func ReadJSONL(r io.Reader) (*Log, error) {
 	l := &Log{}
 	sc := bufio.NewScanner(r)
@@ -82,6 +83,34 @@ func ReadJSONL(r io.Reader) (*Log, error) {
 	}
 	if err := sc.Err(); err != nil {
 		return nil, fmt.Errorf("audit: line %d: %w", len(l.lines)+1, err)
+	}
+	return l, nil
+}
+
+// ReadJournal reads the log of one target from what a [Journal] has written, where the
+// events of several rollouts and targets are mixed and some are repeated. Entries are put in
+// order, and equal ones are one entry. Lines that are no entry of a trail are left out.
+func ReadJournal(r io.Reader, target string) (*Log, error) {
+	all, err := ReadJSONL(r)
+	if err != nil {
+		return nil, err
+	}
+	var order []int
+	for i, ev := range all.events {
+		if ev.Rollout.Target() == target {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := all.events[a], all.events[b]
+		return cmp.Or(cmp.Compare(numberOf(x.Rollout), numberOf(y.Rollout)), cmp.Compare(x.Seq, y.Seq), bytes.Compare(all.lines[a], all.lines[b]))
+	})
+	l := &Log{}
+	for _, i := range order {
+		if last := l.Len() - 1; last >= 0 && bytes.Equal(all.lines[i], l.lines[last]) {
+			continue
+		}
+		l.add(all.lines[i])
 	}
 	return l, nil
 }
