@@ -64,6 +64,18 @@
 //     files the rollback. Raising a share needs whoever drives.
 //   - A store that has lost what it had acknowledged is not followed.
 //
+// # Looking and commanding
+//
+// [Reader] returns what command-line tools and consoles need to look at a store, and
+// [Commander] what they need to give commands. Neither has targets of its own, and neither
+// can take a target away from the service:
+//
+//	commander, err := rollout.Commander(store, rollout.Config{Checks: checks})
+//	...
+//	st, err := commander.Newest(ctx, "chat")
+//	...
+//	err = commander.Do(ctx, st.ID, strategies.Abort, rollout.Actor{Name: "ana"})
+//
 // # Before, after and beside
 //
 // [Plan.Forecast] says what is to be expected of a plan. [Event.Explain] words

@@ -14,10 +14,13 @@ import (
 // Engine carries rollouts through their stages. It may be used concurrently.
 type Engine struct {
 	cfg  Config
-	life string          // identifies this engine among those of the same replica
-	ctx  context.Context // ends with Close; the drivers live in it
-	stop context.CancelCauseFunc
-	wg   sync.WaitGroup
+	life string // identifies this engine among those of the same replica
+	// remote says that this engine has no targets: it reads, and gives commands to those
+	// that have.
+	remote bool
+	ctx    context.Context // ends with Close; the drivers live in it
+	stop   context.CancelCauseFunc
+	wg     sync.WaitGroup
 
 	mu     sync.Mutex
 	planes map[string]*plane // of each target; never changes
@@ -142,6 +145,9 @@ func (e *Engine) decode(ctx context.Context, target string, entry Entry) (*docum
 // has heard that it is there, and evidence must be counted in one place. The
 // caller holds d's lock, or is the only one who has d.
 func (e *Engine) start(d *driver) bool {
+	if e.remote {
+		return false
+	}
 	begun := *d.doc
 	e.mu.Lock()
 	if there := e.drivers[d.target]; there != nil && there.view.Load().doc.Number >= begun.Number {
@@ -239,6 +245,13 @@ func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, 
 	o.why = bound(o.why, maxReason)
 	if d := e.driver(id); d != nil {
 		return d.command(ctx, o)
+	}
+	if e.remote {
+		if d, err := e.guest(ctx, id.Target()); err != nil {
+			return err
+		} else if d != nil && d.id == id {
+			return d.ordered(ctx, o, nil)
+		}
 	}
 	st, err := e.Status(ctx, id)
 	if err != nil {

@@ -110,6 +110,46 @@ func ExampleEngine_Rollouts() {
 	// older: chat/1 started <nil>
 }
 
+// A command-line tool looks at the store of a service, and gives a command. It has no
+// target of its own, so it cannot take one away from the service.
+func ExampleCommander() {
+	ctx := context.Background()
+	store := new(memstore.Store)
+	service, err := rollout.Open(ctx, rollout.Config{
+		Store: store, Replica: "service-1",
+		Targets: map[string]rollout.Splitter{"chat": gateway{}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer service.Close()
+
+	ana := rollout.Actor{Name: "ana"}
+	id, err := service.Start(ctx, rollout.Plan{
+		Target:    "chat",
+		Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
+		Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
+	}, ana)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	// In another program:
+	commander, err := rollout.Commander(store, rollout.Config{})
+	if err == nil {
+		err = commander.Do(ctx, id, strategies.Abort, ana, rollout.Because("not on a Friday"))
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	st, err := rollout.Reader(store).Newest(ctx, "chat")
+	fmt.Println(st.ID, st.Phase, st.Reason, err)
+	// Output: chat/1 aborted aborted: not on a Friday <nil>
+}
+
 // What is wrong with a plan is told all at once, before anything happens.
 func ExamplePlan_Validate() {
 	err := rollout.Plan{

@@ -117,7 +117,7 @@ func (d *driver) recheck(dec strategies.Decision) (wait string, instead *strateg
 	if age := d.e.cfg.wall().Sub(d.doc.Preflighted); age >= 0 && age <= d.e.cfg.CheckValid {
 		return "", nil
 	}
-	if d.preflight == nil {
+	if d.preflight == nil && !d.e.remote {
 		d.preflight = d.runChecks(strategies.Preflight, 0)
 	}
 	return again, nil

@@ -114,6 +114,11 @@ var mutants = []struct{ name, file, old, new string }{
 		"	if d.notice == \"\" && time.Since(d.told) < 6*d.e.cfg.Checkpoint {\n",
 	},
 	{
+		"checkpoints that are not counted", "document.go",
+		"	next.Notes++\n",
+		"",
+	},
+	{
 		"an event that is taken for a checkpoint", "document.go",
 		"	next.Seq, next.Note = next.Seq+1, nil\n",
 		"	next.Seq++\n",

@@ -75,7 +75,13 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	if u := unitAssigner(e.cfg.Targets[p.Target]); u != nil && p.Analysis.Unit == analysis.PerRequest && u.AssignsUnits() {
 		p.Analysis.Unit = analysis.PerUser
 	}
-	if old := e.current(p.Target); old != nil {
+	old := e.current(p.Target)
+	if e.remote {
+		if old, err = e.guest(ctx, p.Target); err != nil && !errors.Is(err, ErrDamaged) { // makeWay keeps what is damaged
+			return "", err
+		}
+	}
+	if old != nil {
 		if p.Supersede && !old.over() {
 			if err := e.authorize(ctx, by, ActionSupersede, p.Target); err != nil {
 				return "", err
@@ -141,6 +147,9 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		doc.Gates, doc.PlanDigest = gates, digest
 	}
 	d := newDriver(e, e.cfg.Targets[p.Target], doc, "", prev)
+	if e.remote {
+		d.abroad()
+	}
 	start := strategies.Decision{Rule: "command", Reason: reason}
 	if why := p.DangerouslyWithoutDemands; why != "" && e.cfg.Demands != nil {
 		start.Reason, start.Urgent = start.Reason+"; without the demands of "+p.Target+": "+why, true
@@ -267,7 +276,7 @@ func sameRoles(a, b []string) bool {
 func (e *Engine) accept(p Plan, by Actor) error {
 	errs := []error{p.Validate(), by.validate()}
 	splitter := e.cfg.Targets[p.Target]
-	if splitter == nil && targetName.MatchString(p.Target) {
+	if splitter == nil && targetName.MatchString(p.Target) && !e.remote {
 		errs = append(errs, &InvalidError{Field: "Plan.Target", Value: p.Target, Want: "a target of Config.Targets"})
 	}
 	p, _ = p.compile() // Validate has told of the error
