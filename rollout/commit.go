@@ -152,6 +152,9 @@ func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Rev
 		return entry.Revision, nil
 	case entry.Revision == d.rev:
 		return "", putErr // nothing was written
+	case d.doc.Seq > 0 && there.head().before(d.doc.head()):
+		// What is there is older than what this process has committed.
+		return "", errors.Join(putErr, &OvertakenError{Target: d.target, Stored: there.head(), Known: d.doc.head()})
 	case d.doc.Seq == 0:
 		return "", errors.Join(putErr, ErrConflict) // a rollout that somebody else began
 	case there.ID != d.id || !d.e.shared() && there.Epoch != d.doc.Epoch:
@@ -208,9 +211,13 @@ func (d *driver) apply(ctx context.Context) {
 			d.e.cfg.Logger.ErrorContext(ctx, "shares not compared", "rollout", d.id, "error", err)
 		}
 	}
+	d.e.know(d.doc)
 	// Once it is committed it takes effect, whether the caller still waits or not.
 	err := d.force.plane.wait(demand)
 	d.refused(ctx, err)
+	if err == nil && split.Equal(d.doc.Split) {
+		d.inherited = 0
+	}
 	if over {
 		d.stopChecks()
 		if err == nil {

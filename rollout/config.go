@@ -66,7 +66,9 @@ type Config struct {
 	Metrics []analysis.Metric
 	// Observer is told of every event. Nil means nobody.
 	Observer Observer
-	// Logger receives what the engine could not do. Nil discards it.
+	// Logger receives what the engine could not do. A trouble that lasts is logged once,
+	// and again after a minute and longer and longer pauses, up to an hour. Nil discards
+	// all.
 	Logger *slog.Logger `env:", noinit"`
 
 	// Authorize decides who may do what. Nil lets everybody do everything, as
@@ -95,6 +97,17 @@ type Config struct {
 	// candidates back; see [LastResortFile]. Nil keeps nothing: a restart then gives
 	// the candidate nothing until the Store takes a write, and judges it again.
 	LastResort LastResort `env:", noinit"`
+
+	// LastKnown keeps, outside of the Store, the last committed split of each target, so
+	// that this process can start while the Store does not answer; see [LastKnownFile].
+	// If nil, a target keeps its splitter's own split until the Store answers.
+	LastKnown LastKnown `env:", noinit"`
+	// Anchor knows heads of audit trails from another place than the Store. It is asked
+	// when a target is taken up: a document that is older than the anchor's head, or does
+	// not lead there, is not followed; see [OvertakenError]. While the anchor does not
+	// answer, the target is not followed either. If nil, the trail in the Store alone is
+	// compared.
+	Anchor Anchor `env:", noinit"`
 
 	// Replica names this process among those that share the store; it is unique
 	// among them, and better the same after a restart. Empty means that no other
@@ -196,6 +209,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = slog.New(newQuiet(c.Logger.Handler()))
 	if c.wall == nil {
 		c.wall = time.Now
 	}

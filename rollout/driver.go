@@ -62,6 +62,8 @@ type driver struct {
 	vigils    []*vigil        // of the standing checks, nil while they are not looked at
 	watch     *analysis.Watch // nil while there is a baseline to compare with
 	report    analysis.WatchReport
+	found     uint64                    // the event at which it was found, by a process that has just begun
+	inherited uint64                    // generation of the split that an earlier life had in force, until it is here
 	unread    error                     // why the evidence of an earlier life was not taken over
 	unwatched bool                      // there is too little to hold the candidate against
 	others    map[string]sharedEvidence // by key
@@ -304,6 +306,9 @@ func (d *driver) decide(ctx context.Context, missing error) (went bool, err erro
 		return false, nil
 	}
 	d.waiting = dec.Reason
+	if d.splitErr != nil && d.inherits() {
+		d.waiting = "the splitter to take the split: " + bound(d.splitErr.Error(), maxError)
+	}
 	if missing != nil {
 		d.waiting = "evidence that is not complete: " + bound(missing.Error(), maxError)
 	}
@@ -508,6 +513,11 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	return nil
 }
 
+// inherits reports whether the committed split was in force in an earlier life of this
+// process, and has not been in this one. A plane that comes up later than this process is
+// waited for; it does not end the rollout.
+func (d *driver) inherits() bool { return d.inherited > 0 && d.inherited == d.doc.Split.Generation }
+
 // supersede ends the rollout in favour of a newer one, unless it has ended.
 func (d *driver) supersede(ctx context.Context, by Actor, candidate string) error {
 	err := d.command(ctx, order{Command: strategies.Supersede, by: by, why: candidate})
@@ -524,7 +534,7 @@ func (d *driver) state() strategies.State {
 	if s.Rivals = d.contestants(); s.Rivals != nil {
 		s.Shares, s.Allotted = d.doc.shares(), d.doc.Allotted
 	}
-	if d.splitErr != nil {
+	if d.splitErr != nil && !d.inherits() {
 		s.SplitError = bound(d.splitErr.Error(), maxError)
 	}
 	if a := d.alarm(); a != nil && s.Verdict != analysis.Harmed {

@@ -23,11 +23,13 @@ type Engine struct {
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex
-	planes map[string]*plane // of each target; never changes
+	planes map[string]*plane       // of each target; never changes
+	states map[string]*targetState // of each target; never changes
 	last   lastWords
+	known  knownSplits
+	asking patient // counts what hangs in Config.Anchor
 
 	drivers map[string]*driver // the newest of each target
-	damaged map[string]error   // targets whose document cannot be read
 	feeding map[string]int     // how many goroutines deliver a rollout to a sink, by cursor
 
 	bells map[string]*bell // of each target; never changes
@@ -37,8 +39,15 @@ type Engine struct {
 // Open returns an engine over cfg.Store and continues what it finds there: it
 // puts the split that each target's newest rollout demands in force, and drives
 // the rollouts that have not ended. A rollout that needs a check that is not
-// bound any more is paused and says so. A target whose document cannot be read
-// is left alone, and the error is logged and returned by Status.
+// bound any more is paused and says so.
+//
+// Open fails only if cfg is not valid or the store was closed. A target that cannot be
+// followed does not affect the others: while the store does not answer, the document is
+// damaged or older than its audit trail, or a metric of its plan is not bound, the
+// target serves the split of [Config.LastKnown], or its baseline. Its methods return a
+// [*NotFollowedError], and it is tried again after longer and longer pauses. The same
+// holds for a plane that refuses or hangs, such as a router without a backend for an
+// arm; [Engine.Health] returns what is wrong with each target.
 //
 // The engine works until Close; ctx bounds Open alone. Without
 // [Config.Replica], a later engine over the same store takes the rollouts over
@@ -52,28 +61,29 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg:     cfg.withDefaults(),
 		life:    strings.ToLower(rand.Text()),
 		planes:  make(map[string]*plane),
+		states:  make(map[string]*targetState),
 		bells:   make(map[string]*bell),
 		drivers: make(map[string]*driver),
-		damaged: make(map[string]error),
 		feeding: make(map[string]int),
 	}
 	for target, splitter := range e.cfg.Targets {
 		e.planes[target] = newPlane(splitter)
 		e.bells[target] = new(bell)
+		e.states[target] = &targetState{opening: newLock()}
 	}
 	e.last.keep = cfg.LastResort
 	if e.last.load(); e.last.err != nil {
 		e.cfg.Logger.ErrorContext(ctx, "last resort not read", "error", e.last.err)
 	}
 	e.ctx, e.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	e.openKnown(ctx)
+	var wg sync.WaitGroup
 	for target, splitter := range e.cfg.Targets {
-		if e.shared() {
-			m := newMember(e, target, splitter)
-			m.sync(ctx) // what there is to follow is followed before Open returns
-			e.spawn(func() { m.run(e.ctx) })
-			continue
-		}
-		if err := e.take(ctx, target, splitter); err != nil {
+		wg.Go(func() { e.open(ctx, target, splitter) }) // one that hangs holds up no other
+	}
+	wg.Wait()
+	for target := range e.cfg.Targets {
+		if err := e.states[target].trouble(); errors.Is(err, ErrClosed) {
 			e.Close()
 			return nil, err
 		}
@@ -84,56 +94,29 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	return e, nil
 }
 
+// open takes up or follows one target, as far as that is possible now.
+func (e *Engine) open(ctx context.Context, target string, splitter Splitter) {
+	if e.shared() {
+		m := newMember(e, target, splitter)
+		m.sync(ctx) // what there is to follow is followed before Open returns
+		e.spawn(func() { m.run(e.ctx) })
+		return
+	}
+	if e.take(ctx, target, splitter) != nil {
+		e.spawn(func() { e.retake(target, splitter) })
+	}
+}
+
 // shared reports whether other processes use the store.
 func (e *Engine) shared() bool { return e.cfg.Replica != "" }
 
-// take takes up what the store holds about one target, for an engine that is
-// alone.
-func (e *Engine) take(ctx context.Context, target string, splitter Splitter) error {
-	entry, err := e.cfg.Store.Get(ctx, documentKey(target))
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
-	case errors.Is(err, ErrDamaged):
-		e.distrust(ctx, target, &DamagedError{Target: target, Err: err})
-		return nil // as below
-	case err != nil:
-		return err
-	}
-	doc, hash, err := e.decode(ctx, target, entry)
-	if err != nil {
-		return nil // the target is left alone, and the others are not
-	}
-	d := newDriver(e, splitter, doc, hash, entry.Revision)
-	if err := d.resume(ctx); err != nil {
-		return fmt.Errorf("rollout: continuing %s: %w", doc.ID, err)
-	}
-	e.start(d)
-	return nil
-}
-
-// distrust remembers that a target's document cannot be read, and why.
-func (e *Engine) distrust(ctx context.Context, target string, err error) {
-	e.mu.Lock()
-	known := e.damaged[target]
-	e.damaged[target] = err
-	e.mu.Unlock()
-	if known == nil {
-		e.cfg.Logger.ErrorContext(ctx, "rollout not continued", "target", target, "error", err)
-	}
-}
-
 // decode reads a document and gives its plan the functions that a stored plan
-// has not. What cannot be read is remembered as damaged.
-func (e *Engine) decode(ctx context.Context, target string, entry Entry) (*document, string, error) {
+// has not.
+func (e *Engine) decode(target string, entry Entry) (*document, string, error) {
 	doc, hash, err := decodeDocument(target, entry.Value)
 	if err != nil {
-		e.distrust(ctx, target, err)
 		return nil, "", err
 	}
-	e.mu.Lock()
-	delete(e.damaged, target)
-	e.mu.Unlock()
 	doc.Plan.Analysis = doc.Plan.Analysis.Bind(e.cfg.Metrics...)
 	return doc, hash, nil
 }
@@ -156,13 +139,14 @@ func (e *Engine) start(d *driver) bool {
 	}
 	e.drivers[d.target] = d
 	e.mu.Unlock()
+	e.states[d.target].troubled(nil)
 	if !begun.Phase.Terminal() {
 		d.measure(d.seen)
 	}
 	if !e.shared() {
 		e.spawn(func() { d.run(e.ctx) })
 	}
-	id, from := begun.ID, begun.Seq
+	id, from := begun.ID, d.found+1
 	if e.cfg.Observer != nil {
 		e.spawn(func() { e.observe(id, from) })
 	}
@@ -201,6 +185,7 @@ func (e *Engine) Close() error {
 	for _, b := range e.bells {
 		b.ring()
 	}
+	e.closeKnown()
 	return nil
 }
 
@@ -224,7 +209,8 @@ func (e *Engine) spawn(f func()) {
 // Errors: a [*RefusedError] for a command that makes no sense in the present
 // state, a [*ForbiddenError] if the person may not give it, a [*ConflictError] if an
 // [Option] does not hold or other commands came first again and again; a
-// [*KeyReusedError]; or what
+// [*KeyReusedError]; a [*NotFollowedError] if this process does not follow the target's
+// newest rollout, whose candidate has no traffic here then; or what
 // the store said, in which case the command may have been carried out, which a
 // repetition with the same [Key] settles.
 func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, opts ...Option) (err error) {
@@ -252,6 +238,10 @@ func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, 
 		} else if d != nil && d.id == id {
 			return d.ordered(ctx, o, nil)
 		}
+	} else if err := e.ready(ctx, id.Target()); err != nil {
+		return err
+	} else if d := e.driver(id); d != nil { // now it is followed
+		return d.command(ctx, o)
 	}
 	st, err := e.Status(ctx, id)
 	if err != nil {
@@ -282,15 +272,12 @@ func (e *Engine) driver(id ID) *driver {
 
 // Status tells how a rollout stands. For one that this engine drives the
 // judgement is the newest, not the stored one. An unknown id is an error that
-// wraps ErrNotFound.
+// wraps ErrNotFound. If the target is not followed, the error is a [*NotFollowedError].
 func (e *Engine) Status(ctx context.Context, id ID) (Status, error) {
 	if d := e.driver(id); d != nil {
 		return d.status(), nil
 	}
-	e.mu.Lock()
-	err := e.damaged[id.Target()]
-	e.mu.Unlock()
-	if err != nil {
+	if err := e.notFollowed(id.Target()); err != nil {
 		return Status{}, err
 	}
 	doc, err := e.find(ctx, id)
@@ -324,10 +311,14 @@ func (e *Engine) find(ctx context.Context, id ID) (*document, error) {
 }
 
 // Newest tells how the newest rollout of a target stands, active or not. A
-// target that never had one is an error that wraps ErrNotFound.
+// target that never had one is an error that wraps ErrNotFound. If the target is not
+// followed, the error is a [*NotFollowedError].
 func (e *Engine) Newest(ctx context.Context, target string) (Status, error) {
 	if d := e.current(target); d != nil {
 		return d.status(), nil
+	}
+	if err := e.notFollowed(target); err != nil {
+		return Status{}, err
 	}
 	entry, err := e.cfg.Store.Get(ctx, documentKey(target))
 	if err != nil {

@@ -157,10 +157,7 @@ func (e *Engine) document(ctx context.Context, id ID) (*document, error) {
 	if d := e.driver(id); d != nil {
 		return &d.view.Load().doc, nil
 	}
-	e.mu.Lock()
-	err := e.damaged[id.Target()]
-	e.mu.Unlock()
-	if err != nil {
+	if err := e.notFollowed(id.Target()); errors.Is(err, ErrDamaged) {
 		return nil, err
 	}
 	return e.find(ctx, id)

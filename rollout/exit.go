@@ -45,6 +45,7 @@ type force struct {
 	want  strategies.Split // as committed
 	ended bool             // want is the last split of its rollout
 	stale bool             // the store is silent, so the baseline serves here
+	twin  bool             // another process has this one's name, so its evidence would not count
 	// unproved says that the store has not taken a write of this life yet: an
 	// earlier one may have taken a way back that is not stored.
 	unproved bool
@@ -62,6 +63,8 @@ func (f *force) split() (s strategies.Split, lowered string) {
 		return s.RollBack(), "not stored yet: " + f.out.reason()
 	case f.stale:
 		return s.RollBack(), "no word from the store"
+	case f.twin:
+		return s.RollBack(), "another process has the same Replica name"
 	case f.unproved:
 		return s.RollBack(), "not begun yet: the store has taken no write of this process"
 	case f.out != nil:
@@ -89,7 +92,7 @@ func (f *force) commit(s strategies.Split, ended bool) (strategies.Split, uint64
 	defer f.mu.Unlock()
 	f.want, f.ended = s, ended
 	if ended {
-		f.out, f.stale, f.unproved = nil, false, false
+		f.out, f.stale, f.twin, f.unproved = nil, false, false, false
 	}
 	now, _ := f.split()
 	return now, f.demand()
@@ -135,7 +138,8 @@ func (f *force) clear() {
 	f.out = nil
 }
 
-// set changes whether the store is silent, or has taken a write of this life.
+// set changes whether the store is silent, has taken a write of this life, or there is
+// a twin.
 // It reports whether something changed.
 func (f *force) set(what *bool, to bool) bool {
 	f.mu.Lock()
@@ -143,6 +147,13 @@ func (f *force) set(what *bool, to bool) bool {
 	changed := *what != to
 	*what = to
 	return changed
+}
+
+// is returns what set has changed.
+func (f *force) is(what *bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return *what
 }
 
 // inForce returns the split that this process gives its traffic, and why that is
@@ -213,10 +224,12 @@ func (d *driver) unstored(ctx context.Context, err error) {
 
 var errNotYet = errors.New("rollout: not tried again yet")
 
+// longestPause is the longest time between two tries to reach a store or a plane.
+const longestPause = 15 * time.Second
+
 // postpone says when to try again to write: after longer and longer pauses.
 func (d *driver) postpone() time.Duration {
-	const longest = 15 * time.Second
-	pause := min(d.e.cfg.Tick<<min(d.tries, 10), longest)
+	pause := min(d.e.cfg.Tick<<min(d.tries, 10), longestPause)
 	d.tries++
 	d.again = time.Now().Add(pause)
 	return pause

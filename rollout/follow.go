@@ -18,12 +18,15 @@ type member struct {
 	splitter Splitter
 	lease    lease
 	heard    time.Time // when the last reading that succeeded was sent
-	silent   bool      // the store has not answered for longer than a split is valid
+	looked   *Revision // of the document, or none, that was found while nothing is followed
+	retry    time.Time // when it is looked at again, if it is not followed
+	pause    time.Duration
+	silent   bool // the store has not answered for longer than a split is valid
 }
 
 func newMember(e *Engine, target string, s Splitter) *member {
 	return &member{e: e, target: target, splitter: s, lease: lease{
-		store: e.cfg.Store, key: leaseKey(target), holder: e.cfg.Replica, ttl: e.cfg.Lease,
+		store: e.cfg.Store, key: leaseKey(target), holder: e.cfg.Replica, life: e.life, ttl: e.cfg.Lease,
 	}}
 }
 
@@ -63,18 +66,21 @@ func (m *member) turn(ctx context.Context) {
 	if err := m.lease.beat(ctx); err != nil {
 		m.e.cfg.Logger.DebugContext(ctx, "lease not written", "target", m.target, "error", err)
 	}
+	twin := m.twin(ctx)
 	m.sync(ctx)
 	d := m.e.current(m.target)
 	if d == nil {
+		m.e.planes[m.target].insist()
 		return
 	}
 	d.lock()
 	defer d.unlock()
-	if d.force.set(&d.force.stale, m.silent) {
+	stale, twinned := d.force.set(&d.force.stale, m.silent), d.force.set(&d.force.twin, twin && !d.doc.Phase.Terminal())
+	if stale || twinned {
 		d.apply(ctx)
 	}
 	switch {
-	case !m.lease.held() || m.silent:
+	case !m.lease.held() || m.silent || twin:
 		d.follow()
 	case !d.lead:
 		m.claim(ctx, d)
@@ -143,18 +149,23 @@ func (m *member) sync(ctx context.Context) {
 	getting, cancel := context.WithTimeout(ctx, m.e.cfg.Poll)
 	defer cancel()
 	entry, err := m.e.cfg.Store.Get(getting, documentKey(m.target))
-	if errors.Is(err, ErrNotFound) && known == 0 {
-		m.heard = sent
-		return
-	}
-	if err == nil && (d == nil || d.view.Load().rev != entry.Revision) {
-		d, err = m.news(ctx, d, entry, known)
+	switch {
+	case d == nil:
+		if d = m.meet(ctx, entry, err, sent); d == nil {
+			return
+		}
+	case err == nil && d.view.Load().rev != entry.Revision:
+		if d, err = m.news(ctx, d, entry, known); err != nil {
+			m.e.states[m.target].troubled(err)
+		}
 	}
 	if err != nil {
-		m.missed(ctx, err)
+		m.missed(ctx, err, sent)
 		return
 	}
 	m.heard, m.silent = sent, false
+	m.e.states[m.target].answered(nil, sent)
+	m.e.states[m.target].troubled(nil)
 	if x, ok := m.splitter.(Expirer); ok {
 		until := sent.Add(m.e.cfg.Validity)
 		if d.over() {
@@ -166,17 +177,19 @@ func (m *member) sync(ctx context.Context) {
 
 // news follows a document that this process has not seen yet.
 func (m *member) news(ctx context.Context, d *driver, entry Entry, known uint64) (*driver, error) {
-	doc, hash, err := m.e.decode(ctx, m.target, entry)
+	doc, hash, err := m.e.decode(m.target, entry)
 	if err != nil {
 		return d, err
 	}
-	if d != nil {
-		if err := d.check(doc, hash, known); err != nil {
+	if err := d.check(doc, hash, known); err != nil {
+		return d, err
+	}
+	if doc.ID != d.id {
+		joined, err := m.join(ctx, d, doc, hash, entry.Revision)
+		if err != nil {
 			return d, err
 		}
-	}
-	if d == nil || doc.ID != d.id {
-		return m.join(ctx, d, doc, hash, entry.Revision)
+		return joined, nil
 	}
 	d.take(ctx, doc, hash, entry.Revision)
 	return d, nil
@@ -184,20 +197,29 @@ func (m *member) news(ctx context.Context, d *driver, entry Entry, known uint64)
 
 // missed deals with a document that could not be read. A splitter that knows
 // until when its split is valid needs no help; others are told.
-func (m *member) missed(ctx context.Context, err error) {
+func (m *member) missed(ctx context.Context, err error, sent time.Time) {
+	if !m.heard.IsZero() {
+		sent = m.heard
+	}
+	m.e.states[m.target].answered(err, sent)
 	if time.Since(m.heard) < m.e.cfg.Validity {
 		return
 	}
-	if !m.silent {
-		m.e.cfg.Logger.ErrorContext(ctx, "no word from the store; the baseline serves", "target", m.target, "error", err)
-	}
 	d := m.e.current(m.target)
 	m.silent = d == nil || !d.over()
+	serves := m.e.planes[m.target].serves()
+	if d != nil && m.silent {
+		serves = armList(d.view.Load().doc.Split.RollBack())
+	}
+	m.e.cfg.Logger.ErrorContext(ctx, "no word from the store", "target", m.target, "serves", serves, "error", err)
 }
 
 // join follows a rollout that this process has not known.
 func (m *member) join(ctx context.Context, old *driver, doc *document, hash string, rev Revision) (*driver, error) {
 	d := newDriver(m.e, m.splitter, doc, hash, rev)
+	if m.looked == nil {
+		d.found, d.inherited = doc.Seq, doc.Split.Generation // it was there before this process
+	}
 	d.unaudited = true // who wrote it may have died before its event was in the audit trail
 	d.lock()
 	defer d.unlock()
@@ -291,7 +313,7 @@ func (d *driver) guard(ctx context.Context) {
 	}
 	d.waiting = "driven by another process"
 	own, err := d.look(d.e.cfg.wall())
-	if err == nil {
+	if err == nil && !d.force.is(&d.force.twin) {
 		err = d.publish(ctx, own)
 	}
 	if err != nil {
@@ -329,4 +351,54 @@ func (d *driver) trip(ctx context.Context) {
 	if x := d.exitOf(strategies.Next(d.doc.Plan.Stages, state)); x != nil {
 		d.lower(ctx, x)
 	}
+}
+
+// meet follows the document of a target of which nothing is followed yet, as it was read
+// with err. It returns nil if there is none, or if it cannot be followed, which is noted.
+func (m *member) meet(ctx context.Context, entry Entry, err error, sent time.Time) *driver {
+	state := m.e.states[m.target]
+	switch {
+	case errors.Is(err, ErrNotFound):
+		entry = Entry{}
+	case errors.Is(err, ErrDamaged):
+	case err != nil:
+		m.silenced(ctx, err, sent)
+		return nil
+	}
+	if m.looked != nil && *m.looked == entry.Revision && (state.trouble() == nil || time.Now().Before(m.retry)) {
+		m.heard = sent
+		state.answered(nil, sent)
+		return nil
+	}
+	holding, cancel := context.WithTimeout(ctx, m.e.cfg.Lease)
+	defer cancel()
+	n, err := m.e.newest(holding, m.target)
+	if err != nil && !isHeld(err) {
+		m.silenced(ctx, err, sent)
+		return nil
+	}
+	var d *driver
+	if err == nil && n.doc != nil {
+		d, err = m.join(ctx, nil, n.doc, n.hash, n.rev)
+	}
+	m.heard, m.silent = sent, false
+	state.answered(nil, sent)
+	if m.looked == nil || *m.looked != n.rev {
+		m.pause = m.e.cfg.Tick
+	}
+	m.looked = &n.rev
+	if err == nil {
+		state.troubled(nil)
+		return d
+	}
+	m.retry, m.pause = time.Now().Add(m.pause), min(2*m.pause, longestPause)
+	m.e.fallBack(m.target, n.doc, err)
+	m.e.unfollowed(ctx, m.target, err, m.e.missing(n.doc)...)
+	return nil
+}
+
+// silenced notes that the store has not answered before anything was followed.
+func (m *member) silenced(ctx context.Context, err error, sent time.Time) {
+	m.e.states[m.target].troubled(err)
+	m.missed(ctx, err, sent)
 }

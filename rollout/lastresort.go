@@ -1,15 +1,8 @@
 package rollout
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -32,99 +25,8 @@ const MaxLastResort = 16 << 10
 // disk than the store's. It is created at the first Load or Save, at its full size
 // of two records, so that a disk that fills up later leaves room for it. A loss of
 // power leaves the record before or the new one.
-func LastResortFile(name string) LastResort { return &lastResortFile{name: name} }
-
-type lastResortFile struct {
-	name string
-	mu   sync.Mutex
-}
-
-// A slot holds a sum, a number, a length and a record. The readable one with the
-// greater number counts, and the other one is written next.
-const (
-	slotHead = sha256.Size + 8 + 4
-	slotSize = slotHead + MaxLastResort
-)
-
-// Load implements [LastResort].
-func (f *lastResortFile) Load() (record []byte, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	err = f.with(func(file *os.File) error {
-		_, record, err = newest(file)
-		return err
-	})
-	return record, err
-}
-
-// Save implements [LastResort].
-func (f *lastResortFile) Save(record []byte) error {
-	if len(record) > MaxLastResort {
-		return fmt.Errorf("rollout: last resort: record of %d bytes, want at most %d", len(record), MaxLastResort)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.with(func(file *os.File) error {
-		number, _, err := newest(file)
-		if err != nil {
-			return err
-		}
-		number++
-		slot := make([]byte, slotSize)
-		binary.BigEndian.PutUint64(slot[sha256.Size:], number)
-		binary.BigEndian.PutUint32(slot[sha256.Size+8:], uint32(len(record)))
-		copy(slot[slotHead:], record)
-		sum := sha256.Sum256(slot[sha256.Size:])
-		copy(slot, sum[:])
-		if _, err := file.WriteAt(slot, int64(number%2)*slotSize); err != nil {
-			return err
-		}
-		return file.Sync()
-	})
-}
-
-// with opens the file at its full size.
-func (f *lastResortFile) with(use func(*os.File) error) error {
-	file, err := os.OpenFile(f.name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("rollout: last resort: %w", err)
-	}
-	info, err := file.Stat()
-	if err == nil && info.Size() < 2*slotSize {
-		_, err = file.WriteAt(make([]byte, 2*slotSize-info.Size()), info.Size()) // written, so that the room is taken
-	}
-	if err == nil {
-		err = use(file)
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("rollout: last resort: %w", err)
-	}
-	return nil
-}
-
-// newest returns the number and the record of the newest slot. A file in which
-// something was written and nothing can be read is an error.
-func newest(file *os.File) (number uint64, record []byte, err error) {
-	written := false
-	for i := range int64(2) {
-		slot := make([]byte, slotSize)
-		if _, err := file.ReadAt(slot, i*slotSize); err != nil && err != io.EOF {
-			return 0, nil, err
-		}
-		n, size := binary.BigEndian.Uint64(slot[sha256.Size:]), binary.BigEndian.Uint32(slot[sha256.Size+8:])
-		sum := sha256.Sum256(slot[sha256.Size:])
-		switch {
-		case n == 0 && bytes.Count(slot, []byte{0}) == len(slot):
-		case size > MaxLastResort || !bytes.Equal(sum[:], slot[:sha256.Size]):
-			written = true
-		case n > number:
-			number, record = n, slot[slotHead:slotHead+size]
-		}
-	}
-	if written && number == 0 {
-		return 0, nil, fmt.Errorf("%s: %w", file.Name(), ErrDamaged)
-	}
-	return number, record, nil
+func LastResortFile(name string) LastResort {
+	return &slotFile{name: name, noun: "last resort", max: MaxLastResort}
 }
 
 // lastWord is what is kept of an [exit].

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"os"
+	"sync"
 	"time"
 )
 
@@ -17,20 +19,34 @@ type lease struct {
 	store  Store
 	key    string
 	holder string
+	life   string // of this process; another one of the same name is a twin
 	ttl    time.Duration
 
 	rev   Revision    // of the lease as last seen
 	there leaseRecord // and its content
 	since time.Time   // when that was first seen
 	until time.Time   // how long this process may rely on holding it
+	twin  *leaseRecord
 }
 
 type leaseRecord struct {
 	Holder string `json:"holder"` // "" if it was given back
-	Epoch  uint64 `json:"epoch"`  // grows with each change of the holder
-	Beat   uint64 `json:"beat"`   // grows with each renewal
+	Life   string `json:"life,omitempty"`
+	Host   string `json:"host,omitempty"` // where that life is, for people
+	PID    int    `json:"pid,omitempty"`
+	Epoch  uint64 `json:"epoch"` // grows with each change of the holder
+	Beat   uint64 `json:"beat"`  // grows with each renewal
 	Nonce  string `json:"nonce"`
 }
+
+// hostname names this machine for people, "" if it has no name.
+var hostname = sync.OnceValue(func() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return bound(name, maxNameSize)
+})
 
 func leaseKey(target string) string { return "lease/" + target }
 
@@ -43,7 +59,7 @@ func (l *lease) margin() time.Duration { return l.ttl / 5 }
 // beat renews the lease if it is held, and takes it if it is free.
 func (l *lease) beat(ctx context.Context) error {
 	began := time.Now()
-	mine := l.there.Holder == l.holder && l.rev != "" && !l.until.IsZero()
+	mine := l.there.Holder == l.holder && l.there.Life == l.life && l.rev != "" && !l.until.IsZero()
 	if mine && began.Before(l.until) {
 		if left := l.until.Sub(began); left > l.ttl-l.margin()-l.ttl/3 {
 			return nil
@@ -65,18 +81,25 @@ func (l *lease) beat(ctx context.Context) error {
 		there = leaseRecord{} // damaged: free, and its epoch is found in the document
 	}
 	if entry.Revision != l.rev {
+		l.twin = nil
+		if there.Holder == l.holder && l.there.Holder == l.holder && there.Life != l.life && there.Life != "" {
+			l.twin = &there // it has written while this process looked
+		}
 		l.rev, l.there, l.since = entry.Revision, there, time.Now()
 	}
-	// A holder of our name is this process in its life before.
-	if free := there.Holder == "" || there.Holder == l.holder; !free && time.Since(l.since) < l.ttl {
+	// A holder of our name and of another life may be this process before a crash, which
+	// beats no more, or a twin.
+	if free := there.Holder == "" || there.Holder == l.holder && there.Life == l.life; !free && time.Since(l.since) < l.ttl {
 		return nil
 	}
+	l.twin = nil
 	return l.put(ctx, leaseRecord{Holder: l.holder, Epoch: there.Epoch + 1}, began)
 }
 
 // put writes the lease. It is held from the moment the attempt began.
 func (l *lease) put(ctx context.Context, next leaseRecord, began time.Time) error {
-	next.Nonce = rand.Text()
+	next.Nonce, next.Life = rand.Text(), l.life
+	next.Host, next.PID = hostname(), os.Getpid()
 	value, err := json.Marshal(next)
 	if err != nil {
 		return err

@@ -27,7 +27,9 @@ type plane struct {
 	demanded uint64           // how many were
 	done     uint64           // which of them the splitter has answered
 	err      error            // what it said
+	inForce  strategies.Split // the newest that it has taken
 	working  bool
+	began    time.Time     // when it was given the split that it has not answered yet
 	answered chan struct{} // closed with each answer
 }
 
@@ -51,6 +53,7 @@ func (p *plane) work() {
 	for {
 		p.mu.Lock()
 		n, s := p.demanded, p.want
+		p.began = time.Now()
 		if n == p.done {
 			p.working = false
 			p.mu.Unlock()
@@ -60,10 +63,55 @@ func (p *plane) work() {
 		err := p.set(s)
 		p.mu.Lock()
 		p.done, p.err = n, err
+		if err == nil {
+			p.inForce = s
+		}
 		close(p.answered)
 		p.answered = make(chan struct{})
 		p.mu.Unlock()
 	}
+}
+
+// asked reports whether s is the newest split that was demanded.
+func (p *plane) asked(s strategies.Split) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.demanded > 0 && p.want.Generation == s.Generation && p.want.Equal(s)
+}
+
+// insist demands the newest split again, if the splitter has refused it.
+func (p *plane) insist() {
+	p.mu.Lock()
+	refused, s := !p.working && p.err != nil, p.want
+	p.mu.Unlock()
+	if refused {
+		p.demand(s)
+	}
+}
+
+// state returns the newest split that the splitter has taken, the zero Split if there is
+// none, and why a newer one is not in force.
+func (p *plane) state() (strategies.Split, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.working && time.Since(p.began) > planeTimeout {
+		return p.inForce, errPlaneHangs
+	}
+	return p.inForce, p.err
+}
+
+// serves words the split that is in force.
+func (p *plane) serves() string {
+	s, _ := p.state()
+	return armList(s)
+}
+
+// armList lists the arms of a split with their shares.
+func armList(s strategies.Split) string {
+	if len(s.Arms) == 0 {
+		return "the splitter's own split"
+	}
+	return fmt.Sprint(s.Arms)
 }
 
 // set calls the splitter, whose panics are errors.

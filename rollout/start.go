@@ -80,6 +80,13 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		if old, err = e.guest(ctx, p.Target); err != nil && !errors.Is(err, ErrDamaged) { // makeWay keeps what is damaged
 			return "", err
 		}
+	} else if old == nil {
+		release, err := e.mayBegin(ctx, p.Target)
+		if err != nil {
+			return "", err
+		}
+		defer release()
+		old = e.current(p.Target)
 	}
 	if old != nil {
 		if p.Supersede && !old.over() {
@@ -146,11 +153,14 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	if len(gates) > 0 {
 		doc.Gates, doc.PlanDigest = gates, digest
 	}
+	if last.Reason != "" {
+		reason += "; " + last.Reason
+	}
 	d := newDriver(e, e.cfg.Targets[p.Target], doc, "", prev)
 	if e.remote {
 		d.abroad()
 	}
-	start := strategies.Decision{Rule: "command", Reason: reason}
+	start := strategies.Decision{Rule: "command", Reason: reason, Urgent: last.Reason != ""}
 	if why := p.DangerouslyWithoutDemands; why != "" && e.cfg.Demands != nil {
 		start.Reason, start.Urgent = start.Reason+"; without the demands of "+p.Target+": "+why, true
 	}
@@ -319,6 +329,9 @@ func (e *Engine) makeWay(ctx context.Context, target string) (last document, pre
 	entry, err := e.cfg.Store.Get(ctx, documentKey(target))
 	switch {
 	case errors.Is(err, ErrNotFound):
+		if err := e.holdBeforeStart(ctx, target, found{}); err != nil {
+			return e.quarantine(ctx, target, entry, err)
+		}
 		return last, "", nil
 	case errors.Is(err, ErrDamaged) && entry.Revision != "":
 		// What is left takes the place of what is damaged, which makes the store
@@ -327,13 +340,16 @@ func (e *Engine) makeWay(ctx context.Context, target string) (last document, pre
 		if err != nil {
 			return last, "", err
 		}
-		return e.quarantine(ctx, target, entry)
+		return e.quarantine(ctx, target, entry, &DamagedError{Target: target, Err: ErrDamaged})
 	case err != nil:
 		return last, "", err
 	}
 	doc, _, err := decodeDocument(target, entry.Value)
+	if err == nil {
+		err = e.holdBeforeStart(ctx, target, found{doc: doc, rev: entry.Revision})
+	}
 	if err != nil {
-		return e.quarantine(ctx, target, entry)
+		return e.quarantine(ctx, target, entry, err)
 	}
 	if !doc.Phase.Terminal() {
 		return last, "", &BusyError{Target: target, Active: doc.ID}
@@ -354,10 +370,27 @@ func (e *Engine) makeWay(ctx context.Context, target string) (last document, pre
 	return document{Number: doc.Number, Epoch: doc.Epoch, Split: doc.Split, History: doc.history(), Moves: doc.moves(), Serving: &left}, entry.Revision, nil
 }
 
-// quarantine keeps a copy of a document that cannot be read. Its number and its
-// generation are unknown, so they are passed over with a wide margin.
-func (e *Engine) quarantine(ctx context.Context, target string, entry Entry) (last document, prev Revision, err error) {
+// holdBeforeStart holds a document against its trail where this process has not
+// followed it: a rollout may begin after one that was overtaken, but not in its place.
+func (e *Engine) holdBeforeStart(ctx context.Context, target string, n found) error {
+	if e.current(target) != nil {
+		return nil
+	}
+	return e.hold(ctx, target, n)
+}
+
+// quarantine keeps a copy of a document that cannot be read, or must not be followed.
+// Its number and its generation are unknown, so they are passed over with a wide margin.
+// Any other reason why is returned as it is.
+func (e *Engine) quarantine(ctx context.Context, target string, entry Entry, why error) (last document, prev Revision, err error) {
 	const margin = 1 << 20
+	var overtaken *OvertakenError
+	switch {
+	case errors.As(why, &overtaken):
+		last.Number = overtaken.Known.Rollout.ordinal()
+	case !errors.Is(why, ErrDamaged):
+		return last, "", why
+	}
 	for a, err := range e.cfg.Store.List(ctx, "audit/"+target+"/") {
 		if err != nil {
 			return last, "", err
@@ -374,11 +407,13 @@ func (e *Engine) quarantine(ctx context.Context, target string, entry Entry) (la
 	}
 	last.Split.Generation += margin
 	key := fmt.Sprintf("quarantine/%s/%d", target, last.Number)
+	last.Reason = strings.TrimPrefix(why.Error(), "rollout: ")
+	if entry.Revision == "" {
+		return last, "", nil // there is nothing to keep
+	}
 	if err := createOnce(ctx, e.cfg.Store, key, entry.Value); err != nil {
 		return last, "", err
 	}
-	e.mu.Lock()
-	delete(e.damaged, target)
-	e.mu.Unlock()
+	last.Reason += "; it is kept under " + key
 	return last, entry.Revision, nil
 }

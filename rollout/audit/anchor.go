@@ -50,6 +50,35 @@ func Seal(ctx context.Context, l *Log, a Anchor, s note.Signer, v note.Verifier)
 	return signed, a.Keep(ctx, target, signed)
 }
 
+// Heads returns a [rollout.Anchor] that knows the last entry of each log as the newest
+// checkpoint kept with a names it. A checkpoint whose signature v does not confirm is an
+// error. A checkpoint of an earlier version, which names no entry, counts as none until
+// the next [Seal].
+func Heads(a Anchor, v note.Verifier) rollout.Anchor { return &heads{a, v} }
+
+type heads struct {
+	anchor   Anchor
+	verifier note.Verifier
+}
+
+// Head implements [rollout.Anchor].
+func (h *heads) Head(ctx context.Context, target string) (rollout.Head, error) {
+	signed, err := h.anchor.Latest(ctx, target)
+	if err != nil {
+		return rollout.Head{}, err
+	}
+	c, err := openCheckpoint(signed, h.verifier)
+	switch {
+	case err != nil:
+		return rollout.Head{}, err
+	case c.target != target:
+		return rollout.Head{}, fmt.Errorf("audit: checkpoint is about target %s, want %s", c.target, target)
+	case c.head.Rollout == "":
+		return rollout.Head{}, fmt.Errorf("audit: checkpoint of %s names no entry: %w", target, rollout.ErrNotFound)
+	}
+	return c.head, nil
+}
+
 // Dir is an [Anchor] that keeps the newest checkpoint of each target in a file
 // TARGET.checkpoint of a directory, which must exist.
 type Dir string

@@ -9,19 +9,25 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/serin-go/serin/rollout"
 )
 
 // A checkpoint is a signed note of three lines: what log, how many entries, and
-// the root of its tree (C2SP tlog-checkpoint). Keys are made by
-// note.GenerateKey.
+// the root of its tree (C2SP tlog-checkpoint). An extension line names the last entry;
+// checkpoints of earlier versions have none. Keys are made by note.GenerateKey.
 type checkpoint struct {
 	target string
 	size   int64
 	root   tlog.Hash
-	more   string // the line after these, if there is one
+	more   string       // the line after these, if there is one
+	head   rollout.Head // zero if it is not named
 }
 
-const origin = "serin/audit/"
+const (
+	origin   = "serin/audit/"
+	headLine = "head %s %d %s"
+)
 
 // Checkpoint signs the present state of l. Keep what it returns in another
 // place than the log.
@@ -42,6 +48,10 @@ func (l *Log) sign(s note.Signer, target, more string) ([]byte, error) {
 	text := fmt.Sprintf("%s%s\n%d\n%s\n", origin, target, l.Size(), root)
 	if more != "" {
 		text += more + "\n"
+	}
+	if n := len(l.events); n > 0 && l.events[n-1].Rollout != "" {
+		last := l.events[n-1]
+		text += fmt.Sprintf(headLine+"\n", last.Rollout, last.Seq, last.Hash)
 	}
 	signed, err := note.Sign(&note.Note{Text: text}, s)
 	if err != nil {
@@ -75,7 +85,18 @@ func openCheckpoint(signed []byte, v note.Verifier) (checkpoint, error) {
 	if err != nil || len(root) != len(tlog.Hash{}) {
 		return bad("no root")
 	}
-	return checkpoint{target: target, size: size, root: tlog.Hash(root), more: lines[3]}, nil
+	c := checkpoint{target: target, size: size, root: tlog.Hash(root)}
+	for _, line := range lines[3:] {
+		switch {
+		case strings.HasPrefix(line, "head "):
+			if _, err := fmt.Sscanf(line, headLine, &c.head.Rollout, &c.head.Seq, &c.head.Hash); err != nil {
+				return bad("no head")
+			}
+		case c.more == "":
+			c.more = line
+		}
+	}
+	return c, nil
 }
 
 // ErrForked says that a log does not begin with what a checkpoint of it says:

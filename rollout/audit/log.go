@@ -27,12 +27,15 @@ type Log struct {
 	lines  [][]byte
 	events []rollout.Event // of the lines that could be read; the zero Event stands for one that could not
 	hashes hashes
+
+	stored *rollout.Head // of the newest document in the store; nil if that is not known
 }
 
 // Read reads the audit trail of a target from the engine's store, with the entries
 // that are in quarantine since something else was in their place. An entry that
-// cannot be understood is kept as it is, and [Log.Verify] reports it. Rollouts that were
-// archived and removed are not part of the log; see [Log.Join].
+// cannot be understood is kept as it is; [Log.Verify] reports it, and a document of the
+// target that is older than the trail. Rollouts that were archived and removed are not part
+// of the log; see [Log.Join].
 func Read(ctx context.Context, s rollout.Store, target string) (*Log, error) {
 	l, err := removed(ctx, s, target)
 	if err != nil {
@@ -63,6 +66,14 @@ func Read(ctx context.Context, s rollout.Store, target string) (*Log, error) {
 	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.seq, b.seq)) })
 	for _, e := range entries {
 		l.add(e.line)
+	}
+	// It is read after the entries: each of them was committed by then.
+	head, err := rollout.StoredHead(ctx, s, target)
+	switch {
+	case err == nil || errors.Is(err, rollout.ErrNotFound):
+		l.stored = &head
+	case !errors.Is(err, rollout.ErrDamaged):
+		return nil, fmt.Errorf("audit: %w", err)
 	}
 	return l, nil
 }
@@ -155,7 +166,10 @@ func (e *TamperError) Error() string {
 }
 
 // Verify reports everything in l that cannot have been written by an engine:
-// entries that were altered, that are missing, out of order, or there twice. The
+// entries that were altered, that are missing, out of order, or there twice. Of a log
+// that [Read] has returned it also reports a document in the store that is older than the
+// log, or has another last event; an engine does not follow it, see
+// [rollout.OvertakenError]. The
 // errors are [*TamperError] values, joined. It cannot see what is missing at the
 // end, nor a log that was forged as a whole; see [Log.Complete] and
 // [Log.Extends].
@@ -188,7 +202,28 @@ func (l *Log) Verify() error {
 		}
 		prev = ev
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, l.overtaken())...)
+}
+
+// overtaken reports that the document in the store is not the one that the log leads to.
+func (l *Log) overtaken() error {
+	if l.stored == nil {
+		return nil
+	}
+	number := numberOf(l.stored.Rollout)
+	for i, ev := range slices.Backward(l.events) {
+		n := numberOf(ev.Rollout)
+		switch {
+		case ev.Rollout == "":
+			continue // it is reported already
+		case n > number || n == number && ev.Seq > l.stored.Seq:
+			return &TamperError{Index: i, Rollout: ev.Rollout, Seq: ev.Seq, Reason: fmt.Sprintf("the document in the store is older, of %s event %d", l.stored.Rollout, l.stored.Seq)}
+		case n == number && ev.Seq == l.stored.Seq && ev.Hash != l.stored.Hash:
+			return &TamperError{Index: i, Rollout: ev.Rollout, Seq: ev.Seq, Reason: "the document in the store has another event"}
+		}
+		return nil
+	}
+	return nil
 }
 
 func numberOf(id rollout.ID) uint64 {
