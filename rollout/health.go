@@ -12,7 +12,7 @@ import (
 // errors are left out: Reason and Plane are their texts.
 type TargetHealth struct {
 	Target string `json:"target"`
-	// Rollout is the newest rollout that this process follows, "" if there is none.
+	// Rollout is the newest rollout that this process follows; "" if the target has none.
 	Rollout ID `json:"rollout,omitempty"`
 	// Follows reports whether the newest document in the store is followed; a target
 	// that never had a rollout counts as followed. If false, Err is the reason:

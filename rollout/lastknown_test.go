@@ -31,7 +31,7 @@ func TestLastKnown(t *testing.T) {
 		"of another target": {promoted: true, spoil: func(path string) {
 			save(path, `{"format":1,"targets":{"chat":{"rollout":"code/1","ended":true,"split":{"arms":[{"name":"1.5.0","weight":10000}]}}}}`)
 		}, want: ""},
-		"with a split that is none": {promoted: true, spoil: func(path string) {
+		"with an invalid split": {promoted: true, spoil: func(path string) {
 			save(path, `{"format":1,"targets":{"chat":{"rollout":"chat/1","ended":true,"split":{"arms":[{"name":"1.5.0","weight":3}]}}}}`)
 		}, want: ""},
 		"missing": {promoted: true, spoil: func(path string) { os.Remove(path) }, want: ""},

@@ -74,9 +74,9 @@ var mutants = []struct{ name, file, old, new string }{
 		"	if err := d.commit(ctx, next); err != nil {\n\t\treturn nil\n\t}\n\tif dec.Do == strategies.SetResume",
 	},
 	{
-		"events ticked off before they were delivered", "sink.go",
-		"			if err := e.notify(name, sink, ev); err != nil {\n",
-		"			if err := sink.Notify(e.ctx, ev.Event); err != nil && false {\n",
+		"events ticked off before they were delivered", "feed.go",
+		"	err = offer(offering, f.sink, d.ev)\n",
+		"	_ = offer(offering, f.sink, d.ev)\n",
 	},
 	{
 		"a life that writes over the one before", "share.go",

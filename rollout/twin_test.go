@@ -43,7 +43,7 @@ func TestTwins(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		id := begin(t, engines[0], steady())
-		time.Sleep(10 * time.Minute)
+		time.Sleep(2 * time.Minute)
 		if n := takeovers(t, engines[0], id); n > 1 {
 			t.Errorf("the lease has gone to and fro %d times", n)
 		}
