@@ -88,6 +88,17 @@ func (e *DamagedError) Is(target error) bool { return target == rollout.ErrDamag
 // Unwrap returns what the file's reader said.
 func (e *DamagedError) Unwrap() error { return e.Err }
 
+// FormatError means that the file is a store of an earlier format, which this version does
+// not read. The file is unchanged.
+type FormatError struct {
+	Path   string
+	Format int // of the file
+}
+
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("boltstore: %s has format %d, want %d; open it with the version that wrote it, or begin with a new file", e.Path, e.Format, format)
+}
+
 // lockTimeout bounds the wait for the file's lock.
 const lockTimeout = time.Second
 
@@ -115,8 +126,9 @@ type Store struct {
 // set.
 func Open(path string) (*Store, error) { return New(Config{Path: path}) }
 
-// New opens a store. The error wraps [ErrLocked] if the file is in use, and is a
-// [*DamagedError] if it is not a store or cannot be trusted.
+// New opens a store. The error wraps [ErrLocked] if the file is in use. It is a
+// [*FormatError] if an earlier version has written the file, and a [*DamagedError] if it
+// is not a store or cannot be trusted.
 func New(cfg Config) (s *Store, err error) {
 	defer contain(cfg.Path, "", &err)()
 	if cfg.Path == "" {
@@ -171,6 +183,11 @@ func inspect(path string) (content, error) {
 		return content{}, fmt.Errorf("boltstore: %w", err)
 	}
 	found, err := check(file)
+	var older *FormatError
+	if errors.As(err, &older) {
+		older.Path = path
+		return content{}, older
+	}
 	if err != nil {
 		return content{}, &DamagedError{Path: path, Err: err}
 	}

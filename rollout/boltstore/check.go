@@ -230,6 +230,8 @@ func (c *checker) bucket(e element) error {
 	switch {
 	case bytes.Equal(e.key, recordBucket):
 		visit = c.record
+	case bytes.Equal(e.key, firstBucket):
+		return &FormatError{Format: 1}
 	case !bytes.Equal(e.key, entryBucket):
 		return fmt.Errorf("bucket %q is not of a store", e.key)
 	}

@@ -16,7 +16,12 @@ var (
 	entryBucket  = []byte("entries/2")
 	recordBucket = []byte("record/2")
 	recordKey    = []byte("all")
+	// firstBucket is what a file of the first format has instead.
+	firstBucket = []byte("serin")
 )
+
+// format is the number of the format of a file.
+const format = 2
 
 // A stored value is an 8-byte revision, an 8-byte hash of key, revision and value,
 // and the value.
