@@ -70,7 +70,7 @@ func TestLastKnown(t *testing.T) {
 					again := &target{}
 					cfg.Targets = map[string]rollout.Splitter{"chat": again}
 					e = open(t, cfg)
-					time.Sleep(time.Hour)
+					time.Sleep(2 * time.Minute)
 					if got := fullArm(again.current()); got != tt.want {
 						t.Errorf("%q serves, want %q: %v", got, tt.want, again.history())
 					}
