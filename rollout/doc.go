@@ -62,7 +62,16 @@
 //     everywhere at [Status.SettledBy], whatever has failed.
 //   - A process whose own breaker trips stops the candidate there and then, and
 //     files the rollback. Raising a share needs whoever drives.
-//   - A store that has lost what it had acknowledged is not followed.
+//   - A store that has lost what it had acknowledged is not followed. A process that
+//     starts compares the document with its audit trail and with [Config.Anchor].
+//   - Of two processes of one name the second leads nothing; see [TwinError].
+//
+// # One target's trouble
+//
+// A store that is away, a damaged document, a plane that refuses or a metric that is not
+// bound concerns one target: the others work, and [Open] returns. Such a target serves
+// the split of [Config.LastKnown] or its baseline; [Engine.Health] has the reason, and it
+// is tried again.
 //
 // # Looking and commanding
 //
