@@ -17,7 +17,7 @@ const (
 
 // quiet is a handler that gives a record of a lasting trouble once, and then after
 // longer and longer pauses. A trouble is a record with an error. Records are the same if
-// their message and their attributes are, apart from the error and what counts the tries.
+// their message and their attributes are, apart from the error and from numbers that differ at each try.
 type quiet struct {
 	slog.Handler
 	*quietMemory
@@ -49,7 +49,7 @@ func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
 		switch a.Key {
 		case "error":
 			trouble = true
-		case "tries", "next", "serves":
+		case "tries", "next", "serves", "bytes":
 		default:
 			key.WriteString("\x00" + a.Key + "=" + bound(a.Value.String(), maxError))
 		}
