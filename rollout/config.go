@@ -53,11 +53,12 @@ type Prober interface {
 	CanSplit(s strategies.Split) error
 }
 
-// Config configures an [Engine]. Store and Targets are required.
+// Config configures an [Engine]. Store is required.
 type Config struct {
 	// Store keeps the rollouts. The engine does not close it.
 	Store Store
-	// Targets holds what can be rolled out, by name.
+	// Targets holds what can be rolled out, by name. An engine without targets drives
+	// nothing: it reads, and gives commands, as a [StoreCommander] does.
 	Targets map[string]Splitter
 	// Checks binds the names that plans use to checks.
 	Checks map[string]checks.Check
@@ -152,9 +153,6 @@ func (c Config) Validate() error {
 	}
 	if c.Store == nil {
 		bad("Store", nil, "a store, such as one that boltstore.Open returns")
-	}
-	if len(c.Targets) == 0 {
-		bad("Targets", "empty", "at least one target")
 	}
 	for name, s := range c.Targets {
 		if !targetName.MatchString(name) {

@@ -57,6 +57,9 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if len(cfg.Targets) == 0 {
+		return newRemote(cfg), nil
+	}
 	e := &Engine{
 		cfg:     cfg.withDefaults(),
 		life:    strings.ToLower(rand.Text()),

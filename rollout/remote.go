@@ -87,12 +87,10 @@ type StoreCommander struct{ StoreReader }
 // what Start accepts and stores, so give the same checks, too. If Replica is
 // empty, a name is made up. It returns the errors of [Config.Validate].
 func Commander(store Store, cfg Config) (*StoreCommander, error) {
-	check := cfg
-	check.Store, check.Targets = store, map[string]Splitter{"none": nowhere{}}
-	if err := check.Validate(); err != nil {
+	cfg.Store, cfg.Targets = store, nil
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	cfg.Store = store
 	return &StoreCommander{StoreReader{e: newRemote(cfg)}}, nil
 }
 
@@ -107,27 +105,18 @@ func (c *StoreCommander) Do(ctx context.Context, id ID, cmd strategies.Command, 
 // splitter can carry out the plan is not known here; a split that it refuses is not in
 // force, and the rollout says so.
 func (c *StoreCommander) Start(ctx context.Context, p Plan, by Actor) (ID, error) {
-	if err := c.hasTarget(ctx, p.Target); err != nil {
-		return "", err
-	}
 	return c.e.Start(ctx, p, by)
 }
 
 // Retry begins a rollout again as [Engine.Retry] does.
 func (c *StoreCommander) Retry(ctx context.Context, id ID, by Actor) (ID, error) {
-	if err := c.hasTarget(ctx, id.Target()); err != nil {
-		return "", err
-	}
 	return c.e.Retry(ctx, id, by)
 }
 
 // hasTarget reports whether an engine that shares the store has the target. It has
 // written the lease then.
-func (c *StoreCommander) hasTarget(ctx context.Context, target string) error {
-	if !targetName.MatchString(target) {
-		return nil // Start says so
-	}
-	_, err := c.e.cfg.Store.Get(ctx, leaseKey(target))
+func (e *Engine) hasTarget(ctx context.Context, target string) error {
+	_, err := e.cfg.Store.Get(ctx, leaseKey(target))
 	if errors.Is(err, ErrNotFound) {
 		return &InvalidError{Field: "Plan.Target", Value: fmt.Sprintf("%q", target), Want: "a target of an engine that shares the store"}
 	}

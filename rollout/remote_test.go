@@ -36,6 +36,53 @@ func lastingPlan() rollout.Plan {
 	return p
 }
 
+// TestOpenWithoutTargets: an engine without targets reads and gives commands, and drives
+// nothing, also while no process serves.
+func TestOpenWithoutTargets(t *testing.T) {
+	run(t, func(t *testing.T, _ *target, cfg rollout.Config) {
+		engines, targets := fleet(t, cfg)
+		id, err := engines[0].Start(t.Context(), lastingPlan(), ana)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		far := cfg
+		far.Targets, far.Replica = nil, "ctl"
+		ctl := open(t, far)
+		if err := ctl.Do(t.Context(), id, strategies.Pause, ana); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		if st := status(t, engines[1], id); !st.Paused {
+			t.Error("the pause has not reached the engines")
+		}
+		if err := ctl.Do(t.Context(), id, strategies.Resume, ana); err != nil {
+			t.Fatal(err)
+		}
+		engines[0].Close()
+		engines[1].Close()
+		time.Sleep(24 * time.Hour)
+		if st := status(t, ctl, id); st.Leads || st.Stage > 0 || st.Split.Weight("1.5.0") > 5000 {
+			t.Errorf("it drives: %v, stage %d, the candidate has %v", st.Leads, st.Stage, st.Split.Weight("1.5.0"))
+		}
+		if n := len(targets[0].history()); n > 5 {
+			t.Errorf("%d splits were set", n)
+		}
+		if len(ctl.Targets()) > 0 || ctl.Changed("chat") != nil {
+			t.Error("it has targets")
+		}
+		var unknown *rollout.InvalidError
+		p := lastingPlan()
+		p.Target = "nowhere"
+		if _, err := ctl.Start(t.Context(), p, ana); !errors.As(err, &unknown) {
+			t.Errorf("Start for a target that no process has: %v", err)
+		}
+		if err := ctl.Do(t.Context(), id, strategies.Abort, ana); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // written is a store that lists the keys that were written through it.
 type written struct {
 	rollout.Store

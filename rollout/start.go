@@ -66,6 +66,11 @@ func (e *Engine) Retry(ctx context.Context, id ID, by Actor) (_ ID, err error) {
 
 // begin stores the first document of a rollout whose plan has been accepted.
 func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
+	if e.remote {
+		if err := e.hasTarget(ctx, p.Target); err != nil {
+			return "", err
+		}
+	}
 	if p, err = p.compile(); err != nil {
 		return "", err
 	}
