@@ -104,6 +104,14 @@ func (c *Comparison) Judge(now time.Time) Judgement {
 	return c.r.plan.judge(e, now)
 }
 
+// Tripped returns which breaker has tripped and why, as in [Evidence.Tripped]; empty if none
+// has.
+func (c *Comparison) Tripped() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tripped
+}
+
 // Stage says that a stage of the rollout has begun, by its number from 1: what is to be
 // proven must be proven in it, and new trouble is looked for from here on. All replicas
 // number stages alike: of the evidence for safety only the part of the last stage adds up.

@@ -204,6 +204,9 @@ func byMark(x, y mark) int { return int(x.slot) - int(y.slot) }
 func (u *unpacker) firsts(f *firsts, shares int) {
 	n := u.length(slots)
 	slot := uint64(0)
+	if n > 0 {
+		f.marks = make([]mark, 0, min(n, len(u.b)))
+	}
 	for i := range n {
 		step, v := u.uint(), u.uint()
 		slot += step
@@ -212,7 +215,6 @@ func (u *unpacker) firsts(f *firsts, shares int) {
 			u.err = errTests
 			return
 		}
-		f.meet(m.slot)
 		f.marks, f.stale = append(f.marks, m), true
 	}
 }
@@ -438,7 +440,6 @@ func (t *tests) merge(o *tests) {
 	t.split.units.merge(&o.split.units, number, t.shares)
 	t.split.stale = true
 	t.few.merge(&o.few)
-	t.strata.merge(&o.strata)
 	// The older of the two later epochs belongs to the older, the newer to the newer.
 	from, to := o.order(), t.order()
 	t.grow(o.live)
@@ -478,22 +479,29 @@ func (t *tests) order() [numEpochs]int {
 
 func (f *firsts) merge(o *firsts, number []int, shares []Share) {
 	f.stale = true
-	for _, m := range o.marks {
-		m.share = uint16(number[m.share])
-		if f.meet(m.slot) {
-			f.marks = append(f.marks, m)
-			continue
-		}
-		// Another replica has met the slot: the earliest generation counts.
-		for i := range f.marks {
-			if x := &f.marks[i]; x.slot == m.slot {
-				if a, b := shares[x.share].Generation, shares[m.share].Generation; b < a || b == a && m.hit < x.hit {
-					*x = m
-				}
-				break
-			}
+	for _, list := range [][]mark{f.marks, o.marks} { // those that were decoded are in order
+		if !slices.IsSortedFunc(list, byMark) {
+			slices.SortFunc(list, byMark)
 		}
 	}
+	all := make([]mark, 0, len(f.marks)+len(o.marks))
+	mine := f.marks
+	for _, m := range o.marks {
+		m.share = uint16(number[m.share])
+		for ; len(mine) > 0 && mine[0].slot < m.slot; mine = mine[1:] {
+			all = append(all, mine[0])
+		}
+		if len(mine) > 0 && mine[0].slot == m.slot {
+			// Another replica has met the slot: the earliest generation counts.
+			x := mine[0]
+			mine = mine[1:]
+			if a, b := shares[x.share].Generation, shares[m.share].Generation; b > a || b == a && m.hit >= x.hit {
+				m = x
+			}
+		}
+		all = append(all, m)
+	}
+	f.marks, f.met = append(all, mine...), nil
 }
 
 func (e *epoch) merge(o *epoch, number []int, shares []Share) {
@@ -539,11 +547,7 @@ func (p *proof) merge(o *proof) {
 	}
 }
 
-// merge adds what another replica has left; see [merger].
+// merge adds what another replica, or several, have left; see [merger].
 func (t *strata) merge(o *strata) {
-	if !o.divided {
-		t.left++
-		return
-	}
-	t.divided, t.left = true, t.left+o.left
+	t.divided, t.left = t.divided || o.divided, t.left+o.left
 }

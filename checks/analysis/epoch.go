@@ -149,6 +149,9 @@ const (
 func (f *firsts) meet(slot uint16) bool {
 	if f.met == nil {
 		f.met = new([slots / 64]uint64)
+		for _, m := range f.marks { // that were decoded
+			f.met[m.slot>>6%(slots/64)] |= 1 << (m.slot & 63)
+		}
 	}
 	w, b := &f.met[slot>>6%(slots/64)], uint64(1)<<(slot&63)
 	if *w&b != 0 {

@@ -40,16 +40,16 @@ func (p Plan) Merge(parts ...Evidence) (Evidence, error) {
 		return Evidence{}, err
 	}
 	p = p.withDefaults()
-	m := newMerger(p)
+	m := newMerger(newLayout(p), p.digest())
 	valid := make([]sortable, 0, len(parts))
 	for i, e := range parts {
 		if e.Plan == "" && len(e.Metrics) == 0 {
 			continue
 		}
-		if want := p.digest(); e.Plan != want {
+		if want := m.sum.Plan; e.Plan != want {
 			return Evidence{}, &PlanError{Part: i, Have: e.Plan, Want: want}
 		}
-		if err := e.check(p); err != nil {
+		if err := e.checkAs(p, m.sum.Plan); err != nil {
 			return Evidence{}, fmt.Errorf("analysis: evidence %d: %w", i, err)
 		}
 		key, err := json.Marshal(e)
@@ -109,18 +109,74 @@ type merger struct {
 	parts  int
 }
 
-func newMerger(p Plan) *merger {
-	m := &merger{layout: newLayout(p), sum: Evidence{Format: evidenceFormat, Plan: p.digest(), Metrics: make([]MetricEvidence, len(p.Metrics)), Warming: true}}
+func newMerger(l layout, digest string) *merger {
+	p := l.plan
+	m := &merger{layout: l, sum: Evidence{Format: evidenceFormat, Plan: digest, Metrics: make([]MetricEvidence, len(p.Metrics)), Warming: true}}
 	m.tests, m.past = newTests(&m.layout, 1), newPast(&m.layout)
 	for i, metric := range p.Metrics {
 		m.sum.Metrics[i].Name = metric.Name
-		m.hists = append(m.hists, [2]*hist.Histogram{new(hist.Histogram), new(hist.Histogram)})
+		var sides [2]*hist.Histogram
+		if metric.Kind != Rate {
+			sides = [2]*hist.Histogram{new(hist.Histogram), new(hist.Histogram)}
+		}
+		m.hists = append(m.hists, sides)
 	}
 	return m
 }
 
 // add adds e, which is valid.
 func (m *merger) add(e Evidence) error {
+	if err := m.addArms(&e); err != nil {
+		return err
+	}
+	t, past, err := m.layout.decodeTests(e.Tests)
+	if err != nil {
+		return badEvidence("Tests", err, "what was stored")
+	}
+	if !t.strata.divided {
+		t.strata.left = 1
+	}
+	for i, by := range e.Metrics {
+		for side, s := range []*Sample{&by.Baseline, &by.Candidate} {
+			if len(s.Values) == 0 || m.hists[i][side] == nil {
+				continue
+			}
+			if err := m.hists[i][side].MergeBinary(s.Values); err != nil {
+				return badEvidence(fmt.Sprintf("Metrics[%d]", i), err, "what was stored")
+			}
+		}
+	}
+	m.addTests(&t, past)
+	m.strata = append(m.strata, e.Strata...)
+	m.parts++
+	m.addCounts(&e)
+	return nil
+}
+
+// addSum adds what o has added up.
+func (m *merger) addSum(o *merger) error {
+	if o.parts == 0 {
+		return nil
+	}
+	if err := m.addArms(&o.sum); err != nil {
+		return err
+	}
+	for i, sides := range o.hists {
+		for side, h := range sides {
+			if h != nil {
+				m.hists[i][side].Merge(h)
+			}
+		}
+	}
+	m.addTests(&o.tests, o.past)
+	m.strata = append(m.strata, o.strata...)
+	m.parts += o.parts
+	m.addCounts(&o.sum)
+	return nil
+}
+
+// addArms adds the requests of both arms.
+func (m *merger) addArms(e *Evidence) error {
 	for _, a := range []struct {
 		field   string
 		sum, by *ArmEvidence
@@ -130,14 +186,17 @@ func (m *merger) add(e Evidence) error {
 		}
 		a.sum.add(*a.by)
 	}
-	t, past, err := m.layout.decodeTests(e.Tests)
-	if err != nil {
-		return badEvidence("Tests", err, "what was stored")
-	}
-	m.tests.merge(&t)
-	m.strata = append(m.strata, e.Strata...)
-	m.parts++
+	return nil
+}
+
+func (m *merger) addTests(t *tests, past *past) {
+	m.tests.merge(t)
+	m.tests.strata.merge(&t.strata)
 	m.past.add(past)
+}
+
+// addCounts adds everything else that is counted in plain numbers.
+func (m *merger) addCounts(e *Evidence) {
 	for side := range m.sum.Assigned {
 		m.sum.Assigned[side] += e.Assigned[side]
 		m.sum.Compared[side] += e.Compared[side]
@@ -159,19 +218,11 @@ func (m *merger) add(e Evidence) error {
 		for side := range sum.Drift {
 			sum.Drift[side].add(by.Drift[side])
 		}
-		for side, s := range []struct{ sum, by *Sample }{{&sum.Baseline, &by.Baseline}, {&sum.Candidate, &by.Candidate}} {
+		for _, s := range []struct{ sum, by *Sample }{{&sum.Baseline, &by.Baseline}, {&sum.Candidate, &by.Candidate}} {
 			s.sum.N += s.by.N
 			s.sum.Events += s.by.Events
-			if len(s.by.Values) > 0 {
-				var h hist.Histogram
-				if err := h.UnmarshalBinary(s.by.Values); err != nil {
-					return badEvidence(fmt.Sprintf("Metrics[%d]", i), err, "what was stored")
-				}
-				m.hists[i][side].Merge(&h)
-			}
 		}
 	}
-	return nil
 }
 
 // evidence returns what was added up, with its strength.
@@ -234,7 +285,7 @@ func (s *Sample) summarise(k Kind, h *hist.Histogram) {
 	default:
 		s.Value = h.Mean()
 	}
-	if h.Count() > 0 {
+	if h != nil && h.Count() > 0 {
 		s.Values = h.AppendTo(nil)
 	}
 }

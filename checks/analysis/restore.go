@@ -65,12 +65,15 @@ func badEvidence(field string, value any, want string) error {
 }
 
 // check reports whether e can be evidence of p, which has its defaults.
-func (e Evidence) check(p Plan) error {
+func (e Evidence) check(p Plan) error { return e.checkAs(p, p.digest()) }
+
+// checkAs is check where the digest of p is known.
+func (e *Evidence) checkAs(p Plan, digest string) error {
 	switch {
 	case e.Format != evidenceFormat:
 		return badEvidence("Format", e.Format, fmt.Sprintf("%d: how requests are counted has changed, so older evidence means nothing", evidenceFormat))
-	case e.Plan != p.digest():
-		return badEvidence("Plan", fmt.Sprintf("%q", e.Plan), fmt.Sprintf("%q, which this plan has", p.digest()))
+	case e.Plan != digest:
+		return badEvidence("Plan", fmt.Sprintf("%q", e.Plan), fmt.Sprintf("%q, which this plan has", digest))
 	case len(e.Metrics) != len(p.Metrics):
 		return badEvidence("Metrics", len(e.Metrics), fmt.Sprintf("%d metrics", len(p.Metrics)))
 	case min(e.Assigned[0], e.Assigned[1], e.Unfollowed, e.Unrandomised, e.Stage) < 0 || max(e.Assigned[0], e.Assigned[1], e.Unfollowed, e.Unrandomised) > maxCount:
@@ -132,7 +135,7 @@ func (e *MetricEvidence) check(i int, m Metric) error {
 		}
 	}
 	for side, s := range []Sample{e.Baseline, e.Candidate} {
-		if err := new(counted).add(s); err != nil {
+		if err := s.check(); err != nil {
 			return badEvidence(field+[...]string{".Baseline", ".Candidate"}[side], err, "what was stored")
 		}
 	}
@@ -145,9 +148,20 @@ type counted struct {
 	hists []*hist.Histogram
 }
 
-func (p *counted) add(s Sample) error {
+// check reports whether s can be what an arm has shown.
+func (s *Sample) check() error {
 	if s.N < 0 || s.N > maxCount || s.Events < 0 || s.Events > s.N {
 		return fmt.Errorf("%d events of %d", s.Events, s.N)
+	}
+	if len(s.Values) == 0 {
+		return nil
+	}
+	return hist.Check(s.Values)
+}
+
+func (p *counted) add(s Sample) error {
+	if err := s.check(); err != nil {
+		return err
 	}
 	var h *hist.Histogram
 	if len(s.Values) > 0 {

@@ -46,15 +46,60 @@ var errCut = errors.New("hist: the data end too early")
 // UnmarshalBinary implements [encoding.BinaryUnmarshaler]. If the data cannot be
 // those of a histogram it returns an error and leaves h unchanged.
 func (h *Histogram) UnmarshalBinary(data []byte) error {
+	if err := Check(data); err != nil {
+		return err
+	}
+	*h = Histogram{}
+	h.add(data)
+	return nil
+}
+
+// MergeBinary adds the values of another histogram, given its binary form. On an error h
+// is unchanged.
+func (h *Histogram) MergeBinary(data []byte) error {
+	if err := Check(data); err != nil {
+		return err
+	}
+	h.add(data)
+	return nil
+}
+
+// Check reports whether data can be the binary form of a histogram.
+func Check(data []byte) error {
+	_, err := parse(data, func(int, uint32) {})
+	return err
+}
+
+// add adds what data holds, which has been checked.
+func (h *Histogram) add(data []byte) {
+	n, _ := parse(data, func(i int, count uint32) {
+		h.counts[i] = uint32(min(uint64(h.counts[i])+uint64(count), math.MaxUint32))
+	})
+	h.invalid += n.invalid
+	if n.count == 0 {
+		return
+	}
+	h.maxBits, h.notMinBits = max(h.maxBits, math.Float64bits(n.most)), max(h.notMinBits, ^math.Float64bits(n.least+0))
+	h.count += n.count
+	h.clamped += n.clamped
+	h.sum += n.sum
+}
+
+// head is everything of a histogram but its buckets.
+type head struct {
+	sum, least, most        float64
+	count, clamped, invalid uint64
+}
+
+// parse reads the binary form, and calls put for each bucket in use.
+func parse(data []byte, put func(bucket int, count uint32)) (n head, err error) {
 	if len(data) < headBytes {
-		return errCut
+		return n, errCut
 	}
 	if data[0] != version {
-		return fmt.Errorf("hist: version %d, want %d", data[0], version)
+		return n, fmt.Errorf("hist: version %d, want %d", data[0], version)
 	}
-	var n Histogram
-	var least, most float64
-	for i, f := range []*float64{&n.sum, &least, &most} {
+	for i, f := range []*float64{&n.sum, &n.least, &n.most} {
 		*f = math.Float64frombits(binary.LittleEndian.Uint64(data[1+8*i:]))
 	}
 	data = data[headBytes:]
@@ -70,7 +115,7 @@ func (h *Histogram) UnmarshalBinary(data []byte) error {
 	n.clamped, ok[0] = uvarint()
 	n.invalid, ok[1] = uvarint()
 	if !ok[0] || !ok[1] {
-		return errCut
+		return n, errCut
 	}
 	at, first := uint64(0), uint64(0)
 	for len(data) > 0 {
@@ -79,32 +124,26 @@ func (h *Histogram) UnmarshalBinary(data []byte) error {
 		count, ok[1] = uvarint()
 		switch {
 		case !ok[0] || !ok[1]:
-			return errCut
+			return n, errCut
 		case step >= numBuckets-at || step == 0 && n.count > 0:
-			return fmt.Errorf("hist: bucket %d after bucket %d of %d", at+step, at, numBuckets)
+			return n, fmt.Errorf("hist: bucket %d after bucket %d of %d", at+step, at, numBuckets)
 		case count == 0 || count > math.MaxUint32:
-			return fmt.Errorf("hist: bucket %d holds %d", at+step, count)
+			return n, fmt.Errorf("hist: bucket %d holds %d", at+step, count)
 		}
 		at += step
 		if n.count == 0 {
 			first = at
 		}
-		n.counts[at] = uint32(count)
+		put(int(at), uint32(count))
 		n.count += count
 	}
-	if err := n.check(least, most, int(first), int(at)); err != nil {
-		return err
-	}
-	if n.count > 0 {
-		n.maxBits, n.notMinBits = math.Float64bits(most), ^math.Float64bits(least+0)
-	}
-	*h = n
-	return nil
+	return n, n.check(int(first), int(at))
 }
 
 // check reports whether the parts of h, whose smallest and largest values are in
 // its first and its last bucket, fit together.
-func (h *Histogram) check(least, most float64, first, last int) error {
+func (h *head) check(first, last int) error {
+	least, most := h.least, h.most
 	switch {
 	case h.count == 0:
 		if h.sum != 0 || least != 0 || most != 0 || h.clamped != 0 {
