@@ -23,8 +23,8 @@ func (p Plan) Sum() (*Sum, error) {
 // Another returns an empty sum of the same plan. It is cheaper than [Plan.Sum].
 func (s *Sum) Another() *Sum { return &Sum{newMerger(s.m.layout, s.m.sum.Plan)} }
 
-// Add adds the evidence of one replica. Errors are those of [Plan.Merge]; after one, the
-// sum must not be used any more.
+// Add adds the evidence of one replica. It returns the errors of [Plan.Merge]; after one,
+// the sum must not be used any more.
 func (s *Sum) Add(e Evidence) error {
 	if e.Plan == "" && len(e.Metrics) == 0 {
 		return nil
