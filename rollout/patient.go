@@ -98,15 +98,38 @@ func (p *patient) Delete(ctx context.Context, key string, prev Revision) error {
 	return err
 }
 
+// GetIf implements [Conditional], also if the store does not.
+func (p *patient) GetIf(ctx context.Context, key string, known Revision) (Entry, error) {
+	c, ok := p.Store.(Conditional)
+	if !ok || known == "" {
+		return p.Get(ctx, key)
+	}
+	return within(ctx, p, storeTimeout, func(ctx context.Context) (Entry, error) { return c.GetIf(ctx, key, known) })
+}
+
 // List implements [Store]. The entries are gathered before the first is given out.
 func (p *patient) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
+	return p.list(ctx, func(ctx context.Context) iter.Seq2[Entry, error] { return p.Store.List(ctx, prefix) })
+}
+
+// ListIf implements [Conditional], also if the store does not.
+func (p *patient) ListIf(ctx context.Context, prefix string, known map[string]Revision) iter.Seq2[Entry, error] {
+	c, ok := p.Store.(Conditional)
+	if !ok {
+		return p.List(ctx, prefix)
+	}
+	return p.list(ctx, func(ctx context.Context) iter.Seq2[Entry, error] { return c.ListIf(ctx, prefix, known) })
+}
+
+// list gathers what a listing yields, and yields it.
+func (p *patient) list(ctx context.Context, listing func(context.Context) iter.Seq2[Entry, error]) iter.Seq2[Entry, error] {
 	type list struct {
 		entries []Entry
 		err     error
 	}
 	return func(yield func(Entry, error) bool) {
 		all, err := within(ctx, p, listTimeout, func(ctx context.Context) (l list, _ error) {
-			for e, err := range p.Store.List(ctx, prefix) {
+			for e, err := range listing(ctx) {
 				if err != nil {
 					l.err = err
 					break

@@ -90,3 +90,16 @@ type Store interface {
 type Sharer interface {
 	Shared() bool
 }
+
+// Conditional is an optional interface for a [Store] that can leave out values which the
+// caller has. If it is not implemented, the engine reads them again and again, which
+// matters where many processes share the store.
+//
+// An entry whose value was left out has a nil Value and the revision that is known.
+// Otherwise the methods are Get and List.
+type Conditional interface {
+	// GetIf leaves out the value if the revision of key is known.
+	GetIf(ctx context.Context, key string, known Revision) (Entry, error)
+	// ListIf leaves out each value whose revision is known[key].
+	ListIf(ctx context.Context, prefix string, known map[string]Revision) iter.Seq2[Entry, error]
+}

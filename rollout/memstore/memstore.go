@@ -14,7 +14,10 @@ import (
 	"github.com/serin-go/serin/rollout"
 )
 
-var _ rollout.Store = (*Store)(nil)
+var (
+	_ rollout.Store       = (*Store)(nil)
+	_ rollout.Conditional = (*Store)(nil)
+)
 
 // Store is a [rollout.Store] in memory. The zero value is empty and ready to
 // use. It may be used concurrently and must not be copied.
@@ -22,8 +25,14 @@ type Store struct {
 	mu       sync.Mutex
 	entries  map[string]rollout.Entry
 	revision int
-	changed  chan struct{} // closed and replaced by each change; nil until somebody watches
+	watches  map[*watch]struct{}
 	closed   bool
+}
+
+// watch is one that waits for hints.
+type watch struct {
+	prefix string
+	hints  chan struct{}
 }
 
 // Get implements [rollout.Store].
@@ -60,7 +69,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 	s.revision++
 	rev := rollout.Revision(strconv.Itoa(s.revision))
 	s.entries[key] = rollout.Entry{Key: key, Value: slices.Clone(value), Revision: rev}
-	s.hint()
+	s.hint(key)
 	return rev, nil
 }
 
@@ -75,52 +84,49 @@ func (s *Store) Delete(ctx context.Context, key string, prev rollout.Revision) e
 		return fmt.Errorf("memstore: %s: %w", key, rollout.ErrConflict)
 	}
 	delete(s.entries, key)
-	s.hint()
+	s.hint(key)
 	return nil
 }
 
-// hint wakes those who watch. s.mu must be held.
-func (s *Store) hint() {
-	if s.changed != nil {
-		close(s.changed)
-		s.changed = nil
+// hint wakes the watches of a key. s.mu must be held.
+func (s *Store) hint(key string) {
+	for w := range s.watches {
+		if strings.HasPrefix(key, w.prefix) {
+			select {
+			case w.hints <- struct{}{}:
+			default: // a hint is waiting already
+			}
+		}
 	}
 }
 
-// Watch implements [rollout.Store]. It hints at every change of the store.
-func (s *Store) Watch(ctx context.Context, _ string) (<-chan struct{}, error) {
+// GetIf implements [rollout.Conditional].
+func (s *Store) GetIf(ctx context.Context, key string, known rollout.Revision) (rollout.Entry, error) {
+	e, err := s.Get(ctx, key)
+	if err == nil && e.Revision == known {
+		e.Value = nil
+	}
+	return e, err
+}
+
+// Watch implements [rollout.Store].
+func (s *Store) Watch(ctx context.Context, prefix string) (<-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	hints := make(chan struct{}, 1)
-	next := s.next()
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-next:
-			}
-			s.mu.Lock()
-			next = s.next()
-			s.mu.Unlock()
-			select {
-			case hints <- struct{}{}:
-			default: // a hint is waiting already
-			}
-		}
-	}()
-	return hints, nil
-}
-
-// next returns the channel that the next change closes. s.mu must be held.
-func (s *Store) next() <-chan struct{} {
-	if s.changed == nil {
-		s.changed = make(chan struct{})
+	if s.watches == nil {
+		s.watches = make(map[*watch]struct{})
 	}
-	return s.changed
+	w := &watch{prefix, make(chan struct{}, 1)}
+	s.watches[w] = struct{}{}
+	context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.watches, w)
+	})
+	return w.hints, nil
 }
 
 // List implements [rollout.Store]. It yields the store as it was when the
@@ -143,6 +149,20 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry
 		slices.SortFunc(found, func(a, b rollout.Entry) int { return strings.Compare(a.Key, b.Key) })
 		for _, e := range found {
 			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// ListIf implements [rollout.Conditional].
+func (s *Store) ListIf(ctx context.Context, prefix string, known map[string]rollout.Revision) iter.Seq2[rollout.Entry, error] {
+	return func(yield func(rollout.Entry, error) bool) {
+		for e, err := range s.List(ctx, prefix) {
+			if err == nil && e.Revision == known[e.Key] {
+				e.Value = nil
+			}
+			if !yield(e, err) {
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -50,8 +51,9 @@ type Store struct {
 }
 
 var (
-	_ rollout.Store  = (*Store)(nil)
-	_ rollout.Sharer = (*Store)(nil)
+	_ rollout.Store       = (*Store)(nil)
+	_ rollout.Sharer      = (*Store)(nil)
+	_ rollout.Conditional = (*Store)(nil)
 )
 
 // Open connects and creates the table if it is not there. Only a server that
@@ -122,8 +124,31 @@ func (s *Store) Get(ctx context.Context, key string) (rollout.Entry, error) {
 	return e, nil
 }
 
+// GetIf implements [rollout.Conditional].
+func (s *Store) GetIf(ctx context.Context, key string, known rollout.Revision) (rollout.Entry, error) {
+	was, err := strconv.ParseInt(string(known), 10, 64)
+	if err != nil {
+		return s.Get(ctx, key)
+	}
+	e := rollout.Entry{Key: key}
+	var rev int64
+	err = s.pool.QueryRow(ctx, "SELECT CASE WHEN rev <> $2 THEN value END, rev FROM "+s.table+" WHERE key = $1", key, was).Scan(&e.Value, &rev)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return rollout.Entry{}, fmt.Errorf("pgstore: %s: %w", key, rollout.ErrNotFound)
+	} else if err != nil {
+		return rollout.Entry{}, s.wrap(key, err)
+	}
+	e.Revision = revision(rev)
+	return e, nil
+}
+
+// quiet are keys of which no process asks for hints: their notifications would wake all of
+// them for each write of any.
+var quiet = []string{"evidence/", "lease/"}
+
 // Put implements [rollout.Store]. It is one statement, so it is applied as a
-// whole or not at all, and the notification leaves with its commit.
+// whole or not at all, and the notification leaves with its commit. Evidence and leases
+// are stored without one.
 func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.Revision) (rollout.Revision, error) {
 	if len(value) > rollout.MaxValue {
 		return "", &rollout.ValueSizeError{Key: key, Size: len(value)}
@@ -131,13 +156,17 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 	if value == nil {
 		value = []byte{}
 	}
+	notify := ", pg_notify($3, $1)"
+	if slices.ContainsFunc(quiet, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
+		notify = ", $3::text"
+	}
 	var row pgx.Row
 	if prev == "" {
 		row = s.pool.QueryRow(ctx, fmt.Sprintf(`
 			WITH put AS (
 				INSERT INTO %[1]s (key, value, rev) VALUES ($1, $2, nextval('%[1]s_rev'))
 				ON CONFLICT (key) DO NOTHING RETURNING rev
-			) SELECT rev, pg_notify($3, $1) FROM put`, s.table), key, value, s.channel)
+			) SELECT rev%[2]s FROM put`, s.table, notify), key, value, s.channel)
 	} else {
 		was, err := strconv.ParseInt(string(prev), 10, 64)
 		if err != nil {
@@ -147,7 +176,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, prev rollout.
 			WITH put AS (
 				UPDATE %[1]s SET value = $2, rev = nextval('%[1]s_rev')
 				WHERE key = $1 AND rev = $4 RETURNING rev
-			) SELECT rev, pg_notify($3, $1) FROM put`, s.table), key, value, s.channel, was)
+			) SELECT rev%[2]s FROM put`, s.table, notify), key, value, s.channel, was)
 	}
 	var rev int64
 	err := row.Scan(&rev, nil)
@@ -183,24 +212,64 @@ func revision(n int64) rollout.Revision { return rollout.Revision(strconv.Format
 // List implements [rollout.Store].
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry, error] {
 	return func(yield func(rollout.Entry, error) bool) {
-		rows, err := s.pool.Query(ctx, "SELECT key, value, rev FROM "+s.table+" WHERE starts_with(key, $1) ORDER BY key", prefix)
-		if err != nil {
-			yield(rollout.Entry{}, s.wrap(prefix, err))
-			return
-		}
-		// All are read before any is given out, so that who takes their time
-		// holds no connection.
-		entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e rollout.Entry, err error) {
-			var rev int64
-			err = row.Scan(&e.Key, &e.Value, &rev)
-			e.Revision = revision(rev)
-			return e, err
-		})
+		entries, err := s.entries(ctx, "SELECT key, value, rev FROM "+s.table+" WHERE starts_with(key, $1) ORDER BY key", prefix)
 		if err != nil {
 			yield(rollout.Entry{}, s.wrap(prefix, err))
 			return
 		}
 		for _, e := range entries {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// entries reads what a query returns. All are read before any is given out, so that a
+// slow caller holds no connection.
+func (s *Store) entries(ctx context.Context, query string, args ...any) ([]rollout.Entry, error) {
+	rows, err := s.pool.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e rollout.Entry, err error) {
+		var rev int64
+		err = row.Scan(&e.Key, &e.Value, &rev)
+		e.Revision = revision(rev)
+		return e, err
+	})
+}
+
+// ListIf implements [rollout.Conditional], with one query for the revisions and one for
+// the values that are not known.
+func (s *Store) ListIf(ctx context.Context, prefix string, known map[string]rollout.Revision) iter.Seq2[rollout.Entry, error] {
+	return func(yield func(rollout.Entry, error) bool) {
+		entries, err := s.entries(ctx, "SELECT key, NULL::bytea, rev FROM "+s.table+" WHERE starts_with(key, $1) ORDER BY key", prefix)
+		var unknown []string
+		for _, e := range entries {
+			if e.Revision != known[e.Key] {
+				unknown = append(unknown, e.Key)
+			}
+		}
+		values := make(map[string]rollout.Entry, len(unknown))
+		if err == nil && len(unknown) > 0 {
+			var read []rollout.Entry
+			read, err = s.entries(ctx, "SELECT key, value, rev FROM "+s.table+" WHERE key = ANY($1)", unknown)
+			for _, e := range read {
+				values[e.Key] = e
+			}
+		}
+		if err != nil {
+			yield(rollout.Entry{}, s.wrap(prefix, err))
+			return
+		}
+		for _, e := range entries {
+			if e.Revision != known[e.Key] {
+				var there bool
+				if e, there = values[e.Key]; !there {
+					continue // deleted meanwhile
+				}
+			}
 			if !yield(e, nil) {
 				return
 			}

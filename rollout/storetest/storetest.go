@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) rollout.Store) {
 		{"ValuesTooLarge", tooLarge},
 		{"ValuesAreCopies", copies},
 		{"List", list},
+		{"Conditional", conditional},
 		{"Increments", increments},
 		{"CancelledContext", cancelled},
 		{"Delete", deletes},
@@ -254,6 +255,51 @@ func watch(t *testing.T, s rollout.Store) {
 	case <-hints:
 	case <-time.After(10 * time.Second):
 		t.Error("no hint 10 s after a Put that came after Watch had returned")
+	}
+}
+
+func conditional(t *testing.T, s rollout.Store) {
+	c, ok := s.(rollout.Conditional)
+	if !ok {
+		t.Skip("this store has no rollout.Conditional, which is allowed")
+	}
+	first := put(t, s, "evidence/a/1", "one", "")
+	second := put(t, s, "evidence/a/2", "two", "")
+	put(t, s, "evidence/b/1", "other", "")
+	for _, q := range []struct {
+		known rollout.Revision
+		want  string
+	}{{first, ""}, {second, "one"}, {"", "one"}, {"never given out", "one"}} {
+		e, err := c.GetIf(t.Context(), "evidence/a/1", q.known)
+		if err != nil || string(e.Value) != q.want || e.Revision != first || e.Key != "evidence/a/1" {
+			t.Errorf("GetIf of revision %q where %q is known = %q, revision %q, %v; want %q, or the engine would read what it knows, or not see what is new", first, q.known, e.Value, e.Revision, err, q.want)
+		}
+	}
+	if e, err := c.GetIf(t.Context(), "rollout/none", first); !errors.Is(err, rollout.ErrNotFound) {
+		t.Errorf("GetIf of a key that was never put = %v, %v; want an error that wraps ErrNotFound, since what is lost is not unchanged", e, err)
+	}
+	newer := put(t, s, "evidence/a/1", "three", first)
+	var got []string
+	for e, err := range c.ListIf(t.Context(), "evidence/a/", map[string]rollout.Revision{"evidence/a/1": first, "evidence/a/2": second, "evidence/a/3": first}) {
+		if err != nil {
+			t.Fatalf("ListIf: %v", err)
+		}
+		got = append(got, fmt.Sprintf("%s %s %q", e.Key, e.Revision, e.Value))
+	}
+	want := []string{fmt.Sprintf("evidence/a/1 %s %q", newer, "three"), fmt.Sprintf("evidence/a/2 %s %q", second, "")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ListIf where the second is known (-want +got):\n%s", diff)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.GetIf(t.Context(), "evidence/a/1", first); !errors.Is(err, rollout.ErrClosed) {
+		t.Errorf("GetIf after Close = %v; want ErrClosed", err)
+	}
+	for _, err := range c.ListIf(t.Context(), "", nil) {
+		if !errors.Is(err, rollout.ErrClosed) {
+			t.Errorf("ListIf after Close = %v; want ErrClosed", err)
+		}
 	}
 }
 
