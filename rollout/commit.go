@@ -66,6 +66,9 @@ const (
 // put stores next in place of d.doc.
 func (d *driver) put(ctx context.Context, next *document) (rev Revision, hash string, size int, err error) {
 	next.Before, next.Nonce, next.Writer = d.hash, rand.Text(), d.e.cfg.Replica
+	if d.lead && d.members > 0 {
+		next.Members = d.members
+	}
 	if next.Note == nil {
 		if next.Last, next.lastRaw, err = next.Last.sealed(); err != nil {
 			return "", "", 0, err

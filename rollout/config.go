@@ -118,7 +118,9 @@ type Config struct {
 	// Lease is how long a process that drives a target may be silent before
 	// another one takes over, Poll how often each looks into the store, and
 	// Validity how long a split is relied on without a word from the store.
-	// Zero means 5 s, 500 ms and 5 s. They mean nothing without Replica.
+	// Zero means 5 s, 500 ms and 5 s. They mean nothing without Replica. Where the
+	// store gives hints and there are more than 20 processes, each looks less often
+	// than Poll, but within Validity while a rollout is active.
 	Lease    time.Duration `env:"LEASE"`
 	Poll     time.Duration `env:"POLL"`
 	Validity time.Duration `env:"VALIDITY"`
@@ -127,7 +129,9 @@ type Config struct {
 	Tick time.Duration `env:"TICK"`
 	// Checkpoint is the time between two writings of the evidence; a crash
 	// loses at most that much of evidence and bake time. It adds nothing to the audit
-	// trail. Zero means 10 s.
+	// trail. Zero means 10 s. More than 20 processes that share the store write it no
+	// more often than every 300 ms for each of them, or every 5 min, since all of them
+	// read it.
 	Checkpoint time.Duration `env:"CHECKPOINT"`
 	// CheckTimeout bounds the checks of one phase together; what has not
 	// finished by then is unknown, which opens no gate. Zero means 10 min.

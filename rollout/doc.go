@@ -73,6 +73,30 @@
 // the split of [Config.LastKnown] or its baseline; [Engine.Health] has the reason, and it
 // is tried again.
 //
+// What a fleet asks of its store is bounded, if the store gives hints and implements
+// [Conditional], as pgstore does. Measured in virtual time with a store that answers
+// immediately, default settings, and 5 requests a second in each process:
+//
+//	processes                             3      30     300   1,000
+//	store operations a second, baking    17      75     183     384
+//	MB a second, baking                0.02    0.20    0.42    0.61
+//	operations in its first 30 s         17      81     352     855
+//	operations, no rollout active       2.5     3.0     7.5    19.2
+//	a split is in force, 99 %         10 ms   20 ms  150 ms  500 ms
+//	another process leads after       5.5 s   5.1 s     5 s     5 s
+//
+//	go test ./rollout -run 'TestFleet$' -members 1000 -v
+//	go run ./examples/fleet -n 3,30,300
+//
+// Bytes count values, and keys that are listed. Reads after a commit are not in
+// the figures of baking: each process reads the document, up to 140 KB. With natsstore,
+// which has no [Conditional], each look reads the document, and each tick all evidence.
+//
+// A hundred processes find harm 1.4 times as late as one process that sees all traffic,
+// where that takes half a minute, and about 5 s later where that takes a few seconds
+// (TestFleetFindsHarm). Evidence is written at times that do not depend on outcomes. A
+// breaker is wrong about an equal candidate in one rollout of a thousand in each process.
+//
 // # Looking and commanding
 //
 // [Reader] returns what command-line tools and consoles need to look at a store, and

@@ -42,6 +42,8 @@ type document struct {
 	Nonce string `json:"nonce"`
 	// Writer is the replica that committed it, empty if there is but one.
 	Writer string `json:"writer,omitempty"`
+	// Members is how many processes share the store, as the leader has counted last.
+	Members int `json:"members,omitempty"`
 
 	Phase  strategies.Phase `json:"phase"`
 	Stage  int              `json:"stage"`

@@ -67,6 +67,12 @@ type driver struct {
 	unread    error                     // why the evidence of an earlier life was not taken over
 	unwatched bool                      // there is too little to hold the candidate against
 	others    map[string]sharedEvidence // by key
+	known     map[string]Revision       // of others, and of what this process has made known
+	folds     map[string]*fold          // by candidate
+	members   int                       // processes that share the store, as counted here
+	published publication
+	slowest   time.Duration // the longest period in which members wrote lately
+	slowestAt time.Time     // when that was
 
 	waiters sync.Mutex
 	changed chan struct{} // closed and replaced after each commit; guarded by waiters
@@ -77,6 +83,7 @@ func newDriver(e *Engine, s Splitter, doc *document, hash string, rev Revision) 
 		e: e, id: doc.ID, target: doc.ID.Target(), splitter: s, kick: make(chan struct{}, 1),
 		force: &force{plane: e.planes[doc.ID.Target()], want: doc.Split, ended: doc.Phase.Terminal()},
 		doc:   doc, hash: hash, rev: rev, lead: !e.shared(), told: time.Now(), busy: newLock(), others: make(map[string]sharedEvidence), changed: make(chan struct{}),
+		known: make(map[string]Revision), folds: make(map[string]*fold),
 	}
 	d.publishView()
 	return d
@@ -271,7 +278,7 @@ func (d *driver) step(ctx context.Context) (more bool) {
 	if d.doc.Phase.Terminal() {
 		return !d.sweep(ctx) || d.splitErr != nil || d.unaudited
 	}
-	if time.Since(d.saved) >= d.e.cfg.Checkpoint && missing == nil && d.force.exit() == nil {
+	if (time.Since(d.saved) >= d.checkpointEvery() || d.recount()) && missing == nil && d.force.exit() == nil {
 		if err := d.save(ctx); err != nil {
 			d.e.cfg.Logger.ErrorContext(ctx, "evidence not stored", "rollout", d.id, "error", err)
 		}
@@ -571,7 +578,7 @@ func (d *driver) count(ctx context.Context) (missing error) {
 	} else if own, err := d.look(now); err != nil {
 		missing = err
 	} else {
-		missing = d.judge(now, own, nil, nil)
+		missing = d.judge(now, own, nil, nil, nil)
 	}
 	d.watched(ctx, now)
 	text := ""

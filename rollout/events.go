@@ -265,7 +265,7 @@ func (e *Engine) event(ctx context.Context, id ID, seq uint64) (eventEntry, erro
 		changed, wait := (<-chan struct{})(nil), e.cfg.Poll
 		if d := e.driver(id); d != nil {
 			changed = d.next()
-			if !e.shared() {
+			if !e.shared() || seq > d.view.Load().doc.Seq { // it is heard of here
 				wait *= 10
 			}
 		}

@@ -17,6 +17,7 @@ type member struct {
 	target   string
 	splitter Splitter
 	lease    lease
+	plan     schedule
 	heard    time.Time // when the last reading that succeeded was sent
 	looked   *Revision // of the document, or none, that was found while nothing is followed
 	retry    time.Time // when it is looked at again, if it is not followed
@@ -36,6 +37,7 @@ func (m *member) run(ctx context.Context) {
 	if err != nil {
 		m.e.cfg.Logger.WarnContext(ctx, "store is polled, not watched", "target", m.target, "error", err)
 	}
+	m.plan.hinted = hint != nil
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
@@ -49,25 +51,60 @@ func (m *member) run(ctx context.Context) {
 			return
 		case _, ok := <-hint:
 			if !ok {
-				hint = nil
+				hint, m.plan.hinted = nil, false
+			}
+			if m.plan.hint(); m.follows() {
+				pause.Reset(time.Until(m.next()))
+				continue
 			}
 		case <-kick:
 		case <-pause.C:
 		}
 		m.turn(ctx)
-		pause.Reset(min(m.e.cfg.Poll, m.e.cfg.Tick))
+		pause.Reset(time.Until(m.next()))
 	}
+}
+
+// follows reports whether another process leads, as far as is known.
+func (m *member) follows() bool {
+	d := m.e.current(m.target)
+	return !m.lease.held() && (d == nil || !d.leads())
+}
+
+// next returns when there is something to do again.
+func (m *member) next() time.Time {
+	if !m.follows() {
+		return time.Now().Add(min(m.e.cfg.Poll, m.e.cfg.Tick))
+	}
+	at := time.Now().Add(idleLongest)
+	if d := m.e.current(m.target); d != nil && (!d.over() || d.view.Load().unset) {
+		at = time.Now().Add(m.e.cfg.Tick)
+	}
+	return m.plan.next(at)
 }
 
 // turn is one round: keep the lease, read the document, lead or follow.
 func (m *member) turn(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, m.e.cfg.Lease)
 	defer cancel()
-	if err := m.lease.beat(ctx); err != nil {
-		m.e.cfg.Logger.DebugContext(ctx, "lease not written", "target", m.target, "error", err)
+	leads, now := !m.follows(), time.Now()
+	if leads || !now.Before(m.plan.beat) {
+		err := m.lease.beat(ctx)
+		if err != nil {
+			m.e.cfg.Logger.DebugContext(ctx, "lease not written", "target", m.target, "error", err)
+		}
+		// A lease under its own name may be a twin's.
+		m.plan.hasBeaten(&m.e.cfg, err != nil || m.lease.there.Holder == m.lease.holder)
 	}
 	twin := m.twin(ctx)
-	m.sync(ctx)
+	if leads || !now.Before(m.plan.read) {
+		heard := m.sync(ctx)
+		d := m.e.current(m.target)
+		if d != nil {
+			m.plan.see(d.view.Load().doc.members(), !d.over(), m.e.cfg.Lease)
+		}
+		m.plan.hasRead(&m.e.cfg, !heard)
+	}
 	d := m.e.current(m.target)
 	if d == nil {
 		m.e.planes[m.target].insist()
@@ -138,30 +175,32 @@ func (m *member) leave() {
 	m.lease.release(ctx)
 }
 
-// sync reads the target's document and follows it.
-func (m *member) sync(ctx context.Context) {
+// sync reads the target's document and follows it. It reports whether the store has
+// answered with what can be followed.
+func (m *member) sync(ctx context.Context) bool {
 	d := m.e.current(m.target)
 	var known uint64
+	var rev Revision
 	if d != nil {
-		known = d.commits()
+		rev, known = d.view.Load().rev, d.commits()
 	}
 	sent := time.Now()
 	getting, cancel := context.WithTimeout(ctx, m.e.cfg.Poll)
 	defer cancel()
-	entry, err := m.e.cfg.Store.Get(getting, documentKey(m.target))
+	entry, err := m.e.cfg.Store.(*patient).GetIf(getting, documentKey(m.target), rev)
 	switch {
 	case d == nil:
 		if d = m.meet(ctx, entry, err, sent); d == nil {
-			return
+			return m.e.states[m.target].trouble() == nil
 		}
-	case err == nil && d.view.Load().rev != entry.Revision:
+	case err == nil && rev != entry.Revision:
 		if d, err = m.news(ctx, d, entry, known); err != nil {
 			m.e.states[m.target].troubled(err)
 		}
 	}
 	if err != nil {
 		m.missed(ctx, err, sent)
-		return
+		return false
 	}
 	m.heard, m.silent = sent, false
 	m.e.states[m.target].answered(nil, sent)
@@ -173,6 +212,7 @@ func (m *member) sync(ctx context.Context) {
 		}
 		x.Expire(until)
 	}
+	return true
 }
 
 // news follows a document that this process has not seen yet.
@@ -312,17 +352,14 @@ func (d *driver) guard(ctx context.Context) {
 		return
 	}
 	d.waiting = "driven by another process"
-	own, err := d.look(d.e.cfg.wall())
-	if err == nil && !d.force.is(&d.force.twin) {
-		err = d.publish(ctx, own)
-	}
-	if err != nil {
-		d.e.cfg.Logger.DebugContext(ctx, "evidence not shared yet", "rollout", d.id, "error", err)
+	if now := time.Now(); now.Sub(d.published.looked) >= d.e.cfg.Tick*3/4 {
+		d.published.looked = now
+		d.share(ctx)
 	}
 	if d.own.tripped != "" {
 		d.trip(ctx)
 	}
-	x := d.force.exit()
+	x, err := d.force.exit(), error(nil)
 	switch {
 	case x == nil || time.Now().Before(d.again):
 		return
@@ -337,6 +374,22 @@ func (d *driver) guard(ctx context.Context) {
 	}
 	if err != nil {
 		d.e.cfg.Logger.WarnContext(ctx, "local rollback not stored yet", "rollout", d.id, "error", err)
+	}
+}
+
+// share judges by what this process has seen, and makes it known when that is due.
+func (d *driver) share(ctx context.Context) {
+	now := d.e.cfg.wall()
+	d.glance(now)
+	if !d.due(now) || d.force.is(&d.force.twin) {
+		return
+	}
+	own, err := d.seenHere()
+	if err == nil {
+		err = d.publish(ctx, own)
+	}
+	if err != nil {
+		d.e.cfg.Logger.DebugContext(ctx, "evidence not shared yet", "rollout", d.id, "error", err)
 	}
 }
 

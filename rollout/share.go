@@ -2,12 +2,10 @@ package rollout
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +24,8 @@ type ownEvidence struct {
 type sharedEvidence struct {
 	rev  Revision
 	arms map[string]analysis.Evidence // by candidate
+	size int                          // as stored
+	seen time.Time                    // when it was new here
 }
 
 // evidenceKey is where one process makes known what it has seen of a rollout.
@@ -39,15 +39,27 @@ func evidencePrefix(id ID) string { return "evidence/" + string(id) + "/" }
 
 // look takes in what this process has seen up to now, of each candidate.
 func (d *driver) look(now time.Time) (own map[string]analysis.Evidence, err error) {
-	own = make(map[string]analysis.Evidence, 1+len(d.rivals))
+	d.glance(now)
+	return d.seenHere()
+}
+
+// glance judges by what this process has seen up to now, of each candidate.
+func (d *driver) glance(now time.Time) {
 	d.enter()
 	d.judgement = judged(d.cmp, now)
+	d.own.tripped = cmp.Or(d.base.Tripped, d.cmp.Tripped())
+	for _, r := range d.rivals {
+		judged(r.cmp, now)
+	}
+}
+
+// seenHere returns what this process had seen at the last glance, of each candidate.
+func (d *driver) seenHere() (own map[string]analysis.Evidence, err error) {
+	own = make(map[string]analysis.Evidence, 1+len(d.rivals))
 	if own[d.doc.candidate()], err = d.merged(d.base, d.cmp.Evidence()); err != nil {
 		return nil, err
 	}
-	d.own.tripped = own[d.doc.candidate()].Tripped
 	for _, r := range d.rivals {
-		judged(r.cmp, now)
 		if own[r.arm], err = d.merged(r.base, r.cmp.Evidence()); err != nil {
 			return nil, err
 		}
@@ -90,7 +102,7 @@ func (d *driver) merged(base, own analysis.Evidence) (analysis.Evidence, error) 
 
 // publish makes known what this process has seen, if there is any news.
 func (d *driver) publish(ctx context.Context, own map[string]analysis.Evidence) error {
-	value, err := json.Marshal(own)
+	value, err := packEvidence(own)
 	if err != nil || bytes.Equal(value, d.own.value) {
 		return err
 	}
@@ -106,6 +118,8 @@ func (d *driver) publish(ctx context.Context, own map[string]analysis.Evidence) 
 		return err
 	}
 	d.own.rev, d.own.value = rev, value
+	p := &d.published
+	p.at, p.size, p.harmed, p.tripped = d.e.cfg.wall(), len(value), d.judgement.Verdict == analysis.Harmed, d.own.tripped != ""
 	if d.force.set(&d.force.unproved, false) {
 		d.apply(ctx)
 	}
@@ -132,54 +146,65 @@ func (d *driver) gather(ctx context.Context, now time.Time) (missing error) {
 	// What a decision rests on must outlive this process: it is published first,
 	// and what comes in meanwhile has to wait.
 	missing = d.publish(ctx, own)
-	parts := make(map[string]sharedEvidence)
+	changed, err := d.hear(ctx)
+	missing = errors.Join(missing, err)
+	return errors.Join(missing, d.judge(now, own, d.others, changed, missing))
+}
+
+// hear reads what other processes have made known since the last time, and returns the
+// keys of what is new or gone. What cannot be read is as it was before.
+func (d *driver) hear(ctx context.Context) (changed []string, missing error) {
 	mine := d.e.evidenceKey(d.id)
 	listing, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	for entry, err := range d.e.cfg.Store.List(listing, evidencePrefix(d.id)) {
+	d.known[mine] = d.own.rev
+	listed := make(map[string]bool, len(d.others))
+	whole := true
+	for entry, err := range d.e.cfg.Store.(*patient).ListIf(listing, evidencePrefix(d.id), d.known) {
 		if err != nil {
-			missing = errors.Join(missing, err)
-			for key, known := range d.others { // what was there before
-				if _, ok := parts[key]; !ok {
-					parts[key] = known
-				}
-			}
+			missing, whole = errors.Join(missing, err), false
 			break
 		}
-		if entry.Key == mine {
+		listed[entry.Key] = true
+		if entry.Key == mine || d.others[entry.Key].rev == entry.Revision {
 			continue
 		}
-		known := d.others[entry.Key]
-		if known.rev != entry.Revision {
-			var arms map[string]analysis.Evidence
-			if err := json.Unmarshal(entry.Value, &arms); err != nil {
-				missing = errors.Join(missing, &evidenceError{entry.Key, err})
-			} else {
-				name := strings.TrimPrefix(entry.Key, evidencePrefix(d.id))
-				name = name[:max(strings.LastIndexByte(name, '.'), 0)] // without the life
-				for arm, e := range arms {
-					if e.Tripped != "" { // say where
-						e.Tripped = name + ": " + e.Tripped
-						arms[arm] = e
-					}
-				}
-				known = sharedEvidence{rev: entry.Revision, arms: arms}
-				d.others[entry.Key] = known
+		arms, err := unpackEvidence(entry.Value)
+		if err != nil {
+			missing = errors.Join(missing, &evidenceError{entry.Key, err})
+			continue
+		}
+		name := strings.TrimPrefix(entry.Key, evidencePrefix(d.id))
+		name = name[:max(strings.LastIndexByte(name, '.'), 0)] // without the life
+		for arm, e := range arms {
+			if e.Tripped != "" { // say where
+				e.Tripped = name + ": " + e.Tripped
+				arms[arm] = e
 			}
 		}
-		parts[entry.Key] = known
+		d.others[entry.Key] = sharedEvidence{rev: entry.Revision, arms: arms, size: len(entry.Value), seen: time.Now()}
+		d.known[entry.Key] = entry.Revision
+		changed = append(changed, entry.Key)
 	}
-	return errors.Join(missing, d.judge(now, own, parts, missing))
+	for key := range d.others {
+		if whole && !listed[key] {
+			delete(d.others, key)
+			delete(d.known, key)
+			changed = append(changed, key)
+		}
+	}
+	d.countMembers()
+	return changed, missing
 }
 
 // judge judges what this process has seen, and others with it. Evidence that does
-// not fit is left out, and the error says so. missing is what is known to be left
-// out already.
-func (d *driver) judge(now time.Time, own map[string]analysis.Evidence, others map[string]sharedEvidence, missing error) (err error) {
+// not fit is left out, and the error says so. changed are the keys of others that are new
+// or gone. missing is what is known to be left out already.
+func (d *driver) judge(now time.Time, own map[string]analysis.Evidence, others map[string]sharedEvidence, changed []string, missing error) (err error) {
 	arm := d.doc.candidate()
 	if others == nil && d.base.Plan == "" {
 		d.doc.Evidence = own[arm] // the judgement is that of the comparison
-	} else if d.doc.Evidence, d.judgement, err = d.verdict(now, arm, d.doc.Evidence, own[arm], others, missing); err != nil {
+	} else if d.doc.Evidence, d.judgement, err = d.verdict(now, arm, d.doc.Evidence, own[arm], others, changed, missing); err != nil {
 		missing = errors.Join(missing, err)
 	}
 	if len(d.rivals) == 0 {
@@ -188,7 +213,7 @@ func (d *driver) judge(now time.Time, own map[string]analysis.Evidence, others m
 	all := make(map[string]analysis.Evidence, len(d.rivals))
 	for _, r := range d.rivals {
 		var more error
-		all[r.arm], r.judgement, more = d.verdict(now, r.arm, d.doc.Others[r.arm], own[r.arm], others, missing)
+		all[r.arm], r.judgement, more = d.verdict(now, r.arm, d.doc.Others[r.arm], own[r.arm], others, changed, missing)
 		err = errors.Join(err, more)
 	}
 	d.doc.Others = all
@@ -197,30 +222,20 @@ func (d *driver) judge(now time.Time, own map[string]analysis.Evidence, others m
 
 // verdict judges the sum of what this process has seen of an arm and what others have;
 // verdicts that were reached before stay.
-func (d *driver) verdict(now time.Time, arm string, before, own analysis.Evidence, others map[string]sharedEvidence, missing error) (analysis.Evidence, analysis.Judgement, error) {
+func (d *driver) verdict(now time.Time, arm string, before, own analysis.Evidence, others map[string]sharedEvidence, changed []string, missing error) (analysis.Evidence, analysis.Judgement, error) {
 	plan := d.doc.Plan.Analysis
-	parts := []analysis.Evidence{own}
-	keys := slices.Sorted(maps.Keys(others))
-	for _, key := range keys {
-		if ev, ok := others[key].arms[arm]; ok {
-			parts = append(parts, ev)
-		}
+	var err error
+	if d.folds[arm] == nil {
+		d.folds[arm], err = newFold(plan, d.doc.Plan.Baseline.Arm(), arm)
 	}
-	sum, err := plan.Merge(parts...)
+	var sum analysis.Evidence
 	var left error
-	if err != nil { // find out which one it is
-		if sum, err = plan.Merge(own); err != nil {
-			return before, d.judgement, fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
-		}
-		for _, key := range keys {
-			if ev, ok := others[key].arms[arm]; !ok {
-				continue
-			} else if more, err := plan.Merge(sum, ev); err != nil {
-				left = errors.Join(left, &evidenceError{key, err})
-			} else {
-				sum = more
-			}
-		}
+	if err == nil {
+		sum, left, err = d.folds[arm].sum(own, others, changed, d.spread())
+	}
+	if err != nil {
+		delete(d.folds, arm)
+		return before, d.judgement, errors.Join(left, fmt.Errorf("rollout: evidence of %s: %w", d.id, err))
 	}
 	sum = sum.KeepPeaks(before)
 	j, err := plan.Judge(sum, now.UTC())

@@ -152,7 +152,7 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	}
 	digest := p.Digest()
 	doc := &document{
-		Format: documentFormat, ID: id, Number: number, Plan: p, Digest: gatedDigest(digest, gates), Starter: by,
+		Format: documentFormat, ID: id, Number: number, Members: last.Members, Plan: p, Digest: gatedDigest(digest, gates), Starter: by,
 		Epoch: max(1, last.Epoch), Split: split, History: last.History, Moves: last.Moves, Serving: serving,
 	}
 	if len(gates) > 0 {
@@ -372,7 +372,7 @@ func (e *Engine) makeWay(ctx context.Context, target string) (last document, pre
 		return last, "", err
 	}
 	left := doc.serving()
-	return document{Number: doc.Number, Epoch: doc.Epoch, Split: doc.Split, History: doc.history(), Moves: doc.moves(), Serving: &left}, entry.Revision, nil
+	return document{Number: doc.Number, Members: doc.Members, Epoch: doc.Epoch, Split: doc.Split, History: doc.history(), Moves: doc.moves(), Serving: &left}, entry.Revision, nil
 }
 
 // holdBeforeStart holds a document against its trail where this process has not

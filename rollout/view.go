@@ -22,6 +22,7 @@ type view struct {
 	waiting   string
 	lead      bool
 	rev       Revision
+	unset     bool // the split is not in force
 }
 
 func (d *driver) lock() { d.busy <- struct{}{} }
@@ -43,7 +44,7 @@ func (d *driver) unlock() {
 }
 
 func (d *driver) publishView() {
-	d.view.Store(&view{doc: *d.doc, judgement: d.judgement, waiting: d.waiting, lead: d.lead, rev: d.rev})
+	d.view.Store(&view{doc: *d.doc, judgement: d.judgement, waiting: d.waiting, lead: d.lead, rev: d.rev, unset: d.splitErr != nil})
 	d.e.bells[d.target].ring()
 }
 
