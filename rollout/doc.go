@@ -66,12 +66,7 @@
 //     starts compares the document with its audit trail and with [Config.Anchor].
 //   - Of two processes of one name the second leads nothing; see [TwinError].
 //
-// # One target's trouble
-//
-// A store that is away, a damaged document, a plane that refuses or a metric that is not
-// bound concerns one target: the others work, and [Open] returns. Such a target serves
-// the split of [Config.LastKnown] or its baseline; [Engine.Health] has the reason, and it
-// is tried again.
+// # Fleets
 //
 // What a fleet asks of its store is bounded, if the store gives hints and implements
 // [Conditional], as pgstore does. Measured in virtual time with a store that answers
@@ -99,6 +94,13 @@
 // where that takes half a minute, and about 5 s later where that takes a few seconds
 // (TestFleetFindsHarm). Evidence is written at times that do not depend on outcomes. A
 // breaker is wrong about an equal candidate in one rollout of a thousand in each process.
+//
+// # One target's trouble
+//
+// A store that is away, a damaged document, a plane that refuses or a metric that is not
+// bound concerns one target: the others work, and [Open] returns. Such a target serves
+// the split of [Config.LastKnown] or its baseline; [Engine.Health] has the reason, and it
+// is tried again.
 //
 // # Looking and commanding
 //

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"testing"
@@ -126,20 +127,39 @@ func benchmarkJudge(b *testing.B, p Plan) {
 	b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N), "ns/judgement")
 }
 
+// BenchmarkEvidence is the evidence of 24,000 requests.
 func BenchmarkEvidence(b *testing.B) {
 	r, obs := benchRecorder(b), traffic()
 	c, err := r.Comparison("1.5.0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	for range 100 {
-		for _, o := range obs {
-			r.Record(o)
+	if err := r.Expect(1, map[string]float64{base: 1, cand: 1}); err != nil {
+		b.Fatal(err)
+	}
+	at := time.Unix(1e9, 0)
+	for i := range 24_000 {
+		o := obs[i%len(obs)]
+		o.Generation = 1
+		r.Assign(o.Arm, "", 1)
+		r.Record(o)
+		if i%200 == 0 {
+			at = at.Add(time.Second)
+			c.Judge(at)
 		}
-		c.Judge(time.Unix(1e9, 0))
+	}
+	binary, err := c.Evidence().MarshalBinary()
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, err := json.Marshal(c.Evidence())
+	if err != nil {
+		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Evidence()
 	}
+	b.ReportMetric(float64(len(binary)), "B/binary")
+	b.ReportMetric(float64(len(text)), "B/json")
 }

@@ -123,6 +123,20 @@
 // their [Evidence], which is plain data, and [Plan.Judge] judges the sum: a user of
 // several replicas counts once. Nothing has to be sent for each request.
 //
+// # Cost
+//
+// With all default metrics, on one core of a shared server in 2026 (medians of 6 runs):
+//
+//	Record                               0.20 µs, nothing allocated
+//	Record, 16 goroutines on 2 cores     0.36 µs of each
+//	Begin, First and Done                0.31 µs, nothing allocated, with the judging between
+//	Assign                               0.04 µs, nothing allocated
+//	Judge, 100 new requests              0.3 ms
+//	recorder                             1.0 MB at most, and 20 KB for each amount and arm
+//	evidence of 24,000 requests          39 KB in binary form, 57 KB as JSON
+//
+//	go test ./checks/analysis -run '^$' -bench 'Record$|16Gor|Flight|Assign|Judge|Evidence' -count 6
+//
 // # Failing closed
 //
 // Nothing but proof makes a candidate Safe. No traffic is NoEvidence, traffic
