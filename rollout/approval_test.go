@@ -312,3 +312,38 @@ func TestVotesAreOfOneGate(t *testing.T) {
 		}
 	})
 }
+
+// TestApprovalThatCannotBeGiven: a plan that asks for a role that no person can have is
+// refused, with the stage and the role.
+func TestApprovalThatCannotBeGiven(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		cfg.Roles = []string{"sre", "privacy"}
+		e := open(t, cfg)
+		for _, c := range []struct {
+			approval strategies.Approval
+			says     string
+		}{
+			{strategies.Approval{}, ""},
+			{strategies.Approval{Roles: []string{"sre"}, Rules: []strategies.ApprovalRule{{Roles: []string{"privacy"}}}}, ""},
+			{strategies.Approval{Roles: []string{"SRE"}}, "Stages[1].Approve is SRE"},
+			{strategies.Approval{Rules: []strategies.ApprovalRule{{Roles: []string{"sre"}}, {Roles: []string{"privcy", "legal"}}}}, "Stages[1].Approve is privcy, legal"},
+		} {
+			p := briskly("1.4.0", "1.5.0")
+			stages, err := p.Strategy.Stages("1.4.0", "1.5.0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			stages[1].Approve = &c.approval
+			p.Stages = stages
+			id, err := e.Start(t.Context(), p, ana)
+			if err == nil {
+				err = e.Do(t.Context(), id, strategies.Abort, ana)
+			} else if c.says != "" && strings.Contains(err.Error(), c.says) {
+				continue
+			}
+			if err != nil || c.says != "" {
+				t.Errorf("%+v: %v, want %q", c.approval, err, c.says)
+			}
+		}
+	})
+}

@@ -75,6 +75,10 @@ type Config struct {
 	// Authorize decides who may do what. Nil lets everybody do everything, as
 	// long as they give a name.
 	Authorize Authorizer `env:", noinit"`
+	// Roles are the roles that people can have. A plan whose approvals ask for another one,
+	// such as a misspelt one, is refused: the approval could never be given. Empty means
+	// that any role is possible.
+	Roles []string `env:"ROLES"`
 	// Refused is called for everything that the engine refuses, by [Config.Authorize], by
 	// a condition, or by the state of the rollout. It cannot stop anything, must not
 	// block, and must be safe for concurrent use. A panic is logged. Nil calls nothing;

@@ -302,6 +302,11 @@ func (e *Engine) accept(p Plan, by Actor) error {
 			}
 		}
 	}
+	for i, s := range p.Stages {
+		if unknown := e.unknownRoles(s.Approve); len(unknown) > 0 {
+			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Plan.Stages[%d].Approve", i), Value: strings.Join(unknown, ", "), Want: "roles that people can have: " + strings.Join(e.cfg.Roles, ", ")})
+		}
+	}
 	if u := unitAssigner(splitter); u != nil && p.Analysis.Unit != analysis.PerRequest && !u.AssignsUnits() {
 		errs = append(errs, &InvalidError{Field: "Plan.Analysis.Unit", Value: p.Analysis.Unit, Want: "request, or a target that assigns by unit, such as a router with Config.Unit"})
 	}
@@ -315,6 +320,21 @@ func (e *Engine) accept(p Plan, by Actor) error {
 		errs = append(errs, &InvalidError{Field: "Plan: check", Value: fmt.Sprintf("%q", name), Want: "a name that is bound in Config.Checks"})
 	}
 	return errors.Join(errs...)
+}
+
+// unknownRoles returns the roles that an approval asks for and that no person can have.
+func (e *Engine) unknownRoles(a *strategies.Approval) (unknown []string) {
+	if a == nil || len(e.cfg.Roles) == 0 {
+		return nil
+	}
+	for _, r := range a.Demands() {
+		for _, role := range r.Roles {
+			if !slices.Contains(e.cfg.Roles, role) && !slices.Contains(unknown, role) {
+				unknown = append(unknown, role)
+			}
+		}
+	}
+	return unknown
 }
 
 // unbound returns the plan's checks that have no binding.
