@@ -354,7 +354,11 @@ func (w *world) settled() {
 	}
 	for _, c := range w.commits {
 		if c.doc.Phase == strategies.Promoted && bad[c.doc.Plan.Candidate.Arm()] && !w.pushed(c.doc.ID) {
-			w.broken("10: %s promoted a version that fails most of its requests", c.doc.ID)
+			var seen string
+			if j := c.doc.Last.Judgement; j != nil {
+				seen = fmt.Sprintf("%d requests of it against %d, %s", j.Candidate.Requests, j.Baseline.Requests, j.Reason)
+			}
+			w.broken("10: %s promoted a version that fails most of its requests: %s", c.doc.ID, seen)
 		}
 	}
 }

@@ -487,7 +487,9 @@ func (w *world) simPlan(baseline, candidate int) Plan {
 	return Plan{
 		Target: "chat", Baseline: simRelease(baseline), Candidate: simRelease(candidate), Strategy: canary,
 		Preflight: []string{"slow"}, Postflight: []string{"slow"}, Watch: 4 * time.Second, Holdback: 1000,
-		Analysis: analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate()}}, // one will do, and is cheap
+		// One metric will do, and is cheap. What a crash leaves of stages of four seconds must
+		// be enough to find a version that fails: so what counts need not persist for long.
+		Analysis: analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate()}, Persist: time.Second / 2},
 		Descent:  strategies.Down(5000, 3, 2*time.Second), Supersede: w.intn(4) == 0,
 	}
 }

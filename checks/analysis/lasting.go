@@ -9,7 +9,7 @@ import (
 // Lasting remembers how the sum of many replicas has grown, for [Plan.Persist]. Each
 // replica leaves out its own loudest stretch, and without Lasting a sum leaves out all of
 // these: nearly everything, where each replica sees little. With it, a sum leaves out
-// the stretch in which the sum itself has grown most. At its first use
+// the stretch in which the sum itself has grown most, if that is less. At its first use
 // the zero Lasting leaves out what each replica does. It must not be used concurrently.
 type Lasting struct {
 	ring []growth // the oldest first
@@ -65,14 +65,21 @@ func (l *Lasting) look(t *tests, now time.Time, length time.Duration) {
 				}
 			}
 			e := &t.epochs[i][k]
+			// What lasts no longer than Persist is in the loudest stretch of the sum, and in
+			// the loudest stretches of the replicas: the smaller one of both is left out.
+			apart := max(e.loudest, is.read[i][k]-e.began, 0)
 			if first { // it is not known when what there is has come
-				*loudest = max(e.loudest, is.read[i][k]-e.began, 0)
-				for j := range loud {
-					loud[j] = max(e.loud[j], e.open[j], 0)
-				}
+				*loudest = apart
 			}
-			e.loudest, e.began = *loudest, is.read[i][k] // no block is open
-			e.loud, e.every, e.open = *loud, is.every[i][k], evalue.Moments{}
+			e.loudest, e.began = min(apart, *loudest), is.read[i][k] // no block is open
+			for j := range loud {
+				apart := max(e.loud[j], e.open[j], 0)
+				if first {
+					loud[j] = apart
+				}
+				e.loud[j] = min(apart, loud[j])
+			}
+			e.every, e.open = is.every[i][k], evalue.Moments{}
 		}
 	}
 	l.ring = append(l.ring, is)
