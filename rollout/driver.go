@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
 )
@@ -60,6 +61,7 @@ type driver struct {
 	base      analysis.Evidence // of the winner of a contest, from before this process began
 	rivals    []*rival
 	vigils    []*vigil        // of the standing checks, nil while they are not looked at
+	stood     *checks.Report  // their results when one has failed last
 	watch     *analysis.Watch // nil while there is a baseline to compare with
 	report    analysis.WatchReport
 	found     uint64                    // the event at which it was found, by a process that has just begun
@@ -541,13 +543,15 @@ func (d *driver) state() strategies.State {
 	if s.Rivals = d.contestants(); s.Rivals != nil {
 		s.Shares, s.Allotted = d.doc.shares(), d.doc.Allotted
 	}
-	if d.splitErr != nil && !d.inherits() {
+	if d.splitErr != nil && !d.inherits() && d.lead { // what a router refuses is decided on where it is driven
 		s.SplitError = bound(d.splitErr.Error(), maxError)
 	}
 	if a := d.alarm(); a != nil && s.Verdict != analysis.Harmed {
 		s.Verdict, s.VerdictReason = analysis.Harmed, a.Reason
 	}
-	s.Standing, s.OnStanding = d.failing()
+	if s.Standing, s.OnStanding = d.failing(); s.Standing != "" {
+		d.stood = d.standing()
+	}
 	if g := d.gate; g != nil && g.phase == s.Phase && g.stage == s.Stage && g.report != nil {
 		s.Checked, s.Checks, s.ChecksReason = true, g.report.Status, g.report.Summary()
 	}

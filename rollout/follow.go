@@ -19,6 +19,7 @@ type member struct {
 	lease    lease
 	plan     schedule
 	heard    time.Time // when the last reading that succeeded was sent
+	until    time.Time // until when the splitter relies on its split; zero: for good
 	looked   *Revision // of the document, or none, that was found while nothing is followed
 	retry    time.Time // when it is looked at again, if it is not followed
 	pause    time.Duration
@@ -205,14 +206,26 @@ func (m *member) sync(ctx context.Context) bool {
 	m.heard, m.silent = sent, false
 	m.e.states[m.target].answered(nil, sent)
 	m.e.states[m.target].troubled(nil)
-	if x, ok := m.splitter.(Expirer); ok {
-		until := sent.Add(m.e.cfg.Validity)
-		if d.over() {
-			until = time.Time{} // there is nothing to be rolled back any more
-		}
-		x.Expire(until)
-	}
+	m.renew(sent, d.over())
 	return true
+}
+
+// renew has the splitter rely on its split for longer, since the store had nothing newer
+// at sent. One that has not taken the newest split is given no more time.
+func (m *member) renew(sent time.Time, over bool) {
+	x, ok := m.splitter.(Expirer)
+	if !ok {
+		return
+	}
+	until := sent.Add(m.e.cfg.Validity)
+	switch taken := m.e.planes[m.target].settled(); {
+	case taken && over:
+		until = time.Time{} // there is nothing to be rolled back any more
+	case !taken && (over || !m.until.IsZero()):
+		return
+	}
+	m.until = until
+	x.Expire(until)
 }
 
 // news follows a document that this process has not seen yet.

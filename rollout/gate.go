@@ -143,7 +143,7 @@ func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor
 		next.Last.Checks = g.report
 	}
 	if dec.Rule == strategies.RuleStanding {
-		next.Last.Checks = d.standing()
+		next.Last.Checks = d.stood
 	}
 	if d.doc.Phase == strategies.Preflight && !next.Phase.Terminal() && next.Phase != strategies.Preflight {
 		next.Preflighted = d.e.cfg.wall().UTC().Round(0)

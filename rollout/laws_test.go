@@ -115,6 +115,9 @@ func (h *history) succession(a, b commit) {
 	if n.Note == nil {
 		h.progress(a, b, who)
 	}
+	if n.Note == nil && n.Last.Rule == strategies.RuleStanding && (n.Last.Checks != nil && n.Last.Checks.Status.Opens() || n.Last.Kind != Paused && n.Phase != strategies.RolledBack) {
+		h.broken("33: %s without a check that fails", who)
+	}
 	cand := n.Plan.Candidate.Arm()
 	if w, was := n.Split.Weight(cand), p.Split.Weight(cand); w > was {
 		entering := n.Phase == strategies.Baking && n.Last.Kind == PhaseEntered || n.Phase == strategies.Watching || n.Phase == strategies.Promoted
@@ -183,6 +186,11 @@ func (h *history) progress(a, b commit, who string) {
 	}
 	if p.Phase.Checking() && !byHand && (n.Last.Checks == nil || !opens(n.Last)) {
 		h.broken("gate: %s leaves %v without a result that opens it", who, p.Phase)
+	}
+	for _, f := range n.Plan.Freezes { // by the clock of the process that has decided
+		if at := n.Last.At; n.Phase == strategies.Baking && !at.Before(f.From) && at.Before(f.To) {
+			h.broken("32: %s begins a stage in a freeze", who)
+		}
 	}
 	stage := n.Plan.Stages[n.Stage]
 	if p.Phase == strategies.Approving && n.Stage == p.Stage && stage.Approve != nil {

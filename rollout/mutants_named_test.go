@@ -57,9 +57,21 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 		"LocalBreaker|WayBackIsFree",
 	},
 	{
+		"a split renewed though the newer one was not taken", "follow.go",
+		"	case !taken && (over || !m.until.IsZero()):\n",
+		"	case false:\n",
+		"RouterThatTakesNoSplit",
+	},
+	{
+		"a router's refusal decided on where nothing is driven", "driver.go",
+		"	if d.splitErr != nil && !d.inherits() && d.lead {",
+		"	if d.splitErr != nil && !d.inherits() {",
+		"RouterThatTakesNoSplit",
+	},
+	{
 		"a standing check that is not heard", "driver.go",
-		"	s.Standing, s.OnStanding = d.failing()\n",
-		"",
+		"	if s.Standing, s.OnStanding = d.failing(); s.Standing != \"\" {\n",
+		"	if false {\n",
 		"StandingCheck",
 	},
 	{

@@ -50,8 +50,8 @@ var mutants = []struct{ name, file, old, new string }{
 	},
 	{
 		"splits that never expire", "follow.go",
-		"		x.Expire(until)\n",
-		"		_ = until\n\t\tx.Expire(time.Time{})\n",
+		"	x.Expire(until)\n}\n",
+		"	x.Expire(time.Time{})\n}\n",
 	},
 	{
 		"an audit entry that its dead author owed", "commit.go",

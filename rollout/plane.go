@@ -79,6 +79,13 @@ func (p *plane) asked(s strategies.Split) bool {
 	return p.demanded > 0 && p.want.Generation == s.Generation && p.want.Equal(s)
 }
 
+// settled reports whether the splitter has taken the newest split.
+func (p *plane) settled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done == p.demanded && p.err == nil
+}
+
 // insist demands the newest split again, if the splitter has refused it.
 func (p *plane) insist() {
 	p.mu.Lock()

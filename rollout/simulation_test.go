@@ -92,7 +92,13 @@ func (w *world) breakThings(ctx context.Context) {
 		if p == nil || !w.chance(1) {
 			continue
 		}
-		switch dice := w.intn(18); {
+		switch dice := w.intn(20); {
+		case dice >= 18: // its router takes no splits
+			if w.traits.planes {
+				p.pm.Lock()
+				p.planeIll, p.planeHangs = time.Now().Add(w.between(100*time.Millisecond, 6*time.Second)), w.intn(2) == 0
+				p.pm.Unlock()
+			}
 		case dice >= 17: // something is where the next audit entry belongs
 			w.mu.Lock()
 			if now := w.byKey["rollout/chat"].doc; now != nil {
@@ -223,6 +229,20 @@ func (w *world) do(ctx context.Context, p *process, id ID, c strategies.Command,
 	}
 	if errors.Is(err, context.DeadlineExceeded) || err != nil {
 		return
+	}
+	if w.traits.keys && w.intn(3) == 0 { // another command under the key of one that was carried out
+		other := strategies.Abort
+		if c == other {
+			other = strategies.Pause
+		}
+		var reused *KeyReusedError
+		switch err := p.engine.Do(ctx, id, other, Actor{Name: by}, Key(fmt.Sprint(n))); {
+		case errors.As(err, &reused):
+		case err == nil:
+			w.mu.Lock()
+			w.broken("31: %s was done under the key of %s", other, c)
+			w.mu.Unlock()
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

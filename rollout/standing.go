@@ -163,6 +163,9 @@ func (v *vigil) failure(now time.Time) string {
 
 // failing returns what the standing checks demand, and why; "" if nothing.
 func (d *driver) failing() (why string, do strategies.Action) {
+	if !d.lead { // what was seen while it led is old
+		return "", strategies.Hold
+	}
 	var all []string
 	now := time.Now()
 	for _, v := range d.vigils {

@@ -36,8 +36,12 @@ type world struct {
 	names   int
 	acts    []act // commands that were acknowledged
 	told    map[string]int
+	traits  traits
 	history // what the laws look at
 }
+
+// traits are what some worlds have and others have not.
+type traits struct{ gates, freezes, standing, planes, keys bool }
 
 // act is a command that was acknowledged to somebody.
 type act struct {
@@ -60,8 +64,16 @@ func newWorld(seed uint64, anarchy bool) *world {
 			return checks.Result{}
 		}
 	}
+	trait := func() bool { return w.rng.IntN(4) == 0 }
+	w.traits = traits{gates: trait(), freezes: trait(), standing: trait(), planes: trait(), keys: trait()}
+	wobbly := func(context.Context) checks.Result {
+		if w.chance(0.03) {
+			return checks.Result{Status: checks.Fail, Summary: "expired"}
+		}
+		return checks.Result{Status: checks.Pass}
+	}
 	w.cfg = Config{
-		Checks: map[string]checks.Check{"slow": checks.Func(pass)},
+		Checks: map[string]checks.Check{"slow": checks.Func(pass), "wobbly": checks.Func(wobbly)},
 		Tick:   time.Second, Checkpoint: 4 * time.Second,
 		Lease: 3 * time.Second, Poll: 500 * time.Millisecond, Validity: 2 * time.Second,
 	}
@@ -119,6 +131,17 @@ type process struct {
 	after   bool                                // it crashes after the operation was applied, not before
 	ill     func(op, key string, size int) bool // which operations fail until then
 	illFor  time.Time
+	// Until when its router takes no splits, and whether it hangs or refuses.
+	planeIll   time.Time
+	planeHangs bool
+}
+
+// blocked reports whether the router takes no splits, or has not had the time since to
+// take the one that is due.
+func (p *process) blocked() bool {
+	p.pm.Lock()
+	defer p.pm.Unlock()
+	return time.Since(p.planeIll) < 3*time.Second
 }
 
 // illnesses are ways in which a store fails for one process, by operation, by key and by
@@ -393,6 +416,15 @@ type simTarget struct {
 
 func (t *simTarget) SetSplit(_ context.Context, s strategies.Split) error {
 	t.p.thaw()
+	t.p.pm.Lock()
+	ill, hangs := time.Until(t.p.planeIll), t.p.planeHangs
+	t.p.pm.Unlock()
+	switch {
+	case ill > 0 && hangs:
+		time.Sleep(ill)
+	case ill > 0:
+		return errNetwork
+	}
 	if old := t.split.Load(); old == nil || s.Generation >= old.Generation {
 		t.split.Store(&s)
 	}
@@ -451,11 +483,13 @@ func (t *simTarget) request() {
 	if stale {
 		arm = split.Baseline()
 	}
-	w.served(t.p.name, arm, *split)
-	if id := ID(split.Salt); t.p.aborted[id] && arm != split.Baseline() && !w.promoted[split.Generation] {
-		w.broken("the way back: %s serves by %s of %s, which was aborted there", t.p.name, arm, id)
+	if !t.p.blocked() { // what a router does not take it does not serve by
+		w.served(t.p.name, arm, *split)
+		if id := ID(split.Salt); t.p.aborted[id] && arm != split.Baseline() && !w.promoted[split.Generation] {
+			w.broken("the way back: %s serves by %s of %s, which was aborted there", t.p.name, arm, id)
+		}
+		t.p.knows(arm, *split)
 	}
-	t.p.knows(arm, *split)
 	rec := t.rec.Load()
 	if rec == nil || stale {
 		return
@@ -475,8 +509,9 @@ func simRelease(n int) versioning.Release {
 	return versioning.Release{Version: versioning.MustParse(fmt.Sprintf("1.%d.0", 4+n))}
 }
 
-// simPlan rolls candidate out in place of baseline. Stage 1 wants the approval
-// of somebody else than who started it.
+// simPlan rolls candidate out in place of baseline. The last stage wants the approval of
+// another person than the one who has started it; in some worlds the second one too. In
+// some there is a freeze, and a check that must hold all the time and sometimes does not.
 func (w *world) simPlan(baseline, candidate int) Plan {
 	canary := strategies.Canary{
 		Weights: []strategies.Weight{1000, 5000}, Bake: 4 * time.Second, Limit: 20 * time.Second, MinSamples: 5,
@@ -484,7 +519,7 @@ func (w *world) simPlan(baseline, candidate int) Plan {
 		DangerouslyPromoteUnproven: true, Approve: &strategies.Approval{FourEyes: true, Timeout: 30 * time.Second},
 		Before: []string{"slow"},
 	}
-	return Plan{
+	p := Plan{
 		Target: "chat", Baseline: simRelease(baseline), Candidate: simRelease(candidate), Strategy: canary,
 		Preflight: []string{"slow"}, Postflight: []string{"slow"}, Watch: 4 * time.Second, Holdback: 1000,
 		// One metric will do, and is cheap. What a crash leaves of stages of four seconds must
@@ -492,4 +527,20 @@ func (w *world) simPlan(baseline, candidate int) Plan {
 		Analysis: analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate()}, Persist: time.Second / 2},
 		Descent:  strategies.Down(5000, 3, 2*time.Second), Supersede: w.intn(4) == 0,
 	}
+	if w.traits.gates {
+		stages, err := canary.Stages(p.Baseline.Arm(), p.Candidate.Arm())
+		if err != nil {
+			panic(err)
+		}
+		stages[1].Approve = &strategies.Approval{FourEyes: true, Timeout: 20 * time.Second, OnTimeout: strategies.RollBack}
+		p.Stages = stages
+	}
+	if w.traits.freezes {
+		from := time.Now().Add(w.between(0, 15*time.Second))
+		p.Freezes = []Freeze{{From: from, To: from.Add(w.between(time.Second, 10*time.Second)), Reason: "weekend"}}
+	}
+	if w.traits.standing {
+		p.Standing = []Standing{{Check: "wobbly", Every: time.Second, Grace: 10 * time.Second, OnFail: pickOne(w, strategies.Hold, strategies.Escalate, strategies.RollBack)}}
+	}
+	return p
 }
