@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,11 +22,11 @@ type holed struct {
 	rollout.Store
 	lost map[string]bool
 	odd  map[string]string
-	gets int
+	gets atomic.Int64
 }
 
 func (h *holed) Get(ctx context.Context, key string) (rollout.Entry, error) {
-	h.gets++
+	h.gets.Add(1)
 	if h.lost[key] {
 		return rollout.Entry{}, fmt.Errorf("%s: %w", key, rollout.ErrNotFound)
 	}
@@ -180,13 +181,13 @@ func TestRollouts(t *testing.T) {
 			{"chat/13", 1, []rollout.ID{"chat/12"}},
 			{"chat/18446744073709551615", 2, []rollout.ID{"chat/12", "chat/11"}},
 		} {
-			store.gets = 0
+			store.gets.Store(0)
 			got, err := list("chat", c.before, c.n)
 			if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
 				t.Errorf("%d before %q: %v (-want +got):\n%s", c.n, c.before, err, diff)
 			}
-			if store.gets > c.n {
-				t.Errorf("%d before %q: %d reads", c.n, c.before, store.gets)
+			if n := store.gets.Load(); n > int64(c.n) {
+				t.Errorf("%d before %q: %d reads", c.n, c.before, n)
 			}
 		}
 		for _, before := range []rollout.ID{"search/3", "chat", "chat/", "chat/0", "chat/-1", "chat/x", "/1"} {

@@ -106,6 +106,9 @@ func TestFleet(t *testing.T) {
 //
 //	go test ./rollout -run TestFleetFindsHarm -members 1000 -timeout 30m -v
 func TestFleetFindsHarm(t *testing.T) {
+	if rollout.RaceEnabled {
+		t.Skip("it is about what is found, which needs no race detector, and takes minutes with it")
+	}
 	n := fleetMembers()
 	for _, c := range []struct {
 		bad   float64
@@ -144,6 +147,9 @@ func TestFleetFindsHarm(t *testing.T) {
 // TestFleetOutlastsIncident has a candidate fail all requests for less than Plan.Persist,
 // in all processes at once. That rolls back neither one process nor a fleet.
 func TestFleetOutlastsIncident(t *testing.T) {
+	if rollout.RaceEnabled {
+		t.Skip("it is about what is found, which needs no race detector, and takes minutes with it")
+	}
 	for _, n := range []int{1, 30} {
 		for seed := range uint64(3) {
 			synctest.Test(t, func(t *testing.T) {

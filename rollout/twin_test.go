@@ -42,6 +42,7 @@ func TestTwins(t *testing.T) {
 			engines = append(engines, open(t, c))
 			time.Sleep(time.Second)
 		}
+		time.Sleep(5 * time.Second) // longer than it may take until a twin is seen
 		id := begin(t, engines[0], steady())
 		time.Sleep(2 * time.Minute)
 		if n := takeovers(t, engines[0], id); n > 1 {
