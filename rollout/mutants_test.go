@@ -151,7 +151,7 @@ func TestMutants(t *testing.T) {
 	}
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
-			out, passed := mutanttest.Run(t, []mutanttest.Patch{{File: m.file, Old: m.old, New: m.new}}, "-run", "^TestSimulation$", "-sims", "400", "-failfast", "-timeout", "5m", ".")
+			out, passed := mutanttest.Run(t, []mutanttest.Patch{{File: m.file, Old: m.old, New: m.new}}, "-run", "^TestSimulation$", "-sims", "4000", "-failfast", "-timeout", "15m", ".")
 			switch {
 			case passed:
 				t.Error("the simulation does not find it")

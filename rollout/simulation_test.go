@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,14 +40,16 @@ func TestSimulation(t *testing.T) {
 		}
 	}
 	const parts = 4
+	var failed atomic.Bool // one breach is enough
 	for part := range parts {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			t.Parallel()
-			for i := part; i < n; i += parts {
+			for i := part; i < n && !failed.Load(); i += parts {
 				s := *seed + uint64(i)
 				var w *world
 				synctest.Test(t, func(t *testing.T) { w = simulate(t, s) })
 				if len(w.breaches) > 0 {
+					failed.Store(true)
 					slices.Sort(w.breaches)
 					t.Fatalf("simulation %d (anarchy %t; repeat with -sims 1 -seed %d):\n%s", s, w.anarchy, s, strings.Join(slices.Compact(w.breaches), "\n"))
 				}
