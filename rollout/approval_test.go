@@ -94,14 +94,7 @@ func TestReturnKeepsApprovalRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
-				e := open(t, cfg)
-				go tgt.serve(t.Context(), 20*time.Millisecond)
-				serving(t, e, briskly("1.4.0", "1.5.0"))
-				p := briskly("1.5.0", "1.4.0")
-				stages, err := p.Strategy.Stages("1.5.0", "1.4.0")
-				if err != nil {
-					t.Fatal(err)
-				}
+				e, p, stages := returning(t, tgt, cfg)
 				stages[0].Approve, stages[1].Approve = &c.first, &c.second
 				p.Stages, p.ReturnWindow = stages, time.Hour
 				id := begin(t, e, p)

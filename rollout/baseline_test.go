@@ -212,20 +212,28 @@ func TestKnownGood(t *testing.T) {
 	}
 }
 
+// returning opens an engine whose target serves 1.5.0 after 1.4.0, and returns a plan of the
+// way back, with its stages.
+func returning(t *testing.T, tgt *target, cfg rollout.Config) (*rollout.Engine, rollout.Plan, []strategies.Stage) {
+	t.Helper()
+	e := open(t, cfg)
+	go tgt.serve(t.Context(), 20*time.Millisecond)
+	serving(t, e, briskly("1.4.0", "1.5.0"))
+	p := briskly("1.5.0", "1.4.0")
+	stages, err := p.Strategy.Stages("1.5.0", "1.4.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, p, stages
+}
+
 // TestReturnKeepsItsApproval: going back asks for what the strictest approvals of the
 // plan ask for, unless the plan says that going back is free.
 func TestReturnKeepsItsApproval(t *testing.T) {
 	for name, free := range map[string]bool{"with approval": false, "free": true} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
-				e := open(t, cfg)
-				go tgt.serve(t.Context(), 20*time.Millisecond)
-				serving(t, e, briskly("1.4.0", "1.5.0"))
-				p := briskly("1.5.0", "1.4.0")
-				stages, err := p.Strategy.Stages("1.5.0", "1.4.0")
-				if err != nil {
-					t.Fatal(err)
-				}
+				e, p, stages := returning(t, tgt, cfg)
 				stages[0].Approve = &strategies.Approval{Need: 2, Roles: []string{"sre"}, OnTimeout: strategies.Continue, Timeout: time.Hour}
 				stages[1].Approve = &strategies.Approval{FourEyes: true, MFA: time.Hour, Timeout: 2 * time.Hour}
 				p.Stages, p.ReturnWindow, p.ReturnFree = stages, time.Hour, free

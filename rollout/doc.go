@@ -131,8 +131,8 @@
 //
 //   - lease/TARGET: which process drives.
 //   - evidence/ID/REPLICA.LIFE: what a process has seen. It is deleted after the end.
-//   - sink/NAME/ID: how far a sink has been told. deadletter/NAME/ID/SEQ: what it
-//     would not take.
+//   - sink/NAME/ID: up to which event a sink has received a rollout.
+//     deadletter/NAME/ID/SEQ: what it did not take.
 //   - retained/TARGET: which rollouts have been removed; see [Retain].
 //   - quarantine/: documents that could not be read, and events whose place in the
 //     audit trail was taken.

@@ -43,8 +43,8 @@ func TestDocumentRoundTrip(t *testing.T) {
 	}
 }
 
-// TestMissedCheckpoints: a process that follows may miss any commit, and takes the next
-// one all the same. It refuses what does not follow, and what is older.
+// TestMissedCheckpoints: a process that follows may miss any commit, and still takes the
+// next one. It refuses a document that does not follow, or that is older.
 func TestMissedCheckpoints(t *testing.T) {
 	now := time.Now()
 	first := newDocument(t)

@@ -15,8 +15,8 @@ import (
 type Engine struct {
 	cfg  Config
 	life string // identifies this engine among those of the same replica
-	// remote says that this engine has no targets: it reads, and gives commands to those
-	// that have.
+	// remote says that this engine has no targets: it reads, and gives commands to engines
+	// that have targets.
 	remote bool
 	ctx    context.Context // ends with Close; the drivers live in it
 	stop   context.CancelCauseFunc

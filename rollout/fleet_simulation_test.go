@@ -24,7 +24,7 @@ func fleetMembers() int {
 	return 60
 }
 
-// fleetPlan bakes at five percent until somebody does something.
+// fleetPlan bakes at five percent until a command comes.
 func fleetPlan() rollout.Plan {
 	p := plan()
 	p.Strategy = strategies.Canary{Weights: []strategies.Weight{500, 2500}, Bake: 10 * time.Hour, Limit: 20 * time.Hour}
@@ -145,7 +145,7 @@ func TestFleetFindsHarm(t *testing.T) {
 }
 
 // TestFleetOutlastsIncident has a candidate fail all requests for less than Plan.Persist,
-// in all processes at once. That rolls back neither one process nor a fleet.
+// in all processes at the same time. That rolls back neither one process nor a fleet.
 func TestFleetOutlastsIncident(t *testing.T) {
 	if rollout.RaceEnabled {
 		t.Skip("it is about what is found, which needs no race detector, and takes minutes with it")

@@ -43,7 +43,7 @@ func seenBy(tb testing.TB, p analysis.Plan, seed uint64, n int) analysis.Evidenc
 	return c.Evidence()
 }
 
-// TestFold adds up processes that come, change and go, and compares each sum with that of
+// TestFold adds up processes that come, change and go, and compares each sum with
 // a merge of all of them.
 func TestFold(t *testing.T) {
 	p := analysis.Plan{Persist: -1, Metrics: []analysis.Metric{analysis.ErrorRate(), analysis.Latency()}}

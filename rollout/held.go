@@ -107,7 +107,7 @@ func StoredHead(ctx context.Context, s Store, target string) (Head, error) {
 	return doc.head(), err
 }
 
-// found is a document as it was read; doc is nil if there is none.
+// found is a document as it was read; doc is nil if the store has no document.
 type found struct {
 	doc  *document
 	hash string
@@ -207,8 +207,8 @@ func (e *Engine) overtaking(ctx context.Context, target string, stored Head, pre
 	return nil, nil
 }
 
-// entry reads an entry of the audit trail. It returns nil if there is none, or if
-// something else is in its place. Of an entry that is damaged below the store, the event
+// entry reads an entry of the audit trail. It returns nil if the entry is
+// missing, or if something else is in its place. Of an entry that is damaged below the store, the event
 // has no hash.
 func (e *Engine) entry(ctx context.Context, key string, id ID, seq uint64) (*Event, error) {
 	stored, err := e.cfg.Store.Get(ctx, key)

@@ -92,7 +92,7 @@ func (q *quietMemory) due(key string, now time.Time) (omitted int, due bool) {
 	return omitted, true
 }
 
-// forget drops the records whose trouble has ended, or all if there is none.
+// forget drops the records whose trouble has ended, or all if every trouble lasts.
 func (q *quietMemory) forget(now time.Time) {
 	for key, known := range q.seen {
 		if now.Sub(known.last) > known.pause {

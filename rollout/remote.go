@@ -83,7 +83,7 @@ type StoreCommander struct{ StoreReader }
 // Commander returns a commander over a store, which it does not close. Of cfg it uses
 // Authorize, Demands, Refused, Logger, Checks, Metrics, Replica, Poll and Validity; Store
 // and Targets are not needed. Rights and demands hold only where they are given, so give
-// those of the service. The checks are not run here: their names and digests are part of
+// the ones that the service has. The checks are not run here: their names and digests are part of
 // what Start accepts and stores, so give the same checks, too. If Replica is
 // empty, a name is made up. It returns the errors of [Config.Validate].
 func Commander(store Store, cfg Config) (*StoreCommander, error) {

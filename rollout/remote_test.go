@@ -197,7 +197,7 @@ func TestCommander(t *testing.T) {
 		p.Preflight = []string{"pass"}
 		var forbidden *rollout.ForbiddenError
 		if _, err := c.Start(t.Context(), p, rollout.Actor{Name: "ben"}); !errors.As(err, &forbidden) {
-			t.Errorf("start by somebody else: %v", err)
+			t.Errorf("start by another person: %v", err)
 		}
 		id, err := c.Start(t.Context(), p, sre)
 		if err != nil {
@@ -226,7 +226,7 @@ func TestCommander(t *testing.T) {
 			t.Errorf("a command for a state that is past: %v", err)
 		}
 		if err := c.Do(t.Context(), id, strategies.Abort, rollout.Actor{Name: "ben"}); !errors.As(err, &forbidden) {
-			t.Errorf("abort by somebody else: %v", err)
+			t.Errorf("abort by another person: %v", err)
 		}
 		for range 2 { // a repetition changes nothing
 			if err := c.Do(t.Context(), id, strategies.Pause, sre, rollout.Key("once"), rollout.Because("lunch")); err != nil {

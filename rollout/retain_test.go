@@ -139,7 +139,7 @@ func TestRetain(t *testing.T) {
 }
 
 // TestRetainKeeps: what is held, not delivered, not sealed or damaged stays, and so does
-// what is newer. It goes when nothing is in the way any more.
+// what is newer. It is removed as soon as nothing is in the way.
 func TestRetainKeeps(t *testing.T) {
 	for name, c := range map[string]struct {
 		obstruct func(cfg *rollout.Config, archive *shelf, blocked *atomic.Bool)

@@ -24,15 +24,15 @@ import (
 // [Permanent] has marked makes a dead letter without another try. An error with a method
 // RetryAfter() time.Duration decides when the event is tried again, at most 10 min later.
 //
-// No rollout ever waits for a sink. Notify may be called concurrently, but for each
-// rollout by one goroutine of each lane; ctx ends after [NotifyTimeout]. If processes
+// No rollout ever waits for a sink. Notify may be called concurrently. For each
+// rollout each lane has one goroutine that calls it; ctx ends after [NotifyTimeout]. If processes
 // share the store, only the leader delivers.
 type Sink interface {
 	Notify(ctx context.Context, e Event) error
 }
 
 // EntrySink is an optional interface for a [Sink]. If implemented, NotifyEntry is called
-// in place of Notify, for every event, those of kind [Measured] too, which other sinks do
+// in place of Notify, for every event, also of kind [Measured], which other sinks do
 // not receive, and strictly in order: there is one lane, and no event passes another.
 // entry is the event as the bytes that are in the audit trail; see [VerifyEntry]. It must
 // not be changed.
@@ -110,7 +110,7 @@ func (e Event) Key() string { return fmt.Sprintf("%s/%d", e.Rollout, e.Seq) }
 // has to be written twice and nothing can be forgotten.
 func cursorKey(sink string, id ID) string { return "sink/" + sink + "/" + string(id) }
 
-// deliver gives every sink the rollout's events, and those of the rollouts before it
+// deliver gives every sink the rollout's events, and the events of earlier rollouts
 // that it has not received.
 func (e *Engine) deliver(d *document) {
 	const lookBack = 3

@@ -204,7 +204,7 @@ func TestLanesOfSinks(t *testing.T) {
 		began := time.Now()
 		time.Sleep(2 * time.Second) // the first stage has begun
 		if got := p.have(); len(got) != 0 {
-			t.Errorf("%q has passed at once", got)
+			t.Errorf("%q has passed immediately", got)
 		}
 		if err := e.Do(t.Context(), id, strategies.Pause, ana); err != nil {
 			t.Fatal(err)

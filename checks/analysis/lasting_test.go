@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A sum of replicas that each see little leaves out its own loudest stretch, and not those
-// of all replicas; one that is looked at for the first time leaves out everything.
+// A sum of replicas that each see little leaves out its own loudest stretch, and not the
+// stretches of all replicas; one that is looked at for the first time leaves out everything.
 func TestLastingSum(t *testing.T) {
 	const n, seconds = 12, 150
 	p := mergePlan

@@ -213,8 +213,8 @@ func ReadArchive(r io.Reader, v note.Verifier) (Archived, error) {
 	return Archived{ID: head.Rollout, Log: l, Document: head.Document}, nil
 }
 
-// Join returns the log that begins with the given logs, in order, and ends with l, such as
-// those of [ReadArchive] and what [Read] finds in the store. Each must go on where the one
+// Join returns the log that begins with the given logs, in order, and ends with l. The
+// given ones come from [ReadArchive], and l from [Read]. Each must go on where the log
 // before it ends; otherwise the error wraps [ErrForked].
 func (l *Log) Join(before ...*Log) (*Log, error) {
 	all := &Log{}

@@ -67,7 +67,7 @@ var broken = map[string]func() rollout.Store{
 	"DeletesOfOneKey": func() rollout.Store {
 		return &deleter{Store: new(memstore.Store), del: func(s rollout.Store, ctx context.Context, key string, prev rollout.Revision) error {
 			if err := s.Delete(ctx, key, prev); strings.HasPrefix(key, "k/") && prev != "" {
-				return nil // whoever was first
+				return nil // another writer may have been first
 			} else {
 				return err
 			}
