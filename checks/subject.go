@@ -23,7 +23,7 @@ type Subject struct {
 	Stage int
 	// Starter is the name of the person who began the rollout.
 	Starter string
-	// Until is when the rollout and its watch are over at the latest, by its limits and
+	// Until is when the rollout and its monitoring are over at the latest, by its limits and
 	// without the time that it waits for people. Zero means that it is not known.
 	Until time.Time
 }

@@ -96,7 +96,7 @@ func TestReturnKeepsApprovalRules(t *testing.T) {
 			run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 				e, p, stages := returning(t, tgt, cfg)
 				stages[0].Approve, stages[1].Approve = &c.first, &c.second
-				p.Stages, p.ReturnWindow = stages, time.Hour
+				p.Stages, p.RollbackWindow = stages, time.Hour
 				id := begin(t, e, p)
 				time.Sleep(5 * time.Second)
 				st := status(t, e, id)

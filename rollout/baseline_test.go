@@ -201,7 +201,7 @@ func TestKnownGood(t *testing.T) {
 					tgt.mu.Unlock()
 				}
 				p := briskly("1.4.0", "1.5.0")
-				p.ReturnWindow = 24 * time.Hour
+				p.RollbackWindow = 24 * time.Hour
 				begin(t, e, p)
 				time.Sleep(2 * time.Second)
 				if share := tgt.current().Weight("1.5.0"); share != tt.want {
@@ -236,7 +236,7 @@ func TestReturnKeepsItsApproval(t *testing.T) {
 				e, p, stages := returning(t, tgt, cfg)
 				stages[0].Approve = &strategies.Approval{Need: 2, Roles: []string{"sre"}, OnTimeout: strategies.Continue, Timeout: time.Hour}
 				stages[1].Approve = &strategies.Approval{FourEyes: true, MFA: time.Hour, Timeout: 2 * time.Hour}
-				p.Stages, p.ReturnWindow, p.ReturnFree = stages, time.Hour, free
+				p.Stages, p.RollbackWindow, p.RollbackFree = stages, time.Hour, free
 				id := begin(t, e, p)
 				time.Sleep(5 * time.Second)
 				st, err := e.Status(t.Context(), id)

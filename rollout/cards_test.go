@@ -54,7 +54,7 @@ var cards = []struct {
 		c.ends(c.start(steps(time.Minute, 5000)), strategies.Promoted)
 		time.Sleep(2 * time.Hour)
 		p := steps(time.Minute, 5000)
-		p.Baseline, p.Candidate, p.ReturnWindow = p.Candidate, p.Baseline, time.Hour
+		p.Baseline, p.Candidate, p.RollbackWindow = p.Candidate, p.Baseline, time.Hour
 		id := c.start(p)
 		if got := len(status(t, c.e, id).Plan.Stages); got != 2 {
 			t.Errorf("%d stages, want both", got)

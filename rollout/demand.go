@@ -35,9 +35,9 @@ type Demand struct {
 	// Windows are the only times in which stages may begin. A plan has windows within
 	// them, in the same zone. None means any time.
 	Windows []Window `json:"windows,omitempty"`
-	// Watch is how long the candidate is watched at least after the last stage, MinBake
+	// Monitor is how long the candidate is monitored at least after the last stage, MinBake
 	// how long each stage with traffic lasts at least.
-	Watch   time.Duration `json:"watch_ns,omitempty"`
+	Monitor time.Duration `json:"monitor_ns,omitempty"`
 	MinBake time.Duration `json:"min_bake_ns,omitempty"`
 	// Digest demands that the releases of the plan have one.
 	Digest bool `json:"digest,omitempty"`
@@ -45,8 +45,8 @@ type Demand struct {
 	// that has not been shown to be no worse), "supersede", "return" (going back without
 	// stages) and "silence is consent" (an approval that its timeout grants).
 	Never []string `json:"never,omitempty"`
-	// ReturnFree allows plans to go back without Approve; see [Plan.ReturnWindow].
-	ReturnFree bool `json:"return_free,omitempty"`
+	// RollbackFree allows plans to go back without Approve; see [Plan.RollbackWindow].
+	RollbackFree bool `json:"rollback_free,omitempty"`
 }
 
 // The entries of [Demand.Never].
@@ -103,8 +103,8 @@ func (d Demand) Validate() error {
 	if d.MinStages < 0 || d.MinStages > strategies.MaxStages {
 		bad("MinStages", d.MinStages, fmt.Sprintf("a number from 0 to %d", strategies.MaxStages))
 	}
-	if d.Watch < 0 {
-		bad("Watch", d.Watch, "a duration >= 0")
+	if d.Monitor < 0 {
+		bad("Monitor", d.Monitor, "a duration >= 0")
 	}
 	if d.MinBake < 0 {
 		bad("MinBake", d.MinBake, "a duration >= 0")
@@ -138,10 +138,10 @@ func (d Demand) Check(p Plan) error {
 	weak("Postflight", p.Postflight, strong.Postflight)
 	weak("Standing", p.Standing, strong.Standing)
 	weak("Windows", p.Windows, strong.Windows)
-	weak("Watch", p.Watch, strong.Watch)
+	weak("Monitor", p.Monitor, strong.Monitor)
 	weak("Supersede", p.Supersede, strong.Supersede)
-	weak("ReturnWindow", p.ReturnWindow, strong.ReturnWindow)
-	weak("ReturnFree", p.ReturnFree, strong.ReturnFree)
+	weak("RollbackWindow", p.RollbackWindow, strong.RollbackWindow)
+	weak("RollbackFree", p.RollbackFree, strong.RollbackFree)
 	d.weakStages(p, weak)
 	if d.Digest {
 		for _, r := range append([]string{p.Baseline.Digest, p.Candidate.Digest}, rivalDigests(p)...) {
@@ -209,12 +209,12 @@ func (d Demand) fill(p Plan) Plan {
 	p.Postflight = union(p.Postflight, d.Postflight)
 	p.Standing = strongerVigils(p.Standing, d.Standing)
 	p.Windows = inside(p.Windows, d.Windows)
-	p.Watch = max(p.Watch, d.Watch)
+	p.Monitor = max(p.Monitor, d.Monitor)
 	p.Supersede = p.Supersede && !d.never(NeverSupersede)
 	if d.never(NeverReturn) {
-		p.ReturnWindow, p.ReturnFree = 0, false
+		p.RollbackWindow, p.RollbackFree = 0, false
 	}
-	p.ReturnFree = p.ReturnFree && (d.Approve == nil || d.ReturnFree)
+	p.RollbackFree = p.RollbackFree && (d.Approve == nil || d.RollbackFree)
 	p.Stages = d.tighten(d.insert(slices.Clone(p.Stages)))
 	return p
 }
@@ -313,7 +313,7 @@ func (d Demand) tighten(list []strategies.Stage) []strategies.Stage {
 
 // smaller returns a stage before s that gives the candidates w of the traffic.
 func smaller(s strategies.Stage, w strategies.Weight, all []strategies.Stage) strategies.Stage {
-	s.Contest, s.Allot, s.Until = false, nil, strategies.UntilBaked
+	s.Contest, s.Allocate, s.Until = false, nil, strategies.UntilBaked
 	s.Split.Arms = slices.Clone(s.Split.Arms)
 	was := share(s)
 	s.Split.Arms[0].Weight = strategies.Full

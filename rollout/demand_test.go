@@ -24,11 +24,11 @@ var demands = []struct {
 	{"first share", rollout.Demand{MaxFirst: 500}, "Plan.Stages[0].Split"},
 	{"stages", rollout.Demand{MinStages: 4}, "Plan.Stages"},
 	{"windows", rollout.Demand{Windows: []rollout.Window{{Days: "mon-fri", From: "09:00", To: "16:00", Zone: "Europe/Berlin", Budget: 2}}}, "Plan.Windows"},
-	{"watch", rollout.Demand{Watch: time.Hour}, "Plan.Watch"},
+	{"monitor", rollout.Demand{Monitor: time.Hour}, "Plan.Monitor"},
 	{"bake", rollout.Demand{MinBake: time.Hour}, "Plan.Stages[0].Bake"},
 	{"unproven", rollout.Demand{Never: []string{rollout.NeverUnproven}}, "Plan.Stages[0].Until"},
 	{"supersede", rollout.Demand{Never: []string{rollout.NeverSupersede}}, "Plan.Supersede"},
-	{"return", rollout.Demand{Never: []string{rollout.NeverReturn}}, "Plan.ReturnWindow"},
+	{"return", rollout.Demand{Never: []string{rollout.NeverReturn}}, "Plan.RollbackWindow"},
 	{"silence", rollout.Demand{Never: []string{rollout.NeverSilence}}, "Plan.Stages[1].Approve"},
 }
 
@@ -39,7 +39,7 @@ func weak() rollout.Plan {
 		Weights: []strategies.Weight{5000}, Bake: time.Minute, Limit: time.Hour, DangerouslyPromoteUnproven: true,
 		Approve: &strategies.Approval{OnTimeout: strategies.Continue},
 	}
-	p.Supersede, p.ReturnWindow = true, time.Hour
+	p.Supersede, p.RollbackWindow = true, time.Hour
 	return p
 }
 
@@ -125,7 +125,7 @@ func TestStrongerPlansAreAccepted(t *testing.T) {
 	d := rollout.Demand{
 		Standing: []rollout.Standing{{Check: "pass", Every: time.Minute}},
 		Approve:  &strategies.Approval{Rules: []strategies.ApprovalRule{{Need: 2, Roles: []string{"sre", "lead"}}, {Need: 1}}},
-		UpTo:     5000, MaxFirst: 5000, MinStages: 2, Windows: []rollout.Window{{Days: "mon-thu", From: "08:00", To: "18:00"}}, Watch: time.Hour, MinBake: time.Second,
+		UpTo:     5000, MaxFirst: 5000, MinStages: 2, Windows: []rollout.Window{{Days: "mon-thu", From: "08:00", To: "18:00"}}, Monitor: time.Hour, MinBake: time.Second,
 	}
 	strong := func() rollout.Plan {
 		p := briskly("1.4.0", "1.5.0")
@@ -134,7 +134,7 @@ func TestStrongerPlansAreAccepted(t *testing.T) {
 			t.Fatal(err)
 		}
 		stages[1].Approve = &strategies.Approval{Rules: []strategies.ApprovalRule{{Need: 2, Roles: []string{"lead"}}, {Need: 1, Roles: []string{"privacy"}}}, FourEyes: true}
-		p.Stages, p.Watch = stages, 2*time.Hour
+		p.Stages, p.Monitor = stages, 2*time.Hour
 		p.Standing = []rollout.Standing{{Check: "pass", Every: time.Second, OnFail: strategies.Escalate}}
 		p.Windows = []rollout.Window{{Days: "tue", From: "09:00", To: "17:00", Budget: 1}}
 		return p
@@ -155,7 +155,7 @@ func TestStrongerPlansAreAccepted(t *testing.T) {
 		"any time besides":   func(p *rollout.Plan) { p.Windows = append(p.Windows, rollout.Window{}) },
 		"an early approval":  func(p *rollout.Plan) { p.Stages[0].Split.Arms[0].Weight, p.Stages[0].Split.Arms[1].Weight = 4999, 5001 },
 		"no time":            func(p *rollout.Plan) { p.Stages[0].Bake = 0 },
-		"no watch":           func(p *rollout.Plan) { p.Watch = 0 },
+		"no monitoring":      func(p *rollout.Plan) { p.Monitor = 0 },
 	} {
 		p := strong()
 		weaken(&p)
@@ -181,11 +181,11 @@ func TestDemandsOverARestart(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		digest := status(t, e, id).Digest
 		e.Close()
-		demand.Watch = time.Hour
+		demand.Monitor = time.Hour
 		e = open(t, cfg)
 		time.Sleep(5 * time.Second)
 		st := status(t, e, id)
-		if !st.Paused || !strings.Contains(st.Reason, "(demands)") || !strings.Contains(st.Reason, "Plan.Watch is 0s") || st.Digest == digest {
+		if !st.Paused || !strings.Contains(st.Reason, "(demands)") || !strings.Contains(st.Reason, "Plan.Monitor is 0s") || st.Digest == digest {
 			t.Errorf("under new demands it is paused: %v, %s, digest %s, was %s", st.Paused, st.Reason, st.Digest, digest)
 		}
 		if err := e.Do(t.Context(), id, strategies.Abort, ana); err != nil {
@@ -201,7 +201,7 @@ func TestDemandsOverARestart(t *testing.T) {
 // TestBreakGlass: who may configure starts a weaker plan, with a reason, and that is urgent.
 func TestBreakGlass(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
-		cfg.Demands = func(target string) rollout.Demand { return rollout.Demand{Watch: time.Hour} }
+		cfg.Demands = func(target string) rollout.Demand { return rollout.Demand{Monitor: time.Hour} }
 		cfg.Authorize = rollout.Roles{"dev": {rollout.ActionStart}, "lead": {rollout.ActionStart, rollout.ActionConfigure}}.Authorize
 		e := open(t, cfg)
 		p := briskly("1.4.0", "1.5.0")
@@ -227,7 +227,7 @@ func TestBreakGlass(t *testing.T) {
 func TestDemandsThatCannotBeUsed(t *testing.T) {
 	for name, f := range map[string]func(string) rollout.Demand{
 		"panics":    func(string) rollout.Demand { panic("policy") },
-		"not valid": func(string) rollout.Demand { return rollout.Demand{Never: []string{"ever"}, Watch: -1, UpTo: 5} },
+		"not valid": func(string) rollout.Demand { return rollout.Demand{Never: []string{"ever"}, Monitor: -1, UpTo: 5} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
@@ -238,7 +238,7 @@ func TestDemandsThatCannotBeUsed(t *testing.T) {
 					t.Errorf("Start: %v", err)
 				}
 				if name == "not valid" {
-					for _, f := range []string{"Demand.Never[0]", "Demand.Watch", "Demand.UpTo"} {
+					for _, f := range []string{"Demand.Never[0]", "Demand.Monitor", "Demand.UpTo"} {
 						if !strings.Contains(err.Error(), f) {
 							t.Errorf("%v does not name %s", err, f)
 						}

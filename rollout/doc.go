@@ -42,7 +42,7 @@
 // [Plan.Freezes] hold stages back, and nothing ever holds back the way back.
 //
 // [Config.Demands] says what each target asks of every plan: checks, approvals, small
-// first stages, windows, a watch. A plan that is weaker is refused, and [Demand.Apply]
+// first stages, windows, monitoring. A plan that is weaker is refused, and [Demand.Apply]
 // fills in what is missing, so who may start a rollout cannot write their own rules.
 // [Plan.Standing] names checks that must hold for as long as the candidate has traffic.
 //

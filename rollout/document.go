@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -87,12 +88,12 @@ type document struct {
 	// have dropped out, Winner has won.
 	Others  map[string]analysis.Evidence `json:"others,omitempty"`
 	Dropped []string                     `json:"dropped,omitempty"`
-	// Allotted is Baked when the contest's traffic was shared out last.
-	Allotted time.Duration `json:"allotted_ns,omitempty"`
-	Winner   string        `json:"winner,omitempty"`
-	// Watch is what a candidate that has all traffic has shown against the past
+	// Allocated is Baked when the contest's traffic was shared out last.
+	Allocated time.Duration `json:"allocated_ns,omitempty"`
+	Winner    string        `json:"winner,omitempty"`
+	// Monitor is what a candidate that has all traffic has shown against the past
 	// of the baseline.
-	Watch *analysis.WatchState `json:"watch,omitempty"`
+	Monitor *analysis.MonitorState `json:"monitor,omitempty"`
 
 	// Last is the event of this commit. It is written to the audit trail before
 	// the next commit, so that no commit is without its entry.
@@ -217,11 +218,15 @@ func decodeDocument(target string, value []byte) (*document, string, error) {
 	var d document
 	var raw struct {
 		Last json.RawMessage `json:"last"`
+		// The names of earlier versions.
+		Watch    *analysis.MonitorState `json:"watch"`
+		Allotted time.Duration          `json:"allotted_ns"`
 	}
 	if err := errors.Join(json.Unmarshal(env.Doc, &d), json.Unmarshal(env.Doc, &raw)); err != nil {
 		return damaged(err)
 	}
 	d.lastRaw = raw.Last
+	d.Monitor, d.Allocated = cmp.Or(d.Monitor, raw.Watch), cmp.Or(d.Allocated, raw.Allotted)
 	switch {
 	case d.Format != documentFormat:
 		return damaged(fmt.Errorf("format %d, want %d", d.Format, documentFormat))
@@ -255,8 +260,8 @@ func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time
 		next.enter(dec, now)
 	case strategies.Drop:
 		next.drop(dec.Arm, now)
-	case strategies.Reweigh:
-		next.reweigh(dec.Shares, now)
+	case strategies.Rebalance:
+		next.rebalance(dec.Shares, now)
 	case strategies.SetPause:
 		next.Paused = true
 	case strategies.SetResume:
@@ -286,7 +291,7 @@ func (d *document) checkpoint(j *analysis.Judgement, now time.Time) *document {
 }
 
 // enter puts d into a phase, with the split that the phase demands. Only
-// entering a stage or the watch raises the candidate's share, and every ending
+// entering a stage or the monitoring raises the candidate's share, and every ending
 // other than Promoted takes it away.
 func (d *document) enter(dec strategies.Decision, now time.Time) {
 	d.Phase, d.Stage, d.Step, d.Waited, d.Votes = dec.Phase, dec.Stage, dec.Step, 0, nil
@@ -297,13 +302,13 @@ func (d *document) enter(dec strategies.Decision, now time.Time) {
 	switch {
 	case dec.Phase == strategies.Baking:
 		split = d.renamed(d.Plan.Stages[dec.Stage].Split)
-		d.Baked, d.Allotted = 0, 0
+		d.Baked, d.Allocated = 0, 0
 		d.Entered = d.Evidence.Requests(d.candidate())
-	case dec.Phase == strategies.Watching && d.Plan.Holdback > 0:
+	case dec.Phase == strategies.Monitoring && d.Plan.Holdback > 0:
 		split = d.give(strategies.Full - d.Plan.Holdback)
 	case dec.Phase == strategies.RampingDown:
 		d.Paused = false
-		split = d.give(min(d.Plan.Descent[dec.Step].Weight, d.Split.Weight(d.candidate())))
+		split = d.give(min(d.Plan.RampDown[dec.Step].Weight, d.Split.Weight(d.candidate())))
 	case dec.Phase == strategies.Promoted:
 		d.Paused = false
 		split = d.renamed(d.Plan.Stages[dec.Stage].Split.Plain())
@@ -347,7 +352,7 @@ func (d *document) slim() {
 	}
 	d.Reason = bound(d.Reason, 256)
 	d.Last.Reason = bound(d.Last.Reason, 256)
-	d.Last.Judgement, d.Last.Checks, d.Last.Others, d.Last.Watch = nil, nil, nil, nil
+	d.Last.Judgement, d.Last.Checks, d.Last.Others, d.Last.Monitor = nil, nil, nil, nil
 	d.Votes = slices.Clone(d.Votes)
 	for i := range d.Votes {
 		d.Votes[i].Reason = bound(d.Votes[i].Reason, 256)
@@ -367,13 +372,13 @@ func (d *document) state(j analysis.Judgement, now time.Time) strategies.State {
 		Samples:       d.Evidence.Requests(d.candidate()) - d.Entered,
 		Verdict:       j.Verdict,
 		VerdictReason: j.Reason,
-		Watch:         d.Plan.Watch,
+		Monitor:       d.Plan.Monitor,
 		Postflight:    len(d.Plan.Postflight) > 0,
-		Descent:       d.Plan.Descent, Step: d.Step,
+		RampDown:      d.Plan.RampDown, Step: d.Step,
 	}
 	if !d.Phase.Terminal() {
 		s.Frozen = d.frozen(now)
-		s.HeldBack = d.Plan.Holdback > 0 && (d.Phase == strategies.Watching || d.Phase == strategies.Postflight ||
+		s.HeldBack = d.Plan.Holdback > 0 && (d.Phase == strategies.Monitoring || d.Phase == strategies.Postflight ||
 			d.Split.Weight(d.candidate()) < strategies.Full-d.Plan.Holdback)
 	}
 	if a := d.approval(); a != nil {
@@ -401,8 +406,8 @@ func kindOf(dec strategies.Decision) Kind {
 		return Voted
 	case dec.Do == strategies.Drop:
 		return Dropped
-	case dec.Do == strategies.Reweigh:
-		return Reweighed
+	case dec.Do == strategies.Rebalance:
+		return Rebalanced
 	case dec.Phase.Terminal():
 		return Ended
 	}

@@ -60,10 +60,10 @@ type driver struct {
 	own       ownEvidence
 	base      analysis.Evidence // of the winner of a contest, from before this process began
 	rivals    []*rival
-	vigils    []*vigil        // of the standing checks, nil while they are not looked at
-	stood     *checks.Report  // their results when one has failed last
-	watch     *analysis.Watch // nil while there is a baseline to compare with
-	report    analysis.WatchReport
+	vigils    []*vigil          // of the standing checks, nil while they are not looked at
+	stood     *checks.Report    // their results when one has failed last
+	monitor   *analysis.Monitor // nil while there is a baseline to compare with
+	report    analysis.MonitorReport
 	found     uint64                    // the event at which it was found, by a process that has just begun
 	inherited uint64                    // generation of the split that an earlier life had in force, until it is here
 	unread    error                     // why the evidence of an earlier life was not taken over
@@ -256,7 +256,7 @@ func (d *driver) step(ctx context.Context) (more bool) {
 	// A rollout visits each phase of each stage at most once, which bounds the
 	// loop even if Next were to err.
 	var missing error
-	for range 6*len(d.doc.Plan.Stages) + len(d.doc.Plan.Descent) + 8 {
+	for range 6*len(d.doc.Plan.Stages) + len(d.doc.Plan.RampDown) + 8 {
 		if d.doc.Phase.Terminal() {
 			break
 		}
@@ -504,7 +504,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	if x := d.exitOf(dec); x != nil && by.Name == engineActor.Name {
 		d.lower(ctx, x)
 	}
-	next.Last.Judgement, next.Last.Watch, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
+	next.Last.Judgement, next.Last.Monitor, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
 	d.late(&next.Last)
 	if err := d.commit(ctx, next); err != nil {
 		return err
@@ -541,7 +541,7 @@ func (d *driver) supersede(ctx context.Context, by Actor, candidate string) erro
 func (d *driver) state() strategies.State {
 	s := d.doc.state(d.judgement, d.e.cfg.wall())
 	if s.Rivals = d.contestants(); s.Rivals != nil {
-		s.Shares, s.Allotted = d.doc.shares(), d.doc.Allotted
+		s.Shares, s.Allocated = d.doc.shares(), d.doc.Allocated
 	}
 	if d.splitErr != nil && !d.inherits() && d.lead { // what a router refuses is decided on where it is driven
 		s.SplitError = bound(d.splitErr.Error(), maxError)
@@ -584,7 +584,7 @@ func (d *driver) count(ctx context.Context) (missing error) {
 	} else {
 		missing = d.judge(now, own, nil, nil, nil)
 	}
-	d.watched(ctx, now)
+	d.monitored(ctx, now)
 	text := ""
 	if missing != nil {
 		text = missing.Error()

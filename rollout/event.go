@@ -2,12 +2,14 @@ package rollout
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks"
@@ -26,11 +28,11 @@ const (
 	Measured     Kind = "measured"      // nothing else has happened for an hour; with the evidence so far
 	Paused       Kind = "paused"        // nobody but a person moves it forward
 	Resumed      Kind = "resumed"
-	Voted        Kind = "voted"     // somebody approved or rejected
-	Disowned     Kind = "disowned"  // a person's vote was taken back; see Engine.Disown
-	Dropped      Kind = "dropped"   // one of several candidates is out
-	Reweighed    Kind = "reweighed" // the traffic of a contest was shared out anew
-	Ended        Kind = "ended"     // Phase is the outcome
+	Voted        Kind = "voted"      // somebody approved or rejected
+	Disowned     Kind = "disowned"   // a person's vote was taken back; see Engine.Disown
+	Dropped      Kind = "dropped"    // one of several candidates is out
+	Rebalanced   Kind = "rebalanced" // the traffic of a contest was shared out anew
+	Ended        Kind = "ended"      // Phase is the outcome
 )
 
 // Event is one thing that happened to a rollout: one entry of its audit trail, and
@@ -70,9 +72,9 @@ type Event struct {
 	Checks    *checks.Report      `json:"checks,omitempty"`
 	// Others are the judgements of further candidates while they compete.
 	Others []analysis.Judgement `json:"others,omitempty"`
-	// Watch is there where a candidate that had all traffic became worse than
+	// Monitor is there where a candidate that had all traffic became worse than
 	// the baseline had been.
-	Watch *analysis.WatchReport `json:"watch,omitempty"`
+	Monitor *analysis.MonitorReport `json:"monitor,omitempty"`
 
 	// Prev is the Hash of the event before, empty for the first. Hash is the
 	// SHA-256, in hex, of this event's JSON with Hash left empty; see [VerifyEntry].
@@ -80,8 +82,32 @@ type Event struct {
 	Hash string `json:"hash,omitempty"`
 }
 
+// UnmarshalText implements [encoding.TextUnmarshaler]. It reads the kinds of earlier
+// versions too.
+func (k *Kind) UnmarshalText(text []byte) error {
+	if *k = Kind(text); *k == "reweighed" {
+		*k = Rebalanced
+	}
+	return nil
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It reads what earlier versions have written.
+func (e *Event) UnmarshalJSON(data []byte) error {
+	type plain Event
+	var read struct {
+		plain
+		Watch *analysis.MonitorReport `json:"watch"` // Monitor
+	}
+	if err := json.Unmarshal(data, &read); err != nil {
+		return err
+	}
+	*e = Event(read.plain)
+	e.Monitor = cmp.Or(e.Monitor, read.Watch)
+	return nil
+}
+
 // eventFormat is the number of the form in which events are written.
-const eventFormat = 1
+const eventFormat = 2
 
 // String words the event in one line. Characters that do not show are replaced by
 // visible ones.
@@ -89,17 +115,33 @@ func (e Event) String() string {
 	return visible.Line(fmt.Sprintf("%s #%d %s (%s, %s): %s", e.Rollout, e.Seq, e.Kind, e.Phase, e.Name, e.Reason))
 }
 
+// formerNames pairs what format 2 has renamed with what the formats before it say.
+var formerNames = strings.NewReplacer(
+	`,"kind":"rebalanced",`, `,"kind":"reweighed",`,
+	`,"phase":"monitoring",`, `,"phase":"watching",`,
+	`,"monitor":{`, `,"watch":{`,
+)
+
+// marshal returns e as JSON, in the format that e was written in: its hash is about that.
+func (e Event) marshal() ([]byte, error) {
+	body, err := json.Marshal(e)
+	if err == nil && e.Format < 2 {
+		body = []byte(formerNames.Replace(string(body)))
+	}
+	return body, err
+}
+
 // sealed returns e as it is read back, with its hash filled in, and its JSON.
 func (e Event) sealed() (Event, []byte, error) {
 	e.Hash = ""
-	body, err := json.Marshal(e)
+	body, err := e.marshal()
 	if err == nil && bytes.Contains(body, []byte(`\ufffd`)) {
 		// Something in it was not UTF-8, which JSON writes in one way and reads in
 		// another. What is hashed is what will be read.
 		var read Event
 		if err = json.Unmarshal(body, &read); err == nil {
 			e = read
-			body, err = json.Marshal(e)
+			body, err = e.marshal()
 		}
 	}
 	if err != nil {
@@ -107,7 +149,7 @@ func (e Event) sealed() (Event, []byte, error) {
 	}
 	sum := sha256.Sum256(body)
 	e.Hash = hex.EncodeToString(sum[:])
-	body, err = json.Marshal(e)
+	body, err = e.marshal()
 	return e, body, err
 }
 

@@ -2,107 +2,249 @@ package rollout
 
 import (
 	"bytes"
-	"compress/flate"
-	"encoding/binary"
-	"encoding/json"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
-	"maps"
-	"slices"
-	"sync"
+	"strings"
+	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/strategies"
 )
 
-// Evidence is stored under its key as a version, a checksum of what follows, and, packed:
-// for each candidate its name and its evidence in binary form, each after its length.
-// Earlier releases stored JSON, which is still read.
-const (
-	evidenceVersion = 1
-	evidenceHead    = 1 + crc32.Size
-	// maxUnpacked bounds evidence that is read, before it is known to be sound.
-	maxUnpacked = 8 << 20
-)
+// ownEvidence is what this process has seen, as the others know it.
+type ownEvidence struct {
+	rev     Revision
+	value   []byte // as stored
+	tripped string // which breaker has tripped here, "" if none has
+}
 
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	packers    = sync.Pool{New: func() any { w, _ := flate.NewWriter(nil, flate.BestSpeed); return w }}
-)
+// sharedEvidence is what another process has made known.
+type sharedEvidence struct {
+	rev  Revision
+	arms map[string]analysis.Evidence // by candidate
+	size int                          // as stored
+	seen time.Time                    // when it was new here
+}
 
-// packEvidence returns the evidence of each candidate as it is stored.
-func packEvidence(arms map[string]analysis.Evidence) ([]byte, error) {
-	var plain []byte
-	for _, arm := range slices.Sorted(maps.Keys(arms)) {
-		plain = appendPart(plain, []byte(arm))
-		body, err := arms[arm].MarshalBinary()
+// evidenceKey is where one process makes known what it has seen of a rollout.
+// Each life of a process has a key of its own, which nobody else ever writes: a
+// write of an earlier life that arrives late can undo nothing.
+func (e *Engine) evidenceKey(id ID) string {
+	return evidencePrefix(id) + e.cfg.Replica + "." + e.life
+}
+
+func evidencePrefix(id ID) string { return "evidence/" + string(id) + "/" }
+
+// look takes in what this process has seen up to now, of each candidate.
+func (d *driver) look(now time.Time) (own map[string]analysis.Evidence, err error) {
+	d.glance(now)
+	return d.seenHere()
+}
+
+// glance judges by what this process has seen up to now, of each candidate.
+func (d *driver) glance(now time.Time) {
+	d.enter()
+	d.judgement = judged(d.cmp, now)
+	d.own.tripped = cmp.Or(d.base.Tripped, d.cmp.Tripped())
+	for _, r := range d.rivals {
+		judged(r.cmp, now)
+	}
+}
+
+// seenHere returns what this process had seen at the last glance, of each candidate.
+func (d *driver) seenHere() (own map[string]analysis.Evidence, err error) {
+	own = make(map[string]analysis.Evidence, 1+len(d.rivals))
+	if own[d.doc.candidate()], err = d.merged(d.base, d.cmp.Evidence()); err != nil {
+		return nil, err
+	}
+	for _, r := range d.rivals {
+		if own[r.arm], err = d.merged(r.base, r.cmp.Evidence()); err != nil {
+			return nil, err
+		}
+	}
+	return own, nil
+}
+
+// judged returns the judgement of a comparison, dated by the wall clock. The age
+// of requests is measured by the clock that has dated them.
+func judged(c *analysis.Comparison, now time.Time) analysis.Judgement {
+	j := c.Judge(time.Now())
+	j.At = now.UTC()
+	return j
+}
+
+// enter begins a stage for the comparisons, when the rollout has entered one.
+func (d *driver) enter() {
+	if d.doc.Phase != strategies.Baking || d.doc.Stage < d.entered {
+		return
+	}
+	d.entered = d.doc.Stage + 1
+	now := time.Now()
+	d.cmp.Stage(d.entered, now)
+	for _, r := range d.rivals {
+		r.cmp.Stage(d.entered, now)
+	}
+}
+
+// merged adds evidence from before this process began to its own.
+func (d *driver) merged(base, own analysis.Evidence) (analysis.Evidence, error) {
+	if base.Plan == "" {
+		return own, nil
+	}
+	m, err := d.doc.Plan.Analysis.Merge(base, own)
+	if err != nil {
+		return m, fmt.Errorf("rollout: evidence of %s: %w", d.id, err)
+	}
+	return m, nil
+}
+
+// publish makes known what this process has seen, if there is any news.
+func (d *driver) publish(ctx context.Context, own map[string]analysis.Evidence) error {
+	value, err := packEvidence(own)
+	if err != nil || bytes.Equal(value, d.own.value) {
+		return err
+	}
+	key := d.e.evidenceKey(d.id)
+	rev, err := d.e.cfg.Store.Put(ctx, key, value, d.own.rev)
+	if err != nil {
+		// Nobody else writes this key: whatever is there is an earlier try.
+		if entry, getErr := d.e.cfg.Store.Get(ctx, key); getErr == nil {
+			d.own.rev, d.own.value = entry.Revision, entry.Value
+		} else if errors.Is(getErr, ErrDamaged) && entry.Revision != "" {
+			d.own.rev, d.own.value = entry.Revision, nil
+		}
+		return err
+	}
+	d.own.rev, d.own.value = rev, value
+	p := &d.published
+	p.at, p.size, p.harmed, p.tripped = d.e.cfg.wall(), len(value), d.judgement.Verdict == analysis.Harmed, d.own.tripped != ""
+	if d.force.set(&d.force.unproved, false) {
+		d.apply(ctx)
+	}
+	return nil
+}
+
+// evidenceError says that the evidence of a process cannot be used.
+type evidenceError struct {
+	key string
+	err error
+}
+
+func (e *evidenceError) Error() string { return fmt.Sprintf("rollout: %s: %v", e.key, e.err) }
+
+func (e *evidenceError) Unwrap() error { return e.err }
+
+// gather merges what all processes have seen into the document's evidence, and
+// judges it. What cannot be had is left out, and the error says so.
+func (d *driver) gather(ctx context.Context, now time.Time) (missing error) {
+	own, err := d.look(now)
+	if err != nil {
+		return err
+	}
+	// What a decision rests on must outlive this process: it is published first,
+	// and what comes in meanwhile has to wait.
+	missing = d.publish(ctx, own)
+	changed, err := d.hear(ctx)
+	missing = errors.Join(missing, err)
+	return errors.Join(missing, d.judge(now, own, d.others, changed, missing))
+}
+
+// hear reads what other processes have made known since the last time, and returns the
+// keys of what is new or gone. What cannot be read is as it was before.
+func (d *driver) hear(ctx context.Context) (changed []string, missing error) {
+	mine := d.e.evidenceKey(d.id)
+	listing, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	d.known[mine] = d.own.rev
+	listed := make(map[string]bool, len(d.others))
+	whole := true
+	for entry, err := range d.e.cfg.Store.(*patient).ListIf(listing, evidencePrefix(d.id), d.known) {
 		if err != nil {
-			return nil, err
+			missing, whole = errors.Join(missing, err), false
+			break
 		}
-		plain = appendPart(plain, body)
+		listed[entry.Key] = true
+		if entry.Key == mine || d.others[entry.Key].rev == entry.Revision {
+			continue
+		}
+		arms, err := unpackEvidence(entry.Value)
+		if err != nil {
+			missing = errors.Join(missing, &evidenceError{entry.Key, err})
+			continue
+		}
+		name := strings.TrimPrefix(entry.Key, evidencePrefix(d.id))
+		name = name[:max(strings.LastIndexByte(name, '.'), 0)] // without the life
+		for arm, e := range arms {
+			if e.Tripped != "" { // say where
+				e.Tripped = name + ": " + e.Tripped
+				arms[arm] = e
+			}
+		}
+		d.others[entry.Key] = sharedEvidence{rev: entry.Revision, arms: arms, size: len(entry.Value), seen: time.Now()}
+		d.known[entry.Key] = entry.Revision
+		changed = append(changed, entry.Key)
 	}
-	packed := bytes.NewBuffer(make([]byte, evidenceHead, evidenceHead+len(plain)/2))
-	w := packers.Get().(*flate.Writer)
-	defer packers.Put(w)
-	w.Reset(packed)
-	if _, err := w.Write(plain); err != nil {
-		return nil, err
+	for key := range d.others {
+		if whole && !listed[key] {
+			delete(d.others, key)
+			delete(d.known, key)
+			changed = append(changed, key)
+		}
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	b := packed.Bytes()
-	b[0] = evidenceVersion
-	binary.LittleEndian.PutUint32(b[1:], crc32.Checksum(b[evidenceHead:], castagnoli))
-	return b, nil
+	d.countMembers()
+	return changed, missing
 }
 
-func appendPart(b, part []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(part))), part...)
+// judge judges what this process has seen, and others with it. Evidence that does
+// not fit is left out, and the error says so. changed are the keys of others that are new
+// or gone. missing is what is known to be left out already.
+func (d *driver) judge(now time.Time, own map[string]analysis.Evidence, others map[string]sharedEvidence, changed []string, missing error) (err error) {
+	arm := d.doc.candidate()
+	if others == nil && d.base.Plan == "" {
+		d.doc.Evidence = own[arm] // the judgement is that of the comparison
+	} else if d.doc.Evidence, d.judgement, err = d.verdict(now, arm, d.doc.Evidence, own[arm], others, changed, missing); err != nil {
+		missing = errors.Join(missing, err)
+	}
+	if len(d.rivals) == 0 {
+		return err
+	}
+	all := make(map[string]analysis.Evidence, len(d.rivals))
+	for _, r := range d.rivals {
+		var more error
+		all[r.arm], r.judgement, more = d.verdict(now, r.arm, d.doc.Others[r.arm], own[r.arm], others, changed, missing)
+		err = errors.Join(err, more)
+	}
+	d.doc.Others = all
+	return err
 }
 
-var errEvidenceDamaged = errors.New("evidence is damaged")
-
-// unpackEvidence reads what packEvidence has written, or JSON of an earlier release.
-func unpackEvidence(b []byte) (map[string]analysis.Evidence, error) {
-	arms := make(map[string]analysis.Evidence)
-	switch {
-	case len(b) > 0 && b[0] == '{':
-		return arms, json.Unmarshal(b, &arms)
-	case len(b) < evidenceHead:
-		return nil, errEvidenceDamaged
-	case b[0] != evidenceVersion:
-		return nil, fmt.Errorf("evidence has version %d, want %d", b[0], evidenceVersion)
-	case crc32.Checksum(b[evidenceHead:], castagnoli) != binary.LittleEndian.Uint32(b[1:]):
-		return nil, fmt.Errorf("%w: its checksum differs", errEvidenceDamaged)
+// verdict judges the sum of what this process has seen of an arm and what others have;
+// verdicts that were reached before stay.
+func (d *driver) verdict(now time.Time, arm string, before, own analysis.Evidence, others map[string]sharedEvidence, changed []string, missing error) (analysis.Evidence, analysis.Judgement, error) {
+	plan := d.doc.Plan.Analysis
+	var err error
+	if d.folds[arm] == nil {
+		d.folds[arm], err = newFold(plan, d.doc.Plan.Baseline.Arm(), arm)
 	}
-	r := flate.NewReader(bytes.NewReader(b[evidenceHead:]))
-	plain, err := io.ReadAll(io.LimitReader(r, maxUnpacked+1))
-	if err != nil || len(plain) > maxUnpacked {
-		return nil, fmt.Errorf("%w: %d bytes unpacked: %v", errEvidenceDamaged, len(plain), err)
+	var sum analysis.Evidence
+	var left error
+	if err == nil {
+		sum, left, err = d.folds[arm].sum(own, others, changed, d.spread())
 	}
-	for len(plain) > 0 {
-		var arm, body []byte
-		var ok [2]bool
-		arm, plain, ok[0] = cutPart(plain)
-		body, plain, ok[1] = cutPart(plain)
-		if !ok[0] || !ok[1] {
-			return nil, errEvidenceDamaged
-		}
-		var e analysis.Evidence
-		if err := e.UnmarshalBinary(body); err != nil {
-			return nil, err
-		}
-		arms[string(arm)] = e
+	if err != nil {
+		delete(d.folds, arm)
+		return before, d.judgement, errors.Join(left, fmt.Errorf("rollout: evidence of %s: %w", d.id, err))
 	}
-	return arms, nil
-}
-
-func cutPart(b []byte) (part, rest []byte, ok bool) {
-	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size) {
-		return nil, nil, false
+	sum = sum.KeepPeaks(before)
+	j, err := plan.Judge(sum, now.UTC())
+	if err != nil {
+		return before, j, errors.Join(left, fmt.Errorf("rollout: evidence of %s: %w", d.id, err))
 	}
-	return b[size : size+int(n)], b[size+int(n):], true
+	if missing != nil || left != nil {
+		// It is judged, but what is stored must be what the next driver finds again.
+		sum = before.KeepPeaks(sum)
+	}
+	return sum, j, left
 }

@@ -33,8 +33,8 @@ func (e Event) Explain() string {
 			line("    %s: %s; harm %.3g of %.3g, safety %.3g of %.3g", f.Metric, f.Reason, f.Harm.E, f.Harm.Limit, f.Safe.E, f.Safe.Limit)
 		}
 	}
-	if w := e.Watch; w != nil {
-		line("  watch: %s (evidence %.3g, limit %.3g)", w.Reason, w.Evidence.E, w.Evidence.Limit)
+	if w := e.Monitor; w != nil {
+		line("  monitor: %s (evidence %.3g, limit %.3g)", w.Reason, w.Evidence.E, w.Evidence.Limit)
 	}
 	if c := e.Checks; c != nil {
 		line("  checks: %s", c.Status)

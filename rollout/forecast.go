@@ -71,8 +71,8 @@ func (p Plan) Forecast(t analysis.Traffic) (Forecast, error) {
 		f.Stages = append(f.Stages, sf)
 		proven = proven || s.Until == strategies.UntilSafe
 	}
-	f.Expected += p.Watch
-	f.Longest += p.Watch
+	f.Expected += p.Monitor
+	f.Longest += p.Monitor
 	if !proven {
 		warn("no stage asks for proof that the candidate is no worse")
 	}

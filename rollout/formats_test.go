@@ -2,9 +2,11 @@ package rollout
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/serin-go/serin/strategies"
 )
@@ -81,5 +83,53 @@ func TestTextThatIsNotUTF8(t *testing.T) {
 		if read.Verify(Event{}) != nil || read.Hash != sealed.Hash || read.Reason != sealed.Reason {
 			t.Errorf("%q: sealed as %q, read as %q", text, sealed.Reason, read.Reason)
 		}
+	}
+}
+
+// TestFormerNames reads a plan, a document and a trail in which every name that has
+// changed since has its former spelling.
+func TestFormerNames(t *testing.T) {
+	value, err := os.ReadFile("testdata/former/document.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, _, err := decodeDocument("chat", value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := doc.Plan; p.Monitor != 6*time.Hour || len(p.RampDown) != 1 || p.RollbackWindow != time.Hour || !p.RollbackFree {
+		t.Errorf("the plan is read as %+v", p)
+	}
+	if doc.Phase != strategies.Monitoring || doc.Monitor == nil || len(doc.Monitor.Metrics) == 0 {
+		t.Errorf("the phase is %v, monitoring has %+v", doc.Phase, doc.Monitor)
+	}
+	again, err := json.Marshal(doc.Plan)
+	if err != nil || bytes.Contains(again, []byte("watch")) || bytes.Contains(again, []byte("descent")) || bytes.Contains(again, []byte("return")) {
+		t.Errorf("the plan is written as %s, %v", again, err)
+	}
+
+	trail, err := os.ReadFile("testdata/former/audit.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var prev Event
+	var monitored bool
+	for line := range bytes.Lines(trail) {
+		ev, err := VerifyEntry(bytes.TrimSuffix(line, []byte("\n")), prev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ev.Verify(prev); err != nil {
+			t.Error(err)
+		}
+		monitored = monitored || ev.Phase == strategies.Monitoring
+		prev = ev
+	}
+	if !monitored || prev.Monitor == nil || !prev.Monitor.Alarm {
+		t.Errorf("monitoring was seen: %t; the last event is %+v", monitored, prev)
+	}
+	var old Event
+	if err := json.Unmarshal([]byte(`{"kind":"reweighed"}`), &old); err != nil || old.Kind != Rebalanced {
+		t.Errorf("reweighed is read as %q, %v", old.Kind, err)
 	}
 }

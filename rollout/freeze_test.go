@@ -9,23 +9,23 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// TestFreezeAtTheEndOfAWatch: the end of a watch gives the candidate what was held back,
+// TestFreezeAtTheEndOfAWatch: the end of monitoring gives the candidate what was held back,
 // and so waits for the end of a freeze, as a stage does.
 func TestFreezeAtTheEndOfAWatch(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 		e := open(t, cfg)
 		go tgt.serve(t.Context(), 100*time.Millisecond)
 		p := briskly("1.4.0", "1.5.0")
-		p.Watch, p.Holdback = 10*time.Minute, 500
+		p.Monitor, p.Holdback = 10*time.Minute, 500
 		p.Freezes = []rollout.Freeze{{From: time.Now().Add(5 * time.Minute), To: time.Now().Add(15 * time.Minute), Reason: "holiday"}}
 		id := begin(t, e, p)
 		time.Sleep(13 * time.Minute)
 		st := status(t, e, id)
-		if st.Phase != strategies.Watching || st.Split.Weight("1.5.0") != 9500 || !strings.Contains(st.Waiting, "holiday") {
+		if st.Phase != strategies.Monitoring || st.Split.Weight("1.5.0") != 9500 || !strings.Contains(st.Waiting, "holiday") {
 			t.Fatalf("in the freeze: %v, the candidate has %v, it waits for %q", st.Phase, st.Split.Weight("1.5.0"), st.Waiting)
 		}
 		if err := e.Do(t.Context(), id, strategies.Promote, ana); err == nil {
-			t.Fatal("a person ends the watch in the freeze")
+			t.Fatal("a person ends the monitoring in the freeze")
 		}
 		time.Sleep(3 * time.Minute)
 		if st := status(t, e, id); st.Phase != strategies.Promoted || st.Split.Weight("1.5.0") != strategies.Full {

@@ -67,7 +67,7 @@ func PlanOf(ctx context.Context) (Plan, bool) {
 // about returns a context that says what checks are asked about.
 func (d *driver) about(ctx context.Context, phase strategies.Phase, stage int) context.Context {
 	p := d.doc.Plan
-	left := p.Watch
+	left := p.Monitor
 	for _, s := range p.Stages[stage:] {
 		left += limit(s)
 	}
@@ -138,7 +138,7 @@ func (d *driver) stopChecks() {
 // carryOut commits what was decided. A way back is taken before that.
 func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor) error {
 	next := d.doc.follow(dec, kindOf(dec), by, d.e.cfg.wall())
-	next.Last.Judgement, next.Last.Watch, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
+	next.Last.Judgement, next.Last.Monitor, next.Last.Others = d.judged(), d.alarm(), d.verdicts()
 	if g := d.gate; g != nil && d.doc.Phase.Checking() {
 		next.Last.Checks = g.report
 	}

@@ -120,7 +120,7 @@ func (h *history) succession(a, b commit) {
 	}
 	cand := n.Plan.Candidate.Arm()
 	if w, was := n.Split.Weight(cand), p.Split.Weight(cand); w > was {
-		entering := n.Phase == strategies.Baking && n.Last.Kind == PhaseEntered || n.Phase == strategies.Watching || n.Phase == strategies.Promoted
+		entering := n.Phase == strategies.Baking && n.Last.Kind == PhaseEntered || n.Phase == strategies.Monitoring || n.Phase == strategies.Promoted
 		if p.Phase.Terminal() || p.Phase == strategies.RampingDown || !entering {
 			h.broken("6: %s raises the candidate from %v to %v after %v", who, was, w, p.Phase)
 		}

@@ -167,11 +167,11 @@ func TestWatch(t *testing.T) {
 			healthy(t, tgt)
 			e := open(t, cfg)
 			p := quick()
-			p.Watch, p.Holdback, p.Postflight = time.Hour, 500, []string{"pass"}
+			p.Monitor, p.Holdback, p.Postflight = time.Hour, 500, []string{"pass"}
 			id := begin(t, e, p)
 			time.Sleep(3 * time.Minute)
-			if st := status(t, e, id); st.Phase != strategies.Watching || st.Split.Weight("1.4.0") != 500 {
-				t.Fatalf("%v with %v, want to watch with a holdback of 5 %%", st.Phase, st.Split.Arms)
+			if st := status(t, e, id); st.Phase != strategies.Monitoring || st.Split.Weight("1.4.0") != 500 {
+				t.Fatalf("%v with %v, want monitoring with a holdback of 5 %%", st.Phase, st.Split.Arms)
 			}
 			want := strategies.Promoted
 			if harm {
@@ -191,9 +191,9 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestWatchWithoutHoldback finds harm that begins when there is no baseline any
+// TestMonitorWithoutHoldback finds harm that begins when there is no baseline any
 // more, by what the baseline was; also after a restart in the middle.
-func TestWatchWithoutHoldback(t *testing.T) {
+func TestMonitorWithoutHoldback(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 			healthy(t, tgt)
@@ -202,7 +202,7 @@ func TestWatchWithoutHoldback(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := quick()
-			p.Watch = 6 * time.Hour
+			p.Monitor = 6 * time.Hour
 			id := begin(t, e, p)
 			time.Sleep(20 * time.Minute)
 			tgt.mu.Lock()
@@ -217,8 +217,8 @@ func TestWatchWithoutHoldback(t *testing.T) {
 			}
 			defer e.Close()
 			end := last(finish(t, e, id))
-			if end.Phase != strategies.RolledBack || end.Watch == nil || end.Rule != "harm" || !strings.Contains(end.Reason, "1.5.0 has become worse") {
-				t.Errorf("restart %t: %v by rule %s: %s; want a rollback by the watch", restart, end.Phase, end.Rule, end.Reason)
+			if end.Phase != strategies.RolledBack || end.Monitor == nil || end.Rule != "harm" || !strings.Contains(end.Reason, "1.5.0 has become worse") {
+				t.Errorf("restart %t: %v by rule %s: %s; want a rollback by monitoring", restart, end.Phase, end.Rule, end.Reason)
 			}
 		})
 	}
@@ -230,7 +230,7 @@ func TestRampDown(t *testing.T) {
 		e := open(t, cfg)
 		p := plan()
 		p.Strategy = strategies.Canary{Weights: []strategies.Weight{4000}, Bake: time.Hour, Limit: 2 * time.Hour, DangerouslyPromoteUnproven: true}
-		p.Descent = []strategies.Descent{{Weight: 5000, For: time.Minute}, {Weight: 1000, For: time.Minute}}
+		p.RampDown = []strategies.RampStep{{Weight: 5000, For: time.Minute}, {Weight: 1000, For: time.Minute}}
 		id := begin(t, e, p)
 		time.Sleep(time.Minute)
 		if err := e.Do(t.Context(), id, strategies.RampDown, ana, rollout.Because("costs too much")); err != nil {
@@ -260,7 +260,7 @@ func TestReturn(t *testing.T) {
 
 		back := quick()
 		back.Baseline, back.Candidate = back.Candidate, back.Baseline
-		back.ReturnWindow, back.Preflight = time.Hour, []string{"pass"}
+		back.RollbackWindow, back.Preflight = time.Hour, []string{"pass"}
 		events := finish(t, e, begin(t, e, back))
 		want := []string{
 			"started, preflight, return, [{1.5.0 100%} {1.4.0 0%}], by ana",
@@ -272,7 +272,7 @@ func TestReturn(t *testing.T) {
 		}
 		time.Sleep(2 * time.Hour)
 		again := quick()
-		again.ReturnWindow = time.Hour
+		again.RollbackWindow = time.Hour
 		if events := finish(t, e, begin(t, e, again)); events[0].Name != "canary 25%" {
 			t.Errorf("two hours later it begins with %q, want all stages", events[0].Name)
 		}
@@ -513,15 +513,15 @@ func TestPlanesThatCannot(t *testing.T) {
 
 func TestBadPlans(t *testing.T) {
 	p := plan()
-	p.Watch, p.ReturnWindow, p.Holdback = -1, -1, strategies.Full
+	p.Monitor, p.RollbackWindow, p.Holdback = -1, -1, strategies.Full
 	p.Windows = []rollout.Window{{Days: "mon-fry"}, {From: "9 o'clock"}, {To: "25:00"}, {Zone: "Nowhere/Near"}, {Budget: -1}}
 	p.Freezes = []rollout.Freeze{{From: time.Unix(2, 0), To: time.Unix(1, 0)}}
-	p.Descent = []strategies.Descent{{Weight: 5, For: 0}}
+	p.RampDown = []strategies.RampStep{{Weight: 5, For: 0}}
 	p.Analysis = analysis.Plan{AlphaRollback: 2}
 	err := p.Validate()
 	for _, want := range []string{
-		"Plan.Watch is -1ns", "Plan.ReturnWindow is -1ns", "Plan.Holdback is 100%", `Windows[0].Days is "mon-fry"`, `Windows[1].From is "9 o'clock"`,
-		`Windows[2].To is "25:00"`, `Windows[3].Zone is "Nowhere/Near"`, "Windows[4].Budget is -1", "Freezes[0].To", "Descent[0].For", "AlphaRollback",
+		"Plan.Watch is -1ns", "Plan.RollbackWindow is -1ns", "Plan.Holdback is 100%", `Windows[0].Days is "mon-fry"`, `Windows[1].From is "9 o'clock"`,
+		`Windows[2].To is "25:00"`, `Windows[3].Zone is "Nowhere/Near"`, "Windows[4].Budget is -1", "Freezes[0].To", "RampDown[0].For", "AlphaRollback",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate = %v\ndoes not say %q", err, want)

@@ -45,19 +45,19 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 		"BakeIsServed",
 	},
 	{
-		"a store that has gone back is followed", "follow.go",
+		"a store that has gone back is followed", "follower.go",
 		"	case doc.Number < d.doc.Number || doc.",
 		"	case false && doc.",
 		"StoreThatGoesBack",
 	},
 	{
-		"a breaker of one's own that waits for the store", "follow.go",
+		"a breaker of one's own that waits for the store", "follower.go",
 		"		d.lower(ctx, x)\n",
 		"		_ = x\n",
 		"LocalBreaker|WayBackIsFree",
 	},
 	{
-		"a split renewed though the newer one was not taken", "follow.go",
+		"a split renewed though the newer one was not taken", "follower.go",
 		"	case !taken && (over || !m.until.IsZero()):\n",
 		"	case false:\n",
 		"RouterThatTakesNoSplit",
@@ -112,7 +112,7 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 	},
 	{
 		"what is held back moves in a freeze", "../strategies/next.go",
-		"	gives := d.Do == Enter && (d.Phase == Watching || d.Phase == Promoted) && s.HeldBack\n",
+		"	gives := d.Do == Enter && (d.Phase == Monitoring || d.Phase == Promoted) && s.HeldBack\n",
 		"	gives := false\n",
 		"FreezeAtTheEndOfAWatch",
 	},

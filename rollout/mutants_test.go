@@ -49,7 +49,7 @@ var mutants = []struct{ name, file, old, new string }{
 		"		split = d.Plan.Stages[dec.Stage].Split\n",
 	},
 	{
-		"splits that never expire", "follow.go",
+		"splits that never expire", "follower.go",
 		"	x.Expire(until)\n}\n",
 		"	x.Expire(time.Time{})\n}\n",
 	},
@@ -74,17 +74,17 @@ var mutants = []struct{ name, file, old, new string }{
 		"	if err := d.commit(ctx, next); err != nil {\n\t\treturn nil\n\t}\n\tif dec.Do == strategies.SetResume",
 	},
 	{
-		"events ticked off before they were delivered", "feed.go",
+		"events ticked off before they were delivered", "outbox.go",
 		"	err = offer(offering, f.sink, d.ev)\n",
 		"	_ = offer(offering, f.sink, d.ev)\n",
 	},
 	{
-		"a life that writes over the one before", "share.go",
+		"a life that writes over the one before", "evidence.go",
 		"\treturn evidencePrefix(id) + e.cfg.Replica + \".\" + e.life\n",
 		"\treturn evidencePrefix(id) + e.cfg.Replica\n",
 	},
 	{
-		"evidence that dies with its process", "share.go",
+		"evidence that dies with its process", "evidence.go",
 		"	missing = d.publish(ctx, own)\n",
 		"",
 	},

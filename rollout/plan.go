@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,16 +74,16 @@ type Plan struct {
 	// Analysis says how the candidate is judged. The zero value has good
 	// defaults.
 	Analysis analysis.Plan `json:"analysis"`
-	// Watch is how long the candidate is watched after the last stage, with
+	// Monitor is how long the candidate is monitored after the last stage, with
 	// everything that can roll it back, before the postflight checks. Zero is no
 	// time.
-	Watch time.Duration `json:"watch_ns,omitempty"`
-	// Holdback is the share of traffic that the baseline keeps during the watch,
+	Monitor time.Duration `json:"monitor_ns,omitempty"`
+	// Holdback is the share of traffic that the baseline keeps during the monitoring,
 	// so that there is something to compare with. Zero keeps none.
 	Holdback strategies.Weight `json:"holdback,omitempty"`
-	// Descent is the way down for the command RampDown. Nil means that there is
+	// RampDown holds the steps of the command RampDown. Nil means that there is
 	// none: the rollout can only be aborted at once.
-	Descent []strategies.Descent `json:"descent,omitempty"`
+	RampDown []strategies.RampStep `json:"ramp_down,omitempty"`
 	// Windows are the times in which stages may begin, Freezes those in which
 	// none may. No windows means any time.
 	Windows []Window `json:"windows,omitempty"`
@@ -90,15 +91,15 @@ type Plan struct {
 	// Supersede ends an active rollout of the target, in favour of this one,
 	// instead of refusing to start.
 	Supersede bool `json:"supersede,omitempty"`
-	// ReturnWindow lets the target go back to a version that is known to be good
+	// RollbackWindow lets the target go back to a version that is known to be good
 	// without stages: one that served as baseline, or was promoted, in a rollout
 	// that ended no longer ago than this, and was not rolled back since. Its preflight
 	// and postflight checks still apply. Zero means that every rollout goes through its
 	// stages.
 	// What an approval of the plan's stages demands is demanded of it too, the strictest
-	// of each, unless ReturnFree says that going back needs no approval.
-	ReturnWindow time.Duration `json:"return_window_ns,omitempty"`
-	ReturnFree   bool          `json:"return_free,omitempty"`
+	// of each, unless RollbackFree says that going back needs no approval.
+	RollbackWindow time.Duration `json:"rollback_window_ns,omitempty"`
+	RollbackFree   bool          `json:"rollback_free,omitempty"`
 	// DangerouslyReplaceServing names the version that serves the target now, if it is
 	// neither the baseline nor to stay: it loses its traffic to them when the first stage
 	// begins. Empty means that a plan whose baseline does not serve is refused with a
@@ -127,7 +128,14 @@ func (p *Plan) UnmarshalJSON(data []byte) error {
 	type plain Plan
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	var read plain
+	var read struct {
+		plain
+		// The names of earlier versions.
+		Watch        time.Duration         `json:"watch_ns"`
+		Descent      []strategies.RampStep `json:"descent"`
+		ReturnWindow time.Duration         `json:"return_window_ns"`
+		ReturnFree   bool                  `json:"return_free"`
+	}
 	if err := d.Decode(&read); err != nil {
 		var invalid *InvalidError
 		if errors.As(err, &invalid) {
@@ -135,7 +143,13 @@ func (p *Plan) UnmarshalJSON(data []byte) error {
 		}
 		return &InvalidError{Field: "Plan", Value: strings.TrimPrefix(err.Error(), "json: "), Want: "the JSON of a plan, with stages in place of a strategy"}
 	}
-	*p = Plan(read)
+	*p = Plan(read.plain)
+	p.Monitor = cmp.Or(p.Monitor, read.Watch)
+	p.RollbackWindow = cmp.Or(p.RollbackWindow, read.ReturnWindow)
+	p.RollbackFree = p.RollbackFree || read.ReturnFree
+	if p.RampDown == nil {
+		p.RampDown = read.Descent
+	}
 	return nil
 }
 
@@ -215,17 +229,17 @@ func (p Plan) Validate() error {
 	if err := p.Analysis.Validate(); err != nil {
 		errs = append(errs, err)
 	}
-	if err := strategies.ValidateDescent(p.Descent); err != nil {
+	if err := strategies.ValidateRampSteps(p.RampDown); err != nil {
 		errs = append(errs, err)
 	}
-	if p.Watch < 0 {
-		bad("Watch", p.Watch, "a duration >= 0")
+	if p.Monitor < 0 {
+		bad("Monitor", p.Monitor, "a duration >= 0")
 	}
-	if p.ReturnWindow < 0 {
-		bad("ReturnWindow", p.ReturnWindow, "a duration >= 0")
+	if p.RollbackWindow < 0 {
+		bad("RollbackWindow", p.RollbackWindow, "a duration >= 0")
 	}
-	if p.Holdback >= strategies.Full || p.Holdback > 0 && p.Watch == 0 {
-		bad("Holdback", p.Holdback, "a weight below Full, and a Watch during which it is kept")
+	if p.Holdback >= strategies.Full || p.Holdback > 0 && p.Monitor == 0 {
+		bad("Holdback", p.Holdback, "a weight below Full, and a Monitor during which it is kept")
 	}
 	for i, w := range p.Windows {
 		w.problems(func(field string, value any, want string) { bad(fmt.Sprintf("Windows[%d].%s", i, field), value, want) })

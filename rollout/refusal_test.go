@@ -140,7 +140,7 @@ func TestChecksKnowTheirSubject(t *testing.T) {
 			t.Fatal(err)
 		}
 		stages[1].Before = []string{"asks"}
-		p.Stages, p.Preflight, p.Watch = stages, []string{"asks"}, time.Hour
+		p.Stages, p.Preflight, p.Monitor = stages, []string{"asks"}, time.Hour
 		began := time.Now()
 		id := begin(t, e, p)
 		time.Sleep(5 * time.Minute)
@@ -158,7 +158,7 @@ func TestChecksKnowTheirSubject(t *testing.T) {
 		if seen[0] != want {
 			t.Errorf("preflight is asked about %+v, want %+v", seen[0], want)
 		}
-		if latest := until.Sub(began); latest < 3*time.Hour || latest > 3*time.Hour+time.Minute { // two stages of an hour, and the watch
+		if latest := until.Sub(began); latest < 3*time.Hour || latest > 3*time.Hour+time.Minute { // two stages of an hour, and the monitoring
 			t.Errorf("it is over by %v", latest)
 		}
 		if seen[1].Stage != 1 || seen[1].Phase == "preflight" || seen[1].Until.Before(began.Add(2*time.Hour)) {

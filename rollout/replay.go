@@ -23,7 +23,7 @@ type Step struct {
 
 // Replay takes the decisions of a recorded rollout anew, under another plan: a
 // back-test. The evidence, the checks and the commands are those of the log, at
-// their times; the stages, limits, watch and levels of proof are those of p. It
+// their times; the stages, limits, monitor and levels of proof are those of p. It
 // returns the moves that p would have made. Under the recorded plan they are the
 // recorded ones.
 //
@@ -74,13 +74,13 @@ func (r *replay) event(ev, prev Event) error {
 		}
 		r.s.Waited += passed
 	}
-	r.s.Watch, r.s.Postflight, r.s.Descent = r.plan.Watch, len(r.plan.Postflight) > 0, r.plan.Descent
+	r.s.Monitor, r.s.Postflight, r.s.RampDown = r.plan.Monitor, len(r.plan.Postflight) > 0, r.plan.RampDown
 	if j := ev.Judgement; j != nil {
 		r.s.Samples = j.Candidate.Requests - r.entered
 		r.s.Verdict, r.s.VerdictReason = under(*j, r.plan.Analysis), j.Reason
 	}
-	if ev.Watch != nil && ev.Watch.Alarm {
-		r.s.Verdict, r.s.VerdictReason = analysis.Harmed, ev.Watch.Reason
+	if ev.Monitor != nil && ev.Monitor.Alarm {
+		r.s.Verdict, r.s.VerdictReason = analysis.Harmed, ev.Monitor.Reason
 	}
 	r.s.Command = commandOf(ev, prev)
 	if ev.Kind == Started || ev.Kind == Voted || ev.Kind == Disowned {

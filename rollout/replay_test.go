@@ -48,8 +48,8 @@ func TestReplay(t *testing.T) {
 		{name: "pushed", errors: 0.01, do: strategies.Promote},
 		{name: "paused", errors: 0.01, do: strategies.Pause},
 		{name: "ramped down", errors: 0.01, do: strategies.RampDown},
-		{name: "with checks, a watch and approval", errors: 0.01, change: func(p *rollout.Plan) {
-			p.Preflight, p.Postflight, p.Watch = []string{"pass"}, []string{"pass"}, time.Minute
+		{name: "with checks, monitoring and approval", errors: 0.01, change: func(p *rollout.Plan) {
+			p.Preflight, p.Postflight, p.Monitor = []string{"pass"}, []string{"pass"}, time.Minute
 			p.Strategy = strategies.Canary{Weights: []strategies.Weight{2500}, Bake: time.Minute, Limit: time.Hour,
 				DangerouslyPromoteUnproven: true, Approve: &strategies.Approval{}, Before: []string{"pass"}}
 		}},
@@ -60,7 +60,7 @@ func TestReplay(t *testing.T) {
 				tgt.errorRate["1.5.0"] = c.errors
 				e := open(t, cfg)
 				p := plan()
-				p.Descent = strategies.Down(500, 3, time.Minute)
+				p.RampDown = strategies.RampSteps(500, 3, time.Minute)
 				if c.change != nil {
 					c.change(&p)
 				}

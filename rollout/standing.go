@@ -12,7 +12,7 @@ import (
 )
 
 // Standing is a check that must hold for as long as the candidate has traffic: it is
-// looked at from the first traffic to the end of the watch, beside the guards, by the
+// looked at from the first traffic to the end of the monitoring, beside the guards, by the
 // process that drives the rollout.
 type Standing struct {
 	// Check names the check, which must be bound in [Config.Checks].

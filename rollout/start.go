@@ -136,7 +136,7 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	now := e.cfg.wall()
 	if good := knownGood(last.History, p, now); good != "" {
 		back := strictest(p.Stages)
-		if p.ReturnFree {
+		if p.RollbackFree {
 			back = nil
 		}
 		p.Stages = []strategies.Stage{{Name: returnStage, Split: split.Plain(), Until: strategies.UntilBaked, Approve: back}}
@@ -199,7 +199,7 @@ func knownGood(history []past, p Plan, now time.Time) ID {
 		case h.Candidate == cand && h.Outcome == strategies.RolledBack:
 			return ""
 		case h.Baseline != cand && (h.Candidate != cand || h.Outcome != strategies.Promoted):
-		case p.ReturnWindow > 0 && now.Sub(h.Ended) <= p.ReturnWindow:
+		case p.RollbackWindow > 0 && now.Sub(h.Ended) <= p.RollbackWindow:
 			return h.ID
 		}
 	}

@@ -521,11 +521,11 @@ func (w *world) simPlan(baseline, candidate int) Plan {
 	}
 	p := Plan{
 		Target: "chat", Baseline: simRelease(baseline), Candidate: simRelease(candidate), Strategy: canary,
-		Preflight: []string{"slow"}, Postflight: []string{"slow"}, Watch: 4 * time.Second, Holdback: 1000,
+		Preflight: []string{"slow"}, Postflight: []string{"slow"}, Monitor: 4 * time.Second, Holdback: 1000,
 		// One metric will do, and is cheap. What a crash leaves of stages of four seconds must
 		// be enough to find a version that fails: so what counts need not persist for long.
 		Analysis: analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate()}, Persist: time.Second / 2},
-		Descent:  strategies.Down(5000, 3, 2*time.Second), Supersede: w.intn(4) == 0,
+		RampDown: strategies.RampSteps(5000, 3, 2*time.Second), Supersede: w.intn(4) == 0,
 	}
 	if w.traits.gates {
 		stages, err := canary.Stages(p.Baseline.Arm(), p.Candidate.Arm())

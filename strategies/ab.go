@@ -26,9 +26,9 @@ type AB struct {
 	// the baseline, Continue takes the best candidate that is left, Hold and
 	// Escalate ask a person.
 	OnTie Action
-	// Allot, if not nil, gives more traffic to the candidates that do well while
+	// Allocate, if not nil, gives more traffic to the candidates that do well while
 	// the comparison lasts. It needs Rivals.
-	Allot *Allotment
+	Allocate *Allocation
 }
 
 // DefaultHorizon is how long an [AB] lasts that names no Horizon: two weeks, so
@@ -54,7 +54,7 @@ func (ab AB) Stages(baseline, candidate string) ([]Stage, error) {
 	}
 	stages := []Stage{
 		{
-			Name: "a/b " + ab.Share.String(), Split: Split{Arms: arms}, Contest: len(ab.Rivals) > 0, Allot: ab.Allot,
+			Name: "a/b " + ab.Share.String(), Split: Split{Arms: arms}, Contest: len(ab.Rivals) > 0, Allocate: ab.Allocate,
 			Bake: ab.Bake, Limit: ab.Horizon, MinSamples: ab.MinSamples, Until: UntilSafe, OnLimit: ab.OnTie,
 		},
 		{

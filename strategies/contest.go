@@ -36,7 +36,7 @@ func drop(s State, out *Rival) Decision {
 // compete decides a contest in which nobody does harm.
 func compete(stages []Stage, s State) Decision {
 	stage := stages[s.Stage]
-	if d, due := allot(stage, s); due {
+	if d, due := allocate(stage, s); due {
 		return d
 	}
 	if s.Baked < stage.Bake {

@@ -18,7 +18,7 @@ const (
 	Before                   // the checks before a stage are due; the split is still the one before it
 	Baking                   // the stage's split is in force and evidence is collected
 	After                    // the checks after a stage are due; its split is still in force
-	Watching                 // all stages are complete, and the candidate is watched for a while longer
+	Monitoring               // all stages are complete, and the candidate is monitored for a while longer
 	Postflight               // the checks after all that are due
 	RampingDown              // a person has ended it, and the candidate's share goes down in steps
 
@@ -39,9 +39,9 @@ func (p Phase) Checking() bool {
 }
 
 // Timed reports whether time spent in p counts for something: a bake, a limit,
-// a watch or a deadline.
+// monitoring or a deadline.
 func (p Phase) Timed() bool {
-	return p == Baking || p == Approving || p == Watching || p == RampingDown
+	return p == Baking || p == Approving || p == Monitoring || p == RampingDown
 }
 
 // Command is what somebody asked for. The zero value is None.
@@ -61,8 +61,8 @@ const (
 	RampDown             // end the rollout, but take the traffic back in steps
 )
 
-// Descent is one step of the way down after [RampDown].
-type Descent struct {
+// RampStep is one step of the way down after [RampDown].
+type RampStep struct {
 	// Weight is the candidate's share during the step, below the one before.
 	Weight Weight `json:"weight"`
 	// For is how long the step lasts.
@@ -91,9 +91,9 @@ type State struct {
 	// SplitError says why the split of this state cannot be put in force; empty
 	// when it is.
 	SplitError string
-	// Watch is how long the candidate is watched after the last stage, and
+	// Monitor is how long the candidate is monitored after the last stage, and
 	// Postflight says that there are checks to pass after that.
-	Watch      time.Duration
+	Monitor    time.Duration
 	Postflight bool
 	// Checked says that the checks of a checking phase have finished, Checks
 	// with which result, ChecksReason why.
@@ -104,7 +104,7 @@ type State struct {
 	Consent       Consent
 	ConsentReason string
 	// Frozen says why no stage may begin now, such as a freeze window, and until
-	// when; empty when one may. Nothing else is frozen, but for a watch or a promotion
+	// when; empty when one may. Nothing else is frozen, but for monitoring or a promotion
 	// that raises the candidate's share, which HeldBack says.
 	Frozen   string
 	HeldBack bool
@@ -112,15 +112,15 @@ type State struct {
 	// OnStanding is what is done about it: Hold, Escalate or RollBack.
 	Standing   string
 	OnStanding Action
-	// Descent is the way down, Step where on it a rollout in RampingDown is.
-	Descent []Descent
-	Step    int
+	// RampDown is the way down, Step where on it a rollout in RampingDown is.
+	RampDown []RampStep
+	Step     int
 	// Rivals are the candidates of a stage that is a contest, in the order of the
 	// plan. They are not used in other stages. Shares are the weights in force,
-	// the baseline's and theirs, and Allotted is Baked when they were changed last.
-	Rivals   []Rival
-	Shares   []Weight
-	Allotted time.Duration
+	// the baseline's and theirs, and Allocated is Baked when they were changed last.
+	Rivals    []Rival
+	Shares    []Weight
+	Allocated time.Duration
 	// Command is what a person has asked for, None if nobody has.
 	Command Command
 }
@@ -152,7 +152,7 @@ const (
 	Refuse              // the command makes no sense in this state
 	TakeVote            // write the vote down
 	Drop                // take Arm out of the contest; the baseline has its traffic
-	Reweigh             // give the baseline and the rivals Shares of the traffic
+	Rebalance           // give the baseline and the rivals Shares of the traffic
 )
 
 // Decision is what is to be done next, and why.
@@ -165,7 +165,7 @@ type Decision struct {
 	// Arm is the rival that drops out or, when Do is Enter, that has won and is
 	// the candidate from now on; empty otherwise.
 	Arm    string
-	Shares []Weight // of the baseline and the rivals, when Do is Reweigh
+	Shares []Weight // of the baseline and the rivals, when Do is Rebalance
 	Urgent bool     // people should be woken
 	// Rule names the rule that decided, in a few stable words, such as "harm".
 	Rule   string
@@ -191,11 +191,11 @@ type Decision struct {
 //  11. A stage is left when its bake, its samples and its evidence are
 //     complete; at its limits, its actions decide. Until then a contest may
 //     share its traffic out anew.
-//  12. While the rollout is frozen no stage begins, and neither a watch nor a
+//  12. While the rollout is frozen no stage begins, and neither monitoring nor a
 //     promotion raises the candidate's share.
 func Next(stages []Stage, s State) Decision {
 	d := next(stages, s)
-	gives := d.Do == Enter && (d.Phase == Watching || d.Phase == Promoted) && s.HeldBack
+	gives := d.Do == Enter && (d.Phase == Monitoring || d.Phase == Promoted) && s.HeldBack
 	begins := d.Do == Enter && d.Phase == Baking || gives
 	switch {
 	case !begins || s.Frozen == "":
@@ -233,7 +233,7 @@ func (s State) possible(n int) bool {
 		return true
 	case s.Phase == Preflight:
 		return s.Stage == 0 && n > 0
-	case s.Phase == Watching || s.Phase == Postflight:
+	case s.Phase == Monitoring || s.Phase == Postflight:
 		return s.Stage == n-1 && n > 0
 	default:
 		return s.Stage >= 0 && s.Stage < n
@@ -278,8 +278,8 @@ func next(stages []Stage, s State) Decision {
 		return checked(stages, s)
 	case s.Phase == Approving:
 		return approve(stages, s)
-	case s.Phase == Watching:
-		return watch(s)
+	case s.Phase == Monitoring:
+		return monitor(s)
 	case s.contest(stages):
 		return compete(stages, s)
 	default:

@@ -110,15 +110,15 @@ func TestNext(t *testing.T) {
 		{"nothing seen", state{Phase: baking, Stage: 2, Baked: minute}, to{do: stay}},
 		{"nothing seen till the limit", state{Phase: baking, Stage: 2, Baked: tooLong, Waited: tooLong}, to{pause, baking, 2}},
 		{"last stage", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1}, to{enter, strategies.Promoted, 2}},
-		{"last stage, watch", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Postflight: true, Watch: minute}, to{enter, strategies.Watching, 2}},
-		{"watch", state{Phase: strategies.Watching, Stage: 2, Waited: minute - 1, Watch: minute}, to{do: stay}},
-		{"watch ends", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute}, to{enter, strategies.Promoted, 2}},
-		{"watch ends, postflight", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute, Postflight: true}, to{enter, strategies.Postflight, 2}},
-		{"watch sees harm", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute, Verdict: harmed}, to{enter, strategies.RolledBack, 2}},
-		{"watch sees an incident", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute, Verdict: analysis.Incident}, to{do: stay}},
-		{"incident lasts as long again as the watch", state{Phase: strategies.Watching, Stage: 2, Waited: 2 * time.Hour, Watch: time.Hour, Verdict: analysis.Incident}, to{pause, strategies.Watching, 2}},
-		{"incident may end", state{Phase: strategies.Watching, Stage: 2, Waited: 2*time.Hour - 1, Watch: time.Hour, Verdict: analysis.Incident}, to{do: stay}},
-		{"incident after a short watch", state{Phase: strategies.Watching, Stage: 2, Waited: 10 * minute, Watch: minute, Verdict: analysis.Incident}, to{do: stay}},
+		{"last stage, monitor", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Postflight: true, Monitor: minute}, to{enter, strategies.Monitoring, 2}},
+		{"monitor", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute - 1, Monitor: minute}, to{do: stay}},
+		{"monitor ends", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute, Monitor: minute}, to{enter, strategies.Promoted, 2}},
+		{"monitor ends, postflight", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute, Monitor: minute, Postflight: true}, to{enter, strategies.Postflight, 2}},
+		{"monitor sees harm", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute, Monitor: minute, Verdict: harmed}, to{enter, strategies.RolledBack, 2}},
+		{"monitor sees an incident", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute, Monitor: minute, Verdict: analysis.Incident}, to{do: stay}},
+		{"incident lasts as long again as the monitoring", state{Phase: strategies.Monitoring, Stage: 2, Waited: 2 * time.Hour, Monitor: time.Hour, Verdict: analysis.Incident}, to{pause, strategies.Monitoring, 2}},
+		{"incident may end", state{Phase: strategies.Monitoring, Stage: 2, Waited: 2*time.Hour - 1, Monitor: time.Hour, Verdict: analysis.Incident}, to{do: stay}},
+		{"incident after a short monitor", state{Phase: strategies.Monitoring, Stage: 2, Waited: 10 * minute, Monitor: minute, Verdict: analysis.Incident}, to{do: stay}},
 		{"incident holds a stage", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Verdict: analysis.Incident}, to{do: stay}},
 		{"last stage, postflight", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Postflight: true}, to{enter, strategies.Postflight, 2}},
 		{"after passes", state{Phase: strategies.After, Checked: true, Checks: passed}, to{enter, baking, 1}},
@@ -138,7 +138,7 @@ func TestNext(t *testing.T) {
 		{"standing check fails, resume", state{Phase: baking, Paused: true, Standing: "expired", Command: strategies.Resume}, to{resume, baking, 0}},
 		{"standing check fails, promote", state{Phase: baking, Standing: "expired", Command: strategies.Promote}, to{pause, baking, 0}},
 		{"standing check fails, abort", state{Phase: baking, Standing: "expired", Command: strategies.Abort}, to{enter, strategies.Aborted, 0}},
-		{"standing check rolls back", state{Phase: strategies.Watching, Stage: 2, Paused: true, Standing: "expired", OnStanding: strategies.RollBack}, to{enter, strategies.RolledBack, 2}},
+		{"standing check rolls back", state{Phase: strategies.Monitoring, Stage: 2, Paused: true, Standing: "expired", OnStanding: strategies.RollBack}, to{enter, strategies.RolledBack, 2}},
 		{"standing check rolls back, promote", state{Phase: baking, Standing: "expired", OnStanding: strategies.RollBack, Command: strategies.Promote}, to{enter, strategies.RolledBack, 0}},
 		{"split refused", state{Phase: baking, SplitError: "no backend"}, to{enter, strategies.RolledBack, 0}},
 
@@ -157,14 +157,14 @@ func TestNext(t *testing.T) {
 		{"promote fully before preflight", state{Command: strategies.PromoteFully}, to{refuse, strategies.Preflight, 0}},
 		{"frozen", state{Phase: strategies.Before, Checked: true, Checks: passed, Frozen: "weekend"}, to{do: stay}},
 		{"frozen, promote", state{Phase: baking, Stage: 1, Command: strategies.Promote, Frozen: "weekend"}, to{refuse, baking, 1}},
-		{"frozen, promotion of what has everything", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute, Frozen: "weekend"}, to{enter, strategies.Promoted, 2}},
-		{"frozen, promotion of what is held back", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute, Frozen: "weekend", HeldBack: true}, to{do: stay}},
-		{"frozen, postflight before what is held back", state{Phase: strategies.Watching, Stage: 2, Waited: minute, Watch: minute, Postflight: true, Frozen: "weekend", HeldBack: true}, to{enter, strategies.Postflight, 2}},
+		{"frozen, promotion of what has everything", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute, Monitor: minute, Frozen: "weekend"}, to{enter, strategies.Promoted, 2}},
+		{"frozen, promotion of what is held back", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute, Monitor: minute, Frozen: "weekend", HeldBack: true}, to{do: stay}},
+		{"frozen, postflight before what is held back", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute, Monitor: minute, Postflight: true, Frozen: "weekend", HeldBack: true}, to{enter, strategies.Postflight, 2}},
 		{"frozen, postflight passes, held back", state{Phase: strategies.Postflight, Stage: 2, Checked: true, Checks: passed, Frozen: "weekend", HeldBack: true}, to{do: stay}},
 		{"frozen, postflight fails, held back", state{Phase: strategies.Postflight, Stage: 2, Checked: true, Checks: checks.Fail, Frozen: "weekend", HeldBack: true}, to{enter, strategies.RolledBack, 2}},
-		{"frozen, watch raises the share", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Watch: minute, Frozen: "weekend", HeldBack: true}, to{do: stay}},
-		{"frozen, promote what is held back", state{Phase: strategies.Watching, Stage: 2, Watch: minute, Command: strategies.Promote, Frozen: "weekend", HeldBack: true}, to{refuse, strategies.Watching, 2}},
-		{"frozen, abort what is held back", state{Phase: strategies.Watching, Stage: 2, Watch: minute, Command: strategies.Abort, Frozen: "weekend", HeldBack: true}, to{enter, strategies.Aborted, 2}},
+		{"frozen, monitor raises the share", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Monitor: minute, Frozen: "weekend", HeldBack: true}, to{do: stay}},
+		{"frozen, promote what is held back", state{Phase: strategies.Monitoring, Stage: 2, Monitor: minute, Command: strategies.Promote, Frozen: "weekend", HeldBack: true}, to{refuse, strategies.Monitoring, 2}},
+		{"frozen, abort what is held back", state{Phase: strategies.Monitoring, Stage: 2, Monitor: minute, Command: strategies.Abort, Frozen: "weekend", HeldBack: true}, to{enter, strategies.Aborted, 2}},
 		{"frozen, harm", state{Phase: baking, Stage: 1, Verdict: harmed, Frozen: "weekend"}, to{enter, strategies.RolledBack, 1}},
 		{"ramp down without a way", state{Phase: baking, Stage: 1, Command: strategies.RampDown}, to{refuse, baking, 1}},
 		{"over", state{Phase: strategies.RolledBack, Verdict: analysis.Safe}, to{do: stay}},
@@ -187,7 +187,7 @@ func drawState(t *rapid.T) strategies.State {
 	switch phase {
 	case strategies.Preflight:
 		stage = 0
-	case strategies.Watching, strategies.Postflight:
+	case strategies.Monitoring, strategies.Postflight:
 		stage = 2
 	}
 	duration := func(name string) time.Duration {
@@ -196,16 +196,16 @@ func drawState(t *rapid.T) strategies.State {
 	return strategies.State{
 		Phase: phase, Stage: stage,
 		Paused: rapid.Bool().Draw(t, "paused"),
-		Baked:  duration("baked"), Waited: duration("waited"), Watch: duration("watch"),
+		Baked:  duration("baked"), Waited: duration("waited"), Monitor: duration("monitor"),
 		Samples:  rapid.IntRange(0, 20).Draw(t, "samples"),
 		Standing: rapid.SampledFrom([]string{"", "", "expired"}).Draw(t, "standing"), OnStanding: strategies.Action(rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "on standing")),
 		HeldBack: rapid.Bool().Draw(t, "held back"),
 		Verdict:  analysis.Verdict(rapid.IntRange(0, int(analysis.Incident)).Draw(t, "verdict")),
 		Checked:  rapid.Bool().Draw(t, "checked"), Postflight: rapid.Bool().Draw(t, "postflight"),
-		Checks:  checks.Status(rapid.IntRange(0, int(checks.Fail)).Draw(t, "checks")),
-		Consent: strategies.Consent(rapid.IntRange(0, int(strategies.Rejected)).Draw(t, "consent")),
-		Frozen:  rapid.SampledFrom([]string{"", "weekend"}).Draw(t, "frozen"),
-		Descent: strategies.Down(500, 3, time.Minute), Step: rapid.IntRange(-1, 3).Draw(t, "step"),
+		Checks:   checks.Status(rapid.IntRange(0, int(checks.Fail)).Draw(t, "checks")),
+		Consent:  strategies.Consent(rapid.IntRange(0, int(strategies.Rejected)).Draw(t, "consent")),
+		Frozen:   rapid.SampledFrom([]string{"", "weekend"}).Draw(t, "frozen"),
+		RampDown: strategies.RampSteps(500, 3, time.Minute), Step: rapid.IntRange(-1, 3).Draw(t, "step"),
 		Command: strategies.Command(rapid.IntRange(0, int(strategies.RampDown)).Draw(t, "command")),
 	}
 }
@@ -243,7 +243,7 @@ func lawful(list []strategies.Stage, s strategies.State, d strategies.Decision) 
 		return "a gate is passed without its checks"
 	case onward && d.Phase == strategies.Baking && s.Frozen != "":
 		return "a stage begins in a freeze"
-	case moves && (d.Phase == strategies.Watching || d.Phase == strategies.Promoted) && s.HeldBack && s.Frozen != "":
+	case moves && (d.Phase == strategies.Monitoring || d.Phase == strategies.Promoted) && s.HeldBack && s.Frozen != "":
 		return "what is held back moves in a freeze"
 	case s.Standing != "" && s.OnStanding == strategies.RollBack && s.Phase != strategies.RampingDown:
 		if !moves || d.Phase != strategies.RolledBack {
@@ -268,8 +268,8 @@ func lawful(list []strategies.Stage, s strategies.State, d strategies.Decision) 
 			return "promoted before the last stage"
 		case s.Postflight && s.Phase != strategies.Postflight:
 			return "promoted without the postflight checks"
-		case s.Watch > 0 && s.Phase != strategies.Postflight && s.Phase != strategies.Watching:
-			return "promoted without the watch"
+		case s.Monitor > 0 && s.Phase != strategies.Postflight && s.Phase != strategies.Monitoring:
+			return "promoted without the monitoring"
 		}
 	}
 	return ""

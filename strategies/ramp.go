@@ -39,27 +39,27 @@ func Exponential(from Weight, factor float64) []Weight {
 
 // Down returns the way down from a share in n equal steps of equal length,
 // ending at zero; see [RampDown].
-func Down(from Weight, n int, each time.Duration) []Descent {
+func RampSteps(from Weight, n int, each time.Duration) []RampStep {
 	up := Linear(from, n)
-	steps := make([]Descent, 0, len(up))
+	steps := make([]RampStep, 0, len(up))
 	for i := len(up) - 2; i >= 0; i-- {
-		steps = append(steps, Descent{Weight: up[i], For: each})
+		steps = append(steps, RampStep{Weight: up[i], For: each})
 	}
 	return steps
 }
 
 // ValidateDescent reports what is wrong with a way down: at most [MaxStages]
 // steps, each lower than the one before, each lasting some time.
-func ValidateDescent(steps []Descent) error {
+func ValidateRampSteps(steps []RampStep) error {
 	if len(steps) > MaxStages {
-		return &InvalidError{Field: "Descent", Value: len(steps), Want: fmt.Sprintf("at most %d steps", MaxStages)}
+		return &InvalidError{Field: "RampDown", Value: len(steps), Want: fmt.Sprintf("at most %d steps", MaxStages)}
 	}
 	for i, d := range steps {
 		if d.Weight >= Full || i > 0 && d.Weight >= steps[i-1].Weight {
-			return &InvalidError{Field: fmt.Sprintf("Descent[%d].Weight", i), Value: uint32(d.Weight), Want: "a weight below Full and below the one before"}
+			return &InvalidError{Field: fmt.Sprintf("RampDown[%d].Weight", i), Value: uint32(d.Weight), Want: "a weight below Full and below the one before"}
 		}
 		if d.For <= 0 {
-			return &InvalidError{Field: fmt.Sprintf("Descent[%d].For", i), Value: d.For, Want: "a duration > 0"}
+			return &InvalidError{Field: fmt.Sprintf("RampDown[%d].For", i), Value: d.For, Want: "a duration > 0"}
 		}
 	}
 	return nil

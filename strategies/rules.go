@@ -27,8 +27,8 @@ func command(stages []Stage, s State) Decision {
 		switch s.Phase {
 		case Baking:
 			return crown(stages, s, byHand(leave(stages, s, "command", "promoted out of stage "+stages[s.Stage].Name)))
-		case Watching:
-			return byHand(watched(s, "command", "the watch was ended"))
+		case Monitoring:
+			return byHand(monitored(s, "command", "the monitoring was ended"))
 		}
 		return refuse(s, waitsFor(s))
 	case PromoteFully:
@@ -40,8 +40,8 @@ func command(stages []Stage, s State) Decision {
 			return crown(stages, s, byHand(arrive(stages, to, "command", "promoted fully")))
 		case s.Phase == Baking:
 			return crown(stages, s, byHand(leave(stages, s, "command", "promoted fully")))
-		case s.Phase == Watching:
-			return byHand(watched(s, "command", "promoted fully"))
+		case s.Phase == Monitoring:
+			return byHand(monitored(s, "command", "promoted fully"))
 		}
 		return refuse(s, waitsFor(s))
 	case Skip:
@@ -64,7 +64,7 @@ func command(stages []Stage, s State) Decision {
 		switch {
 		case s.Phase == RampingDown:
 			return refuse(s, "it is on its way down already")
-		case len(s.Descent) == 0:
+		case len(s.RampDown) == 0:
 			return refuse(s, "the plan has no way down; abort instead")
 		case backOut(s) == Failed:
 			return finish(s, Aborted, "command", "aborted before any traffic had moved")
@@ -104,12 +104,12 @@ func byHand(d Decision) Decision {
 // descend goes on with the way down.
 func descend(s State) Decision {
 	switch {
-	case s.Step < 0 || s.Step >= len(s.Descent):
+	case s.Step < 0 || s.Step >= len(s.RampDown):
 		return finish(s, Aborted, "ramp down", "aborted")
-	case s.Waited < s.Descent[s.Step].For:
-		return Decision{Rule: "ramp down", Reason: "going down: " + s.Descent[s.Step].Weight.String()}
-	case s.Step+1 < len(s.Descent):
-		return Decision{Do: Enter, Phase: RampingDown, Stage: s.Stage, Step: s.Step + 1, Rule: "ramp down", Reason: "going down to " + s.Descent[s.Step+1].Weight.String()}
+	case s.Waited < s.RampDown[s.Step].For:
+		return Decision{Rule: "ramp down", Reason: "going down: " + s.RampDown[s.Step].Weight.String()}
+	case s.Step+1 < len(s.RampDown):
+		return Decision{Do: Enter, Phase: RampingDown, Stage: s.Stage, Step: s.Step + 1, Rule: "ramp down", Reason: "going down to " + s.RampDown[s.Step+1].Weight.String()}
 	default:
 		return finish(s, Aborted, "ramp down", "aborted; the way down is complete")
 	}
@@ -133,25 +133,25 @@ func approve(stages []Stage, s State) Decision {
 	return expire(s, a.OnTimeout, backOut(s), "approval timeout", reason)
 }
 
-// minIncident is how much longer than planned a watch lasts at least before a person is
+// minIncident is how much longer than planned monitoring lasts at least before a person is
 // called to an incident that has not ended. Otherwise it is as long again as planned.
 const minIncident = 10 * time.Minute
 
-// watch decides a rollout whose stages are complete.
-func watch(s State) Decision {
+// monitor decides a rollout whose stages are complete.
+func monitor(s State) Decision {
 	if s.Verdict == analysis.Incident {
-		if limit := s.Watch + max(s.Watch, minIncident); s.Waited >= limit {
-			return expire(s, Escalate, RolledBack, "incident", fmt.Sprintf("the watch of %v cannot end after %v: %s", s.Watch, limit, orElse(s.VerdictReason, "an incident lasts")))
+		if limit := s.Monitor + max(s.Monitor, minIncident); s.Waited >= limit {
+			return expire(s, Escalate, RolledBack, "incident", fmt.Sprintf("the monitoring of %v cannot end after %v: %s", s.Monitor, limit, orElse(s.VerdictReason, "an incident lasts")))
 		}
 		return Decision{Rule: "incident", Reason: "waiting for an end of the incident: " + orElse(s.VerdictReason, "an incident")}
 	}
-	if s.Waited < s.Watch {
-		return Decision{Rule: "watch", Reason: fmt.Sprintf("watching: %v of %v", s.Waited.Round(time.Second/10), s.Watch)}
+	if s.Waited < s.Monitor {
+		return Decision{Rule: "monitor", Reason: fmt.Sprintf("monitoring: %v of %v", s.Waited.Round(time.Second/10), s.Monitor)}
 	}
-	return watched(s, "watch", fmt.Sprintf("watched for %v, no harm seen", s.Watch))
+	return monitored(s, "monitor", fmt.Sprintf("monitored for %v, no harm seen", s.Monitor))
 }
 
-func watched(s State, rule, reason string) Decision {
+func monitored(s State, rule, reason string) Decision {
 	if s.Postflight {
 		return Decision{Do: Enter, Phase: Postflight, Stage: s.Stage, Rule: rule, Reason: reason}
 	}
@@ -274,10 +274,10 @@ func follow(stages []Stage, s State, rule, reason string) Decision {
 	switch {
 	case s.Stage+1 < len(stages):
 		return arrive(stages, s.Stage+1, rule, reason)
-	case s.Watch > 0:
-		return Decision{Do: Enter, Phase: Watching, Stage: s.Stage, Rule: rule, Reason: reason}
+	case s.Monitor > 0:
+		return Decision{Do: Enter, Phase: Monitoring, Stage: s.Stage, Rule: rule, Reason: reason}
 	default:
-		return watched(s, rule, reason)
+		return monitored(s, rule, reason)
 	}
 }
 

@@ -1,6 +1,9 @@
 package strategies
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -53,12 +56,30 @@ type Stage struct {
 	// not used; at Limit, OnLimit decides, and Continue takes the best that is
 	// left.
 	Contest bool `json:"contest,omitempty"`
-	// Allot moves traffic between the arms of a contest while it lasts. Nil leaves
+	// Allocate moves traffic between the arms of a contest while it lasts. Nil leaves
 	// the split as it is.
-	Allot *Allotment `json:"allot,omitempty"`
+	Allocate *Allocation `json:"allocate,omitempty"`
 	// Approve says who must agree before the stage begins, before its checks
 	// run. Nil asks nobody.
 	Approve *Approval `json:"approve,omitempty"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. A field that no stage has is an error that
+// names it. It reads what earlier versions have written.
+func (s *Stage) UnmarshalJSON(data []byte) error {
+	type plain Stage
+	var read struct {
+		plain
+		Allot *Allocation `json:"allot"` // Allocate
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&read); err != nil {
+		return err
+	}
+	*s = Stage(read.plain)
+	s.Allocate = cmp.Or(s.Allocate, read.Allot)
+	return nil
 }
 
 // limit returns the effective Limit.
@@ -171,7 +192,7 @@ func ValidateStages(stages []Stage) error {
 		action("OnNoEvidence", s.OnNoEvidence)
 		action("OnUnmeasurable", s.OnUnmeasurable)
 		s.Approve.problems(bad)
-		s.Allot.problems(s, bad)
+		s.Allocate.problems(s, bad)
 	}
 	return errors.Join(errs...)
 }

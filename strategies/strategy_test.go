@@ -213,16 +213,16 @@ func TestRamps(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
-	down := strategies.Down(strategies.Percent(50), 3, time.Minute)
-	want := []strategies.Descent{{Weight: 3333, For: time.Minute}, {Weight: 1667, For: time.Minute}}
+	down := strategies.RampSteps(strategies.Percent(50), 3, time.Minute)
+	want := []strategies.RampStep{{Weight: 3333, For: time.Minute}, {Weight: 1667, For: time.Minute}}
 	if diff := cmp.Diff(want, down); diff != "" {
 		t.Errorf("down (-want +got):\n%s", diff)
 	}
-	if err := strategies.ValidateDescent(down); err != nil {
+	if err := strategies.ValidateRampSteps(down); err != nil {
 		t.Error(err)
 	}
-	for _, bad := range [][]strategies.Descent{{{Weight: strategies.Full, For: 1}}, {{Weight: 5, For: 1}, {Weight: 5, For: 1}}, {{Weight: 5}}, make([]strategies.Descent, 101)} {
-		if err := strategies.ValidateDescent(bad); err == nil {
+	for _, bad := range [][]strategies.RampStep{{{Weight: strategies.Full, For: 1}}, {{Weight: 5, For: 1}, {Weight: 5, For: 1}}, {{Weight: 5}}, make([]strategies.RampStep, 101)} {
+		if err := strategies.ValidateRampSteps(bad); err == nil {
 			t.Errorf("a way down over %v was accepted", bad)
 		}
 	}
@@ -243,5 +243,23 @@ func TestRulesAndMirrors(t *testing.T) {
 	}
 	if split.Equal(split.Plain()) || !split.Plain().Equal(split.RollBack()) {
 		t.Error("Equal does not see rules and mirrors")
+	}
+}
+
+// TestStageOfEarlierVersions reads a stage with the name that its field had before, and
+// refuses a name that no stage has.
+func TestStageOfEarlierVersions(t *testing.T) {
+	var s strategies.Stage
+	if err := json.Unmarshal([]byte(`{"name": "a/b", "contest": true, "allot": {"floor": 800}}`), &s); err != nil || s.Allocate == nil || s.Allocate.Floor != 800 {
+		t.Errorf("%+v, %v", s.Allocate, err)
+	}
+	if err := json.Unmarshal([]byte(`{"name": "a/b", "alloted": {}}`), &s); err == nil {
+		t.Error("a misspelt field was read")
+	}
+	for name, want := range map[string]strategies.Phase{"watching": strategies.Monitoring, "monitoring": strategies.Monitoring} {
+		var p strategies.Phase
+		if err := p.UnmarshalText([]byte(name)); err != nil || p != want {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
 	}
 }

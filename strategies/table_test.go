@@ -74,13 +74,13 @@ func TestNextTable(t *testing.T) {
 // phase itself has all it waits for.
 func cell(phase strategies.Phase, open bool) strategies.State {
 	s := strategies.State{
-		Phase: phase, Stage: 1, Postflight: true, Watch: time.Minute,
-		Descent: strategies.Down(strategies.Percent(50), 3, time.Minute),
+		Phase: phase, Stage: 1, Postflight: true, Monitor: time.Minute,
+		RampDown: strategies.RampSteps(strategies.Percent(50), 3, time.Minute),
 	}
 	switch phase {
 	case strategies.Preflight:
 		s.Stage = 0
-	case strategies.Watching, strategies.Postflight:
+	case strategies.Monitoring, strategies.Postflight:
 		s.Stage = 2
 	}
 	if open {

@@ -33,8 +33,12 @@ func (n names[T]) marshal(v T) ([]byte, error) {
 }
 
 func (n names[T]) unmarshal(v *T, text []byte) error {
+	name := string(text)
+	if now, ok := formerNames[name]; ok {
+		name = now
+	}
 	for i, s := range n {
-		if s == string(text) {
+		if s == name {
 			*v = T(i)
 			return nil
 		}
@@ -44,12 +48,20 @@ func (n names[T]) unmarshal(v *T, text []byte) error {
 
 func (n names[T]) want() string { return "one of " + strings.Join(n, ", ") }
 
+// formerNames are spellings of earlier versions, which stored plans and documents have.
+var formerNames = map[string]string{
+	"watching":      "monitoring",
+	"reweigh":       "rebalance",
+	"promote fully": "promote-fully",
+	"ramp down":     "ramp-down",
+}
+
 var (
 	untilNames   = names[Until]{"safe", "baked"}
 	actionNames  = names[Action]{"hold", "roll back", "continue", "escalate"}
-	phaseNames   = names[Phase]{"preflight", "approving", "before", "baking", "after", "watching", "postflight", "ramping down", "promoted", "rolled back", "aborted", "superseded", "failed"}
+	phaseNames   = names[Phase]{"preflight", "approving", "before", "baking", "after", "monitoring", "postflight", "ramping down", "promoted", "rolled back", "aborted", "superseded", "failed"}
 	commandNames = names[Command]{"none", "pause", "resume", "promote", "abort", "supersede", "approve", "reject", "skip", "promote-fully", "ramp-down"}
-	doNames      = names[Do]{"stay", "enter", "pause", "resume", "refuse", "take vote", "drop", "reweigh"}
+	doNames      = names[Do]{"stay", "enter", "pause", "resume", "refuse", "take vote", "drop", "rebalance"}
 )
 
 // String returns "safe" or "baked".

@@ -34,11 +34,11 @@ type contrast struct {
 	since time.Time
 	// What the baseline was like, how far each arm has left that, and how much
 	// of each arm has been held against it.
-	profile Profile
-	drifted driftTest // against the profile, empty while it is not known
-	drift   [2]Drift
-	watched [2]cursor
-	first   time.Time // when the baseline had its first value
+	profile   Profile
+	drifted   driftTest // against the profile, empty while it is not known
+	drift     [2]Drift
+	monitored [2]cursor
+	first     time.Time // when the baseline had its first value
 }
 
 // Comparison returns a comparison of the named candidate with the baseline. It
@@ -88,7 +88,7 @@ func (c *Comparison) Judge(now time.Time) Judgement {
 	c.r.settle(now)
 	c.read()
 	for i := range c.contrasts {
-		c.watch(i, now)
+		c.monitor(i, now)
 		c.take(i, now)
 	}
 	c.r.settling.Lock()

@@ -90,9 +90,9 @@ func TestCorruptEvidence(t *testing.T) {
 			encode("what followed", sideBySide(fresh, 30, -1, always(ok(time.Second/10)), always(ok(time.Second/10))))
 			encode("its evidence", fresh.Evidence())
 		}
-		if w, err := fresh.r.Watch(cand, e); err == nil {
+		if w, err := fresh.r.Monitor(cand, e); err == nil {
 			feed(fresh, cand, 3, ok(time.Second))
-			encode("the watch", w.Look(at))
+			encode("the monitor", w.Look(at))
 			encode("its state", w.State())
 		}
 		if t.Failed() {

@@ -64,7 +64,7 @@
 //   - Equal fleets near saturation, each with a queue of its own, differ for minutes:
 //     at a utilisation of 85 % they are rolled back in some 10 %, at 95 % in most.
 //   - A version that is worse at peak hours alone, or that becomes slower over days, is
-//     within its margins for a while. A bake that covers a peak, and a [Watch], see it.
+//     within its margins for a while. A bake that covers a peak, and a [Monitor], see it.
 //   - With fewer than eight users of each arm nothing can be proven.
 //   - Failures that take long on the baseline and come immediately on the candidate, at
 //     equal rates, look like harm until twenty of the baseline are known.
@@ -111,10 +111,10 @@
 //
 // # After a promotion
 //
-// Harm may begin later, when there is nothing left to compare with. A [Watch]
+// Harm may begin later, when there is nothing left to compare with. A [Monitor]
 // holds the promoted version against what the baseline was, by the same tests in
-// the form of e-detectors. A watch has no end by which it could have erred with
-// some probability, so it errs at a rate: [Plan.WatchRunLength] states how many
+// the form of e-detectors. A monitor has no end by which it could have erred with
+// some probability, so it errs at a rate: [Plan.MonitorRunLength] states how many
 // looks it runs on average until a false alarm.
 //
 // # Several replicas
@@ -169,6 +169,6 @@
 //   - Amounts without variance are compared like others; what differs by no more
 //     than rounding is equal.
 //   - Evidence of another plan is refused, by [Comparison.Restore],
-//     [Recorder.Watch] and [Plan.Judge] with an [*InvalidError], by [Plan.Merge]
+//     [Recorder.Monitor] and [Plan.Judge] with an [*InvalidError], by [Plan.Merge]
 //     with a [*PlanError].
 package analysis

@@ -9,12 +9,12 @@ import (
 	"github.com/serin-go/serin/internal/hist"
 )
 
-// guard watches one metric against its profile.
+// guard monitors one metric against its profile.
 type guard struct {
 	index  int
 	metric Metric
 	parts  []part
-	n, bad int     // since the watch began
+	n, bad int     // since the monitor began
 	sum    float64 // of scores
 }
 
@@ -30,7 +30,7 @@ type part struct {
 // stakes are those of bets on scores, on all of which a detector bets.
 var stakes = []float64{0.05, 0.15, 0.45}
 
-// newGuard returns the guard of metric i, false if it is not to be watched.
+// newGuard returns the guard of metric i, false if it is not to be monitored.
 func newGuard(i int, m Metric, profile Sample) (guard, bool) {
 	g := guard{index: i, metric: m}
 	if !m.Role.RollsBack() || m.Better == Same || profile.N < profileMin {
@@ -162,8 +162,8 @@ func (g *guard) logE() float64 {
 	return evalue.Average(logs, equal[:len(logs)])
 }
 
-func (g *guard) finding() WatchFinding {
-	f := WatchFinding{Metric: g.metric.Name, N: g.n, Bad: g.bad, Allowed: g.parts[0].bound, E: exp(g.logE())}
+func (g *guard) finding() MonitorFinding {
+	f := MonitorFinding{Metric: g.metric.Name, N: g.n, Bad: g.bad, Allowed: g.parts[0].bound, E: exp(g.logE())}
 	if g.metric.Kind == Score {
 		f.Allowed = g.parts[0].level + g.parts[0].bound
 		if g.metric.Better == Higher {

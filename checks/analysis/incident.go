@@ -153,9 +153,9 @@ func (p Profile) check() error {
 	return nil
 }
 
-// watch moves the drifts of metric i on by what is new on each arm, and freezes
+// monitor moves the drifts of metric i on by what is new on each arm, and freezes
 // its profile when there is enough to take it from.
-func (c *Comparison) watch(i int, now time.Time) {
+func (c *Comparison) monitor(i int, now time.Time) {
 	t, m := &c.contrasts[i], c.r.meters[i].Metric
 	if m.Role == Report || m.Kind == Score || m.Better == Same {
 		return
@@ -170,7 +170,7 @@ func (c *Comparison) watch(i int, now time.Time) {
 			return
 		}
 		t.profile = m.profile(c.base.metrics[i].total, level)
-		t.watched = [2]cursor{c.base.metrics[i].at, c.cand.metrics[i].at}
+		t.monitored = [2]cursor{c.base.metrics[i].at, c.cand.metrics[i].at}
 		return
 	}
 	metrics := 0
@@ -183,14 +183,14 @@ func (c *Comparison) watch(i int, now time.Time) {
 		t.drifted = newDriftTest(t.profile.incidentBound(m))
 	}
 	for side, rd := range []*metricReading{&c.base.metrics[i], &c.cand.metrics[i]} {
-		fresh := newest(rd.fresh, float64(rd.at.next-t.watched[side].next))
-		bad, n := t.profile.bad(m, rd.at.minus(t.watched[side]), fresh, incidentTimes)
+		fresh := newest(rd.fresh, float64(rd.at.next-t.monitored[side].next))
+		bad, n := t.profile.bad(m, rd.at.minus(t.monitored[side]), fresh, incidentTimes)
 		raise := math.Log(incidentRun * float64(metrics))
 		if side == 1 {
 			raise = math.Log(incidentJoint)
 		}
 		t.drift[side].step(t.drifted, bad, n, raise)
-		t.watched[side] = rd.at
+		t.monitored[side] = rd.at
 	}
 }
 

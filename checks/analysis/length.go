@@ -31,8 +31,8 @@ const (
 	lengthBins   = 10
 )
 
-// lengthWatch watches a metric of lengths.
-type lengthWatch struct {
+// lengthMonitor monitors a metric of lengths.
+type lengthMonitor struct {
 	index int
 	edges []float64 // upper bounds of the bins but the last
 	past  []int     // the baseline's counts, by bin
@@ -40,10 +40,10 @@ type lengthWatch struct {
 	drift LengthDrift
 }
 
-// newLengthWatch returns a watch over the lengths of metric i, false if it is no
+// newLengthMonitor returns a monitor over the lengths of metric i, false if it is no
 // length or the profile has too few.
-func newLengthWatch(i int, m meter, profile Sample) (lengthWatch, bool) {
-	l := lengthWatch{index: i, drift: LengthDrift{Metric: m.Name}}
+func newLengthMonitor(i int, m meter, profile Sample) (lengthMonitor, bool) {
+	l := lengthMonitor{index: i, drift: LengthDrift{Metric: m.Name}}
 	var h hist.Histogram
 	if m.source != fromInput && m.source != fromOutput || h.UnmarshalBinary(profile.Values) != nil || h.Count() < profileMin {
 		return l, false
@@ -64,7 +64,7 @@ func newLengthWatch(i int, m meter, profile Sample) (lengthWatch, bool) {
 }
 
 // look takes in new lengths.
-func (l *lengthWatch) look(values []float64) {
+func (l *lengthMonitor) look(values []float64) {
 	for _, v := range values {
 		at, found := slices.BinarySearch(l.edges, v)
 		if found {
@@ -78,7 +78,7 @@ func (l *lengthWatch) look(values []float64) {
 }
 
 // close compares the window that is full.
-func (l *lengthWatch) close() {
+func (l *lengthMonitor) close() {
 	d := &l.drift
 	d.Index, d.Limit = evalue.PSI(l.past, d.Counts, lengthAlpha)
 	if len(l.past) < 2 {
@@ -93,7 +93,7 @@ func (l *lengthWatch) close() {
 }
 
 // check reports whether d can be a state of l.
-func (l *lengthWatch) check(d LengthDrift) error {
+func (l *lengthMonitor) check(d LengthDrift) error {
 	sum := 0
 	for _, c := range d.Counts {
 		if c < 0 {
@@ -109,7 +109,7 @@ func (l *lengthWatch) check(d LengthDrift) error {
 }
 
 // restore takes in a state that was checked.
-func (l *lengthWatch) restore(d LengthDrift) {
+func (l *lengthMonitor) restore(d LengthDrift) {
 	d.Counts = slices.Clone(d.Counts)
 	l.drift, l.n = d, 0
 	for _, c := range d.Counts {

@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -68,13 +70,31 @@ type Plan struct {
 	// 20 %. Empty but not nil means none. Guards that a plan gets because its Metrics
 	// lack them bring their breakers, unless Breakers is empty but not nil.
 	Breakers []Breaker `json:"breakers"`
-	// WatchRunLength is the mean number of looks of a [Watch] until a false alarm,
+	// MonitorRunLength is the mean number of looks of a [Monitor] until a false alarm,
 	// at the least, if nothing has become worse. Zero means 1,000,000: eleven
 	// days of a look each second.
-	WatchRunLength float64 `json:"watch_run_length,omitempty"`
+	MonitorRunLength float64 `json:"monitor_run_length,omitempty"`
 	// Window is how far apart in time requests may be and still be compared for the
 	// effect that is reported. Zero means one minute. Tests pair nothing in time.
 	Window time.Duration `json:"window_ns,omitempty"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. A field that no plan has is an error that
+// names it. It reads what earlier versions have written.
+func (p *Plan) UnmarshalJSON(data []byte) error {
+	type plain Plan
+	var read struct {
+		plain
+		WatchRunLength float64 `json:"watch_run_length"` // MonitorRunLength
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&read); err != nil {
+		return err
+	}
+	*p = Plan(read.plain)
+	p.MonitorRunLength = cmp.Or(p.MonitorRunLength, read.WatchRunLength)
+	return nil
 }
 
 // Warm says how long a version takes to get warm: connections, caches, a first batch.
@@ -147,8 +167,8 @@ func (p Plan) withDefaults() Plan {
 			}
 		}
 	}
-	if p.WatchRunLength == 0 {
-		p.WatchRunLength = 1e6
+	if p.MonitorRunLength == 0 {
+		p.MonitorRunLength = 1e6
 	}
 	if p.Window == 0 {
 		p.Window = time.Minute
@@ -258,8 +278,8 @@ func (p Plan) Validate() error {
 	if p.Remember < 0 || p.Remember > maxRemember {
 		bad("Remember", p.Remember, fmt.Sprintf("0 to %d; 0 stands for %d", maxRemember, 1<<14))
 	}
-	if p.WatchRunLength != 0 && !(p.WatchRunLength >= 10 && p.WatchRunLength <= 1e15) {
-		bad("WatchRunLength", p.WatchRunLength, "0 for a million, or a number from 10 to 1e15")
+	if p.MonitorRunLength != 0 && !(p.MonitorRunLength >= 10 && p.MonitorRunLength <= 1e15) {
+		bad("MonitorRunLength", p.MonitorRunLength, "0 for a million, or a number from 10 to 1e15")
 	}
 	if p.Persist > time.Minute {
 		bad("Persist", p.Persist, "at most 1m; 0 stands for 2s, a negative one for none")

@@ -228,7 +228,7 @@ func beyondMargin(f Finding, b, c float64) bool {
 
 var alarmed = regexp.MustCompile(`(?:in|is) (\S+(?: %| of 5)?)(?: on average)?(?: of the last \S+ requests), where (?:at most )?(.+?) (?:may be|is allowed)$`)
 
-// TestAlarmsDoNotContradictThemselves does the same with what raises an alarm of a watch.
+// TestAlarmsDoNotContradictThemselves does the same with what raises an alarm of a monitor.
 func TestAlarmsDoNotContradictThemselves(t *testing.T) {
 	p := wordy()
 	seen, of := 0, 0

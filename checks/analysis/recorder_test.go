@@ -281,3 +281,15 @@ func TestTexts(t *testing.T) {
 		t.Errorf("thousands: %q", got)
 	}
 }
+
+// TestPlanOfEarlierVersions reads a plan with the name that its field had before, and
+// refuses a name that no plan has.
+func TestPlanOfEarlierVersions(t *testing.T) {
+	var p Plan
+	if err := json.Unmarshal([]byte(`{"watch_run_length": 5000}`), &p); err != nil || p.MonitorRunLength != 5000 {
+		t.Errorf("%v, %v", p.MonitorRunLength, err)
+	}
+	if err := json.Unmarshal([]byte(`{"watch_run_lenght": 5000}`), &p); err == nil {
+		t.Error("a misspelt field was read")
+	}
+}

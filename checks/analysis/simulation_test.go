@@ -130,8 +130,8 @@ func TestDetection(t *testing.T) {
 }
 
 // TestCombinedCost compares how many requests it takes to find a regression when
-// all default metrics are watched with how many it takes when only the one is
-// watched that changes, in the same simulated rollouts.
+// all default metrics are monitored with how many it takes when only the one is
+// monitored that changes, in the same simulated rollouts.
 func TestCombinedCost(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -151,7 +151,7 @@ func (c config) plan() rollout.Plan {
 		Target: "chat", Baseline: versioning.Release{Version: c.Stable}, Candidate: versioning.Release{Version: c.Candidate},
 		Strategy: strategies.Canary{Bake: c.Bake, OnLimit: strategies.RollBack, OnNoEvidence: strategies.RollBack},
 		Analysis: analysis.Plan{Metrics: append(analysis.DefaultMetrics(), satisfaction), Unit: analysis.PerUser},
-		Watch:    c.Bake,
+		Monitor:  c.Bake,
 	}
 }
 
@@ -194,7 +194,7 @@ func (g *gateway) feedback(w http.ResponseWriter, r *http.Request) {
 // metrics tells Prometheus what each version has done.
 func (g *gateway) metrics(w http.ResponseWriter, _ *http.Request) {
 	for _, s := range g.router.Stats() {
-		fmt.Fprintf(w, "serin_in_flight{arm=%q} %d\nserin_rescued_total{arm=%q} %d\n", s.Arm, s.InFlight, s.Arm, s.Rescued)
+		fmt.Fprintf(w, "serin_in_flight{arm=%q} %d\nserin_fallbacks_total{arm=%q} %d\n", s.Arm, s.InFlight, s.Arm, s.Fallbacks)
 		for class, n := range s.ByClass {
 			fmt.Fprintf(w, "serin_requests_total{arm=%q,class=%q} %d\n", s.Arm, class, n)
 		}

@@ -57,10 +57,10 @@ type Row struct {
 	// Class holds the names of the classes that are right. There are several only
 	// where the specification leaves the class open.
 	Class []string `json:"class"`
-	// Rescued reports whether the failure is known before the first content, so
+	// Fallback reports whether the failure is known before the first content, so
 	// that the baseline's answer is served instead. nil means that it depends on
 	// the configuration, or that the answer is no failure.
-	Rescued *bool `json:"rescued"`
+	Fallback *bool `json:"rescued"`
 	// Why is the stable reason of the class, or "" if any reason will do.
 	Why string `json:"why"`
 	// Usage is nil if the tokens are not part of the label.

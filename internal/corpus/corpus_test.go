@@ -91,8 +91,8 @@ func TestRows(t *testing.T) {
 				t.Errorf("%q stands behind %q", r.Name, p.Name)
 			}
 		}
-		if ok := slices.Contains(r.Class, "ok"); ok && (r.Why != "" || r.Rescued != nil) {
-			t.Errorf("%s: ok, but has a reason or is rescued", r.Name)
+		if ok := slices.Contains(r.Class, "ok"); ok && (r.Why != "" || r.Fallback != nil) {
+			t.Errorf("%s: ok, but has a reason or falls back", r.Name)
 		}
 		if gone := slices.Contains(r.Class, "abandoned") || slices.Contains(r.Class, "cancelled"); gone != (r.After != nil && r.After.What == Gone) {
 			t.Errorf("%s: class %v and after %+v", r.Name, r.Class, r.After)

@@ -76,8 +76,8 @@ func TestFallback(t *testing.T) {
 				fell++
 			}
 			switch {
-			case row.Rescued != nil && took != *row.Rescued:
-				t.Errorf("%s, %s: the baseline has served: %t, want %t (%v, %s)", shape, row.Name, took, *row.Rescued, o.Class, o.Why)
+			case row.Fallback != nil && took != *row.Fallback:
+				t.Errorf("%s, %s: the baseline has served: %t, want %t (%v, %s)", shape, row.Name, took, *row.Fallback, o.Class, o.Why)
 			case took && string(body) != instead:
 				t.Errorf("%s, %s: the caller got %.100q of the baseline", shape, row.Name, body)
 			case !took && row.After == nil && row.HTTPHeader().Get("Content-Length") == "" && row.Status != http.StatusNoContent && !bytes.Equal(body, row.Body()):

@@ -69,9 +69,9 @@ func newPaths(t testing.TB) *paths {
 	t.Cleanup(func() { _ = remembered.Close() })
 	router := func(transport http.RoundTripper) *traffic.Router {
 		r, err := traffic.New(traffic.Config{
-			Arms:     map[string]traffic.Backend{"1.4.0": {URL: p.model.URL}, "1.5.0": {URL: p.model.URL, Transport: transport}},
-			Split:    strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0"}, {Name: "1.5.0", Weight: strategies.Full}}},
-			NoRescue: true, Observe: func(o analysis.Observation) { p.seen <- o },
+			Arms:       map[string]traffic.Backend{"1.4.0": {URL: p.model.URL}, "1.5.0": {URL: p.model.URL, Transport: transport}},
+			Split:      strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0"}, {Name: "1.5.0", Weight: strategies.Full}}},
+			NoFallback: true, Observe: func(o analysis.Observation) { p.seen <- o },
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -149,7 +149,7 @@ func TestTwoModelsAtOneURL(t *testing.T) {
 				}
 			}
 		})
-		t.Run(shape+", rescued", func(t *testing.T) {
+		t.Run(shape+", fallback", func(t *testing.T) {
 			url, requests := twoModels(t, func(w http.ResponseWriter, _ *http.Request, a asked) bool {
 				if a.Model == "chat-1.5" {
 					http.Error(w, "out of memory", http.StatusInternalServerError)

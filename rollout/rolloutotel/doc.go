@@ -15,7 +15,7 @@
 // The root span, "rollout", lasts from the event that starts the rollout, or from
 // when this process took it up, to its end; its status is an error unless the
 // candidate was promoted. Below it is a span for each phase of each stage, named
-// as the phase is, such as "preflight", "baking" or "watching"; every event
+// as the phase is, such as "preflight", "baking" or "monitoring"; every event
 // is an event of the span that it falls into, with its reason, its rule and who
 // caused it. Spans carry serin.rollout, serin.target, serin.stage,
 // serin.baseline and serin.candidate.

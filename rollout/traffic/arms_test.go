@@ -267,12 +267,12 @@ func TestCredentialsOfAnotherVendor(t *testing.T) {
 		"X-Amz-Security-Token": {"secret-10"}, "X-Forwarded-Access-Token": {"secret-11"}, "Ocp-Apim-Subscription-Key": {"secret-12"},
 	}
 	for _, shape := range []string{"handler", "transport"} {
-		for _, way := range []string{"live", "rescued", "copy", "with a key of its own"} {
+		for _, way := range []string{"live", "fallback", "copy", "with a key of its own"} {
 			w := &wire{}
 			r, _ := newRouter(t, "", "", func(c *traffic.Config) {
 				b := traffic.Backend{URL: "https://" + other, Transport: w}
 				switch way {
-				case "rescued":
+				case "fallback":
 					w.fails = other
 				case "copy":
 					c.Split = mirrored(strategies.Full)
@@ -292,7 +292,7 @@ func TestCredentialsOfAnotherVendor(t *testing.T) {
 			if sent := w.to(other); strings.Contains(sent, "secret") || !strings.Contains(sent, "a=b") || strings.Contains(sent, "own") != (way == "with a key of its own") {
 				t.Errorf("%s, %s: %s was sent\n%s", shape, way, other, sent)
 			}
-			if sent := w.to(base); (way == "rescued" || way == "copy") && (!strings.Contains(sent, "secret-1\r") || !strings.Contains(sent, "secret-2")) {
+			if sent := w.to(base); (way == "fallback" || way == "copy") && (!strings.Contains(sent, "secret-1\r") || !strings.Contains(sent, "secret-2")) {
 				t.Errorf("%s, %s: %s, whose they are, was sent\n%s", shape, way, base, sent)
 			}
 		}

@@ -195,7 +195,7 @@ func (l *leg) open(x *exchange, req *http.Request, body *payload) error {
 // after that at the baseline, which may serve instead.
 func (b *bill) reserve(x *exchange) error {
 	most := x.arm.estimate(b, true)
-	if base := x.table.baseline(); base != nil && base != x.arm && !b.router.noRescue && most >= 0 {
+	if base := x.table.baseline(); base != nil && base != x.arm && !b.router.noFallback && most >= 0 {
 		if other := base.estimate(b, true); other < 0 {
 			most = -1
 		} else {

@@ -118,7 +118,7 @@ func TestClassifyCannotHide(t *testing.T) {
 			t.Run(name+" "+shape, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r, d := scripted(t, documentOf(says("Hi")), tt.candidate, func(c *traffic.Config) {
-						c.NoRescue = true
+						c.NoFallback = true
 						c.Classify = func(_ answers.Ask, _ []byte, o *answers.Outcome) { o.Class, o.Why = analysis.OK, "" }
 					})
 					ctx, cancel := context.WithCancel(t.Context())

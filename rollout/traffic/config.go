@@ -33,8 +33,8 @@ const (
 	DefaultStall            = time.Minute
 	DefaultContentStall     = 5 * time.Minute
 	DefaultRequestStall     = 10 * time.Second
-	DefaultHoldBack         = 2 * time.Second
-	DefaultRescueRatio      = 0.2
+	DefaultPeekTimeout      = 2 * time.Second
+	DefaultFallbackRatio    = 0.2
 )
 
 // UnitHeader is the request header that names the unit of assignment unless
@@ -77,10 +77,10 @@ type Config struct {
 	// no, the header has no effect. If nil, no request may choose.
 	MayForce func(r *http.Request, arm string) bool
 
-	// Lanes keep units from candidates: holdouts, and rollouts that exclude each
+	// Layers keep units from candidates: holdouts, and rollouts that exclude each
 	// other. All of them have to admit a unit. None means that all units are
 	// admitted.
-	Lanes []Lane
+	Layers []Layer
 
 	// Sticky remembers the arms of units, where a hash of them is not enough. Nil
 	// remembers nothing: equal units still have equal arms, as long as the weights
@@ -130,7 +130,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES"`
 
 	// MaxBody is the largest request body, in bytes, that is held in memory while
-	// its request is served. Larger ones are streamed, and cannot be rescued. 0
+	// its request is served. Larger ones are streamed, and cannot fall back. 0
 	// means [DefaultMaxBody].
 	MaxBody int64 `env:"MAX_BODY"`
 
@@ -187,19 +187,19 @@ type Config struct {
 	// [DefaultRequestStall]; negative means no limit.
 	RequestStall time.Duration `env:"REQUEST_STALL"`
 
-	// HoldBack is how long the beginning of a candidate's answer may be held back,
+	// PeekTimeout is how long the beginning of a candidate's answer may be held back,
 	// counted from its first byte: of a stream until it bears content, since some
 	// servers begin a stream before they know whether there will be an answer, and
 	// of a document until its end. Until then the baseline can serve the request
 	// instead. What was held is passed on with the first bytes after that time, or
-	// beyond 64 KiB of a stream or 1 MiB of a document. 0 means [DefaultHoldBack];
+	// beyond 64 KiB of a stream or 1 MiB of a document. 0 means [DefaultPeekTimeout];
 	// negative holds nothing back but the header.
-	HoldBack time.Duration `env:"HOLD_BACK"`
+	PeekTimeout time.Duration `env:"PEEK_TIMEOUT, default=$HOLD_BACK"`
 
-	// RescueRatio bounds the load that rescues may add to the baseline: in ten
+	// FallbackRatio bounds the load that fallbacks may add to the baseline: in ten
 	// seconds 100 requests, and this many for each that it serves anyway. Beyond
-	// that callers see the candidate's failures. 0 means [DefaultRescueRatio].
-	RescueRatio float64 `env:"RESCUE_RATIO"`
+	// that callers see the candidate's failures. 0 means [DefaultFallbackRatio].
+	FallbackRatio float64 `env:"FALLBACK_RATIO, default=$RESCUE_RATIO"`
 
 	// Drain is how long an arm may go on with the requests that it is serving when
 	// a split takes all its traffic away. Those that have not ended by then are
@@ -207,8 +207,8 @@ type Config struct {
 	// means as long as they take; negative means no time at all.
 	Drain time.Duration `env:"DRAIN"`
 
-	// NoRescue lets the failures of candidates reach the callers.
-	NoRescue bool `env:"NO_RESCUE"`
+	// NoFallback lets the failures of candidates reach the callers.
+	NoFallback bool `env:"NO_FALLBACK, default=$NO_RESCUE"`
 
 	// NoSecondOpinion lets a candidate reject requests by a status from 400 to 499
 	// without asking the baseline whether it would. With a second opinion, a request
@@ -231,7 +231,7 @@ type Config struct {
 	// 403 otherwise. What a service sends through the RoundTripper is its own doing.
 	AllowControl bool `env:"ALLOW_CONTROL"`
 
-	// Logger hears of rescues and of panics in handlers, at most once a second
+	// Logger logs fallbacks and panics in handlers, at most once a second
 	// for each arm. Nil discards.
 	Logger *slog.Logger `env:", noinit"`
 
@@ -352,14 +352,14 @@ func (cfg Config) withDefaults() Config {
 		to        *time.Duration
 		otherwise time.Duration
 	}{
-		{&cfg.Stall, DefaultStall}, {&cfg.ContentStall, DefaultContentStall}, {&cfg.RequestStall, DefaultRequestStall}, {&cfg.HoldBack, DefaultHoldBack},
+		{&cfg.Stall, DefaultStall}, {&cfg.ContentStall, DefaultContentStall}, {&cfg.RequestStall, DefaultRequestStall}, {&cfg.PeekTimeout, DefaultPeekTimeout},
 	} {
 		if *f.to == 0 {
 			*f.to = f.otherwise
 		}
 	}
-	if cfg.RescueRatio == 0 {
-		cfg.RescueRatio = DefaultRescueRatio
+	if cfg.FallbackRatio == 0 {
+		cfg.FallbackRatio = DefaultFallbackRatio
 	}
 	if cfg.Cached == nil {
 		cfg.Cached = func(h http.Header) bool { v := h[CacheHeader]; return len(v) > 0 && v[0] == "hit" }
@@ -385,8 +385,8 @@ func (cfg Config) validate() error {
 	if math.IsNaN(cfg.Patience) || math.IsInf(cfg.Patience, 0) {
 		errs = append(errs, &InvalidError{Field: "Config.Patience", Value: cfg.Patience, Want: "a finite factor, 0 for the default, or a negative number for none"})
 	}
-	if !(cfg.RescueRatio >= 0) {
-		errs = append(errs, &InvalidError{Field: "Config.RescueRatio", Value: cfg.RescueRatio, Want: "a number >= 0, or 0 for the default"})
+	if !(cfg.FallbackRatio >= 0) {
+		errs = append(errs, &InvalidError{Field: "Config.FallbackRatio", Value: cfg.FallbackRatio, Want: "a number >= 0, or 0 for the default"})
 	}
 	if len(cfg.Split.Arms) == 0 && len(cfg.Arms) > 1 {
 		errs = append(errs, &InvalidError{

@@ -36,8 +36,8 @@
 //
 // Before the weights come, in this order: an arm that the request forces, if
 // [Config].MayForce says that it may; the rules of the split, about headers,
-// cookies, the query, and the unit, tenant or conversation; and the lanes
-// ([Lane]), which keep a holdout from all experiments and the units of one
+// cookies, the query, and the unit, tenant or conversation; and the layers
+// ([Layer]), which keep a holdout from all experiments and the units of one
 // experiment from another; and the arm that a [Sticky] remembers, if there is one:
 // conversations may then end where they began. [Router.Kill] takes an arm out
 // immediately.
@@ -81,7 +81,7 @@
 // [Router.Generations] counts what is under way.
 //
 // [Config].Exposed receives which unit met which arm and why, for analyses
-// elsewhere. Arms that rules, the header Serin-Arm, lanes or Kill have decided are marked
+// elsewhere. Arms that rules, the header Serin-Arm, layers or Kill have decided are marked
 // apart from arms by chance, and are not compared.
 //
 // # What is measured
@@ -112,7 +112,7 @@
 // response the version that gave it; the failure is reported once, against the
 // candidate, as soon as the fallback is decided. To make that possible the beginning
 // of a candidate's answer is held back: a stream until its first content, a document
-// until its end, for at most [Config].HoldBack after the first byte. Request bodies
+// until its end, for at most [Config].PeekTimeout after the first byte. Request bodies
 // are held up to [Config].MaxBody, and the header of an answer, of any arm, waits for
 // the first byte of its body.
 //
@@ -120,7 +120,7 @@
 // asked for a second opinion: if it answers, the candidate was wrong, and the caller
 // has the good answer; if it rejects the request as well, the class is
 // [analysis.Rejected] and the caller gets the baseline's rejection.
-// [Config].RescueRatio bounds the load that all this adds to the baseline. The
+// [Config].FallbackRatio bounds the load that all this adds to the baseline. The
 // baseline's own failures pass through. Only requests that ask a model or read
 // something fall back, since asking twice must not do anything twice. A request that
 // continues what an id names falls back only to a baseline of the same account.

@@ -70,8 +70,8 @@ func TestDocumentsAreHeldBack(t *testing.T) {
 					t.Errorf("%s: %v (%s), want %v", shape, o.Class, o.Why, tt.class)
 				}
 			}
-			if s := armStats(t, r, "new"); s.Rescued != 2 {
-				t.Errorf("%d rescued", s.Rescued)
+			if s := armStats(t, r, "new"); s.Fallbacks != 2 {
+				t.Errorf("%d fallbacks", s.Fallbacks)
 			}
 			idle(t, r)
 		})
@@ -103,7 +103,7 @@ func TestGoodDocumentsPass(t *testing.T) {
 	}
 }
 
-// TestDocumentsAreHeldBackWithinBounds: beyond 1 MiB, and beyond HoldBack after its
+// TestDocumentsAreHeldBackWithinBounds: beyond 1 MiB, and beyond PeekTimeout after its
 // first byte, a document is passed on although its end may show that it is not an answer.
 func TestDocumentsAreHeldBackWithinBounds(t *testing.T) {
 	large := `{"a":"` + strings.Repeat("x", 1<<20) + `"}`
@@ -122,9 +122,9 @@ func TestDocumentsAreHeldBackWithinBounds(t *testing.T) {
 		}, nil, true},
 		"a shorter time": {func() *script {
 			return &script{chunks: []string{`{"a"`, `:1}`}, pauses: []time.Duration{0, 30 * time.Millisecond}}
-		}, func(c *traffic.Config) { c.HoldBack = 20 * time.Millisecond }, true},
-		"turned off":           {func() *script { return &script{chunks: []string{`{"a"`, `:1}`}} }, func(c *traffic.Config) { c.HoldBack = -1 }, true},
-		"turned off, an error": {func() *script { return &script{status: 500, chunks: []string{"no"}} }, func(c *traffic.Config) { c.HoldBack = -1 }, false},
+		}, func(c *traffic.Config) { c.PeekTimeout = 20 * time.Millisecond }, true},
+		"turned off":           {func() *script { return &script{chunks: []string{`{"a"`, `:1}`}} }, func(c *traffic.Config) { c.PeekTimeout = -1 }, true},
+		"turned off, an error": {func() *script { return &script{status: 500, chunks: []string{"no"}} }, func(c *traffic.Config) { c.PeekTimeout = -1 }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -404,7 +404,7 @@ func (x *exchange) report() {
 // baseline serves: what the baseline generates says nothing about the arm.
 func (x *exchange) fellBack() {
 	if x.observed() {
-		x.arm.stats.rescued.Add(1)
+		x.arm.stats.fallbacks.Add(1)
 	}
 	x.fallback = true
 	for _, c := range x.copies {

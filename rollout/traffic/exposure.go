@@ -16,7 +16,7 @@ const (
 	ByWeight Reason = iota // chance, under the weights of the split
 	ByRule                 // a rule of the split
 	ByForce                // the request asked for it, and may; see [Config].MayForce
-	ByLane                 // its unit is kept from experiments; see [Lane]
+	ByLayer                // its unit is kept from experiments; see [Layer]
 	ByKill                 // the arm that was due is out of service; see [Router.Kill]
 	ByExpiry               // the split could not be relied on any more; see [Router.Expire]
 	ByCache                // chance, but a cache has answered; see [Config].Cached
@@ -26,7 +26,7 @@ const (
 	ByPin                  // it refers to an id: by the arm that made it, or the baseline; see [Config].Pins
 )
 
-var reasonNames = [...]string{"weight", "rule", "forced", "lane", "killed", "expired", "cached", "sticky", "shape", "route", "pin"}
+var reasonNames = [...]string{"weight", "rule", "forced", "layer", "killed", "expired", "cached", "sticky", "shape", "route", "pin"}
 
 // String returns the name of r.
 func (r Reason) String() string {
@@ -46,7 +46,7 @@ type Exposure struct {
 	ID   string    `json:"id"`
 	Unit string    `json:"unit"`
 	// Intended is the arm that the request was assigned to, Served the one that has
-	// answered: the baseline, where it rescued the request or stood in for an arm
+	// answered: the baseline, where the request fell back to it or stood in for an arm
 	// that is killed.
 	Intended   string         `json:"intended"`
 	Served     string         `json:"served"`
@@ -56,13 +56,13 @@ type Exposure struct {
 }
 
 // expose reports the exposure of a request that has ended.
-func (r *Router) expose(t *table, a *arm, o analysis.Observation, why Reason, rescued bool) {
+func (r *Router) expose(t *table, a *arm, o analysis.Observation, why Reason, fallbacks bool) {
 	e := Exposure{
 		At: o.At, ID: o.ID, Unit: o.Unit, Intended: a.name, Served: a.name,
 		Generation: o.Generation, Reason: why, Class: o.Class,
 	}
 	switch {
-	case rescued:
+	case fallbacks:
 		e.Served = t.split.Baseline()
 	case why == ByKill:
 		i, _ := t.due(o.Unit, false)

@@ -41,7 +41,7 @@ func (x *exchange) weigh(held int, since time.Duration) holding {
 	case answer.Document, answer.UnknownForm:
 		most = maxHeldDocument
 	}
-	if x.router.limits.holdBack <= 0 || held > most || since > x.router.limits.holdBack {
+	if x.router.limits.peekTimeout <= 0 || held > most || since > x.router.limits.peekTimeout {
 		return begun
 	}
 	return undecided
@@ -50,7 +50,7 @@ func (x *exchange) weigh(held int, since time.Duration) holding {
 // mayFallBack reports whether a request could be served by base instead of the arm
 // that it is assigned to: asking twice must not do anything twice.
 func (r *Router) mayFallBack(x *exchange, base *arm, body *payload, req *http.Request) bool {
-	if r.noRescue || base == nil || base == x.arm || !body.held || req.Header.Get("Upgrade") != "" {
+	if r.noFallback || base == nil || base == x.arm || !body.held || req.Header.Get("Upgrade") != "" {
 		return false
 	}
 	if base.renames() && !x.ask.Read && !r.fits(x, base, body, req) {
@@ -90,7 +90,7 @@ func (x *exchange) accepted(e ending) bool {
 }
 
 // budget bounds what fallbacks add to the baseline's load: in each period
-// [Config].RescueRatio of what it serves anyway, and fallbacksFree more.
+// [Config].FallbackRatio of what it serves anyway, and fallbacksFree more.
 type budget struct {
 	ratio float64
 	spent atomic.Bool // for the present period

@@ -91,12 +91,12 @@ func TestAssignments(t *testing.T) {
 			change: func(c *traffic.Config) { c.MayForce = func(*http.Request, string) bool { return true } }, header: []string{traffic.ArmHeader, "old"},
 			want: with(func(g *given) { g.Arm, g.Slotted, g.Unrandomised = "old", false, true }), why: traffic.ByForce, ended: analysis.OK,
 		},
-		"lane": {
+		"layer": {
 			change: func(c *traffic.Config) {
 				c.Split = split(7, 9_999)
-				c.Lanes = []traffic.Lane{traffic.Holdout("all", strategies.Full-1)}
+				c.Layers = []traffic.Layer{traffic.Holdout("all", strategies.Full-1)}
 			},
-			want: with(func(g *given) { g.Arm, g.Slotted, g.Unrandomised = "old", false, true }), why: traffic.ByLane, ended: analysis.OK,
+			want: with(func(g *given) { g.Arm, g.Slotted, g.Unrandomised = "old", false, true }), why: traffic.ByLayer, ended: analysis.OK,
 		},
 		"killed": {
 			then: func(r *traffic.Router) { _ = r.Kill("new") },
@@ -311,7 +311,7 @@ func TestFirst(t *testing.T) {
 	} {
 		for _, shape := range []string{"handler", "transport"} {
 			t.Run(name+", "+shape, func(t *testing.T) {
-				r, d := newRouter(t, serve(t, good), serve(t, tt.model), func(c *traffic.Config) { c.NoRescue = true })
+				r, d := newRouter(t, serve(t, good), serve(t, tt.model), func(c *traffic.Config) { c.NoFallback = true })
 				record(t, r)
 				flights := r.Flights()
 				exchangeIn(t, r, shape, httptest.NewRequest("POST", "http://gateway"+chat, strings.NewReader(tt.body)))
@@ -520,9 +520,9 @@ func TestRecorderOfFlight(t *testing.T) {
 	}
 }
 
-// TestRescuedFlight: the request that the baseline serves instead ends as its arm has
+// TestFallbackFlight: the request that the baseline serves instead ends as its arm has
 // ended it, and the baseline's answer is of no flight.
-func TestRescuedFlight(t *testing.T) {
+func TestFallbackFlight(t *testing.T) {
 	for _, shape := range []string{"handler", "transport"} {
 		for status, want := range map[int]analysis.Class{500: analysis.Error, 400: analysis.Error} { // the baseline shows who was wrong
 			r, _ := newRouter(t, serve(t, good), serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }), nil)
@@ -550,7 +550,7 @@ func TestPanicsEndFlights(t *testing.T) {
 	} {
 		r, _ := newRouter(t, model, "", func(c *traffic.Config) {
 			c.Arms["new"] = traffic.Backend{Handler: tt.handler}
-			c.NoRescue = true
+			c.NoFallback = true
 			c.Observe, c.Exposed = func(analysis.Observation) { panic("observe") }, func(traffic.Exposure) { panic("exposed") }
 		})
 		record(t, r)

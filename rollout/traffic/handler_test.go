@@ -155,7 +155,7 @@ func TestClasses(t *testing.T) {
 				return read(resp)
 			}
 			direct := send(model)
-			url, _, d := setup(t, unreachable(t), model, func(c *traffic.Config) { c.NoRescue = true })
+			url, _, d := setup(t, unreachable(t), model, func(c *traffic.Config) { c.NoFallback = true })
 			got := send(url)
 			if got.body != direct.body || got.status != direct.status || got.version != "new" {
 				t.Errorf("got %+v, the model sent %+v", got, direct)
@@ -237,7 +237,7 @@ func briefly(c *traffic.Config) { c.FirstByteTimeout = briefTime }
 
 const briefTime = 100 * time.Millisecond
 
-func TestRescue(t *testing.T) {
+func TestFallback(t *testing.T) {
 	for name, failure := range unanswered(t) {
 		t.Run(name, func(t *testing.T) {
 			body := strings.Repeat("prompt ", 10_000)
@@ -264,7 +264,7 @@ func TestRescue(t *testing.T) {
 				t.Errorf("error %v, (-want +got):\n%s", o.Err, diff)
 			}
 			wantStats := []traffic.ArmStats{
-				{Arm: "new", Requests: 1, Rescued: 1, ByClass: map[analysis.Class]uint64{failure.want: 1}, Why: map[string]uint64{failure.why: 1}},
+				{Arm: "new", Requests: 1, Fallbacks: 1, ByClass: map[analysis.Class]uint64{failure.want: 1}, Why: map[string]uint64{failure.why: 1}},
 				{Arm: "old", ByClass: map[analysis.Class]uint64{}},
 			}
 			if diff := cmp.Diff(wantStats, r.Stats()); diff != "" {
@@ -274,9 +274,9 @@ func TestRescue(t *testing.T) {
 	}
 }
 
-// TestNoRescue shows what callers get where nobody can help: the failures of the
+// TestNoFallback shows what callers get where nobody can help: the failures of the
 // baseline, and of a candidate whose failures are not to be hidden.
-func TestNoRescue(t *testing.T) {
+func TestNoFallback(t *testing.T) {
 	want := map[string]answer{
 		"down": {status: 502}, "503": {status: 503}, "hangs": {status: 504},
 		"hangs after header": {status: 504},
@@ -300,7 +300,7 @@ func TestNoRescue(t *testing.T) {
 		})
 	}
 	t.Run("by choice", func(t *testing.T) {
-		url, _, d := setup(t, serve(t, good), serve(t, failing), func(c *traffic.Config) { c.NoRescue = true })
+		url, _, d := setup(t, serve(t, good), serve(t, failing), func(c *traffic.Config) { c.NoFallback = true })
 		if got := post(t, url, streaming); got.status != 503 || got.body != "sorry" || got.version != "new" {
 			t.Errorf("got %+v", got)
 		}
@@ -384,7 +384,7 @@ func TestCancelReachesTheModel(t *testing.T) {
 func TestCancelBeforeTheFirstByte(t *testing.T) {
 	started := make(chan struct{})
 	model := serve(t, func(w http.ResponseWriter, r *http.Request) { close(started); silent(w, r) })
-	old := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("rescued for nobody") })
+	old := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a fallback for a caller who is gone") })
 	url, _, d := setup(t, old, model, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	req, err := http.NewRequestWithContext(ctx, "POST", url+chat, strings.NewReader(streaming))

@@ -95,8 +95,8 @@ func TestNobodyMeetsABrokenCandidate(t *testing.T) {
 			var total uint64
 			for _, s := range r.Stats() {
 				total += s.Requests
-				if s.Arm == "1.5.0" && (s.Rescued == 0 || s.Rescued != s.Requests) {
-					t.Errorf("%d of the candidate's %d requests were rescued", s.Rescued, s.Requests)
+				if s.Arm == "1.5.0" && (s.Fallbacks == 0 || s.Fallbacks != s.Requests) {
+					t.Errorf("%d of the candidate's %d requests fell back", s.Fallbacks, s.Requests)
 				}
 			}
 			if total != uint64(asked.Load()) {

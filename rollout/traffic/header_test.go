@@ -72,7 +72,7 @@ func TestLargeHeaders(t *testing.T) {
 				var copies diary
 				r, d := newRouter(t, "", "", func(c *traffic.Config) {
 					c.Arms = map[string]traffic.Backend{"old": {URL: serve(t, good)}, "new": new}
-					c.NoRescue = alone
+					c.NoFallback = alone
 					if way == "copy" {
 						c.Split, c.Mirror.Observe = mirrored(strategies.Full), copies.observe
 					}

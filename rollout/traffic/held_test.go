@@ -172,7 +172,7 @@ func TestBodyMemoryComesBack(t *testing.T) {
 	}{
 		"answered":              {new: traffic.Backend{Handler: http.HandlerFunc(good)}},
 		"panicked":              {new: traffic.Backend{Handler: panicking}, old: traffic.Backend{Handler: panicking}},
-		"panicked, no one else": {new: traffic.Backend{Handler: panicking}, change: func(c *traffic.Config) { c.NoRescue = true }},
+		"panicked, no one else": {new: traffic.Backend{Handler: panicking}, change: func(c *traffic.Config) { c.NoFallback = true }},
 		"down":                  {new: traffic.Backend{URL: unreachable(t)}, old: traffic.Backend{URL: unreachable(t)}},
 		"by the baseline":       {new: traffic.Backend{URL: unreachable(t), Model: "b"}, old: traffic.Backend{URL: serve(t, good), Model: "a"}},
 		"changed":               {new: traffic.Backend{URL: serve(t, good), Model: "b"}},
@@ -387,7 +387,7 @@ func TestMemoryOfOnceEach(t *testing.T) {
 // tables.
 func TestLongNamesInStats(t *testing.T) {
 	r, d := scripted(t, documentOf("{}"), documentOf("{}"), func(c *traffic.Config) {
-		c.NoRescue = true
+		c.NoFallback = true
 		c.Classify = func(_ answers.Ask, _ []byte, o *answers.Outcome) { o.Why = strings.Repeat("why", 1<<18) }
 	})
 	local(r)["handler"](t.Context(), chat, "{}")

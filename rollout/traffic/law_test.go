@@ -323,7 +323,7 @@ func (s *stage) routers(t *testing.T, charged func(traffic.Charge)) (all []*traf
 	arms["proxy"] = traffic.Backend{URL: s.urls["proxy"][0], Handler: proxy, Price: tokenPrice}
 	for _, pair := range [][2]string{{"new", "old"}, {"plain", "old"}, {"new", "plain"}, {"half", "old"}, {"down", "half"}, {"new", "down"}, {"proxy", "old"}, {"new", "proxy"}} {
 		cfg := traffic.Config{
-			Arms: arms, AllowControl: true, MaxBody: lawMaxBody, Charged: charged, RescueRatio: 1e9,
+			Arms: arms, AllowControl: true, MaxBody: lawMaxBody, Charged: charged, FallbackRatio: 1e9,
 			FirstByteTimeout: 15 * time.Millisecond, Stall: 15 * time.Millisecond, Patience: -1,
 			Mirror:   traffic.Mirroring{Timeout: 40 * time.Millisecond},
 			MayForce: func(*http.Request, string) bool { return true },

@@ -16,7 +16,7 @@ type limits struct {
 	firstByte, firstDocument time.Duration
 	stall                    time.Duration // without a byte
 	content                  time.Duration // with bytes but without content
-	holdBack                 time.Duration
+	peekTimeout              time.Duration
 	requestStall             time.Duration // of a request's body
 	patience                 patience
 }
@@ -24,7 +24,7 @@ type limits struct {
 // set takes the limits from a configuration that has its defaults.
 func (l *limits) set(cfg Config) {
 	l.firstByte, l.firstDocument, l.stall, l.content = cfg.FirstByteTimeout, cfg.FirstByteTimeout, cfg.Stall, cfg.ContentStall
-	l.holdBack, l.requestStall = cfg.HoldBack, cfg.RequestStall
+	l.peekTimeout, l.requestStall = cfg.PeekTimeout, cfg.RequestStall
 	if cfg.FirstByteTimeout == 0 {
 		l.firstByte, l.firstDocument = DefaultFirstByteTimeout, DefaultDocumentTimeout
 	}
@@ -34,9 +34,9 @@ func (l *limits) set(cfg Config) {
 // linger has cancel called when an attempt that has failed goes on for longer than
 // the beginning of an answer is held back. It returns a function that prevents that.
 func (l *limits) linger(cancel context.CancelCauseFunc) (stop func() bool) {
-	limit := l.holdBack
+	limit := l.peekTimeout
 	if limit <= 0 {
-		limit = DefaultHoldBack
+		limit = DefaultPeekTimeout
 	}
 	return time.AfterFunc(limit, func() { cancel(errNoAnswer) }).Stop
 }

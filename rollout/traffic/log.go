@@ -15,7 +15,7 @@ func (r *Router) logFallback(ctx context.Context, x *exchange) {
 	}
 	r.logger.LogAttrs(ctx, slog.LevelWarn, "traffic: the baseline serves in place of an arm that failed",
 		slog.String("arm", x.arm.name), slog.String("class", x.outcome.Class.String()), slog.String("reason", x.outcome.Why),
-		slog.Any("error", x.outcome.Err), slog.String("request", x.id), slog.Uint64("rescued_before", x.arm.stats.rescued.Load()))
+		slog.Any("error", x.outcome.Err), slog.String("request", x.id), slog.Uint64("fallbacks_before", x.arm.stats.fallbacks.Load()))
 }
 
 // hookLog bounds how often panics of the configuration's functions are logged.

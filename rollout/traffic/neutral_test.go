@@ -63,8 +63,8 @@ func TestErrorTextsStayPrivate(t *testing.T) {
 		fmt.Fprintf(w, `{"error":{"message":"cannot pay to %s","type":%q,"code":%q}}`, private, private, private)
 	}
 	for _, inStream := range []bool{false, true} {
-		for _, rescue := range []bool{false, true} {
-			t.Run(fmt.Sprintf("in a stream %t, with a fallback %t", inStream, rescue), func(t *testing.T) {
+		for _, fallback := range []bool{false, true} {
+			t.Run(fmt.Sprintf("in a stream %t, with a fallback %t", inStream, fallback), func(t *testing.T) {
 				candidate := fails
 				if inStream {
 					candidate = func(w http.ResponseWriter, _ *http.Request) {
@@ -79,7 +79,7 @@ func TestErrorTextsStayPrivate(t *testing.T) {
 					fmt.Fprintf(&recorded, "%+v\n", v)
 				}
 				r, d := newRouter(t, serve(t, fails), serve(t, candidate), func(c *traffic.Config) {
-					c.NoRescue = !rescue
+					c.NoFallback = !fallback
 					c.Logger = slog.New(slog.NewTextHandler(writerFunc(func(p []byte) { say(string(p)) }), &slog.HandlerOptions{Level: slog.LevelDebug}))
 					c.Exposed = func(e traffic.Exposure) { say(e) }
 					c.Charged = func(c traffic.Charge) { say(c) }

@@ -31,7 +31,7 @@ func TestSecondOpinion(t *testing.T) {
 	}
 	for _, status := range []int{400, 401, 403, 404, 413, 415, 422, 429, 451, 408, 409, 424, 425, 499} {
 		for name, baseline := range baselines {
-			for _, mode := range []string{"", "NoSecondOpinion", "NoRescue"} {
+			for _, mode := range []string{"", "NoSecondOpinion", "NoFallback"} {
 				for _, size := range []int{20, 100 << 10} {
 					t.Run(fmt.Sprint(status, " ", name, " ", mode, " ", size), func(t *testing.T) {
 						text := `{"error":"` + strings.Repeat("n", size) + `"}`
@@ -51,7 +51,7 @@ func TestSecondOpinion(t *testing.T) {
 						}
 						old := baseline()
 						r, d := scripted(t, old, candidate(), func(c *traffic.Config) {
-							c.NoSecondOpinion, c.NoRescue = mode == "NoSecondOpinion", mode == "NoRescue"
+							c.NoSecondOpinion, c.NoFallback = mode == "NoSecondOpinion", mode == "NoFallback"
 						})
 						n := 0
 						for shape, send := range local(r) {
@@ -84,8 +84,8 @@ func TestSecondOpinion(t *testing.T) {
 							}
 						}
 						s := armStats(t, r, "new")
-						if want := map[bool]uint64{true: 2}[falls]; s.Rescued != want || s.Requests != 2 || !maps.Equal(s.ByClass, map[analysis.Class]uint64{class: 2}) {
-							t.Errorf("stats %+v, want %d rescued", s, want)
+						if want := map[bool]uint64{true: 2}[falls]; s.Fallbacks != want || s.Requests != 2 || !maps.Equal(s.ByClass, map[analysis.Class]uint64{class: 2}) {
+							t.Errorf("stats %+v, want %d fallbacks", s, want)
 						}
 						if asked := old.asked.Load(); asked != map[bool]int64{true: 2}[falls] || armStats(t, r, "old").Requests != 0 {
 							t.Errorf("the baseline was asked %d times, and has %d requests of its own", asked, armStats(t, r, "old").Requests)
@@ -98,10 +98,10 @@ func TestSecondOpinion(t *testing.T) {
 	}
 }
 
-// TestSecondOpinionIsBounded: opinions count as rescues, so a candidate that rejects
+// TestSecondOpinionIsBounded: opinions count as fallbacks, so a candidate that rejects
 // everything cannot double the baseline's load.
 func TestSecondOpinionIsBounded(t *testing.T) {
-	r, d := scripted(t, documentOf(says("Hello")), &script{status: 404}, func(c *traffic.Config) { c.RescueRatio = 0.001 })
+	r, d := scripted(t, documentOf(says("Hello")), &script{status: 404}, func(c *traffic.Config) { c.FallbackRatio = 0.001 })
 	send := local(r)["handler"]
 	n := 0
 	for range 300 {
@@ -110,7 +110,7 @@ func TestSecondOpinionIsBounded(t *testing.T) {
 		}
 	}
 	d.wait(t, 300)
-	if s := armStats(t, r, "new"); n < 100 || s.Rescued < 90 || s.Rescued > 110 || s.ByClass[analysis.Rejected] != uint64(n) {
+	if s := armStats(t, r, "new"); n < 100 || s.Fallbacks < 90 || s.Fallbacks > 110 || s.ByClass[analysis.Rejected] != uint64(n) {
 		t.Errorf("%d callers were rejected, %+v", n, s)
 	}
 }

@@ -152,7 +152,7 @@ func TestHandlerBackends(t *testing.T) {
 	}
 }
 
-// TestPanicPassesOn checks that a panic that no rescue can mend stays one.
+// TestPanicPassesOn checks that a panic after which no fallback is possible stays one.
 func TestPanicPassesOn(t *testing.T) {
 	r, d := newRouter(t, "http://x.invalid", "http://x.invalid", func(c *traffic.Config) {
 		c.Arms = map[string]traffic.Backend{"old": {}, "new": {Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

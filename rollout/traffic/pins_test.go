@@ -330,7 +330,7 @@ func TestWhereIDsLead(t *testing.T) {
 			}
 			p := newPinned(t, func(c *traffic.Config) {
 				c.MayForce = func(*http.Request, string) bool { return true }
-				c.NoRescue = true
+				c.NoFallback = true
 				tt.change(c)
 			})
 			_, ofNew := p.send(t, shape, "POST", "/v1/responses", `{"input":"x"}`, traffic.ArmHeader, "new")
@@ -416,7 +416,7 @@ func TestIDsOfAnswers(t *testing.T) {
 				for from := 0; from < len(tt.answer); from += step {
 					model.chunks = append(model.chunks, tt.answer[from:min(len(tt.answer), from+step)])
 				}
-				r, _ := scripted(t, model, documentOf("{}"), func(c *traffic.Config) { c.NoRescue = true })
+				r, _ := scripted(t, model, documentOf("{}"), func(c *traffic.Config) { c.NoFallback = true })
 				if err := r.SetSplit(t.Context(), split(8, 0)); err != nil {
 					t.Fatal(err)
 				}
@@ -560,7 +560,7 @@ func TestArmsTakeTheirIDs(t *testing.T) {
 // TestTheLastArmCounts where two arms make the same id.
 func TestTheLastArmCounts(t *testing.T) {
 	p := newPinned(t, func(c *traffic.Config) {
-		c.NoRescue, c.MayForce = true, func(*http.Request, string) bool { return true }
+		c.NoFallback, c.MayForce = true, func(*http.Request, string) bool { return true }
 	})
 	p.old.next, p.new.next = `{"id":"resp_1"}`, `{"id":"resp_1"}`
 	for _, arm := range []string{"new", "old", "new"} {
@@ -651,7 +651,7 @@ func TestAccounts(t *testing.T) {
 			}
 		}
 		r, _ := newRouter(t, "", "", func(c *traffic.Config) {
-			c.Arms, c.NoRescue = map[string]traffic.Backend{"old": tt.old, "new": tt.new}, true
+			c.Arms, c.NoFallback = map[string]traffic.Backend{"old": tt.old, "new": tt.new}, true
 		})
 		local(r)["handler"](t.Context(), "/v1/responses", "{}")
 		about := httptest.NewRequest("GET", "http://gateway/v1/responses/resp_new1", nil)
@@ -697,7 +697,7 @@ func TestContinuedRequestsFallBack(t *testing.T) {
 // TestPinsFromManyGoroutines makes, follows and removes at the same time.
 func TestPinsFromManyGoroutines(t *testing.T) {
 	old, new := documentOf(`{"id":"resp_1"}`), documentOf(`{"id":"resp_2"}`)
-	r, _ := scripted(t, old, new, func(c *traffic.Config) { c.NoRescue, c.Split = true, split(1, 5000) })
+	r, _ := scripted(t, old, new, func(c *traffic.Config) { c.NoFallback, c.Split = true, split(1, 5000) })
 	var all sync.WaitGroup
 	for w := range 8 {
 		all.Go(func() {

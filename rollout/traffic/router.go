@@ -20,22 +20,22 @@ import (
 // Router assigns requests to arms and measures them; see the package comment.
 // Its methods are safe for concurrent use. Make one with [New].
 type Router struct {
-	unit                      func(*http.Request) string
-	units                     bool // unit is one of the configuration
-	observe                   func(analysis.Observation)
-	exposed                   func(Exposure)
-	charged                   func(Charge)
-	cached                    func(http.Header) bool
-	maxBody                   int64
-	bodies                    bodyMemory
-	limits                    limits
-	deadlines                 deadlines
-	noRescue, noSecondOpinion bool
-	askUsage                  bool
-	trusted                   trustedProxies
-	budget                    budget
-	drain                     time.Duration
-	logger                    *slog.Logger
+	unit                        func(*http.Request) string
+	units                       bool // unit is one of the configuration
+	observe                     func(analysis.Observation)
+	exposed                     func(Exposure)
+	charged                     func(Charge)
+	cached                      func(http.Header) bool
+	maxBody                     int64
+	bodies                      bodyMemory
+	limits                      limits
+	deadlines                   deadlines
+	noFallback, noSecondOpinion bool
+	askUsage                    bool
+	trusted                     trustedProxies
+	budget                      budget
+	drain                       time.Duration
+	logger                      *slog.Logger
 
 	routes        func(method, path string) (answer.Route, bool)
 	classify      func(answer.Ask, []byte, *answer.Outcome)
@@ -48,7 +48,7 @@ type Router struct {
 
 	mayForce             func(*http.Request, string) bool
 	tenant, conversation func(*http.Request) string
-	lanes                []lane
+	layers               []layer
 	sticky               Sticky
 	pins                 pins
 	mirroring            *mirroring
@@ -98,8 +98,8 @@ func New(cfg Config) (*Router, error) {
 	r.containHooks(&cfg)
 	*r = Router{
 		unit: cfg.Unit, units: units, observe: cfg.Observe, exposed: cfg.Exposed, charged: cfg.Charged, cached: cfg.Cached, maxBody: cfg.MaxBody,
-		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, askUsage: cfg.AskUsage, allowControl: cfg.AllowControl, drain: cfg.Drain, budget: budget{ratio: cfg.RescueRatio},
-		noRescue: cfg.NoRescue, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
+		routes: cfg.Routes, classify: cfg.Classify, finishReasons: maps.Clone(cfg.FinishReasons), noSecondOpinion: cfg.NoSecondOpinion, askUsage: cfg.AskUsage, allowControl: cfg.AllowControl, drain: cfg.Drain, budget: budget{ratio: cfg.FallbackRatio},
+		noFallback: cfg.NoFallback, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),
 	}
 	r.pins.shared, r.bodies.limit = cfg.Pins, cfg.BodyMemory
@@ -108,9 +108,9 @@ func New(cfg Config) (*Router, error) {
 	r.trusted, errs = trusted, append(errs, invalid...)
 	errs = append(errs, cfg.Mirror.validate())
 	r.mirroring = newMirroring(cfg.Mirror)
-	for i, l := range cfg.Lanes {
+	for i, l := range cfg.Layers {
 		errs = append(errs, l.validate(i))
-		r.lanes = append(r.lanes, newLane(l))
+		r.layers = append(r.layers, newLayer(l))
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Arms)) {
 		if err := cfg.Arms[name].validate(name); err != nil {
@@ -315,12 +315,12 @@ func (r *Router) stale(now time.Time) bool {
 }
 
 // report hands on the observation of one finished request, and ends its flight.
-func (r *Router) report(t *table, a *arm, o analysis.Observation, f *flight, why Reason, rescued bool) {
+func (r *Router) report(t *table, a *arm, o analysis.Observation, f *flight, why Reason, fallbacks bool) {
 	t.inFlight.Add(-1)
 	a.stats.count(o.Class)
 	f.land(o)
 	if r.exposed != nil {
-		r.expose(t, a, o, why, rescued)
+		r.expose(t, a, o, why, fallbacks)
 	}
 	if r.observe != nil {
 		r.observe(o)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,7 +135,7 @@ func TestInstantAnswers(t *testing.T) {
 	plain := serve(t, (&httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }, ErrorLog: log.New(io.Discard, "", 0),
 	}).ServeHTTP)
-	ours, _, d := setup(t, unreachable(t), model, func(c *traffic.Config) { c.NoRescue = true })
+	ours, _, d := setup(t, unreachable(t), model, func(c *traffic.Config) { c.NoFallback = true })
 	lost := make(map[string]int64)
 	body := `{"stream":true,"messages":[{"role":"user","content":"` + strings.Repeat("x", 50) + `"}]}`
 	for _, front := range []struct{ name, url string }{{"ReverseProxy", plain}, {"Router", ours}} {
@@ -233,7 +234,7 @@ func TestSetSplit(t *testing.T) {
 }
 
 func TestSetBackendReplaces(t *testing.T) {
-	url, r, d := setup(t, unreachable(t), unreachable(t), func(c *traffic.Config) { c.NoRescue = true })
+	url, r, d := setup(t, unreachable(t), unreachable(t), func(c *traffic.Config) { c.NoFallback = true })
 	if got := post(t, url, streaming); got.status != 502 {
 		t.Errorf("got %+v", got)
 	}
@@ -393,17 +394,27 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// TestConfigFromEnvironment fills the plain fields of a Config from variables.
+// TestConfigFromEnvironment fills the plain fields of a Config from variables, by their
+// names of today and by the names of earlier versions, which are read without a prefix
+// only. A name of today wins.
 func TestConfigFromEnvironment(t *testing.T) {
-	var cfg traffic.Config
-	err := envconfig.ProcessWith(context.Background(), &envconfig.Config{
-		Target:   &cfg,
-		Lookuper: envconfig.MapLookuper(map[string]string{"MAX_BODY": "1000", "FIRST_BYTE_TIMEOUT": "3s", "NO_RESCUE": "true"}),
-	})
-	if err != nil {
-		t.Fatal(err)
+	type vars = map[string]string
+	want := traffic.Config{MaxBody: 1000, FirstByteTimeout: 3 * time.Second, PeekTimeout: time.Second, FallbackRatio: 0.5, NoFallback: true}
+	for name, env := range map[string]vars{
+		"names of today": {"MAX_BODY": "1000", "FIRST_BYTE_TIMEOUT": "3s", "PEEK_TIMEOUT": "1s", "FALLBACK_RATIO": "0.5", "NO_FALLBACK": "true"},
+		"former names":   {"MAX_BODY": "1000", "FIRST_BYTE_TIMEOUT": "3s", "HOLD_BACK": "1s", "RESCUE_RATIO": "0.5", "NO_RESCUE": "true"},
+		"both":           {"MAX_BODY": "1000", "FIRST_BYTE_TIMEOUT": "3s", "PEEK_TIMEOUT": "1s", "FALLBACK_RATIO": "0.5", "NO_FALLBACK": "true", "HOLD_BACK": "2s", "RESCUE_RATIO": "2", "NO_RESCUE": "false"},
+	} {
+		var cfg traffic.Config
+		if err := envconfig.ProcessWith(t.Context(), &envconfig.Config{Target: &cfg, Lookuper: envconfig.MapLookuper(env)}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !reflect.DeepEqual(cfg, want) {
+			t.Errorf("%s: %+v", name, cfg)
+		}
 	}
-	if cfg.MaxBody != 1000 || cfg.FirstByteTimeout != 3*time.Second || !cfg.NoRescue || cfg.Logger != nil {
-		t.Errorf("got %+v", cfg)
+	var none traffic.Config
+	if err := envconfig.ProcessWith(t.Context(), &envconfig.Config{Target: &none, Lookuper: envconfig.MapLookuper(nil)}); err != nil || !reflect.DeepEqual(none, traffic.Config{}) {
+		t.Errorf("without variables: %+v, %v", none, err)
 	}
 }

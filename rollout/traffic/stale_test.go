@@ -63,7 +63,7 @@ func TestIdleConnectionsThatTheServerCloses(t *testing.T) {
 				server, closed := forgetful(t)
 				var bad atomic.Int64
 				r, _ := newRouter(t, unreachable(t), server, func(c *traffic.Config) {
-					c.NoRescue = true
+					c.NoFallback = true
 					c.Observe = func(o analysis.Observation) {
 						if o.Class != analysis.OK && bad.Add(1) < 5 {
 							t.Errorf("%v (%s): %v", o.Class, o.Why, o.Err)

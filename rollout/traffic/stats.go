@@ -11,16 +11,16 @@ import (
 
 // stats counts what one arm does.
 type stats struct {
-	arm      string
-	inFlight atomic.Int64
-	rescued  atomic.Uint64
-	byClass  [analysis.NumClasses]atomic.Uint64
-	stale    atomic.Uint64
-	why      reasons
-	logged   atomic.Int64 // when, in nanoseconds since 1970
-	copies   copyStats
-	learned  learned
-	life     life
+	arm       string
+	inFlight  atomic.Int64
+	fallbacks atomic.Uint64
+	byClass   [analysis.NumClasses]atomic.Uint64
+	stale     atomic.Uint64
+	why       reasons
+	logged    atomic.Int64 // when, in nanoseconds since 1970
+	copies    copyStats
+	learned   learned
+	life      life
 }
 
 func newStats(arm string) *stats { return &stats{arm: arm} }
@@ -47,8 +47,8 @@ type ArmStats struct {
 	// Requests is the number of requests that were assigned to the arm and have
 	// ended. It is the sum of ByClass.
 	Requests uint64
-	// Rescued is how many of them the baseline served in its place.
-	Rescued uint64
+	// Fallbacks is how many of them the baseline served in its place.
+	Fallbacks uint64
 	// Stale is how often a request was sent once more because the server had closed
 	// an idle connection before it answered. It is not a failure of the arm.
 	Stale uint64
@@ -72,7 +72,7 @@ func (r *Router) Stats() []ArmStats {
 	var all []ArmStats
 	for _, s := range *r.known.Load() {
 		a := ArmStats{
-			Arm: s.arm, InFlight: int(s.inFlight.Load()), Rescued: s.rescued.Load(), Stale: s.stale.Load(),
+			Arm: s.arm, InFlight: int(s.inFlight.Load()), Fallbacks: s.fallbacks.Load(), Stale: s.stale.Load(),
 			Why: s.why.why.all(), FinishReasons: s.why.finish.all(), ByClass: make(map[analysis.Class]uint64),
 		}
 		for c := range s.byClass {

@@ -4,7 +4,7 @@ package traffic
 // conversation that has to end where it began although the weights move, or users
 // whose arms another system has chosen. Package sticky holds one in memory.
 //
-// It is asked before the weights, and after rules, forced arms and lanes, about
+// It is asked before the weights, and after rules, forced arms and layers, about
 // each request that has a unit. An arm that the split in force gives no traffic to
 // is forgotten: the weights decide again, and Put replaces it. One that is killed is
 // remembered, and the baseline stands in.

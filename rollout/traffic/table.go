@@ -12,14 +12,14 @@ import (
 // table is one split together with the arms that it names: everything that the
 // choice of an arm needs, and immutable, so that a request can hold on to it.
 type table struct {
-	split strategies.Split
-	hash  hasher
-	slots []uint8 // the owner of each slot, an index into arms
-	arms  []*arm  // as in split.Arms; nil for one without a backend or traffic
-	rules []rule
-	out   []bool // which arms are killed; nil if none is
-	lanes []lane // nil if the baseline has no traffic
-	units bool   // there are rules about units
+	split  strategies.Split
+	hash   hasher
+	slots  []uint8 // the owner of each slot, an index into arms
+	arms   []*arm  // as in split.Arms; nil for one without a backend or traffic
+	rules  []rule
+	out    []bool  // which arms are killed; nil if none is
+	layers []layer // nil if the baseline has no traffic
+	units  bool    // there are rules about units
 
 	sticky Sticky
 	// all are the arms that there are, in the split or not. pinned reports whether
@@ -60,7 +60,7 @@ func newTable(split strategies.Split, arms map[string]*arm) (*table, error) {
 	return t, nil
 }
 
-// bind puts a split in force with the arms, the lanes and the killed arms that
+// bind puts a split in force with the arms, the layers and the killed arms that
 // there are. The caller holds r.mu, or has the Router to itself.
 func (r *Router) bind(split strategies.Split) error {
 	t, err := newTable(split, r.arms)
@@ -69,7 +69,7 @@ func (r *Router) bind(split strategies.Split) error {
 	}
 	t.sticky = r.sticky
 	if split.Arms[0].Weight > 0 {
-		t.lanes = r.lanes
+		t.layers = r.layers
 	}
 	for i, a := range split.Arms {
 		if i > 0 && r.killed[a.Name] && t.arms[0] != nil {
@@ -116,8 +116,8 @@ func (t *table) place(s *subject, stale bool) placement {
 			return t.to(t.rules[i].arm, ByRule)
 		}
 	}
-	if len(t.lanes) > 0 && base != nil && !t.admits(s.unit) {
-		return t.to(base, ByLane)
+	if len(t.layers) > 0 && base != nil && !t.admits(s.unit) {
+		return t.to(base, ByLayer)
 	}
 	i, p := t.due(s.unit, s.keep)
 	if t.out != nil && t.out[i] {
@@ -145,7 +145,7 @@ func (t *table) slot(h *hasher, unit string) int {
 	return h.slot(unit)
 }
 
-// baseline returns the arm that rescues, nil if it has no backend.
+// baseline returns the arm that requests fall back to, or nil if it has no backend.
 func (t *table) baseline() *arm { return t.arms[0] }
 
 func cloneSplit(s strategies.Split) strategies.Split {

@@ -22,7 +22,7 @@ func (r *Router) export(provider metric.MeterProvider) error {
 	if err != nil {
 		return err
 	}
-	rescued, err := meter.Int64ObservableCounter("serin.traffic.rescued",
+	fallbacks, err := meter.Int64ObservableCounter("serin.traffic.fallbacks",
 		metric.WithUnit("{request}"), metric.WithDescription("Requests that the baseline served in place of their arm."))
 	if err != nil {
 		return err
@@ -40,10 +40,10 @@ func (r *Router) export(provider metric.MeterProvider) error {
 					o.ObserveInt64(requests, int64(n), metric.WithAttributes(arm, attribute.String("serin.class", analysis.Class(c).String())))
 				}
 			}
-			o.ObserveInt64(rescued, int64(s.rescued.Load()), metric.WithAttributes(arm))
+			o.ObserveInt64(fallbacks, int64(s.fallbacks.Load()), metric.WithAttributes(arm))
 			o.ObserveInt64(inFlight, s.inFlight.Load(), metric.WithAttributes(arm))
 		}
 		return nil
-	}, requests, rescued, inFlight)
+	}, requests, fallbacks, inFlight)
 	return err
 }

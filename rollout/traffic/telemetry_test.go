@@ -82,12 +82,12 @@ func TestTelemetry(t *testing.T) {
 	}
 	slices.Sort(m.seen)
 	want := []string{
+		"serin.traffic.fallbacks serin.arm=new 0",
+		"serin.traffic.fallbacks serin.arm=old 0",
 		"serin.traffic.in_flight serin.arm=new 1",
 		"serin.traffic.in_flight serin.arm=old 0",
 		"serin.traffic.requests serin.arm=new,serin.class=ok 1",
 		"serin.traffic.requests serin.arm=new,serin.class=refused 1",
-		"serin.traffic.rescued serin.arm=new 0",
-		"serin.traffic.rescued serin.arm=old 0",
 	}
 	if diff := cmp.Diff(want, m.seen); diff != "" || m.scope != traffic.ScopeName {
 		t.Errorf("scope %q, (-want +got):\n%s", m.scope, diff)

@@ -98,7 +98,7 @@ func TestTimeLimits(t *testing.T) {
 							if arm == "baseline" {
 								c.Arms["old"], c.Split = c.Arms["new"], split(7, 0)
 							}
-							c.HoldBack = time.Hour // the limits alone decide
+							c.PeekTimeout = time.Hour // the limits alone decide
 						})
 						began := time.Now()
 						got := local(r)[shape](t.Context(), chat, tt.body)
@@ -279,8 +279,8 @@ func TestLeaving(t *testing.T) {
 					if m.left.Load() != 1 || time.Since(began) > tt.at+50*ms {
 						t.Errorf("the model saw %d cancels, and it is %v", m.left.Load(), time.Since(began))
 					}
-					if s := armStats(t, r, "new"); s.Rescued != 0 {
-						t.Error("it was rescued for a caller who is gone")
+					if s := armStats(t, r, "new"); s.Fallbacks != 0 {
+						t.Error("it fell back for a caller who is gone")
 					}
 					idle(t, r)
 				})
@@ -393,7 +393,7 @@ func TestPatience(t *testing.T) {
 					s.before = 800 * time.Millisecond
 					return s
 				})
-				r, _ := scripted(t, old, &script{mute: true}, func(c *traffic.Config) { c.RescueRatio = 1000 })
+				r, _ := scripted(t, old, &script{mute: true}, func(c *traffic.Config) { c.FallbackRatio = 1000 })
 				send := local(r)[shape]
 				wait := func(b string) time.Duration {
 					t.Helper()

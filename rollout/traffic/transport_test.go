@@ -58,7 +58,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func TestRoundTripRescue(t *testing.T) {
+func TestRoundTripFallback(t *testing.T) {
 	for name, failure := range unanswered(t) {
 		t.Run(name, func(t *testing.T) {
 			body := strings.Repeat("prompt ", 10_000)
@@ -81,7 +81,7 @@ func TestRoundTripRescue(t *testing.T) {
 			if diff := cmp.Diff(want, o, ignoreTimes); diff != "" || o.Err == nil {
 				t.Errorf("error %v, (-want +got):\n%s", o.Err, diff)
 			}
-			if s := r.Stats(); s[0].Rescued != 1 || s[0].InFlight != 0 || s[1].InFlight != 0 {
+			if s := r.Stats(); s[0].Fallbacks != 1 || s[0].InFlight != 0 || s[1].InFlight != 0 {
 				t.Errorf("stats %+v", s)
 			}
 		})

@@ -168,7 +168,7 @@ func TestUploadThatStops(t *testing.T) {
 				idle(t, r) // the arm's attempt ends a moment later
 				waitFor(t, func() bool { return maps.Equal(r.Unserved(), map[string]uint64{"body too slow": 1}) })
 				d.wait(t, 0)
-				if s := armStats(t, r, "new"); s.Requests != 0 || s.Rescued != 0 || (len(asked) == 0) != held {
+				if s := armStats(t, r, "new"); s.Requests != 0 || s.Fallbacks != 0 || (len(asked) == 0) != held {
 					t.Errorf("%+v, asked %d", s, len(asked))
 				}
 				for _, f := range landed(t, flights, len(asked)) {

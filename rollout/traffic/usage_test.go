@@ -221,7 +221,7 @@ func TestWhoIsAskedForUsage(t *testing.T) {
 		for _, shape := range []string{"handler", "transport"} {
 			server := &reporter{}
 			url := serve(t, server.ServeHTTP)
-			r, _ := newRouter(t, unreachable(t), url, func(c *traffic.Config) { c.AskUsage, c.NoRescue = true, true })
+			r, _ := newRouter(t, unreachable(t), url, func(c *traffic.Config) { c.AskUsage, c.NoFallback = true, true })
 			req := httptest.NewRequest("POST", "http://gateway"+tt.path, strings.NewReader(tt.body))
 			exchangeIn(t, r, shape, req)
 			want := tt.want
@@ -394,7 +394,7 @@ func TestUsageRefused(t *testing.T) {
 func TestBadRequestsDoNotTurnReportsOff(t *testing.T) {
 	for _, shape := range usageShapes {
 		server := &reporter{always: 400}
-		resp, _, d, _ := askIn(t, shape, nil, server, streaming, func(c *traffic.Config) { c.NoRescue = true })
+		resp, _, d, _ := askIn(t, shape, nil, server, streaming, func(c *traffic.Config) { c.NoFallback = true })
 		if o := d.one(t); resp.StatusCode != 400 || o.Class != analysis.Rejected {
 			t.Errorf("%s: status %d, observed %+v", shape, resp.StatusCode, o)
 		}
@@ -405,7 +405,7 @@ func TestBadRequestsDoNotTurnReportsOff(t *testing.T) {
 	bad, good := &reporter{always: 400}, &reporter{}
 	var answers http.Handler = bad
 	r, _ := newRouter(t, "", "", func(c *traffic.Config) {
-		c.AskUsage, c.NoRescue = true, true
+		c.AskUsage, c.NoFallback = true, true
 		c.Arms["new"] = traffic.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answers.ServeHTTP(w, r) })}
 		c.Arms["old"] = c.Arms["new"]
 	})
@@ -480,7 +480,7 @@ func TestUsageOverNetwork(t *testing.T) {
 			server.ServeHTTP(w, r)
 		})
 		t.Cleanup(func() { close(stop) })
-		r, _ := newRouter(t, unreachable(t), url, func(c *traffic.Config) { c.AskUsage, c.NoRescue, c.HoldBack = true, true, 10*time.Millisecond })
+		r, _ := newRouter(t, unreachable(t), url, func(c *traffic.Config) { c.AskUsage, c.NoFallback, c.PeekTimeout = true, true, 10*time.Millisecond })
 		front := serve(t, r.ServeHTTP)
 		if got := post(t, front, streaming); got.status != 200 || got.err != nil || !strings.HasSuffix(got.body, finish+done) {
 			t.Errorf("endless %t: status %d, %q, %v", endless, got.status, got.body, got.err)

@@ -20,7 +20,7 @@ import (
 )
 
 // TestBusyMachine has 24 callers ask equal handlers of 5 ms on a machine that is busy, in
-// real time, through a stage at 50 % and a watch with a holdback. It is played only if
+// real time, through a stage at 50 % and monitoring with a holdback. It is played only if
 // the flag asks for it.
 func TestBusyMachine(t *testing.T) {
 	if *rollouts == 0 {
@@ -81,7 +81,7 @@ func busy(t *testing.T) worlds.Result {
 		})
 	}
 	p := rollout.Plan{
-		Target: "chat", Baseline: release(versions[0]), Candidate: release(versions[1]), Watch: 20 * time.Second, Holdback: strategies.Percent(1),
+		Target: "chat", Baseline: release(versions[0]), Candidate: release(versions[1]), Monitor: 20 * time.Second, Holdback: strategies.Percent(1),
 		Stages: []strategies.Stage{baked("half", strategies.Percent(50), 20*time.Second), baked("all", strategies.Full, 0)},
 	}
 	if _, err := e.Start(ctx, p, rollout.Actor{Name: "ana"}); err != nil {

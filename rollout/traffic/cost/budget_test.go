@@ -53,8 +53,8 @@ func newRouter(t *testing.T, price traffic.Price, configure func(*traffic.Config
 			"1.4.0": {Handler: http.HandlerFunc(chat), Price: price},
 			"1.5.0": {Handler: http.HandlerFunc(sometimes), Price: price},
 		},
-		Split:       strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: strategies.Full / 2}, {Name: "1.5.0", Weight: strategies.Full / 2}}},
-		RescueRatio: 1e9,
+		Split:         strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: strategies.Full / 2}, {Name: "1.5.0", Weight: strategies.Full / 2}}},
+		FallbackRatio: 1e9,
 	}
 	if configure != nil {
 		configure(&cfg)

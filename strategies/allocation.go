@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Allotment moves the traffic of a contest, while it lasts, to the arms that may
+// Allocation moves the traffic of a contest, while it lasts, to the arms that may
 // yet win it, by top-two Thompson sampling (Russo, "Simple Bayesian algorithms for
 // best-arm identification", 2016): an arm's share is half the probability that it
 // is one of the two best, given what is known of their gains. That spends few
@@ -16,60 +16,60 @@ import (
 // When shares change, users change their arms, though no more of them than the
 // shares demand; where one user must see one version throughout, do without it.
 // The evidence stays valid: it compares arms within stretches of equal shares.
-type Allotment struct {
+type Allocation struct {
 	// Every is the time between two changes of the shares. Zero means
-	// [DefaultAllotEvery].
+	// [DefaultAllocationEvery].
 	Every time.Duration `json:"every_ns,omitempty"`
 	// Floor is the least share of an arm that has not dropped out, the baseline's
 	// included, as it is what all are compared with. Zero means
-	// [DefaultAllotFloor].
+	// [DefaultAllocationFloor].
 	Floor Weight `json:"floor,omitempty"`
 }
 
-// Defaults of [Allotment].
+// Defaults of [Allocation].
 const (
-	DefaultAllotEvery        = time.Hour
-	DefaultAllotFloor Weight = 500
+	DefaultAllocationEvery        = time.Hour
+	DefaultAllocationFloor Weight = 500
 )
 
 // leastShift is the change of a share that is worth moving users for.
 const leastShift = 100
 
-func (a Allotment) every() time.Duration {
+func (a Allocation) every() time.Duration {
 	if a.Every == 0 {
-		return DefaultAllotEvery
+		return DefaultAllocationEvery
 	}
 	return a.Every
 }
 
-func (a Allotment) floor() Weight {
+func (a Allocation) floor() Weight {
 	if a.Floor == 0 {
-		return DefaultAllotFloor
+		return DefaultAllocationFloor
 	}
 	return a.Floor
 }
 
 // problems reports what is wrong with a for the stage s.
-func (a *Allotment) problems(s Stage, bad func(field string, value any, want string)) {
+func (a *Allocation) problems(s Stage, bad func(field string, value any, want string)) {
 	if a == nil {
 		return
 	}
 	if a.Every < 0 {
-		bad("Allot.Every", a.Every, "a duration >= 0")
+		bad("Allocate.Every", a.Every, "a duration >= 0")
 	}
 	n := Weight(len(s.Split.Arms))
 	switch {
 	case !s.Contest || n < 3:
-		bad("Allot", fmt.Sprintf("set for %d arms", n), "nil, or a contest between several candidates: of two arms both are always among the two best")
+		bad("Allocate", fmt.Sprintf("set for %d arms", n), "nil, or a contest between several candidates: of two arms both are always among the two best")
 	case a.Floor > Full || a.floor()*n > Full:
-		bad("Allot.Floor", uint32(a.floor()), fmt.Sprintf("at most %d, so that %d arms find room", Full/n, n))
+		bad("Allocate.Floor", uint32(a.floor()), fmt.Sprintf("at most %d, so that %d arms find room", Full/n, n))
 	}
 }
 
 // Shares returns the weights of the baseline and of the rivals, in that order,
 // which sum to [Full]. ok is false, and the weights are nil, while the gain of a
 // rival that is still in is unknown. Rivals that dropped out get 0.
-func (a Allotment) Shares(rivals []Rival) (shares []Weight, ok bool) {
+func (a Allocation) Shares(rivals []Rival) (shares []Weight, ok bool) {
 	type arm struct {
 		at           int
 		mean, spread float64
@@ -136,11 +136,11 @@ func (a Allotment) Shares(rivals []Rival) (shares []Weight, ok bool) {
 	return shares, true
 }
 
-// allot returns the decision to change the shares, if it is time to and there is
+// allocate returns the decision to change the shares, if it is time to and there is
 // something to change.
-func allot(stage Stage, s State) (d Decision, due bool) {
-	a := stage.Allot
-	if a == nil || s.Baked-s.Allotted < a.every() {
+func allocate(stage Stage, s State) (d Decision, due bool) {
+	a := stage.Allocate
+	if a == nil || s.Baked-s.Allocated < a.every() {
 		return d, false
 	}
 	shares, ok := a.Shares(s.Rivals)
@@ -154,5 +154,5 @@ func allot(stage Stage, s State) (d Decision, due bool) {
 	if moved < leastShift {
 		return d, false
 	}
-	return Decision{Do: Reweigh, Phase: s.Phase, Stage: s.Stage, Shares: shares, Rule: "allotment", Reason: "traffic moves to the arms that may win"}, true
+	return Decision{Do: Rebalance, Phase: s.Phase, Stage: s.Stage, Shares: shares, Rule: "allocation", Reason: "traffic moves to the arms that may win"}, true
 }

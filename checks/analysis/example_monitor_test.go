@@ -7,7 +7,7 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-func ExampleRecorder_Watch() {
+func ExampleRecorder_Monitor() {
 	plan := analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate()}}
 	rollout, err := analysis.NewRecorder(plan, "1.4.0", "1.5.0")
 	if err != nil {
@@ -35,7 +35,7 @@ func ExampleRecorder_Watch() {
 		fmt.Println(err)
 		return
 	}
-	watch, err := after.Watch("1.5.0", comparison.Evidence())
+	monitor, err := after.Monitor("1.5.0", comparison.Evidence())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -46,7 +46,7 @@ func ExampleRecorder_Watch() {
 			o.Class = analysis.Error
 		}
 		after.Record(o)
-		if report := watch.Look(time.Now()); report.Alarm {
+		if report := monitor.Look(time.Now()); report.Alarm {
 			fmt.Printf("after %d requests: %s\n", i, report.Reason)
 			break
 		}

@@ -49,13 +49,13 @@ func promoted(t testing.TB, n int) Evidence {
 	return c.Evidence()
 }
 
-func startWatch(t testing.TB, p Plan, before Evidence) (*Watch, *Recorder) {
+func startWatch(t testing.TB, p Plan, before Evidence) (*Monitor, *Recorder) {
 	t.Helper()
 	r, err := NewRecorder(p, cand)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := r.Watch(cand, before)
+	w, err := r.Monitor(cand, before)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestWatchFindsHarm(t *testing.T) {
 func TestWatchRunLength(t *testing.T) {
 	const looks = 400
 	errors := Metric{Name: nameErrors, Margin: Plus(0.02)}
-	p := Plan{Metrics: []Metric{errors}, WatchRunLength: 100, Breakers: []Breaker{}}
+	p := Plan{Metrics: []Metric{errors}, MonitorRunLength: 100, Breakers: []Breaker{}}
 	c := compare(t, p)
 	rng := rand.New(rand.NewPCG(3, 3))
 	class := func(rate float64) Observation {
@@ -155,13 +155,13 @@ func TestWatchRunLength(t *testing.T) {
 	}
 }
 
-// A watch that was stored and restored goes on as if it had never stopped.
+// A monitor that was stored and restored goes on as if it had never stopped.
 func TestWatchContinues(t *testing.T) {
 	before := promoted(t, 3000)
 	whole, r1 := startWatch(t, watchPlan, before)
 	half, r2 := startWatch(t, watchPlan, before)
 	a1, a2 := newAfter(5), newAfter(5)
-	go1 := func(w *Watch, r *Recorder, a *after) (rep WatchReport) {
+	go1 := func(w *Monitor, r *Recorder, a *after) (rep MonitorReport) {
 		for i := range 2500 {
 			a.record(r)
 			if i%10 == 9 {
@@ -177,7 +177,7 @@ func TestWatchContinues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s WatchState
+	var s MonitorState
 	if err := json.Unmarshal(data, &s); err != nil {
 		t.Fatal(err)
 	}
@@ -193,23 +193,23 @@ func TestWatchContinues(t *testing.T) {
 	if data, err = json.Marshal(got); err != nil {
 		t.Fatal(err)
 	}
-	var read WatchReport
+	var read MonitorReport
 	if err := json.Unmarshal(data, &read); err != nil || !cmp.Equal(got, read) {
 		t.Errorf("the report through JSON: %v\n%s", err, cmp.Diff(got, read))
 	}
 	if err := again.Restore(s); err == nil {
-		t.Error("restored over a watch that has looked")
+		t.Error("restored over a monitor that has looked")
 	}
-	for name, change := range map[string]func(s *WatchState){
-		"plan":   func(s *WatchState) { s.Plan = "x" },
-		"arm":    func(s *WatchState) { s.Arm = base },
-		"peak":   func(s *WatchState) { s.Peak = math.NaN() },
-		"metric": func(s *WatchState) { s.Metrics = s.Metrics[1:] },
-		"counts": func(s *WatchState) { s.Metrics[0].Bad = s.Metrics[0].N + 1 },
-		"parts":  func(s *WatchState) { s.Metrics[0].Detectors[0] = []float64{1} },
-		"length": func(s *WatchState) { s.Lengths[0].Counts[0] = -1 },
+	for name, change := range map[string]func(s *MonitorState){
+		"plan":   func(s *MonitorState) { s.Plan = "x" },
+		"arm":    func(s *MonitorState) { s.Arm = base },
+		"peak":   func(s *MonitorState) { s.Peak = math.NaN() },
+		"metric": func(s *MonitorState) { s.Metrics = s.Metrics[1:] },
+		"counts": func(s *MonitorState) { s.Metrics[0].Bad = s.Metrics[0].N + 1 },
+		"parts":  func(s *MonitorState) { s.Metrics[0].Detectors[0] = []float64{1} },
+		"length": func(s *MonitorState) { s.Lengths[0].Counts[0] = -1 },
 	} {
-		var s WatchState
+		var s MonitorState
 		if err := json.Unmarshal(func() []byte { d, _ := json.Marshal(half.State()); return d }(), &s); err != nil {
 			t.Fatal(err)
 		}
@@ -260,16 +260,16 @@ func TestWatchRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var invalid *InvalidError
-	if _, err := r.Watch("elsewhere", promoted(t, 600)); !errors.As(err, &invalid) {
+	if _, err := r.Monitor("elsewhere", promoted(t, 600)); !errors.As(err, &invalid) {
 		t.Errorf("unknown arm: %v", err)
 	}
-	if _, err := r.Watch(cand, compare(t, Plan{}).Evidence()); !errors.As(err, &invalid) {
+	if _, err := r.Monitor(cand, compare(t, Plan{}).Evidence()); !errors.As(err, &invalid) {
 		t.Errorf("another plan: %v", err)
 	}
-	if _, err := r.Watch(cand, compare(t, watchPlan).Evidence()); !errors.As(err, &invalid) {
+	if _, err := r.Monitor(cand, compare(t, watchPlan).Evidence()); !errors.As(err, &invalid) {
 		t.Errorf("a baseline that has shown nothing: %v", err)
 	}
-	w, err := r.Watch(cand, promoted(t, 3000))
+	w, err := r.Monitor(cand, promoted(t, 3000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func TestWatchRefuses(t *testing.T) {
 	}
 }
 
-// The users who were counted in the rollout are counted again in the watch.
+// The users who were counted in the rollout are counted again in the monitor.
 func TestWatchCountsUsersAnew(t *testing.T) {
 	p := Plan{Metrics: []Metric{ErrorRate()}, Unit: PerUser, Breakers: []Breaker{}}
 	c := compare(t, p)
@@ -296,7 +296,7 @@ func TestWatchCountsUsersAnew(t *testing.T) {
 	serve(base, OK)
 	serve(cand, OK)
 	c.Judge(time.Unix(1e9, 0))
-	w, err := c.r.Watch(cand, c.Evidence())
+	w, err := c.r.Monitor(cand, c.Evidence())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func TestContest(t *testing.T) {
 					t.Errorf("a plan whose baseline is the loser: %v", err)
 				}
 				p.DangerouslyReplaceServing = "1.5.2"
-				p.Baseline, p.Candidate, p.ReturnWindow = release("1.6.0"), release("1.5.2"), time.Hour
+				p.Baseline, p.Candidate, p.RollbackWindow = release("1.6.0"), release("1.5.2"), time.Hour
 				if id := begin(t, e, p); status(t, e, id).Plan.Stages[0].Name != "return" {
 					t.Error("the winner of the contest is not known to be good")
 				}
@@ -155,9 +155,9 @@ func TestBadContests(t *testing.T) {
 	}
 }
 
-// TestContestAllots: while nothing is decided, traffic moves to the candidate
+// TestContestAllocates: while nothing is decided, traffic moves to the candidate
 // that seems to be the best, each change is an event, and no arm is left without.
-func TestContestAllots(t *testing.T) {
+func TestContestAllocates(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 		tgt.ttft = map[string]time.Duration{
 			"1.4.0": 200 * time.Millisecond, "1.5.0": 400 * time.Millisecond, "1.5.1": 390 * time.Millisecond, "1.5.2": 100 * time.Millisecond,
@@ -167,7 +167,7 @@ func TestContestAllots(t *testing.T) {
 		p := contest()
 		p.Strategy = strategies.AB{
 			Rivals: []string{"1.5.1", "1.5.2"}, Bake: 20 * time.Minute, OnTie: strategies.RollBack,
-			Allot: &strategies.Allotment{Every: time.Minute, Floor: 800},
+			Allocate: &strategies.Allocation{Every: time.Minute, Floor: 800},
 		}
 		// Slower is no harm here, so that all stay in.
 		ttft := analysis.TTFT()
@@ -176,11 +176,11 @@ func TestContestAllots(t *testing.T) {
 		events := finish(t, e, begin(t, e, p))
 		var moves []rollout.Event
 		for i, ev := range events {
-			if ev.Kind != rollout.Reweighed {
+			if ev.Kind != rollout.Rebalanced {
 				continue
 			}
 			moves = append(moves, ev)
-			if ev.Rule != "allotment" || ev.Split.Generation != events[i-1].Split.Generation+1 || ev.Judgement == nil || len(ev.Others) != 2 {
+			if ev.Rule != "allocation" || ev.Split.Generation != events[i-1].Split.Generation+1 || ev.Judgement == nil || len(ev.Others) != 2 {
 				t.Errorf("%s: rule %s, generation %d", ev, ev.Rule, ev.Split.Generation)
 			}
 			for _, a := range ev.Split.Arms {

@@ -6,7 +6,7 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// Lane admits a part of all units to the candidates of a router: those whose slot
+// Layer admits a part of all units to the candidates of a router: those whose slot
 // under Salt lies in [From, To). The others meet the baseline alone, are not
 // compared with anybody, and so do not count in the analysis.
 //
@@ -15,41 +15,41 @@ import (
 // leave out is a holdout; see [Holdout]. The salt must differ from the salts of the
 // splits, which are the names of rollouts.
 //
-// A lane is about experiments. Once a split gives the baseline no traffic, the
+// A layer is about experiments. Once a split gives the baseline no traffic, the
 // experiment is over, and its version is for all.
-type Lane struct {
+type Layer struct {
 	Salt     string
 	From, To strategies.Weight // slots, 0 to [strategies.Full]
 }
 
-// Holdout returns the lane that keeps a share of all units from every experiment
+// Holdout returns the layer that keeps a share of all units from every experiment
 // of the routers that have it.
-func Holdout(salt string, share strategies.Weight) Lane {
-	return Lane{Salt: salt, From: share, To: strategies.Full}
+func Holdout(salt string, share strategies.Weight) Layer {
+	return Layer{Salt: salt, From: share, To: strategies.Full}
 }
 
-func (l Lane) validate(i int) error {
+func (l Layer) validate(i int) error {
 	if l.From >= l.To || l.To > strategies.Full {
-		return &InvalidError{Field: fmt.Sprintf("Config.Lanes[%d]", i), Value: fmt.Sprintf("%d to %d", l.From, l.To), Want: fmt.Sprintf("From < To <= %d", strategies.Full)}
+		return &InvalidError{Field: fmt.Sprintf("Config.Layers[%d]", i), Value: fmt.Sprintf("%d to %d", l.From, l.To), Want: fmt.Sprintf("From < To <= %d", strategies.Full)}
 	}
 	return nil
 }
 
-// lane is a Lane that is ready to be asked.
-type lane struct {
+// layer is a Layer that is ready to be asked.
+type layer struct {
 	hash     hasher
 	from, to int
 }
 
-func newLane(l Lane) lane {
-	return lane{hash: newHasher(strategies.XXHash, "lane:"+l.Salt), from: int(l.From), to: int(l.To)}
+func newLayer(l Layer) layer {
+	return layer{hash: newHasher(strategies.XXHash, "layer:"+l.Salt), from: int(l.From), to: int(l.To)}
 }
 
 // admits reports whether a unit may meet candidates. A request without a unit is
 // a unit of its own, with a random slot.
 func (t *table) admits(unit string) bool {
-	for i := range t.lanes {
-		l := &t.lanes[i]
+	for i := range t.layers {
+		l := &t.layers[i]
 		if slot := t.slot(&l.hash, unit); slot < l.from || slot >= l.to {
 			return false
 		}

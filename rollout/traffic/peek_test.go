@@ -22,13 +22,13 @@ const (
 	limited = "event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"slow down\"}\n\n"
 )
 
-// TestHoldBack: a stream that begins and then fails before it bears content is
-// rescued, in both shapes, and counted once against the candidate.
-func TestHoldBack(t *testing.T) {
+// TestPeekTimeout: a stream that begins and then fails before it bears content is
+// served by the baseline, in both shapes, and counted once against the candidate.
+func TestPeekTimeout(t *testing.T) {
 	abort := func() { panic(http.ErrAbortHandler) }
 	for name, tt := range map[string]struct {
 		candidate http.HandlerFunc
-		rescued   bool
+		fallbacks bool
 		class     analysis.Class
 	}{
 		"an error behind the role chunk":  {func(w http.ResponseWriter, _ *http.Request) { stream(w, role, inBand, done) }, true, analysis.Error},
@@ -63,18 +63,18 @@ func TestHoldBack(t *testing.T) {
 					t.Errorf("%s: %s, %v (%v), want %v", shape, o.Arm, o.Class, o.Err, tt.class)
 				}
 				want := post(t, direct, streaming)
-				if tt.rescued {
+				if tt.fallbacks {
 					want.body, want.version = goodStream, "old"
 				} else {
 					want.version = "new"
 				}
-				if a.body != want.body || a.version != want.version || a.status != http.StatusOK || (a.err == nil) != (want.err == nil) && !tt.rescued {
+				if a.body != want.body || a.version != want.version || a.status != http.StatusOK || (a.err == nil) != (want.err == nil) && !tt.fallbacks {
 					t.Errorf("%s: the caller got %+v, want %+v", shape, a, want)
 				}
 			}
 			for _, s := range r.Stats() {
-				if want := map[bool]uint64{true: 2}[tt.rescued]; s.Arm == "new" && s.Rescued != want {
-					t.Errorf("%d rescued, want %d", s.Rescued, want)
+				if want := map[bool]uint64{true: 2}[tt.fallbacks]; s.Arm == "new" && s.Fallbacks != want {
+					t.Errorf("%d fallbacks, want %d", s.Fallbacks, want)
 				}
 			}
 		})
@@ -115,8 +115,8 @@ func (e *eventReader) Read(p []byte) (int, error) {
 	return 0, e.err
 }
 
-// TestHoldBackIsBounded: in time and in bytes, and it can be turned off.
-func TestHoldBackIsBounded(t *testing.T) {
+// TestPeekTimeoutIsBounded: in time and in bytes, and it can be turned off.
+func TestPeekTimeoutIsBounded(t *testing.T) {
 	long := ": " + strings.Repeat("x", 70<<10) + "\n\n"
 	for name, c := range map[string]struct {
 		hold   time.Duration
@@ -130,7 +130,7 @@ func TestHoldBackIsBounded(t *testing.T) {
 				time.Sleep(5 * time.Millisecond) // each arrives by itself
 			}
 		}
-		r, d := newRouter(t, serve(t, good), serve(t, candidate), func(cfg *traffic.Config) { cfg.HoldBack = c.hold })
+		r, d := newRouter(t, serve(t, good), serve(t, candidate), func(cfg *traffic.Config) { cfg.PeekTimeout = c.hold })
 		n := 0
 		for shape, send := range through(t, r) {
 			if a := send(streaming); a.body != strings.Join(c.events, "") || a.version != "new" {
@@ -144,16 +144,16 @@ func TestHoldBackIsBounded(t *testing.T) {
 	}
 }
 
-// TestRescueBudget: a candidate that fails everything cannot double the
+// TestFallbackBudget: a candidate that fails everything cannot double the
 // baseline's load for long.
-func TestRescueBudget(t *testing.T) {
+func TestFallbackBudget(t *testing.T) {
 	fail := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	r, _ := newRouter(t, "", "", func(c *traffic.Config) {
 		c.Arms = map[string]traffic.Backend{"old": {Handler: http.HandlerFunc(good)}, "new": {Handler: fail}}
 		c.Split = split(1, 5000)
-		c.RescueRatio = 0.1
+		c.FallbackRatio = 0.1
 	})
-	var seen, rescued int
+	var seen, fallbacks int
 	var served, failed int
 	for i := range 3000 {
 		req, _ := http.NewRequest(http.MethodPost, "http://gateway"+chat, nil)
@@ -166,15 +166,15 @@ func TestRescueBudget(t *testing.T) {
 	}
 	for _, s := range r.Stats() {
 		if s.Arm == "new" {
-			rescued, failed = int(s.Rescued), int(s.ByClass[analysis.Error])
+			fallbacks, failed = int(s.Fallbacks), int(s.ByClass[analysis.Error])
 		} else {
 			served = int(s.Requests)
 		}
 	}
-	if seen == 0 || rescued < 100 || rescued > 110+served/10 || seen+rescued != failed {
-		t.Errorf("%d rescued and %d seen of %d failures, beside %d requests of the baseline", rescued, seen, failed, served)
+	if seen == 0 || fallbacks < 100 || fallbacks > 110+served/10 || seen+fallbacks != failed {
+		t.Errorf("%d fallbacks and %d seen of %d failures, beside %d requests of the baseline", fallbacks, seen, failed, served)
 	}
-	if _, err := traffic.New(traffic.Config{Arms: map[string]traffic.Backend{"old": {}}, Split: strategies.Split{}, RescueRatio: -1}); err == nil {
+	if _, err := traffic.New(traffic.Config{Arms: map[string]traffic.Backend{"old": {}}, Split: strategies.Split{}, FallbackRatio: -1}); err == nil {
 		t.Error("a negative ratio is accepted")
 	}
 }
@@ -187,13 +187,13 @@ type status struct {
 
 func (s *status) WriteHeader(code int) { s.code = code }
 
-// TestHoldBackOfParts: an event that comes late is judged whole, however the transport
+// TestPeekTimeoutOfParts: an event that comes late is judged whole, however the transport
 // reads it.
-func TestHoldBackOfParts(t *testing.T) {
+func TestPeekTimeoutOfParts(t *testing.T) {
 	for _, shape := range []string{"handler", "transport"} {
 		synctest.Test(t, func(t *testing.T) {
 			candidate := streamOf(role, inBand, done)
-			candidate.pauses = []time.Duration{0, traffic.DefaultHoldBack + time.Second}
+			candidate.pauses = []time.Duration{0, traffic.DefaultPeekTimeout + time.Second}
 			r, d := scripted(t, streamOf(role, token("x"), finish, done), candidate, nil)
 			got := local(r)[shape](t.Context(), chat, streaming)
 			if o := d.one(t); o.Class != analysis.Error || got.version != "old" || got.err != nil {
@@ -221,7 +221,7 @@ func TestFailedStatusLingers(t *testing.T) {
 					r, d := scripted(t, documentOf(says("x")), candidate(), nil)
 					began := time.Now()
 					got := local(r)[shape](t.Context(), chat, "{}")
-					if took := time.Since(began); took > traffic.DefaultHoldBack || got.version != "old" || got.status != http.StatusOK || got.err != nil {
+					if took := time.Since(began); took > traffic.DefaultPeekTimeout || got.version != "old" || got.status != http.StatusOK || got.err != nil {
 						t.Errorf("%d, %s, %s: got %d of %s after %v, %v", status, name, shape, got.status, got.version, took, got.err)
 					}
 					if o := d.one(t); o.Why != fmt.Sprint("status ", status) && status != 302 || !o.Class.Failed() {

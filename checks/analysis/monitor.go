@@ -11,22 +11,22 @@ import (
 	"github.com/serin-go/serin/internal/evalue"
 )
 
-// Watch looks for harm that begins after a promotion, when there is no baseline
+// Monitor looks for harm that begins after a promotion, when there is no baseline
 // any more to compare with: it holds one arm against what the baseline was, as
 // the evidence of the rollout has it. It is an e-detector (Shin, Ramdas and
 // Rinaldo) on the same factors as those of a comparison, and finds harm that is
-// beyond the margins whenever it begins. [Plan.WatchRunLength] states how often
+// beyond the margins whenever it begins. [Plan.MonitorRunLength] states how often
 // it errs. It cannot tell the arm's harm from the world's.
 //
 // It is safe for concurrent use.
-type Watch struct {
+type Monitor struct {
 	r *Recorder
 
 	mu      sync.Mutex
 	rd      reading
 	from    []cursor // by metric
 	guards  []guard
-	lengths []lengthWatch
+	lengths []lengthMonitor
 	looks   int
 	now     float64 // ln of the statistic
 	peak    float64
@@ -34,13 +34,13 @@ type Watch struct {
 	block   time.Time // when the open stretch began
 }
 
-// Watch returns a watch over the named arm of r, from now on, against the
+// Monitor returns a monitor over the named arm of r, from now on, against the
 // baseline in before: evidence of a comparison under the same plan. Metrics of
-// which the baseline has shown fewer than 200 values are not watched.
+// which the baseline has shown fewer than 200 values are not monitored.
 //
 // The error is an [*InvalidError]: the arm is unknown, the evidence is of
-// another plan, or nothing can be watched with it.
-func (r *Recorder) Watch(arm string, before Evidence) (*Watch, error) {
+// another plan, or nothing can be monitored with it.
+func (r *Recorder) Monitor(arm string, before Evidence) (*Monitor, error) {
 	a := r.Arm(arm)
 	if a == r.stray {
 		return nil, &InvalidError{Field: "arm", Value: fmt.Sprintf("%q", arm), Want: "an arm of the recorder"}
@@ -48,12 +48,12 @@ func (r *Recorder) Watch(arm string, before Evidence) (*Watch, error) {
 	if err := before.check(r.plan); err != nil {
 		return nil, err
 	}
-	w := &Watch{r: r, rd: reading{arm: a, metrics: make([]metricReading, len(r.meters))}, now: math.Inf(-1), peak: math.Inf(-1)}
+	w := &Monitor{r: r, rd: reading{arm: a, metrics: make([]metricReading, len(r.meters))}, now: math.Inf(-1), peak: math.Inf(-1)}
 	for i, m := range r.meters {
 		if g, ok := newGuard(i, m.Metric, before.Metrics[i].Baseline); ok {
 			w.guards = append(w.guards, g)
 		}
-		if l, ok := newLengthWatch(i, m, before.Metrics[i].Baseline); ok {
+		if l, ok := newLengthMonitor(i, m, before.Metrics[i].Baseline); ok {
 			w.lengths = append(w.lengths, l)
 		}
 	}
@@ -68,12 +68,12 @@ func (r *Recorder) Watch(arm string, before Evidence) (*Watch, error) {
 	return w, nil
 }
 
-// WatchReport is what a watch has found so far. It is plain data that survives
+// MonitorReport is what a monitor has found so far. It is plain data that survives
 // JSON.
-type WatchReport struct {
+type MonitorReport struct {
 	At  time.Time `json:"at"`
 	Arm string    `json:"arm"`
-	// Looks counts calls of [Watch.Look].
+	// Looks counts calls of [Monitor.Look].
 	Looks int `json:"looks"`
 	// Alarm says that the arm has become worse than the margins allow. It stays.
 	Alarm bool `json:"alarm"`
@@ -82,17 +82,17 @@ type WatchReport struct {
 	// Evidence is the e-detector's statistic: E at its largest, Now at present.
 	// Its limit is the run length.
 	Evidence Proof `json:"evidence"`
-	// Metrics are those that are watched.
-	Metrics []WatchFinding `json:"metrics"`
+	// Metrics are those that are monitored.
+	Metrics []MonitorFinding `json:"metrics"`
 	// Lengths compares the lengths of inputs and outputs with what they were, if
 	// the plan measures them. They raise no alarm: other questions are not harm.
 	Lengths []LengthDrift `json:"lengths,omitempty"`
 }
 
-// WatchFinding is what a report says about one metric.
-type WatchFinding struct {
+// MonitorFinding is what a report says about one metric.
+type MonitorFinding struct {
 	Metric string `json:"metric"`
-	// N counts the values since the watch began, and Bad those that were bad:
+	// N counts the values since the monitor began, and Bad those that were bad:
 	// events of a rate; amounts worse than the baseline's 95th percentile by more
 	// than the margin. Of a score, Bad is 0.
 	N   int `json:"n"`
@@ -108,7 +108,7 @@ type WatchFinding struct {
 
 // Look takes in what was recorded since the last call and reports. Look as often
 // as you like, at times that do not depend on the outcomes.
-func (w *Watch) Look(now time.Time) WatchReport {
+func (w *Monitor) Look(now time.Time) MonitorReport {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rd.read(w.r, func(i int) uint64 { return w.from[i].next })
@@ -146,10 +146,10 @@ func (w *Watch) Look(now time.Time) WatchReport {
 	return w.report(now)
 }
 
-func (w *Watch) limit() float64 { return math.Log(w.r.plan.WatchRunLength) }
+func (w *Monitor) limit() float64 { return math.Log(w.r.plan.MonitorRunLength) }
 
 // worst returns the guard that contributes most.
-func (w *Watch) worst() *guard {
+func (w *Monitor) worst() *guard {
 	worst := &w.guards[0]
 	for k := range w.guards {
 		if g := &w.guards[k]; g.logE()+math.Log(g.metric.Weight) > worst.logE()+math.Log(worst.metric.Weight) {
@@ -159,10 +159,10 @@ func (w *Watch) worst() *guard {
 	return worst
 }
 
-func (w *Watch) report(now time.Time) WatchReport {
-	rep := WatchReport{
+func (w *Monitor) report(now time.Time) MonitorReport {
+	rep := MonitorReport{
 		At: now, Arm: w.rd.arm.name, Looks: w.looks, Alarm: w.blamed != "",
-		Evidence: Proof{E: exp(w.peak), Now: exp(w.now), Limit: w.r.plan.WatchRunLength},
+		Evidence: Proof{E: exp(w.peak), Now: exp(w.now), Limit: w.r.plan.MonitorRunLength},
 	}
 	rep.Reason = fmt.Sprintf("%s is as the baseline was, within the margins, as far as can be seen", rep.Arm)
 	if rep.Alarm {
@@ -185,9 +185,9 @@ func (w *Watch) report(now time.Time) WatchReport {
 	return rep
 }
 
-// WatchState is what a watch has gathered, as plain data: [Watch.Restore] lets
+// MonitorState is what a monitor has gathered, as plain data: [Monitor.Restore] lets
 // a restarted process go on.
-type WatchState struct {
+type MonitorState struct {
 	Plan  string  `json:"plan"`
 	Arm   string  `json:"arm"`
 	Looks int     `json:"looks"`
@@ -198,7 +198,7 @@ type WatchState struct {
 	Lengths []LengthDrift `json:"lengths,omitempty"`
 }
 
-// GuardState is what a watch has gathered of one metric.
+// GuardState is what a monitor has gathered of one metric.
 type GuardState struct {
 	Metric string `json:"metric"`
 	N      int    `json:"n"`
@@ -213,7 +213,7 @@ type GuardState struct {
 	Detectors [][]float64 `json:"detectors"`
 }
 
-// Run is what a watch has seen of a metric since a moment. Of scores it has the sum, of
+// Run is what a monitor has seen of a metric since a moment. Of scores it has the sum, of
 // other metrics how many were bad.
 type Run struct {
 	N   int     `json:"n"`
@@ -224,10 +224,10 @@ type Run struct {
 func (r Run) plus(s Run) Run { return Run{N: r.N + s.N, Bad: r.Bad + s.Bad, Sum: r.Sum + s.Sum} }
 
 // State returns what w has gathered up to the last look.
-func (w *Watch) State() WatchState {
+func (w *Monitor) State() MonitorState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := WatchState{Plan: w.r.plan.digest(), Arm: w.rd.arm.name, Looks: w.looks, Peak: max(w.peak, -1e300), Blamed: w.blamed}
+	s := MonitorState{Plan: w.r.plan.digest(), Arm: w.rd.arm.name, Looks: w.looks, Peak: max(w.peak, -1e300), Blamed: w.blamed}
 	for k := range w.guards {
 		s.Metrics = append(s.Metrics, w.guards[k].state())
 	}
@@ -239,18 +239,18 @@ func (w *Watch) State() WatchState {
 	return s
 }
 
-// Restore gives w, which has not looked yet, what an earlier watch over the same
+// Restore gives w, which has not looked yet, what an earlier monitor over the same
 // arm with the same plan and evidence has gathered. If the error, an
 // [*InvalidError], is not nil, w is unchanged.
-func (w *Watch) Restore(s WatchState) error {
+func (w *Monitor) Restore(s MonitorState) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	bad := func(field string, value any, want string) error {
-		return &InvalidError{Field: "WatchState." + field, Value: value, Want: want}
+		return &InvalidError{Field: "MonitorState." + field, Value: value, Want: want}
 	}
 	switch {
 	case w.looks > 0:
-		return bad("Looks", w.looks, "a watch that has not looked yet")
+		return bad("Looks", w.looks, "a monitor that has not looked yet")
 	case s.Plan != w.r.plan.digest():
 		return bad("Plan", s.Plan, w.r.plan.digest())
 	case s.Arm != w.rd.arm.name:

@@ -49,21 +49,21 @@ func servedBy(r *traffic.Router, header ...string) string {
 	return said(w)
 }
 
-// TestLanes: two experiments in one lane exclude each other, units of a holdout
-// see none, and the shares within the lanes are those of the splits.
+// TestLanes: two experiments in one layer exclude each other, units of a holdout
+// see none, and the shares within the layers are those of the splits.
 func TestLanes(t *testing.T) {
 	const n = 20_000
-	lanes := func(from, to strategies.Weight, salt string) *traffic.Router {
+	layers := func(from, to strategies.Weight, salt string) *traffic.Router {
 		return newLocal(t, func(c *traffic.Config) {
 			c.Split.Salt = salt
-			c.Lanes = []traffic.Lane{{Salt: "search", From: from, To: to}, traffic.Holdout("2026", 1000)}
+			c.Layers = []traffic.Layer{{Salt: "search", From: from, To: to}, traffic.Holdout("2026", 1000)}
 		})
 	}
-	first, second := lanes(0, 5000, "first"), lanes(5000, strategies.Full, "second")
+	first, second := layers(0, 5000, "first"), layers(5000, strategies.Full, "second")
 	// All but one slot go to the candidate here; who is in neither is held out.
 	nearly := func(salt string) *traffic.Router {
 		return newLocal(t, func(c *traffic.Config) {
-			c.Split, c.Lanes = split(1, strategies.Full-1), []traffic.Lane{traffic.Holdout("2026", 1000)}
+			c.Split, c.Layers = split(1, strategies.Full-1), []traffic.Layer{traffic.Holdout("2026", 1000)}
 			c.Split.Salt = salt
 		})
 	}
@@ -96,7 +96,7 @@ func TestLanes(t *testing.T) {
 // before was not compared.
 func TestLanesEnd(t *testing.T) {
 	r := newLocal(t, func(c *traffic.Config) {
-		c.Split, c.Lanes = split(1, strategies.Full-1), []traffic.Lane{{Salt: "none", From: 0, To: 1}}
+		c.Split, c.Layers = split(1, strategies.Full-1), []traffic.Layer{{Salt: "none", From: 0, To: 1}}
 	})
 	rec, err := analysis.NewRecorder(analysis.Plan{}, "old", "new")
 	if err != nil {
@@ -112,10 +112,10 @@ func TestLanesEnd(t *testing.T) {
 		return n
 	}
 	if n := ours(); n > 5 {
-		t.Errorf("%d of 1000 units met the candidate through a lane of 0.01 %%", n)
+		t.Errorf("%d of 1000 units met the candidate through a layer of 0.01 %%", n)
 	}
 	if sum, err := rec.Summary("old"); err != nil || sum.Requests > 5 {
-		t.Errorf("%d requests from outside the lane were compared (%v)", sum.Requests, err)
+		t.Errorf("%d requests from outside the layer were compared (%v)", sum.Requests, err)
 	}
 	if err := r.SetSplit(t.Context(), split(2, strategies.Full)); err != nil {
 		t.Fatal(err)
@@ -127,11 +127,11 @@ func TestLanesEnd(t *testing.T) {
 
 func TestLanesValidate(t *testing.T) {
 	_, err := traffic.New(traffic.Config{
-		Arms:  map[string]traffic.Backend{"old": {}},
-		Lanes: []traffic.Lane{{From: 5, To: 5}, {From: 0, To: 10_001}, {From: 0, To: 10_000}},
+		Arms:   map[string]traffic.Backend{"old": {}},
+		Layers: []traffic.Layer{{From: 5, To: 5}, {From: 0, To: 10_001}, {From: 0, To: 10_000}},
 	})
 	var bad *traffic.InvalidError
-	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "Lanes[0]") || !strings.Contains(err.Error(), "Lanes[1]") || strings.Contains(err.Error(), "Lanes[2]") {
+	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "Layers[0]") || !strings.Contains(err.Error(), "Layers[1]") || strings.Contains(err.Error(), "Layers[2]") {
 		t.Errorf("New = %v", err)
 	}
 }
@@ -234,7 +234,7 @@ func ExampleHoldout() {
 			{Name: "old", Weight: 1}, {Name: "new", Weight: strategies.Full - 1},
 		}},
 		// A tenth of all users never meets an experiment this year.
-		Lanes: []traffic.Lane{traffic.Holdout("2026", strategies.Percent(10))},
+		Layers: []traffic.Layer{traffic.Holdout("2026", strategies.Percent(10))},
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -75,11 +75,11 @@ func TestSharesAreThoseOfDrawing(t *testing.T) {
 		"sure of everything":     {known(1, 1e-9), known(2, 1e-9), known(3, 1e-9)},
 		"of very different size": {known(1e-9, 1e-9), known(-1e9, 1e3)},
 	} {
-		got, ok := strategies.Allotment{}.Shares(rivals)
+		got, ok := strategies.Allocation{}.Shares(rivals)
 		if !ok {
 			t.Fatalf("%s: unknown", name)
 		}
-		for i, want := range drawn(strategies.DefaultAllotFloor, rivals) {
+		for i, want := range drawn(strategies.DefaultAllocationFloor, rivals) {
 			if math.Abs(float64(got[i])-want) > 60 { // 0.6 points
 				t.Errorf("%s: arm %d has %d, drawing gives %.0f (%v)", name, i, got[i], want, got)
 			}
@@ -92,7 +92,7 @@ func TestSharesAreThoseOfDrawing(t *testing.T) {
 func TestSharesLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 8).Draw(t, "rivals")
-		a := strategies.Allotment{Floor: strategies.Weight(rapid.IntRange(1, 10000/(n+1)).Draw(t, "floor"))}
+		a := strategies.Allocation{Floor: strategies.Weight(rapid.IntRange(1, 10000/(n+1)).Draw(t, "floor"))}
 		rivals := make([]strategies.Rival, n)
 		for i := range rivals {
 			rivals[i] = known(rapid.Float64().Draw(t, "gain"), math.Abs(rapid.Float64().Draw(t, "spread")))
@@ -124,14 +124,14 @@ func TestSharesOfTheUnknown(t *testing.T) {
 	for name, r := range map[string]strategies.Rival{
 		"not known": {}, "no gain": known(math.NaN(), 1), "no spread": known(1, math.NaN()), "a negative spread": known(1, -1),
 	} {
-		if got, ok := (strategies.Allotment{}).Shares([]strategies.Rival{known(1, 1), r}); ok || got != nil {
+		if got, ok := (strategies.Allocation{}).Shares([]strategies.Rival{known(1, 1), r}); ok || got != nil {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
 
-func TestAllotmentIsDecidedByNext(t *testing.T) {
-	list, err := strategies.AB{Rivals: []string{"b", "c"}, Bake: 24 * time.Hour, Allot: &strategies.Allotment{Every: time.Hour}}.Stages("base", "a")
+func TestAllocationIsDecidedByNext(t *testing.T) {
+	list, err := strategies.AB{Rivals: []string{"b", "c"}, Bake: 24 * time.Hour, Allocate: &strategies.Allocation{Every: time.Hour}}.Stages("base", "a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,8 +145,8 @@ func TestAllotmentIsDecidedByNext(t *testing.T) {
 	}{
 		{"not yet", strategies.State{Baked: 59 * time.Minute}, nil},
 		{"due", strategies.State{Baked: time.Hour}, want},
-		{"just done", strategies.State{Baked: 90 * time.Minute, Allotted: time.Hour}, nil},
-		{"again, and nothing to move", strategies.State{Baked: 3 * time.Hour, Allotted: time.Hour, Shares: want}, nil},
+		{"just done", strategies.State{Baked: 90 * time.Minute, Allocated: time.Hour}, nil},
+		{"again, and nothing to move", strategies.State{Baked: 3 * time.Hour, Allocated: time.Hour, Shares: want}, nil},
 		{"paused", strategies.State{Baked: time.Hour, Paused: true}, nil},
 		{"with nothing in force", strategies.State{Baked: time.Hour, Shares: equal[:2]}, nil},
 	} {
@@ -156,7 +156,7 @@ func TestAllotmentIsDecidedByNext(t *testing.T) {
 			s.Shares = equal
 		}
 		d := strategies.Next(list, s)
-		if diff := cmp.Diff(c.want, d.Shares); diff != "" || (d.Do == strategies.Reweigh) != (c.want != nil) {
+		if diff := cmp.Diff(c.want, d.Shares); diff != "" || (d.Do == strategies.Rebalance) != (c.want != nil) {
 			t.Errorf("%s: %+v (-want +got):\n%s", c.name, d, diff)
 		}
 	}
@@ -166,12 +166,12 @@ func TestAllotmentIsDecidedByNext(t *testing.T) {
 	}
 }
 
-func TestAllotmentsThatMakeNoSense(t *testing.T) {
+func TestAllocationsThatMakeNoSense(t *testing.T) {
 	for name, ab := range map[string]strategies.AB{
-		"two arms":            {Allot: &strategies.Allotment{}},
-		"backwards":           {Rivals: []string{"b"}, Allot: &strategies.Allotment{Every: -1}},
-		"more floor than all": {Rivals: []string{"b"}, Allot: &strategies.Allotment{Floor: 3334}},
-		"wraps around":        {Rivals: []string{"b"}, Allot: &strategies.Allotment{Floor: 1<<32 - 1}},
+		"two arms":            {Allocate: &strategies.Allocation{}},
+		"backwards":           {Rivals: []string{"b"}, Allocate: &strategies.Allocation{Every: -1}},
+		"more floor than all": {Rivals: []string{"b"}, Allocate: &strategies.Allocation{Floor: 3334}},
+		"wraps around":        {Rivals: []string{"b"}, Allocate: &strategies.Allocation{Floor: 1<<32 - 1}},
 	} {
 		if _, err := ab.Stages("base", "a"); err == nil {
 			t.Errorf("%s is accepted", name)

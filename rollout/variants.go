@@ -97,9 +97,9 @@ func (d *document) drop(arm string, now time.Time) {
 	})
 }
 
-// reweigh gives the baseline and the rivals new shares of the traffic.
-func (d *document) reweigh(shares []strategies.Weight, now time.Time) {
-	d.Allotted = d.Baked
+// rebalance gives the baseline and the rivals new shares of the traffic.
+func (d *document) rebalance(shares []strategies.Weight, now time.Time) {
+	d.Allocated = d.Baked
 	of := make(map[string]strategies.Weight, len(shares))
 	for i, arm := range d.competing() {
 		of[arm] = shares[i]
