@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/bounded"
 	"github.com/serin-go/serin/strategies"
 )
@@ -40,7 +41,7 @@ func (a Actor) person() string { return strategies.Person(a.Subject, a.Name) }
 func (a Actor) validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Actor." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Actor." + field, Value: value, Want: want})
 	}
 	shown := func(s string) string { return fmt.Sprintf("%q", bound(s, maxNameSize)) }
 	switch {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/strategies"
@@ -149,7 +150,7 @@ func TestDisown(t *testing.T) {
 			return names
 		}
 
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		for _, bad := range []string{"", " ", strings.Repeat("a", 256)} {
 			if _, err := e.Disown(t.Context(), bad, "left", lead); !errors.As(err, &invalid) {
 				t.Errorf("Disown(%.10q) = %v, want an InvalidError", bad, err)

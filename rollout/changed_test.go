@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/strategies"
 )
@@ -71,7 +72,7 @@ func TestPlanInJSONIsReadWhole(t *testing.T) {
 	} {
 		var p rollout.Plan
 		err := json.Unmarshal([]byte(bad), &p)
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		if !errors.As(err, &invalid) || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: %v", bad, err)
 		}

@@ -153,11 +153,11 @@ type Config struct {
 }
 
 // Validate reports everything that is wrong with c, joined; each problem is an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Config." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Config." + field, Value: value, Want: want})
 	}
 	if c.Store == nil {
 		bad("Store", nil, "a store, such as one that boltstore.Open returns")

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // DeadLetter is an event that a [Sink] has not taken. It is plain data.
@@ -81,7 +83,7 @@ func readLetter(entry Entry) (DeadLetter, error) {
 // is key. If the sink takes it, it is listed no more. It may be called in any process that
 // has the sink in [Config.Sinks].
 //
-// Errors: an [*InvalidError] if there is no such sink; one that wraps [ErrNotFound] if
+// Errors: an [*checks.InvalidError] if there is no such sink; one that wraps [ErrNotFound] if
 // there is no such letter, or if it was delivered since; what the sink returned, in which
 // case the letter stays; or the error of the store, in which case it may have been
 // delivered.
@@ -91,12 +93,12 @@ func (e *Engine) Redeliver(ctx context.Context, sink, key string) error {
 	}
 	to := e.cfg.Sinks[sink]
 	if to == nil {
-		return &InvalidError{Field: "Redeliver.sink", Value: fmt.Sprintf("%q", bound(sink, maxNameSize)), Want: "the name of a sink in Config.Sinks"}
+		return &checks.InvalidError{Package: "rollout", Field: "Redeliver.sink", Value: fmt.Sprintf("%q", bound(sink, maxNameSize)), Want: "the name of a sink in Config.Sinks"}
 	}
 	at := strings.LastIndexByte(key, '/')
 	seq, err := strconv.ParseUint(key[at+1:], 10, 64)
 	if at < 0 || err != nil || !targetName.MatchString(ID(key[:max(at, 0)]).Target()) {
-		return &InvalidError{Field: "Redeliver.key", Value: fmt.Sprintf("%q", bound(key, maxNameSize)), Want: "an Event.Key, such as chat/1/3"}
+		return &checks.InvalidError{Package: "rollout", Field: "Redeliver.key", Value: fmt.Sprintf("%q", bound(key, maxNameSize)), Want: "an Event.Key, such as chat/1/3"}
 	}
 	place := deadKey(sink, ID(key[:at]), seq)
 	entry, err := e.cfg.Store.Get(ctx, place)

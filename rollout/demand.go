@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -63,7 +64,7 @@ var nevers = []string{NeverUnproven, NeverSupersede, NeverReturn, NeverSilence}
 // at the same time. It unwraps to Missing.
 type WeakPlanError struct {
 	Target  string
-	Missing []*InvalidError
+	Missing []*checks.InvalidError
 }
 
 func (e *WeakPlanError) Error() string {
@@ -84,11 +85,11 @@ func (e *WeakPlanError) Unwrap() []error {
 }
 
 // Validate reports everything that is wrong with d, joined; each problem is an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (d Demand) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Demand." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Demand." + field, Value: value, Want: want})
 	}
 	Plan{Standing: d.Standing}.validateStanding(bad)
 	for i, w := range d.Windows {
@@ -131,7 +132,7 @@ func (d Demand) Check(p Plan) error {
 	e := &WeakPlanError{Target: p.Target}
 	weak := func(field string, have, want any) {
 		if !reflect.DeepEqual(have, want) {
-			e.Missing = append(e.Missing, &InvalidError{Field: "Plan." + field, Value: fmt.Sprint(have), Want: fmt.Sprint(want)})
+			e.Missing = append(e.Missing, &checks.InvalidError{Package: "rollout", Field: "Plan." + field, Value: fmt.Sprint(have), Want: fmt.Sprint(want)})
 		}
 	}
 	weak("Preflight", p.Preflight, strong.Preflight)
@@ -146,7 +147,7 @@ func (d Demand) Check(p Plan) error {
 	if d.Digest {
 		for _, r := range append([]string{p.Baseline.Digest, p.Candidate.Digest}, rivalDigests(p)...) {
 			if r == "" {
-				e.Missing = append(e.Missing, &InvalidError{Field: "Plan.Candidate.Digest", Value: `""`, Want: "a digest of each release"})
+				e.Missing = append(e.Missing, &checks.InvalidError{Package: "rollout", Field: "Plan.Candidate.Digest", Value: `""`, Want: "a digest of each release"})
 				break
 			}
 		}
@@ -421,7 +422,7 @@ func (e *Engine) demand(ctx context.Context, target string) (d Demand, err error
 	defer func() {
 		if p := recover(); p != nil {
 			e.cfg.Logger.ErrorContext(ctx, "Config.Demands panicked", "target", target, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = &InvalidError{Field: "Config.Demands", Value: fmt.Sprintf("panic: %v", p), Want: "a function that does not panic"}
+			err = &checks.InvalidError{Package: "rollout", Field: "Config.Demands", Value: fmt.Sprintf("panic: %v", p), Want: "a function that does not panic"}
 		}
 	}()
 	d = e.cfg.Demands(target)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/strategies"
 )
@@ -233,7 +234,7 @@ func TestDemandsThatCannotBeUsed(t *testing.T) {
 			run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 				cfg.Demands = f
 				_, err := open(t, cfg).Start(t.Context(), briskly("1.4.0", "1.5.0"), ana)
-				var invalid *rollout.InvalidError
+				var invalid *checks.InvalidError
 				if !errors.As(err, &invalid) {
 					t.Errorf("Start: %v", err)
 				}

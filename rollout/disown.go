@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -19,7 +20,7 @@ import (
 //
 // by needs the action [ActionDisown] on each target with such a vote. Rollouts that could
 // not be changed do not keep the others from it; their errors are joined: a
-// [*ForbiddenError], a [*ConflictError], or the error of the store. An [*InvalidError]
+// [*ForbiddenError], a [*ConflictError], or the error of the store. An [*checks.InvalidError]
 // means that nothing was tried. Disown is safe for concurrent use and can be repeated. It
 // does not keep the person from voting again.
 func (e *Engine) Disown(ctx context.Context, subject, why string, by Actor) ([]ID, error) {
@@ -27,7 +28,7 @@ func (e *Engine) Disown(ctx context.Context, subject, why string, by Actor) ([]I
 		return nil, err
 	}
 	if strings.TrimSpace(subject) == "" || len(subject) > 255 {
-		return nil, &InvalidError{Field: "Disown.subject", Value: fmt.Sprintf("%q", bound(subject, maxNameSize)), Want: "the subject or name of a person, at most 255 bytes"}
+		return nil, &checks.InvalidError{Package: "rollout", Field: "Disown.subject", Value: fmt.Sprintf("%q", bound(subject, maxNameSize)), Want: "the subject or name of a person, at most 255 bytes"}
 	}
 	if err := by.validate(); err != nil {
 		return nil, err

@@ -226,6 +226,11 @@ func decodeDocument(target string, value []byte) (*document, string, error) {
 		return damaged(err)
 	}
 	d.lastRaw = raw.Last
+	if d.Last.Format < 2 && len(raw.Last) > 0 {
+		if err := unmarshalEvent(raw.Last, &d.Last); err != nil {
+			return damaged(err)
+		}
+	}
 	d.Monitor, d.Allocated = cmp.Or(d.Monitor, raw.Watch), cmp.Or(d.Allocated, raw.Allotted)
 	switch {
 	case d.Format != documentFormat:

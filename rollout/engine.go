@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -229,7 +230,7 @@ func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, 
 		opt(&o)
 	}
 	if !plainName(o.key) {
-		return &InvalidError{Field: "Key", Value: fmt.Sprintf("%q", bound(o.key, maxNameSize)), Want: wantName}
+		return &checks.InvalidError{Package: "rollout", Field: "Key", Value: fmt.Sprintf("%q", bound(o.key, maxNameSize)), Want: wantName}
 	}
 	o.why = bound(o.why, maxReason)
 	if d := e.driver(id); d != nil {

@@ -329,7 +329,7 @@ func TestStartRefusesBadPlans(t *testing.T) {
 				}
 			}
 		}
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		if _, err := e.Start(t.Context(), plan(), rollout.Actor{}); !errors.As(err, &invalid) || invalid.Field != "Actor.Name" {
 			t.Errorf("Start by nobody = %v", err)
 		}

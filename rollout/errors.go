@@ -7,18 +7,6 @@ import (
 	"github.com/serin-go/serin/versioning"
 )
 
-// InvalidError says which field of a plan or a configuration cannot be used,
-// what it holds and what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("rollout: %s is %v, want %s", e.Field, e.Value, e.Want)
-}
-
 // BusyError says that another rollout of the same target is active.
 type BusyError struct {
 	Target string

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -88,21 +87,6 @@ func (k *Kind) UnmarshalText(text []byte) error {
 	if *k = Kind(text); *k == "reweighed" {
 		*k = Rebalanced
 	}
-	return nil
-}
-
-// UnmarshalJSON implements [json.Unmarshaler]. It reads what earlier versions have written.
-func (e *Event) UnmarshalJSON(data []byte) error {
-	type plain Event
-	var read struct {
-		plain
-		Watch *analysis.MonitorReport `json:"watch"` // Monitor
-	}
-	if err := json.Unmarshal(data, &read); err != nil {
-		return err
-	}
-	*e = Event(read.plain)
-	e.Monitor = cmp.Or(e.Monitor, read.Watch)
 	return nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Events returns the events of a rollout with Seq from and later, as they are
@@ -59,7 +61,7 @@ const MaxPage = 1000
 // the same; a number after the last event yields none. Events that the audit trail has
 // not taken yet are read from the rollout's document.
 //
-// Errors: an [*InvalidError] for n, an error that wraps [ErrNotFound] for an unknown
+// Errors: an [*checks.InvalidError] for n, an error that wraps [ErrNotFound] for an unknown
 // rollout, a [*MissingEventError], or an error of the store. The events before the error
 // are returned with it.
 func (e *Engine) Read(ctx context.Context, id ID, from uint64, n int) ([]Event, error) {
@@ -87,7 +89,7 @@ func (e *Engine) Read(ctx context.Context, id ID, from uint64, n int) ([]Event, 
 // checkPage reports whether a page may have n entries.
 func checkPage(n int) error {
 	if n < 1 || n > MaxPage {
-		return &InvalidError{Field: "n", Value: n, Want: fmt.Sprintf("1 to %d", MaxPage)}
+		return &checks.InvalidError{Package: "rollout", Field: "n", Value: n, Want: fmt.Sprintf("1 to %d", MaxPage)}
 	}
 	return nil
 }
@@ -172,7 +174,7 @@ func (e *Engine) Targets() []string { return slices.Sorted(maps.Keys(e.cfg.Targe
 // with fewer than n rollouts and no error is the last one. It reads one value from the
 // store for each rollout of the page.
 //
-// Errors: an [*InvalidError] for n or for a before of another target, or an error of the
+// Errors: an [*checks.InvalidError] for n or for a before of another target, or an error of the
 // store. A rollout whose document is damaged is left out; the error wraps a
 // [*DamagedError] for each. The other rollouts of the page are returned with the error.
 // A target that never had a rollout yields none, and so do rollouts that were removed; see
@@ -186,7 +188,7 @@ func (e *Engine) Rollouts(ctx context.Context, target string, before ID, n int) 
 	if before != "" {
 		var err error
 		if number, err = before.number(); err != nil || before.Target() != target {
-			return nil, &InvalidError{Field: "before", Value: fmt.Sprintf("%q", bound(string(before), maxNameSize)), Want: "a rollout of target " + target}
+			return nil, &checks.InvalidError{Package: "rollout", Field: "before", Value: fmt.Sprintf("%q", bound(string(before), maxNameSize)), Want: "a rollout of target " + target}
 		}
 	}
 	newest, err := e.Newest(ctx, target)

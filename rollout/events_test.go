@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/strategies"
@@ -80,7 +81,7 @@ func TestReadAndHoles(t *testing.T) {
 			}
 		}
 		for _, n := range []int{-1, 0, rollout.MaxPage + 1} {
-			var invalid *rollout.InvalidError
+			var invalid *checks.InvalidError
 			if _, err := read(1, n); !errors.As(err, &invalid) {
 				t.Errorf("Read of %d events: %v, want an InvalidError", n, err)
 			}
@@ -191,13 +192,13 @@ func TestRollouts(t *testing.T) {
 			}
 		}
 		for _, before := range []rollout.ID{"search/3", "chat", "chat/", "chat/0", "chat/-1", "chat/x", "/1"} {
-			var invalid *rollout.InvalidError
+			var invalid *checks.InvalidError
 			if got, err := list("chat", before, 5); !errors.As(err, &invalid) {
 				t.Errorf("before %q: %v, %v; want an InvalidError", before, got, err)
 			}
 		}
 		for _, n := range []int{-1, 0, rollout.MaxPage + 1} {
-			var invalid *rollout.InvalidError
+			var invalid *checks.InvalidError
 			if _, err := list("chat", "", n); !errors.As(err, &invalid) {
 				t.Errorf("%d rollouts: %v, want an InvalidError", n, err)
 			}

@@ -108,6 +108,12 @@ func TestFormerNames(t *testing.T) {
 		t.Errorf("the plan is written as %s, %v", again, err)
 	}
 
+	var p Plan
+	err = json.Unmarshal([]byte(`{"target": "chat", "stages": [{"name": "a/b", "contest": true, "allot" : {"floor": 800}}], "analysis": {"watch_run_length": 5000}}`), &p)
+	if err != nil || p.Stages[0].Allocate == nil || p.Stages[0].Allocate.Floor != 800 || p.Analysis.MonitorRunLength != 5000 {
+		t.Errorf("the plan is read as %+v, %v", p, err)
+	}
+
 	trail, err := os.ReadFile("testdata/former/audit.jsonl")
 	if err != nil {
 		t.Fatal(err)

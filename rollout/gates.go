@@ -35,7 +35,7 @@ func (e *Engine) gates(ctx context.Context, p Plan) (map[string]string, error) {
 		switch {
 		case err != nil:
 			all[name] = "unusable"
-			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Config.Checks[%q]", name), Value: err.Error(), Want: "a check whose digest can be used; see checks.Digester"})
+			errs = append(errs, &checks.InvalidError{Package: "rollout", Field: fmt.Sprintf("Config.Checks[%q]", name), Value: err.Error(), Want: "a check whose digest can be used; see checks.Digester"})
 		case digest != "":
 			all[name] = digest
 		}

@@ -71,7 +71,7 @@ func TestBadDigestIsRefused(t *testing.T) {
 		run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 			cfg.Checks["list"] = checklist{digest: bad}
 			e := open(t, cfg)
-			var invalid *rollout.InvalidError
+			var invalid *checks.InvalidError
 			if id, err := e.Start(t.Context(), listed(), ana); !errors.As(err, &invalid) || !strings.Contains(invalid.Field, "list") {
 				t.Errorf("%.20q: %v, %v, want an InvalidError", bad, id, err)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
 )
@@ -27,7 +28,7 @@ type group struct {
 // SetSplit implements [Splitter].
 func (g *group) SetSplit(ctx context.Context, s strategies.Split) error {
 	if len(g.members) == 0 {
-		return &InvalidError{Field: "Group", Value: "empty", Want: "at least one splitter"}
+		return &checks.InvalidError{Package: "rollout", Field: "Group", Value: "empty", Want: "at least one splitter"}
 	}
 	for i, m := range g.members {
 		err := m.SetSplit(ctx, s)

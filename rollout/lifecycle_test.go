@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/strategies"
@@ -518,13 +519,22 @@ func TestBadPlans(t *testing.T) {
 	p.Freezes = []rollout.Freeze{{From: time.Unix(2, 0), To: time.Unix(1, 0)}}
 	p.RampDown = []strategies.RampStep{{Weight: 5, For: 0}}
 	p.Analysis = analysis.Plan{AlphaRollback: 2}
-	err := p.Validate()
-	for _, want := range []string{
-		"Plan.Watch is -1ns", "Plan.RollbackWindow is -1ns", "Plan.Holdback is 100%", `Windows[0].Days is "mon-fry"`, `Windows[1].From is "9 o'clock"`,
-		`Windows[2].To is "25:00"`, `Windows[3].Zone is "Nowhere/Near"`, "Windows[4].Budget is -1", "Freezes[0].To", "RampDown[0].For", "AlphaRollback",
-	} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Validate = %v\ndoes not say %q", err, want)
+	wantFields(t, p.Validate(), "Plan.Analysis.AlphaRollback", "Plan.RampDown[0].For", "Plan.Monitor", "Plan.RollbackWindow", "Plan.Holdback",
+		"Plan.Windows[0].Days", "Plan.Windows[1].From", "Plan.Windows[2].To", "Plan.Windows[3].Zone", "Plan.Windows[4].Budget", "Plan.Freezes[0].To")
+}
+
+// wantFields checks that err reports these fields of a plan, each once and no others, as
+// [*checks.InvalidError] values of package rollout.
+func wantFields(t *testing.T, err error, want ...string) {
+	t.Helper()
+	var got []string
+	for invalid := range checks.Invalid(err) {
+		got = append(got, invalid.Field)
+		if invalid.Package != "rollout" {
+			t.Errorf("%v is of package %s", invalid, invalid.Package)
 		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%v\nfields (-want +got):\n%s", err, diff)
 	}
 }

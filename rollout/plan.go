@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
 	"github.com/serin-go/serin/versioning"
@@ -123,34 +123,47 @@ func (p Plan) Digest() string {
 
 // UnmarshalJSON implements [json.Unmarshaler]. It takes what a plan is written as; a field
 // that no plan has, such as a misspelt one or a strategy, which is not data, is an
-// [*InvalidError] that names it: what is not understood would not be carried out.
+// [*checks.InvalidError] that names it: what is not understood would not be carried out.
 func (p *Plan) UnmarshalJSON(data []byte) error {
 	type plain Plan
+	for _, f := range formerFields {
+		if bytes.Contains(data, f.quoted) {
+			data = f.key.ReplaceAll(data, f.now)
+		}
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	var read struct {
-		plain
-		// The names of earlier versions.
-		Watch        time.Duration         `json:"watch_ns"`
-		Descent      []strategies.RampStep `json:"descent"`
-		ReturnWindow time.Duration         `json:"return_window_ns"`
-		ReturnFree   bool                  `json:"return_free"`
-	}
+	var read plain
 	if err := d.Decode(&read); err != nil {
-		var invalid *InvalidError
+		var invalid *checks.InvalidError
 		if errors.As(err, &invalid) {
 			return err
 		}
-		return &InvalidError{Field: "Plan", Value: strings.TrimPrefix(err.Error(), "json: "), Want: "the JSON of a plan, with stages in place of a strategy"}
+		return &checks.InvalidError{Package: "rollout", Field: "Plan", Value: strings.TrimPrefix(err.Error(), "json: "), Want: "the JSON of a plan, with stages in place of a strategy"}
 	}
-	*p = Plan(read.plain)
-	p.Monitor = cmp.Or(p.Monitor, read.Watch)
-	p.RollbackWindow = cmp.Or(p.RollbackWindow, read.ReturnWindow)
-	p.RollbackFree = p.RollbackFree || read.ReturnFree
-	if p.RampDown == nil {
-		p.RampDown = read.Descent
-	}
+	*p = Plan(read)
 	return nil
+}
+
+// formerFields are the members of plans that had another name in earlier versions.
+var formerFields = func() (all []formerField) {
+	for former, now := range map[string]string{
+		"watch_ns": "monitor_ns", "descent": "ramp_down", "return_window_ns": "rollback_window_ns", "return_free": "rollback_free",
+		"allot": "allocate", "watch_run_length": "monitor_run_length",
+	} {
+		all = append(all, formerField{
+			quoted: []byte(`"` + former + `"`),
+			key:    regexp.MustCompile(`"` + former + `"(\s*:)`),
+			now:    []byte(`"` + now + `"$1`),
+		})
+	}
+	return all
+}()
+
+type formerField struct {
+	quoted []byte // the name as JSON
+	key    *regexp.Regexp
+	now    []byte
 }
 
 // compile returns p with its stages filled in.
@@ -194,12 +207,12 @@ func (p *Plan) expose() {
 var targetName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 
 // Validate reports everything that is wrong with p, joined; it needs no engine.
-// The problems are [*InvalidError] values and those of packages strategies and
-// analysis.
+// Each problem is a [*checks.InvalidError] whose field is a path from Plan. A strategy of
+// another package may report other errors.
 func (p Plan) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Plan." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Plan." + field, Value: value, Want: want})
 	}
 	if !targetName.MatchString(p.Target) {
 		bad("Target", fmt.Sprintf("%q", p.Target), "a name that matches "+targetName.String())
@@ -207,12 +220,12 @@ func (p Plan) Validate() error {
 	if p.Baseline.Version == p.Candidate.Version {
 		bad("Candidate.Version", p.Candidate.Version, "another version than the baseline's")
 	}
+	strategy := strings.TrimPrefix(fmt.Sprintf("%T", p.Strategy), "strategies.")
 	p, err := p.compile()
-	if err == nil {
-		err = strategies.ValidateStages(p.Stages)
-	}
 	if err != nil {
-		errs = append(errs, err)
+		errs = append(errs, checks.Within(err, "rollout", strategy, "Plan.Strategy"))
+	} else if err := strategies.ValidateStages(p.Stages); err != nil {
+		errs = append(errs, checks.Within(err, "rollout", "", "Plan"))
 	}
 	for i, s := range p.Stages {
 		for _, a := range s.Split.Arms {
@@ -227,10 +240,10 @@ func (p Plan) Validate() error {
 	p.validateRivals(bad)
 	p.validateStanding(bad)
 	if err := p.Analysis.Validate(); err != nil {
-		errs = append(errs, err)
+		errs = append(errs, checks.Within(err, "rollout", "Plan", "Plan.Analysis"))
 	}
 	if err := strategies.ValidateRampSteps(p.RampDown); err != nil {
-		errs = append(errs, err)
+		errs = append(errs, checks.Within(err, "rollout", "", "Plan"))
 	}
 	if p.Monitor < 0 {
 		bad("Monitor", p.Monitor, "a duration >= 0")

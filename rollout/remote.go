@@ -8,6 +8,7 @@ import (
 	"iter"
 	"strings"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -101,7 +102,7 @@ func (c *StoreCommander) Do(ctx context.Context, id ID, cmd strategies.Command, 
 }
 
 // Start begins a rollout as [Engine.Start] does, for a target of an engine that shares the
-// store. A target that no such engine has is an [*InvalidError]. Whether the target's
+// store. A target that no such engine has is an [*checks.InvalidError]. Whether the target's
 // splitter can carry out the plan is not known here; a split that it refuses is not in
 // force, and the rollout says so.
 func (c *StoreCommander) Start(ctx context.Context, p Plan, by Actor) (ID, error) {
@@ -118,7 +119,7 @@ func (c *StoreCommander) Retry(ctx context.Context, id ID, by Actor) (ID, error)
 func (e *Engine) hasTarget(ctx context.Context, target string) error {
 	_, err := e.cfg.Store.Get(ctx, leaseKey(target))
 	if errors.Is(err, ErrNotFound) {
-		return &InvalidError{Field: "Plan.Target", Value: fmt.Sprintf("%q", target), Want: "a target of an engine that shares the store"}
+		return &checks.InvalidError{Package: "rollout", Field: "Plan.Target", Value: fmt.Sprintf("%q", target), Want: "a target of an engine that shares the store"}
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/strategies"
@@ -72,7 +73,7 @@ func TestOpenWithoutTargets(t *testing.T) {
 		if len(ctl.Targets()) > 0 || ctl.Changed("chat") != nil {
 			t.Error("it has targets")
 		}
-		var unknown *rollout.InvalidError
+		var unknown *checks.InvalidError
 		p := lastingPlan()
 		p.Target = "nowhere"
 		if _, err := ctl.Start(t.Context(), p, ana); !errors.As(err, &unknown) {
@@ -183,14 +184,14 @@ func TestCommander(t *testing.T) {
 		for _, name := range []string{"chta", "No Target", ""} {
 			p := lastingPlan()
 			p.Target = name
-			var invalid *rollout.InvalidError
+			var invalid *checks.InvalidError
 			if _, err := c.Start(t.Context(), p, sre); !errors.As(err, &invalid) {
 				t.Errorf("start for target %q: %v", name, err)
 			}
 		}
 		p := lastingPlan()
 		p.Preflight = []string{"nothing of this name"}
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		if _, err := c.Start(t.Context(), p, sre); !errors.As(err, &invalid) {
 			t.Errorf("start with a check that is not bound: %v", err)
 		}
@@ -311,7 +312,7 @@ func TestCommanderBesideALoneEngine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		p := lastingPlan()
 		p.Target = "search"
 		if _, err := c.Start(t.Context(), p, ana); !errors.As(err, &invalid) {
@@ -329,7 +330,7 @@ func TestCommanderBesideALoneEngine(t *testing.T) {
 }
 
 func TestCommanderConfig(t *testing.T) {
-	var invalid *rollout.InvalidError
+	var invalid *checks.InvalidError
 	if _, err := rollout.Commander(nil, rollout.Config{}); !errors.As(err, &invalid) || invalid.Field != "Config.Store" {
 		t.Errorf("without a store: %v", err)
 	}

@@ -43,7 +43,7 @@ func Replay(events []Event, p Plan) ([]Step, error) {
 		return nil, err
 	}
 	if len(p.Rivals) > 0 {
-		return nil, &InvalidError{Field: "Plan.Rivals", Value: len(p.Rivals), Want: "none: a contest between several candidates cannot be replayed"}
+		return nil, &checks.InvalidError{Package: "rollout", Field: "Plan.Rivals", Value: len(p.Rivals), Want: "none: a contest between several candidates cannot be replayed"}
 	}
 	r := replay{plan: p}
 	var prev Event

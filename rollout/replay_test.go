@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/strategies"
@@ -130,7 +131,7 @@ func TestReplayUnderAnotherPlan(t *testing.T) {
 		if _, err := rollout.Replay(forged, p); err == nil {
 			t.Error("an altered log was replayed")
 		}
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		if _, err := rollout.Replay(events, rollout.Plan{}); !errors.As(err, &invalid) {
 			t.Errorf("Replay under no plan = %v", err)
 		}

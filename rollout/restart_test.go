@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
@@ -121,7 +122,7 @@ func TestCustomMetricSurvivesARestart(t *testing.T) {
 		p := plan()
 		p.Analysis.Metrics = append(analysis.DefaultMetrics(), long)
 		e := open(t, cfg)
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		if _, err := e.Start(t.Context(), p, ana); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "long answers") {
 			t.Errorf("Start with a metric that a restart would lose = %v", err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/memstore"
 )
@@ -323,7 +324,7 @@ func TestRetainValidate(t *testing.T) {
 	} {
 		cfg := rollout.Config{Store: new(memstore.Store), Targets: map[string]rollout.Splitter{"chat": &target{}}, Retain: c.retain}
 		err := cfg.Validate()
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%+v: %v", c.retain, err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/strategies"
 )
@@ -130,7 +131,7 @@ func TestRedeliverRefuses(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 		cfg.Sinks = map[string]rollout.Sink{"pager": newPager(func(rollout.Event) error { return nil })}
 		e := open(t, cfg)
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		for _, tt := range []struct{ sink, key string }{{"chat", "chat/1/1"}, {"pager", ""}, {"pager", "1"}, {"pager", "chat"}, {"pager", "chat/1/x"}, {"pager", "../../rollout/chat/1"}, {"pager", "/1/1"}} {
 			if err := e.Redeliver(t.Context(), tt.sink, tt.key); !errors.As(err, &invalid) {
 				t.Errorf("%q %q: %v", tt.sink, tt.key, err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
 	"github.com/serin-go/serin/versioning"
@@ -292,7 +293,7 @@ func (e *Engine) accept(p Plan, by Actor) error {
 	errs := []error{p.Validate(), by.validate()}
 	splitter := e.cfg.Targets[p.Target]
 	if splitter == nil && targetName.MatchString(p.Target) && !e.remote {
-		errs = append(errs, &InvalidError{Field: "Plan.Target", Value: p.Target, Want: "a target of Config.Targets"})
+		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Plan.Target", Value: p.Target, Want: "a target of Config.Targets"})
 	}
 	p, _ = p.compile() // Validate has told of the error
 	if prober, ok := splitter.(Prober); ok {
@@ -304,20 +305,20 @@ func (e *Engine) accept(p Plan, by Actor) error {
 	}
 	for i, s := range p.Stages {
 		if unknown := e.unknownRoles(s.Approve); len(unknown) > 0 {
-			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Plan.Stages[%d].Approve", i), Value: strings.Join(unknown, ", "), Want: "roles that people can have: " + strings.Join(e.cfg.Roles, ", ")})
+			errs = append(errs, &checks.InvalidError{Package: "rollout", Field: fmt.Sprintf("Plan.Stages[%d].Approve", i), Value: strings.Join(unknown, ", "), Want: "roles that people can have: " + strings.Join(e.cfg.Roles, ", ")})
 		}
 	}
 	if u := unitAssigner(splitter); u != nil && p.Analysis.Unit != analysis.PerRequest && !u.AssignsUnits() {
-		errs = append(errs, &InvalidError{Field: "Plan.Analysis.Unit", Value: p.Analysis.Unit, Want: "request, or a target that assigns by unit, such as a router with Config.Unit"})
+		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Plan.Analysis.Unit", Value: p.Analysis.Unit, Want: "request, or a target that assigns by unit, such as a router with Config.Unit"})
 	}
 	for i, m := range p.Analysis.Metrics {
 		bound := slices.ContainsFunc(e.cfg.Metrics, func(b analysis.Metric) bool { return b.Name == m.Name && b.Of != nil })
 		if m.Of != nil && !bound {
-			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Plan.Analysis.Metrics[%d]", i), Value: fmt.Sprintf("%q", m.Name), Want: "a custom metric that is bound in Config.Metrics too, or it would be lost by a restart"})
+			errs = append(errs, &checks.InvalidError{Package: "rollout", Field: fmt.Sprintf("Plan.Analysis.Metrics[%d]", i), Value: fmt.Sprintf("%q", m.Name), Want: "a custom metric that is bound in Config.Metrics too, or it would be lost by a restart"})
 		}
 	}
 	for _, name := range e.unbound(p) {
-		errs = append(errs, &InvalidError{Field: "Plan: check", Value: fmt.Sprintf("%q", name), Want: "a name that is bound in Config.Checks"})
+		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Plan", Value: "check " + strconv.Quote(name), Want: "checks that are bound in Config.Checks"})
 	}
 	return errors.Join(errs...)
 }

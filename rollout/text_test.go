@@ -112,7 +112,7 @@ func TestNamesAreRefused(t *testing.T) {
 			"subject with blanks":  {rollout.Actor{Name: "ana", Subject: "a b"}, "Actor.Subject"},
 			"subject that is long": {rollout.Actor{Name: "ana", Subject: strings.Repeat("a", 256)}, "Actor.Subject"},
 		} {
-			var invalid *rollout.InvalidError
+			var invalid *checks.InvalidError
 			if err := e.Do(t.Context(), id, strategies.Pause, tt.by); !errors.As(err, &invalid) || invalid.Field != tt.field || len(err.Error()) > 500 {
 				t.Errorf("%s: Do: %v", name, err)
 			}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
 )
@@ -202,7 +203,7 @@ func isInvalid(err error, field string) bool {
 	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		return slices.ContainsFunc(all.Unwrap(), func(err error) bool { return isInvalid(err, field) })
 	}
-	var invalid *analysis.InvalidError
+	var invalid *checks.InvalidError
 	return errors.As(err, &invalid) && invalid.Field == field
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -49,7 +50,7 @@ func TestUnitOfPlans(t *testing.T) {
 				p.Analysis.Unit = tt.unit
 				id, err := e.Start(t.Context(), p, ana)
 				if tt.refused {
-					var invalid *rollout.InvalidError
+					var invalid *checks.InvalidError
 					if !errors.As(err, &invalid) || invalid.Field != "Plan.Analysis.Unit" || invalid.Value != tt.unit || invalid.Want == "" {
 						t.Errorf("%v, want an error about the unit", err)
 					}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/memstore"
@@ -137,20 +138,28 @@ func TestContestOfReplicas(t *testing.T) {
 }
 
 func TestBadContests(t *testing.T) {
-	for want, change := range map[string]func(*rollout.Plan){
-		"Plan.Rivals[1].Version is 1.5.0":    func(p *rollout.Plan) { p.Rivals[1] = p.Candidate },
-		"Plan.Rivals is 2":                   func(p *rollout.Plan) { p.Strategy = nil },
-		"Plan.Stages[0].Split.Arms is 1.5.2": func(p *rollout.Plan) { p.Rivals = p.Rivals[:1] },
-		"1.5.1 without traffic": func(p *rollout.Plan) {
+	for _, c := range []struct {
+		want   string
+		change func(*rollout.Plan)
+	}{
+		{"Plan.Rivals[1].Version", func(p *rollout.Plan) { p.Rivals[1] = p.Candidate }},
+		{"Plan.Rivals", func(p *rollout.Plan) { p.Strategy = nil }},
+		{"Plan.Stages[0].Split.Arms", func(p *rollout.Plan) { p.Rivals = p.Rivals[:1] }},
+		{"Plan.Stages[0].Split.Arms", func(p *rollout.Plan) {
 			p.Strategy = strategies.Adjust(strategies.AB{}, "a/b 50%", func(s *strategies.Stage) { s.Contest = true })
-		},
-		`Plan.Goal is "beauty"`:                     func(p *rollout.Plan) { p.Goal = "beauty"; p.Analysis.Metrics = []analysis.Metric{analysis.ErrorRate()} },
-		"AB.Share is 4000, want a weight from 1 to": func(p *rollout.Plan) { p.Strategy = strategies.AB{Rivals: []string{"1.5.1", "1.5.2"}, Share: 4000} },
+		}},
+		{"Plan.Goal", func(p *rollout.Plan) { p.Goal = "beauty"; p.Analysis.Metrics = []analysis.Metric{analysis.ErrorRate()} }},
+		{"Plan.Strategy.Share", func(p *rollout.Plan) { p.Strategy = strategies.AB{Rivals: []string{"1.5.1", "1.5.2"}, Share: 4000} }},
 	} {
 		p := contest()
-		change(&p)
-		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Validate = %v\ndoes not say %q", err, want)
+		c.change(&p)
+		err := p.Validate()
+		found := false
+		for invalid := range checks.Invalid(err) {
+			found = found || invalid.Field == c.want && invalid.Package == "rollout"
+		}
+		if !found {
+			t.Errorf("Validate = %v\ndoes not name %s", err, c.want)
 		}
 	}
 }

@@ -314,7 +314,7 @@ func TestAbortThatDoesNotHold(t *testing.T) {
 		}
 		var conflict *rollout.ConflictError
 		var reused *rollout.KeyReusedError
-		var invalid *rollout.InvalidError
+		var invalid *checks.InvalidError
 		for name, tt := range map[string]struct {
 			opt rollout.Option
 			as  any

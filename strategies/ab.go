@@ -3,6 +3,8 @@ package strategies
 import (
 	"fmt"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // AB serves versions side by side, each user always by the same one, until the
@@ -43,7 +45,7 @@ func (ab AB) Stages(baseline, candidate string) ([]Stage, error) {
 		ab.Share = Full / (n + 1)
 	}
 	if ab.Share*n >= Full || ab.Share > Full {
-		return nil, &InvalidError{Field: "AB.Share", Value: uint32(ab.Share), Want: fmt.Sprintf("a weight from 1 to %d, so that the baseline serves too", (Full-1)/n)}
+		return nil, &checks.InvalidError{Package: "strategies", Field: "AB.Share", Value: uint32(ab.Share), Want: fmt.Sprintf("a weight from 1 to %d, so that the baseline serves too", (Full-1)/n)}
 	}
 	if ab.Horizon == 0 {
 		ab.Horizon = max(DefaultHorizon, ab.Bake)

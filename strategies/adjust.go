@@ -1,9 +1,13 @@
 package strategies
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/serin-go/serin/checks"
+)
 
 // Adjust returns s with one of its stages changed by f: another limit, a check,
-// an approval. A name that no stage has is an [*InvalidError], so that a typing
+// an approval. A name that no stage has is an [*checks.InvalidError], so that a typing
 // error does not leave a stage without its check.
 func Adjust(s Strategy, stage string, f func(*Stage)) Strategy { return adjusted{s, stage, f} }
 
@@ -26,5 +30,5 @@ func (a adjusted) Stages(baseline, candidate string) ([]Stage, error) {
 		}
 		names = append(names, stages[i].Name)
 	}
-	return nil, &InvalidError{Field: "Adjust.stage", Value: fmt.Sprintf("%q", a.stage), Want: fmt.Sprintf("one of %q", names)}
+	return nil, &checks.InvalidError{Package: "strategies", Field: "Adjust.stage", Value: fmt.Sprintf("%q", a.stage), Want: fmt.Sprintf("one of %q", names)}
 }

@@ -1,6 +1,10 @@
 package strategies
 
-import "time"
+import (
+	"time"
+
+	"github.com/serin-go/serin/checks"
+)
 
 // BlueGreen moves everything at once: first the candidate (green) is there for
 // testers alone, then its smoke checks must pass, then all traffic goes to it,
@@ -32,8 +36,8 @@ const DefaultKeep = 30 * time.Minute
 // Stages implements [Strategy].
 func (b BlueGreen) Stages(baseline, candidate string) ([]Stage, error) {
 	if len(b.Smoke) == 0 && b.Approve == nil && !b.DangerouslySwitchUnchecked {
-		return nil, &InvalidError{
-			Field: "BlueGreen.Smoke", Value: "empty",
+		return nil, &checks.InvalidError{
+			Package: "strategies", Field: "BlueGreen.Smoke", Value: "empty",
 			Want: "a check or an approval before everything moves, or DangerouslySwitchUnchecked",
 		}
 	}

@@ -60,7 +60,7 @@ func ExampleSplit_Validate() {
 	fmt.Println(err)
 	// Output:
 	// strategies: Split.Arms[1].Name is 1.4.0, want a name that no other arm has
-	// strategies: the sum of Split.Arms[].Weight is 9900, want exactly 10000 (hundredths of a percent)
+	// strategies: Split.Arms is 9900 in all, want weights that add up to 10000 (hundredths of a percent)
 }
 
 // A blue-green switch: a preview for testers, smoke checks, then everything.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Linear returns the weights of a ramp in n equal steps that ends at to:
@@ -52,14 +54,14 @@ func RampSteps(from Weight, n int, each time.Duration) []RampStep {
 // steps, each lower than the one before, each lasting some time.
 func ValidateRampSteps(steps []RampStep) error {
 	if len(steps) > MaxStages {
-		return &InvalidError{Field: "RampDown", Value: len(steps), Want: fmt.Sprintf("at most %d steps", MaxStages)}
+		return &checks.InvalidError{Package: "strategies", Field: "RampDown", Value: len(steps), Want: fmt.Sprintf("at most %d steps", MaxStages)}
 	}
 	for i, d := range steps {
 		if d.Weight >= Full || i > 0 && d.Weight >= steps[i-1].Weight {
-			return &InvalidError{Field: fmt.Sprintf("RampDown[%d].Weight", i), Value: uint32(d.Weight), Want: "a weight below Full and below the one before"}
+			return &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("RampDown[%d].Weight", i), Value: uint32(d.Weight), Want: "a weight below Full and below the one before"}
 		}
 		if d.For <= 0 {
-			return &InvalidError{Field: fmt.Sprintf("RampDown[%d].For", i), Value: d.For, Want: "a duration > 0"}
+			return &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("RampDown[%d].For", i), Value: d.For, Want: "a duration > 0"}
 		}
 	}
 	return nil

@@ -3,6 +3,8 @@ package strategies
 import (
 	"fmt"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Rolling replaces replicas of the baseline by replicas of the candidate, some
@@ -27,10 +29,10 @@ func (r Rolling) Stages(baseline, candidate string) ([]Stage, error) {
 		r.Batch = 1
 	}
 	if r.Replicas < 2 || r.Replicas > 1000 {
-		return nil, &InvalidError{Field: "Rolling.Replicas", Value: r.Replicas, Want: "2 to 1000"}
+		return nil, &checks.InvalidError{Package: "strategies", Field: "Rolling.Replicas", Value: r.Replicas, Want: "2 to 1000"}
 	}
 	if r.Batch < 1 || r.Batch >= r.Replicas {
-		return nil, &InvalidError{Field: "Rolling.Batch", Value: r.Batch, Want: "0 (for 1) to one less than Replicas"}
+		return nil, &checks.InvalidError{Package: "strategies", Field: "Rolling.Batch", Value: r.Batch, Want: "0 (for 1) to one less than Replicas"}
 	}
 	var stages []Stage
 	for n := r.Batch; ; n = min(n+r.Batch, r.Replicas) {

@@ -238,7 +238,7 @@ func (s Split) slotProblems(bad func(field string, value any, want string)) {
 	}
 	for i, a := range s.Arms {
 		if len(s.Table) > 0 && held[i] != uint64(a.Weight) {
-			bad(fmt.Sprintf("the slots of arm %q in Split.Table", a.Name), held[i], fmt.Sprintf("its weight, %d", a.Weight))
+			bad("Split.Table", fmt.Sprintf("%d slots for arm %s", held[i], a.Name), fmt.Sprintf("as many as its weight, %d", a.Weight))
 			return
 		}
 	}
@@ -246,7 +246,7 @@ func (s Split) slotProblems(bad func(field string, value any, want string)) {
 		slots := s.Slots()
 		for i := 1; i < len(slots); i++ {
 			if i%step != 0 && slots[i] != slots[i-1] {
-				bad("an arm's border in Split", i, fmt.Sprintf("a multiple of %d, as %s cannot tell finer", step, s.Hash))
+				bad("Split.Arms", fmt.Sprintf("a border at slot %d", i), fmt.Sprintf("a multiple of %d, as %s cannot tell finer", step, s.Hash))
 				return
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -142,13 +143,13 @@ func TestTableValidate(t *testing.T) {
 		"negative arm":  {func(s *strategies.Split) { s.Table = []strategies.Run{{-1, 10_000}} }, "Split.Table[0].Arm is -1"},
 		"empty run":     {func(s *strategies.Split) { s.Table = []strategies.Run{{0, 9000}, {1, 0}, {1, 1000}} }, "Split.Table[1].Slots is 0"},
 		"overflow":      {func(s *strategies.Split) { s.Table = []strategies.Run{{0, 9000}, {1, 1<<32 - 1}} }, "want 1 to 10000"},
-		"too few":       {func(s *strategies.Split) { s.Table = []strategies.Run{{0, 9000}} }, `arm "b" in Split.Table is 0, want its weight, 1000`},
-		"other weights": {func(s *strategies.Split) { s.Table = []strategies.Run{{0, 1000}, {1, 9000}} }, `arm "a" in Split.Table is 1000`},
+		"too few":       {func(s *strategies.Split) { s.Table = []strategies.Run{{0, 9000}} }, "Split.Table is 0 slots for arm b"},
+		"other weights": {func(s *strategies.Split) { s.Table = []strategies.Run{{0, 1000}, {1, 9000}} }, "Split.Table is 1000 slots for arm a"},
 		"hash":          {func(s *strategies.Split) { s.Hash = "md5" }, `Split.Hash is "md5"`},
 		"whole percent": {func(s *strategies.Split) { s.Hash = strategies.Unleash }, ""},
 		"too fine": {func(s *strategies.Split) {
 			s.Hash, s.Arms[0].Weight, s.Arms[1].Weight = strategies.Unleash, 9950, 50
-		}, "is 50, want a multiple of 100"},
+		}, "Split.Arms is a border at slot 50"},
 		"variants": {func(s *strategies.Split) {
 			s.Hash, s.Arms[0].Weight, s.Arms[1].Weight = strategies.UnleashVariants, 9950, 50
 		}, ""},
@@ -156,7 +157,7 @@ func TestTableValidate(t *testing.T) {
 		s := split(9000, 1000)
 		c.change(&s)
 		err := s.Validate()
-		var invalid *strategies.InvalidError
+		var invalid *checks.InvalidError
 		if c.want == "" && err != nil || c.want != "" && (!errors.As(err, &invalid) || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: Validate = %v, want %q", name, err, c.want)
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Weight is a share of live traffic in hundredths of a percent: 0 means no
@@ -97,12 +99,12 @@ func (s Split) Weight(arm string) Weight {
 }
 
 // Validate reports everything that is wrong with s, joined; each problem is an
-// [*InvalidError]. A valid split has between 1 and [MaxArms] arms with unique
+// [*checks.InvalidError]. A valid split has between 1 and [MaxArms] arms with unique
 // names whose weights sum to [Full].
 func (s Split) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "strategies", Field: field, Value: value, Want: want})
 	}
 	if len(s.Arms) == 0 || len(s.Arms) > MaxArms {
 		bad("Split.Arms", len(s.Arms), fmt.Sprintf("1 to %d arms", MaxArms))
@@ -121,7 +123,7 @@ func (s Split) Validate() error {
 		sum += uint64(a.Weight)
 	}
 	if sum != uint64(Full) {
-		bad("the sum of Split.Arms[].Weight", sum, fmt.Sprintf("exactly %d (hundredths of a percent)", Full))
+		bad("Split.Arms", fmt.Sprintf("%d in all", sum), fmt.Sprintf("weights that add up to %d (hundredths of a percent)", Full))
 	}
 	if len(errs) == 0 {
 		s.slotProblems(bad)
@@ -186,17 +188,17 @@ func (s Split) RollBack() Split {
 // Shares turns proportions of any positive scale into weights that sum to
 // exactly [Full], by largest remainder; equal remainders go to the earlier
 // arm, so equal input always gives equal output. A negative, infinite or NaN
-// proportion, and proportions that are all zero, are an [*InvalidError].
+// proportion, and proportions that are all zero, are an [*checks.InvalidError].
 func Shares(proportions ...float64) ([]Weight, error) {
 	var total float64
 	for i, p := range proportions {
 		if !(p >= 0) || p > maxProportion {
-			return nil, &InvalidError{Field: fmt.Sprintf("proportions[%d]", i), Value: p, Want: "a finite number >= 0"}
+			return nil, &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("proportions[%d]", i), Value: p, Want: "a finite number >= 0"}
 		}
 		total += p
 	}
 	if total == 0 {
-		return nil, &InvalidError{Field: "proportions", Value: proportions, Want: "at least one above 0"}
+		return nil, &checks.InvalidError{Package: "strategies", Field: "proportions", Value: proportions, Want: "at least one above 0"}
 	}
 	weights := make([]Weight, len(proportions))
 	rest := make([]float64, len(proportions))
@@ -222,15 +224,3 @@ func Shares(proportions ...float64) ([]Weight, error) {
 
 // maxProportion keeps the sum of MaxArms proportions finite.
 const maxProportion = 1e300
-
-// InvalidError says which field of a split, stage or strategy cannot be used,
-// what it holds and what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("strategies: %s is %v, want %s", e.Field, e.Value, e.Want)
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -25,9 +26,9 @@ func TestSplitValidate(t *testing.T) {
 		{"nothing for one", []strategies.Arm{arm("a", 0), arm("b", 10_000)}, nil},
 		{"none", nil, []string{"Split.Arms is 0"}},
 		{"too many", many, []string{"Split.Arms is 257"}},
-		{"short", []strategies.Arm{arm("a", 9_000), arm("b", 999)}, []string{"9999", "exactly 10000"}},
-		{"all zero", []strategies.Arm{arm("a", 0), arm("b", 0)}, []string{"is 0", "exactly 10000"}},
-		{"overflow", []strategies.Arm{arm("a", math.MaxUint32), arm("b", 10_001)}, []string{"exactly 10000"}},
+		{"short", []strategies.Arm{arm("a", 9_000), arm("b", 999)}, []string{"Split.Arms is 9999 in all"}},
+		{"all zero", []strategies.Arm{arm("a", 0), arm("b", 0)}, []string{"Split.Arms is 0 in all"}},
+		{"overflow", []strategies.Arm{arm("a", math.MaxUint32), arm("b", 10_001)}, []string{"Split.Arms is 4294977296 in all"}},
 		{"twice", []strategies.Arm{arm("a", 5_000), arm("a", 5_000)}, []string{"Split.Arms[1].Name is a"}},
 		{"several", []strategies.Arm{arm("", 1), arm("b", 1), arm("b", 1)}, []string{"Arms[0].Name", "Arms[2].Name", "is 3"}},
 	} {
@@ -36,7 +37,7 @@ func TestSplitValidate(t *testing.T) {
 			t.Errorf("%s: Validate = %v", c.name, err)
 			continue
 		}
-		var invalid *strategies.InvalidError
+		var invalid *checks.InvalidError
 		if err != nil && !errors.As(err, &invalid) {
 			t.Errorf("%s: %v holds no InvalidError", c.name, err)
 		}
@@ -130,7 +131,7 @@ func TestShares(t *testing.T) {
 		}
 	}
 	for _, in := range [][]float64{nil, {0, 0}, {-1, 2}, {math.NaN(), 1}, {math.Inf(1), 1}} {
-		var invalid *strategies.InvalidError
+		var invalid *checks.InvalidError
 		if got, err := strategies.Shares(in...); !errors.As(err, &invalid) {
 			t.Errorf("Shares(%v) = %v, %v; want an InvalidError", in, got, err)
 		}

@@ -1,12 +1,11 @@
 package strategies
 
 import (
-	"bytes"
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // DefaultLimit bounds a stage whose Limit is zero: no stage waits for ever.
@@ -62,24 +61,6 @@ type Stage struct {
 	// Approve says who must agree before the stage begins, before its checks
 	// run. Nil asks nobody.
 	Approve *Approval `json:"approve,omitempty"`
-}
-
-// UnmarshalJSON implements [json.Unmarshaler]. A field that no stage has is an error that
-// names it. It reads what earlier versions have written.
-func (s *Stage) UnmarshalJSON(data []byte) error {
-	type plain Stage
-	var read struct {
-		plain
-		Allot *Allocation `json:"allot"` // Allocate
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&read); err != nil {
-		return err
-	}
-	*s = Stage(read.plain)
-	s.Allocate = cmp.Or(s.Allocate, read.Allot)
-	return nil
 }
 
 // limit returns the effective Limit.
@@ -144,16 +125,16 @@ const (
 )
 
 // ValidateStages reports everything that is wrong with stages, joined; each
-// problem is an [*InvalidError] that names the stage and the field.
+// problem is an [*checks.InvalidError] that names the stage and the field.
 func ValidateStages(stages []Stage) error {
 	if len(stages) == 0 || len(stages) > MaxStages {
-		return &InvalidError{Field: "Stages", Value: len(stages), Want: fmt.Sprintf("at least one stage, at most %d", MaxStages)}
+		return &checks.InvalidError{Package: "strategies", Field: "Stages", Value: len(stages), Want: fmt.Sprintf("at least one stage, at most %d", MaxStages)}
 	}
 	var errs []error
 	names := make(map[string]bool, len(stages))
 	for i, s := range stages {
 		bad := func(field string, value any, want string) {
-			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Stages[%d].%s", i, field), Value: value, Want: want})
+			errs = append(errs, &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("Stages[%d].%s", i, field), Value: value, Want: want})
 		}
 		switch {
 		case s.Name == "":
@@ -163,7 +144,7 @@ func ValidateStages(stages []Stage) error {
 		}
 		names[s.Name] = true
 		if err := s.Split.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("strategies: stage %d (%s): %w", i, s.Name, err))
+			errs = append(errs, checks.Within(err, "strategies", "Split", fmt.Sprintf("Stages[%d].Split", i)))
 		}
 		if s.Split.Baseline() != stages[0].Split.Baseline() {
 			bad("Split.Arms[0].Name", s.Split.Baseline(), "the baseline of the first stage, "+stages[0].Split.Baseline())

@@ -4,14 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Strategy is a way from a baseline to a candidate. Stages must be pure: equal
 // names give equal stages.
 type Strategy interface {
 	// Stages compiles the strategy for two arms. The first arm of every split
-	// is the baseline. Errors are [*InvalidError] values, joined.
+	// is the baseline. Errors are [*checks.InvalidError] values, joined.
 	Stages(baseline, candidate string) ([]Stage, error)
 }
 
@@ -55,8 +58,8 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	var errs []error
 	for i, w := range weights {
 		if w == 0 || w > Full || i > 0 && w <= weights[i-1] {
-			errs = append(errs, &InvalidError{
-				Field: fmt.Sprintf("Canary.Weights[%d]", i), Value: uint32(w),
+			errs = append(errs, &checks.InvalidError{
+				Package: "strategies", Field: fmt.Sprintf("Canary.Weights[%d]", i), Value: uint32(w),
 				Want: fmt.Sprintf("a weight from 1 to %d, larger than the one before", Full),
 			})
 		}
@@ -72,12 +75,12 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	proof := len(weights) - 2
 	if c.Prove != 0 {
 		if proof = slices.Index(weights, c.Prove); proof < 0 || c.Prove == Full {
-			return nil, &InvalidError{Field: "Canary.Prove", Value: c.Prove, Want: fmt.Sprintf("one of the weights below Full in %v", weights)}
+			return nil, &checks.InvalidError{Package: "strategies", Field: "Canary.Prove", Value: c.Prove, Want: fmt.Sprintf("one of the weights below Full in %v", weights)}
 		}
 	}
 	if proof < 0 && !c.DangerouslyPromoteUnproven {
-		return nil, &InvalidError{
-			Field: "Canary.Weights", Value: weights,
+		return nil, &checks.InvalidError{
+			Package: "strategies", Field: "Canary.Weights", Value: weights,
 			Want: "a weight below Full first, at which the candidate can be compared, or DangerouslyPromoteUnproven",
 		}
 	}
@@ -99,7 +102,7 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 }
 
 // Sequence runs strategies one after the other. A stage name that occurs twice
-// is an [*InvalidError], as is an empty sequence.
+// is an [*checks.InvalidError], as is an empty sequence.
 func Sequence(ss ...Strategy) Strategy { return sequence(ss) }
 
 type sequence []Strategy
@@ -109,12 +112,13 @@ func (q sequence) Stages(baseline, candidate string) ([]Stage, error) {
 	var errs []error
 	for i, s := range q {
 		if s == nil {
-			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Sequence[%d]", i), Value: nil, Want: "a strategy"})
+			errs = append(errs, &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("Sequence[%d]", i), Value: nil, Want: "a strategy"})
 			continue
 		}
 		stages, err := s.Stages(baseline, candidate)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("strategies: part %d of the sequence: %w", i, err))
+			part := strings.TrimPrefix(fmt.Sprintf("%T", s), "strategies.")
+			errs = append(errs, checks.Within(err, "strategies", part, fmt.Sprintf("Sequence[%d]", i)))
 		}
 		all = append(all, stages...)
 	}

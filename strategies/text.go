@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // names gives the values of a small integer type their spelling: in logs, in
@@ -27,7 +29,7 @@ func (n names[T]) string(v T) string {
 func (n names[T]) marshal(v T) ([]byte, error) {
 	s, ok := n.name(v)
 	if !ok {
-		return nil, &InvalidError{Field: fmt.Sprintf("%T", v), Value: int(v), Want: n.want()}
+		return nil, &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("%T", v), Value: int(v), Want: n.want()}
 	}
 	return []byte(s), nil
 }
@@ -43,7 +45,7 @@ func (n names[T]) unmarshal(v *T, text []byte) error {
 			return nil
 		}
 	}
-	return &InvalidError{Field: fmt.Sprintf("%T", *v), Value: fmt.Sprintf("%q", text), Want: n.want()}
+	return &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("%T", *v), Value: fmt.Sprintf("%q", text), Want: n.want()}
 }
 
 func (n names[T]) want() string { return "one of " + strings.Join(n, ", ") }

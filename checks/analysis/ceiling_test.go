@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/serin-go/serin/checks"
 )
 
 // ceilingPlan has errors with a ceiling, in a role.
@@ -161,7 +162,7 @@ func TestCeilingRefuses(t *testing.T) {
 		} else {
 			m.Ceiling = .5
 		}
-		var invalid *InvalidError
+		var invalid *checks.InvalidError
 		if err := (Plan{Metrics: []Metric{ErrorRate(), m}[1:]}).Validate(); !errors.As(err, &invalid) || invalid.Field != "Plan.Metrics[0].Ceiling" {
 			t.Errorf("%s with %v: %v", m.Name, m.Ceiling, err)
 		}

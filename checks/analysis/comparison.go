@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Comparison compares one candidate of a [Recorder] with its baseline. It is
@@ -51,7 +53,7 @@ func (r *Recorder) Comparison(candidate string) (*Comparison, error) {
 		for j, a := range r.arms[1:] {
 			names[j] = a.name
 		}
-		return nil, &InvalidError{Field: "candidate", Value: fmt.Sprintf("%q", candidate), Want: fmt.Sprintf("one of %q", names)}
+		return nil, &checks.InvalidError{Package: "analysis", Field: "candidate", Value: fmt.Sprintf("%q", candidate), Want: fmt.Sprintf("one of %q", names)}
 	}
 	c := &Comparison{
 		r: r, digest: r.plan.digest(), candidate: i, contrasts: make([]contrast, len(r.meters)),

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // at returns the point of a curve.
@@ -129,7 +131,7 @@ func TestCurveOrder(t *testing.T) {
 	if o, err := (Plan{}).Outlook(Traffic{PerSecond: 1, Share: 0.5}); err != nil || o.Curve != nil || o.Curve.String() != "no limit is given\n" {
 		t.Errorf("a curve without a limit: %v, %v", o.Curve, err)
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if _, err := (Plan{}).Outlook(Traffic{PerSecond: 1, Share: 0.5, Limit: -1}); !errors.As(err, &invalid) || invalid.Field != "Traffic.Limit" {
 		t.Errorf("a negative limit: %v", err)
 	}

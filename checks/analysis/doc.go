@@ -169,6 +169,6 @@
 //   - Amounts without variance are compared like others; what differs by no more
 //     than rounding is equal.
 //   - Evidence of another plan is refused, by [Comparison.Restore],
-//     [Recorder.Monitor] and [Plan.Judge] with an [*InvalidError], by [Plan.Merge]
+//     [Recorder.Monitor] and [Plan.Judge] with an [*checks.InvalidError], by [Plan.Merge]
 //     with a [*PlanError].
 package analysis

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/serin-go/serin/checks"
 )
 
 func rated(t testing.TB) *Comparison {
@@ -79,7 +80,7 @@ func TestFeedbackNeedsAMetric(t *testing.T) {
 	if got := c.r.Feedback("a", 1); got != FeedbackUnknown {
 		t.Errorf("%s", got)
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	for name, p := range map[string]Plan{
 		"Remember": {Remember: -1}, "much": {Remember: maxRemember + 1}, "FeedbackWithin": {FeedbackWithin: -1}, "Unit": {Unit: 7},
 	} {

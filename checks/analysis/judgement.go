@@ -139,7 +139,7 @@ type Finding struct {
 
 // Judge returns the judgement on what a [Comparison] under plan p has gathered.
 // It is pure: the stored evidence reproduces the judgement that
-// [Comparison.Judge] gave, bit for bit. An error is an [*InvalidError]: e is not
+// [Comparison.Judge] gave, bit for bit. An error is an [*checks.InvalidError]: e is not
 // of this plan, or cannot be.
 func (p Plan) Judge(e Evidence, now time.Time) (Judgement, error) {
 	p = p.withDefaults()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/serin-go/serin/checks"
 )
 
 // The recorded evidence reproduces each judgement to the last bit, on the way
@@ -45,7 +46,7 @@ func TestJudgementIsReproduced(t *testing.T) {
 func TestJudgeRefuses(t *testing.T) {
 	c, l := compare(t, Plan{}), newLoad(1, 0.5)
 	l.run(c, 200)
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if _, err := (Plan{AlphaRollback: 0.01}).Judge(c.Evidence(), l.now); !errors.As(err, &invalid) {
 		t.Errorf("another plan: %v", err)
 	}

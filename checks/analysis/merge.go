@@ -34,7 +34,7 @@ func (e *PlanError) Error() string {
 // Evidence is that of a replica that has seen nothing yet.
 //
 // An error is a [*PlanError] if a part is of another plan, and otherwise an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (p Plan) Merge(parts ...Evidence) (Evidence, error) {
 	if err := p.Validate(); err != nil {
 		return Evidence{}, err

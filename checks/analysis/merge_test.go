@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/serin-go/serin/checks"
 	"pgregory.net/rapid"
 )
 
@@ -216,7 +217,7 @@ func TestMergeRefuses(t *testing.T) {
 	if _, err := mergePlan.Merge(list[0], strange); !errors.As(err, &other) || other.Part != 1 || other.Have != strange.Plan {
 		t.Errorf("replicas with different plans: %v", err)
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	for name, change := range map[string]func(e *Evidence){
 		"another candidate":        func(e *Evidence) { e.Candidate.Arm = "1.6.0" },
 		"tests are missing":        func(e *Evidence) { e.Tests = nil },
@@ -312,7 +313,7 @@ func FuzzTests(f *testing.F) {
 		e.Tests = data
 		merged, err := p.Merge(e, good)
 		if err != nil {
-			var invalid *InvalidError
+			var invalid *checks.InvalidError
 			if !errors.As(err, &invalid) {
 				t.Errorf("%v, want an InvalidError", err)
 			}

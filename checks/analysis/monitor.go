@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/evalue"
 )
 
@@ -38,12 +39,12 @@ type Monitor struct {
 // baseline in before: evidence of a comparison under the same plan. Metrics of
 // which the baseline has shown fewer than 200 values are not monitored.
 //
-// The error is an [*InvalidError]: the arm is unknown, the evidence is of
+// The error is an [*checks.InvalidError]: the arm is unknown, the evidence is of
 // another plan, or nothing can be monitored with it.
 func (r *Recorder) Monitor(arm string, before Evidence) (*Monitor, error) {
 	a := r.Arm(arm)
 	if a == r.stray {
-		return nil, &InvalidError{Field: "arm", Value: fmt.Sprintf("%q", arm), Want: "an arm of the recorder"}
+		return nil, &checks.InvalidError{Package: "analysis", Field: "arm", Value: fmt.Sprintf("%q", arm), Want: "an arm of the recorder"}
 	}
 	if err := before.check(r.plan); err != nil {
 		return nil, err
@@ -241,12 +242,12 @@ func (w *Monitor) State() MonitorState {
 
 // Restore gives w, which has not looked yet, what an earlier monitor over the same
 // arm with the same plan and evidence has gathered. If the error, an
-// [*InvalidError], is not nil, w is unchanged.
+// [*checks.InvalidError], is not nil, w is unchanged.
 func (w *Monitor) Restore(s MonitorState) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	bad := func(field string, value any, want string) error {
-		return &InvalidError{Field: "MonitorState." + field, Value: value, Want: want}
+		return &checks.InvalidError{Package: "analysis", Field: "MonitorState." + field, Value: value, Want: want}
 	}
 	switch {
 	case w.looks > 0:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/serin-go/serin/checks"
 )
 
 var watchPlan = Plan{Metrics: append(DefaultMetrics(), Satisfaction())}
@@ -216,7 +217,7 @@ func TestWatchContinues(t *testing.T) {
 		change(&s)
 		fresh, _ := startWatch(t, watchPlan, before)
 		was := fresh.State()
-		var invalid *InvalidError
+		var invalid *checks.InvalidError
 		if err := fresh.Restore(s); !errors.As(err, &invalid) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -259,7 +260,7 @@ func TestWatchRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if _, err := r.Monitor("elsewhere", promoted(t, 600)); !errors.As(err, &invalid) {
 		t.Errorf("unknown arm: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/evalue"
 )
 
@@ -132,7 +133,7 @@ func (p Plan) Outlook(t Traffic, regressions ...Regression) (Outlook, error) {
 		return Outlook{}, err
 	}
 	if between := 1 / (t.PerSecond * min(t.Share, 1-t.Share)); p.Window > 0 && p.Window.Seconds() < between {
-		return Outlook{}, &InvalidError{Field: "Plan.Window", Value: p.Window,
+		return Outlook{}, &checks.InvalidError{Package: "analysis", Field: "Plan.Window", Value: p.Window,
 			Want: fmt.Sprintf("0, or at least %v, the mean time between two requests of the arm with fewer: no difference could be measured", time.Duration(between*1e9).Round(time.Second))}
 	}
 	p, t = p.withDefaults(), t.withDefaults()
@@ -393,7 +394,7 @@ func (t Traffic) proven(points, base, more float64) []evalue.Growth {
 func (t Traffic) validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Traffic." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "analysis", Field: "Traffic." + field, Value: value, Want: want})
 	}
 	if !(t.PerSecond > 0 && t.PerSecond <= 1e9) {
 		bad("PerSecond", t.PerSecond, "a number above 0, at most a billion")
@@ -431,7 +432,7 @@ func (t Traffic) validate() error {
 func (p Plan) validateRegression(i int, r Regression) error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: fmt.Sprintf("regressions[%d].%s", i, field), Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "analysis", Field: fmt.Sprintf("regressions[%d].%s", i, field), Value: value, Want: want})
 	}
 	if len(r.Metrics) == 0 {
 		bad("Metrics", "empty", "at least one metric of the plan that rolls back")

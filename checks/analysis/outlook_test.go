@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // The outlook is right: medians and 90th percentiles of simulated rollouts.
@@ -121,7 +123,7 @@ func TestOutlookRefuses(t *testing.T) {
 			t.Errorf("the error does not mention %s: %v", want, err)
 		}
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if !errors.As(err, &invalid) {
 		t.Error("the error is not an InvalidError")
 	}

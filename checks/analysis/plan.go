@@ -1,8 +1,6 @@
 package analysis
 
 import (
-	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Plan says how candidates are judged. The zero value is ready to use, and each
@@ -77,24 +77,6 @@ type Plan struct {
 	// Window is how far apart in time requests may be and still be compared for the
 	// effect that is reported. Zero means one minute. Tests pair nothing in time.
 	Window time.Duration `json:"window_ns,omitempty"`
-}
-
-// UnmarshalJSON implements [json.Unmarshaler]. A field that no plan has is an error that
-// names it. It reads what earlier versions have written.
-func (p *Plan) UnmarshalJSON(data []byte) error {
-	type plain Plan
-	var read struct {
-		plain
-		WatchRunLength float64 `json:"watch_run_length"` // MonitorRunLength
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&read); err != nil {
-		return err
-	}
-	*p = Plan(read.plain)
-	p.MonitorRunLength = cmp.Or(p.MonitorRunLength, read.WatchRunLength)
-	return nil
 }
 
 // Warm says how long a version takes to get warm: connections, caches, a first batch.
@@ -216,11 +198,11 @@ func (m Metric) guardsErrors() bool {
 }
 
 // Validate reports everything that is wrong with p, joined; each problem is an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (p Plan) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Plan." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "analysis", Field: "Plan." + field, Value: value, Want: want})
 	}
 	if p.Metrics != nil && len(p.Metrics) == 0 {
 		bad("Metrics", "empty", "nil for the defaults, or at least one metric")

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Recorder counts observations by arm, and follows requests from their assignment to
@@ -101,7 +103,7 @@ func validate(p Plan, baseline string, candidates []string) error {
 		errs = append(errs, err)
 	}
 	if len(candidates) > maxCandidates {
-		errs = append(errs, &InvalidError{Field: "candidates", Value: len(candidates), Want: fmt.Sprintf("at most %d", maxCandidates)})
+		errs = append(errs, &checks.InvalidError{Package: "analysis", Field: "candidates", Value: len(candidates), Want: fmt.Sprintf("at most %d", maxCandidates)})
 	}
 	seen := make(map[string]bool)
 	for i, name := range append([]string{baseline}, candidates...) {
@@ -111,9 +113,9 @@ func validate(p Plan, baseline string, candidates []string) error {
 		}
 		switch {
 		case name == "":
-			errs = append(errs, &InvalidError{Field: field, Value: `""`, Want: "a name that is not empty"})
+			errs = append(errs, &checks.InvalidError{Package: "analysis", Field: field, Value: `""`, Want: "a name that is not empty"})
 		case seen[name]:
-			errs = append(errs, &InvalidError{Field: field, Value: name, Want: "a name that no other arm has"})
+			errs = append(errs, &checks.InvalidError{Package: "analysis", Field: field, Value: name, Want: "a name that no other arm has"})
 		}
 		seen[name] = true
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/serin-go/serin/checks"
 )
 
 // Every observation is counted exactly once, under its arm, while others judge,
@@ -152,7 +153,7 @@ func TestNewRecorderReportsEverything(t *testing.T) {
 			t.Errorf("the error does not mention %s:\n%v", text, err)
 		}
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if !errors.As(err, &invalid) {
 		t.Error("the error is not an InvalidError")
 	}
@@ -225,7 +226,7 @@ func TestRestoreRefuses(t *testing.T) {
 		e := c.Evidence()
 		change(&e)
 		fresh := compare(t, Plan{})
-		var invalid *InvalidError
+		var invalid *checks.InvalidError
 		if err := fresh.Restore(e); !errors.As(err, &invalid) {
 			t.Errorf("%s: %v, want an InvalidError", name, err)
 		}
@@ -279,17 +280,5 @@ func TestTexts(t *testing.T) {
 	}
 	if got := []string{thousands(0), thousands(999), thousands(1000), thousands(1234567)}; !cmp.Equal(got, []string{"0", "999", "1,000", "1,234,567"}) {
 		t.Errorf("thousands: %q", got)
-	}
-}
-
-// TestPlanOfEarlierVersions reads a plan with the name that its field had before, and
-// refuses a name that no plan has.
-func TestPlanOfEarlierVersions(t *testing.T) {
-	var p Plan
-	if err := json.Unmarshal([]byte(`{"watch_run_length": 5000}`), &p); err != nil || p.MonitorRunLength != 5000 {
-		t.Errorf("%v, %v", p.MonitorRunLength, err)
-	}
-	if err := json.Unmarshal([]byte(`{"watch_run_lenght": 5000}`), &p); err == nil {
-		t.Error("a misspelt field was read")
 	}
 }

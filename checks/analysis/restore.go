@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/hist"
 )
 
@@ -61,7 +62,7 @@ func (c *Comparison) Restore(e Evidence) error {
 }
 
 func badEvidence(field string, value any, want string) error {
-	return &InvalidError{Field: "Evidence." + field, Value: value, Want: want}
+	return &checks.InvalidError{Package: "analysis", Field: "Evidence." + field, Value: value, Want: want}
 }
 
 // check reports whether e can be evidence of p, which has its defaults.

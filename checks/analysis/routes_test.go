@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/serin-go/serin/checks"
 )
 
 const routeX = "POST /v1/x"
@@ -238,7 +239,7 @@ func TestImpossibleRoutesAreRefused(t *testing.T) {
 	} {
 		e := c.Evidence()
 		change(&e.Baseline.Routes[0])
-		var invalid *InvalidError
+		var invalid *checks.InvalidError
 		if _, err := (Plan{}).Judge(e, time.Unix(1e9, 0)); !errors.As(err, &invalid) {
 			t.Errorf("%s: %v, want an InvalidError", name, err)
 		}

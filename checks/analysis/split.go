@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/evalue"
 )
 
@@ -61,7 +62,7 @@ type intended struct {
 // then, which may have been on its way.
 //
 // All evidence rests on these shares: under a generation that nothing was said of,
-// requests are counted and compared with nothing. An error is an [*InvalidError],
+// requests are counted and compared with nothing. An error is an [*checks.InvalidError],
 // and leaves what was expected before.
 func (r *Recorder) Expect(generation uint64, shares map[string]float64) error {
 	list := make([]float64, len(r.arms))
@@ -69,7 +70,7 @@ func (r *Recorder) Expect(generation uint64, shares map[string]float64) error {
 	sum := 0.0
 	for name, s := range shares {
 		if !(s >= 0 && s <= math.MaxFloat64/maxArms) {
-			errs = append(errs, &InvalidError{Field: fmt.Sprintf("shares[%q]", name), Value: s, Want: "a finite number >= 0"})
+			errs = append(errs, &checks.InvalidError{Package: "analysis", Field: fmt.Sprintf("shares[%q]", name), Value: s, Want: "a finite number >= 0"})
 			continue
 		}
 		if i := slices.IndexFunc(r.arms, func(a *Arm) bool { return a.name == name }); i >= 0 {
@@ -78,7 +79,7 @@ func (r *Recorder) Expect(generation uint64, shares map[string]float64) error {
 		}
 	}
 	if len(errs) == 0 && sum == 0 {
-		errs = append(errs, &InvalidError{Field: "shares", Value: shares, Want: "a share above 0 for at least one arm of the recorder"})
+		errs = append(errs, &checks.InvalidError{Package: "analysis", Field: "shares", Value: shares, Want: "a share above 0 for at least one arm of the recorder"})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

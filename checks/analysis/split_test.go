@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/serin-go/serin/checks"
 )
 
 // splitLoad serves traffic under a split that changes with every look, each look
@@ -164,7 +165,7 @@ func TestExpectRefuses(t *testing.T) {
 		"none": nil, "zero": {base: 0, cand: 0}, "unknown arms alone": {"elsewhere": 1},
 		"negative": {base: 1, cand: -1}, "NaN": {base: 1, cand: math.NaN()}, "infinite": {base: 1, cand: math.Inf(1)},
 	} {
-		var invalid *InvalidError
+		var invalid *checks.InvalidError
 		if err := c.r.Expect(1, shares); !errors.As(err, &invalid) {
 			t.Errorf("%s: %v, want an InvalidError", name, err)
 		}

@@ -11,7 +11,7 @@ type Sum struct {
 }
 
 // Sum returns an empty sum of evidence that was gathered under p. The error is an
-// [*InvalidError] for a plan that cannot be used.
+// [*checks.InvalidError] for a plan that cannot be used.
 func (p Plan) Sum() (*Sum, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/serin-go/serin/checks"
 )
 
 // nearly lets sums differ by their rounding.
@@ -110,7 +111,7 @@ func TestSumRefuses(t *testing.T) {
 	if err := s.Add(Evidence{Format: evidenceFormat, Plan: "another"}); !errors.As(err, &wrong) {
 		t.Errorf("evidence of another plan: %v", err)
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if err := s.Add(Evidence{Format: evidenceFormat, Plan: mergePlan.withDefaults().digest()}); !errors.As(err, &invalid) {
 		t.Errorf("evidence without metrics: %v", err)
 	}

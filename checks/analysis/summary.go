@@ -1,6 +1,10 @@
 package analysis
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/serin-go/serin/checks"
+)
 
 // Summary is what an arm has shown so far, in plain data that survives JSON:
 // for people, for [Threshold]s and for load tests.
@@ -49,11 +53,11 @@ func (s Summary) Metric(name string) (MetricSummary, bool) {
 }
 
 // Summary returns what the named arm has shown so far. An unknown arm is an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (r *Recorder) Summary(arm string) (Summary, error) {
 	a := r.Arm(arm)
 	if a == r.stray {
-		return Summary{}, &InvalidError{Field: "arm", Value: fmt.Sprintf("%q", arm), Want: "an arm of the recorder"}
+		return Summary{}, &checks.InvalidError{Package: "analysis", Field: "arm", Value: fmt.Sprintf("%q", arm), Want: "an arm of the recorder"}
 	}
 	a.lock()
 	defer a.mu.Unlock()

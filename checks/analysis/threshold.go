@@ -56,7 +56,7 @@ func (s MetricSummary) statistic(name string) (v float64, ok bool) {
 //	cost mean <= 0.002
 func ParseThreshold(s string) (Threshold, error) {
 	bad := func(want string) (Threshold, error) {
-		return Threshold{}, &InvalidError{Field: "threshold", Value: fmt.Sprintf("%q", s), Want: want}
+		return Threshold{}, &checks.InvalidError{Package: "analysis", Field: "threshold", Value: fmt.Sprintf("%q", s), Want: want}
 	}
 	var t Threshold
 	left, right, found := strings.Cut(s, "<=")
@@ -100,20 +100,20 @@ func parseLimit(s string) (float64, bool) {
 	return d.Seconds(), err == nil
 }
 
-// Validate returns an [*InvalidError] if t cannot be judged at all.
+// Validate returns an [*checks.InvalidError] if t cannot be judged at all.
 func (t Threshold) Validate() error {
 	r, known := ready[t.Metric]
 	switch {
 	case t.Metric == "":
-		return &InvalidError{Field: "Threshold.Metric", Value: `""`, Want: "the name of a metric"}
+		return &checks.InvalidError{Package: "analysis", Field: "Threshold.Metric", Value: `""`, Want: "the name of a metric"}
 	case strings.ContainsAny(t.Metric, "<>=") || strings.Join(strings.Fields(t.Metric), " ") != t.Metric || endsInStatistic(t.Metric):
-		return &InvalidError{Field: "Threshold.Metric", Value: strconv.Quote(t.Metric), Want: "words with single spaces between them, without <, > and =, and not a statistic at their end"}
+		return &checks.InvalidError{Package: "analysis", Field: "Threshold.Metric", Value: strconv.Quote(t.Metric), Want: "words with single spaces between them, without <, > and =, and not a statistic at their end"}
 	case !isStatistic(t.Statistic):
-		return &InvalidError{Field: "Threshold.Statistic", Value: strconv.Quote(t.Statistic), Want: "one of " + strings.Join(statistics, ", ")}
+		return &checks.InvalidError{Package: "analysis", Field: "Threshold.Statistic", Value: strconv.Quote(t.Statistic), Want: "one of " + strings.Join(statistics, ", ")}
 	case known && r.Kind == Rate && t.Statistic != "mean":
-		return &InvalidError{Field: "Threshold.Statistic", Value: t.Statistic, Want: "mean: " + t.Metric + " is a rate"}
+		return &checks.InvalidError{Package: "analysis", Field: "Threshold.Statistic", Value: t.Statistic, Want: "mean: " + t.Metric + " is a rate"}
 	case !(t.Limit >= 0 && t.Limit <= math.MaxFloat64):
-		return &InvalidError{Field: "Threshold.Limit", Value: t.Limit, Want: "a finite number >= 0"}
+		return &checks.InvalidError{Package: "analysis", Field: "Threshold.Limit", Value: t.Limit, Want: "a finite number >= 0"}
 	}
 	return nil
 }
@@ -178,14 +178,14 @@ func (t Threshold) Judge(s Summary) checks.Result {
 	}
 	m, ok := s.Metric(t.Metric)
 	if !ok {
-		return checks.Result{Err: &InvalidError{Field: "Threshold.Metric", Value: strconv.Quote(t.Metric), Want: "a metric that is measured"}}
+		return checks.Result{Err: &checks.InvalidError{Package: "analysis", Field: "Threshold.Metric", Value: strconv.Quote(t.Metric), Want: "a metric that is measured"}}
 	}
 	if m.N == 0 {
 		return checks.Result{Summary: t.String() + ": no request has a value"}
 	}
 	v, ok := m.statistic(t.Statistic)
 	if !ok {
-		return checks.Result{Err: &InvalidError{Field: "Threshold.Statistic", Value: t.Statistic, Want: "mean: " + t.Metric + " is a rate"}}
+		return checks.Result{Err: &checks.InvalidError{Package: "analysis", Field: "Threshold.Statistic", Value: t.Statistic, Want: "mean: " + t.Metric + " is a rate"}}
 	}
 	res := checks.Result{
 		Status:   checks.Fail,

@@ -38,7 +38,7 @@ func TestParseThreshold(t *testing.T) {
 		"", "ttft", "ttft p95", "ttft p95 < 400ms", "<= 5", "ttft p95 <=", "ttft p95 <= fast", "ttft p95 <= -1",
 		"ttft p95 <= NaN", "ttft p95 <= Inf", "error rate p95 <= 1%", "ttft p95 p95 <= 1", "ttft p95 <= 400ms <= 500ms",
 	} {
-		var invalid *InvalidError
+		var invalid *checks.InvalidError
 		if got, err := ParseThreshold(in); !errors.As(err, &invalid) {
 			t.Errorf("%q is %+v, %v; want an InvalidError", in, got, err)
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // A candidate that leaves its users without an answer is harmed, whatever the
@@ -127,7 +129,7 @@ func TestErrorGuard(t *testing.T) {
 		"Plan.Breakers[0].Metric":  {Metrics: []Metric{Latency()}, Breakers: []Breaker{{nameErrors, .1}}, DangerouslyWithoutErrors: true},
 		"Plan.Breakers[1].Metric ": {Metrics: []Metric{ErrorRate()}, Breakers: []Breaker{{nameErrors, .1}, {nameUnanswered, .1}}},
 	} {
-		var invalid *InvalidError
+		var invalid *checks.InvalidError
 		if err := p.Validate(); !errors.As(err, &invalid) || invalid.Field != strings.TrimSpace(field) {
 			t.Errorf("%s: %v", field, err)
 		}

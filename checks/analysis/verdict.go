@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Verdict is the word on a candidate. The zero value is Continue: nothing has
@@ -59,7 +61,7 @@ func nameOf[T ~int](v T, names []string) string {
 
 func marshalName[T ~int](v T, names []string, what string) ([]byte, error) {
 	if v < 0 || int(v) >= len(names) {
-		return nil, &InvalidError{Field: what, Value: int(v), Want: "one of " + strings.Join(names, ", ")}
+		return nil, &checks.InvalidError{Package: "analysis", Field: what, Value: int(v), Want: "one of " + strings.Join(names, ", ")}
 	}
 	return []byte(names[v]), nil
 }
@@ -67,20 +69,8 @@ func marshalName[T ~int](v T, names []string, what string) ([]byte, error) {
 func unmarshalName[T ~int](v *T, text []byte, names []string, what string) error {
 	i := slices.Index(names, string(text))
 	if i < 0 {
-		return &InvalidError{Field: what, Value: fmt.Sprintf("%q", text), Want: "one of " + strings.Join(names, ", ")}
+		return &checks.InvalidError{Package: "analysis", Field: what, Value: fmt.Sprintf("%q", text), Want: "one of " + strings.Join(names, ", ")}
 	}
 	*v = T(i)
 	return nil
-}
-
-// InvalidError says which value cannot be used, what it is and what would be
-// accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("analysis: %s is %v, want %s", e.Field, e.Value, e.Want)
 }

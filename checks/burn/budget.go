@@ -26,11 +26,11 @@ type Config struct {
 }
 
 // Validate reports everything that is wrong with c, joined; each problem is an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "burn", Field: field, Value: value, Want: want})
 	}
 	if c.Objective == 0 || c.Objective >= million {
 		bad("Objective", c.Objective, "above 0% and below 100%")

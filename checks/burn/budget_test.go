@@ -298,9 +298,9 @@ func TestValidateReportsEverything(t *testing.T) {
 			t.Errorf("%q is not in: %v", want, err)
 		}
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if !errors.As(err, &invalid) {
-		t.Errorf("%T is no *InvalidError", err)
+		t.Errorf("%T is no *checks.InvalidError", err)
 	}
 	if _, err := New(Config{Objective: threeNines, Windows: []Window{}}); err == nil {
 		t.Error("no windows were accepted")

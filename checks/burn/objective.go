@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Objective is how many of a million requests are to be good: 999_000 is 99.9 %.
@@ -23,7 +25,7 @@ func ParseObjective(text string) (Objective, error) {
 			return Objective(n), nil
 		}
 	}
-	return 0, &InvalidError{Field: "Objective", Value: strconv.Quote(text), Want: "a percentage above 0 and below 100 with up to 4 decimals, such as 99.9%"}
+	return 0, &checks.InvalidError{Package: "burn", Field: "Objective", Value: strconv.Quote(text), Want: "a percentage above 0 and below 100 with up to 4 decimals, such as 99.9%"}
 }
 
 // MustObjective is [ParseObjective] for text that is a constant of the program;
@@ -54,16 +56,3 @@ func (o *Objective) UnmarshalText(text []byte) (err error) {
 
 // allowed returns how many of a million requests may be bad.
 func (o Objective) allowed() uint64 { return uint64(million - min(o, million)) }
-
-// InvalidError says which field of a configuration cannot be as it is.
-type InvalidError struct {
-	Field string
-	Value any
-	// Want says what would be accepted.
-	Want string
-}
-
-// Error names the field, its value and what would be accepted.
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("burn: %s is %v, want %s", e.Field, e.Value, e.Want)
-}

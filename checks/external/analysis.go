@@ -34,14 +34,14 @@ type Analysis struct {
 var _ checks.Check = (*Analysis)(nil)
 
 // New returns an analysis. The error joins everything that is wrong with cfg;
-// each problem is an [*InvalidError].
+// each problem is an [*checks.InvalidError].
 func New(cfg Config) (*Analysis, error) {
 	var errs []error
 	if cfg.Source == nil {
-		errs = append(errs, &InvalidError{Field: "Source", Value: "nil", Want: "a source"})
+		errs = append(errs, &checks.InvalidError{Package: "external", Field: "Source", Value: "nil", Want: "a source"})
 	}
 	if cfg.Timeout < 0 {
-		errs = append(errs, &InvalidError{Field: "Timeout", Value: cfg.Timeout, Want: "a duration >= 0; 0 stands for 30s"})
+		errs = append(errs, &checks.InvalidError{Package: "external", Field: "Timeout", Value: cfg.Timeout, Want: "a duration >= 0; 0 stands for 30s"})
 	}
 	if err := errors.Join(append(errs, ValidateMetrics(cfg.Metrics))...); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func New(cfg Config) (*Analysis, error) {
 func (a *Analysis) Check(ctx context.Context) checks.Result {
 	for _, m := range a.cfg.Metrics {
 		if !m.bounded() {
-			return checks.Result{Err: &InvalidError{Field: fmt.Sprintf("Count of metric %q", m.Name), Value: 0, Want: "a number > 0: the check would never end"}}
+			return checks.Result{Err: &checks.InvalidError{Package: "external", Field: fmt.Sprintf("Count of metric %q", m.Name), Value: 0, Want: "a number > 0: the check would never end"}}
 		}
 	}
 	return a.Run(ctx).result()

@@ -230,7 +230,7 @@ func TestNewReportsEverything(t *testing.T) {
 	var fields []string
 	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
 		for _, e := range append([]error{e}, unwrap(e)...) {
-			var invalid *InvalidError
+			var invalid *checks.InvalidError
 			if errors.As(e, &invalid) && len(unwrap(e)) == 0 {
 				fields = append(fields, invalid.Field)
 			}

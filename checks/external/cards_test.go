@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/serin-go/serin/checks"
 )
 
 // The cards say how argo-rollouts behaves. Those named so were taken over as
@@ -79,7 +80,7 @@ func TestCardA17InitialDelay(t *testing.T) {
 	_, err := New(Config{Source: SourceFunc(nil), Metrics: []Metric{
 		{Name: "a", Query: "q", InitialDelay: -time.Second}, {Name: "b", Query: "q"},
 	}})
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if !errors.As(err, &invalid) || invalid.Field != "Metrics[0].InitialDelay" {
 		t.Errorf("a negative delay: %v", err)
 	}

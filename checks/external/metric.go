@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Metric says what is measured, how often, and how it is judged. It is plain
@@ -55,30 +57,17 @@ const (
 	defaultKeep   = 10
 )
 
-// InvalidError says which field of a configuration cannot be as it is.
-type InvalidError struct {
-	Field string
-	Value any
-	// Want says what would be accepted.
-	Want string
-}
-
-// Error names the field, its value and what would be accepted.
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("external: %s is %v, want %s", e.Field, e.Value, e.Want)
-}
-
 // ValidateMetrics reports everything that is wrong with metrics, joined; each
-// problem is an [*InvalidError].
+// problem is an [*checks.InvalidError].
 func ValidateMetrics(metrics []Metric) error {
 	var errs []error
 	if len(metrics) == 0 {
-		errs = append(errs, &InvalidError{Field: "Metrics", Value: "empty", Want: "at least one metric"})
+		errs = append(errs, &checks.InvalidError{Package: "external", Field: "Metrics", Value: "empty", Want: "at least one metric"})
 	}
 	names := make(map[string]bool)
 	for i, m := range metrics {
 		bad := func(field string, value any, want string) {
-			errs = append(errs, &InvalidError{Field: fmt.Sprintf("Metrics[%d].%s", i, field), Value: value, Want: want})
+			errs = append(errs, &checks.InvalidError{Package: "external", Field: fmt.Sprintf("Metrics[%d].%s", i, field), Value: value, Want: want})
 		}
 		if m.Name == "" || names[m.Name] {
 			bad("Name", fmt.Sprintf("%q", m.Name), "a name that is not empty and no other metric has")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -40,11 +41,11 @@ type Config struct {
 var name = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
 
 // Validate reports everything that is wrong with c, joined; each problem is an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Config." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "haproxy", Field: "Config." + field, Value: value, Want: want})
 	}
 	if c.Network != "" && c.Network != "unix" && c.Network != "tcp" {
 		bad("Network", fmt.Sprintf("%q", c.Network), `"unix" or "tcp"`)
@@ -78,18 +79,6 @@ func (c Config) Validate() error {
 		bad("Timeout", c.Timeout, "a duration >= 0")
 	}
 	return errors.Join(errs...)
-}
-
-// InvalidError says which field of a configuration or a split cannot be used,
-// what it holds and what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("haproxy: %s is %v, want %s", e.Field, e.Value, e.Want)
 }
 
 // CommandError says that HAProxy did not do what it was told.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout/haproxy"
 	"github.com/serin-go/serin/strategies"
 )
@@ -24,7 +25,7 @@ func fields(err error) []string {
 		}
 		return all
 	}
-	var invalid *haproxy.InvalidError
+	var invalid *checks.InvalidError
 	if errors.As(err, &invalid) {
 		return []string{invalid.Field}
 	}
@@ -86,7 +87,7 @@ func TestCanSplit(t *testing.T) {
 			}
 		})
 	}
-	var invalid *strategies.InvalidError
+	var invalid *checks.InvalidError
 	if err := s.CanSplit(strategies.Split{}); !errors.As(err, &invalid) {
 		t.Errorf("the zero split: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -47,7 +48,7 @@ func New(cfg Config) (*Splitter, error) {
 }
 
 // CanSplit implements rollout.Prober. It reports, joined, everything in s that
-// HAProxy's weights cannot express; each problem is an [*InvalidError] or one of
+// HAProxy's weights cannot express; each problem is an [*checks.InvalidError] or one of
 // package strategies. It does not speak with HAProxy.
 func (s *Splitter) CanSplit(split strategies.Split) error {
 	_, err := s.plan(split)
@@ -61,7 +62,7 @@ func (s *Splitter) plan(split strategies.Split) (map[string]int, error) {
 	}
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "haproxy", Field: field, Value: value, Want: want})
 	}
 	if n := len(split.Rules); n > 0 {
 		bad("Split.Rules", fmt.Sprintf("%+v", split.Rules), "no rules: the runtime API only sets weights")

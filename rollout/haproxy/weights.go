@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -52,8 +53,8 @@ func near(arms []strategies.Arm, shares []float64, tolerance strategies.Weight) 
 	for i, a := range arms {
 		off := math.Abs(shares[i] - float64(a.Weight))
 		if off > float64(tolerance)+1e-9 || off > float64(a.Weight)/10+1e-9 {
-			errs = append(errs, &InvalidError{
-				Field: fmt.Sprintf("Split.Arms[%d].Weight", i), Value: a.Weight,
+			errs = append(errs, &checks.InvalidError{
+				Package: "haproxy", Field: fmt.Sprintf("Split.Arms[%d].Weight", i), Value: a.Weight,
 				Want: fmt.Sprintf("a share that weights of 0 to %d can express within %s and a tenth of itself; the nearest for %q is %.2f%%",
 					maxWeight, tolerance, a.Name, shares[i]/100),
 			})

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // maxObject bounds what is read of an answer; the store behind the API server
@@ -31,7 +33,7 @@ func (s *Splitter) connect() error {
 		}
 		namespace = strings.TrimSpace(string(b))
 		if !name.MatchString(namespace) {
-			return &InvalidError{Field: s.cfg.NamespaceFile, Value: fmt.Sprintf("%.80q", namespace), Want: "a name that matches " + name.String()}
+			return &checks.InvalidError{Package: "httproute", Field: s.cfg.NamespaceFile, Value: fmt.Sprintf("%.80q", namespace), Want: "a name that matches " + name.String()}
 		}
 	}
 	client := http.Client{}
@@ -46,7 +48,7 @@ func (s *Splitter) connect() error {
 			}
 			transport.TLSClientConfig.RootCAs = x509.NewCertPool()
 			if !transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(ca) {
-				return &InvalidError{Field: "Config.CAFile", Value: s.cfg.CAFile, Want: "a file with a certificate in PEM"}
+				return &checks.InvalidError{Package: "httproute", Field: "Config.CAFile", Value: s.cfg.CAFile, Want: "a file with a certificate in PEM"}
 			}
 		}
 		client.Transport = transport

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Where Kubernetes puts what a pod needs to speak with the API server.
@@ -55,11 +57,11 @@ type Config struct {
 var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 
 // Validate reports everything that is wrong with c, joined; each problem is an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Config." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "httproute", Field: "Config." + field, Value: value, Want: want})
 	}
 	if !name.MatchString(c.Name) {
 		bad("Name", fmt.Sprintf("%q", c.Name), "the name of an HTTPRoute, which matches "+name.String())
@@ -112,18 +114,6 @@ func (c Config) withDefaults() Config {
 	}
 	c.Arms = maps.Clone(c.Arms)
 	return c
-}
-
-// InvalidError says which field of a configuration or a split cannot be used,
-// what it holds and what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("httproute: %s is %v, want %s", e.Field, e.Value, e.Want)
 }
 
 // RouteError says that the route is not one that the split can be put into.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/fakeroute"
 	"github.com/serin-go/serin/rollout/httproute"
 	"github.com/serin-go/serin/strategies"
@@ -404,7 +405,7 @@ func fields(err error) []string {
 		}
 		return all
 	}
-	var invalid *httproute.InvalidError
+	var invalid *checks.InvalidError
 	if errors.As(err, &invalid) {
 		return []string{invalid.Field}
 	}

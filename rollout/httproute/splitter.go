@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -38,7 +39,7 @@ const Step strategies.Weight = 1
 func (s *Splitter) Sticky() bool { return false }
 
 // CanSplit implements rollout.Prober. It reports, joined, everything in split
-// that an HTTPRoute's weights cannot express; each problem is an [*InvalidError]
+// that an HTTPRoute's weights cannot express; each problem is an [*checks.InvalidError]
 // or one of package strategies. It reads nothing.
 func (s *Splitter) CanSplit(split strategies.Split) error {
 	_, _, err := s.plan(split)
@@ -53,7 +54,7 @@ func (s *Splitter) plan(split strategies.Split) (want map[string]int64, serves [
 	}
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "httproute", Field: field, Value: value, Want: want})
 	}
 	if len(split.Rules) > 0 {
 		bad("Split.Rules", fmt.Sprintf("%+v", split.Rules), "no rules: only the weights of a route are set")

@@ -7,6 +7,7 @@ import (
 	"regexp"
 
 	"github.com/nats-io/nats.go"
+	"github.com/serin-go/serin/checks"
 )
 
 // Config says where the store is. URL or Conn is required.
@@ -39,11 +40,11 @@ type Config struct {
 var bucketName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
 // Validate reports everything that is wrong with c, joined; each problem is an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "natsstore", Field: "Config." + field, Value: value, Want: want})
 	}
 	if (c.URL == "") == (c.Conn == nil) {
 		bad("URL", fmt.Sprintf("%q, with a Conn: %t", c.URL, c.Conn != nil), "the address of a server, or a Conn, and not both")
@@ -70,18 +71,6 @@ func (c Config) withDefaults() Config {
 		c.Replicas = 3
 	}
 	return c
-}
-
-// InvalidError says which field of a [Config] cannot be used, what it holds and
-// what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("natsstore: Config.%s is %v, want %s", e.Field, e.Value, e.Want)
 }
 
 // UnsafeError says which of the conditions for what the package promises is not

@@ -38,7 +38,7 @@ var (
 )
 
 // Open connects, creates the bucket if it is not there, and checks the conditions
-// of the package comment. Errors: [*InvalidError] or [*UnsafeError] values,
+// of the package comment. Errors: [*checks.InvalidError] or [*UnsafeError] values,
 // joined, or what the server said.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/natsstore"
 	"github.com/serin-go/serin/rollout/storetest"
@@ -303,7 +304,7 @@ func TestConditions(t *testing.T) {
 func TestBadConfig(t *testing.T) {
 	_, err := natsstore.Open(t.Context(), natsstore.Config{Bucket: "a.b", Replicas: 2, Monitor: []string{"n1:8222"}})
 	for _, field := range []string{"Config.URL", "Config.Bucket", "Config.Replicas", "Config.Monitor[0]"} {
-		var invalid *natsstore.InvalidError
+		var invalid *checks.InvalidError
 		if !errors.As(err, &invalid) || !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s", err, field)
 		}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Config configures a [Splitter]. Path, Variable and Status are required.
@@ -50,11 +52,11 @@ var (
 const eachRequest = "$request_id"
 
 // Validate reports everything that is wrong with c, joined; each problem is an
-// [*InvalidError].
+// [*checks.InvalidError].
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Config." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "nginx", Field: "Config." + field, Value: value, Want: want})
 	}
 	if !filepath.IsAbs(c.Path) {
 		bad("Path", fmt.Sprintf("%q", c.Path), "the absolute path of a file that nginx includes")
@@ -97,18 +99,6 @@ func ports(status string) (a, b string, err error) {
 		return "", "", fmt.Errorf("no IP and port: %q", status)
 	}
 	return net.JoinHostPort(ip.String(), strconv.FormatUint(n, 10)), net.JoinHostPort(ip.String(), strconv.FormatUint(n+1, 10)), nil
-}
-
-// InvalidError says which field of a configuration or a split cannot be used,
-// what it holds and what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("nginx: %s is %v, want %s", e.Field, e.Value, e.Want)
 }
 
 // CommandError says that a command failed; the split before it is in force.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout/nginx"
 	"github.com/serin-go/serin/strategies"
 )
@@ -22,7 +23,7 @@ func fields(err error) []string {
 		}
 		return all
 	}
-	var invalid *nginx.InvalidError
+	var invalid *checks.InvalidError
 	if errors.As(err, &invalid) {
 		return []string{invalid.Field}
 	}
@@ -81,7 +82,7 @@ func TestCanSplit(t *testing.T) {
 			}
 		})
 	}
-	var invalid *strategies.InvalidError
+	var invalid *checks.InvalidError
 	if err := s.SetSplit(t.Context(), strategies.Split{}); !errors.As(err, &invalid) {
 		t.Errorf("the zero split: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -36,7 +37,7 @@ func (s *Splitter) problems(split strategies.Split) error {
 	}
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "nginx", Field: field, Value: value, Want: want})
 	}
 	owner := map[string]string{}
 	for i, a := range split.Arms {

@@ -63,7 +63,7 @@ const Step strategies.Weight = 1
 func (s *Splitter) Sticky() bool { return s.cfg.Key != eachRequest }
 
 // CanSplit implements rollout.Prober. It reports, joined, everything in split
-// that nginx cannot do; each problem is an [*InvalidError] or one of package
+// that nginx cannot do; each problem is an [*checks.InvalidError] or one of package
 // strategies. It reads and writes nothing.
 func (s *Splitter) CanSplit(split strategies.Split) error { return s.problems(split) }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 )
 
@@ -28,13 +29,6 @@ type Config struct {
 	// Table holds the documents, one a row. It is created if it is not there.
 	// Empty means "serin". A schema may go before it: "ops.serin".
 	Table string `env:"SERIN_TABLE"`
-}
-
-// InvalidError says which field of a [Config] cannot be used.
-type InvalidError struct{ Field, Value, Want string }
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("pgstore: Config.%s is %q, want %s", e.Field, e.Value, e.Want)
 }
 
 var tableName = regexp.MustCompile(`^([a-z_][a-z0-9_]{0,40}\.)?[a-z_][a-z0-9_]{0,40}$`)
@@ -58,7 +52,7 @@ var (
 
 // Open connects and creates the table if it is not there. Only a server that
 // takes writes is connected to, so that after a failover nobody stays with the
-// one that has become a standby. Errors: [*InvalidError] values, joined, or what
+// one that has become a standby. Errors: [*checks.InvalidError] values, joined, or what
 // the server said.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Table == "" {
@@ -66,14 +60,14 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	var errs []error
 	if !tableName.MatchString(cfg.Table) {
-		errs = append(errs, &InvalidError{"Table", cfg.Table, "a name that matches " + tableName.String()})
+		errs = append(errs, &checks.InvalidError{Package: "pgstore", Field: "Config.Table", Value: cfg.Table, Want: "a name that matches " + tableName.String()})
 	}
 	if cfg.URL == "" {
-		errs = append(errs, &InvalidError{"URL", "", "where the database is, such as postgres://host/db"})
+		errs = append(errs, &checks.InvalidError{Package: "pgstore", Field: "Config.URL", Value: "", Want: "where the database is, such as postgres://host/db"})
 	}
 	pc, err := pgxpool.ParseConfig(cfg.URL)
 	if err != nil && cfg.URL != "" {
-		errs = append(errs, &InvalidError{"URL", "...", "what pgx can parse: " + err.Error()})
+		errs = append(errs, &checks.InvalidError{Package: "pgstore", Field: "Config.URL", Value: "...", Want: "what pgx can parse: " + err.Error()})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

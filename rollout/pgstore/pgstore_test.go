@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/pgstore"
 	"github.com/serin-go/serin/rollout/storetest"
@@ -190,7 +191,7 @@ func TestBadConfig(t *testing.T) {
 		{pgstore.Config{URL: "postgres://x/y", Table: "serin; DROP TABLE users"}, "Config.Table"},
 	} {
 		_, err := pgstore.Open(t.Context(), c.cfg)
-		var invalid *pgstore.InvalidError
+		var invalid *checks.InvalidError
 		if !errors.As(err, &invalid) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Open(%+v) = %v, want an InvalidError that says %q", c.cfg, err, c.want)
 		}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/strategies"
 )
@@ -329,7 +330,7 @@ func TestArmsThatCannotBe(t *testing.T) {
 		_, err := traffic.New(traffic.Config{
 			Arms: map[string]traffic.Backend{"old": {URL: "https://api.openai.com"}, "new": b}, Split: split(1, 5000),
 		})
-		var invalid *traffic.InvalidError
+		var invalid *checks.InvalidError
 		if errors.As(err, &invalid) != (field != "") || field != "" && invalid.Field != field {
 			t.Errorf("%s: %v", field, err)
 		}

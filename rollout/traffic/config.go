@@ -15,6 +15,7 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/strategies"
@@ -295,18 +296,6 @@ const (
 // ScopeName is the name of the OpenTelemetry instrumentation scope.
 const ScopeName = "github.com/serin-go/serin/rollout/traffic"
 
-// InvalidError says which field of a configuration cannot be used, what it holds
-// and what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("traffic: %s is %v, want %s", e.Field, e.Value, e.Want)
-}
-
 // NoBackendError says that a split gives traffic to an arm that the router has
 // no backend for. The split that was in force stays in force.
 type NoBackendError struct{ Arm string }
@@ -374,23 +363,23 @@ func (cfg Config) withDefaults() Config {
 func (cfg Config) validate() error {
 	var errs []error
 	if len(cfg.Arms) == 0 {
-		errs = append(errs, &InvalidError{Field: "Config.Arms", Value: "empty", Want: "at least one arm"})
+		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: "Config.Arms", Value: "empty", Want: "at least one arm"})
 	}
 	if cfg.MaxBody < 0 {
-		errs = append(errs, &InvalidError{Field: "Config.MaxBody", Value: cfg.MaxBody, Want: "a number of bytes, or 0 for the default"})
+		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: "Config.MaxBody", Value: cfg.MaxBody, Want: "a number of bytes, or 0 for the default"})
 	}
 	if cfg.BodyMemory < 0 {
-		errs = append(errs, &InvalidError{Field: "Config.BodyMemory", Value: cfg.BodyMemory, Want: "a number of bytes, or 0 for the default"})
+		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: "Config.BodyMemory", Value: cfg.BodyMemory, Want: "a number of bytes, or 0 for the default"})
 	}
 	if math.IsNaN(cfg.Patience) || math.IsInf(cfg.Patience, 0) {
-		errs = append(errs, &InvalidError{Field: "Config.Patience", Value: cfg.Patience, Want: "a finite factor, 0 for the default, or a negative number for none"})
+		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: "Config.Patience", Value: cfg.Patience, Want: "a finite factor, 0 for the default, or a negative number for none"})
 	}
 	if !(cfg.FallbackRatio >= 0) {
-		errs = append(errs, &InvalidError{Field: "Config.FallbackRatio", Value: cfg.FallbackRatio, Want: "a number >= 0, or 0 for the default"})
+		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: "Config.FallbackRatio", Value: cfg.FallbackRatio, Want: "a number >= 0, or 0 for the default"})
 	}
 	if len(cfg.Split.Arms) == 0 && len(cfg.Arms) > 1 {
-		errs = append(errs, &InvalidError{
-			Field: "Config.Split", Value: "zero",
+		errs = append(errs, &checks.InvalidError{
+			Package: "traffic", Field: "Config.Split", Value: "zero",
 			Want: fmt.Sprintf("a split between %q, since there are several", slices.Sorted(maps.Keys(cfg.Arms))),
 		})
 	}
@@ -401,7 +390,7 @@ func (cfg Config) validate() error {
 func (b Backend) validate(name string) error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: fmt.Sprintf("Config.Arms[%q]%s", name, field), Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: fmt.Sprintf("Config.Arms[%q]%s", name, field), Value: value, Want: want})
 	}
 	if name == "" {
 		bad("", `""`, "a name that is not empty")

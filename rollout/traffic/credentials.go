@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Credentials says whether the credentials of callers are sent on to an arm.
@@ -121,8 +123,8 @@ func (r *Router) validateCredentials(baseline string) (errs []error) {
 			continue
 		}
 		if !Auto.passes(a.address(), base.address(), false) {
-			errs = append(errs, &InvalidError{
-				Field: fmt.Sprintf("Config.Arms[%q].Credentials", name), Value: "Pass",
+			errs = append(errs, &checks.InvalidError{
+				Package: "traffic", Field: fmt.Sprintf("Config.Arms[%q].Credentials", name), Value: "Pass",
 				Want: fmt.Sprintf("Auto or Drop, or a credential in Header: the baseline %q is at another host", baseline),
 			})
 		}

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // The headers that say where a request came from.
@@ -25,8 +27,8 @@ type trustedProxies []netip.Prefix
 func newTrustedProxies(prefixes []netip.Prefix) (t trustedProxies, errs []error) {
 	for i, p := range prefixes {
 		if !p.IsValid() {
-			errs = append(errs, &InvalidError{
-				Field: fmt.Sprintf("Config.TrustedProxies[%d]", i), Value: p, Want: "an address and the length of its prefix, such as 10.0.0.0/8",
+			errs = append(errs, &checks.InvalidError{
+				Package: "traffic", Field: fmt.Sprintf("Config.TrustedProxies[%d]", i), Value: p, Want: "an address and the length of its prefix, such as 10.0.0.0/8",
 			})
 			continue
 		}

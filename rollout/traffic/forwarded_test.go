@@ -13,6 +13,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/strategies"
 )
@@ -217,7 +218,7 @@ func TestTrustedProxiesOfAConfig(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
-	var invalid *traffic.InvalidError
+	var invalid *checks.InvalidError
 	if !errors.As(err, &invalid) || invalid.Field != "Config.TrustedProxies[1]" {
 		t.Errorf("%v", err)
 	}

@@ -3,6 +3,7 @@ package traffic
 import (
 	"fmt"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -30,7 +31,7 @@ func Holdout(salt string, share strategies.Weight) Layer {
 
 func (l Layer) validate(i int) error {
 	if l.From >= l.To || l.To > strategies.Full {
-		return &InvalidError{Field: fmt.Sprintf("Config.Layers[%d]", i), Value: fmt.Sprintf("%d to %d", l.From, l.To), Want: fmt.Sprintf("From < To <= %d", strategies.Full)}
+		return &checks.InvalidError{Package: "traffic", Field: fmt.Sprintf("Config.Layers[%d]", i), Value: fmt.Sprintf("%d to %d", l.From, l.To), Want: fmt.Sprintf("From < To <= %d", strategies.Full)}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/strategies"
@@ -130,7 +131,7 @@ func TestLanesValidate(t *testing.T) {
 		Arms:   map[string]traffic.Backend{"old": {}},
 		Layers: []traffic.Layer{{From: 5, To: 5}, {From: 0, To: 10_001}, {From: 0, To: 10_000}},
 	})
-	var bad *traffic.InvalidError
+	var bad *checks.InvalidError
 	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "Layers[0]") || !strings.Contains(err.Error(), "Layers[1]") || strings.Contains(err.Error(), "Layers[2]") {
 		t.Errorf("New = %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
 )
@@ -60,7 +61,7 @@ func (m Mirroring) validate() error {
 		{"MaxCost", int64(m.MaxCost)}, {"MaxAnswer", int64(m.MaxAnswer)},
 	} {
 		if f.value < 0 {
-			return &InvalidError{Field: "Config.Mirror." + f.field, Value: f.value, Want: "a value >= 0"}
+			return &checks.InvalidError{Package: "traffic", Field: "Config.Mirror." + f.field, Value: f.value, Want: "a value >= 0"}
 		}
 	}
 	return nil

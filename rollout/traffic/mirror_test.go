@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	answers "github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout"
@@ -205,7 +206,7 @@ func TestMirrorLimits(t *testing.T) {
 		t.Errorf("%+v, want one that is too large", m)
 	}
 	for _, m := range []traffic.Mirroring{{Concurrent: -1}, {Queue: -1}, {Timeout: -1}, {MaxCost: -1}, {MaxAnswer: -1}} {
-		var bad *traffic.InvalidError
+		var bad *checks.InvalidError
 		if _, err := traffic.New(traffic.Config{Arms: map[string]traffic.Backend{"old": {}}, Mirror: m}); !errors.As(err, &bad) {
 			t.Errorf("%+v: %v, want an InvalidError", m, err)
 		}

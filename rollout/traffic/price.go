@@ -3,6 +3,7 @@ package traffic
 import (
 	"math"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
 )
@@ -76,21 +77,21 @@ func (p Price) Known() bool {
 		p.Request|p.WebSearch|p.WebFetch|p.Image|p.AudioMinute|p.MillionCharacters != 0 || len(p.Tiers) > 0 || p.LongContext.Price != nil
 }
 
-// Validate returns an [*InvalidError] for each amount that is negative, and for a
+// Validate returns an [*checks.InvalidError] for each amount that is negative, and for a
 // price within p that is unknown or itself has tiers or long contexts too deep. The
 // field of each begins with the given name. It returns nil if p can be used.
 func (p Price) Validate(name string) (errs []error) {
 	for field, amount := range p.fields {
 		if amount < 0 {
-			errs = append(errs, &InvalidError{Field: name + "." + field, Value: int64(amount), Want: "a price >= 0"})
+			errs = append(errs, &checks.InvalidError{Package: "traffic", Field: name + "." + field, Value: int64(amount), Want: "a price >= 0"})
 		}
 	}
 	inner := func(name string, q Price) {
 		if !q.Known() {
-			errs = append(errs, &InvalidError{Field: name, Value: "zero", Want: "a price; leave it out if it is not known"})
+			errs = append(errs, &checks.InvalidError{Package: "traffic", Field: name, Value: "zero", Want: "a price; leave it out if it is not known"})
 		}
 		if len(q.Tiers) > 0 {
-			errs = append(errs, &InvalidError{Field: name + ".Tiers", Value: len(q.Tiers), Want: "no tiers within a tier or a long context"})
+			errs = append(errs, &checks.InvalidError{Package: "traffic", Field: name + ".Tiers", Value: len(q.Tiers), Want: "no tiers within a tier or a long context"})
 			q.Tiers = nil
 		}
 		errs = append(errs, q.Validate(name)...)
@@ -100,11 +101,11 @@ func (p Price) Validate(name string) (errs []error) {
 	}
 	if long := p.LongContext; long.Price != nil {
 		if long.Above <= 0 {
-			errs = append(errs, &InvalidError{Field: name + ".LongContext.Above", Value: long.Above, Want: "a number of input tokens > 0"})
+			errs = append(errs, &checks.InvalidError{Package: "traffic", Field: name + ".LongContext.Above", Value: long.Above, Want: "a number of input tokens > 0"})
 		}
 		q := *long.Price
 		if q.LongContext.Price != nil {
-			errs = append(errs, &InvalidError{Field: name + ".LongContext.Price.LongContext", Value: "set", Want: "one price of long contexts"})
+			errs = append(errs, &checks.InvalidError{Package: "traffic", Field: name + ".LongContext.Price.LongContext", Value: "set", Want: "one price of long contexts"})
 			q.LongContext = LongContext{}
 		}
 		inner(name+".LongContext.Price", q)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
 )
@@ -93,7 +94,7 @@ func TestPriceIsValid(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			for _, err := range tt.price.Validate("P") {
-				var invalid *InvalidError
+				var invalid *checks.InvalidError
 				if !errors.As(err, &invalid) {
 					t.Fatalf("%v is no InvalidError", err)
 				}

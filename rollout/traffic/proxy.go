@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/resend"
 )
@@ -36,7 +37,7 @@ import (
 func Proxy(target string) (http.Handler, error) {
 	u, err := parseTarget(target)
 	if err != nil {
-		return nil, &InvalidError{Field: "target", Value: fmt.Sprintf("%q", target), Want: "an absolute http or https URL with a host, without query or fragment"}
+		return nil, &checks.InvalidError{Package: "traffic", Field: "target", Value: fmt.Sprintf("%q", target), Want: "an absolute http or https URL with a host, without query or fragment"}
 	}
 	return newProxy(u, newTransport(), func(in, out *http.Request) {
 		if in.Context().Value(forwardedKey) == nil {

@@ -86,8 +86,8 @@ type arm struct {
 }
 
 // New returns a Router that serves cfg.Split. It reports all that is wrong with cfg
-// together: [*InvalidError], [*NoBackendError] and
-// [*strategies.InvalidError] values, joined. New starts nothing and connects to
+// together: [*checks.InvalidError], [*NoBackendError] and
+// [*checks.InvalidError] values, joined. New starts nothing and connects to
 // nothing.
 func New(cfg Config) (*Router, error) {
 	units := cfg.Unit != nil
@@ -198,7 +198,7 @@ func (r *Router) AssignsUnits() bool { return r.units }
 func (r *Router) Split() strategies.Split { return cloneSplit(r.table.Load().split) }
 
 // SetBackend adds an arm, or replaces the backend of one for the requests that
-// come from now on. It does not change the split. Errors are [*InvalidError]
+// come from now on. It does not change the split. Errors are [*checks.InvalidError]
 // values, joined.
 func (r *Router) SetBackend(name string, b Backend) error {
 	if err := b.validate(name); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/sethvargo/go-envconfig"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/strategies"
@@ -187,7 +188,7 @@ func TestSetSplit(t *testing.T) {
 	if err := r.SetSplit(ctx, split(3, 500)); !errors.As(err, &missing) || missing.Arm != "new" {
 		t.Errorf("SetSplit with an arm that is not there: %v", err)
 	}
-	var invalid *strategies.InvalidError
+	var invalid *checks.InvalidError
 	if err := r.SetSplit(ctx, strategies.Split{}); !errors.As(err, &invalid) {
 		t.Errorf("SetSplit of the zero split: %v", err)
 	}
@@ -268,7 +269,7 @@ func TestConfigErrors(t *testing.T) {
 			Split:   strategies.Split{Arms: []strategies.Arm{{Name: "c", Weight: 1}}},
 		}, []string{
 			`Config.MaxBody is -1`, `Config.Arms[""] is`, `Config.Arms["a"].URL is "localhost:80"`, `Config.Arms["a"].Price.Output is -1`,
-			`Config.Arms["b"].URL`, `arm "c"`, `the sum of Split.Arms[].Weight is 1`,
+			`Config.Arms["b"].URL`, `arm "c"`, `Split.Arms is 1 in all`,
 		}},
 	}
 	for _, tt := range tests {
@@ -285,7 +286,7 @@ func TestConfigErrors(t *testing.T) {
 		})
 	}
 	for _, target := range []string{"", "x", "ftp://host", "http://", "http://h?q", "http://h#f", "://"} {
-		var invalid *traffic.InvalidError
+		var invalid *checks.InvalidError
 		if _, err := traffic.Proxy(target); !errors.As(err, &invalid) {
 			t.Errorf("Proxy(%q): %v", target, err)
 		}

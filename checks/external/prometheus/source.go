@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/external"
 )
 
@@ -48,11 +49,11 @@ type Source struct {
 var _ external.Source = (*Source)(nil)
 
 // New returns a source. Nothing is sent yet. The error joins everything that is
-// wrong with cfg; each problem is an [*external.InvalidError].
+// wrong with cfg; each problem is an [*checks.InvalidError].
 func New(cfg Config) (*Source, error) {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &external.InvalidError{Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Field: field, Value: value, Want: want})
 	}
 	u, err := url.Parse(cfg.Address)
 	switch {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/external"
 )
 
@@ -191,9 +192,9 @@ func TestNewErrors(t *testing.T) {
 		{}, {Address: "prometheus:9090"}, {Address: "ftp://x"}, {Address: "http://"}, {Address: "http://a b"}, {Address: "http://x?y=z"},
 		{Address: "http://x", Timeout: -1}, {Address: "http://x", MaxBytes: -1},
 	} {
-		var invalid *external.InvalidError
+		var invalid *checks.InvalidError
 		if _, err := New(cfg); !errors.As(err, &invalid) {
-			t.Errorf("New(%+v) = %v, want an *external.InvalidError", cfg, err)
+			t.Errorf("New(%+v) = %v, want an *checks.InvalidError", cfg, err)
 		}
 	}
 	for address, want := range map[string]string{

@@ -16,6 +16,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout/traffic"
 )
 
@@ -46,18 +47,6 @@ type Config struct {
 	// Logger logs panics of Tenant and of transports, at most once a second. If nil,
 	// they are only counted, in [Stats].
 	Logger *slog.Logger `env:", noinit"`
-}
-
-// InvalidError says which field of a [Config] cannot be used, what it holds and
-// what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("cache: Config.%s is %v, want %s", e.Field, e.Value, e.Want)
 }
 
 // PanicError is the error of a request whose transport has panicked.
@@ -122,17 +111,17 @@ func (s *stored) good(f freshness, now time.Time) (age time.Duration, ok bool) {
 
 // New returns an empty cache, to be closed when it is not needed any more. The
 // error joins what is wrong with cfg, each an
-// [*InvalidError].
+// [*checks.InvalidError].
 func New(cfg Config) (*Cache, error) {
 	var errs []error
 	for field, v := range map[string]int64{"MaxBytes": cfg.MaxBytes, "MaxAnswer": cfg.MaxAnswer, "TTL": int64(cfg.TTL)} {
 		if v < 0 {
-			errs = append(errs, &InvalidError{Field: field, Value: v, Want: "a value >= 0"})
+			errs = append(errs, &checks.InvalidError{Package: "cache", Field: "Config." + field, Value: v, Want: "a value >= 0"})
 		}
 	}
 	for _, name := range cfg.Keep {
 		if !keepable(name) {
-			errs = append(errs, &InvalidError{Field: "Keep", Value: fmt.Sprintf("%.64q", name), Want: "names of headers that belong to an answer, not to a connection or a request"})
+			errs = append(errs, &checks.InvalidError{Package: "cache", Field: "Config.Keep", Value: fmt.Sprintf("%.64q", name), Want: "names of headers that belong to an answer, not to a connection or a request"})
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return len(a.Error()) - len(b.Error()) })

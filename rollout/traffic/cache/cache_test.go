@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout/traffic/cache"
 )
 
@@ -362,8 +363,8 @@ func TestBounds(t *testing.T) {
 
 func TestBadConfig(t *testing.T) {
 	for _, name := range []string{"Set-Cookie", "set-cookie2", "X-RateLimit-Remaining-Requests", "anthropic-ratelimit-tokens-reset", "X-Request-Id", "request-id", "Connection", "Serin-Cache", "two words", ""} {
-		var invalid *cache.InvalidError
-		if _, err := cache.New(cache.Config{Keep: []string{"X-Model", name}}); !errors.As(err, &invalid) || invalid.Field != "Keep" {
+		var invalid *checks.InvalidError
+		if _, err := cache.New(cache.Config{Keep: []string{"X-Model", name}}); !errors.As(err, &invalid) || invalid.Field != "Config.Keep" {
 			t.Errorf("Keep of %q: %v", name, err)
 		}
 	}

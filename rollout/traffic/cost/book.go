@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout/traffic"
 )
@@ -23,24 +24,24 @@ type Book struct {
 // NewBook returns a book of the given prices, by the names of models. A name that
 // ends in * stands for all that begin as it does, such as "gpt-5*" for dated
 // releases; an exact name goes before it, and a longer one before a shorter. The
-// error joins an [*InvalidError] for each price that is not one.
+// error joins an [*checks.InvalidError] for each price that is not one.
 func NewBook(prices map[string]traffic.Price) (*Book, error) {
 	b := &Book{exact: make(map[string]traffic.Price, len(prices))}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(prices)) {
 		p := prices[name]
 		for _, err := range p.Validate(fmt.Sprintf("%q", name)) {
-			var invalid *traffic.InvalidError
+			var invalid *checks.InvalidError
 			if errors.As(err, &invalid) {
-				err = &InvalidError{Field: invalid.Field, Value: invalid.Value, Want: invalid.Want}
+				err = &checks.InvalidError{Package: "cost", Field: invalid.Field, Value: invalid.Value, Want: invalid.Want}
 			}
 			errs = append(errs, err)
 		}
 		if !p.Known() {
-			errs = append(errs, &InvalidError{Field: fmt.Sprintf("%q", name), Value: "free", Want: "a price of input or output: leave out a model whose price is not known"})
+			errs = append(errs, &checks.InvalidError{Package: "cost", Field: fmt.Sprintf("%q", name), Value: "free", Want: "a price of input or output: leave out a model whose price is not known"})
 		}
 		if i := strings.IndexByte(name, '*'); name == "" || i >= 0 && i < len(name)-1 {
-			errs = append(errs, &InvalidError{Field: fmt.Sprintf("%q", name), Value: "this name", Want: "the name of a model, with a * at most at its end"})
+			errs = append(errs, &checks.InvalidError{Package: "cost", Field: fmt.Sprintf("%q", name), Value: "this name", Want: "the name of a model, with a * at most at its end"})
 		}
 		b.exact[name] = p
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
@@ -164,27 +165,15 @@ const maxAmount = 1e15
 func (a *amount) UnmarshalJSON(text []byte) error {
 	whole, fraction, _ := strings.Cut(string(text), ".")
 	if len(fraction) > 6 || whole == "" {
-		return &InvalidError{Field: "a price", Value: string(text), Want: "a decimal number with at most six digits behind the point"}
+		return &checks.InvalidError{Package: "cost", Field: "a price", Value: string(text), Want: "a decimal number with at most six digits behind the point"}
 	}
 	n := int64(0)
 	for _, c := range whole + fraction + strings.Repeat("0", 6-len(fraction)) {
 		if c < '0' || c > '9' || n > maxAmount {
-			return &InvalidError{Field: "a price", Value: string(text), Want: "a decimal number from 0 to 1000000000"}
+			return &checks.InvalidError{Package: "cost", Field: "a price", Value: string(text), Want: "a decimal number from 0 to 1000000000"}
 		}
 		n = 10*n + int64(c-'0')
 	}
 	*a = amount(n)
 	return nil
-}
-
-// InvalidError says which part of a price book or which field of a configuration
-// cannot be used, what it holds and what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("cost: %s is %v, want %s", e.Field, e.Value, e.Want)
 }

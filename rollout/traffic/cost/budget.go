@@ -30,7 +30,7 @@ func (l *Ledger) Check(b Budget) checks.Check {
 			b.WarnAt = 0.8
 		}
 		if b.Limit <= 0 || !(b.WarnAt >= 0 && b.WarnAt <= 1) {
-			return checks.Result{Err: &InvalidError{Field: "Budget", Value: fmt.Sprintf("%+v", b), Want: "a Limit > 0, and WarnAt from 0 to 1"}}
+			return checks.Result{Err: &checks.InvalidError{Package: "cost", Field: "Budget", Value: fmt.Sprintf("%+v", b), Want: "a Limit > 0, and WarnAt from 0 to 1"}}
 		}
 		spent, forecast := l.Total(), l.Forecast()
 		l.mu.Lock()

@@ -60,7 +60,7 @@ func TestBooksThatAreNone(t *testing.T) {
 		}
 	}
 	_, err := cost.NewBook(map[string]traffic.Price{"a": {Input: -1}, "b": {CacheRead: -1}})
-	var bad *cost.InvalidError
+	var bad *checks.InvalidError
 	if !errors.As(err, &bad) || !strings.Contains(err.Error(), `"a".Input`) || !strings.Contains(err.Error(), `"b".CacheRead`) {
 		t.Errorf("%v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/bounded"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -111,17 +112,17 @@ type Spending struct {
 }
 
 // NewLedger returns an empty ledger. The error joins what is wrong with cfg, each
-// an [*InvalidError].
+// an [*checks.InvalidError].
 func NewLedger(cfg Config) (*Ledger, error) {
 	var errs []error
 	if cfg.Window < 0 || cfg.Window > 0 && cfg.Window < steps*time.Millisecond {
-		errs = append(errs, &InvalidError{Field: "Config.Window", Value: cfg.Window, Want: "0 for 24 hours, or at least 24 ms"})
+		errs = append(errs, &checks.InvalidError{Package: "cost", Field: "Config.Window", Value: cfg.Window, Want: "0 for 24 hours, or at least 24 ms"})
 	}
 	if cfg.Tenants < 0 {
-		errs = append(errs, &InvalidError{Field: "Config.Tenants", Value: cfg.Tenants, Want: "a number >= 0"})
+		errs = append(errs, &checks.InvalidError{Package: "cost", Field: "Config.Tenants", Value: cfg.Tenants, Want: "a number >= 0"})
 	}
 	if cfg.MaxBytes < 0 {
-		errs = append(errs, &InvalidError{Field: "Config.MaxBytes", Value: cfg.MaxBytes, Want: "a number of bytes, or 0 for 64 MiB"})
+		errs = append(errs, &checks.InvalidError{Package: "cost", Field: "Config.MaxBytes", Value: cfg.MaxBytes, Want: "a number of bytes, or 0 for 64 MiB"})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -73,18 +73,6 @@ type Config struct {
 	Logger *slog.Logger `env:", noinit"`
 }
 
-// InvalidError says which field of a configuration cannot be used, what it holds
-// and what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("replicas: %s is %v, want %s", e.Field, e.Value, e.Want)
-}
-
 // FullError says that there was no room for a request.
 type FullError struct{ InFlight, Queue int }
 
@@ -108,7 +96,7 @@ func (noneError) Unsent() bool { return true }
 func (c Config) validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &InvalidError{Field: "Config." + field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "replicas", Field: "Config." + field, Value: value, Want: want})
 	}
 	if len(c.Replicas) == 0 {
 		bad("Replicas", "empty", "at least one server")
@@ -142,10 +130,10 @@ func (r Replica) validate(field string) error {
 	var errs []error
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
-		errs = append(errs, &InvalidError{Field: field + ".URL", Value: fmt.Sprintf("%q", r.URL), Want: "a scheme and a host, such as http://10.0.0.1:8000"})
+		errs = append(errs, &checks.InvalidError{Package: "replicas", Field: field + ".URL", Value: fmt.Sprintf("%q", r.URL), Want: "a scheme and a host, such as http://10.0.0.1:8000"})
 	}
 	if r.Weight < 0 || r.Weight > 1000 {
-		errs = append(errs, &InvalidError{Field: field + ".Weight", Value: r.Weight, Want: "0 for 1, to 1000"})
+		errs = append(errs, &checks.InvalidError{Package: "replicas", Field: field + ".Weight", Value: r.Weight, Want: "0 for 1, to 1000"})
 	}
 	return errors.Join(errs...)
 }

@@ -32,7 +32,7 @@ type Pool struct {
 }
 
 // New returns a pool. The error joins what is wrong with cfg, each an
-// [*InvalidError].
+// [*checks.InvalidError].
 func New(cfg Config) (*Pool, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (p *Pool) Close() error {
 // now is the time on the pool's clock, never 0.
 func (p *Pool) now() int64 { return int64(time.Since(p.began)) + 1 }
 
-// Add adds a server. Errors are [*InvalidError] values, joined.
+// Add adds a server. Errors are [*checks.InvalidError] values, joined.
 func (p *Pool) Add(r Replica) error {
 	if err := r.validate("Replica"); err != nil {
 		return err
@@ -73,7 +73,7 @@ func (p *Pool) Add(r Replica) error {
 	defer p.mu.Unlock()
 	list := *p.list.Load()
 	if slices.ContainsFunc(list, func(n *replica) bool { return n.name == r.URL && !n.leaving.Load() }) {
-		return &InvalidError{Field: "Replica.URL", Value: r.URL, Want: "a server that is not there already"}
+		return &checks.InvalidError{Package: "replicas", Field: "Replica.URL", Value: r.URL, Want: "a server that is not there already"}
 	}
 	n := newReplica(r, p.now())
 	p.watch(n)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/bounded"
 	"github.com/serin-go/serin/rollout/traffic"
 )
@@ -31,18 +32,6 @@ type Config struct {
 	Idle time.Duration `env:"IDLE"`
 }
 
-// InvalidError says which field of a [Config] cannot be used, what it holds and
-// what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("sticky: %s is %v, want %s", e.Field, e.Value, e.Want)
-}
-
 var _ traffic.Sticky = (*Store)(nil)
 
 // Store remembers the arms of units. Its methods are safe for concurrent use. Make
@@ -54,18 +43,18 @@ type place struct {
 	generation uint64
 }
 
-// New returns a Store that remembers nothing yet. Errors are [*InvalidError]
+// New returns a Store that remembers nothing yet. Errors are [*checks.InvalidError]
 // values, joined.
 func New(cfg Config) (*Store, error) {
 	var errs []error
 	if cfg.Size < 0 {
-		errs = append(errs, &InvalidError{Field: "Config.Size", Value: cfg.Size, Want: "a number of units, or 0 for the default"})
+		errs = append(errs, &checks.InvalidError{Package: "sticky", Field: "Config.Size", Value: cfg.Size, Want: "a number of units, or 0 for the default"})
 	}
 	if cfg.MaxBytes < 0 {
-		errs = append(errs, &InvalidError{Field: "Config.MaxBytes", Value: cfg.MaxBytes, Want: "a number of bytes, or 0 for the default"})
+		errs = append(errs, &checks.InvalidError{Package: "sticky", Field: "Config.MaxBytes", Value: cfg.MaxBytes, Want: "a number of bytes, or 0 for the default"})
 	}
 	if cfg.Idle < 0 {
-		errs = append(errs, &InvalidError{Field: "Config.Idle", Value: cfg.Idle, Want: "a duration, or 0 for the default"})
+		errs = append(errs, &checks.InvalidError{Package: "sticky", Field: "Config.Idle", Value: cfg.Idle, Want: "a duration, or 0 for the default"})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

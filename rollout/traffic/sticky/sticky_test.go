@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/heaptest"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -146,7 +147,7 @@ func TestIdleUnitsAreForgotten(t *testing.T) {
 
 func TestConfigErrors(t *testing.T) {
 	_, err := sticky.New(sticky.Config{Size: -1, MaxBytes: -1, Idle: -time.Second})
-	var invalid *sticky.InvalidError
+	var invalid *checks.InvalidError
 	if !errors.As(err, &invalid) || invalid.Field != "Config.Size" || !strings.Contains(err.Error(), "Config.MaxBytes is -1") || !strings.Contains(err.Error(), "Config.Idle is -1s") {
 		t.Errorf("got %v", err)
 	}
