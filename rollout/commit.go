@@ -29,7 +29,7 @@ func (d *driver) commit(ctx context.Context, next *document) error {
 		next.Last.Reason, next.Last.Urgent = bound(next.Last.Reason+"; "+d.notice, maxReason), true
 	}
 	rev, hash, size, err := d.put(ctx, next)
-	if err != nil && size > slimAbove && !errors.Is(err, ErrConflict) && !d.replaced {
+	if err != nil && size > slimAbove && !errors.Is(err, ErrConflict) && d.role != retired {
 		// It may be too large for the store: the decision counts, not its words.
 		d.e.cfg.Logger.WarnContext(ctx, "rollout step stored without its report", "rollout", d.id, "bytes", size, "error", err)
 		next.slim()
@@ -66,7 +66,7 @@ const (
 // put stores next in place of d.doc.
 func (d *driver) put(ctx context.Context, next *document) (rev Revision, hash string, size int, err error) {
 	next.Before, next.Nonce, next.Writer = d.hash, rand.Text(), d.e.cfg.Replica
-	if d.lead && d.members > 0 {
+	if d.role == leader && d.members > 0 {
 		next.Members = d.members
 	}
 	if next.Note == nil {
@@ -161,7 +161,7 @@ func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Rev
 	case d.doc.Seq == 0:
 		return "", errors.Join(putErr, ErrConflict) // a rollout that somebody else began
 	case there.ID != d.id || !d.e.shared() && there.Epoch != d.doc.Epoch:
-		d.replaced = true
+		d.role = retired
 		return "", fmt.Errorf("rollout: %s was taken over by another engine: %w", d.id, ErrConflict)
 	}
 	d.adopt(ctx, there, hash, entry.Revision)
@@ -170,13 +170,13 @@ func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Rev
 
 // adopt takes over what somebody else has committed to this rollout.
 func (d *driver) adopt(ctx context.Context, doc *document, hash string, rev Revision) {
-	if d.lead && doc.Epoch != d.doc.Epoch {
-		d.follow()
+	if d.role == leader && doc.Epoch != d.doc.Epoch {
+		d.stepDown()
 	}
 	doc.Plan.Analysis = d.doc.Plan.Analysis // with its functions
 	// Time that was served since the last commit counts, unless the stage is
 	// another one now.
-	if d.lead && d.doc.sameClock(doc) {
+	if d.role == leader && d.doc.sameClock(doc) {
 		doc.Baked = max(doc.Baked, d.doc.Baked)
 		if doc.Changed == d.doc.Changed {
 			doc.Waited = max(doc.Waited, d.doc.Waited)

@@ -73,7 +73,7 @@ func (d *driver) disown(ctx context.Context, subject, why string, by Actor, may 
 		return v.Person() == strategies.Person("", subject)
 	}
 	for range 5 {
-		if d.replaced {
+		if d.role == retired {
 			return false, &ConflictError{Rollout: d.id, Reason: "it is driven by another engine now, or a newer rollout has begun"}
 		}
 		i := slices.IndexFunc(d.doc.Votes, theirs)
@@ -83,7 +83,7 @@ func (d *driver) disown(ctx context.Context, subject, why string, by Actor, may 
 		if may != nil {
 			return false, may
 		}
-		if d.lead {
+		if d.role == leader {
 			if err := d.count(ctx); err != nil {
 				d.e.cfg.Logger.DebugContext(ctx, "evidence not counted", "rollout", d.id, "error", err)
 			}

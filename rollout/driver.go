@@ -15,10 +15,10 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// driver carries one rollout forward. It decides with strategies.Next, commits
-// with one compare-and-set, and only then lets the decision take effect. Where
-// several processes share the store, each has a driver of the rollout, of which
-// one leads and the others follow what it commits.
+// driver runs one rollout in this process. It decides with strategies.Next, commits with
+// one compare-and-set, and only then lets the decision take effect. Where several
+// processes share the store, each has a driver of the rollout: the leader's decides, and
+// the followers' apply what it commits. Lowering the candidate is open to all of them.
 type driver struct {
 	e        *Engine
 	id       ID
@@ -27,65 +27,110 @@ type driver struct {
 	kick     chan struct{} // wakes run before its next tick
 
 	busy lock                 // held while deciding, committing and taking effect
-	view atomic.Pointer[view] // what others may know
-	doc  *document            // as committed; what was counted since is added in place
-	hash string               // of the committed document
-	rev  Revision             // of the committed document
-	seen *analysis.Recorder
-	cmp  *analysis.Comparison
-	// entered is how many stages the comparisons know of.
-	entered int
+	view atomic.Pointer[view] // what other goroutines may read
 
-	lead      bool // this process decides; always so for an engine that is alone
-	judgement analysis.Judgement
+	role role
+	committed
+	writing
+	measured
+	shared
+	monitoring
+	standingChecks
+
 	waiting   string    // why Next stays
-	counted   time.Time // until when time is in doc.Baked
-	saved     time.Time // when the evidence was last committed
-	told      time.Time // when the last event was committed, or heard of
 	splitErr  error     // why doc.Split is not in force
 	force     *force    // what this process gives its traffic
 	tries     int       // to store the way back that was taken
 	again     time.Time // when that is due
-	missing   string    // what the last count could not gather
-	unclaimed bool      // the store has not taken the claim of this life yet
-	ungated   bool      // it has, but not the pause that changed checks ask for
-	unaudited bool      // the last event is not in the audit trail yet
-	untold    int       // failures to write it there
-	notice    string    // what the next event has to say about the trail
-	replaced  bool      // another engine, or a newer rollout, has taken over
-	swept     bool      // the evidence of a rollout that has ended is deleted
-	sweepAt   time.Time // when that is due
-	gate      *gate
-	preflight *gate // that is looked at again, later than in its phase
-	own       ownEvidence
-	base      analysis.Evidence // of the winner of a contest, from before this process began
-	rivals    []*rival
-	vigils    []*vigil          // of the standing checks, nil while they are not looked at
-	stood     *checks.Report    // their results when one has failed last
-	monitor   *analysis.Monitor // nil while there is a baseline to compare with
-	report    analysis.MonitorReport
-	found     uint64                    // the event at which it was found, by a process that has just begun
-	inherited uint64                    // generation of the split that an earlier life had in force, until it is here
-	unread    error                     // why the evidence of an earlier life was not taken over
-	unwatched bool                      // there is too little to hold the candidate against
-	others    map[string]sharedEvidence // by key
-	known     map[string]Revision       // of others, and of what this process has made known
-	folds     map[string]*fold          // by candidate
-	members   int                       // processes that share the store, as counted here
-	published publication
-	slowest   time.Duration // the longest period in which members wrote lately
-	slowestAt time.Time     // when that was
+	inherited uint64    // generation of the split that an earlier life had in force, until it is here
+	gate      *gate     // the checks of the phase
+	preflight *gate     // checked again, later than in its phase
 
 	waiters sync.Mutex
 	changed chan struct{} // closed and replaced after each commit; guarded by waiters
 }
 
+// role is what a process is to a rollout.
+type role int
+
+const (
+	follower role = iota // applies what the leader commits
+	leader               // decides; an engine that is alone always leads
+	retired              // another engine, or a newer rollout, has taken over
+)
+
+// committed is the rollout's document as the store has acknowledged it. What was counted
+// since is added to doc in place.
+type committed struct {
+	doc  *document
+	hash string
+	rev  Revision
+}
+
+// writing is what the store has still to take, and when.
+type writing struct {
+	counted   time.Time // until when time is in doc.Baked
+	saved     time.Time // when the evidence was last committed
+	told      time.Time // when the last event was committed, or read
+	unclaimed bool      // the store has not taken the claim of this life yet
+	ungated   bool      // it has, but not the pause that changed checks ask for
+	unaudited bool      // the last event is not in the audit trail yet
+	untold    int       // failures to write it there
+	notice    string    // what the next event has to say about the trail
+	swept     bool      // the evidence of a rollout that has ended is deleted
+	sweepAt   time.Time // when that is due
+}
+
+// measured is what this process has measured, and what follows from it with the evidence
+// of the other replicas.
+type measured struct {
+	seen      *analysis.Recorder
+	cmp       *analysis.Comparison
+	entered   int // how many stages the comparisons know of
+	judgement analysis.Judgement
+	base      analysis.Evidence // of the winner of a contest, from before this process began
+	rivals    []*rival
+	missing   string // what the last count could not gather
+	unread    error  // why the evidence of an earlier life was not taken over
+}
+
+// shared is the evidence of the replicas that share the store.
+type shared struct {
+	own       ownEvidence
+	others    map[string]sharedEvidence // by key
+	known     map[string]Revision       // of others, and of what this process has published
+	folds     map[string]*fold          // by candidate
+	members   int                       // processes that share the store, as counted here
+	published publication
+	slowest   time.Duration // the longest period in which members wrote lately
+	slowestAt time.Time     // when that was
+}
+
+// monitoring is what watches a candidate that has all traffic.
+type monitoring struct {
+	monitor     *analysis.Monitor // nil while there is a baseline to compare with
+	report      analysis.MonitorReport
+	found       uint64 // the event at which harm was found, by a process that has just begun
+	unmonitored bool   // there is too little to compare the candidate with
+}
+
+// standingChecks is the state of the checks that must hold all the time.
+type standingChecks struct {
+	vigils []*vigil       // nil while they do not run
+	stood  *checks.Report // their results when one has failed last
+}
+
 func newDriver(e *Engine, s Splitter, doc *document, hash string, rev Revision) *driver {
 	d := &driver{
-		e: e, id: doc.ID, target: doc.ID.Target(), splitter: s, kick: make(chan struct{}, 1),
-		force: &force{plane: e.planes[doc.ID.Target()], want: doc.Split, ended: doc.Phase.Terminal()},
-		doc:   doc, hash: hash, rev: rev, lead: !e.shared(), told: time.Now(), busy: newLock(), others: make(map[string]sharedEvidence), changed: make(chan struct{}),
-		known: make(map[string]Revision), folds: make(map[string]*fold),
+		e: e, id: doc.ID, target: doc.ID.Target(), splitter: s, kick: make(chan struct{}, 1), busy: newLock(),
+		force:     &force{plane: e.planes[doc.ID.Target()], want: doc.Split, ended: doc.Phase.Terminal()},
+		committed: committed{doc: doc, hash: hash, rev: rev},
+		writing:   writing{told: time.Now()},
+		shared:    shared{others: make(map[string]sharedEvidence), known: make(map[string]Revision), folds: make(map[string]*fold)},
+		changed:   make(chan struct{}),
+	}
+	if !e.shared() {
+		d.role = leader
 	}
 	d.publishView()
 	return d
@@ -247,7 +292,7 @@ func (d *driver) turn(ctx context.Context) (more bool) {
 // step carries the rollout as far as it goes now. It reports whether there is
 // more to do later.
 func (d *driver) step(ctx context.Context) (more bool) {
-	if d.replaced {
+	if d.role == retired {
 		return false
 	}
 	if d.splitErr != nil {
@@ -262,13 +307,13 @@ func (d *driver) step(ctx context.Context) (more bool) {
 		}
 		missing = d.count(ctx)
 		if d.takeUp(ctx) != nil {
-			return !d.replaced
+			return d.role != retired
 		}
 		d.startChecks()
 		d.keepVigil()
 		went, err := d.decide(ctx, missing)
 		if err != nil {
-			return !d.replaced
+			return d.role != retired
 		}
 		if !went {
 			break
@@ -285,7 +330,7 @@ func (d *driver) step(ctx context.Context) (more bool) {
 			d.e.cfg.Logger.ErrorContext(ctx, "evidence not stored", "rollout", d.id, "error", err)
 		}
 	}
-	return !d.replaced
+	return d.role != retired
 }
 
 // decide takes one decision, from what is known although something is missing.
@@ -339,7 +384,7 @@ func (d *driver) checkpoint() {
 	d.lock()
 	defer d.unlock()
 	d.stopChecks()
-	if !d.lead || d.replaced || d.doc.Phase.Terminal() || d.force.exit() != nil {
+	if d.role != leader || d.doc.Phase.Terminal() || d.force.exit() != nil {
 		return // what was not stored by now is not stored in a hurry
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.e.ctx), 5*time.Second)
@@ -409,7 +454,7 @@ func (d *driver) ordered(ctx context.Context, o order, x *exit) error {
 	// anew by what they wrote.
 	var err error
 	for range 5 {
-		if d.replaced {
+		if d.role == retired {
 			return &ConflictError{Rollout: d.id, Reason: "it is driven by another engine now, or a newer rollout has begun"}
 		}
 		if err = d.attempt(ctx, o); !errors.Is(err, ErrConflict) || isConflict(err) {
@@ -463,7 +508,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	if err := o.conflict(d.doc); err != nil {
 		return err
 	}
-	if d.lead && !d.doc.Phase.Terminal() {
+	if d.role == leader && !d.doc.Phase.Terminal() {
 		if err := d.count(ctx); err != nil && o.onward() {
 			return err
 		}
@@ -543,7 +588,7 @@ func (d *driver) state() strategies.State {
 	if s.Rivals = d.contestants(); s.Rivals != nil {
 		s.Shares, s.Allocated = d.doc.shares(), d.doc.Allocated
 	}
-	if d.splitErr != nil && !d.inherits() && d.lead { // what a router refuses is decided on where it is driven
+	if d.splitErr != nil && !d.inherits() && d.role == leader { // what a router refuses is decided on where it is driven
 		s.SplitError = bound(d.splitErr.Error(), maxError)
 	}
 	if a := d.alarm(); a != nil && s.Verdict != analysis.Harmed {

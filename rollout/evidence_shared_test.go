@@ -135,7 +135,7 @@ func TestReplicasAddUp(t *testing.T) {
 			if targets[i].current().Weight("1.5.0") != 5000 {
 				t.Errorf("%d serves %v", i, targets[i].current().Arms)
 			}
-			if st.Leads {
+			if st.Leader {
 				leaders++
 				sum = st.Exposed
 			}
@@ -146,7 +146,7 @@ func TestReplicasAddUp(t *testing.T) {
 		}
 		// A command is given to one that does not drive.
 		for _, e := range engines {
-			if st := status(t, e, id); !st.Leads {
+			if st := status(t, e, id); !st.Leader {
 				if err := e.Do(t.Context(), id, strategies.Abort, ana); err != nil {
 					t.Fatal(err)
 				}
@@ -185,7 +185,7 @@ func TestLocalBreaker(t *testing.T) {
 		id := begin(t, engines[0], p)
 		time.Sleep(10 * time.Second)
 		follower := 0
-		if status(t, engines[0], id).Leads {
+		if status(t, engines[0], id).Leader {
 			follower = 1
 		}
 		targets[follower].mu.Lock()

@@ -238,7 +238,7 @@ func (all *members) reached(limit time.Duration, there func(*fleetMember) bool) 
 // leader returns the process that leads, nil if none does.
 func (all *members) leader(id rollout.ID) *fleetMember {
 	for _, m := range all.list {
-		if st, err := m.engine.Status(context.Background(), id); err == nil && st.Leads && !m.cut.Load() {
+		if st, err := m.engine.Status(context.Background(), id); err == nil && st.Leader && !m.cut.Load() {
 			return m
 		}
 	}

@@ -119,11 +119,11 @@ func (m *member) turn(ctx context.Context) {
 	}
 	switch {
 	case !m.lease.held() || m.silent || twin:
-		d.follow()
-	case !d.lead:
+		d.stepDown()
+	case d.role == follower:
 		m.claim(ctx, d)
 	}
-	if d.lead {
+	if d.role == leader {
 		d.step(ctx)
 	} else {
 		d.guard(ctx)
@@ -155,7 +155,7 @@ func (m *member) claim(ctx context.Context, d *driver) {
 		m.e.cfg.Logger.WarnContext(ctx, "not taken over", "rollout", d.id, "error", err)
 		return
 	}
-	d.lead = true
+	d.role = leader
 }
 
 // leave gives up what this process leads.
@@ -170,7 +170,9 @@ func (m *member) leave() {
 				_ = d.publish(ctx, own) // what is lost is a second's evidence
 			}
 		}
-		d.lead = false
+		if d.role == leader {
+			d.role = follower
+		}
 		d.unlock()
 	}
 	m.lease.release(ctx)
@@ -286,7 +288,7 @@ func (m *member) join(ctx context.Context, old *driver, doc *document, hash stri
 	if old != nil {
 		old.lock()
 		old.stopChecks()
-		old.replaced, old.lead = true, false
+		old.role = retired
 		old.unlock()
 	}
 	d.apply(ctx)
@@ -343,19 +345,19 @@ func (d *driver) refresh(ctx context.Context) error {
 	return nil
 }
 
-// follow gives up leading.
-func (d *driver) follow() {
-	if d.lead {
+// stepDown makes a leader a follower.
+func (d *driver) stepDown() {
+	if d.role == leader {
 		d.stopChecks()
+		d.role = follower
 	}
-	d.lead = false
 }
 
 // guard is what a process does that follows: it makes its evidence known, and
 // stops the candidate on its own account when a breaker trips here. Raising the
 // candidate's share needs whoever leads; lowering it needs nobody.
 func (d *driver) guard(ctx context.Context) {
-	if d.replaced {
+	if d.role == retired {
 		return
 	}
 	if d.splitErr != nil {

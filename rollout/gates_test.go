@@ -183,8 +183,8 @@ func TestChangedChecksOfAnotherReplica(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		st := status(t, b, id)
-		if !st.Leads || !st.Paused || !strings.Contains(st.Reason, "34 → 33") {
-			t.Fatalf("leads %t, paused %t (%s)", st.Leads, st.Paused, st.Reason)
+		if !st.Leader || !st.Paused || !strings.Contains(st.Reason, "34 → 33") {
+			t.Fatalf("leads %t, paused %t (%s)", st.Leader, st.Paused, st.Reason)
 		}
 		for _, c := range []strategies.Command{strategies.Resume, strategies.Approve} {
 			if err := b.Do(t.Context(), id, c, rollout.Actor{Name: "cy"}); err != nil {

@@ -21,8 +21,8 @@ type TargetHealth struct {
 	Follows bool   `json:"follows"`
 	Err     error  `json:"-"`
 	Reason  string `json:"reason,omitempty"`
-	// Leads reports whether this process drives the rollout.
-	Leads bool `json:"leads"`
+	// Leader reports whether this process leads the rollout.
+	Leader bool `json:"leader"`
 	// StaleSince is the time from which on the store has not answered about the target,
 	// by this process's clock. It is zero while the store answers. An engine that is
 	// alone asks the store only while it drives a rollout.
@@ -65,7 +65,7 @@ func (e *Engine) health(target string) TargetHealth {
 	}
 	if d := e.current(target); d != nil {
 		v := d.view.Load()
-		h.Rollout, h.Leads = d.id, v.lead && !v.doc.Phase.Terminal()
+		h.Rollout, h.Leader = d.id, v.leader && !v.doc.Phase.Terminal()
 		if h.Unbound == nil {
 			h.Unbound = e.missing(&v.doc)
 		}

@@ -200,7 +200,7 @@ func TestDocumentThatIsNotOvertaken(t *testing.T) {
 					spoil(t, s, head)
 					e = open(t, cfg)
 					time.Sleep(time.Minute)
-					if h := healthOf(t, e, "chat"); !h.Follows || !h.Leads || tgt.current().Weight("1.5.0") != 5000 {
+					if h := healthOf(t, e, "chat"); !h.Follows || !h.Leader || tgt.current().Weight("1.5.0") != 5000 {
 						t.Errorf("health: %+v", h)
 					}
 				})

@@ -19,7 +19,7 @@ func (d *driver) monitored(ctx context.Context, now time.Time) {
 		return
 	}
 	if d.monitor == nil {
-		if d.unwatched {
+		if d.unmonitored {
 			return
 		}
 		w, err := d.seen.Monitor(cand, d.doc.Evidence)
@@ -28,7 +28,7 @@ func (d *driver) monitored(ctx context.Context, now time.Time) {
 		}
 		if err != nil {
 			// Too little was seen of the baseline to say what it was.
-			d.unwatched = true
+			d.unmonitored = true
 			d.e.cfg.Logger.InfoContext(ctx, "the candidate is not held against the baseline's past", "rollout", d.id, "reason", err)
 			return
 		}

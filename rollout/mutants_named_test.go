@@ -64,7 +64,7 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 	},
 	{
 		"a router's refusal decided on where nothing is driven", "driver.go",
-		"	if d.splitErr != nil && !d.inherits() && d.lead {",
+		"	if d.splitErr != nil && !d.inherits() && d.role == leader {",
 		"	if d.splitErr != nil && !d.inherits() {",
 		"RouterThatTakesNoSplit",
 	},

@@ -30,7 +30,7 @@ var mutants = []struct{ name, file, old, new string }{
 	},
 	{
 		"a driver that does not notice that it was replaced", "commit.go",
-		"	if d.lead && doc.Epoch != d.doc.Epoch {\n",
+		"	if d.role == leader && doc.Epoch != d.doc.Epoch {\n",
 		"	if false {\n",
 	},
 	{

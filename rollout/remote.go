@@ -15,7 +15,7 @@ import (
 // StoreReader reads what engines keep in a store. It has no targets, takes no lease, and
 // writes nothing. It is safe for concurrent use, and works until the store is closed. Its
 // methods return what is stored: a [Status] is as new as the last commit, its Split is the
-// committed one, and Leads is false.
+// committed one, and Leader is false.
 type StoreReader struct{ e *Engine }
 
 // Reader returns a reader of a store, for command-line tools and consoles. It does not

@@ -64,8 +64,8 @@ func TestOpenWithoutTargets(t *testing.T) {
 		engines[1].Close()
 		set := len(targets[0].history()) + len(targets[1].history())
 		time.Sleep(time.Hour)
-		if st := status(t, ctl, id); st.Leads || st.Stage > 0 || st.Split.Weight("1.5.0") > 5000 {
-			t.Errorf("it drives: %v, stage %d, the candidate has %v", st.Leads, st.Stage, st.Split.Weight("1.5.0"))
+		if st := status(t, ctl, id); st.Leader || st.Stage > 0 || st.Split.Weight("1.5.0") > 5000 {
+			t.Errorf("it drives: %v, stage %d, the candidate has %v", st.Leader, st.Stage, st.Split.Weight("1.5.0"))
 		}
 		if n := len(targets[0].history()) + len(targets[1].history()); n > set {
 			t.Errorf("%d splits were set while no process serves", n-set)
@@ -122,7 +122,7 @@ func TestReader(t *testing.T) {
 			t.Errorf("targets: %q, %v", names, err)
 		}
 		now, want := must(r.Newest(t.Context(), "chat")), status(t, engines[0], id)
-		if now.ID != id || now.Phase != want.Phase || now.Exposed == 0 || now.Leads || !now.Split.Equal(want.Split) {
+		if now.ID != id || now.Phase != want.Phase || now.Exposed == 0 || now.Leader || !now.Split.Equal(want.Split) {
 			t.Errorf("the newest is %+v", now)
 		}
 		if again := must(r.Status(t.Context(), id)); again.Seq != now.Seq {

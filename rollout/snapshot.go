@@ -20,7 +20,7 @@ type view struct {
 	doc       document
 	judgement analysis.Judgement
 	waiting   string
-	lead      bool
+	leader    bool
 	rev       Revision
 	unset     bool // the split is not in force
 }
@@ -44,7 +44,7 @@ func (d *driver) unlock() {
 }
 
 func (d *driver) publishView() {
-	d.view.Store(&view{doc: *d.doc, judgement: d.judgement, waiting: d.waiting, lead: d.lead, rev: d.rev, unset: d.splitErr != nil})
+	d.view.Store(&view{doc: *d.doc, judgement: d.judgement, waiting: d.waiting, leader: d.role == leader, rev: d.rev, unset: d.splitErr != nil})
 	d.e.bells[d.target].ring()
 }
 
@@ -95,13 +95,13 @@ func (d *driver) commits() uint64 { return d.view.Load().doc.commits() }
 func (d *driver) over() bool { return d.view.Load().doc.Phase.Terminal() }
 
 // leads reports whether this process drives the rollout.
-func (d *driver) leads() bool { return d.view.Load().lead }
+func (d *driver) leads() bool { return d.view.Load().leader }
 
 func (d *driver) status() Status {
 	v := d.view.Load()
 	st := v.doc.status()
 	st.Judgement = v.judgement
-	st.Leads = v.lead
+	st.Leader = v.leader
 	st.Split, st.Lowered = d.force.inForce() // an abort changes it without the lock
 	if d.e.shared() {
 		st.SettledBy = v.doc.SplitAt.Add(d.e.cfg.Validity + d.e.cfg.Validity/100)

@@ -110,7 +110,7 @@ func (e *Engine) lookOf(target, check string) *atomic.Bool {
 
 // keepVigil looks at the standing checks that are due.
 func (d *driver) keepVigil() {
-	if d.doc.Moved.IsZero() || d.doc.Phase.Terminal() || d.doc.Phase == strategies.RampingDown || !d.lead {
+	if d.doc.Moved.IsZero() || d.doc.Phase.Terminal() || d.doc.Phase == strategies.RampingDown || d.role != leader {
 		d.vigils = nil
 		return
 	}
@@ -163,7 +163,7 @@ func (v *vigil) failure(now time.Time) string {
 
 // failing returns what the standing checks demand, and why; "" if nothing.
 func (d *driver) failing() (why string, do strategies.Action) {
-	if !d.lead { // what was seen while it led is old
+	if d.role != leader { // what was seen while it led is old
 		return "", strategies.Hold
 	}
 	var all []string

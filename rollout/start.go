@@ -107,7 +107,11 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		// begins, and its driver must not touch the target any more.
 		old.lock()
 		defer old.unlock()
-		defer func() { old.replaced = old.replaced || err == nil }()
+		defer func() {
+			if err == nil {
+				old.role = retired
+			}
+		}()
 	}
 	last, prev, err := e.makeWay(ctx, p.Target)
 	if err != nil {

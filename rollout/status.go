@@ -38,8 +38,8 @@ type Status struct {
 	// Winner is the arm that has won a contest, Dropped those that are out.
 	Winner  string   `json:"winner,omitempty"`
 	Dropped []string `json:"dropped,omitempty"`
-	// Leads says that this process drives the rollout.
-	Leads bool `json:"leads"`
+	// Leader reports whether this process leads the rollout: it decides and commits.
+	Leader bool `json:"leader"`
 	// SettledBy is when every process that shares the store has the split in
 	// force, or gives everything to the baseline because it has not heard of it.
 	// It is zero for an engine that is alone, where Split is in force.

@@ -107,10 +107,10 @@ func TestOpenWithATargetInTrouble(t *testing.T) {
 						t.Errorf("%d requests reached the candidate", n)
 					}
 					h := healthOf(t, e, "chat")
-					if h.Follows || h.Leads || h.Reason == "" || !tt.is(h) {
+					if h.Follows || h.Leader || h.Reason == "" || !tt.is(h) {
 						t.Errorf("health: %+v", h)
 					}
-					if h := healthOf(t, e, "code"); !h.Follows || !h.Leads || h.Rollout != "code/1" || h.Serving.Weight("1.5.0") != 5000 || h.Err != nil || h.Unbound != nil {
+					if h := healthOf(t, e, "code"); !h.Follows || !h.Leader || h.Rollout != "code/1" || h.Serving.Weight("1.5.0") != 5000 || h.Err != nil || h.Unbound != nil {
 						t.Errorf("health of the other one: %+v", h)
 					}
 					var not *rollout.NotFollowedError

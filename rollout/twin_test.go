@@ -49,10 +49,10 @@ func TestTwins(t *testing.T) {
 			t.Errorf("the lease has gone to and fro %d times", n)
 		}
 		first, second := healthOf(t, engines[0], "chat"), healthOf(t, engines[1], "chat")
-		if !first.Leads || first.Twin != nil || targets[0].current().Weight("1.5.0") != 5000 {
+		if !first.Leader || first.Twin != nil || targets[0].current().Weight("1.5.0") != 5000 {
 			t.Errorf("the first: %+v, serves %v", first, targets[0].current().Arms)
 		}
-		if second.Leads || second.Twin == nil || targets[1].count("1.5.0") > 0 {
+		if second.Leader || second.Twin == nil || targets[1].count("1.5.0") > 0 {
 			t.Fatalf("the second: %+v, and %d requests reached its candidate", second, targets[1].count("1.5.0"))
 		}
 		var twin *rollout.TwinError
@@ -74,7 +74,7 @@ func TestTwins(t *testing.T) {
 		}
 		engines[0].Close()
 		time.Sleep(20 * time.Second)
-		if h := healthOf(t, engines[1], "chat"); !h.Leads || h.Twin != nil || targets[1].current().Weight("1.5.0") != 5000 {
+		if h := healthOf(t, engines[1], "chat"); !h.Leader || h.Twin != nil || targets[1].current().Weight("1.5.0") != 5000 {
 			t.Errorf("with the first gone: %+v, serves %v", h, targets[1].current().Arms)
 		}
 	})
@@ -100,8 +100,8 @@ func TestRestartIsNoTwin(t *testing.T) {
 				t.Fatalf("it is taken for a twin: %+v", h)
 			}
 		}
-		if st := status(t, second, id); !st.Leads || again.current().Weight("1.5.0") != 5000 {
-			t.Errorf("seven seconds later it leads: %t, and serves %v", st.Leads, again.current().Arms)
+		if st := status(t, second, id); !st.Leader || again.current().Weight("1.5.0") != 5000 {
+			t.Errorf("seven seconds later it leads: %t, and serves %v", st.Leader, again.current().Arms)
 		}
 		if err := second.Do(t.Context(), id, strategies.Abort, ana); err != nil {
 			t.Error(err)
@@ -109,7 +109,7 @@ func TestRestartIsNoTwin(t *testing.T) {
 		// The first one was only cut off: now it is the second.
 		store.befall(nil)
 		time.Sleep(20 * time.Second)
-		if h := healthOf(t, first, "chat"); h.Leads || h.Twin == nil {
+		if h := healthOf(t, first, "chat"); h.Leader || h.Twin == nil {
 			t.Errorf("the one that comes back: %+v", h)
 		}
 	})

@@ -121,7 +121,7 @@ func TestContestOfReplicas(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		alive := -1
 		for i, e := range engines {
-			if status(t, e, id).Leads {
+			if status(t, e, id).Leader {
 				e.Close()
 			} else {
 				alive = i

@@ -447,7 +447,7 @@ func (p *process) knows(arm string, split strategies.Split) {
 	}
 	v := d.view.Load()
 	switch {
-	case !v.lead || v.judgement.Verdict != analysis.Harmed || v.doc.Phase.Terminal():
+	case !v.leader || v.judgement.Verdict != analysis.Harmed || v.doc.Phase.Terminal():
 		p.harmed = time.Time{}
 	case p.harmed.IsZero():
 		p.harmed = time.Now()

@@ -143,8 +143,8 @@ func child(role string, open Open) error {
 	for {
 		time.Sleep(10 * time.Millisecond)
 		st, err := e.Newest(ctx, "chat")
-		if err == nil && st.Leads != leads {
-			leads = st.Leads
+		if err == nil && st.Leader != leads {
+			leads = st.Leader
 			kind := "follow"
 			if leads {
 				kind = "lead"
