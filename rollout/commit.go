@@ -44,7 +44,7 @@ func (d *driver) commit(ctx context.Context, next *document) error {
 		d.told, d.notice = d.saved, ""
 	}
 	d.proved()
-	d.crown()
+	d.promoteWinner()
 	d.apply(ctx)
 	if moved {
 		d.counted = time.Now() // what came before, and the commit itself, served the old state
@@ -104,7 +104,7 @@ func (d *driver) audit(ctx context.Context) {
 	defer cancel()
 	if err := d.file(ctx); err != nil {
 		d.e.cfg.Logger.ErrorContext(ctx, "audit entry delayed", "rollout", d.id, "seq", d.doc.Seq, "error", err)
-		d.wake()
+		d.notifyWaiters()
 	}
 }
 
@@ -130,7 +130,7 @@ func (d *driver) file(ctx context.Context) error {
 		}
 	}
 	d.unaudited, d.untold = false, 0
-	d.wake()
+	d.notifyWaiters()
 	return nil
 }
 
@@ -159,7 +159,7 @@ func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Rev
 		// What is there is older than what this process has committed.
 		return "", errors.Join(putErr, &OvertakenError{Target: d.target, Stored: there.head(), Known: d.doc.head()})
 	case d.doc.Seq == 0:
-		return "", errors.Join(putErr, ErrConflict) // a rollout that somebody else began
+		return "", errors.Join(putErr, ErrConflict) // another process began a rollout
 	case there.ID != d.id || !d.e.shared() && there.Epoch != d.doc.Epoch:
 		d.role = retired
 		return "", fmt.Errorf("rollout: %s was taken over by another engine: %w", d.id, ErrConflict)
@@ -168,7 +168,7 @@ func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Rev
 	return "", errors.Join(putErr, ErrConflict)
 }
 
-// adopt takes over what somebody else has committed to this rollout.
+// adopt makes doc, which another process has committed, the document of this rollout.
 func (d *driver) adopt(ctx context.Context, doc *document, hash string, rev Revision) {
 	if d.role == leader && doc.Epoch != d.doc.Epoch {
 		d.stepDown()
@@ -185,7 +185,7 @@ func (d *driver) adopt(ctx context.Context, doc *document, hash string, rev Revi
 	if !d.doc.sameClock(doc) {
 		d.counted = time.Now()
 	}
-	defer d.crown()
+	defer d.promoteWinner()
 	if doc.Seq != d.doc.Seq {
 		d.told = time.Now()
 	}
@@ -195,7 +195,7 @@ func (d *driver) adopt(ctx context.Context, doc *document, hash string, rev Revi
 		d.force.clear() // what others have written is judged again
 	}
 	d.apply(ctx)
-	d.wake()
+	d.notifyWaiters()
 }
 
 // apply puts the committed split in force, or less where that has to be.
@@ -244,9 +244,9 @@ func (d *driver) next() <-chan struct{} {
 	return d.changed
 }
 
-// wake tells those who wait for events that there is a new one.
-func (d *driver) wake() {
-	d.publishView() // so that who wakes sees what woke them
+// notifyWaiters wakes the goroutines that wait for events.
+func (d *driver) notifyWaiters() {
+	d.publishView() // first, so that they see what woke them
 	d.waiters.Lock()
 	defer d.waiters.Unlock()
 	close(d.changed)

@@ -24,16 +24,16 @@ type Splitter interface {
 	SetSplit(ctx context.Context, s strategies.Split) error
 }
 
-// Measurer is what a [Splitter] may implement besides: it sends each finished
-// request's observation to r from now on; nil ends that. Measure is called
-// before the first split of a rollout and after its last.
+// Measurer is an optional interface for a [Splitter] that measures requests. Measure makes
+// it send each finished request's observation to r from now on; nil ends that. The engine
+// calls it before the first split of a rollout and after the last.
 type Measurer interface {
 	Measure(r *analysis.Recorder)
 }
 
-// Expirer is what a [Splitter] may implement besides, for engines that share
-// their store: from the given moment on it gives every request to the baseline,
-// and looks at the time at each request. The zero time means for ever.
+// Expirer is an optional interface for a [Splitter] of an engine that shares its store.
+// From the given moment on the splitter gives every request to the baseline. It compares
+// the time at each request. The zero time means that the split does not expire.
 type Expirer interface {
 	Expire(at time.Time)
 }
@@ -46,9 +46,9 @@ type UnitAssigner interface {
 	AssignsUnits() bool
 }
 
-// Prober is what a [Splitter] may implement besides: it says, without doing
-// anything, whether it could put a split in force. A plan that asks for what a
-// plane cannot do is refused before it begins.
+// Prober is an optional interface for a [Splitter]. CanSplit reports, without changing
+// anything, whether the splitter could put a split in force. A plan with a split that it
+// could not is refused before it begins.
 type Prober interface {
 	CanSplit(s strategies.Split) error
 }
@@ -57,7 +57,7 @@ type Prober interface {
 type Config struct {
 	// Store keeps the rollouts. The engine does not close it.
 	Store Store
-	// Targets holds what can be rolled out, by name. An engine without targets drives
+	// Targets holds what can be rolled out, by name. An engine without targets leads
 	// nothing: it reads, and gives commands, as a [StoreCommander] does.
 	Targets map[string]Splitter
 	// Checks binds the names that plans use to checks.
@@ -65,7 +65,7 @@ type Config struct {
 	// Metrics binds the custom metrics of plans: their functions are not
 	// stored, and are found here by name after a restart.
 	Metrics []analysis.Metric
-	// Observer is told of every event. Nil means nobody.
+	// Observer receives every event. If nil, events are discarded.
 	Observer Observer
 	// Logger receives what the engine could not do. A trouble that lasts is logged once,
 	// and again after a minute and longer and longer pauses, up to an hour. Nil discards
@@ -90,7 +90,7 @@ type Config struct {
 	// must not block. A panic, or a demand that is not valid, refuses every plan. Nil
 	// demands nothing.
 	Demands func(target string) Demand `env:", noinit"`
-	// Sinks are told of every event at least once; see [Sink].
+	// Sinks receive every event at least once, by name; see [Sink].
 	Sinks map[string]Sink
 
 	// Retain says how long the records of rollouts that have ended stay in the Store. The
@@ -119,7 +119,7 @@ type Config struct {
 	// process uses the store, as with a file of one's own; a store that others
 	// may use makes up a name. See the package comment.
 	Replica string `env:"REPLICA"`
-	// Lease is how long a process that drives a target may be silent before
+	// Lease is how long a leader may be silent before
 	// another one takes over, Poll how often each looks into the store, and
 	// Validity how long a split is relied on without a word from the store.
 	// Zero means 5 s, 500 ms and 5 s. They mean nothing without Replica. Where the
@@ -146,9 +146,9 @@ type Config struct {
 	// 10 min.
 	CheckValid time.Duration `env:"CHECK_VALID"`
 
-	// wall tells the time of day, which is written down and compared with
-	// windows. How long something takes is measured with time.Now alone, whose
-	// monotonic clock nobody sets. Nil means time.Now.
+	// wall returns the time of day, which is stored and compared with windows. Durations
+	// are measured by the monotonic clock of time.Now, which does not jump. Nil means
+	// time.Now.
 	wall func() time.Time
 }
 

@@ -48,7 +48,7 @@ func patience(timeout time.Duration) time.Duration {
 func meets(have, want []strategies.ApprovalRule) bool {
 	used := make([]bool, len(have))
 	left := make([]int, len(want))
-	take := func(fits func(h, w []string) bool) {
+	observeCommit := func(fits func(h, w []string) bool) {
 		for i, w := range want {
 			for j, h := range have {
 				if left[i] > 0 && !used[j] && fits(h.Roles, w.Roles) {
@@ -61,8 +61,8 @@ func meets(have, want []strategies.ApprovalRule) bool {
 	for i, w := range want {
 		left[i] = w.Need
 	}
-	take(sameRoles)
-	take(func(h, w []string) bool {
+	observeCommit(sameRoles)
+	observeCommit(func(h, w []string) bool {
 		return len(w) == 0 || len(h) > 0 && !slices.ContainsFunc(h, func(r string) bool { return !slices.Contains(w, r) })
 	})
 	return !slices.ContainsFunc(left, func(n int) bool { return n > 0 })

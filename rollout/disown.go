@@ -74,7 +74,7 @@ func (d *driver) disown(ctx context.Context, subject, why string, by Actor, may 
 	}
 	for range 5 {
 		if d.role == retired {
-			return false, &ConflictError{Rollout: d.id, Reason: "it is driven by another engine now, or a newer rollout has begun"}
+			return false, &ConflictError{Rollout: d.id, Reason: "another engine leads it, or a newer rollout has begun"}
 		}
 		i := slices.IndexFunc(d.doc.Votes, theirs)
 		if i < 0 || d.doc.approval() == nil {
@@ -93,7 +93,7 @@ func (d *driver) disown(ctx context.Context, subject, why string, by Actor, may 
 		next.Votes = slices.DeleteFunc(slices.Clone(d.doc.Votes), theirs)
 		err := d.commit(ctx, next)
 		if err == nil {
-			d.wakeUp()
+			d.schedule()
 			return true, nil
 		}
 		if !errors.Is(err, ErrConflict) || isConflict(err) {

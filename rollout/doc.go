@@ -1,7 +1,8 @@
-// Package rollout answers one question: how does a new version take over,
-// durably, and who is told? Its [Engine] carries a [Plan] through its stages:
-// it moves the traffic through a [Splitter], judges what was measured, decides
-// with strategies.Next, and writes each decision down before it takes effect.
+// Package rollout performs progressive delivery of model versions in a Go process: canary
+// releases, blue-green deployments and A/B tests, with approvals, an audit trail and
+// automatic rollback. Its [Engine] carries a [Plan] through its stages. It moves the
+// traffic through a [Splitter], judges what was measured, decides with strategies.Next,
+// and stores each decision before it takes effect.
 //
 //	store, err := boltstore.Open("serin.db")
 //	...
@@ -20,12 +21,12 @@
 //
 //   - No traffic reaches the candidate before every preflight check has passed.
 //     A check that fails, or whose result is not known, opens no gate.
-//   - Harm rolls back at once, also while the rollout is paused or its checks
+//   - Harm rolls back immediately, also while the rollout is paused or its checks
 //     run. A rollback means all traffic to the baseline, and it is final.
 //   - Every transition is one compare-and-set of one document, and nothing
 //     takes effect before it is stored. A process that is killed in the middle
 //     of a stage goes on in that stage when the engine is opened again; bake
-//     time that was served counts, but for the part since the last checkpoint.
+//     time that was served until the last checkpoint counts.
 //   - At most one rollout of a target is active.
 //   - Every decision and every change leaves one [Event] in the audit trail, with
 //     who, when, why and the numbers that the decision was made from. Events are
@@ -34,37 +35,37 @@
 //
 // # People
 //
-// [Engine.Do] takes commands from people and programs: who gave one, why and
-// under which key is recorded, and a command that was given for a state that is
-// past loses with a [*ConflictError]. [Config.Authorize] decides who may do
-// what; [Roles] is a simple table for it. A stage that has an Approval waits for
-// people, who approve the plan with one digest, or reject it. [Plan.Windows] and
-// [Plan.Freezes] hold stages back, and nothing ever holds back the way back.
+// [Engine.Do] takes commands from people and programs. It records the actor, the reason
+// and the idempotency key. A command that was given for a former state is refused with a
+// [*ConflictError]. [Config.Authorize] decides which actor may do what; [Roles] is a
+// simple table for it. A stage with an Approval waits until enough people have approved
+// the plan's digest, or one has rejected it. [Plan.Windows] and [Plan.Freezes] delay
+// stages. They never delay a rollback.
 //
 // [Config.Demands] says what each target asks of every plan: checks, approvals, small
 // first stages, windows, monitoring. A plan that is weaker is refused, and [Demand.Apply]
-// fills in what is missing, so who may start a rollout cannot write their own rules.
+// fills in what is missing. So an actor that may start a rollout cannot write its own rules.
 // [Plan.Standing] names checks that must hold for as long as the candidate has traffic.
 //
 // # Several processes
 //
-// Processes that share a store are given a name each, [Config.Replica]. For each
-// target one of them holds a lease and drives; all follow the document that it
-// commits, by the store's hints and by a look every [Config.Poll]. What keeps a
-// process that was replaced from writing is not the lease but the epoch in the
-// document. Commands may be given to any of them.
+// Each process that shares a store has a name of its own, [Config.Replica]. For each
+// target one process holds a lease and is the leader. The others are followers: they
+// apply the document that the leader commits. They learn of a commit by the store's
+// hints, and read the store every [Config.Poll]. The lease alone does not keep a former
+// leader from writing: the epoch in the document is its fencing token. Any process takes
+// commands.
 //
-//   - The requests of all processes count: each makes its evidence known, and
-//     the driver judges the sum.
-//   - A split is valid for [Config.Validity] after the last word from the store.
-//     A process that is cut off gives everything to the baseline then, by a look
-//     at the clock with each request (see [Expirer]). So a rollback is in force
-//     everywhere at [Status.SettledBy], whatever has failed.
-//   - A process whose own breaker trips stops the candidate there and then, and
-//     files the rollback. Raising a share needs whoever drives.
-//   - A store that has lost what it had acknowledged is not followed. A process that
-//     starts compares the document with its audit trail and with [Config.Anchor].
-//   - Of two processes of one name the second leads nothing; see [TwinError].
+//   - The requests of all processes count. Each publishes its evidence, and the leader
+//     judges the sum.
+//   - A split is valid for [Config.Validity] after the store's last answer. A process that
+//     is partitioned from the store then serves the baseline alone; see [Expirer]. So a
+//     rollback is in force everywhere at [Status.SettledBy], whatever has failed.
+//   - A process whose own breaker trips rolls back locally, and then files the rollback.
+//     Only the leader raises a share.
+//   - A store that has lost acknowledged data is not followed. A process that starts
+//     compares the document with its audit trail and with [Config.Anchor].
+//   - Of two processes with one name the second never leads; see [TwinError].
 //
 // # Fleets
 //
@@ -90,19 +91,19 @@
 // the figures of baking: each process reads the document, up to 140 KB. With natsstore,
 // which has no [Conditional], each look reads the document, and each tick all evidence.
 //
-// A hundred processes find harm 1.4 times as late as one process that sees all traffic,
-// where that takes half a minute, and about 5 s later where that takes a few seconds
+// Harm that one process with all traffic finds in half a minute, a hundred processes find
+// 1.4 times as late. Harm that it finds in a few seconds, they find about 5 s later
 // (TestFleetFindsHarm). Evidence is written at times that do not depend on outcomes. A
 // breaker is wrong about an equal candidate in one rollout of a thousand in each process.
 //
 // # One target's trouble
 //
-// A store that is away, a damaged document, a plane that refuses or a metric that is not
-// bound concerns one target: the others work, and [Open] returns. Such a target serves
-// the split of [Config.LastKnown] or its baseline; [Engine.Health] has the reason, and it
-// is tried again.
+// A store without an answer, a damaged document, a splitter that refuses and a metric that
+// is not bound concern one target. The others work, and [Open] returns. Such a target
+// serves the split of [Config.LastKnown] or its baseline. [Engine.Health] returns the
+// reason, and the engine retries.
 //
-// # Looking and commanding
+// # Reading and commanding
 //
 // [Reader] returns what command-line tools and consoles need to look at a store, and
 // [Commander] what they need to give commands. Neither has targets of its own, and neither
@@ -116,10 +117,10 @@
 //
 // # Before, after and beside
 //
-// [Plan.Forecast] says what is to be expected of a plan. [Event.Explain] words
-// what a decision was made from, and [Replay] makes the decisions of a log anew
-// under another plan. An [Observer] is told what happens in this process; a
-// [Sink] is told of every event at least once, with the audit trail as outbox.
+// [Plan.Forecast] predicts how long a plan takes and what its stages can find.
+// [Event.Explain] describes what a decision was based on, and [Replay] makes the decisions
+// of a trail again under another plan. An [Observer] receives the events of this process;
+// a [Sink] receives every event at least once, with the audit trail as its outbox.
 // [Group] makes one target of several.
 //
 // # Where things are stored
@@ -129,8 +130,8 @@
 // compare-and-set. When the next one begins, the old document moves to
 // archive/ID. Events are under audit/ID/SEQ and are written once. Further keys are:
 //
-//   - lease/TARGET: which process drives.
-//   - evidence/ID/REPLICA.LIFE: what a process has seen. It is deleted after the end.
+//   - lease/TARGET: the leader.
+//   - evidence/ID/REPLICA.LIFE: what a process has measured. It is deleted after the end.
 //   - sink/NAME/ID: up to which event a sink has received a rollout.
 //     deadletter/NAME/ID/SEQ: what it did not take.
 //   - retained/TARGET: which rollouts have been removed; see [Retain].

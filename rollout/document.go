@@ -36,9 +36,9 @@ type document struct {
 	// fork that can be detected.
 	Seq    uint64 `json:"seq"`
 	Before string `json:"before,omitempty"`
-	// Epoch fences: an engine writes only while the epoch is its own, and takes
-	// a rollout over by raising it. Nonce is unique to each commit; it tells a
-	// writer whose acknowledgement was lost that the commit is its own.
+	// Epoch is the fencing token: an engine writes only while the epoch is its own, and
+	// takes a rollout over by raising it. Nonce is unique to each commit. By it a writer
+	// whose acknowledgement was lost recognises its own commit.
 	Epoch uint64 `json:"epoch"`
 	Nonce string `json:"nonce"`
 	// Writer is the replica that committed it, empty if there is but one.
@@ -54,7 +54,7 @@ type document struct {
 	// Changed is the number of the last event that was more than the writing
 	// down of evidence.
 	Changed uint64 `json:"changed"`
-	// Votes are about the gate that Phase is at, nobody else's.
+	// Votes are about the gate that Phase is at.
 	Votes []strategies.Vote `json:"votes,omitempty"`
 	// Served are the idempotency keys of the last commands.
 	Served []string `json:"served,omitempty"`
@@ -132,7 +132,7 @@ type past struct {
 	Ended     time.Time        `json:"ended"`
 }
 
-// maxHistory is how many earlier rollouts a document tells of.
+// maxHistory is how many earlier rollouts a document lists.
 const maxHistory = 32
 
 // history is what the target's next rollout has to know.
@@ -251,9 +251,8 @@ func hashOf(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// follow returns the document that comes after d when dec is carried out, with
-// the event that tells of it. d is not changed. What the engine has counted
-// since the last commit must be in d already.
+// follow returns the document after dec is carried out, with the event of dec. It does not
+// change d. What the engine has counted since the last commit must be in d already.
 func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time.Time) *document {
 	next := *d
 	dec.Reason = bound(dec.Reason, maxReason)
@@ -400,7 +399,7 @@ func (d *document) approval() *strategies.Approval {
 	return d.Plan.Stages[d.Stage].Approve
 }
 
-// kindOf returns the kind of the event that tells of dec.
+// kindOf returns the kind of dec's event.
 func kindOf(dec strategies.Decision) Kind {
 	switch {
 	case dec.Do == strategies.SetPause:

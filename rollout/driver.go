@@ -89,7 +89,7 @@ type measured struct {
 	entered   int // how many stages the comparisons know of
 	judgement analysis.Judgement
 	base      analysis.Evidence // of the winner of a contest, from before this process began
-	rivals    []*rival
+	variants  []*variant
 	missing   string // what the last count could not gather
 	unread    error  // why the evidence of an earlier life was not taken over
 }
@@ -116,8 +116,8 @@ type monitoring struct {
 
 // standingChecks is the state of the checks that must hold all the time.
 type standingChecks struct {
-	vigils []*vigil       // nil while they do not run
-	stood  *checks.Report // their results when one has failed last
+	runs         []*standingRun // nil while they do not run
+	failedReport *checks.Report // their results when one has failed last
 }
 
 func newDriver(e *Engine, s Splitter, doc *document, hash string, rev Revision) *driver {
@@ -136,7 +136,7 @@ func newDriver(e *Engine, s Splitter, doc *document, hash string, rev Revision) 
 	return d
 }
 
-// begin commits the first document of a rollout and prepares to drive it.
+// begin commits the first document of a rollout and starts its driver.
 func (d *driver) begin(ctx context.Context, first *document) error {
 	d.lock()
 	defer d.unlock()
@@ -146,12 +146,12 @@ func (d *driver) begin(ctx context.Context, first *document) error {
 	if err := d.commit(ctx, first); err != nil {
 		return err
 	}
-	d.e.start(d) // only now: until then the target may be somebody else's
+	d.e.start(d) // only now: until then the target may belong to another engine
 	return nil
 }
 
 // resume takes up a rollout that was found in the store, for an engine that is
-// alone: it claims it, so that an engine that drove it before can write no more,
+// alone: it claims it, so that an earlier engine can write no more,
 // and puts its split in force. A rollout that has ended only gets its split.
 func (d *driver) resume(ctx context.Context) error {
 	d.lock()
@@ -189,7 +189,7 @@ func (d *driver) restore(ctx context.Context) {
 		d.doc.Evidence = d.cmp.Evidence()
 		lost(d.doc.candidate(), err)
 	}
-	for _, r := range d.rivals {
+	for _, r := range d.variants {
 		if _, err := d.merged(r.base, r.cmp.Evidence()); err != nil {
 			r.base = analysis.Evidence{}
 			lost(r.arm, err)
@@ -256,7 +256,7 @@ func (d *driver) compare() (err error) {
 	if d.cmp, err = d.seen.Comparison(d.doc.candidate()); err != nil {
 		return err
 	}
-	return d.enlist()
+	return d.startVariants()
 }
 
 // measure connects the target's observations with r.
@@ -266,8 +266,8 @@ func (d *driver) measure(r *analysis.Recorder) {
 	}
 }
 
-// run drives until the rollout has ended and its last split is in force, until
-// somebody else drives it, or until ctx ends.
+// run calls step at each tick. It returns when the rollout has ended and its last split is
+// in force, when another engine has taken over, or when ctx ends.
 func (d *driver) run(ctx context.Context) {
 	ticker := time.NewTicker(d.e.cfg.Tick)
 	defer ticker.Stop()
@@ -282,7 +282,7 @@ func (d *driver) run(ctx context.Context) {
 	}
 }
 
-// turn is step for who does not hold the lock.
+// turn acquires the lock and calls step.
 func (d *driver) turn(ctx context.Context) (more bool) {
 	d.lock()
 	defer d.unlock()
@@ -310,7 +310,7 @@ func (d *driver) step(ctx context.Context) (more bool) {
 			return d.role != retired
 		}
 		d.startChecks()
-		d.keepVigil()
+		d.runStanding()
 		went, err := d.decide(ctx, missing)
 		if err != nil {
 			return d.role != retired
@@ -398,7 +398,7 @@ func (d *driver) checkpoint() {
 	}
 }
 
-// signOfLife is the longest time between two events of a rollout while it is driven.
+// signOfLife is the longest time between two events of an active rollout.
 const signOfLife = time.Hour
 
 // save commits the evidence without any other change. It adds an event only where the
@@ -429,7 +429,7 @@ func (d *driver) command(ctx context.Context, o order) error {
 		return err
 	}
 	x.left.Store(true)
-	d.wakeUp()
+	d.schedule()
 	if d.force.exit() == x {
 		return &UnstoredError{Rollout: d.id, Command: o.Command, Err: err}
 	}
@@ -450,12 +450,12 @@ func (d *driver) ordered(ctx context.Context, o order, x *exit) error {
 			return err
 		}
 	}
-	// A conflict means that somebody else has written; the command is judged
-	// anew by what they wrote.
+	// A conflict means that another process has written. The command is then checked
+	// against what it wrote.
 	var err error
 	for range 5 {
 		if d.role == retired {
-			return &ConflictError{Rollout: d.id, Reason: "it is driven by another engine now, or a newer rollout has begun"}
+			return &ConflictError{Rollout: d.id, Reason: "another engine leads it, or a newer rollout has begun"}
 		}
 		if err = d.attempt(ctx, o); !errors.Is(err, ErrConflict) || isConflict(err) {
 			break
@@ -557,7 +557,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	if dec.Do == strategies.SetResume || dec.Resume {
 		d.accept()
 	}
-	d.wakeUp()
+	d.schedule()
 	switch {
 	case d.splitErr != nil:
 		return fmt.Errorf("rollout: %s is stored, but the split is not in force yet: %w", o.Command, d.splitErr)
@@ -585,17 +585,17 @@ func (d *driver) supersede(ctx context.Context, by Actor, candidate string) erro
 // state is what is to be decided from.
 func (d *driver) state() strategies.State {
 	s := d.doc.state(d.judgement, d.e.cfg.wall())
-	if s.Rivals = d.contestants(); s.Rivals != nil {
+	if s.Rivals = d.variantStates(); s.Rivals != nil {
 		s.Shares, s.Allocated = d.doc.shares(), d.doc.Allocated
 	}
-	if d.splitErr != nil && !d.inherits() && d.role == leader { // what a router refuses is decided on where it is driven
+	if d.splitErr != nil && !d.inherits() && d.role == leader { // the leader decides on what a router refuses
 		s.SplitError = bound(d.splitErr.Error(), maxError)
 	}
 	if a := d.alarm(); a != nil && s.Verdict != analysis.Harmed {
 		s.Verdict, s.VerdictReason = analysis.Harmed, a.Reason
 	}
 	if s.Standing, s.OnStanding = d.failing(); s.Standing != "" {
-		d.stood = d.standing()
+		d.failedReport = d.standing()
 	}
 	if g := d.gate; g != nil && g.phase == s.Phase && g.stage == s.Stage && g.report != nil {
 		s.Checked, s.Checks, s.ChecksReason = true, g.report.Status, g.report.Summary()
@@ -641,8 +641,8 @@ func (d *driver) count(ctx context.Context) (missing error) {
 	return missing
 }
 
-// wakeUp makes run look again at once.
-func (d *driver) wakeUp() {
+// schedule makes run call step immediately.
+func (d *driver) schedule() {
 	select {
 	case d.kick <- struct{}{}:
 	default:

@@ -15,7 +15,7 @@ import (
 // Engine carries rollouts through their stages. It may be used concurrently.
 type Engine struct {
 	cfg  Config
-	life string // identifies this engine among those of the same replica
+	life string // identifies this engine among all that had the same replica name
 	// remote says that this engine has no targets: it reads, and gives commands to engines
 	// that have targets.
 	remote bool
@@ -38,7 +38,7 @@ type Engine struct {
 }
 
 // Open returns an engine over cfg.Store and continues what it finds there: it
-// puts the split that each target's newest rollout demands in force, and drives
+// puts the split that each target's newest rollout demands in force, and leads
 // the rollouts that have not ended. A rollout that needs a check that is not
 // bound any more is paused and says so.
 //
@@ -52,8 +52,8 @@ type Engine struct {
 //
 // The engine works until Close; ctx bounds Open alone. Without
 // [Config.Replica], a later engine over the same store takes the rollouts over
-// at once, and the earlier one stops driving them as soon as it notices. With
-// it, the processes agree which one drives each target, and all of them follow.
+// immediately, and the earlier one stops as soon as it notices. With it, the processes
+// elect a leader for each target, and the others follow.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (e *Engine) open(ctx context.Context, target string, splitter Splitter) {
 		e.spawn(func() { m.run(e.ctx) })
 		return
 	}
-	if e.take(ctx, target, splitter) != nil {
+	if e.observeCommit(ctx, target, splitter) != nil {
 		e.spawn(func() { e.retake(target, splitter) })
 	}
 }
@@ -125,12 +125,11 @@ func (e *Engine) decode(target string, entry Entry) (*document, string, error) {
 	return doc, hash, nil
 }
 
-// start makes d the driver of its target, connects it with the target's
-// observations, and tells those who want to know of what it does. It does nothing,
-// and returns false, if the target has a driver of this rollout or of a later one:
-// a rollout that is begun here may be found in the store before whoever began it
-// has heard that it is there, and evidence must be counted in one place. The
-// caller holds d's lock, or is the only one who has d.
+// start makes d the driver of its target, connects it with the target's observations, and
+// starts the observer. If the target has a driver of this rollout or of a later one, start
+// does nothing and returns false: a rollout that begins here may be read from the store
+// before its own Start has returned, and evidence must be counted in one place. The caller
+// holds d's lock, or has the only reference to d.
 func (e *Engine) start(d *driver) bool {
 	if e.remote {
 		return false
@@ -158,8 +157,8 @@ func (e *Engine) start(d *driver) bool {
 	return true
 }
 
-// observe tells the observer of a rollout's events. It reads them from the
-// audit trail, so that nobody waits for the observer.
+// observe gives a rollout's events to the observer. It reads them from the audit trail, so
+// a slow observer delays no decision.
 func (e *Engine) observe(id ID, from uint64) {
 	for e.ctx.Err() == nil {
 		var failed error
@@ -178,9 +177,9 @@ func (e *Engine) observe(id ID, from uint64) {
 	}
 }
 
-// Close stops driving and waits until that is done. The splits in force stay in
-// force, and the rollouts go on when an engine is opened over the store again,
-// or at once in another process that shares it.
+// Close stops the engine's rollouts and waits until that is done. The splits in force stay
+// in force. The rollouts go on when an engine is opened over the store again. If another
+// process shares the store, they go on there immediately.
 func (e *Engine) Close() error {
 	e.mu.Lock() // nothing is spawned any more once it is released
 	e.stop(ErrClosed)
@@ -257,8 +256,7 @@ func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, 
 	return fmt.Errorf("rollout: %s is not known to this engine; it has no such target", id)
 }
 
-// current returns the driver of the target's newest rollout, nil if there is
-// none.
+// current returns the driver of the target's newest rollout, or nil.
 func (e *Engine) current(target string) *driver {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -266,7 +264,7 @@ func (e *Engine) current(target string) *driver {
 }
 
 // driver returns the driver of the rollout, nil if it is not the newest of its
-// target or not driven here.
+// target or not led here.
 func (e *Engine) driver(id ID) *driver {
 	if d := e.current(id.Target()); d != nil && d.id == id {
 		return d
@@ -274,9 +272,8 @@ func (e *Engine) driver(id ID) *driver {
 	return nil
 }
 
-// Status tells how a rollout stands. For one that this engine drives the
-// judgement is the newest, not the stored one. An unknown id is an error that
-// wraps ErrNotFound. If the target is not followed, the error is a [*NotFollowedError].
+// Status returns the state of a rollout. If this process leads it, the judgement is the
+// newest instead of the stored one. An unknown id is an error that wraps ErrNotFound. If the target is not followed, the error is a [*NotFollowedError].
 func (e *Engine) Status(ctx context.Context, id ID) (Status, error) {
 	if d := e.driver(id); d != nil {
 		return d.status(), nil
@@ -314,8 +311,8 @@ func (e *Engine) find(ctx context.Context, id ID) (*document, error) {
 	return nil, fmt.Errorf("rollout: %q: %w", id, ErrNotFound)
 }
 
-// Newest tells how the newest rollout of a target stands, active or not. A
-// target that never had one is an error that wraps ErrNotFound. If the target is not
+// Newest returns the state of the target's newest rollout, active or not. A target that
+// never had a rollout is an error that wraps ErrNotFound. If the target is not
 // followed, the error is a [*NotFollowedError].
 func (e *Engine) Newest(ctx context.Context, target string) (Status, error) {
 	if d := e.current(target); d != nil {

@@ -10,7 +10,7 @@ import (
 // BusyError says that another rollout of the same target is active.
 type BusyError struct {
 	Target string
-	Active ID // the rollout that is in the way
+	Active ID // the active rollout
 }
 
 func (e *BusyError) Error() string {
@@ -51,8 +51,8 @@ func (e *RefusedError) Error() string {
 }
 
 // DamagedError says that the stored document of a target cannot be read. The
-// target is not driven and its split is left to its default, the baseline; the
-// next Start keeps a copy of the document and begins anew.
+// target serves its default split, the baseline. The next Start keeps a copy of the
+// document and replaces it.
 type DamagedError struct {
 	Target string
 	Err    error
@@ -68,7 +68,7 @@ func (e *DamagedError) Is(target error) bool { return target == ErrDamaged }
 // Unwrap returns what is wrong with the document.
 func (e *DamagedError) Unwrap() error { return e.Err }
 
-// ForbiddenError says that somebody may not do what they asked for.
+// ForbiddenError means that the [Authorizer] denied the action.
 type ForbiddenError struct {
 	Actor  string
 	Action Action
@@ -84,8 +84,8 @@ func (e *ForbiddenError) Error() string {
 // Unwrap returns what the [Authorizer] said.
 func (e *ForbiddenError) Unwrap() error { return e.Err }
 
-// ConflictError says that a command was given for a state that is past: somebody
-// else, or the engine, was first. Nothing has changed. It wraps [ErrConflict].
+// ConflictError means that the rollout changed after the state that the command was given
+// for. The command has no effect. It wraps [ErrConflict].
 type ConflictError struct {
 	Rollout ID
 	Reason  string

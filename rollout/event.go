@@ -25,12 +25,12 @@ const (
 	Continued    Kind = "continued"     // an engine took the rollout up again after a restart
 	PhaseEntered Kind = "phase entered" // checks begin, or a stage's split is in force
 	Measured     Kind = "measured"      // nothing else has happened for an hour; with the evidence so far
-	Paused       Kind = "paused"        // nobody but a person moves it forward
+	Paused       Kind = "paused"        // waits for Resume
 	Resumed      Kind = "resumed"
-	Voted        Kind = "voted"      // somebody approved or rejected
+	Voted        Kind = "voted"      // an actor approved or rejected
 	Disowned     Kind = "disowned"   // a person's vote was taken back; see Engine.Disown
 	Dropped      Kind = "dropped"    // one of several candidates is out
-	Rebalanced   Kind = "rebalanced" // the traffic of a contest was shared out anew
+	Rebalanced   Kind = "rebalanced" // the shares of a contest changed
 	Ended        Kind = "ended"      // Phase is the outcome
 )
 
@@ -176,11 +176,10 @@ func VerifyEntry(entry []byte, prev Event) (Event, error) {
 	return e, e.verify(hashOf(append(bytes.Clone(body), '}')), prev)
 }
 
-// Observer is told of every event, after it has been committed and has taken
-// effect. Observe is called by one goroutine of a rollout at a time, in order
-// of Seq; it must not block for long, and it cannot stop the rollout. After a
-// crash the last event before it may be missing or may come again: what must
-// not be missed is read from [Engine.Events].
+// Observer receives every event after it has been committed and has taken effect. For each
+// rollout, one goroutine at a time calls Observe, in order of Seq. Observe must not block
+// for long, and it cannot stop the rollout. After a crash the last event before it may be
+// missing or repeated. Use [Engine.Events] or a [Sink] for what must not be missed.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
 }
@@ -191,7 +190,7 @@ type ObserverFunc func(ctx context.Context, e Event)
 // Observe implements [Observer].
 func (f ObserverFunc) Observe(ctx context.Context, e Event) { f(ctx, e) }
 
-// Tee returns an Observer that tells each of os in order.
+// Tee returns an Observer that calls each of os in order.
 func Tee(os ...Observer) Observer {
 	return ObserverFunc(func(ctx context.Context, e Event) {
 		for _, o := range os {

@@ -28,9 +28,9 @@ type sharedEvidence struct {
 	seen time.Time                    // when it was new here
 }
 
-// evidenceKey is where one process makes known what it has seen of a rollout.
-// Each life of a process has a key of its own, which nobody else ever writes: a
-// write of an earlier life that arrives late can undo nothing.
+// evidenceKey returns the key under which this process publishes its evidence of a
+// rollout. Each start of a process has a key of its own, so a late write of an earlier one
+// overwrites nothing.
 func (e *Engine) evidenceKey(id ID) string {
 	return evidencePrefix(id) + e.cfg.Replica + "." + e.life
 }
@@ -39,27 +39,27 @@ func evidencePrefix(id ID) string { return "evidence/" + string(id) + "/" }
 
 // look takes in what this process has seen up to now, of each candidate.
 func (d *driver) look(now time.Time) (own map[string]analysis.Evidence, err error) {
-	d.glance(now)
+	d.lookLocally(now)
 	return d.seenHere()
 }
 
-// glance judges by what this process has seen up to now, of each candidate.
-func (d *driver) glance(now time.Time) {
+// lookLocally judges by what this process has seen up to now, of each candidate.
+func (d *driver) lookLocally(now time.Time) {
 	d.enter()
 	d.judgement = judged(d.cmp, now)
 	d.own.tripped = cmp.Or(d.base.Tripped, d.cmp.Tripped())
-	for _, r := range d.rivals {
+	for _, r := range d.variants {
 		judged(r.cmp, now)
 	}
 }
 
 // seenHere returns what this process had seen at the last glance, of each candidate.
 func (d *driver) seenHere() (own map[string]analysis.Evidence, err error) {
-	own = make(map[string]analysis.Evidence, 1+len(d.rivals))
+	own = make(map[string]analysis.Evidence, 1+len(d.variants))
 	if own[d.doc.candidate()], err = d.merged(d.base, d.cmp.Evidence()); err != nil {
 		return nil, err
 	}
-	for _, r := range d.rivals {
+	for _, r := range d.variants {
 		if own[r.arm], err = d.merged(r.base, r.cmp.Evidence()); err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func (d *driver) enter() {
 	d.entered = d.doc.Stage + 1
 	now := time.Now()
 	d.cmp.Stage(d.entered, now)
-	for _, r := range d.rivals {
+	for _, r := range d.variants {
 		r.cmp.Stage(d.entered, now)
 	}
 }
@@ -109,7 +109,7 @@ func (d *driver) publish(ctx context.Context, own map[string]analysis.Evidence) 
 	key := d.e.evidenceKey(d.id)
 	rev, err := d.e.cfg.Store.Put(ctx, key, value, d.own.rev)
 	if err != nil {
-		// Nobody else writes this key: whatever is there is an earlier try.
+		// Only this process writes the key, so its value is from an earlier try.
 		if entry, getErr := d.e.cfg.Store.Get(ctx, key); getErr == nil {
 			d.own.rev, d.own.value = entry.Revision, entry.Value
 		} else if errors.Is(getErr, ErrDamaged) && entry.Revision != "" {
@@ -146,14 +146,14 @@ func (d *driver) gather(ctx context.Context, now time.Time) (missing error) {
 	// What a decision rests on must outlive this process: it is published first,
 	// and what comes in meanwhile has to wait.
 	missing = d.publish(ctx, own)
-	changed, err := d.hear(ctx)
+	changed, err := d.readOthers(ctx)
 	missing = errors.Join(missing, err)
 	return errors.Join(missing, d.judge(now, own, d.others, changed, missing))
 }
 
-// hear reads what other processes have made known since the last time, and returns the
+// readOthers reads what other processes have made known since the last time, and returns the
 // keys of what is new or gone. What cannot be read is as it was before.
-func (d *driver) hear(ctx context.Context) (changed []string, missing error) {
+func (d *driver) readOthers(ctx context.Context) (changed []string, missing error) {
 	mine := d.e.evidenceKey(d.id)
 	listing, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -203,15 +203,15 @@ func (d *driver) hear(ctx context.Context) (changed []string, missing error) {
 func (d *driver) judge(now time.Time, own map[string]analysis.Evidence, others map[string]sharedEvidence, changed []string, missing error) (err error) {
 	arm := d.doc.candidate()
 	if others == nil && d.base.Plan == "" {
-		d.doc.Evidence = own[arm] // the judgement is that of the comparison
+		d.doc.Evidence = own[arm] // the comparison's judgement stands
 	} else if d.doc.Evidence, d.judgement, err = d.verdict(now, arm, d.doc.Evidence, own[arm], others, changed, missing); err != nil {
 		missing = errors.Join(missing, err)
 	}
-	if len(d.rivals) == 0 {
+	if len(d.variants) == 0 {
 		return err
 	}
-	all := make(map[string]analysis.Evidence, len(d.rivals))
-	for _, r := range d.rivals {
+	all := make(map[string]analysis.Evidence, len(d.variants))
+	for _, r := range d.variants {
 		var more error
 		all[r.arm], r.judgement, more = d.verdict(now, r.arm, d.doc.Others[r.arm], own[r.arm], others, changed, missing)
 		err = errors.Join(err, more)

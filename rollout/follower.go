@@ -13,17 +13,17 @@ import (
 // member is one process among those that share a store, for one target. It
 // follows what is committed there, and leads when it holds the lease.
 type member struct {
-	e        *Engine
-	target   string
-	splitter Splitter
-	lease    lease
-	plan     schedule
-	heard    time.Time // when the last reading that succeeded was sent
-	until    time.Time // until when the splitter relies on its split; zero: for good
-	looked   *Revision // of the document, or none, that was found while nothing is followed
-	retry    time.Time // when it is looked at again, if it is not followed
-	pause    time.Duration
-	silent   bool // the store has not answered for longer than a split is valid
+	e           *Engine
+	target      string
+	splitter    Splitter
+	lease       lease
+	plan        schedule
+	lastContact time.Time // when the last reading that succeeded was sent
+	until       time.Time // until when the splitter relies on its split; zero: for good
+	looked      *Revision // of the document, or none, that was found while nothing is followed
+	retry       time.Time // when it is looked at again, if it is not followed
+	pause       time.Duration
+	partitioned bool // the store has not answered for longer than a split is valid
 }
 
 func newMember(e *Engine, target string, s Splitter) *member {
@@ -99,12 +99,12 @@ func (m *member) turn(ctx context.Context) {
 	}
 	twin := m.twin(ctx)
 	if leads || !now.Before(m.plan.read) {
-		heard := m.sync(ctx)
+		lastContact := m.sync(ctx)
 		d := m.e.current(m.target)
 		if d != nil {
 			m.plan.see(d.view.Load().doc.members(), !d.over(), m.e.cfg.Lease)
 		}
-		m.plan.hasRead(&m.e.cfg, !heard)
+		m.plan.hasRead(&m.e.cfg, !lastContact)
 	}
 	d := m.e.current(m.target)
 	if d == nil {
@@ -113,12 +113,12 @@ func (m *member) turn(ctx context.Context) {
 	}
 	d.lock()
 	defer d.unlock()
-	stale, twinned := d.force.set(&d.force.stale, m.silent), d.force.set(&d.force.twin, twin && !d.doc.Phase.Terminal())
+	stale, twinned := d.force.set(&d.force.stale, m.partitioned), d.force.set(&d.force.twin, twin && !d.doc.Phase.Terminal())
 	if stale || twinned {
 		d.apply(ctx)
 	}
 	switch {
-	case !m.lease.held() || m.silent || twin:
+	case !m.lease.held() || m.partitioned || twin:
 		d.stepDown()
 	case d.role == follower:
 		m.claim(ctx, d)
@@ -126,11 +126,11 @@ func (m *member) turn(ctx context.Context) {
 	if d.role == leader {
 		d.step(ctx)
 	} else {
-		d.guard(ctx)
+		d.followerTick(ctx)
 	}
 }
 
-// claim makes this process the one that drives d.
+// claim makes this process the leader of d.
 func (m *member) claim(ctx context.Context, d *driver) {
 	epoch := m.lease.there.Epoch
 	if d.doc.Epoch > epoch { // the record of the lease was lost
@@ -146,7 +146,7 @@ func (m *member) claim(ctx context.Context, d *driver) {
 			m.e.cfg.Logger.WarnContext(ctx, "not taken over yet", "rollout", d.id, "error", err)
 			return
 		}
-		if err := d.claim(ctx, epoch, fmt.Sprintf("driven by %s now", m.e.cfg.Replica)); err != nil {
+		if err := d.claim(ctx, epoch, fmt.Sprintf("%s leads now", m.e.cfg.Replica)); err != nil {
 			m.e.cfg.Logger.WarnContext(ctx, "not taken over", "rollout", d.id, "error", err)
 			return
 		}
@@ -193,7 +193,7 @@ func (m *member) sync(ctx context.Context) bool {
 	entry, err := m.e.cfg.Store.(*patient).GetIf(getting, documentKey(m.target), rev)
 	switch {
 	case d == nil:
-		if d = m.meet(ctx, entry, err, sent); d == nil {
+		if d = m.followFirst(ctx, entry, err, sent); d == nil {
 			return m.e.states[m.target].trouble() == nil
 		}
 	case err == nil && rev != entry.Revision:
@@ -202,10 +202,10 @@ func (m *member) sync(ctx context.Context) bool {
 		}
 	}
 	if err != nil {
-		m.missed(ctx, err, sent)
+		m.readFailed(ctx, err, sent)
 		return false
 	}
-	m.heard, m.silent = sent, false
+	m.lastContact, m.partitioned = sent, false
 	m.e.states[m.target].answered(nil, sent)
 	m.e.states[m.target].troubled(nil)
 	m.renew(sent, d.over())
@@ -246,24 +246,24 @@ func (m *member) news(ctx context.Context, d *driver, entry Entry, known uint64)
 		}
 		return joined, nil
 	}
-	d.take(ctx, doc, hash, entry.Revision)
+	d.observeCommit(ctx, doc, hash, entry.Revision)
 	return d, nil
 }
 
-// missed deals with a document that could not be read. A splitter that knows
-// until when its split is valid needs no help; others are told.
-func (m *member) missed(ctx context.Context, err error, sent time.Time) {
-	if !m.heard.IsZero() {
-		sent = m.heard
+// readFailed handles a document that could not be read. A splitter that implements Expirer
+// needs no help; the others get the baseline's split when their own has expired.
+func (m *member) readFailed(ctx context.Context, err error, sent time.Time) {
+	if !m.lastContact.IsZero() {
+		sent = m.lastContact
 	}
 	m.e.states[m.target].answered(err, sent)
-	if time.Since(m.heard) < m.e.cfg.Validity {
+	if time.Since(m.lastContact) < m.e.cfg.Validity {
 		return
 	}
 	d := m.e.current(m.target)
-	m.silent = d == nil || !d.over()
+	m.partitioned = d == nil || !d.over()
 	serves := m.e.planes[m.target].serves()
-	if d != nil && m.silent {
+	if d != nil && m.partitioned {
 		serves = armList(d.view.Load().doc.Split.RollBack())
 	}
 	m.e.cfg.Logger.ErrorContext(ctx, "no word from the store", "target", m.target, "serves", serves, "error", err)
@@ -317,13 +317,13 @@ func (d *driver) check(doc *document, hash string, known uint64) error {
 	return nil
 }
 
-// take follows a document that was read, if it is news.
-func (d *driver) take(ctx context.Context, doc *document, hash string, rev Revision) {
+// observeCommit follows a document that was read, if it is news.
+func (d *driver) observeCommit(ctx context.Context, doc *document, hash string, rev Revision) {
 	d.lock()
 	defer d.unlock()
 	if doc.ID == d.id && doc.commits() > d.doc.commits() {
 		d.adopt(ctx, doc, hash, rev)
-		d.wakeUp()
+		d.schedule()
 	}
 }
 
@@ -353,10 +353,9 @@ func (d *driver) stepDown() {
 	}
 }
 
-// guard is what a process does that follows: it makes its evidence known, and
-// stops the candidate on its own account when a breaker trips here. Raising the
-// candidate's share needs whoever leads; lowering it needs nobody.
-func (d *driver) guard(ctx context.Context) {
+// followerTick publishes this process's evidence and rolls back locally if a breaker trips
+// here. Only the leader may raise the candidate's share; any process may lower it.
+func (d *driver) followerTick(ctx context.Context) {
 	if d.role == retired {
 		return
 	}
@@ -366,13 +365,13 @@ func (d *driver) guard(ctx context.Context) {
 	if d.doc.Phase.Terminal() {
 		return
 	}
-	d.waiting = "driven by another process"
+	d.waiting = "another process leads"
 	if now := time.Now(); now.Sub(d.published.looked) >= d.e.cfg.Tick*3/4 {
 		d.published.looked = now
 		d.share(ctx)
 	}
 	if d.own.tripped != "" {
-		d.trip(ctx)
+		d.localRollback(ctx)
 	}
 	x, err := d.force.exit(), error(nil)
 	switch {
@@ -395,7 +394,7 @@ func (d *driver) guard(ctx context.Context) {
 // share judges by what this process has seen, and makes it known when that is due.
 func (d *driver) share(ctx context.Context) {
 	now := d.e.cfg.wall()
-	d.glance(now)
+	d.lookLocally(now)
 	if !d.due(now) || d.force.is(&d.force.twin) {
 		return
 	}
@@ -408,8 +407,8 @@ func (d *driver) share(ctx context.Context) {
 	}
 }
 
-// trip takes the candidate out here, because a breaker has tripped.
-func (d *driver) trip(ctx context.Context) {
+// localRollback takes the candidate out here, because a breaker has tripped.
+func (d *driver) localRollback(ctx context.Context) {
 	state := d.state()
 	reason := fmt.Sprintf("%s: %s", d.e.cfg.Replica, d.own.tripped)
 	state.Verdict, state.VerdictReason = analysis.Harmed, reason
@@ -421,20 +420,20 @@ func (d *driver) trip(ctx context.Context) {
 	}
 }
 
-// meet follows the document of a target of which nothing is followed yet, as it was read
+// followFirst follows the document of a target of which nothing is followed yet, as it was read
 // with err. It returns nil if there is none, or if it cannot be followed, which is noted.
-func (m *member) meet(ctx context.Context, entry Entry, err error, sent time.Time) *driver {
+func (m *member) followFirst(ctx context.Context, entry Entry, err error, sent time.Time) *driver {
 	state := m.e.states[m.target]
 	switch {
 	case errors.Is(err, ErrNotFound):
 		entry = Entry{}
 	case errors.Is(err, ErrDamaged):
 	case err != nil:
-		m.silenced(ctx, err, sent)
+		m.partition(ctx, err, sent)
 		return nil
 	}
 	if m.looked != nil && *m.looked == entry.Revision && (state.trouble() == nil || time.Now().Before(m.retry)) {
-		m.heard = sent
+		m.lastContact = sent
 		state.answered(nil, sent)
 		return nil
 	}
@@ -442,14 +441,14 @@ func (m *member) meet(ctx context.Context, entry Entry, err error, sent time.Tim
 	defer cancel()
 	n, err := m.e.newest(holding, m.target)
 	if err != nil && !isHeld(err) {
-		m.silenced(ctx, err, sent)
+		m.partition(ctx, err, sent)
 		return nil
 	}
 	var d *driver
 	if err == nil && n.doc != nil {
 		d, err = m.join(ctx, nil, n.doc, n.hash, n.rev)
 	}
-	m.heard, m.silent = sent, false
+	m.lastContact, m.partitioned = sent, false
 	state.answered(nil, sent)
 	if m.looked == nil || *m.looked != n.rev {
 		m.pause = m.e.cfg.Tick
@@ -465,8 +464,8 @@ func (m *member) meet(ctx context.Context, entry Entry, err error, sent time.Tim
 	return nil
 }
 
-// silenced notes that the store has not answered before anything was followed.
-func (m *member) silenced(ctx context.Context, err error, sent time.Time) {
+// partition notes that the store has not answered before anything was followed.
+func (m *member) partition(ctx context.Context, err error, sent time.Time) {
 	m.e.states[m.target].troubled(err)
-	m.missed(ctx, err, sent)
+	m.readFailed(ctx, err, sent)
 }

@@ -18,7 +18,7 @@ type Forecast struct {
 	// and approvals; Longest is when its last limit ends it.
 	Expected time.Duration `json:"expected_ns"`
 	Longest  time.Duration `json:"longest_ns"`
-	// Warnings say what is allowed, but hardly meant.
+	// Warnings name what is allowed but probably not intended.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -45,7 +45,7 @@ type StageForecast struct {
 
 // Forecast says what is to be expected of p at the given traffic, whose Share and Limit
 // are not used: each stage has its own. It is pure arithmetic, and assumes an equal
-// candidate and steady traffic. Errors are those of [Plan.Validate] and of
+// candidate and steady traffic. It returns the errors of [Plan.Validate] and
 // [analysis.Plan.Outlook].
 func (p Plan) Forecast(t analysis.Traffic) (Forecast, error) {
 	if err := p.Validate(); err != nil {

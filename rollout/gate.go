@@ -49,7 +49,7 @@ func (d *driver) runChecks(phase strategies.Phase, stage int) *gate {
 		d.lock()
 		g.report, g.done = report, time.Now()
 		d.unlock()
-		d.wakeUp()
+		d.schedule()
 	})
 	return g
 }
@@ -113,7 +113,7 @@ func (d *driver) recheck(dec strategies.Decision) (wait string, instead *strateg
 		d.doc.Preflighted = d.e.cfg.wall().UTC().Round(0)
 		return "", nil
 	}
-	// The clock may have been set, by the process that drove before, or here.
+	// The clock may have been set, by the former leader, or here.
 	if age := d.e.cfg.wall().Sub(d.doc.Preflighted); age >= 0 && age <= d.e.cfg.CheckValid {
 		return "", nil
 	}
@@ -143,7 +143,7 @@ func (d *driver) carryOut(ctx context.Context, dec strategies.Decision, by Actor
 		next.Last.Checks = g.report
 	}
 	if dec.Rule == strategies.RuleStanding {
-		next.Last.Checks = d.stood
+		next.Last.Checks = d.failedReport
 	}
 	if d.doc.Phase == strategies.Preflight && !next.Phase.Terminal() && next.Phase != strategies.Preflight {
 		next.Preflighted = d.e.cfg.wall().UTC().Round(0)

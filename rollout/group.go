@@ -11,10 +11,9 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// Group makes one target of several, such as the router of a retriever and that
-// of the model behind it: they get every split together, all or none. All of
-// them must know the arms of the plan. The first one's requests are what the
-// candidate is judged by.
+// Group returns a Splitter that makes one target of several, such as the routers of a
+// retriever and of the model behind it. They get every split together, all or none. All
+// must know the arms of the plan. The candidate is judged by the requests of the first.
 //
 // If one member refuses a split, those that took it are given back the one that
 // they had, and the error says which refused.

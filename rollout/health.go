@@ -25,7 +25,7 @@ type TargetHealth struct {
 	Leader bool `json:"leader"`
 	// StaleSince is the time from which on the store has not answered about the target,
 	// by this process's clock. It is zero while the store answers. An engine that is
-	// alone asks the store only while it drives a rollout.
+	// alone asks the store only while it leads a rollout.
 	StaleSince time.Time `json:"stale_since,omitzero"`
 	// PlaneErr is why the newest split is not in force, or nil.
 	PlaneErr error  `json:"-"`

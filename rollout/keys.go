@@ -61,9 +61,8 @@ func unmarshalEvent(b []byte, ev *Event) error {
 	return nil
 }
 
-// createOnce stores value under a key that is written only once. It succeeds if
-// the same value is there already, whoever wrote it: also this call, when its
-// acknowledgement was lost.
+// createOnce stores value under a key that is written only once. It succeeds if the same
+// value is there already, for instance since the acknowledgement of this call was lost.
 func createOnce(ctx context.Context, s Store, key string, value []byte) error {
 	_, putErr := s.Put(ctx, key, value, "")
 	if putErr == nil {

@@ -10,11 +10,10 @@ import (
 	"time"
 )
 
-// lease settles which of several processes drives a target. It only avoids
-// duplicate work: what keeps a process that was replaced from writing is the
-// epoch in the document. Nobody's clock is compared with anybody else's: who
-// waits to take over measures, on its own monotonic clock, for how long the
-// lease has not changed.
+// lease elects the leader of a target among several processes. It only avoids duplicate
+// work: the epoch in the document, the fencing token, keeps a former leader from writing.
+// Clocks of different processes are not compared: a process that waits to take over
+// measures on its own monotonic clock for how long the lease has not changed.
 type lease struct {
 	store  Store
 	key    string
@@ -112,7 +111,7 @@ func (l *lease) put(ctx context.Context, next leaseRecord, began time.Time) erro
 		var there leaseRecord
 		if getErr != nil || json.Unmarshal(entry.Value, &there) != nil || there.Nonce != next.Nonce {
 			if errors.Is(err, ErrConflict) {
-				l.until = time.Time{} // somebody else has it
+				l.until = time.Time{} // another process has it
 				return nil
 			}
 			return err // the outcome is unknown; until stands as it was
@@ -132,7 +131,7 @@ func (l *lease) raise(ctx context.Context, epoch uint64) error {
 	return l.put(ctx, next, time.Now())
 }
 
-// release gives the lease back, so that nobody has to wait for its end.
+// release gives the lease back, so that another process can lead immediately.
 func (l *lease) release(ctx context.Context) {
 	if !l.held() {
 		return

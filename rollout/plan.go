@@ -52,10 +52,10 @@ type Plan struct {
 	// take over. Their versions name the arms of the split.
 	Baseline  versioning.Release `json:"baseline"`
 	Candidate versioning.Release `json:"candidate"`
-	// Rivals are further candidates, which compete with the first one in the
-	// stage that is a contest; see strategies.AB. Who wins is the candidate from
-	// then on. Goal names the metric that orders those who have been shown to be
-	// no worse than the baseline; empty takes the first of the plan.
+	// Rivals are further candidates, which compete with the first one in the stage that
+	// is a contest, an A/B/n test; see strategies.AB. The winner is the candidate from
+	// then on. Goal names the metric that orders the candidates which were shown to be no
+	// worse than the baseline. Empty means the first metric of the plan.
 	Rivals []versioning.Release `json:"rivals,omitempty"`
 	Goal   string               `json:"goal,omitempty"`
 	// Strategy makes the stages. It is used when Stages is nil; nil then means
@@ -78,11 +78,11 @@ type Plan struct {
 	// everything that can roll it back, before the postflight checks. Zero is no
 	// time.
 	Monitor time.Duration `json:"monitor_ns,omitempty"`
-	// Holdback is the share of traffic that the baseline keeps during the monitoring,
+	// Holdback is the share of traffic that the baseline keeps while it monitors,
 	// so that there is something to compare with. Zero keeps none.
 	Holdback strategies.Weight `json:"holdback,omitempty"`
-	// RampDown holds the steps of the command RampDown. Nil means that there is
-	// none: the rollout can only be aborted at once.
+	// RampDown holds the steps of the command RampDown. Nil means that the command is
+	// refused; an abort takes all traffic back in one step.
 	RampDown []strategies.RampStep `json:"ramp_down,omitempty"`
 	// Windows are the times in which stages may begin, Freezes those in which
 	// none may. No windows means any time.

@@ -96,8 +96,8 @@ func (p *plane) insist() {
 	}
 }
 
-// state returns the newest split that the splitter has taken, the zero Split if there is
-// none, and why a newer one is not in force.
+// state returns the newest split that the splitter has taken, or the zero Split, and why a
+// newer one is not in force.
 func (p *plane) state() (strategies.Split, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -72,7 +72,7 @@ func (r *StoreReader) Events(ctx context.Context, id ID, from uint64) iter.Seq2[
 }
 
 // StoreCommander reads as a [StoreReader] does, and gives commands by the compare-and-set
-// of an [Engine], under the same rules and to the same record. It does not drive: it takes
+// of an [Engine], under the same rules and to the same record. It never leads: it takes
 // no lease, sets no split, publishes no evidence, and runs no checks. It is safe for
 // concurrent use.
 //
@@ -129,8 +129,8 @@ type nowhere struct{}
 
 func (nowhere) SetSplit(context.Context, strategies.Split) error { return nil }
 
-// abroad has d decide for traffic that other processes serve.
-func (d *driver) abroad() {
+// detach has d decide for traffic that other processes serve.
+func (d *driver) detach() {
 	d.splitter, d.force.plane = nowhere{}, newPlane(nowhere{})
 }
 
@@ -152,7 +152,7 @@ func (e *Engine) guest(ctx context.Context, target string) (*driver, error) {
 	}
 	doc.Plan.Analysis = doc.Plan.Analysis.Bind(e.cfg.Metrics...)
 	d := newDriver(e, nowhere{}, doc, hash, entry.Revision)
-	d.abroad()
+	d.detach()
 	d.unaudited = true // who wrote it may have died before its event was in the audit trail
 	d.judgement = doc.status().Judgement
 	if !doc.Phase.Terminal() {

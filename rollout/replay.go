@@ -21,19 +21,17 @@ type Step struct {
 	Reason string
 }
 
-// Replay takes the decisions of a recorded rollout anew, under another plan: a
-// back-test. The evidence, the checks and the commands are those of the log, at
-// their times; the stages, limits, monitor and levels of proof are those of p. It
-// returns the moves that p would have made. Under the recorded plan they are the
-// recorded ones.
+// Replay makes the decisions of a recorded rollout again under another plan: a back-test.
+// It takes the evidence, the checks and the commands from the log, at their times, and the
+// stages, limits, monitoring and levels of proof from p. It returns the moves that p would
+// have made. Under the recorded plan they equal the recorded ones.
 //
 // The log holds the evidence at its events, and at least every hour: between two events
 // p moves no earlier than the later one.
 //
-// What users would have met under another split is not in any log: counts stay
-// those of the recorded split. An error says what the log does not hold, such as
-// the result of a check that only p asks for; the moves up to there are returned
-// too.
+// No log holds what users would have met under another split: the counts stay as recorded.
+// An error says what the log lacks, such as the result of a check that only p asks for.
+// The moves up to there are returned too.
 func Replay(events []Event, p Plan) ([]Step, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -66,7 +64,7 @@ type replay struct {
 	steps   []Step
 }
 
-// event lets the time until ev pass, and decides by what it tells.
+// event lets the time until ev pass, and decides by its content.
 func (r *replay) event(ev, prev Event) error {
 	if passed := ev.At.Sub(prev.At); prev.Seq > 0 && r.s.Phase.Timed() && !r.s.Paused {
 		if r.s.Phase == strategies.Baking {
@@ -156,8 +154,7 @@ func (r *replay) enter(d strategies.Decision, ev Event) {
 	}
 }
 
-// commandOf returns the command that the event tells of, None if it was the
-// engine that decided.
+// commandOf returns the command behind the event, or None if the engine decided.
 func commandOf(ev, prev Event) strategies.Command {
 	if ev.Rule != "command" || ev.By.Name == engineActor.Name {
 		return strategies.None

@@ -20,7 +20,7 @@ import (
 // These are never removed: the newest [MinRetained] rollouts of a target, what Hold holds,
 // and what a sink of this engine has not received yet. A rollout that stays keeps the
 // newer ones from being removed, so that the trail in the store has no gap. The engine
-// that drives a target looks every minute, and no rollout waits for it.
+// that leads a target looks every minute, and no rollout waits for it.
 type Retain struct {
 	// Rollouts is how many of the newest rollouts of each target stay, at least
 	// MinRetained. Zero means MinRetained.
@@ -117,7 +117,7 @@ func (e *Engine) retention(ctx context.Context, target string) (at retained, rev
 	return at, entry.Revision, nil
 }
 
-// retain removes old rollouts of the targets that this process drives, until the engine
+// retain removes old rollouts of the targets that this process leads, until the engine
 // closes.
 func (e *Engine) retain() {
 	said := make(map[string]string)

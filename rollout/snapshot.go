@@ -94,7 +94,7 @@ func (d *driver) commits() uint64 { return d.view.Load().doc.commits() }
 // over reports whether the rollout has ended.
 func (d *driver) over() bool { return d.view.Load().doc.Phase.Terminal() }
 
-// leads reports whether this process drives the rollout.
+// leads reports whether this process leads the rollout.
 func (d *driver) leads() bool { return d.view.Load().leader }
 
 func (d *driver) status() Status {

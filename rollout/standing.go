@@ -12,8 +12,8 @@ import (
 )
 
 // Standing is a check that must hold for as long as the candidate has traffic: it is
-// looked at from the first traffic to the end of the monitoring, beside the guards, by the
-// process that drives the rollout.
+// looked at from the first traffic to the end of monitoring, beside the guards, by the
+// leader.
 type Standing struct {
 	// Check names the check, which must be bound in [Config.Checks].
 	Check string `json:"check"`
@@ -77,8 +77,8 @@ func (p Plan) validateStanding(bad func(field string, value any, want string)) {
 	}
 }
 
-// vigil looks at one standing check. The driver's lock guards it.
-type vigil struct {
+// standingRun looks at one standing check. The driver's lock guards it.
+type standingRun struct {
 	Standing
 	check    single
 	running  bool
@@ -108,21 +108,21 @@ func (e *Engine) lookOf(target, check string) *atomic.Bool {
 	return busy.(*atomic.Bool)
 }
 
-// keepVigil looks at the standing checks that are due.
-func (d *driver) keepVigil() {
+// runStanding looks at the standing checks that are due.
+func (d *driver) runStanding() {
 	if d.doc.Moved.IsZero() || d.doc.Phase.Terminal() || d.doc.Phase == strategies.RampingDown || d.role != leader {
-		d.vigils = nil
+		d.runs = nil
 		return
 	}
 	now := time.Now()
-	if d.vigils == nil {
+	if d.runs == nil {
 		for _, s := range d.doc.Plan.Standing {
-			v := &vigil{Standing: s, known: now, check: single{check: d.e.cfg.Checks[s.Check], busy: d.e.lookOf(d.target, s.Check)}}
+			v := &standingRun{Standing: s, known: now, check: single{check: d.e.cfg.Checks[s.Check], busy: d.e.lookOf(d.target, s.Check)}}
 			v.result.Name = s.Check
-			d.vigils = append(d.vigils, v)
+			d.runs = append(d.runs, v)
 		}
 	}
-	for _, v := range d.vigils {
+	for _, v := range d.runs {
 		if v.running || now.Before(v.due) || v.check.check == nil {
 			continue
 		}
@@ -140,14 +140,14 @@ func (d *driver) keepVigil() {
 			if why := v.failure(time.Now()); why == "" {
 				v.accepted = false
 			} else if !v.accepted {
-				d.wakeUp()
+				d.schedule()
 			}
 		})
 	}
 }
 
 // failure says why the check does not hold, "" if it does or that is not known yet.
-func (v *vigil) failure(now time.Time) string {
+func (v *standingRun) failure(now time.Time) string {
 	switch {
 	case v.result.Status == checks.Fail:
 		return because(v.Check+": "+v.result.Status.String(), v.result.Summary)
@@ -168,7 +168,7 @@ func (d *driver) failing() (why string, do strategies.Action) {
 	}
 	var all []string
 	now := time.Now()
-	for _, v := range d.vigils {
+	for _, v := range d.runs {
 		reason := v.failure(now)
 		if reason == "" || v.accepted {
 			continue
@@ -195,7 +195,7 @@ func severity(a strategies.Action) int {
 // accept notes that a person goes on although standing checks fail.
 func (d *driver) accept() {
 	now := time.Now()
-	for _, v := range d.vigils {
+	for _, v := range d.runs {
 		v.accepted = v.failure(now) != ""
 	}
 }
@@ -203,7 +203,7 @@ func (d *driver) accept() {
 // standing returns the newest results of the standing checks, of which one does not hold.
 func (d *driver) standing() *checks.Report {
 	var r checks.Report // Unknown, unless one has failed
-	for _, v := range d.vigils {
+	for _, v := range d.runs {
 		r.Results = append(r.Results, v.result)
 		if v.result.Status == checks.Fail {
 			r.Status = checks.Fail

@@ -21,8 +21,8 @@ import (
 // Errors: everything that is wrong with the plan, joined; a [*ForbiddenError];
 // a [*BusyError] if another rollout of the target is active and the plan does
 // not supersede it, which asks for [ActionSupersede] too; a [*StaleBaselineError] if
-// another version than the plan's baseline serves; a [*WeakPlanError]; ErrClosed; or what the store said, in which case the rollout
-// may have begun, which Newest can tell.
+// another version than the plan's baseline serves; a [*WeakPlanError]; ErrClosed; or an
+// error of the store. After an error of the store the rollout may have begun; ask Newest.
 func (e *Engine) Start(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
 	defer func() { e.refuse(ctx, by, ActionStart, p.Target, "", err) }()
 	if err := context.Cause(e.ctx); err != nil {
@@ -168,7 +168,7 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	}
 	d := newDriver(e, e.cfg.Targets[p.Target], doc, "", prev)
 	if e.remote {
-		d.abroad()
+		d.detach()
 	}
 	start := strategies.Decision{Rule: "command", Reason: reason, Urgent: last.Reason != ""}
 	if why := p.DangerouslyWithoutDemands; why != "" && e.cfg.Demands != nil {
@@ -291,15 +291,14 @@ func sameRoles(a, b []string) bool {
 	return within(a, b) && within(b, a)
 }
 
-// accept reports whether the engine can carry out p, and everything that is in
-// the way.
+// accept returns every reason why the engine cannot carry out p, joined.
 func (e *Engine) accept(p Plan, by Actor) error {
 	errs := []error{p.Validate(), by.validate()}
 	splitter := e.cfg.Targets[p.Target]
 	if splitter == nil && targetName.MatchString(p.Target) && !e.remote {
 		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Plan.Target", Value: p.Target, Want: "a target of Config.Targets"})
 	}
-	p, _ = p.compile() // Validate has told of the error
+	p, _ = p.compile() // Validate has reported the error
 	if prober, ok := splitter.(Prober); ok {
 		for i, s := range p.Stages {
 			if err := prober.CanSplit(s.Split); err != nil {

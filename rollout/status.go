@@ -52,7 +52,7 @@ type Status struct {
 	Judgement analysis.Judgement `json:"judgement"`
 }
 
-// status tells what the stored document alone tells.
+// status returns the state as the stored document has it.
 func (d *document) status() Status {
 	st := Status{
 		ID: d.ID, Seq: d.Seq, Plan: d.Plan,

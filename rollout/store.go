@@ -85,8 +85,8 @@ type Store interface {
 	Close() error
 }
 
-// Sharer is what a [Store] may implement besides. Shared reports whether other
-// processes may use the store at the same time.
+// Sharer is an optional interface for a [Store]. Shared reports whether other processes
+// may use the store at the same time.
 type Sharer interface {
 	Shared() bool
 }

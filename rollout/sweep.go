@@ -11,9 +11,9 @@ import (
 // maxSweep bounds what one turn deletes.
 const maxSweep = 64
 
-// sweep deletes what processes have made known of a rollout that has ended, and of those
-// of its target before it. Nothing is decided by it any more, and the document holds what
-// was. It reports whether that is done; a failure delays it.
+// sweep deletes the evidence that processes have published of a rollout that has ended, and
+// of the target's earlier rollouts. No decision needs it any more, and the document holds
+// the sum. It reports whether that is done; a failure delays it.
 func (d *driver) sweep(ctx context.Context) (done bool) {
 	now := time.Now()
 	switch {

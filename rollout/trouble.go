@@ -102,7 +102,7 @@ func (e *Engine) notFollowed(target string) error {
 // ready is notFollowed after another try, where this process alone has to follow.
 func (e *Engine) ready(ctx context.Context, target string) error {
 	if e.notFollowed(target) != nil && !e.shared() && e.current(target) == nil {
-		_ = e.take(ctx, target, e.cfg.Targets[target]) // noted
+		_ = e.observeCommit(ctx, target, e.cfg.Targets[target]) // noted
 	}
 	return e.notFollowed(target)
 }
@@ -125,9 +125,9 @@ func (e *Engine) mayBegin(ctx context.Context, target string) (release func(), e
 	}
 }
 
-// take takes up what the store holds about one target, for an engine that is alone.
+// observeCommit takes up what the store holds about one target, for an engine that is alone.
 // Why it could not be taken up is noted.
-func (e *Engine) take(ctx context.Context, target string, splitter Splitter) (err error) {
+func (e *Engine) observeCommit(ctx context.Context, target string, splitter Splitter) (err error) {
 	opening := e.states[target].opening
 	select {
 	case opening <- struct{}{}:
@@ -176,7 +176,7 @@ func (e *Engine) retake(target string, splitter Splitter) {
 		}
 		pause = min(2*pause, longestPause)
 		e.planes[target].insist()
-		_ = e.take(e.ctx, target, splitter) // noted
+		_ = e.observeCommit(e.ctx, target, splitter) // noted
 	}
 }
 

@@ -84,7 +84,7 @@ func (d *document) renamed(s strategies.Split) strategies.Split {
 	return s
 }
 
-// drop takes a rival's traffic away, in favour of the baseline.
+// drop takes a variant's traffic away, in favour of the baseline.
 func (d *document) drop(arm string, now time.Time) {
 	d.Dropped = append(slices.Clone(d.Dropped), arm)
 	d.reshare(now, func(arms []strategies.Arm) {
@@ -97,7 +97,7 @@ func (d *document) drop(arm string, now time.Time) {
 	})
 }
 
-// rebalance gives the baseline and the rivals new shares of the traffic.
+// rebalance gives the baseline and the variants new shares of the traffic.
 func (d *document) rebalance(shares []strategies.Weight, now time.Time) {
 	d.Allocated = d.Baked
 	of := make(map[string]strategies.Weight, len(shares))
@@ -144,18 +144,18 @@ func (d *document) win(arm string) {
 	d.Winner, d.Others = arm, nil
 }
 
-// rival is a further candidate as this process compares it.
-type rival struct {
+// variant is a further candidate as this process compares it.
+type variant struct {
 	arm       string
 	cmp       *analysis.Comparison
 	base      analysis.Evidence // from before this process began
 	judgement analysis.Judgement
 }
 
-// enlist begins the comparison of the further candidates, as long as there is a
+// startVariants begins the comparison of the further candidates, as long as there is a
 // contest to come.
-func (d *driver) enlist() error {
-	d.rivals = nil
+func (d *driver) startVariants() error {
+	d.variants = nil
 	if d.doc.Winner != "" {
 		return nil
 	}
@@ -164,42 +164,42 @@ func (d *driver) enlist() error {
 		if err != nil {
 			return err
 		}
-		r := &rival{arm: arm, cmp: cmp}
+		r := &variant{arm: arm, cmp: cmp}
 		if !d.e.shared() {
 			r.base = d.doc.Others[arm]
 		}
-		d.rivals = append(d.rivals, r)
+		d.variants = append(d.variants, r)
 	}
 	return nil
 }
 
-// crown goes on with the comparison of who has won, if somebody else did than
-// the plan's candidate.
-func (d *driver) crown() {
-	if d.doc.Winner == "" || len(d.rivals) == 0 {
+// promoteWinner makes the winner's comparison the current one, if the plan's candidate has
+// not won.
+func (d *driver) promoteWinner() {
+	if d.doc.Winner == "" || len(d.variants) == 0 {
 		return
 	}
-	for _, r := range d.rivals {
+	for _, r := range d.variants {
 		if r.arm == d.doc.Winner {
 			d.cmp, d.base, d.judgement = r.cmp, r.base, r.judgement
 		}
 	}
-	d.rivals = nil
+	d.variants = nil
 }
 
-// contestants tells strategies.Next of all candidates that compete.
-func (d *driver) contestants() []strategies.Rival {
-	if len(d.rivals) == 0 {
+// variantStates returns all candidates that compete, as strategies.Next needs them.
+func (d *driver) variantStates() []strategies.Rival {
+	if len(d.variants) == 0 {
 		return nil
 	}
-	list := []strategies.Rival{d.contestant(d.doc.Plan.Candidate.Arm(), d.judgement, d.doc.Evidence)}
-	for _, r := range d.rivals {
-		list = append(list, d.contestant(r.arm, r.judgement, d.doc.Others[r.arm]))
+	list := []strategies.Rival{d.variantState(d.doc.Plan.Candidate.Arm(), d.judgement, d.doc.Evidence)}
+	for _, r := range d.variants {
+		list = append(list, d.variantState(r.arm, r.judgement, d.doc.Others[r.arm]))
 	}
 	return list
 }
 
-func (d *driver) contestant(arm string, j analysis.Judgement, e analysis.Evidence) strategies.Rival {
+func (d *driver) variantState(arm string, j analysis.Judgement, e analysis.Evidence) strategies.Rival {
 	r := strategies.Rival{
 		Arm: arm, Dropped: slices.Contains(d.doc.Dropped, arm),
 		Verdict: j.Verdict, VerdictReason: j.Reason, Samples: e.Requests(arm),
@@ -208,10 +208,10 @@ func (d *driver) contestant(arm string, j analysis.Judgement, e analysis.Evidenc
 	return r
 }
 
-// gain says how much better the candidate seems to be in one metric, and how
-// sure that is. The spread is that of the normal distribution whose interval is
-// the effect's; as the effect's holds at all times at once it is wider than it
-// would have to be, so that traffic moves with care.
+// gain returns how much better the candidate seems to be in one metric, and the standard
+// deviation of that. It takes the effect's interval for that of a normal distribution. The
+// effect's interval is valid at all times, so it is wider than at one time, and traffic
+// moves carefully.
 func gain(j analysis.Judgement, goal string) (value, spread float64, known bool) {
 	for _, f := range j.Metrics {
 		if f.Metric != goal || !f.Effect.Known {
@@ -233,7 +233,7 @@ func gain(j analysis.Judgement, goal string) (value, spread float64, known bool)
 // keep.
 func (d *driver) verdicts() []analysis.Judgement {
 	var list []analysis.Judgement
-	for _, r := range d.rivals {
+	for _, r := range d.variants {
 		list = append(list, r.judgement)
 	}
 	return list
