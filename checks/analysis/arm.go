@@ -120,7 +120,7 @@ func (a *Arm) record(o *Observation, slot uint16, shadow uint8) {
 	a.stage(o, &seen)
 }
 
-// sighting is what is counted of an observation besides its values.
+// sighting holds what is counted of an observation, without its values.
 type sighting struct {
 	id     uint64
 	at     uint32

@@ -81,9 +81,8 @@
 // Ratings come with the request or later. [FromThumb] and [FromStars] make
 // scores of them; [ThumbsUp], [Stars] and [Satisfaction] are the metrics of
 // thumbs, of one to five stars and of grades from 0 to 1. [Recorder.Feedback]
-// joins a score by its request's ID to the arm that served it, and says what
-// became of it; what comes twice, late or for a request that nobody remembers
-// changes nothing.
+// joins a score by its request's ID to the arm that served it, and reports the
+// outcome. A score that is repeated, late or about a forgotten request changes nothing.
 //
 // # Is traffic split as intended?
 //
@@ -95,8 +94,8 @@
 //
 // # Incidents
 //
-// When a provider is down, both arms fail and neither is to blame. An arm's past
-// tells: the first 200 values of each metric of the baseline are its profile,
+// When a provider is down, both arms fail and neither is to blame. The past shows
+// it: the first 200 values of each metric of the baseline are its profile,
 // and once the errors of both arms exceed twice its rate plus two points, or
 // the 95th percentile of both has more than doubled, beyond what chance
 // explains, the verdict is Incident: hold, alert, and do not roll back. It ends

@@ -10,8 +10,8 @@ import (
 
 // Effect is how much the candidate differs from the baseline in a metric, with a
 // confidence sequence: an interval that holds the truth at all looks together
-// with probability Level. It tells how large a difference is; the verdict rests
-// on the e-values, which need no large numbers.
+// with probability Level. It estimates the size of a difference; the verdict rests on
+// the e-values, which need no large numbers.
 //
 // Like is compared with like: of a rate, block by block (the difference of
 // Cochran, Mantel and Haenszel); of amounts and scores, pairs of the same time.
@@ -23,9 +23,9 @@ type Effect struct {
 	// anything: fewer than 20 events of a rate, or 100 requests of an arm, or 30
 	// pairs of an amount or score. All else is 0 then.
 	Known bool `json:"known"`
-	// Ratio says that the effect is the candidate's geometric mean over the
-	// baseline's, as it is of an amount, so that 1 is no difference. Otherwise it
-	// is a difference of rates or means, so that 0 is none.
+	// Ratio reports whether the effect is the candidate's geometric mean over the
+	// baseline's, as for amounts; 1 means no difference. Otherwise it is a difference of
+	// rates or means; 0 means no difference.
 	Ratio bool    `json:"ratio,omitempty"`
 	Value float64 `json:"value"`
 	Low   float64 `json:"low"`

@@ -8,7 +8,7 @@ import (
 // Evidence is what a [Comparison] has gathered: sufficient statistics, a few
 // kilobytes of plain data, whatever the number of requests. Stored and given
 // back by [Comparison.Restore], it lets a restarted process go on as if it had
-// never stopped. The zero Evidence is that of a comparison that has not begun.
+// never stopped. A comparison that has not begun has the zero Evidence.
 type Evidence struct {
 	// Format is 2. Evidence of another format means nothing.
 	Format int `json:"format,omitempty"`

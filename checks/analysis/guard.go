@@ -27,7 +27,7 @@ type part struct {
 	bound  float64   // the share of bad values that is no harm; of a score, how much lower it may be
 }
 
-// stakes are those of bets on scores, on all of which a detector bets.
+// stakes are the fractions that a detector bets on scores; it places all of these bets.
 var stakes = []float64{0.05, 0.15, 0.45}
 
 // newGuard returns the guard of metric i, false if it is not to be monitored.
@@ -57,7 +57,7 @@ func newGuard(i int, m Metric, profile Sample) (guard, bool) {
 		g.parts = []part{{level: h.Mean(), bound: max(m.Margin.Points, 1.5/math.Sqrt(float64(n)))}}
 		return g, true
 	}
-	// The 95th percentile first, of which reports tell.
+	// The 95th percentile first, which reports show.
 	for _, share := range []float64{tailShare, 0.5} {
 		_, high := evalue.RateInterval(int(share*float64(n)), n, profileAlpha, float64(n))
 		q, beyond := h.Quantile(1-share), m.Margin.Factor*(1+hist.Width)

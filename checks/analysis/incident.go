@@ -12,8 +12,8 @@ import (
 // An incident is when both arms leave together what the baseline was before: a
 // provider is down, a network is slow. Comparing the arms shows nothing then,
 // and rightly so. What the baseline was is frozen from its first 200 values of a
-// metric. An arm has left it when the rate exceeds twice that of the profile
-// plus two percentage points, or when its 95th percentile of an amount has more
+// metric. An arm has left it when the rate exceeds twice the profile's plus two
+// percentage points, or when its 95th percentile of an amount has more
 // than doubled (of one where higher is better, when its 5th has more than
 // halved), and is back when the evidence for that has gone.
 //

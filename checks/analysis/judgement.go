@@ -36,8 +36,8 @@ type Judgement struct {
 	// Stage is the number of the stage; see [Comparison.Stage].
 	Stage int `json:"stage,omitempty"`
 	// Needed forecasts how many more requests of the candidate it takes until
-	// all gates are proven: the most that any of them needs, 0 if all are or one
-	// does not tell.
+	// all gates are proven: the most that any of them needs. 0 means that all are
+	// proven, or that one has no forecast.
 	Needed int `json:"needed,omitempty"`
 	// Strata are the parts of the traffic that are compared apart, the largest first.
 	Strata []StratumFinding `json:"strata,omitempty"`
@@ -56,7 +56,7 @@ type ArmCount struct {
 }
 
 // SplitFinding says whether traffic is split as intended, between the baseline
-// and one candidate. It is zero but for the limit where nothing was expected.
+// and one candidate. Without expected shares only its limit is set.
 type SplitFinding struct {
 	// Baseline and Candidate count units once each, with their first assignment, and
 	// requests without one; Expected is how many of them were meant to be the
@@ -214,7 +214,7 @@ func (j *Judgement) attribute(alpha float64) {
 	}
 }
 
-// needed returns the most that an open gate needs, 0 if one does not tell.
+// needed returns the most that an open gate needs, or 0 if one has no forecast.
 func (j *Judgement) needed() (most int) {
 	for _, f := range j.Metrics {
 		if !f.Role.MustBeProven() || f.Verdict == Safe || f.Verdict == NoEvidence {
@@ -259,7 +259,7 @@ func (m Metric) finding(e *MetricEvidence, alphaHarm float64, p Plan) Finding {
 }
 
 // blamed returns the gate or guard that contributes most to the combined
-// evidence for harm, nil if there is none.
+// evidence for harm, or nil.
 func (j *Judgement) blamed() *Finding {
 	var worst *Finding
 	for i := range j.Metrics {

@@ -18,10 +18,10 @@ type LengthDrift struct {
 	// limit.
 	Windows int `json:"windows"`
 	Drifted int `json:"drifted"`
-	// Index and Limit are those of the last window, 0 before there is one.
+	// Index and Limit belong to the last full window. They are 0 before the first one.
 	Index float64 `json:"index"`
 	Limit float64 `json:"limit"`
-	// Counts are those of the window that is being filled, by bin.
+	// Counts holds the window that is being filled, by bin.
 	Counts []int `json:"counts,omitempty"`
 }
 

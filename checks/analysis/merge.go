@@ -29,9 +29,9 @@ func (e *PlanError) Error() string {
 // of the whole. Judge it with [Plan.Judge].
 //
 // The merged evidence is at its peak what it is now: to keep a verdict that was
-// reached before, see [Evidence.KeepPeaks]. Merge the newest evidence of each
-// replica anew every time; a part that is merged twice counts twice. The zero
-// Evidence is that of a replica that has seen nothing yet.
+// reached before, see [Evidence.KeepPeaks]. Merge the newest evidence of all replicas
+// each time; a part that is merged twice counts twice. A replica that has seen nothing
+// yet has the zero Evidence.
 //
 // An error is a [*PlanError] if a part is of another plan, and otherwise an
 // [*checks.InvalidError].

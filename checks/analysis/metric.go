@@ -155,8 +155,8 @@ func (m Margin) String() string {
 // arms. The ready-made ones are functions that return a Metric whose fields may
 // be changed before use; a custom one sets Name, Kind, Better and Of.
 //
-// It is plain data but for Of. A custom metric that was stored and read back
-// must be given its Of again; see [Plan.Bind].
+// Apart from Of it is plain data. A custom metric that was stored and read back needs its
+// Of again; see [Plan.Bind].
 type Metric struct {
 	// Name identifies the metric within its plan. The names of the ready-made
 	// metrics belong to them unless Of is set.

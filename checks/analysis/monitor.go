@@ -15,9 +15,9 @@ import (
 // Monitor looks for harm that begins after a promotion, when there is no baseline
 // any more to compare with: it holds one arm against what the baseline was, as
 // the evidence of the rollout has it. It is an e-detector (Shin, Ramdas and
-// Rinaldo) on the same factors as those of a comparison, and finds harm that is
-// beyond the margins whenever it begins. [Plan.MonitorRunLength] states how often
-// it errs. It cannot tell the arm's harm from the world's.
+// Rinaldo) with the factors of a comparison, and finds harm beyond the margins whenever
+// it begins. [Plan.MonitorRunLength] bounds how often it errs. It cannot distinguish harm
+// by the arm from an incident that would hit every version.
 //
 // It is safe for concurrent use.
 type Monitor struct {
@@ -207,7 +207,7 @@ type GuardState struct {
 	// Runs are what was seen since the trouble began, by part of the distribution and
 	// alternative.
 	Runs [][]Run `json:"runs,omitempty"`
-	// Sum is that of scores.
+	// Sum adds up scores.
 	Sum float64 `json:"sum,omitempty"`
 	// Detectors are the logs of the Shiryaev-Roberts statistics, by part of the
 	// distribution and alternative.

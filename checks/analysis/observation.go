@@ -173,7 +173,7 @@ type Observation struct {
 	ID string
 	// Arm is the version that served the request, or failed to.
 	Arm string
-	// Unit is whom the split assigned: a user, a session, or the request itself.
+	// Unit names what the split assigned: a user, a session, or the request itself.
 	Unit string
 	// Generation is the generation of the split that was in force when the
 	// request was assigned.
@@ -206,8 +206,8 @@ type Observation struct {
 	// than two were seen.
 	ITL time.Duration
 	// Stall is the longest gap between generated tokens. ClientStall is how long the
-	// caller kept the answer waiting, as far as can be told; none of the other
-	// times contains it.
+	// caller kept the answer waiting, as far as it was measured; the other times do not
+	// contain it.
 	Stall, ClientStall time.Duration
 
 	// InputTokens is also what a request that no [Flight] follows is compared by with others
@@ -229,7 +229,7 @@ type Observation struct {
 }
 
 // TokensPerSecond returns the output tokens generated per second after the
-// first one, or 0 when that cannot be told from o.
+// first one, or 0 if o lacks the times for it.
 func (o Observation) TokensPerSecond() float64 {
 	if o.ITL <= 0 {
 		return 0

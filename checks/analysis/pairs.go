@@ -10,7 +10,7 @@ type block struct {
 }
 
 // overlap cuts the newest values of two arms to the same stretch of time, as far
-// as that can be told from how many there were before old ones were overwritten.
+// as the numbers of values before old ones were overwritten allow.
 func overlap(base, cand []float64, baseNew, candNew uint64) (b, c []float64) {
 	if baseNew > uint64(len(base)) || candNew > uint64(len(cand)) {
 		kept := min(float64(len(base))/float64(baseNew), float64(len(cand))/float64(candNew))

@@ -15,8 +15,8 @@ import (
 // Plan says how candidates are judged. The zero value is ready to use, and each
 // field's zero value means the default that it documents.
 //
-// A Plan is plain data and survives JSON, but for the functions of custom
-// metrics; see [Plan.Bind].
+// A Plan is plain data. JSON keeps all of it but the functions of custom metrics; see
+// [Plan.Bind].
 type Plan struct {
 	// Metrics are compared between the arms. Nil means [DefaultMetrics]. A plan that
 	// names metrics, but not [ErrorRate] or [Unanswered] as a gate or guard, gets both as

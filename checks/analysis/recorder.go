@@ -71,12 +71,12 @@ func NewRecorder(p Plan, baseline string, candidates ...string) (*Recorder, erro
 
 // Record counts o under the arm that it names, as the end of one of the requests that
 // were assigned under its generation ([Recorder.Assign]); where none was, it is known
-// of the request that it has ended, and of what hangs nothing. An arm that is neither the
-// baseline nor a candidate is ignored but for [Recorder.Unknown].
+// of the request that it has ended, and of what hangs nothing. An observation of another
+// arm than the baseline and the candidates only counts in [Recorder.Unknown].
 func (r *Recorder) Record(o Observation) { r.Arm(o.Arm).Record(o) }
 
 // Arm returns a handle that counts observations under the named arm. The handle
-// of an unknown arm ignores them but for [Recorder.Unknown].
+// of an unknown arm only counts them in [Recorder.Unknown].
 func (r *Recorder) Arm(name string) *Arm {
 	for _, a := range r.arms {
 		if a.name == name {

@@ -42,7 +42,7 @@ type MetricSummary struct {
 	P999 float64 `json:"p999"`
 }
 
-// Metric returns the summary of the named metric, false if there is none.
+// Metric returns the summary of the named metric, or false if s does not have it.
 func (s Summary) Metric(name string) (MetricSummary, bool) {
 	for _, m := range s.Metrics {
 		if m.Metric == name {

@@ -15,7 +15,7 @@ import (
 // chance: to compare a candidate with its baseline, use a [Comparison].
 //
 // The zero Threshold is invalid. A Threshold is comparable plain data; its text
-// form, also in JSON, is that of [ParseThreshold].
+// form, also in JSON, is what [ParseThreshold] reads.
 type Threshold struct {
 	// Metric is the metric's name.
 	Metric string
@@ -30,7 +30,7 @@ type Threshold struct {
 	Limit float64
 }
 
-// statistics are those of an amount, in the order in which errors name them.
+// statistics are the statistics of an amount, in the order in which errors name them.
 var statistics = []string{"mean", "min", "max", "p50", "p75", "p90", "p95", "p99", "p99.9"}
 
 // statistic returns the named statistic of s.

@@ -32,7 +32,7 @@ const (
 	// intended.
 	Unmeasurable
 	// Incident means that both arms have got worse together, so that nothing is
-	// the candidate's fault: hold, and tell people.
+	// the candidate's fault: hold, and alert.
 	Incident
 )
 

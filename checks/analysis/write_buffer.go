@@ -6,14 +6,13 @@ import (
 	"sync/atomic"
 )
 
-// staging lets many goroutines record under one arm at once. A recording takes
-// some 60 ns under the arm's lock; goroutines that fight for it take turns in
-// moving the arm's memory between cores, which costs several times as much. So
-// the first collision sends everybody to the stages, small buffers of which
-// each core tends to find its own again, and which are emptied into the arm
-// when they are full. Whoever reads the arm empties them all, and ends staging
-// until the next collision. A single goroutine never stages: what it records
-// is in order.
+// staging buffers observations of many goroutines that record under one arm concurrently.
+// A recording takes some 60 ns under the arm's lock. Goroutines that contend for the lock
+// move the arm's memory between cores, which costs several times as much. So after the
+// first collision all goroutines write to stages: small buffers, of which each core tends
+// to find its own again. A full stage is emptied into the arm. A reader of the arm empties
+// all stages, and staging ends until the next collision. A single goroutine never stages,
+// so its observations are in order.
 type staging struct {
 	collided atomic.Bool
 	stages   []*stage
