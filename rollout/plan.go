@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strconv"
@@ -265,14 +266,37 @@ func (p Plan) Validate() error {
 	return errors.Join(errs...)
 }
 
-// checkNames returns the names of all the plan's checks, each once, in order.
-func (p Plan) checkNames() []string {
-	names := slices.Concat(p.Preflight, p.Postflight)
-	for _, s := range p.Standing {
-		names = append(names, s.Check)
+// checkFields yields the path and the name of each check that the plan names.
+func (p Plan) checkFields() iter.Seq2[string, string] {
+	return func(yield func(field, name string) bool) {
+		list := func(field string, names []string) bool {
+			for i, name := range names {
+				if !yield(fmt.Sprintf("%s[%d]", field, i), name) {
+					return false
+				}
+			}
+			return true
+		}
+		if !list("Preflight", p.Preflight) || !list("Postflight", p.Postflight) {
+			return
+		}
+		for i, s := range p.Standing {
+			if !yield(fmt.Sprintf("Standing[%d].Check", i), s.Check) {
+				return
+			}
+		}
+		for i, s := range p.Stages {
+			if !list(fmt.Sprintf("Stages[%d].Before", i), s.Before) || !list(fmt.Sprintf("Stages[%d].After", i), s.After) {
+				return
+			}
+		}
 	}
-	for _, s := range p.Stages {
-		names = append(append(names, s.Before...), s.After...)
+}
+
+// checkNames returns the names of all the plan's checks, each once, in order.
+func (p Plan) checkNames() (names []string) {
+	for _, name := range p.checkFields() {
+		names = append(names, name)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -320,8 +320,10 @@ func (e *Engine) accept(p Plan, by Actor) error {
 			errs = append(errs, &checks.InvalidError{Package: "rollout", Field: fmt.Sprintf("Plan.Analysis.Metrics[%d]", i), Value: fmt.Sprintf("%q", m.Name), Want: "a custom metric that is bound in Config.Metrics too, or it would be lost by a restart"})
 		}
 	}
-	for _, name := range e.unbound(p) {
-		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Plan", Value: "check " + strconv.Quote(name), Want: "checks that are bound in Config.Checks"})
+	for field, name := range p.checkFields() {
+		if e.cfg.Checks[name] == nil {
+			errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Plan." + field, Value: strconv.Quote(name), Want: "a check that is bound in Config.Checks"})
+		}
 	}
 	return errors.Join(errs...)
 }
