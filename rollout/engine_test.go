@@ -35,6 +35,8 @@ func run(t *testing.T, f func(t *testing.T, tgt *target, cfg rollout.Config)) {
 		f(t, tgt, rollout.Config{
 			Store:   new(memstore.Store),
 			Targets: map[string]rollout.Splitter{"chat": tgt},
+			// Storing the evidence is most of what a rollout of hours costs.
+			Checkpoint: time.Minute,
 			Checks: map[string]checks.Check{
 				"pass": checks.Func(func(context.Context) checks.Result { return checks.Result{Status: checks.Pass} }),
 				"fail": checks.Func(func(context.Context) checks.Result { return checks.Result{Status: checks.Fail} }),

@@ -99,6 +99,7 @@ func (w *written) Put(ctx context.Context, key string, value []byte, prev rollou
 // TestReader: it returns what the engines return, and writes nothing.
 func TestReader(t *testing.T) {
 	run(t, func(t *testing.T, _ *target, cfg rollout.Config) {
+		cfg.Checkpoint = 10 * time.Second
 		store := &written{Store: cfg.Store}
 		r := rollout.Reader(store)
 		if names, err := r.Targets(t.Context()); err != nil || len(names) > 0 {
@@ -304,6 +305,7 @@ func leaderOf(t *testing.T, s rollout.Store) string {
 // abort with its next checkpoint, and the rollout ends.
 func TestCommanderBesideALoneEngine(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		cfg.Checkpoint = 10 * time.Second // a lone engine sees a command then
 		healthy(t, tgt)
 		e := open(t, cfg)
 		id := begin(t, e, lastingPlan())

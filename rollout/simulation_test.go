@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	sims = flag.Int("sims", 0, "number of simulations; 0 is 1000, 40 with -race, 20 with -short")
+	sims = flag.Int("sims", 0, "number of simulations; 0 is 200, 40 with -race, 20 with -short")
 	seed = flag.Uint64("seed", 1, "seed of the first simulation")
 )
 
@@ -32,7 +32,7 @@ var (
 func TestSimulation(t *testing.T) {
 	n := *sims
 	if n == 0 {
-		switch n = 1000; {
+		switch n = 200; {
 		case testing.Short():
 			n = 20
 		case raceEnabled:

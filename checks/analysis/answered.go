@@ -20,7 +20,7 @@ type AnsweredFinding struct {
 
 // answered returns what e says about how many requests have a grade, of how many that
 // were assigned.
-func (e *MetricEvidence) answered(assigned [2]int, p Plan) AnsweredFinding {
+func (e *metricEvidence) answered(assigned [2]int, p Plan) AnsweredFinding {
 	share := func(n, of int) float64 { return min(1, float64(n)/float64(max(of, 1))) }
 	return AnsweredFinding{
 		Baseline: share(e.Baseline.N, assigned[0]), Candidate: share(e.Candidate.N, assigned[1]),

@@ -4,8 +4,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // playRated plays n requests of which a share of each arm's is rated, and a share of those
@@ -90,7 +88,7 @@ func TestAnswered(t *testing.T) {
 				t.Error("answers of a metric of failures")
 			}
 			stored, err := plan.Judge(viaJSON(t, c.Evidence()), j.At)
-			if diff := cmp.Diff(j, stored); err != nil || diff != "" {
+			if diff := differences(j, stored); err != nil || diff != "" {
 				t.Errorf("%v (-live +stored):\n%s", err, diff)
 			}
 		})
@@ -107,7 +105,7 @@ func TestRatingsThroughRestartsAndMerges(t *testing.T) {
 	if err := again.Restore(e); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(e.Tests, again.Evidence().Tests); diff != "" {
+	if diff := differences(e.Tests, again.Evidence().Tests); diff != "" {
 		t.Errorf("the tests differ after a restart:\n%s", diff)
 	}
 	if got, want := again.tests.downTimes(1), c.tests.downTimes(1); got != want || want <= 1 {

@@ -7,14 +7,14 @@ import (
 	"github.com/serin-go/serin/internal/evalue"
 )
 
-// CeilingEvidence is the evidence in a metric with a [Metric.Ceiling]. It rests on the
+// ceilingEvidence is the evidence in a metric with a [Metric.Ceiling]. It rests on the
 // candidate's requests alone, and takes them to be independent.
-type CeilingEvidence struct {
+type ceilingEvidence struct {
 	// Above is the evidence that the rate is above the ceiling, since the rollout began
 	// or since a later moment. Below is the evidence that it is below, in the present
 	// stage.
-	Above Strength `json:"above"`
-	Below Strength `json:"below"`
+	Above strength `json:"above"`
+	Below strength `json:"below"`
 	// Counted is what Above rests on.
 	Counted Counted `json:"counted"`
 }
@@ -105,7 +105,7 @@ func (t *tests) concludeCeilings() {
 		s.Above.set(max(best, -700))
 		n, events := t.epochs[c.feature][0].counted()
 		below := max(rateBelow(c.rate, events-c.before[1], n-c.before[0]), -700)
-		s.Below = Strength{LogE: below, Peak: below}
+		s.Below = strength{LogE: below, Peak: below}
 	}
 }
 
@@ -143,7 +143,7 @@ func (u *unpacker) ceilings(t *tests) {
 }
 
 // finding returns what e says about a ceiling.
-func (e CeilingEvidence) finding(rate float64, p Plan) CeilingFinding {
+func (e ceilingEvidence) finding(rate float64, p Plan) CeilingFinding {
 	if rate == 0 {
 		return CeilingFinding{}
 	}
@@ -168,8 +168,8 @@ func (f *Finding) over() string {
 }
 
 // check reports whether e can be evidence of a metric with the given ceiling.
-func (e CeilingEvidence) check(rate float64) error {
-	if rate == 0 && e != (CeilingEvidence{}) {
+func (e ceilingEvidence) check(rate float64) error {
+	if rate == 0 && e != (ceilingEvidence{}) {
 		return fmt.Errorf("evidence about a ceiling, which the metric does not have")
 	}
 	if c := e.Counted; c.Events < 0 || c.N < c.Events || c.N > maxCount {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/serin-go/serin/checks"
 )
 
@@ -48,7 +47,7 @@ func TestCeiling(t *testing.T) {
 				t.Errorf("the metric is %s: %s", got, j.Metrics[0].Reason)
 			}
 			again, err := tt.plan.Judge(viaJSON(t, c.Evidence()), j.At)
-			if diff := cmp.Diff(j, again); err != nil || diff != "" {
+			if diff := differences(j, again); err != nil || diff != "" {
 				t.Errorf("%v (-live +stored):\n%s", err, diff)
 			}
 		})
@@ -114,7 +113,7 @@ func TestCeilingThroughStagesAndMerges(t *testing.T) {
 		t.Errorf("one part has %+v, two %+v, with one of the stage before %+v", a, b, all)
 	}
 	before := sum
-	before.Metrics = append([]MetricEvidence(nil), sum.Metrics...)
+	before.Metrics = append([]metricEvidence(nil), sum.Metrics...)
 	before.Metrics[0].Ceiling.Above.Peak = 5
 	if j, err := plan.Judge(sum.KeepPeaks(before), time.Now()); err != nil || j.Verdict != Harmed {
 		t.Errorf("what was above before: %s (%s), %v", j.Verdict, j.Reason, err)
@@ -170,11 +169,11 @@ func TestCeilingRefuses(t *testing.T) {
 	plan := ceilingPlan(.05, Gate)
 	c, l := compare(t, plan), newLoad(1, 0.5)
 	l.run(c, 1000)
-	for name, change := range map[string]func(e *MetricEvidence){
-		"counts":     func(e *MetricEvidence) { e.Ceiling.Counted.Events = e.Ceiling.Counted.N + 1 },
-		"above":      func(e *MetricEvidence) { e.Ceiling.Above.Peak = math.NaN() },
-		"below":      func(e *MetricEvidence) { e.Ceiling.Below.LogE = math.Inf(1) },
-		"of another": func(e *MetricEvidence) {},
+	for name, change := range map[string]func(e *metricEvidence){
+		"counts":     func(e *metricEvidence) { e.Ceiling.Counted.Events = e.Ceiling.Counted.N + 1 },
+		"above":      func(e *metricEvidence) { e.Ceiling.Above.Peak = math.NaN() },
+		"below":      func(e *metricEvidence) { e.Ceiling.Below.LogE = math.Inf(1) },
+		"of another": func(e *metricEvidence) {},
 	} {
 		e := c.Evidence()
 		i := 0

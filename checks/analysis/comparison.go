@@ -30,15 +30,15 @@ type Comparison struct {
 // contrast measures how much the arms differ in one metric, and how far both have
 // left what the baseline was.
 type contrast struct {
-	Contrast
+	contrastSums
 	// taken is how much of each arm has been compared, since when nothing was.
 	taken [2]cursor
 	since time.Time
 	// What the baseline was like, how far each arm has left that, and how much
 	// of each arm has been held against it.
-	profile   Profile
+	profile   profileState
 	drifted   driftTest // against the profile, empty while it is not known
-	drift     [2]Drift
+	drift     [2]driftState
 	monitored [2]cursor
 	first     time.Time // when the baseline had its first value
 }
@@ -157,7 +157,7 @@ func (c *Comparison) take(i int, now time.Time) {
 	case nb > 0 && nc > 0:
 		b := block{rates: [2]rate{base.at.minus(t.taken[0]), cand.at.minus(t.taken[1])}}
 		b.values[0], b.values[1] = overlap(base.fresh, cand.fresh, nb, nc)
-		t.Contrast.take(c.r.meters[i].Kind, &b)
+		t.contrastSums.take(c.r.meters[i].Kind, &b)
 	case now.Sub(t.since) <= c.r.plan.Window:
 		return
 	}
@@ -168,20 +168,20 @@ func (c *Comparison) take(i int, now time.Time) {
 // shares slices with c. The recorder is settled.
 func (c *Comparison) evidence() Evidence {
 	t := &c.tests
-	e := Evidence{
+	e := Evidence{evidence{
 		Format: evidenceFormat, Plan: c.digest, Baseline: c.base.evidence(), Candidate: c.cand.evidence(),
-		Metrics: make([]MetricEvidence, len(c.contrasts)), Harm: t.harm, Split: t.split.SplitEvidence, Tripped: c.tripped,
+		Metrics: make([]metricEvidence, len(c.contrasts)), Harm: t.harm, Split: t.split.splitEvidence, Tripped: c.tripped,
 		Stage: t.stage, Warming: !t.warmed,
 		Unrandomised: int(c.base.arm.unrandomised.Load() + c.cand.arm.unrandomised.Load()),
 		Assigned:     [2]int{int(t.assigned[0]), int(t.assigned[1])}, Compared: [2]int{int(t.compared[0]), int(t.compared[1])}, Unfollowed: c.r.flights.unknown(), Sampled: c.r.flights.sampled(),
-	}
+	}}
 	e.Units = t.few.known()
 	e.Strata = t.strata.evidence()
 	for i := range c.contrasts {
 		x, m := &c.contrasts[i], &e.Metrics[i]
-		*m = MetricEvidence{
+		*m = metricEvidence{
 			Name: c.r.meters[i].Name, Baseline: c.base.metrics[i].sample(), Candidate: c.cand.metrics[i].sample(),
-			Harm: t.perMetric[i].harm, Safe: t.perMetric[i].safe, Counted: t.perMetric[i].counted, Ceiling: t.perMetric[i].ceiling, Answered: t.perMetric[i].answered, Contrast: x.Contrast,
+			Harm: t.perMetric[i].harm, Safe: t.perMetric[i].safe, Counted: t.perMetric[i].counted, Ceiling: t.perMetric[i].ceiling, Answered: t.perMetric[i].answered, Contrast: x.contrastSums,
 			Profile: x.profile, Drift: x.drift,
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
@@ -234,7 +233,7 @@ func TestRestartGoesOn(t *testing.T) {
 	if err := again.Restore(e); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(half.Evidence(), again.Evidence(), cmpopts.EquateEmpty()); diff != "" {
+	if diff := differences(half.Evidence(), again.Evidence(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("restored evidence (-want +got):\n%s", diff)
 	}
 	want, got := l1.run(whole, 1000), l2.run(again, 1000)

@@ -51,9 +51,9 @@ func (e Effect) String() string {
 	return fmt.Sprintf("%s points (%s to %s)", point(e.Value), point(e.Low), point(e.High))
 }
 
-// Contrast is what the differences between two arms add up to. It is plain data;
+// contrastSums is what the differences between two arms add up to. It is plain data;
 // contrasts of disjoint data add up.
-type Contrast struct {
+type contrastSums struct {
 	// N counts requests in blocks of a rate, or pairs.
 	N int `json:"n,omitempty"`
 	// Of a rate: the weights of the blocks, their weighted differences, and the
@@ -71,16 +71,16 @@ type Contrast struct {
 	YY float64 `json:"yy,omitempty"`
 }
 
-func (c *Contrast) regression() evalue.Regression {
+func (c *contrastSums) regression() evalue.Regression {
 	return evalue.Regression{N: c.N, X: c.X, Y: c.Y, XX: c.XX, XY: c.XY, YY: c.YY}
 }
 
-func (c *Contrast) setRegression(r evalue.Regression) {
+func (c *contrastSums) setRegression(r evalue.Regression) {
 	c.N, c.X, c.Y, c.XX, c.XY, c.YY = r.N, r.X, r.Y, r.XX, r.XY, r.YY
 }
 
 // take takes in a block.
-func (c *Contrast) take(k Kind, b *block) {
+func (c *contrastSums) take(k Kind, b *block) {
 	if k == Rate {
 		c.rates(b.rates[0], b.rates[1])
 		return
@@ -115,7 +115,7 @@ func (c *Contrast) take(k Kind, b *block) {
 
 // rates takes in the counts of a block. Given their sum, the candidate's events
 // have a hypergeometric distribution if there is no difference.
-func (c *Contrast) rates(base, cand rate) {
+func (c *contrastSums) rates(base, cand rate) {
 	nb, nc := float64(base.n), float64(cand.n)
 	n, x := nb+nc, float64(base.events+cand.events)
 	if nb == 0 || nc == 0 {
@@ -128,7 +128,7 @@ func (c *Contrast) rates(base, cand rate) {
 }
 
 // add adds what was seen elsewhere.
-func (c *Contrast) add(o Contrast) {
+func (c *contrastSums) add(o contrastSums) {
 	r := c.regression()
 	if o.Weight == 0 {
 		r.Merge(o.regression())
@@ -142,7 +142,7 @@ func (c *Contrast) add(o Contrast) {
 }
 
 // check reports whether c can be a state.
-func (c *Contrast) check() error {
+func (c *contrastSums) check() error {
 	if c.N < 0 || !sane(c.Weight, c.Excess, c.Variance, c.X, c.Y, c.XX, c.XY, c.YY) || min(c.Weight, c.Variance, c.XX, c.YY) < 0 {
 		return errors.New("a contrast that cannot be")
 	}
@@ -158,7 +158,7 @@ const (
 )
 
 // effect returns the effect that e shows, with confidence 1-alpha.
-func (e *MetricEvidence) effect(k Kind, alpha float64) Effect {
+func (e *metricEvidence) effect(k Kind, alpha float64) Effect {
 	c, n := &e.Contrast, float64(e.Contrast.N)
 	var value, half float64
 	switch events := e.Baseline.Events + e.Candidate.Events; {

@@ -5,23 +5,30 @@ import (
 	"math"
 )
 
-// Evidence is what a [Comparison] has gathered: sufficient statistics, a few
-// kilobytes of plain data, whatever the number of requests. Stored and given
-// back by [Comparison.Restore], it lets a restarted process go on as if it had
-// never stopped. A comparison that has not begun has the zero Evidence.
+// Evidence is what a [Comparison] has gathered: sufficient statistics of some
+// kilobytes, whatever the number of requests. It survives JSON and a shorter binary form.
+// [Comparison.Restore] reads it, so a restarted process continues the comparison.
+// [Plan.Merge] adds up the evidence of several replicas, and [Plan.Judge] judges it.
+// A comparison that has not begun has the zero Evidence.
 type Evidence struct {
+	// The form of the evidence may change with each version of this package. JSON and the
+	// binary form name the format, and evidence of another format is refused.
+	evidence
+}
+
+type evidence struct {
 	// Format is 2. Evidence of another format means nothing.
 	Format int `json:"format,omitempty"`
 	// Plan identifies the plan under which the evidence was gathered. It means
 	// nothing under another one.
 	Plan      string           `json:"plan,omitempty"`
-	Baseline  ArmEvidence      `json:"baseline"`
-	Candidate ArmEvidence      `json:"candidate"`
-	Metrics   []MetricEvidence `json:"metrics,omitempty"`
+	Baseline  armEvidence      `json:"baseline"`
+	Candidate armEvidence      `json:"candidate"`
+	Metrics   []metricEvidence `json:"metrics,omitempty"`
 	// Harm is the combined evidence for harm in any gate or guard.
-	Harm Strength `json:"harm"`
+	Harm strength `json:"harm"`
 	// Split is the evidence that traffic is not split as intended.
-	Split SplitEvidence `json:"split,omitzero"`
+	Split splitEvidence `json:"split,omitzero"`
 	// Tripped says which breaker has tripped and why, empty if none has.
 	Tripped string `json:"tripped,omitempty"`
 	// Stage is the number of the stage, 0 before the first, and Warming says that times do not
@@ -42,7 +49,7 @@ type Evidence struct {
 	// Strata are the parts of the traffic that are compared apart. A restored comparison
 	// keeps those that are harmed, and begins the others again. Merged evidence takes
 	// the mean of what the replicas know of each.
-	Strata []StratumEvidence `json:"strata,omitempty"`
+	Strata []stratumEvidence `json:"strata,omitempty"`
 	// Units counts units with at least five requests, where at most 200 units send
 	// all traffic.
 	Units *[2]int `json:"units,omitempty"`
@@ -52,20 +59,20 @@ type Evidence struct {
 
 const evidenceFormat = 2
 
-// ArmEvidence counts the requests of one arm.
-type ArmEvidence struct {
+// armEvidence counts the requests of one arm.
+type armEvidence struct {
 	Arm     string        `json:"arm,omitempty"`
 	Classes map[Class]int `json:"classes,omitempty"`
 	Invalid int           `json:"invalid,omitempty"`
 	// Routes counts answers by [Observation.Route], sorted by it.
-	Routes []RouteEvidence `json:"routes,omitempty"`
+	Routes []routeEvidence `json:"routes,omitempty"`
 }
 
 // counted returns the number of requests in the population of rates.
-func (a ArmEvidence) counted() int { return a.of(answered) }
+func (a armEvidence) counted() int { return a.of(answered) }
 
 // of returns the number of requests whose class is in s.
-func (a ArmEvidence) of(s classes) int {
+func (a armEvidence) of(s classes) int {
 	n := 0
 	for c, count := range a.Classes {
 		if s.has(c) {
@@ -75,27 +82,27 @@ func (a ArmEvidence) of(s classes) int {
 	return n
 }
 
-// MetricEvidence is the evidence in one metric.
-type MetricEvidence struct {
-	Name      string   `json:"name"`
-	Baseline  Sample   `json:"baseline"`
-	Candidate Sample   `json:"candidate"`
-	Harm      Strength `json:"harm"`
-	Safe      Strength `json:"safe"`
+// metricEvidence is the evidence in one metric.
+type metricEvidence struct {
+	Name      string         `json:"name"`
+	Baseline  sampleEvidence `json:"baseline"`
+	Candidate sampleEvidence `json:"candidate"`
+	Harm      strength       `json:"harm"`
+	Safe      strength       `json:"safe"`
 	// Counted is what the evidence for harm of a rate rests on: requests of each arm that
 	// were old enough, whether they had ended or not.
 	Counted [2]Counted `json:"counted"`
 	// Ceiling is the evidence about [Metric.Ceiling].
-	Ceiling CeilingEvidence `json:"ceiling,omitzero"`
+	Ceiling ceilingEvidence `json:"ceiling,omitzero"`
 	// Answered is the evidence that one arm has more grades than the other, of a metric
 	// of scores or ratings.
-	Answered Strength `json:"answered,omitzero"`
+	Answered strength `json:"answered,omitzero"`
 	// Contrast is how much the arms differ.
-	Contrast Contrast `json:"contrast,omitzero"`
+	Contrast contrastSums `json:"contrast,omitzero"`
 	// Profile is what the baseline was like; Drift is how far the baseline and
 	// the candidate have left that.
-	Profile Profile  `json:"profile,omitzero"`
-	Drift   [2]Drift `json:"drift,omitzero"`
+	Profile profileState  `json:"profile,omitzero"`
+	Drift   [2]driftState `json:"drift,omitzero"`
 }
 
 // Counted counts assigned requests, and the events among them.
@@ -104,8 +111,8 @@ type Counted struct {
 	Events int `json:"events,omitempty"`
 }
 
-// Sample is what one arm has shown of one metric.
-type Sample struct {
+// sampleEvidence is what one arm has shown of one metric.
+type sampleEvidence struct {
 	// N counts requests that have a value; Events those among them that are
 	// events, if the metric is a rate.
 	N      int `json:"n"`
@@ -116,15 +123,15 @@ type Sample struct {
 	Values []byte `json:"values,omitempty"`
 }
 
-// Strength is how strong evidence is: ln E, now and at its strongest. Verdicts
+// strength is how strong evidence is: ln E, now and at its strongest. Verdicts
 // of harm rest on the strongest, since Ville's inequality bounds that; Safe rests on
 // the present.
-type Strength struct {
+type strength struct {
 	LogE float64 `json:"log_e"`
 	Peak float64 `json:"peak"`
 }
 
-func (s *Strength) set(logE float64) { s.LogE, s.Peak = logE, max(s.Peak, logE) }
+func (s *strength) set(logE float64) { s.LogE, s.Peak = logE, max(s.Peak, logE) }
 
 // sane reports whether sums can be such that were gathered: numbers, and not so
 // large that more could not be added to them.
@@ -137,7 +144,7 @@ func sane(sums ...float64) bool {
 	return true
 }
 
-func (s Strength) check() error {
+func (s strength) check() error {
 	if !sane(s.LogE, s.Peak) {
 		return fmt.Errorf("ln E is %v, at its peak %v", s.LogE, s.Peak)
 	}
@@ -172,7 +179,7 @@ func (c *Comparison) Evidence() Evidence {
 	e.Baseline.Routes, e.Candidate.Routes = cloneRoutes(e.Baseline.Routes), cloneRoutes(e.Candidate.Routes)
 	for i := range e.Metrics {
 		m := &e.Metrics[i]
-		m.Drift = [2]Drift{m.Drift[0].clone(), m.Drift[1].clone()}
+		m.Drift = [2]driftState{m.Drift[0].clone(), m.Drift[1].clone()}
 		m.Baseline.Values = c.base.arm.values(i)
 		m.Candidate.Values = c.cand.arm.values(i)
 	}

@@ -30,7 +30,7 @@ var errEvidence = errors.New("analysis: evidence: the binary form is damaged")
 // of the JSON. It has no checksum. It never returns an error.
 func (e Evidence) AppendBinary(b []byte) ([]byte, error) {
 	p := packer{b: append(b, evidenceBinary)}
-	p.fields(reflect.ValueOf(e))
+	p.fields(reflect.ValueOf(e.evidence))
 	return p.b, nil
 }
 
@@ -53,7 +53,7 @@ func (e *Evidence) UnmarshalBinary(data []byte) error {
 		return fmt.Errorf("analysis: evidence: binary form is unknown (have %d, want %d)", data[0], evidenceBinary)
 	default:
 		u := unpacker{b: data[1:]}
-		if u.fields(reflect.ValueOf(&read).Elem()); u.err != nil {
+		if u.fields(reflect.ValueOf(&read.evidence).Elem()); u.err != nil {
 			return errEvidence
 		}
 	}

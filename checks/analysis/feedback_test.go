@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/serin-go/serin/checks"
 )
 
@@ -56,7 +55,7 @@ func TestFeedback(t *testing.T) {
 			t.Errorf("after an hour: %s", got)
 		}
 		counts := map[FeedbackResult]int{FeedbackCounted: 2, FeedbackRepeated: 3, FeedbackUnknown: 3, FeedbackInvalid: 4, FeedbackLate: 1}
-		if diff := cmp.Diff(counts, c.r.FeedbackCounts()); diff != "" {
+		if diff := differences(counts, c.r.FeedbackCounts()); diff != "" {
 			t.Errorf("counts (-want +got):\n%s", diff)
 		}
 		j := c.Judge(time.Now())
@@ -67,7 +66,7 @@ func TestFeedback(t *testing.T) {
 				t.Errorf("%s: %d and %d", f.Metric, f.BaselineN, f.CandidateN)
 			}
 		}
-		if diff := cmp.Diff([][2]float64{{0.5, 0}, {2. / 3, 0}}, got); diff != "" {
+		if diff := differences([][2]float64{{0.5, 0}, {2. / 3, 0}}, got); diff != "" {
 			t.Errorf("satisfaction and thumbs (-want +got):\n%s", diff)
 		}
 	})

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // Only the first Done has an effect, and a Flight of another recorder
@@ -361,7 +359,7 @@ func TestMargins(t *testing.T) {
 		"satisfaction tolerance": {Points: .01}, "satisfaction margin": {Points: .05},
 		"output length tolerance": {Factor: 1.15}, "output length margin": got["output length margin"],
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := differences(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

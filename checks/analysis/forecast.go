@@ -9,7 +9,7 @@ const proofCost = 1.5
 // needed forecasts how many more requests of the candidate it takes until the
 // evidence for safety in m suffices, if it goes on growing as it has on average; 0 if
 // there is no telling.
-func (e *MetricEvidence) needed(alpha float64) int {
+func (e *metricEvidence) needed(alpha float64) int {
 	target, grown, done := proofCost-math.Log(alpha), proofCost+e.Safe.LogE, float64(e.Candidate.N)
 	if e.Safe.LogE == 0 || grown <= 0.1*target {
 		return 0

@@ -21,17 +21,17 @@ type guard struct {
 // part is an e-detector for one feature of a distribution.
 type part struct {
 	evalue.Detector
-	runs   []Run     // by alternative, since the trouble began that it sees
-	gained []float64 // in the open stretch, by alternative
-	level  float64   // of an amount, beyond which values are bad; of a score, the profile's mean
-	bound  float64   // the share of bad values that is no harm; of a score, how much lower it may be
+	runs   []runState // by alternative, since the trouble began that it sees
+	gained []float64  // in the open stretch, by alternative
+	level  float64    // of an amount, beyond which values are bad; of a score, the profile's mean
+	bound  float64    // the share of bad values that is no harm; of a score, how much lower it may be
 }
 
 // stakes are the fractions that a detector bets on scores; it places all of these bets.
 var stakes = []float64{0.05, 0.15, 0.45}
 
 // newGuard returns the guard of metric i, false if it is not to be monitored.
-func newGuard(i int, m Metric, profile Sample) (guard, bool) {
+func newGuard(i int, m Metric, profile sampleEvidence) (guard, bool) {
 	g := guard{index: i, metric: m}
 	if !m.Role.RollsBack() || m.Better == Same || profile.N < profileMin {
 		return g, false
@@ -72,12 +72,12 @@ func newGuard(i int, m Metric, profile Sample) (guard, bool) {
 // take takes in the evidence of a look, by alternative, and what it comes from. What one
 // stretch may add is bounded, so that trouble of some seconds alone raises no alarm: a
 // smaller factor is an e-value still.
-func (p *part) take(logE []float64, seen Run, most float64) {
+func (p *part) take(logE []float64, seen runState, most float64) {
 	if len(p.gained) != len(logE) {
 		p.gained = make([]float64, len(logE))
 	}
 	if len(p.runs) != len(logE) {
-		p.runs = make([]Run, len(logE))
+		p.runs = make([]runState, len(logE))
 	}
 	for j := range logE {
 		logE[j] = min(logE[j], most-p.gained[j])
@@ -87,13 +87,13 @@ func (p *part) take(logE []float64, seen Run, most float64) {
 	for j := range p.CUSUM {
 		p.runs[j] = p.runs[j].plus(seen)
 		if p.CUSUM[j] <= 0 {
-			p.runs[j] = Run{}
+			p.runs[j] = runState{}
 		}
 	}
 }
 
 // run returns what the loudest alternative has seen.
-func (p *part) run() Run {
+func (p *part) run() runState {
 	best := 0
 	for j := range p.runs {
 		if p.SR[j] > p.SR[best] {
@@ -101,7 +101,7 @@ func (p *part) run() Run {
 		}
 	}
 	if len(p.runs) == 0 {
-		return Run{}
+		return runState{}
 	}
 	return p.runs[best]
 }
@@ -125,11 +125,11 @@ func (g *guard) look(r rate, values []float64, most float64, fresh bool) {
 		if g.metric.Kind == Score {
 			before := g.sum
 			logE := g.bet(p, values)
-			p.take(logE, Run{N: len(values), Sum: g.sum - before}, most)
+			p.take(logE, runState{N: len(values), Sum: g.sum - before}, most)
 			continue
 		}
-		bad, n := Profile{Level: p.level}.bad(g.metric, r, values, 1)
-		p.take(evalue.RateLogE(nil, bad, n, p.bound), Run{N: n, Bad: bad}, most)
+		bad, n := profileState{Level: p.level}.bad(g.metric, r, values, 1)
+		p.take(evalue.RateLogE(nil, bad, n, p.bound), runState{N: n, Bad: bad}, most)
 		if k == 0 {
 			g.bad, g.n = g.bad+bad, g.n+n
 		}
@@ -230,8 +230,8 @@ func (g *guard) loudest() *part {
 	return best
 }
 
-func (g *guard) state() GuardState {
-	s := GuardState{Metric: g.metric.Name, N: g.n, Bad: g.bad, Sum: g.sum}
+func (g *guard) state() guardState {
+	s := guardState{Metric: g.metric.Name, N: g.n, Bad: g.bad, Sum: g.sum}
 	for k := range g.parts {
 		s.Runs = append(s.Runs, slices.Clone(g.parts[k].runs))
 		s.Detectors = append(s.Detectors, slices.Clone(g.parts[k].SR))
@@ -240,7 +240,7 @@ func (g *guard) state() GuardState {
 }
 
 // check reports whether s can be a state of g.
-func (g *guard) check(s GuardState) error {
+func (g *guard) check(s guardState) error {
 	if s.Metric != g.metric.Name || s.N < 0 || s.Bad < 0 || s.Bad > s.N || !sane(s.Sum) || len(s.Detectors) != len(g.parts) {
 		return fmt.Errorf("the state of %q cannot be one of %q", s.Metric, g.metric.Name)
 	}
@@ -252,7 +252,7 @@ func (g *guard) check(s GuardState) error {
 		return fmt.Errorf("%d runs of %q, want %d", len(s.Runs), s.Metric, len(g.parts))
 	}
 	for _, runs := range s.Runs {
-		if len(runs) != 0 && len(runs) != want || slices.ContainsFunc(runs, func(r Run) bool { return r.Bad < 0 || r.Bad > r.N || !sane(r.Sum) }) {
+		if len(runs) != 0 && len(runs) != want || slices.ContainsFunc(runs, func(r runState) bool { return r.Bad < 0 || r.Bad > r.N || !sane(r.Sum) }) {
 			return fmt.Errorf("the runs of %q are %v", s.Metric, runs)
 		}
 	}
@@ -269,7 +269,7 @@ func (g *guard) check(s GuardState) error {
 }
 
 // restore takes in a state that was checked.
-func (g *guard) restore(s GuardState) {
+func (g *guard) restore(s guardState) {
 	g.n, g.bad, g.sum = s.N, s.Bad, s.Sum
 	for k, runs := range s.Runs {
 		g.parts[k].runs = slices.Clone(runs)

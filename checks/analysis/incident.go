@@ -31,8 +31,8 @@ const (
 	profileAlpha  = 0.01
 )
 
-// Profile is what a metric was like on the baseline, frozen.
-type Profile struct {
+// profileState is what a metric was like on the baseline, frozen.
+type profileState struct {
 	// N is how many values it was taken from, 0 while it is not frozen; Events
 	// counts those that were events, if the metric is a rate.
 	N      int `json:"n"`
@@ -41,8 +41,8 @@ type Profile struct {
 	Level float64 `json:"level,omitempty"`
 }
 
-// Drift is how far an arm has left its profile.
-type Drift struct {
+// driftState is how far an arm has left its profile.
+type driftState struct {
 	// Sums are the logs of the CUSUM of each alternative.
 	Sums []float64 `json:"sums,omitempty"`
 	// Alarm says that it has left the profile and is not back.
@@ -51,20 +51,20 @@ type Drift struct {
 
 // profile returns what m's profile is by now, which is zero while there are too
 // few values.
-func (m Metric) profile(total rate, level Level) Profile {
+func (m Metric) profile(total rate, level levelState) profileState {
 	switch {
 	case m.Kind == Rate && total.n >= profileMin:
-		return Profile{N: int(total.n), Events: int(total.events)}
+		return profileState{N: int(total.n), Events: int(total.events)}
 	case m.Kind == Amount && level.N >= profileMin:
-		return Profile{N: level.N, Level: level.Value}
+		return profileState{N: level.N, Level: level.Value}
 	}
-	return Profile{}
+	return profileState{}
 }
 
 // incidentBound returns the share of bad requests up to which an arm is still
 // within p: at least what p itself leaves possible, having been taken from so
 // few requests.
-func (p Profile) incidentBound(m Metric) float64 {
+func (p profileState) incidentBound(m Metric) float64 {
 	if m.Kind != Rate {
 		return tailShare
 	}
@@ -73,7 +73,7 @@ func (p Profile) incidentBound(m Metric) float64 {
 
 // bound returns factor times the rate of bad requests in p plus points, or the
 // upper end of what that rate may be, whichever is larger.
-func (p Profile) bound(m Metric, factor, points float64) float64 {
+func (p profileState) bound(m Metric, factor, points float64) float64 {
 	bad := p.Events
 	if m.Better == Higher {
 		bad = p.N - p.Events
@@ -84,10 +84,10 @@ func (p Profile) bound(m Metric, factor, points float64) float64 {
 
 // bad counts, of a rate or of the newest values of an amount, those requests
 // that are worse than factor times p allows.
-func (p Profile) bad(m Metric, r rate, values []float64, factor float64) (events, n int) {
+func (p profileState) bad(m Metric, r rate, values []float64, factor float64) (events, n int) {
 	switch {
 	case m.Kind == Amount:
-		return Level{Value: p.Level}.beyond(values, m.Better == Higher, factor), len(values)
+		return levelState{Value: p.Level}.beyond(values, m.Better == Higher, factor), len(values)
 	case m.Better == Higher:
 		return int(r.n - r.events), int(r.n)
 	}
@@ -105,7 +105,7 @@ func newDriftTest(bound float64) driftTest {
 // step takes in bad ones among n requests. The alarm is raised at ln E >= raise.
 // What it stands at is cut there, so that it ends soon after the cause has; a
 // CUSUM that is cut is still no larger than one that is not.
-func (d *Drift) step(t driftTest, bad, n int, raise float64) {
+func (d *driftState) step(t driftTest, bad, n int, raise float64) {
 	if n == 0 {
 		return
 	}
@@ -129,14 +129,14 @@ func (d *Drift) step(t driftTest, bad, n int, raise float64) {
 }
 
 // logE returns the log of the mean of the alternatives' CUSUMs.
-func (d *Drift) logE() float64 { return evalue.Average(d.Sums, equal[:len(d.Sums)]) }
+func (d *driftState) logE() float64 { return evalue.Average(d.Sums, equal[:len(d.Sums)]) }
 
 var equal = [...]float64{1, 1, 1, 1, 1, 1, 1, 1}
 
-func (d Drift) clone() Drift { return Drift{Sums: slices.Clone(d.Sums), Alarm: d.Alarm} }
+func (d driftState) clone() driftState { return driftState{Sums: slices.Clone(d.Sums), Alarm: d.Alarm} }
 
 // check reports whether d can be a state.
-func (d *Drift) check() error {
+func (d *driftState) check() error {
 	if len(d.Sums) != 0 && len(d.Sums) != len(evalue.RateLogE(nil, 0, 0, 0)) {
 		return fmt.Errorf("%d sums of a drift", len(d.Sums))
 	}
@@ -146,7 +146,7 @@ func (d *Drift) check() error {
 	return nil
 }
 
-func (p Profile) check() error {
+func (p profileState) check() error {
 	if p.N < 0 || p.Events < 0 || p.Events > p.N || !(p.Level >= 0 && p.Level <= math.MaxFloat64) {
 		return fmt.Errorf("profile %+v", p)
 	}
@@ -195,16 +195,16 @@ func (c *Comparison) monitor(i int, now time.Time) {
 }
 
 // level returns the level of the tail of metric i, zero if it is no amount.
-func (a *Arm) level(i int) Level {
+func (a *Arm) level(i int) levelState {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.tallies[i].series
 	if s == nil || s.hist.Count() == 0 {
-		return Level{}
+		return levelState{}
 	}
 	q := 1 - tailShare
 	if a.meters[i].Better == Higher {
 		q = tailShare
 	}
-	return Level{Value: s.hist.Quantile(q), N: int(s.hist.Count())}
+	return levelState{Value: s.hist.Quantile(q), N: int(s.hist.Count())}
 }

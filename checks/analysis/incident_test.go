@@ -3,8 +3,6 @@ package analysis
 import (
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // Both arms fail together: hold, and say so; go on when it is over. Where the
@@ -104,7 +102,7 @@ func TestDriftRefuses(t *testing.T) {
 		"profile": func(e *Evidence) { e.Metrics[0].Profile.Events = e.Metrics[0].Profile.N + 1 },
 	} {
 		e := c.Evidence()
-		if diff := cmp.Diff(Profile{}, e.Metrics[0].Profile); diff == "" {
+		if diff := differences(profileState{}, e.Metrics[0].Profile); diff == "" {
 			t.Fatal("there is no profile")
 		}
 		change(&e)

@@ -82,7 +82,7 @@ type Proof struct {
 func (p Proof) Reached() bool { return p.Limit > 0 && p.E >= p.Limit }
 
 // proof returns s as a proof.
-func (s Strength) proof(limit float64) Proof {
+func (s strength) proof(limit float64) Proof {
 	return Proof{E: exp(s.Peak), Now: exp(s.LogE), Limit: limit}
 }
 
@@ -228,12 +228,12 @@ func (j *Judgement) needed() (most int) {
 	return most
 }
 
-func (a ArmEvidence) count() ArmCount {
+func (a armEvidence) count() ArmCount {
 	return ArmCount{Arm: a.Arm, Requests: a.of(lasting), Served: a.of(served), Excluded: a.Classes[Cancelled]}
 }
 
 // finding returns what e says about m, all but the words.
-func (m Metric) finding(e *MetricEvidence, alphaHarm float64, p Plan) Finding {
+func (m Metric) finding(e *metricEvidence, alphaHarm float64, p Plan) Finding {
 	f := Finding{
 		Metric: m.Name, Kind: m.Kind, Unit: m.Unit, Better: m.Better, Role: m.Role, Test: m.Test(), Margin: m.Margin,
 		Baseline: e.Baseline.Value, BaselineN: e.Baseline.N,

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/serin-go/serin/checks"
 )
@@ -37,7 +36,7 @@ func TestJudgementIsReproduced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := differences(want, got); diff != "" {
 			t.Fatalf("look %d (-want +got):\n%s", i, diff)
 		}
 	}
@@ -81,7 +80,7 @@ func TestAttribution(t *testing.T) {
 			named = append(named, f.Metric)
 		}
 	}
-	if diff := cmp.Diff([]string{nameErrors, nameUnanswered, nameCost}, named); diff != "" || j.Verdict != Harmed {
+	if diff := differences([]string{nameErrors, nameUnanswered, nameCost}, named); diff != "" || j.Verdict != Harmed {
 		t.Errorf("%s (%s); attributed (-want +got):\n%s", j.Verdict, j.Reason, diff)
 	}
 }
@@ -131,7 +130,7 @@ func TestEvidenceIsACopy(t *testing.T) {
 	if err := json.Unmarshal(data, &before); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(before, e, cmpopts.EquateEmpty()); diff != "" {
+	if diff := differences(before, e, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("changed by later looks (-want +got):\n%s", diff)
 	}
 }

@@ -42,7 +42,7 @@ type lengthMonitor struct {
 
 // newLengthMonitor returns a monitor over the lengths of metric i, false if it is no
 // length or the profile has too few.
-func newLengthMonitor(i int, m meter, profile Sample) (lengthMonitor, bool) {
+func newLengthMonitor(i int, m meter, profile sampleEvidence) (lengthMonitor, bool) {
 	l := lengthMonitor{index: i, drift: LengthDrift{Metric: m.Name}}
 	var h hist.Histogram
 	if m.source != fromInput && m.source != fromOutput || h.UnmarshalBinary(profile.Values) != nil || h.Count() < profileMin {

@@ -85,7 +85,7 @@ func (e Evidence) KeepPeaks(before Evidence) Evidence {
 	if before.Tripped != "" {
 		e.Tripped = before.Tripped
 	}
-	metrics := make([]MetricEvidence, len(e.Metrics))
+	metrics := make([]metricEvidence, len(e.Metrics))
 	for i, m := range e.Metrics {
 		m.Harm.Peak = max(m.Harm.Peak, before.Metrics[i].Harm.Peak)
 		m.Answered.Peak = max(m.Answered.Peak, before.Metrics[i].Answered.Peak)
@@ -105,13 +105,13 @@ type merger struct {
 	tests  tests
 	past   *past
 	hists  [][2]*hist.Histogram // by metric, nil of a rate
-	strata []StratumEvidence    // of all parts
+	strata []stratumEvidence    // of all parts
 	parts  int
 }
 
 func newMerger(l layout, digest string) *merger {
 	p := l.plan
-	m := &merger{layout: l, sum: Evidence{Format: evidenceFormat, Plan: digest, Metrics: make([]MetricEvidence, len(p.Metrics)), Warming: true}}
+	m := &merger{layout: l, sum: Evidence{evidence{Format: evidenceFormat, Plan: digest, Metrics: make([]metricEvidence, len(p.Metrics)), Warming: true}}}
 	m.tests, m.past = newTests(&m.layout, 1), newPast(&m.layout)
 	for i, metric := range p.Metrics {
 		m.sum.Metrics[i].Name = metric.Name
@@ -137,7 +137,7 @@ func (m *merger) add(e Evidence) error {
 		t.strata.left = 1
 	}
 	for i, by := range e.Metrics {
-		for side, s := range []*Sample{&by.Baseline, &by.Candidate} {
+		for side, s := range []*sampleEvidence{&by.Baseline, &by.Candidate} {
 			if len(s.Values) == 0 || m.hists[i][side] == nil {
 				continue
 			}
@@ -179,7 +179,7 @@ func (m *merger) addSum(o *merger) error {
 func (m *merger) addArms(e *Evidence) error {
 	for _, a := range []struct {
 		field   string
-		sum, by *ArmEvidence
+		sum, by *armEvidence
 	}{{"Baseline", &m.sum.Baseline, &e.Baseline}, {"Candidate", &m.sum.Candidate, &e.Candidate}} {
 		if a.sum.Arm != "" && a.sum.Arm != a.by.Arm {
 			return badEvidence(a.field+".Arm", a.by.Arm, a.sum.Arm)
@@ -218,7 +218,7 @@ func (m *merger) addCounts(e *Evidence) {
 		for side := range sum.Drift {
 			sum.Drift[side].add(by.Drift[side])
 		}
-		for _, s := range []struct{ sum, by *Sample }{{&sum.Baseline, &by.Baseline}, {&sum.Candidate, &by.Candidate}} {
+		for _, s := range []struct{ sum, by *sampleEvidence }{{&sum.Baseline, &by.Baseline}, {&sum.Candidate, &by.Candidate}} {
 			s.sum.N += s.by.N
 			s.sum.Events += s.by.Events
 		}
@@ -232,7 +232,7 @@ func (m *merger) evidence() Evidence {
 		sum := &m.sum.Metrics[i]
 		of := &m.tests.perMetric[i]
 		sum.Harm, sum.Safe, sum.Counted, sum.Ceiling, sum.Answered = of.harm, of.safe, of.counted, of.ceiling, of.answered
-		for side, s := range []*Sample{&sum.Baseline, &sum.Candidate} {
+		for side, s := range []*sampleEvidence{&sum.Baseline, &sum.Candidate} {
 			s.summarise(metric.Kind, m.hists[i][side])
 		}
 	}
@@ -242,7 +242,7 @@ func (m *merger) evidence() Evidence {
 	m.sum.Tests = m.tests.encode(m.past)
 	m.sum.Baseline.boundRoutes()
 	m.sum.Candidate.boundRoutes()
-	m.sum.Harm, m.sum.Split = m.tests.harm, m.tests.split.SplitEvidence
+	m.sum.Harm, m.sum.Split = m.tests.harm, m.tests.split.splitEvidence
 	return m.sum
 }
 
@@ -273,7 +273,7 @@ func (p *past) add(o *past) {
 }
 
 // summarise fills in what follows from the counts and the distribution.
-func (s *Sample) summarise(k Kind, h *hist.Histogram) {
+func (s *sampleEvidence) summarise(k Kind, h *hist.Histogram) {
 	switch {
 	case s.N == 0:
 		return
@@ -290,7 +290,7 @@ func (s *Sample) summarise(k Kind, h *hist.Histogram) {
 	}
 }
 
-func (a *ArmEvidence) add(o ArmEvidence) {
+func (a *armEvidence) add(o armEvidence) {
 	a.Arm = o.Arm
 	if a.Classes == nil {
 		a.Classes = make(map[Class]int)
@@ -304,7 +304,7 @@ func (a *ArmEvidence) add(o ArmEvidence) {
 
 // add makes p the profile of both: rates add up, and of two levels it is the
 // mean.
-func (p *Profile) add(o Profile) {
+func (p *profileState) add(o profileState) {
 	n := p.N + o.N
 	if o.N == 0 || n == 0 {
 		return
@@ -314,7 +314,7 @@ func (p *Profile) add(o Profile) {
 }
 
 // add makes d as far from the profile as the one of both that is farther.
-func (d *Drift) add(o Drift) {
+func (d *driftState) add(o driftState) {
 	d.Alarm = d.Alarm || o.Alarm
 	if d.Sums == nil {
 		d.Sums = o.clone().Sums

@@ -84,18 +84,18 @@ func TestMergeEqualsUnion(t *testing.T) {
 			if math.Abs(w.Harm.LogE-g.Harm.LogE) > 1.5+0.3*math.Abs(w.Harm.LogE) || math.Abs(w.Safe.LogE-g.Safe.LogE) > 1.5+0.3*math.Abs(w.Safe.LogE) {
 				t.Errorf("%s: ln E %v and %v, want about %v and %v", w.Name, g.Harm.LogE, g.Safe.LogE, w.Harm.LogE, w.Safe.LogE)
 			}
-			for side, s := range [][2]*Sample{{&w.Baseline, &g.Baseline}, {&w.Candidate, &g.Candidate}} {
+			for side, s := range [][2]*sampleEvidence{{&w.Baseline, &g.Baseline}, {&w.Candidate, &g.Candidate}} {
 				if s[0].N != s[1].N || s[0].Events != s[1].Events || math.Abs(s[0].Value-s[1].Value) > 1e-9*s[0].Value {
 					t.Errorf("%s, side %d: %+v, want %+v", w.Name, side, s[1], s[0])
 				}
 			}
 		}
 		for _, d := range []string{
-			cmp.Diff(whole.Baseline, got.Baseline), cmp.Diff(whole.Candidate, got.Candidate),
+			differences(whole.Baseline, got.Baseline), differences(whole.Candidate, got.Candidate),
 			// Where two users share a slot, the union has seen which came first.
-			cmp.Diff(whole.Split, got.Split, cmp.Comparer(func(a, b int) bool { return a-b <= 20 && b-a <= 20 }),
-				cmpopts.EquateApprox(1e-9, 1e-9), cmpopts.IgnoreFields(SplitEvidence{}, "Strength")),
-			cmp.Diff([][2]int{whole.Assigned, whole.Compared}, [][2]int{got.Assigned, got.Compared}),
+			differences(whole.Split, got.Split, cmp.Comparer(func(a, b int) bool { return a-b <= 20 && b-a <= 20 }),
+				cmpopts.EquateApprox(1e-9, 1e-9), cmpopts.IgnoreFields(splitEvidence{}, "strength")),
+			differences([][2]int{whole.Assigned, whole.Compared}, [][2]int{got.Assigned, got.Compared}),
 		} {
 			if d != "" {
 				t.Errorf("(-whole +merged):\n%s", d)
@@ -135,7 +135,7 @@ func TestMergeOrder(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		if diff := cmp.Diff(all, again); diff != "" {
+		if diff := differences(all, again); diff != "" {
 			rt.Errorf("the order matters (-want +got):\n%s", diff)
 		}
 		first, err := mergePlan.Merge(order[0], Evidence{}, order[1])
@@ -151,7 +151,7 @@ func TestMergeOrder(t *testing.T) {
 			cmpopts.EquateApprox(1e-4, 1e-4),
 			cmp.Comparer(func(a, b []byte) bool { return math.Abs(float64(len(a)-len(b))) <= 0.05*float64(len(a)) }),
 		}
-		if diff := cmp.Diff(all, grouped, rounded); diff != "" {
+		if diff := differences(all, grouped, rounded); diff != "" {
 			rt.Errorf("(-at once +in groups):\n%s", diff)
 		}
 	})
@@ -275,12 +275,12 @@ func TestKeepPeaks(t *testing.T) {
 	if j, err := mergePlan.Judge(now.KeepPeaks(before), at); err != nil || j.Verdict != Harmed {
 		t.Errorf("%s (%s), %v", j.Verdict, j.Reason, err)
 	}
-	if diff := cmp.Diff(now, now.KeepPeaks(Evidence{Plan: "other"})); diff != "" {
+	if diff := differences(now, now.KeepPeaks(Evidence{evidence{Plan: "other"}})); diff != "" {
 		t.Errorf("peaks of another plan are kept:\n%s", diff)
 	}
 	proven := before
-	proven.Metrics = append([]MetricEvidence(nil), before.Metrics...)
-	proven.Metrics[0].Safe = Strength{LogE: 9, Peak: 9}
+	proven.Metrics = append([]metricEvidence(nil), before.Metrics...)
+	proven.Metrics[0].Safe = strength{LogE: 9, Peak: 9}
 	if got := now.KeepPeaks(proven).Metrics[0].Safe; got != now.Metrics[0].Safe {
 		t.Errorf("a proof is kept that has gone: %+v", got)
 	}

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // What each ready-made metric makes of a request.
@@ -111,7 +109,7 @@ func TestReadyMadeMetricsSayWhatTheyDo(t *testing.T) {
 		if err := p.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		f := m.finding(&MetricEvidence{}, 0.05, Plan{}.withDefaults())
+		f := m.finding(&metricEvidence{}, 0.05, Plan{}.withDefaults())
 		if f.Test != m.Test() || f.Role != m.Role || f.Margin != m.Margin {
 			t.Errorf("%s: the finding says %+v", name, f)
 		}
@@ -141,7 +139,7 @@ func TestDryRun(t *testing.T) {
 	if dry.Verdict != Harmed || !dry.Harm.Reached() {
 		t.Errorf("the dry run shows %+v", dry)
 	}
-	if diff := cmp.Diff(without, Judgement{
+	if diff := differences(without, Judgement{
 		At: with.At, Verdict: with.Verdict, Reason: with.Reason, Baseline: with.Baseline, Candidate: with.Candidate,
 		Harm: with.Harm, Split: with.Split, Needed: with.Needed, Followed: with.Followed, Sampled: with.Sampled, Metrics: with.Metrics[:len(with.Metrics)-1],
 	}); diff != "" || with.Verdict != Safe {

@@ -186,27 +186,31 @@ func (w *Monitor) report(now time.Time) MonitorReport {
 	return rep
 }
 
-// MonitorState is what a monitor has gathered, as plain data: [Monitor.Restore] lets
-// a restarted process go on.
+// MonitorState is what a [Monitor] has gathered. It survives JSON. [Monitor.Restore] reads
+// it, so a restarted process continues to monitor.
 type MonitorState struct {
+	monitorState
+}
+
+type monitorState struct {
 	Plan  string  `json:"plan"`
 	Arm   string  `json:"arm"`
 	Looks int     `json:"looks"`
 	Peak  float64 `json:"peak"`
 	// Blamed is what raised the alarm, empty if nothing has.
 	Blamed  string        `json:"blamed,omitempty"`
-	Metrics []GuardState  `json:"metrics"`
+	Metrics []guardState  `json:"metrics"`
 	Lengths []LengthDrift `json:"lengths,omitempty"`
 }
 
-// GuardState is what a monitor has gathered of one metric.
-type GuardState struct {
+// guardState is what a monitor has gathered of one metric.
+type guardState struct {
 	Metric string `json:"metric"`
 	N      int    `json:"n"`
 	Bad    int    `json:"bad"`
 	// Runs are what was seen since the trouble began, by part of the distribution and
 	// alternative.
-	Runs [][]Run `json:"runs,omitempty"`
+	Runs [][]runState `json:"runs,omitempty"`
 	// Sum adds up scores.
 	Sum float64 `json:"sum,omitempty"`
 	// Detectors are the logs of the Shiryaev-Roberts statistics, by part of the
@@ -214,21 +218,23 @@ type GuardState struct {
 	Detectors [][]float64 `json:"detectors"`
 }
 
-// Run is what a monitor has seen of a metric since a moment. Of scores it has the sum, of
+// runState is what a monitor has seen of a metric since a moment. Of scores it has the sum, of
 // other metrics how many were bad.
-type Run struct {
+type runState struct {
 	N   int     `json:"n"`
 	Bad int     `json:"bad,omitempty"`
 	Sum float64 `json:"sum,omitempty"`
 }
 
-func (r Run) plus(s Run) Run { return Run{N: r.N + s.N, Bad: r.Bad + s.Bad, Sum: r.Sum + s.Sum} }
+func (r runState) plus(s runState) runState {
+	return runState{N: r.N + s.N, Bad: r.Bad + s.Bad, Sum: r.Sum + s.Sum}
+}
 
 // State returns what w has gathered up to the last look.
 func (w *Monitor) State() MonitorState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := MonitorState{Plan: w.r.plan.digest(), Arm: w.rd.arm.name, Looks: w.looks, Peak: max(w.peak, -1e300), Blamed: w.blamed}
+	s := MonitorState{monitorState{Plan: w.r.plan.digest(), Arm: w.rd.arm.name, Looks: w.looks, Peak: max(w.peak, -1e300), Blamed: w.blamed}}
 	for k := range w.guards {
 		s.Metrics = append(s.Metrics, w.guards[k].state())
 	}

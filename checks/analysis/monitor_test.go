@@ -188,7 +188,7 @@ func TestWatchContinues(t *testing.T) {
 	}
 	a1.errors[cand], a2.errors[cand] = 0.1, 0.1
 	want, got := go1(whole, r1, a1), go1(again, r3, a2)
-	if diff := cmp.Diff(want, got); diff != "" || !want.Alarm {
+	if diff := differences(want, got); diff != "" || !want.Alarm {
 		t.Errorf("alarm %v (-want +got):\n%s", want.Alarm, diff)
 	}
 	if data, err = json.Marshal(got); err != nil {
@@ -196,7 +196,7 @@ func TestWatchContinues(t *testing.T) {
 	}
 	var read MonitorReport
 	if err := json.Unmarshal(data, &read); err != nil || !cmp.Equal(got, read) {
-		t.Errorf("the report through JSON: %v\n%s", err, cmp.Diff(got, read))
+		t.Errorf("the report through JSON: %v\n%s", err, differences(got, read))
 	}
 	if err := again.Restore(s); err == nil {
 		t.Error("restored over a monitor that has looked")
@@ -221,7 +221,7 @@ func TestWatchContinues(t *testing.T) {
 		if err := fresh.Restore(s); !errors.As(err, &invalid) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(was, fresh.State()); diff != "" {
+		if diff := differences(was, fresh.State()); diff != "" {
 			t.Errorf("%s: refused, but changed:\n%s", name, diff)
 		}
 	}

@@ -3,8 +3,6 @@ package analysis
 import (
 	"encoding/json"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // What each class counts in.
@@ -32,7 +30,7 @@ func TestClassMethods(t *testing.T) {
 	for c := range NumClasses {
 		got = append(got, row{c.String(), c.Failed(), c.Answered(), c.Begun(), c.Complete()})
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := differences(want, got); diff != "" {
 		t.Errorf("classes (-want +got):\n%s", diff)
 	}
 	if (Observation{}).Class != Unread {

@@ -61,7 +61,7 @@ func (j *Judgement) incident() string {
 }
 
 // unserved words why nothing is known of an arm.
-func (a ArmEvidence) unserved() string {
+func (a armEvidence) unserved() string {
 	if a.counted() > 0 {
 		return fmt.Sprintf("no request of %s was answered well: all %s that were counted have failed", a.Arm, thousands(a.counted()))
 	}

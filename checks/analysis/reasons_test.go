@@ -26,15 +26,15 @@ func oneOf[T any](rng *rand.Rand, values ...T) T { return values[rng.IntN(len(va
 // is older than the counts, or of another stage or split.
 func anyEvidence(p Plan, rng *rand.Rand) Evidence {
 	classes := map[Class]int{OK: 1000, Error: rng.IntN(500)}
-	e := Evidence{
-		Baseline: ArmEvidence{Arm: base, Classes: classes}, Candidate: ArmEvidence{Arm: cand, Classes: classes},
-		Compared: [2]int{1000, 1000}, Harm: anyStrength(rng), Metrics: make([]MetricEvidence, len(p.Metrics)),
-	}
+	e := Evidence{evidence{
+		Baseline: armEvidence{Arm: base, Classes: classes}, Candidate: armEvidence{Arm: cand, Classes: classes},
+		Compared: [2]int{1000, 1000}, Harm: anyStrength(rng), Metrics: make([]metricEvidence, len(p.Metrics)),
+	}}
 	for i, m := range p.Metrics {
 		x := &e.Metrics[i]
 		x.Name, x.Harm, x.Safe = m.Name, anyStrength(rng), anyStrength(rng)
 		var value float64
-		for side, s := range []*Sample{&x.Baseline, &x.Candidate} {
+		for side, s := range []*sampleEvidence{&x.Baseline, &x.Candidate} {
 			s.N = oneOf(rng, 0, 1, 1000, 1000, 1000)
 			switch {
 			case side == 1 && rng.IntN(3) == 0:
@@ -58,8 +58,8 @@ func anyEvidence(p Plan, rng *rand.Rand) Evidence {
 }
 
 // anyStrength draws evidence around the limits.
-func anyStrength(rng *rand.Rand) Strength {
-	s := Strength{LogE: 2 + 3*rng.NormFloat64()}
+func anyStrength(rng *rand.Rand) strength {
+	s := strength{LogE: 2 + 3*rng.NormFloat64()}
 	s.Peak = s.LogE + oneOf(rng, 0, 0, 3*rng.Float64())
 	return s
 }
@@ -155,14 +155,14 @@ func TestStrataDoNotContradictThemselves(t *testing.T) {
 	seen, other := 0, 0
 	for n := range 100 * *runs {
 		rng := rand.New(rand.NewPCG(uint64(n), 9))
-		s := StratumEvidence{
+		s := stratumEvidence{
 			Kind: oneOf(rng, ByTenant, ByRoute, ByModel), Value: "acme", Metric: oneOf(rng, nameErrors, nameUnanswered), Weight: 1, Named: 1,
 			Assigned: [2]int{1 + rng.IntN(1000), 1 + rng.IntN(1000)}, Harm: anyStrength(rng),
 		}
 		for side, n := range s.Assigned {
 			s.Errors[side], s.Unanswered[side] = rng.IntN(n+1), rng.IntN(n+1)
 		}
-		reason := p.judgeStrata([]StratumEvidence{s})[0].Reason
+		reason := p.judgeStrata([]stratumEvidence{s})[0].Reason
 		m := assigned.FindStringSubmatch(reason)
 		if m == nil {
 			if !strings.Contains(reason, "than its share of the traffic explains") {
@@ -246,7 +246,7 @@ func TestAlarmsDoNotContradictThemselves(t *testing.T) {
 			for k := range g.parts {
 				g.parts[k].Step(rng.NormFloat64(), rng.NormFloat64())
 				for range 2 {
-					g.parts[k].runs = append(g.parts[k].runs, Run{N: g.n, Bad: rng.IntN(g.n + 1), Sum: rng.Float64() * float64(g.n)})
+					g.parts[k].runs = append(g.parts[k].runs, runState{N: g.n, Bad: rng.IntN(g.n + 1), Sum: rng.Float64() * float64(g.n)})
 				}
 			}
 			s := g.words()

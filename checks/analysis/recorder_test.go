@@ -191,7 +191,7 @@ func TestPlanSurvivesJSON(t *testing.T) {
 			t.Error("a custom metric without its function is valid")
 		}
 		got = got.Bind(custom)
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Metric{}, "Of")); diff != "" || got.Validate() != nil {
+		if diff := differences(want, got, cmpopts.IgnoreFields(Metric{}, "Of")); diff != "" || got.Validate() != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", name, got.Validate(), diff)
 		}
 		if want.digest() != got.digest() {
@@ -230,7 +230,7 @@ func TestRestoreRefuses(t *testing.T) {
 		if err := fresh.Restore(e); !errors.As(err, &invalid) {
 			t.Errorf("%s: %v, want an InvalidError", name, err)
 		}
-		if diff := cmp.Diff(compare(t, Plan{}).Evidence(), fresh.Evidence()); diff != "" {
+		if diff := differences(compare(t, Plan{}).Evidence(), fresh.Evidence()); diff != "" {
 			t.Errorf("%s: refused, but changed (-want +got):\n%s", name, diff)
 		}
 	}
@@ -240,7 +240,7 @@ func TestRestoreRefuses(t *testing.T) {
 	if err := compare(t, Plan{}).Restore(Evidence{}); err != nil {
 		t.Errorf("the zero Evidence: %v", err)
 	}
-	if diff := cmp.Diff(0, Evidence{}.Requests("1.4.0")); diff != "" {
+	if diff := differences(0, Evidence{}.Requests("1.4.0")); diff != "" {
 		t.Error(diff)
 	}
 }

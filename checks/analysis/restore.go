@@ -36,7 +36,7 @@ func (c *Comparison) Restore(e Evidence) error {
 	var past [2]counted
 	for i, m := range e.Metrics {
 		x := &c.contrasts[i]
-		x.Contrast, x.profile, x.drift = m.Contrast, m.Profile, [2]Drift{m.Drift[0].clone(), m.Drift[1].clone()}
+		x.contrastSums, x.profile, x.drift = m.Contrast, m.Profile, [2]driftState{m.Drift[0].clone(), m.Drift[1].clone()}
 		t.perMetric[i] = metricStrength{harm: m.Harm, safe: m.Safe, counted: m.Counted, ceiling: m.Ceiling, answered: m.Answered}
 		// What was checked above can be loaded.
 		_ = past[0].add(m.Baseline)
@@ -48,7 +48,7 @@ func (c *Comparison) Restore(e Evidence) error {
 	c.r.settling.Lock()
 	defer c.r.settling.Unlock()
 	t.strata.kept = named(e.Strata)
-	t.candidate, t.harm, t.split.SplitEvidence = uint8(c.candidate+1), e.Harm, e.Split
+	t.candidate, t.harm, t.split.splitEvidence = uint8(c.candidate+1), e.Harm, e.Split
 	c.tests = t
 	if !c.r.restored {
 		c.r.restored = true
@@ -86,7 +86,7 @@ func (e *Evidence) checkAs(p Plan, digest string) error {
 	case e.Split.problem() != nil:
 		return badEvidence("Split", e.Split.problem(), "what was stored")
 	}
-	for side, a := range []ArmEvidence{e.Baseline, e.Candidate} {
+	for side, a := range []armEvidence{e.Baseline, e.Candidate} {
 		if err := a.check(); err != nil {
 			return badEvidence([...]string{"Baseline", "Candidate"}[side]+".Classes", err, "what was stored")
 		}
@@ -106,7 +106,7 @@ func (e *Evidence) checkAs(p Plan, digest string) error {
 }
 
 // check reports whether the counts are possible.
-func (a ArmEvidence) check() error {
+func (a armEvidence) check() error {
 	for c, n := range a.Classes {
 		if c >= NumClasses || n < 0 || n > maxCount {
 			return fmt.Errorf("%d %s", n, c)
@@ -119,7 +119,7 @@ func (a ArmEvidence) check() error {
 }
 
 // check reports whether e can be the evidence in m, metric i of its plan.
-func (e *MetricEvidence) check(i int, m Metric) error {
+func (e *metricEvidence) check(i int, m Metric) error {
 	field := fmt.Sprintf("Metrics[%d]", i)
 	if e.Name != m.Name {
 		return badEvidence(field+".Name", e.Name, m.Name)
@@ -135,7 +135,7 @@ func (e *MetricEvidence) check(i int, m Metric) error {
 			return badEvidence(field+".Counted", c, "what was stored")
 		}
 	}
-	for side, s := range []Sample{e.Baseline, e.Candidate} {
+	for side, s := range []sampleEvidence{e.Baseline, e.Candidate} {
 		if err := s.check(); err != nil {
 			return badEvidence(field+[...]string{".Baseline", ".Candidate"}[side], err, "what was stored")
 		}
@@ -150,7 +150,7 @@ type counted struct {
 }
 
 // check reports whether s can be what an arm has shown.
-func (s *Sample) check() error {
+func (s *sampleEvidence) check() error {
 	if s.N < 0 || s.N > maxCount || s.Events < 0 || s.Events > s.N {
 		return fmt.Errorf("%d events of %d", s.Events, s.N)
 	}
@@ -160,7 +160,7 @@ func (s *Sample) check() error {
 	return hist.Check(s.Values)
 }
 
-func (p *counted) add(s Sample) error {
+func (p *counted) add(s sampleEvidence) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (p *counted) add(s Sample) error {
 
 // restore adds what was counted before a restart, once: the baseline takes part
 // in several comparisons, and each brings the same.
-func (a *Arm) restore(e ArmEvidence, p counted) {
+func (a *Arm) restore(e armEvidence, p counted) {
 	a.lock()
 	defer a.mu.Unlock()
 	if a.restored {

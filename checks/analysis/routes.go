@@ -13,9 +13,9 @@ import (
 	"unicode/utf8"
 )
 
-// RouteEvidence counts the answers of one arm on one route. They show whether the
+// routeEvidence counts the answers of one arm on one route. They show whether the
 // answers of that route can be read at all.
-type RouteEvidence struct {
+type routeEvidence struct {
 	// Route is [Observation.Route], or "other".
 	Route string `json:"route"`
 	// Answers counts requests that are Unread or [Class.Answered]; Unread counts
@@ -138,7 +138,7 @@ func (a *Arm) noteRoute(s *sighting) {
 }
 
 // routeEvidence returns what was counted, by name. a is locked.
-func (a *Arm) routeEvidence() (list []RouteEvidence) {
+func (a *Arm) routeEvidence() (list []routeEvidence) {
 	if len(a.onRoute) == 0 {
 		return nil
 	}
@@ -147,7 +147,7 @@ func (a *Arm) routeEvidence() (list []RouteEvidence) {
 		if r.answers == 0 {
 			continue
 		}
-		e := RouteEvidence{Route: routes[i], Answers: int(r.answers), Unread: int(r.unread)}
+		e := routeEvidence{Route: routes[i], Answers: int(r.answers), Unread: int(r.unread)}
 		for k, n := range r.why {
 			if n > 0 {
 				if e.Why == nil {
@@ -162,7 +162,7 @@ func (a *Arm) routeEvidence() (list []RouteEvidence) {
 	return list
 }
 
-func cloneRoutes(list []RouteEvidence) []RouteEvidence {
+func cloneRoutes(list []routeEvidence) []routeEvidence {
 	list = slices.Clone(list)
 	for i := range list {
 		list[i].Why = maps.Clone(list[i].Why)
@@ -171,7 +171,7 @@ func cloneRoutes(list []RouteEvidence) []RouteEvidence {
 }
 
 // restoreRoutes adds what was counted before a restart. a is locked.
-func (a *Arm) restoreRoutes(list []RouteEvidence) {
+func (a *Arm) restoreRoutes(list []routeEvidence) {
 	for _, e := range list {
 		r := on(&a.onRoute, a.routes.number(e.Route))
 		r.answers += uint64(e.Answers)
@@ -183,7 +183,7 @@ func (a *Arm) restoreRoutes(list []RouteEvidence) {
 }
 
 // add adds what another replica has counted on the same route.
-func (e *RouteEvidence) add(o RouteEvidence) {
+func (e *routeEvidence) add(o routeEvidence) {
 	e.Answers += o.Answers
 	e.Unread += o.Unread
 	for why, n := range o.Why {
@@ -195,11 +195,11 @@ func (e *RouteEvidence) add(o RouteEvidence) {
 }
 
 // addRoutes adds what another replica has counted. The list is sorted.
-func (a *ArmEvidence) addRoutes(list []RouteEvidence) {
+func (a *armEvidence) addRoutes(list []routeEvidence) {
 	for _, o := range list {
 		i, found := slices.BinarySearchFunc(a.Routes, o, byRoute)
 		if !found {
-			a.Routes = slices.Insert(a.Routes, i, RouteEvidence{Route: o.Route})
+			a.Routes = slices.Insert(a.Routes, i, routeEvidence{Route: o.Route})
 		}
 		a.Routes[i].add(o)
 	}
@@ -207,7 +207,7 @@ func (a *ArmEvidence) addRoutes(list []RouteEvidence) {
 
 // boundRoutes keeps the routes with the most answers, and of each the most
 // frequent reasons, as many as one arm distinguishes. The others become one.
-func (a *ArmEvidence) boundRoutes() {
+func (a *armEvidence) boundRoutes() {
 	names := func(yield func(string, int) bool) {
 		for _, e := range a.Routes {
 			if !yield(e.Route, e.Answers) {
@@ -216,8 +216,8 @@ func (a *ArmEvidence) boundRoutes() {
 		}
 	}
 	kept := mostFrequent(names)
-	var routes []RouteEvidence
-	other := RouteEvidence{Route: otherLabel}
+	var routes []routeEvidence
+	other := routeEvidence{Route: otherLabel}
 	for _, e := range a.Routes {
 		if !kept[e.Route] {
 			other.add(e)
@@ -234,7 +234,7 @@ func (a *ArmEvidence) boundRoutes() {
 	a.Routes = routes
 }
 
-func (e *RouteEvidence) boundWhy() {
+func (e *routeEvidence) boundWhy() {
 	kept := mostFrequent(maps.All(e.Why))
 	for why, n := range e.Why {
 		if !kept[why] && why != otherLabel {
@@ -264,11 +264,11 @@ func mostFrequent(counts iter.Seq2[string, int]) map[string]bool {
 	return kept
 }
 
-func byRoute(x, y RouteEvidence) int { return strings.Compare(x.Route, y.Route) }
+func byRoute(x, y routeEvidence) int { return strings.Compare(x.Route, y.Route) }
 
 // unreadable returns the route of which the most answers cannot be read, if they
 // are more than half of enough answers.
-func (a ArmEvidence) unreadable() (worst RouteEvidence, found bool) {
+func (a armEvidence) unreadable() (worst routeEvidence, found bool) {
 	for _, e := range a.Routes {
 		if e.Answers >= minUnreadable && e.Unread > e.Answers-e.Unread && e.Unread > worst.Unread {
 			worst, found = e, true
@@ -278,7 +278,7 @@ func (a ArmEvidence) unreadable() (worst RouteEvidence, found bool) {
 }
 
 // notRead words that answers of an arm cannot be read, and what to do about it.
-func (e RouteEvidence) notRead(arm string) string {
+func (e routeEvidence) notRead(arm string) string {
 	s := fmt.Sprintf("%s: %s of %s answers of %s are not read", e.Route, thousands(e.Unread), thousands(e.Answers), arm)
 	best := ""
 	for why, n := range e.Why {
@@ -293,7 +293,7 @@ func (e RouteEvidence) notRead(arm string) string {
 }
 
 // checkRoutes reports whether the counts are possible.
-func (a ArmEvidence) checkRoutes() error {
+func (a armEvidence) checkRoutes() error {
 	if len(a.Routes) > maxLabels+1 {
 		return fmt.Errorf("%d routes", len(a.Routes))
 	}

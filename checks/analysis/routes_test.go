@@ -149,10 +149,10 @@ func TestRoutesAreBounded(t *testing.T) {
 	if len(routes) != 33 || total != 1012 || last.Route != "other" {
 		t.Fatalf("%d routes with %d answers, the last is %q", len(routes), total, last.Route)
 	}
-	if want := (RouteEvidence{Route: "other", Answers: 980, Unread: 980, Why: map[string]int{"other": 980}}); !cmp.Equal(want, last) {
+	if want := (routeEvidence{Route: "other", Answers: 980, Unread: 980, Why: map[string]int{"other": 980}}); !cmp.Equal(want, last) {
 		t.Errorf("%+v, want %+v", last, want)
 	}
-	if want := (RouteEvidence{Route: "POST /v1/000", Answers: 1, Unread: 1, Why: map[string]int{"why 0": 1}}); !cmp.Equal(want, routes[0]) {
+	if want := (routeEvidence{Route: "POST /v1/000", Answers: 1, Unread: 1, Why: map[string]int{"why 0": 1}}); !cmp.Equal(want, routes[0]) {
 		t.Errorf("%+v, want %+v", routes[0], want)
 	}
 	if data, err := json.Marshal(routes); err != nil || len(data) > 8<<10 {
@@ -178,18 +178,18 @@ func TestRoutesAddUp(t *testing.T) {
 		c.Judge(time.Unix(1e9, 0))
 		return viaJSON(t, c.Evidence())
 	}
-	find := func(e ArmEvidence, route string) RouteEvidence {
+	find := func(e armEvidence, route string) routeEvidence {
 		for _, r := range e.Routes {
 			if r.Route == route {
 				return r
 			}
 		}
-		return RouteEvidence{}
+		return routeEvidence{}
 	}
 	first := evidence(nil, 0, 30)
 	again := evidence(&first, 0, 12)
-	want := RouteEvidence{Route: routeX, Answers: 52, Unread: 42, Why: map[string]int{"html": 42}}
-	if diff := cmp.Diff(want, find(again.Baseline, routeX)); diff != "" {
+	want := routeEvidence{Route: routeX, Answers: 52, Unread: 42, Why: map[string]int{"html": 42}}
+	if diff := differences(want, find(again.Baseline, routeX)); diff != "" {
 		t.Errorf("after a restart (-want +got):\n%s", diff)
 	}
 	other := evidence(nil, 20, 100)
@@ -201,11 +201,11 @@ func TestRoutesAddUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(merged.Baseline, reverse.Baseline); diff != "" {
+	if diff := differences(merged.Baseline, reverse.Baseline); diff != "" {
 		t.Errorf("the order of replicas matters (-want +got):\n%s", diff)
 	}
-	want = RouteEvidence{Route: routeX, Answers: 157, Unread: 142, Why: map[string]int{"html": 142}}
-	if diff := cmp.Diff(want, find(merged.Baseline, routeX)); diff != "" {
+	want = routeEvidence{Route: routeX, Answers: 157, Unread: 142, Why: map[string]int{"html": 142}}
+	if diff := differences(want, find(merged.Baseline, routeX)); diff != "" {
 		t.Errorf("of two replicas (-want +got):\n%s", diff)
 	}
 	// 41 routes: the nine with the fewest answers become one.
@@ -225,17 +225,17 @@ func TestImpossibleRoutesAreRefused(t *testing.T) {
 	c := compare(t, Plan{})
 	feed(c, base, 30, unread("html"))
 	c.Judge(time.Unix(1e9, 0))
-	for name, change := range map[string]func(r *RouteEvidence){
-		"negative answers":        func(r *RouteEvidence) { r.Answers = -1 },
-		"negative unread":         func(r *RouteEvidence) { r.Unread, r.Why = -1, nil },
-		"more unread than all":    func(r *RouteEvidence) { r.Unread = 31 },
-		"more reasons than all":   func(r *RouteEvidence) { r.Why["json"] = 1 },
-		"negative reason":         func(r *RouteEvidence) { r.Why["html"] = -5 },
-		"too many":                func(r *RouteEvidence) { r.Answers = 1 << 60 },
-		"no name":                 func(r *RouteEvidence) { r.Route = "" },
-		"control characters":      func(r *RouteEvidence) { r.Route = "POST \x1b[2J" },
-		"control characters, why": func(r *RouteEvidence) { r.Why = map[string]int{"\n": 1} },
-		"endless name":            func(r *RouteEvidence) { r.Route = strings.Repeat("x", 1000) },
+	for name, change := range map[string]func(r *routeEvidence){
+		"negative answers":        func(r *routeEvidence) { r.Answers = -1 },
+		"negative unread":         func(r *routeEvidence) { r.Unread, r.Why = -1, nil },
+		"more unread than all":    func(r *routeEvidence) { r.Unread = 31 },
+		"more reasons than all":   func(r *routeEvidence) { r.Why["json"] = 1 },
+		"negative reason":         func(r *routeEvidence) { r.Why["html"] = -5 },
+		"too many":                func(r *routeEvidence) { r.Answers = 1 << 60 },
+		"no name":                 func(r *routeEvidence) { r.Route = "" },
+		"control characters":      func(r *routeEvidence) { r.Route = "POST \x1b[2J" },
+		"control characters, why": func(r *routeEvidence) { r.Why = map[string]int{"\n": 1} },
+		"endless name":            func(r *routeEvidence) { r.Route = strings.Repeat("x", 1000) },
 	} {
 		e := c.Evidence()
 		change(&e.Baseline.Routes[0])

@@ -5,7 +5,7 @@ type reading struct {
 	arm     *Arm
 	classes [NumClasses]uint64
 	invalid uint64
-	routes  []RouteEvidence
+	routes  []routeEvidence
 	metrics []metricReading
 }
 
@@ -67,8 +67,8 @@ func (t *tally) cursor() cursor {
 
 func (c cursor) minus(d cursor) rate { return rate{n: c.n - d.n, events: c.events - d.events} }
 
-func (rd *reading) evidence() ArmEvidence {
-	e := ArmEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid), Routes: rd.routes}
+func (rd *reading) evidence() armEvidence {
+	e := armEvidence{Arm: rd.arm.name, Classes: make(map[Class]int), Invalid: int(rd.invalid), Routes: rd.routes}
 	for c, n := range rd.classes {
 		if n > 0 {
 			e.Classes[Class(c)] = int(n)
@@ -77,6 +77,6 @@ func (rd *reading) evidence() ArmEvidence {
 	return e
 }
 
-func (m *metricReading) sample() Sample {
-	return Sample{N: int(m.total.n), Events: int(m.total.events), Value: m.value}
+func (m *metricReading) sample() sampleEvidence {
+	return sampleEvidence{N: int(m.total.n), Events: int(m.total.events), Value: m.value}
 }

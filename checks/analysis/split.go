@@ -113,15 +113,15 @@ func (x *expectations) share(generation uint64, candidate int) (share float64, k
 	return e.shares[candidate] / pair, true, !e.changed
 }
 
-// SplitEvidence is the evidence that traffic is not split as intended.
-type SplitEvidence struct {
+// splitEvidence is the evidence that traffic is not split as intended.
+type splitEvidence struct {
 	// Baseline and Candidate count what was assigned: units once each, with their
 	// first assignment, and requests without one. Expected is how many of them were
 	// meant to be the candidate's.
 	Baseline  int     `json:"baseline"`
 	Candidate int     `json:"candidate"`
 	Expected  float64 `json:"expected"`
-	Strength
+	strength
 }
 
 // maxUnits is how many units the split is judged by.
@@ -134,7 +134,7 @@ type splitTest struct {
 	requests [][2]float64
 	// impossible counts assignments to an arm that had no share.
 	impossible int
-	SplitEvidence
+	splitEvidence
 	stale bool
 }
 
@@ -185,7 +185,7 @@ func (t *splitTest) conclude(shares []Share) {
 }
 
 // problem returns what makes s impossible, nil if nothing does.
-func (s SplitEvidence) problem() error {
+func (s splitEvidence) problem() error {
 	n := s.Baseline + s.Candidate
 	if s.Baseline < 0 || s.Candidate < 0 || n > maxCount || !(s.Expected >= 0 && s.Expected <= float64(n)*(1+1e-9)) {
 		return fmt.Errorf("%v of %d and %d assignments expected", s.Expected, s.Baseline, s.Candidate)

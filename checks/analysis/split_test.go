@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/serin-go/serin/checks"
 )
 
@@ -59,7 +58,7 @@ func TestSplitThatNeverRests(t *testing.T) {
 	if err := again.Restore(c.Evidence()); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(c.Evidence().Split, again.Evidence().Split); diff != "" {
+	if diff := differences(c.Evidence().Split, again.Evidence().Split); diff != "" {
 		t.Errorf("restored (-want +got):\n%s", diff)
 	}
 	if j = splitLoad(t, again, 300, 1); j.Verdict != Unmeasurable {

@@ -75,7 +75,7 @@ type strata struct {
 	// left is the part that nothing has been given yet; at most 1.
 	left float64
 	// kept are strata that were harmed before a restart, or in another replica.
-	kept []StratumEvidence
+	kept []stratumEvidence
 }
 
 // stratum is the evidence about the requests of one value.
@@ -87,7 +87,7 @@ type stratum struct {
 	rates    [numRates]stratumRate
 	times    *stratumTimes // nil before the first one
 	weight   float64       // 0 before it is judged apart
-	harm     Strength
+	harm     strength
 	worst    int // the part that contributes most
 	named    int // how many strata were harmed when this one was named, 0 if it was not
 }

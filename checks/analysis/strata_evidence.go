@@ -9,8 +9,8 @@ import (
 	"github.com/serin-go/serin/internal/evalue"
 )
 
-// StratumEvidence is what was seen of the requests that have one property in common.
-type StratumEvidence struct {
+// stratumEvidence is what was seen of the requests that have one property in common.
+type stratumEvidence struct {
 	Kind Stratum `json:"kind"`
 	// Value is the tenant, the route, the model or the class of prompts that the
 	// requests have in common; "other" stands for all that are not counted apart, and
@@ -21,7 +21,7 @@ type StratumEvidence struct {
 	Assigned   [2]int   `json:"assigned"`
 	Errors     [2]int   `json:"errors,omitzero"`
 	Unanswered [2]int   `json:"unanswered,omitzero"`
-	Harm       Strength `json:"harm"`
+	Harm       strength `json:"harm"`
 	// Metric contributes most to Harm.
 	Metric string `json:"metric"`
 	// Weight is the part of the strata's half of [Plan.AlphaRollback], from 0 to 1.
@@ -35,13 +35,13 @@ var partNames = [numParts]string{nameErrors, nameUnanswered, nameTTFT}
 
 // evidence returns the evidence about the strata that are judged apart and of which
 // both arms have requests, the heaviest first.
-func (t *strata) evidence() []StratumEvidence {
+func (t *strata) evidence() []stratumEvidence {
 	list := slices.Clone(t.kept)
 	t.all(func(x *stratum) {
 		if x.weight == 0 || min(x.assigned[0], x.assigned[1]) == 0 && x.named == 0 {
 			return
 		}
-		e := StratumEvidence{Kind: x.kind, Value: x.value, Harm: x.harm, Metric: partNames[x.worst], Weight: x.weight, Named: x.named}
+		e := stratumEvidence{Kind: x.kind, Value: x.value, Harm: x.harm, Metric: partNames[x.worst], Weight: x.weight, Named: x.named}
 		for side := range x.assigned {
 			e.Assigned[side] = int(x.assigned[side])
 			e.Errors[side] = int(x.rates[partErrors].events[side])
@@ -56,18 +56,18 @@ func (t *strata) evidence() []StratumEvidence {
 
 // heaviest returns the strata with the most requests, in a fixed order; those that were
 // named come first.
-func heaviest(list []StratumEvidence) []StratumEvidence {
-	slices.SortFunc(list, func(a, b StratumEvidence) int {
+func heaviest(list []stratumEvidence) []stratumEvidence {
+	slices.SortFunc(list, func(a, b stratumEvidence) int {
 		return cmp.Or(cmp.Compare(min(b.Named, 1), min(a.Named, 1)), cmp.Compare(b.Assigned[0]+b.Assigned[1], a.Assigned[0]+a.Assigned[1]),
 			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
 	})
 	return list[:min(len(list), maxFindings)]
 }
 
-func (e StratumEvidence) same(o StratumEvidence) bool { return e.Kind == o.Kind && e.Value == o.Value }
+func (e stratumEvidence) same(o stratumEvidence) bool { return e.Kind == o.Kind && e.Value == o.Value }
 
 // check reports whether the counts are possible.
-func (e StratumEvidence) check() error {
+func (e stratumEvidence) check() error {
 	for _, n := range [...][2]int{e.Assigned, e.Errors, e.Unanswered} {
 		if min(n[0], n[1]) < 0 || max(n[0], n[1]) > maxCount {
 			return fmt.Errorf("%s %q counts %d", e.Kind, e.Value, n)
@@ -101,7 +101,7 @@ func (e Evidence) checkStrata() error {
 }
 
 // named returns the strata that were found to be harmed.
-func named(list []StratumEvidence) (harmed []StratumEvidence) {
+func named(list []stratumEvidence) (harmed []stratumEvidence) {
 	for _, s := range list {
 		if s.Named > 0 {
 			harmed = append(harmed, s)
@@ -111,7 +111,7 @@ func named(list []StratumEvidence) (harmed []StratumEvidence) {
 }
 
 // keepNamed returns a list of strata with those that were harmed before.
-func keepNamed(list, before []StratumEvidence) []StratumEvidence {
+func keepNamed(list, before []stratumEvidence) []stratumEvidence {
 	kept := named(before)
 	if len(kept) == 0 {
 		return list
@@ -127,12 +127,12 @@ func keepNamed(list, before []StratumEvidence) []StratumEvidence {
 // mergeStrata adds up the evidence of n replicas about strata: requests add up, and of
 // e-values by their parts it takes the mean, which is one whatever the replicas' users
 // have in common.
-func mergeStrata(parts []StratumEvidence, n int, alpha float64) (list []StratumEvidence) {
+func mergeStrata(parts []stratumEvidence, n int, alpha float64) (list []stratumEvidence) {
 	for _, s := range parts {
 		i := slices.IndexFunc(list, s.same)
 		if i < 0 {
 			i = len(list)
-			list = append(list, StratumEvidence{Kind: s.Kind, Value: s.Value, Metric: s.Metric, Harm: Strength{LogE: math.Inf(-1), Peak: math.Inf(-1)}})
+			list = append(list, stratumEvidence{Kind: s.Kind, Value: s.Value, Metric: s.Metric, Harm: strength{LogE: math.Inf(-1), Peak: math.Inf(-1)}})
 		}
 		x := &list[i]
 		for side := range x.Assigned {

@@ -8,7 +8,7 @@ import (
 // common.
 type StratumFinding struct {
 	Kind Stratum `json:"kind"`
-	// Value is as in [StratumEvidence].
+	// Value is as in stratumEvidence.
 	Value string `json:"value"`
 	// Baseline and Candidate count requests that were assigned, BaselineErrors and
 	// CandidateErrors how many of them have failed, as [ErrorRate] counts them.
@@ -27,7 +27,7 @@ type StratumFinding struct {
 }
 
 // judgeStrata judges the strata.
-func (p Plan) judgeStrata(list []StratumEvidence) []StratumFinding {
+func (p Plan) judgeStrata(list []stratumEvidence) []StratumFinding {
 	if len(list) == 0 {
 		return nil
 	}
@@ -51,7 +51,7 @@ func (p Plan) judgeStrata(list []StratumEvidence) []StratumFinding {
 
 // reason words what was seen. It is called for each stratum at each look, so it does
 // without fmt.
-func (s *StratumEvidence) reason() string {
+func (s *stratumEvidence) reason() string {
 	who := s.Kind.String() + " " + s.Value
 	switch {
 	case s.Value == "":

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // tenants names one of ten tenants; the candidate fails the first one more often.
@@ -68,7 +66,7 @@ func TestOneTenantIsNamed(t *testing.T) {
 		l.play(c, 200, l.tenants(.01), nil)
 		j := l.play(c, 6000, l.tenants(.2), func(j Judgement) bool { return len(harmedStrata(j)) > 0 })
 		names := harmedStrata(j)
-		if diff := cmp.Diff([]string{"tenant tenant0"}, names); len(names) > 0 && diff != "" {
+		if diff := differences([]string{"tenant tenant0"}, names); len(names) > 0 && diff != "" {
 			t.Errorf("named (-want +got):\n%s", diff)
 		}
 		if len(names) == 0 {
@@ -115,7 +113,7 @@ func TestOneValueChangesNothing(t *testing.T) {
 			}
 			c.tests.strata.all(func(x *stratum) { t.Errorf("%s %q has a state of its own", x.kind, x.value) })
 		}
-		if diff := cmp.Diff(last[1], last[0]); diff != "" {
+		if diff := differences(last[1], last[0]); diff != "" {
 			t.Errorf("with one value of each kind (-without strata +with):\n%s", diff)
 		}
 	}
@@ -277,7 +275,7 @@ func TestRecordedRequestsHaveStrata(t *testing.T) {
 func TestStrataAreKept(t *testing.T) {
 	c, l := compare(t, Plan{Breakers: []Breaker{}}), newLoad(2, .5)
 	j := l.play(c, 9000, l.tenants(.3), func(j Judgement) bool { return len(harmedStrata(j)) > 0 })
-	if diff := cmp.Diff([]string{"tenant tenant0"}, harmedStrata(j)); diff != "" {
+	if diff := differences([]string{"tenant tenant0"}, harmedStrata(j)); diff != "" {
 		t.Fatal(diff)
 	}
 	e := viaJSON(t, c.Evidence())
@@ -285,7 +283,7 @@ func TestStrataAreKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(j, stored); diff != "" {
+	if diff := differences(j, stored); diff != "" {
 		t.Errorf("(-given +stored):\n%s", diff)
 	}
 	d := compare(t, Plan{Breakers: []Breaker{}})
@@ -294,7 +292,7 @@ func TestStrataAreKept(t *testing.T) {
 	}
 	l.told = nil
 	j = l.play(d, 400, l.tenants(.01), nil)
-	if diff := cmp.Diff([]string{"tenant tenant0"}, harmedStrata(j)); diff != "" || j.Verdict != Harmed {
+	if diff := differences([]string{"tenant tenant0"}, harmedStrata(j)); diff != "" || j.Verdict != Harmed {
 		t.Errorf("after a restart %s (%s)", j.Verdict, diff)
 	}
 	if !d.tests.strata.divided {
@@ -305,7 +303,7 @@ func TestStrataAreKept(t *testing.T) {
 	fl.play(fresh, 400, fl.tenants(.01), nil)
 	kept := fresh.Evidence().KeepPeaks(e)
 	j, err = c.r.plan.Judge(kept, j.At)
-	if diff := cmp.Diff([]string{"tenant tenant0"}, harmedStrata(j)); err != nil || diff != "" {
+	if diff := differences([]string{"tenant tenant0"}, harmedStrata(j)); err != nil || diff != "" {
 		t.Errorf("after a merge %s, %v", diff, err)
 	}
 }
@@ -330,14 +328,14 @@ func TestStrataMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(sum.Strata, back.Strata); diff != "" {
+	if diff := differences(sum.Strata, back.Strata); diff != "" {
 		t.Errorf("order matters:\n%s", diff)
 	}
 	j, err := p.Judge(sum, time.Unix(1e9, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"tenant tenant0"}, harmedStrata(j)); diff != "" {
+	if diff := differences([]string{"tenant tenant0"}, harmedStrata(j)); diff != "" {
 		t.Error(diff)
 	}
 	total := 0.0
@@ -388,15 +386,15 @@ func TestStrataEvidenceIsChecked(t *testing.T) {
 	if len(good.Strata) < 2 {
 		t.Fatalf("%d strata", len(good.Strata))
 	}
-	for name, spoil := range map[string]func(s []StratumEvidence){
-		"kind": func(s []StratumEvidence) { s[0].Kind = numStrata }, "negative kind": func(s []StratumEvidence) { s[0].Kind = -1 },
-		"value": func(s []StratumEvidence) { s[0].Value = "a\nb" }, "twice": func(s []StratumEvidence) { s[1].Kind, s[1].Value = s[0].Kind, s[0].Value },
-		"count": func(s []StratumEvidence) { s[0].Errors[1] = -1 }, "no part": func(s []StratumEvidence) { s[0].Weight = 0 },
-		"part": func(s []StratumEvidence) { s[0].Weight = math.NaN() }, "metric": func(s []StratumEvidence) { s[0].Metric = "cost" },
-		"harm": func(s []StratumEvidence) { s[0].Harm.Peak = math.Inf(1) }, "named": func(s []StratumEvidence) { s[0].Named = -1 },
+	for name, spoil := range map[string]func(s []stratumEvidence){
+		"kind": func(s []stratumEvidence) { s[0].Kind = numStrata }, "negative kind": func(s []stratumEvidence) { s[0].Kind = -1 },
+		"value": func(s []stratumEvidence) { s[0].Value = "a\nb" }, "twice": func(s []stratumEvidence) { s[1].Kind, s[1].Value = s[0].Kind, s[0].Value },
+		"count": func(s []stratumEvidence) { s[0].Errors[1] = -1 }, "no part": func(s []stratumEvidence) { s[0].Weight = 0 },
+		"part": func(s []stratumEvidence) { s[0].Weight = math.NaN() }, "metric": func(s []stratumEvidence) { s[0].Metric = "cost" },
+		"harm": func(s []stratumEvidence) { s[0].Harm.Peak = math.Inf(1) }, "named": func(s []stratumEvidence) { s[0].Named = -1 },
 	} {
 		e := good
-		e.Strata = append([]StratumEvidence(nil), good.Strata...)
+		e.Strata = append([]stratumEvidence(nil), good.Strata...)
 		spoil(e.Strata)
 		if err := compare(t, Plan{}).Restore(e); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -415,7 +413,7 @@ func TestStrataEvidenceIsChecked(t *testing.T) {
 
 func TestStratumText(t *testing.T) {
 	p := viaJSON(t, Plan{Strata: []Stratum{ByModel, ByPrompt}})
-	if diff := cmp.Diff([]Stratum{ByModel, ByPrompt}, p.Strata); diff != "" {
+	if diff := differences([]Stratum{ByModel, ByPrompt}, p.Strata); diff != "" {
 		t.Error(diff)
 	}
 	if p := viaJSON(t, Plan{Strata: []Stratum{}}); p.Strata == nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // nearly lets sums differ by their rounding.
-var nearly = cmp.Options{cmpopts.EquateApprox(1e-6, 1e-6), cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Evidence{}, "Tests"), cmpopts.IgnoreFields(Sample{}, "Values")}
+var nearly = cmp.Options{cmpopts.EquateApprox(1e-6, 1e-6), cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Evidence{}, "Tests"), cmpopts.IgnoreFields(sampleEvidence{}, "Values")}
 
 // sumOf adds up parts in blocks of the given size.
 func sumOf(t testing.TB, p Plan, parts []Evidence, block int) Evidence {
@@ -60,7 +60,7 @@ func TestSumEqualsMerge(t *testing.T) {
 		}
 		for _, block := range []int{1, 3, 100} {
 			sum := sumOf(t, mergePlan, list, block)
-			if d := cmp.Diff(merged, sum, nearly); d != "" {
+			if d := differences(merged, sum, nearly); d != "" {
 				t.Errorf("times %v, blocks of %d (-merged +sum):\n%s", slower, block, d)
 			}
 			a, errA := mergePlan.Judge(merged, time.Unix(1e9, 0))
@@ -108,11 +108,11 @@ func TestSumRefuses(t *testing.T) {
 	if err := s.AddSum(other); !errors.As(err, &wrong) {
 		t.Errorf("a sum of another plan: %v", err)
 	}
-	if err := s.Add(Evidence{Format: evidenceFormat, Plan: "another"}); !errors.As(err, &wrong) {
+	if err := s.Add(Evidence{evidence{Format: evidenceFormat, Plan: "another"}}); !errors.As(err, &wrong) {
 		t.Errorf("evidence of another plan: %v", err)
 	}
 	var invalid *checks.InvalidError
-	if err := s.Add(Evidence{Format: evidenceFormat, Plan: mergePlan.withDefaults().digest()}); !errors.As(err, &invalid) {
+	if err := s.Add(Evidence{evidence{Format: evidenceFormat, Plan: mergePlan.withDefaults().digest()}}); !errors.As(err, &invalid) {
 		t.Errorf("evidence without metrics: %v", err)
 	}
 }
@@ -120,9 +120,9 @@ func TestSumRefuses(t *testing.T) {
 // The binary form keeps everything, and so does JSON that is read as one.
 func TestBinaryKeepsEverything(t *testing.T) {
 	parts, _ := replicas(t, 2, 100, 5, 1.5)
-	list := append(gather(parts), Evidence{}, Evidence{Tripped: "it did", Units: &[2]int{0, 3}, Warming: true, Harm: Strength{LogE: -3}})
-	list[0].Strata = []StratumEvidence{{Kind: ByTenant, Value: "a", Assigned: [2]int{0, 7}, Harm: Strength{Peak: 1}, Metric: nameErrors, Weight: .5}}
-	list[0].Baseline.Routes = []RouteEvidence{{Route: "r", Answers: 3, Unread: 1, Why: map[string]int{"b": 1, "a": 2}}}
+	list := append(gather(parts), Evidence{}, Evidence{evidence{Tripped: "it did", Units: &[2]int{0, 3}, Warming: true, Harm: strength{LogE: -3}}})
+	list[0].Strata = []stratumEvidence{{Kind: ByTenant, Value: "a", Assigned: [2]int{0, 7}, Harm: strength{Peak: 1}, Metric: nameErrors, Weight: .5}}
+	list[0].Baseline.Routes = []routeEvidence{{Route: "r", Answers: 3, Unread: 1, Why: map[string]int{"b": 1, "a": 2}}}
 	for i, e := range list {
 		b, err := e.MarshalBinary()
 		if err != nil {
@@ -136,10 +136,10 @@ func TestBinaryKeepsEverything(t *testing.T) {
 		if err := errors.Join(back.UnmarshalBinary(b), old.UnmarshalBinary(j)); err != nil {
 			t.Fatalf("%d: %v", i, err)
 		}
-		if d := cmp.Diff(e, back, cmpopts.EquateEmpty()); d != "" {
+		if d := differences(e, back, cmpopts.EquateEmpty()); d != "" {
 			t.Errorf("%d: binary (-want +got):\n%s", i, d)
 		}
-		if d := cmp.Diff(e, old, cmpopts.EquateEmpty()); d != "" {
+		if d := differences(e, old, cmpopts.EquateEmpty()); d != "" {
 			t.Errorf("%d: JSON (-want +got):\n%s", i, d)
 		}
 		again, _ := e.MarshalBinary()
@@ -166,14 +166,14 @@ func TestBinaryOfOtherReleases(t *testing.T) {
 	var back Evidence
 	if err := back.UnmarshalBinary(p.b); err != nil {
 		t.Errorf("with unknown fields: %v", err)
-	} else if d := cmp.Diff(e, back, cmpopts.EquateEmpty()); d != "" {
+	} else if d := differences(e, back, cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("with unknown fields (-want +got):\n%s", d)
 	}
 	for name, data := range map[string][]byte{
 		"nothing": nil, "another number": append([]byte{evidenceBinary + 1}, b[1:]...), "cut": b[:len(b)-1], "cut JSON": []byte(`{"format":`),
 		"wrong wire": {evidenceBinary, 0<<2 | asBytes, 0}, "unknown wire": {evidenceBinary, 30<<2 | 3}, "fields in no order": {evidenceBinary, 2<<2 | asBytes, 0, 1<<2 | asBytes, 0},
 	} {
-		kept := Evidence{Plan: "kept"}
+		kept := Evidence{evidence{Plan: "kept"}}
 		if err := kept.UnmarshalBinary(data); err == nil || kept.Plan != "kept" {
 			t.Errorf("%s: %v, %+v", name, err, kept)
 		}
@@ -181,7 +181,7 @@ func TestBinaryOfOtherReleases(t *testing.T) {
 }
 
 func FuzzEvidenceBinary(f *testing.F) {
-	b, _ := Evidence{Tripped: "x", Units: &[2]int{1, 2}, Metrics: []MetricEvidence{{Name: "m"}}}.MarshalBinary()
+	b, _ := Evidence{evidence{Tripped: "x", Units: &[2]int{1, 2}, Metrics: []metricEvidence{{Name: "m"}}}}.MarshalBinary()
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var e, back Evidence

@@ -1,8 +1,8 @@
 package analysis
 
-// Level is the baseline's 95th percentile of an amount (its 5th, if higher is
+// levelState is the baseline's 95th percentile of an amount (its 5th, if higher is
 // better), as estimated from its past.
-type Level struct {
+type levelState struct {
 	Value float64 `json:"value"`
 	// N is how many values it was estimated from.
 	N int `json:"n"`
@@ -11,7 +11,7 @@ type Level struct {
 const tailShare = 0.05
 
 // beyond counts the values that are worse than factor times the level.
-func (l Level) beyond(values []float64, higher bool, factor float64) (n int) {
+func (l levelState) beyond(values []float64, higher bool, factor float64) (n int) {
 	for _, v := range values {
 		worse, than := v, factor*l.Value
 		if higher {

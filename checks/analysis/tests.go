@@ -58,17 +58,17 @@ type tests struct {
 	ceilings  []ceiling
 	answers   []answers
 	strata    strata
-	harm      Strength
+	harm      strength
 	perMetric []metricStrength
 }
 
 type metricStrength struct {
-	harm, safe Strength
+	harm, safe strength
 	// counted is how many requests of each arm the harm rests on, and how many of them
 	// are events: of the epoch with the strongest evidence.
 	counted  [2]Counted
-	ceiling  CeilingEvidence
-	answered Strength
+	ceiling  ceilingEvidence
+	answered strength
 }
 
 // tailTolerance is how many times more often the candidate may be in the tail.
@@ -430,7 +430,7 @@ func (t *tests) conclude(r *layout) {
 				safe = min(safe, t.proofs[k].conclude())
 			}
 		}
-		s.safe = Strength{LogE: safe, Peak: safe}
+		s.safe = strength{LogE: safe, Peak: safe}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/serin-go/serin/checks"
@@ -120,7 +119,7 @@ func TestThresholdJudge(t *testing.T) {
 		}
 		got[text] = th.Judge(s).Status
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := differences(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
 	for _, bad := range []Threshold{{}, {Metric: "ttft", Statistic: "p95", Limit: math.NaN()}, {Metric: "ttft", Statistic: "median"}, {Metric: nameErrors, Statistic: "p50"}} {

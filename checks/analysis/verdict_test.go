@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // feed records n requests of an arm of which nothing but their end is known: they are
@@ -376,7 +374,7 @@ func TestRoles(t *testing.T) {
 		return l.run(c, 14_000).Verdict
 	}
 	got := map[Role]Verdict{Gate: slow(Gate), Guard: slow(Guard), Report: slow(Report)}
-	if diff := cmp.Diff(map[Role]Verdict{Gate: Harmed, Guard: Harmed, Report: Safe}, got); diff != "" {
+	if diff := differences(map[Role]Verdict{Gate: Harmed, Guard: Harmed, Report: Safe}, got); diff != "" {
 		t.Errorf("verdicts (-want +got):\n%s", diff)
 	}
 }
@@ -439,7 +437,7 @@ func TestJudgementSurvivesJSON(t *testing.T) {
 	c, l := compare(t, Plan{}), newLoad(11, 0.5)
 	l.slower = 50
 	want := l.run(c, 8000) // an e-value beyond every limit
-	if diff := cmp.Diff(want, viaJSON(t, want)); diff != "" {
+	if diff := differences(want, viaJSON(t, want)); diff != "" {
 		t.Errorf("judgement (-want +got):\n%s", diff)
 	}
 }
