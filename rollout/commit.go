@@ -189,10 +189,14 @@ func (d *driver) adopt(ctx context.Context, doc *document, hash string, rev Revi
 	if doc.Seq != d.doc.Seq {
 		d.told = time.Now()
 	}
-	// Who wrote it may have died before its event was in the audit trail.
+	resumed := d.doc.Paused && !doc.Paused
+	// The process that wrote it may have died before its event was in the audit trail.
 	d.doc, d.hash, d.rev, d.unaudited = doc, hash, rev, true
 	if x := d.force.exit(); x != nil && !x.lasting() {
 		d.force.clear() // what others have written is judged again
+	}
+	if resumed && d.role == leader {
+		d.accept()
 	}
 	d.apply(ctx)
 	d.notifyWaiters()

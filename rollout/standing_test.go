@@ -134,6 +134,31 @@ func TestStandingCheckHolds(t *testing.T) {
 	})
 }
 
+// TestStandingFailureAcceptedElsewhere: a resume that another process has committed
+// accepts the failure too; the leader does not pause again because of it.
+func TestStandingFailureAcceptedElsewhere(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		cfg.Checkpoint = 10 * time.Second // a lone engine sees a command then
+		e, id, c := standing(t, tgt, cfg, rollout.Standing{Every: 10 * time.Second})
+		c.set(checks.Fail, "it has expired")
+		time.Sleep(30 * time.Second)
+		if st := status(t, e, id); !st.Paused {
+			t.Fatalf("it goes on: %s", st.Reason)
+		}
+		commander, err := rollout.Commander(cfg.Store, rollout.Config{Checks: cfg.Checks})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := commander.Do(t.Context(), id, strategies.Resume, ana); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if st, n := status(t, e, id), pauses(t, e, id); st.Paused || n != 1 {
+			t.Errorf("paused %t after %d pauses: %s", st.Paused, n, st.Reason)
+		}
+	})
+}
+
 // TestStandingCheckRollsBack: a failure takes the candidate out also while the rollout is
 // paused, and against a person who promotes; and there are no looks after the end.
 func TestStandingCheckRollsBack(t *testing.T) {
