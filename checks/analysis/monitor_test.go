@@ -64,7 +64,7 @@ func startWatch(t testing.TB, p Plan, before Evidence) (*Monitor, *Recorder) {
 }
 
 // Each kind of harm is found when it begins, by its name, and nothing before.
-func TestWatchFindsHarm(t *testing.T) {
+func TestMonitorFindsHarm(t *testing.T) {
 	before := promoted(t, 6000)
 	for _, tt := range []struct {
 		name   string
@@ -116,7 +116,7 @@ func TestWatchFindsHarm(t *testing.T) {
 // The run length is what it is said to be: with an alarm meant to come once in
 // 100 looks at the most, the mean run is at least that, at the edge of what the
 // margins allow, where errors are likeliest.
-func TestWatchRunLength(t *testing.T) {
+func TestMonitorRunLength(t *testing.T) {
 	const looks = 400
 	errors := Metric{Name: nameErrors, Margin: Plus(0.02)}
 	p := Plan{Metrics: []Metric{errors}, MonitorRunLength: 100, Breakers: []Breaker{}}
@@ -157,7 +157,7 @@ func TestWatchRunLength(t *testing.T) {
 }
 
 // A monitor that was stored and restored goes on as if it had never stopped.
-func TestWatchContinues(t *testing.T) {
+func TestMonitorContinues(t *testing.T) {
 	before := promoted(t, 3000)
 	whole, r1 := startWatch(t, watchPlan, before)
 	half, r2 := startWatch(t, watchPlan, before)
@@ -255,7 +255,7 @@ func TestLengthDrift(t *testing.T) {
 	}
 }
 
-func TestWatchRefuses(t *testing.T) {
+func TestMonitorRefuses(t *testing.T) {
 	r, err := NewRecorder(watchPlan, cand)
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +286,7 @@ func TestWatchRefuses(t *testing.T) {
 }
 
 // The users who were counted in the rollout are counted again in the monitor.
-func TestWatchCountsUsersAnew(t *testing.T) {
+func TestMonitorCountsUsersAnew(t *testing.T) {
 	p := Plan{Metrics: []Metric{ErrorRate()}, Unit: PerUser, Breakers: []Breaker{}}
 	c := compare(t, p)
 	serve := func(arm string, class Class) {
