@@ -6,6 +6,7 @@
 //	go run ./examples/changelog -repo . -from v1.2.0 -to v1.3.0
 //	go run ./examples/changelog -repo . -write     # draft what is unreleased
 //	go run ./examples/changelog -repo . -check     # fail when that was forgotten
+//	go run ./examples/changelog -repo . -cut 1.3.0 # release what is unreleased
 //
 // Commits follow Conventional Commits. What users do not notice (tests, chores)
 // is left out, and so is what was reverted before it was released.
@@ -46,6 +47,8 @@ type settings struct {
 	tagPrefix    string
 	all          bool
 	write, check bool
+	cut          versioning.Version
+	cuts         bool
 	file         string
 }
 
@@ -64,6 +67,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.BoolVar(&s.all, "all", false, "print the whole history as a changelog")
 	flags.BoolVar(&s.write, "write", false, "add what is unreleased to CHANGELOG.md")
 	flags.BoolVar(&s.check, "check", false, "fail when -write would change CHANGELOG.md")
+	flags.Func("cut", "make what is unreleased in CHANGELOG.md the release of this `version`, of today", func(text string) (err error) {
+		s.cuts = true
+		s.cut, err = versioning.Parse(text)
+		return err
+	})
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -71,6 +79,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	s.file = filepath.Join(s.log.Dir, "CHANGELOG.md")
+	if s.cuts {
+		return s.release(stdout)
+	}
 	h, err := versioning.ReadHistory(ctx, s.log, s.options())
 	if err != nil {
 		return err
@@ -163,6 +174,26 @@ func (s *settings) update(h *versioning.History, stdout io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "%s has been written.\n", s.file)
+	return err
+}
+
+// release makes what is unreleased the newest release of CHANGELOG.md.
+func (s *settings) release(stdout io.Writer) error {
+	old, err := os.ReadFile(s.file)
+	if err != nil {
+		return err
+	}
+	c, err := versioning.ParseChangelog(string(old))
+	if err != nil {
+		return err
+	}
+	if err := c.Cut(s.cut, time.Now().UTC()); err != nil {
+		return err
+	}
+	if err := replace(s.file, []byte(c.String())); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s: %v is released.\n", s.file, s.cut)
 	return err
 }
 
