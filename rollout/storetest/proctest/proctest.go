@@ -31,21 +31,24 @@ import (
 	"github.com/serin-go/serin/versioning"
 )
 
-var kills = flag.Int("kills", 20, "how often the process that drives is killed")
+// kills is set by the flag -kills, which Main defines.
+var kills = 20
 
 // Open opens the store that is tested. It is called in all processes, and learns
 // from the environment where the store is.
 type Open func(context.Context) (rollout.Store, error)
 
-// Main runs the tests of m, or is one of the processes that they start.
+// Main runs the tests of m, or is one of the processes that they start. It defines
+// the flag -kills, the number of kills of [Killed]. Default 20. It does not return.
 func Main(m *testing.M, open Open) {
+	flag.IntVar(&kills, "kills", kills, "how often the leading process is killed")
 	if role := os.Getenv("SERIN_TEST_ROLE"); role != "" {
 		flag.Parse()
 		if err := child(role, open); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		return
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -252,7 +255,7 @@ func (p *process) said() int {
 //
 //	go test . -run Killed -kills 200
 func Killed(t *testing.T, open Open, env ...string) {
-	for range *kills {
+	for range kills {
 		p := spawn(t, "driver", env...)
 		p.await("ready", 0)
 		time.Sleep(rand.N(400 * time.Millisecond))
@@ -298,7 +301,7 @@ func Killed(t *testing.T, open Open, env ...string) {
 	if len(events) == 0 || events[done.ID] == nil {
 		t.Errorf("no record of %s", done.ID)
 	}
-	t.Logf("%d kills, %d rollouts, %d events, no gap", *kills, len(events), n)
+	t.Logf("%d kills, %d rollouts, %d events, no gap", kills, len(events), n)
 }
 
 // shared reports whether several processes may use the store.
