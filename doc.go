@@ -1,22 +1,71 @@
-// Package serin is the map of a library that runs the whole deployment
-// lifecycle of a generative-AI model inside a Go service. Traffic is split,
-// every request is measured, the measurements become a verdict, the verdict
-// becomes a decision, the decision is written down before it takes effect, and
-// the split changes.
+// Package serin documents a library for progressive delivery of LLM versions inside
+// a Go service: canary releases, A/B tests, blue-green and shadow deployments of
+// generative-AI models, with load tests, checks and an audit trail. It has no code.
 //
-// The packages, each of which answers one question:
+// The router splits live traffic and measures every request. The analysis turns
+// measurements into a verdict, and a strategy turns the verdict into a decision. The
+// engine stores the decision, and then changes the split.
 //
-//   - versioning: what is this version?
-//   - checks: is it good, and how do we know?
-//   - checks/analysis: what was seen on live traffic, and is the candidate worse?
-//   - strategies: what next?
-//   - rollout: how does a new version take over, durably, and who is told?
-//   - rollout/traffic: who serves this request, and what happened?
-//   - rollout/boltstore, rollout/memstore: where rollouts are kept;
-//     rollout/storetest tells whether a store of your own keeps the rules.
-//   - loadtest: what can it take, before users find out?
+// # Packages
 //
-// A service that has version 1.4.0 live and wants 1.5.0 live, safely:
+// Rollouts, and where they are stored:
+//
+//   - rollout: the engine that carries a plan through its stages: commands,
+//     approvals, freeze windows, events, one process or many
+//   - rollout/audit: verification, signed checkpoints, exports and archives of the
+//     audit trail
+//   - rollout/rolloutotel: traces and metrics of rollouts for OpenTelemetry
+//   - rollout/boltstore: a store in one file, for one process
+//   - rollout/pgstore: a store in PostgreSQL, for many processes (a module)
+//   - rollout/natsstore: a store in a NATS JetStream bucket, for many processes (a
+//     module)
+//   - rollout/memstore: a store in memory, for tests
+//   - rollout/storetest: a conformance suite for stores
+//   - rollout/storetest/proctest: tests of a store with processes that are killed
+//   - rollout/storetest/etcd: the suite over etcd (a module with tests only)
+//
+// Traffic splitting:
+//
+//   - rollout/traffic: a router and reverse proxy that splits, measures, mirrors and
+//     falls back
+//   - rollout/traffic/replicas: load balancing over the servers of one version
+//   - rollout/traffic/cache: a cache of answers to equal requests
+//   - rollout/traffic/cost: price books, cost ledgers and budgets per tenant
+//   - rollout/traffic/sticky: session affinity
+//   - rollout/haproxy: splits in HAProxy
+//   - rollout/nginx: splits in nginx
+//   - rollout/httproute: splits in the HTTPRoutes of a Kubernetes gateway
+//
+// Decisions:
+//
+//   - strategies: canary, blue-green, A/B, shadow and rolling deployments, as data
+//     and one pure function
+//   - checks: checks that gate a stage and fail closed
+//   - checks/analysis: statistical canary analysis of live traffic
+//   - checks/analysis/answer: what a response of an LLM API contains, and whether it
+//     is complete
+//   - checks/burn: SLO error budgets and burn rates
+//   - checks/external: metrics that are measured elsewhere
+//   - checks/external/prometheus: a source of metrics in Prometheus
+//
+// Load tests:
+//
+//   - loadtest: open-loop load tests of token streams, as a check that gates a stage
+//   - loadtest/cluster: one load test from many machines
+//   - loadtest/loadprom: metrics of a load test for Prometheus
+//   - loadtest/loadotel: metrics of a load test for OpenTelemetry
+//
+// Versions:
+//
+//   - versioning: semantic versions, npm ranges, Conventional Commits and changelogs
+//   - versioning/gitlog: commits and tags of a git repository
+//   - versioning/model: manifests of model versions, and how large a change is
+//   - versioning/registry: one digest per version of a model, and aliases
+//   - versioning/registry/registrytest: a conformance suite for registries
+//
+// # Example
+//
+// Version 1.4.0 is live, and 1.5.0 is to replace it:
 //
 //	router, err := traffic.New(traffic.Config{
 //		Arms: map[string]traffic.Backend{
@@ -44,5 +93,5 @@
 //		log.Println(event, err) // ends with the outcome: promoted, or rolled back and why
 //	}
 //
-// Run go run ./examples/quickstart in the repository to see all of it work.
+// To see it work, run go run ./examples/quickstart in the repository.
 package serin

@@ -12,4 +12,10 @@
 // look returns Unknown with the error: Fail means that it looked and found
 // something wrong. A nil check, a panic, a check that was abandoned when its
 // time was up, and an empty report are Unknown.
+//
+// # What belongs here
+//
+// Answers to whether a version is good, and the evidence for them. Packages below this
+// one measure: live traffic, error budgets, metrics of other systems. What follows
+// from a verdict belongs to strategies. No package here changes traffic.
 package checks

@@ -118,4 +118,10 @@
 // Requests are sent by the vegeta library, which stays behind this package's own
 // types. A [Result] file has vegeta's members under vegeta's names, and more
 // besides; their latency is that to the end of the response, uncorrected.
+//
+// # What belongs here
+//
+// Load that this process generates, and what it measured. Analysis of live traffic
+// belongs to checks/analysis, and reading an answer to checks/analysis/answer. No
+// package here imports rollout.
 package loadtest

@@ -142,4 +142,12 @@
 //
 // Packages strategies, checks, checks/analysis and versioning of this module,
 // and the standard library. Stores are packages of their own, such as boltstore.
+//
+// # What belongs here
+//
+// The life of a rollout: plans, commands, transitions, events, and the interfaces of
+// what carries them out. Packages below this one store rollouts, put splits in force,
+// or read the audit trail. What to do next belongs to strategies, and whether a
+// version is good to checks. The engine links the standard library only, and does not
+// import a store, a router or a telemetry library.
 package rollout

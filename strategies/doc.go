@@ -20,4 +20,10 @@
 //
 // The standard library, and packages checks and checks/analysis of this module
 // for the two words that decide: a check's Status and a Verdict.
+//
+// # What belongs here
+//
+// Decisions as pure functions of plain data. Anything that reads a clock, starts a
+// goroutine or keeps state belongs to rollout, and statistics belong to
+// checks/analysis.
 package strategies

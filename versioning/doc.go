@@ -29,4 +29,10 @@
 //
 // The specification is at https://semver.org/spec/v2.0.0.html; paragraph
 // numbers in this package refer to it.
+//
+// # What belongs here
+//
+// What a version is, how versions compare, and what changed between them. Packages
+// below this one read repositories, describe models and keep registries. How a version
+// is deployed belongs to rollout.
 package versioning
