@@ -10,7 +10,7 @@ import (
 const module = "github.com/serin-go/serin"
 
 // ladder says which packages of this module each package may import, besides
-// those below internal/. It is the drawing of the house in CONTRIBUTING.md: an
+// those below internal/. It is the drawing in ARCHITECTURE.md: an
 // edge that is not here must not be in the code.
 var ladder = map[string][]string{
 	"":                                 {},
@@ -97,7 +97,7 @@ func TestImportLadder(t *testing.T) {
 		allowed, drawn := ladder[from]
 		internal := strings.HasPrefix(from, "internal/")
 		if !drawn && !internal && from != "internal" && from != "examples" && !strings.HasPrefix(from, "examples/") {
-			t.Errorf("package %s is not on the ladder; draw it here and in CONTRIBUTING.md", from)
+			t.Errorf("package %s is not on the ladder; draw it here and in ARCHITECTURE.md", from)
 		}
 		for imported := range strings.SplitSeq(imports, ",") {
 			to := within(imported)
