@@ -28,7 +28,7 @@ var ladder = map[string][]string{
 	"strategies":                       {"checks", "checks/analysis"},
 	"rollout":                          {"strategies", "checks", "checks/analysis", "versioning"},
 	"rollout/audit":                    {"rollout", "strategies"},
-	"rollout/boltstore":                {"rollout"},
+	"rollout/boltstore":                {"checks", "rollout"},
 	"rollout/haproxy":                  {"checks", "rollout", "strategies"},
 	"rollout/httproute":                {"checks", "rollout", "strategies"},
 	"rollout/memstore":                 {"rollout"},

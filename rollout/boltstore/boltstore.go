@@ -58,6 +58,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 )
 
@@ -132,7 +133,7 @@ func Open(path string) (*Store, error) { return New(Config{Path: path}) }
 func New(cfg Config) (s *Store, err error) {
 	defer contain(cfg.Path, "", &err)()
 	if cfg.Path == "" {
-		return nil, errors.New("boltstore: Config.Path is empty, want the name of a file")
+		return nil, &checks.InvalidError{Package: "boltstore", Field: "Config.Path", Value: "", Want: "the name of a file"}
 	}
 	found, err := inspect(cfg.Path)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/storetest"
@@ -90,7 +91,8 @@ func TestOpenBadFiles(t *testing.T) {
 			t.Errorf("%s: Open changed a file that is not its own (%v)", name, err)
 		}
 	}
-	if _, err := boltstore.New(boltstore.Config{}); err == nil || !strings.Contains(err.Error(), "Config.Path") {
+	var invalid *checks.InvalidError
+	if _, err := boltstore.New(boltstore.Config{}); !errors.As(err, &invalid) || invalid.Field != "Config.Path" {
 		t.Errorf("New with no path = %v", err)
 	}
 	if _, err := boltstore.Open(filepath.Join(dir, "missing", "serin.db")); !errors.Is(err, os.ErrNotExist) {

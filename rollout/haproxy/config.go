@@ -81,7 +81,16 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// CommandError says that HAProxy did not do what it was told.
+// ServerError means that a server of the backend cannot serve the split. Several may be
+// joined.
+type ServerError struct {
+	Server string // backend/server
+	Reason string // what is wrong with it
+}
+
+func (e *ServerError) Error() string { return fmt.Sprintf("haproxy: %s: %s", e.Server, e.Reason) }
+
+// CommandError means that HAProxy did not carry out a command.
 type CommandError struct {
 	Command string // such as "set weight chat/green 1"
 	Answer  string // what HAProxy said, shortened
@@ -91,8 +100,7 @@ func (e *CommandError) Error() string {
 	return fmt.Sprintf("haproxy: %s: HAProxy answered %q", e.Command, e.Answer)
 }
 
-// MismatchError says that HAProxy has another weight in force than the one that
-// was set.
+// MismatchError means that the weight in force is not the one that was set.
 type MismatchError struct {
 	Server string // backend/server
 	Want   int

@@ -159,14 +159,16 @@ func (s *Splitter) SetSplit(ctx context.Context, split strategies.Split) error {
 // back to the baseline is never refused for the state that its servers are in.
 func (s *Splitter) target(want map[string]int, have map[string]server, remembers bool, baseline []string) (map[string]server, error) {
 	var errs []error
+	bad := func(server, format string, args ...any) {
+		errs = append(errs, &ServerError{Server: s.cfg.Backend + "/" + server, Reason: fmt.Sprintf(format, args...)})
+	}
 	target := maps.Clone(have)
 	for _, n := range slices.Sorted(maps.Keys(want)) {
 		weight := want[n]
 		now, there := have[n]
 		if !there {
 			if weight > 0 || slices.Contains(baseline, n) {
-				errs = append(errs, fmt.Errorf("haproxy: backend %s has no server %s; it has %s",
-					s.cfg.Backend, n, strings.Join(slices.Sorted(maps.Keys(have)), ", ")))
+				bad(n, "the backend has no such server (have %s)", strings.Join(slices.Sorted(maps.Keys(have)), ", "))
 			}
 			continue
 		}
@@ -178,15 +180,14 @@ func (s *Splitter) target(want map[string]int, have map[string]server, remembers
 			now.admin &^= forcedMaintenance
 		}
 		if weight > 0 && now.admin&(inMaintenance|draining) != 0 && !slices.Contains(baseline, n) {
-			errs = append(errs, fmt.Errorf("haproxy: %s/%s is in maintenance or draining (admin state %d); it would get no traffic", s.cfg.Backend, n, now.admin))
+			bad(n, "in maintenance or draining (admin state %d), so it would get no traffic", now.admin)
 		}
 		now.weight = weight
 		target[n] = now
 	}
 	for _, n := range slices.Sorted(maps.Keys(have)) {
 		if _, ours := want[n]; !ours && have[n].weight > 0 && have[n].admin&inMaintenance == 0 {
-			errs = append(errs, fmt.Errorf("haproxy: %s/%s has weight %d and belongs to no arm: it would take traffic from all of them",
-				s.cfg.Backend, n, have[n].weight))
+			bad(n, "belongs to no arm and would take traffic from all arms (have weight %d, want 0)", have[n].weight)
 		}
 	}
 	return target, errors.Join(errs...)
@@ -234,7 +235,7 @@ func (s *Splitter) move(ctx context.Context, from, to map[string]server) error {
 			errs = append(errs, &MismatchError{Server: s.cfg.Backend + "/" + n, Want: to[n].weight, Got: now[n].weight})
 		}
 		if (now[n].admin^to[n].admin)&forcedMaintenance != 0 {
-			errs = append(errs, fmt.Errorf("haproxy: %s/%s has admin state %d in force, want %d", s.cfg.Backend, n, now[n].admin, to[n].admin))
+			errs = append(errs, &ServerError{Server: s.cfg.Backend + "/" + n, Reason: fmt.Sprintf("admin state %d is in force, want %d", now[n].admin, to[n].admin)})
 		}
 	}
 	return errors.Join(errs...)

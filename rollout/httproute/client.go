@@ -105,7 +105,7 @@ func (s *Splitter) do(ctx context.Context, method string, patch any) (*route, er
 	}
 	r, err := parse(answer)
 	if err != nil {
-		return nil, &RouteError{Route: s.route, Reason: err.Error()}
+		return nil, s.named(err)
 	}
 	return r, nil
 }

@@ -116,13 +116,16 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// RouteError says that the route is not one that the split can be put into.
+// RouteError means that the route cannot take the split. Several may be joined.
 type RouteError struct {
 	Route  string // namespace/name
-	Reason string
+	Path   string // to what is wrong, such as "spec.rules[0].backendRefs[1].weight"
+	Reason string // what is wrong with it, and what is wanted
 }
 
-func (e *RouteError) Error() string { return fmt.Sprintf("httproute: %s: %s", e.Route, e.Reason) }
+func (e *RouteError) Error() string {
+	return fmt.Sprintf("httproute: %s: %s: %s", e.Route, e.Path, e.Reason)
+}
 
 // StatusError is an answer of the API server other than success.
 type StatusError struct {

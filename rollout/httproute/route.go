@@ -43,10 +43,13 @@ func parse(object []byte) (*route, error) {
 	d := json.NewDecoder(bytes.NewReader(object))
 	d.UseNumber() // numbers go back as they came
 	if err := d.Decode(&o); err != nil {
-		return nil, fmt.Errorf("the answer is not an HTTPRoute: %w", err)
+		return nil, &RouteError{Path: ".", Reason: fmt.Sprintf("the answer is not an HTTPRoute: %v", err)}
 	}
-	if o.Kind != "HTTPRoute" || o.Metadata.ResourceVersion == "" {
-		return nil, fmt.Errorf("the answer is not an HTTPRoute: kind %.40q, resourceVersion %.40q", o.Kind, o.Metadata.ResourceVersion)
+	if o.Kind != "HTTPRoute" {
+		return nil, &RouteError{Path: "kind", Reason: fmt.Sprintf("the answer is not an HTTPRoute (have %.40q)", o.Kind)}
+	}
+	if o.Metadata.ResourceVersion == "" {
+		return nil, &RouteError{Path: "metadata.resourceVersion", Reason: "the answer has none"}
 	}
 	return &route{version: o.Metadata.ResourceVersion, generation: o.Metadata.Generation, rules: o.Spec.Rules, parents: o.Status.Parents}, nil
 }
@@ -65,6 +68,9 @@ func (r *route) patch(rules []map[string]any) any {
 func (r *route) weighted(ruleName string, want map[string]int64, serves []string) ([]map[string]any, bool, error) {
 	rules := slices.Clone(r.rules)
 	var errs []error
+	bad := func(path, format string, args ...any) {
+		errs = append(errs, &RouteError{Path: path, Reason: fmt.Sprintf(format, args...)})
+	}
 	found, changed := 0, false
 	for i, rule := range rules {
 		refs, _ := rule["backendRefs"].([]any)
@@ -76,21 +82,22 @@ func (r *route) weighted(ruleName string, want map[string]int64, serves []string
 		refs = slices.Clone(refs)
 		seen := map[string]bool{}
 		for j, e := range refs {
+			at := fmt.Sprintf("spec.rules[%d].backendRefs[%d]", i, j)
 			ref, ok := e.(map[string]any)
 			n, _ := ref["name"].(string)
 			if !ok || n == "" {
-				errs = append(errs, fmt.Errorf("rules[%d].backendRefs[%d] has no name", i, j))
+				bad(at+".name", "missing")
 				continue
 			}
 			have, err := weightOf(ref)
 			w, ours := want[n]
 			switch {
 			case err != nil:
-				errs = append(errs, fmt.Errorf("rules[%d].backendRefs[%d]: %w", i, j, err))
+				bad(at+".weight", "%v", err)
 			case ours && seen[n]:
-				errs = append(errs, fmt.Errorf("rules[%d] has backendRef %s twice", i, n))
+				bad(at+".name", "the rule has %s twice", n)
 			case !ours && have != 0:
-				errs = append(errs, fmt.Errorf("rules[%d].backendRefs[%d], %s, has weight %d and belongs to no arm: it would take traffic from all of them", i, j, n, have))
+				bad(at+".weight", "%s belongs to no arm and would take traffic from all arms (have %d, want 0)", n, have)
 			case ours && have != w:
 				ref = maps.Clone(ref)
 				ref["weight"] = json.Number(strconv.FormatInt(w, 10))
@@ -100,7 +107,7 @@ func (r *route) weighted(ruleName string, want map[string]int64, serves []string
 		}
 		for _, n := range serves {
 			if !seen[n] {
-				errs = append(errs, fmt.Errorf("rules[%d] has no backendRef %s; it has %s", i, n, strings.Join(slices.Sorted(maps.Keys(seen)), ", ")))
+				bad(fmt.Sprintf("spec.rules[%d].backendRefs", i), "missing %s (have %s)", n, strings.Join(slices.Sorted(maps.Keys(seen)), ", "))
 			}
 		}
 		rules[i] = maps.Clone(rule)
@@ -108,9 +115,9 @@ func (r *route) weighted(ruleName string, want map[string]int64, serves []string
 	}
 	switch {
 	case found == 0 && ruleName != "":
-		errs = append(errs, fmt.Errorf("no rule is named %s", ruleName))
+		bad("spec.rules", "no rule is named %s", ruleName)
 	case found == 0:
-		errs = append(errs, fmt.Errorf("no rule has a backendRef %s", strings.Join(serves, ", ")))
+		bad("spec.rules", "no rule has a backendRef %s", strings.Join(serves, ", "))
 	}
 	return rules, changed, errors.Join(errs...)
 }
@@ -132,11 +139,11 @@ func weightOf(ref map[string]any) (int64, error) {
 	}
 	n, ok := v.(json.Number)
 	if !ok {
-		return 0, fmt.Errorf("weight is %v, want a number", v)
+		return 0, fmt.Errorf("have %v, want a number", v)
 	}
 	w, err := n.Int64()
 	if err != nil || w < 0 || w > math.MaxInt32 {
-		return 0, fmt.Errorf("weight is %s, want 0 to 1000000", n)
+		return 0, fmt.Errorf("have %s, want 0 to 1000000", n)
 	}
 	return w, nil
 }

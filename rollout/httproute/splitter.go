@@ -84,6 +84,21 @@ func (s *Splitter) plan(split strategies.Split) (want map[string]int64, serves [
 	return want, serves, errors.Join(errs...)
 }
 
+// named sets the route's name in each [*RouteError] of err.
+func (s *Splitter) named(err error) error {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range all.Unwrap() {
+			_ = s.named(err)
+		}
+		return err
+	}
+	var route *RouteError
+	if errors.As(err, &route) {
+		route.Route = s.route
+	}
+	return err
+}
+
 func (s *Splitter) refOf(arm string) string {
 	if ref, ok := s.cfg.Arms[arm]; ok {
 		return ref
@@ -143,7 +158,7 @@ func (s *Splitter) put(ctx context.Context, want map[string]int64, serves []stri
 		}
 		rules, changed, err := r.weighted(s.cfg.Rule, want, serves)
 		if err != nil {
-			return nil, &RouteError{Route: s.route, Reason: err.Error()}
+			return nil, s.named(err)
 		}
 		if !changed {
 			return nil, nil

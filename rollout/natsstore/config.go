@@ -10,6 +10,10 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
+// ErrNoLeader means that a server is connected, but JetStream does not answer: its
+// cluster has no leader, as when half of its servers or more are down.
+var ErrNoLeader = errors.New("JetStream has no leader")
+
 // Config says where the store is. URL or Conn is required.
 type Config struct {
 	// URL names the servers, separated by commas: "nats://n1:4222,nats://n2:4222".

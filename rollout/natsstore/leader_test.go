@@ -3,7 +3,6 @@ package natsstore_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +19,7 @@ func TestOpenWithoutLeader(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := natsstore.Open(ctx, natsstore.Config{URL: c.members[0].url})
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no leader") {
+	if !errors.Is(err, natsstore.ErrNoLeader) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Open: %v", err)
 	}
 }

@@ -83,7 +83,7 @@ func (s *Store) prepare(ctx context.Context, cfg Config) (err error) {
 	}
 	if errors.Is(err, context.DeadlineExceeded) && s.conn.IsConnected() {
 		// A server without JetStream refuses; one that has no leader is silent.
-		return fmt.Errorf("natsstore: bucket %s: server %s is connected, but JetStream does not answer: its cluster has no leader, as when half of its servers or more are down: %w", cfg.Bucket, s.conn.ConnectedServerName(), err)
+		return fmt.Errorf("natsstore: bucket %s: server %s: %w: %w", cfg.Bucket, s.conn.ConnectedServerName(), ErrNoLeader, err)
 	}
 	if err != nil {
 		return fmt.Errorf("natsstore: bucket %s: %w", cfg.Bucket, err)

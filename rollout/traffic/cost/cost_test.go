@@ -48,21 +48,26 @@ func TestBook(t *testing.T) {
 	}
 }
 
-func TestBooksThatAreNone(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"a":{"inputs":1}}`: "inputs", `{"a":{"input":-1}}`: "-1", `{"a":{"input":1e3}}`: "1e3", `{"a":{"input":"1"}}`: `"1"`, `{"a":{"input":0.0000001}}`: "six digits",
-		`{"a":{}}`: `"a" is free`, `{"":{"input":1}}`: `""`, `{"a*b":{"input":1}}`: `"a*b"`, `{"a":{"input":1}} {}`: "follows", `[1]`: "array", `{"a":{"input":99999999999999}}`: "1000000000",
-		`{"a":{"cached":1}}`: "cached", `{"a":{"tiers":{"batch":{"inputs":1}}}}`: "inputs", `{"a":{"tiers":{"batch":null}}}`: `"a".Tiers[batch]`,
-		`{"a":{"long_context":{"price":{"input":1}}}}`: `"a".LongContext.Above`, `{"a":{"long_context":{"above":1}}}`: `"a".LongContext.Price`, ``: "EOF",
+func TestInvalidBooks(t *testing.T) {
+	for text, want := range map[string]string{ // the field, or "" for an error of package json
+		`{"a":{"inputs":1}}`: "", `{"a":{"input":-1}}`: "a price", `{"a":{"input":1e3}}`: "a price", `{"a":{"input":"1"}}`: "a price", `{"a":{"input":0.0000001}}`: "a price",
+		`{"a":{}}`: `"a"`, `{"":{"input":1}}`: `""`, `{"a*b":{"input":1}}`: `"a*b"`, `{"a":{"input":1}} {}`: "", `[1]`: "", `{"a":{"input":99999999999999}}`: "a price",
+		`{"a":{"cached":1}}`: "", `{"a":{"tiers":{"batch":{"inputs":1}}}}`: "", `{"a":{"tiers":{"batch":null}}}`: `"a".Tiers[batch]`,
+		`{"a":{"long_context":{"price":{"input":1}}}}`: `"a".LongContext.Above`, `{"a":{"long_context":{"above":1}}}`: `"a".LongContext.Price`, ``: "",
 	} {
-		if _, err := cost.ReadBook(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want it to say %s", text, err, want)
+		_, err := cost.ReadBook(strings.NewReader(text))
+		var bad *checks.InvalidError
+		if err == nil || want != "" && (!errors.As(err, &bad) || bad.Field != want) {
+			t.Errorf("%s: %v, want an error about %s", text, err, want)
 		}
 	}
 	_, err := cost.NewBook(map[string]traffic.Price{"a": {Input: -1}, "b": {CacheRead: -1}})
-	var bad *checks.InvalidError
-	if !errors.As(err, &bad) || !strings.Contains(err.Error(), `"a".Input`) || !strings.Contains(err.Error(), `"b".CacheRead`) {
-		t.Errorf("%v", err)
+	var fields []string
+	for bad := range checks.Invalid(err) {
+		fields = append(fields, bad.Field)
+	}
+	if diff := cmp.Diff([]string{`"a".Input`, `"b".CacheRead`}, fields); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
 	}
 }
 
@@ -214,8 +219,12 @@ func TestConcurrent(t *testing.T) {
 
 func TestBadConfig(t *testing.T) {
 	_, err := cost.NewLedger(cost.Config{Window: -1, Tenants: -1, MaxBytes: -1})
+	fields := map[string]bool{}
+	for invalid := range checks.Invalid(err) {
+		fields[invalid.Field] = true
+	}
 	for _, field := range []string{"Config.Window", "Config.Tenants", "Config.MaxBytes"} {
-		if err == nil || !strings.Contains(err.Error(), field) {
+		if !fields[field] {
 			t.Errorf("%v does not name %s", err, field)
 		}
 	}

@@ -2,7 +2,6 @@ package sticky_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -147,8 +146,11 @@ func TestIdleUnitsAreForgotten(t *testing.T) {
 
 func TestConfigErrors(t *testing.T) {
 	_, err := sticky.New(sticky.Config{Size: -1, MaxBytes: -1, Idle: -time.Second})
-	var invalid *checks.InvalidError
-	if !errors.As(err, &invalid) || invalid.Field != "Config.Size" || !strings.Contains(err.Error(), "Config.MaxBytes is -1") || !strings.Contains(err.Error(), "Config.Idle is -1s") {
+	values := map[string]any{}
+	for invalid := range checks.Invalid(err) {
+		values[invalid.Field] = invalid.Value
+	}
+	if len(values) != 3 || values["Config.Size"] == nil || values["Config.MaxBytes"] == nil || values["Config.Idle"] != -time.Second {
 		t.Errorf("got %v", err)
 	}
 }
