@@ -359,8 +359,9 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// validate reports everything that is wrong with cfg, backends and split apart.
-func (cfg Config) validate() error {
+// validateFields reports what is wrong with the fields of cfg themselves. Validate reports
+// what is wrong with its backends and its split too.
+func (cfg Config) validateFields() error {
 	var errs []error
 	if len(cfg.Arms) == 0 {
 		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: "Config.Arms", Value: "empty", Want: "at least one arm"})

@@ -85,14 +85,32 @@ type arm struct {
 	plainUntil atomic.Int64
 }
 
-// New returns a Router that serves cfg.Split. It reports all that is wrong with cfg
-// together: [*checks.InvalidError], [*NoBackendError] and
-// [*checks.InvalidError] values, joined. New starts nothing and connects to
-// nothing.
+// Validate reports everything that is wrong with cfg, joined: [*checks.InvalidError] and
+// [*NoBackendError] values.
+func (cfg Config) Validate() error {
+	_, err := build(cfg)
+	return err
+}
+
+// New returns a Router that serves cfg.Split. It returns the errors of [Config.Validate].
+// New starts nothing and connects to nothing.
 func New(cfg Config) (*Router, error) {
+	r, err := build(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r.publish()
+	if err := r.export(cfg.MeterProvider); err != nil {
+		return nil, fmt.Errorf("traffic: %w", err)
+	}
+	return r, nil
+}
+
+// build returns a Router that is not exported yet.
+func build(cfg Config) (*Router, error) {
 	units := cfg.Unit != nil
 	cfg = cfg.withDefaults()
-	errs := []error{cfg.validate()}
+	errs := []error{cfg.validateFields()}
 	r := new(Router)
 	cfg.Logger = slog.New(containedHandler{cfg.Logger.Handler()})
 	r.containHooks(&cfg)
@@ -132,10 +150,6 @@ func New(cfg Config) (*Router, error) {
 	}
 	if err := r.bind(cfg.Split); err != nil {
 		return nil, err
-	}
-	r.publish()
-	if err := r.export(cfg.MeterProvider); err != nil {
-		return nil, fmt.Errorf("traffic: %w", err)
 	}
 	return r, nil
 }

@@ -109,10 +109,9 @@ func (s *stored) good(f freshness, now time.Time) (age time.Duration, ok bool) {
 	return age, since < s.life && s.life-since >= f.minFresh && (!f.limited || age <= f.maxAge)
 }
 
-// New returns an empty cache, to be closed when it is not needed any more. The
-// error joins what is wrong with cfg, each an
+// Validate reports everything that is wrong with cfg, joined; each problem is a
 // [*checks.InvalidError].
-func New(cfg Config) (*Cache, error) {
+func (cfg Config) Validate() error {
 	var errs []error
 	for field, v := range map[string]int64{"MaxBytes": cfg.MaxBytes, "MaxAnswer": cfg.MaxAnswer, "TTL": int64(cfg.TTL)} {
 		if v < 0 {
@@ -125,7 +124,13 @@ func New(cfg Config) (*Cache, error) {
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return len(a.Error()) - len(b.Error()) })
-	if err := errors.Join(errs...); err != nil {
+	return errors.Join(errs...)
+}
+
+// New returns an empty cache, to be closed when it is no longer needed. It returns the
+// errors of [Config.Validate].
+func New(cfg Config) (*Cache, error) {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.MaxBytes == 0 {

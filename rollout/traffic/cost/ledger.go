@@ -111,9 +111,9 @@ type Spending struct {
 	Cost                         analysis.Money
 }
 
-// NewLedger returns an empty ledger. The error joins what is wrong with cfg, each
-// an [*checks.InvalidError].
-func NewLedger(cfg Config) (*Ledger, error) {
+// Validate reports everything that is wrong with cfg, joined; each problem is a
+// [*checks.InvalidError].
+func (cfg Config) Validate() error {
 	var errs []error
 	if cfg.Window < 0 || cfg.Window > 0 && cfg.Window < steps*time.Millisecond {
 		errs = append(errs, &checks.InvalidError{Package: "cost", Field: "Config.Window", Value: cfg.Window, Want: "0 for 24 hours, or at least 24 ms"})
@@ -124,7 +124,12 @@ func NewLedger(cfg Config) (*Ledger, error) {
 	if cfg.MaxBytes < 0 {
 		errs = append(errs, &checks.InvalidError{Package: "cost", Field: "Config.MaxBytes", Value: cfg.MaxBytes, Want: "a number of bytes, or 0 for 64 MiB"})
 	}
-	if err := errors.Join(errs...); err != nil {
+	return errors.Join(errs...)
+}
+
+// NewLedger returns an empty ledger. It returns the errors of [Config.Validate].
+func NewLedger(cfg Config) (*Ledger, error) {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Window == 0 {

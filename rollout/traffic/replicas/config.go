@@ -93,7 +93,9 @@ func (noneError) Error() string { return "replicas: there are no servers" }
 // Unsent reports that the request was not sent.
 func (noneError) Unsent() bool { return true }
 
-func (c Config) validate() error {
+// Validate reports everything that is wrong with c, joined; each problem is a
+// [*checks.InvalidError].
+func (c Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
 		errs = append(errs, &checks.InvalidError{Package: "replicas", Field: "Config." + field, Value: value, Want: want})

@@ -34,7 +34,7 @@ type Pool struct {
 // New returns a pool. The error joins what is wrong with cfg, each an
 // [*checks.InvalidError].
 func New(cfg Config) (*Pool, error) {
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	p := &Pool{cfg: cfg.withDefaults(), began: time.Now()}

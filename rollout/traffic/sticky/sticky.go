@@ -43,9 +43,9 @@ type place struct {
 	generation uint64
 }
 
-// New returns a Store that remembers nothing yet. Errors are [*checks.InvalidError]
-// values, joined.
-func New(cfg Config) (*Store, error) {
+// Validate reports everything that is wrong with cfg, joined; each problem is a
+// [*checks.InvalidError].
+func (cfg Config) Validate() error {
 	var errs []error
 	if cfg.Size < 0 {
 		errs = append(errs, &checks.InvalidError{Package: "sticky", Field: "Config.Size", Value: cfg.Size, Want: "a number of units, or 0 for the default"})
@@ -56,7 +56,13 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Idle < 0 {
 		errs = append(errs, &checks.InvalidError{Package: "sticky", Field: "Config.Idle", Value: cfg.Idle, Want: "a duration, or 0 for the default"})
 	}
-	if err := errors.Join(errs...); err != nil {
+	return errors.Join(errs...)
+}
+
+// New returns a Store that remembers nothing yet. It returns the errors of
+// [Config.Validate].
+func New(cfg Config) (*Store, error) {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Size == 0 {
