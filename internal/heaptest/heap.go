@@ -1,13 +1,17 @@
 // Package heaptest measures the heap, for tests of what a type takes in memory.
 package heaptest
 
-import "runtime"
+import (
+	"runtime"
+	"runtime/metrics"
+)
 
-// InUse returns the bytes on the heap that are in use, after garbage collection.
+// InUse returns the bytes of the heap that a garbage collection has found to be in use.
+// Garbage that other goroutines make meanwhile is not in it.
 func InUse() int64 {
 	runtime.GC()
 	runtime.GC() // what the first one has finalized
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	return int64(live[0].Value.Uint64())
 }
