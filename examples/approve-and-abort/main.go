@@ -1,6 +1,6 @@
-// Command approve-and-abort shows what people do in a rollout: who starts one
-// cannot be the only one who approves it, an abort beats an automatic
-// promotion, and the record of it all cannot be edited unseen.
+// Command approve-and-abort shows approvals and aborts in a canary rollout. The person
+// who starts a rollout cannot be the only one to approve it, an abort beats an automatic
+// promotion, and edits of the audit trail are detected.
 //
 //	go run ./examples/approve-and-abort
 //
@@ -128,9 +128,9 @@ func (s *service) start(ctx context.Context, from, to string, bake time.Duration
 	}, ana)
 }
 
-// fourEyes is a rollout that waits for somebody else than who started it.
+// fourEyes starts a rollout that needs the approval of a second person.
 func (s *service) fourEyes(ctx context.Context) error {
-	s.say("\nana rolls out 1.5.0. Before it takes everything, somebody else must agree, with a fresh second factor.")
+	s.say("\nana rolls out 1.5.0. Before it takes everything, a second person must approve, with a fresh second factor.")
 	id, err := s.start(ctx, "1.4.0", "1.5.0", time.Second, &strategies.Approval{FourEyes: true, MFA: 5 * time.Minute})
 	if err != nil {
 		return err
@@ -177,7 +177,7 @@ func (s *service) abort(ctx context.Context) error {
 		return err
 	}
 	before := s.served.Load()
-	// Told twice, as when an answer was lost: the key makes it one abort.
+	// Sent twice, as after a lost answer: the key makes it one abort.
 	if err := s.engine.Do(ctx, id, strategies.Abort, ben, rollout.Key("call-4711")); err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (s *service) await(ctx context.Context, id rollout.ID, phase strategies.Pha
 			return rollout.Status{}, err
 		}
 		if ev.Phase == phase {
-			// The status tells what it waits for a tick after the event.
+			// The status has what it waits for one tick after the event.
 			time.Sleep(200 * time.Millisecond)
 			return s.engine.Status(ctx, id)
 		}

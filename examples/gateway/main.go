@@ -1,15 +1,15 @@
-// Command gateway is a complete OpenAI-compatible gateway that rolls out new
-// versions of a model by itself: what a team would start from.
+// Command gateway is a complete OpenAI-compatible LLM gateway with canary rollouts of
+// new model versions, to start from.
 //
 //	GATEWAY_TOKEN=secret go run ./examples/gateway
 //	curl localhost:8080/v1/chat/completions -d '{"model":"tinylm","stream":true,"messages":[{"role":"user","content":"What is light?"}]}'
 //	curl -H 'Authorization: Bearer secret' -X POST localhost:8080/rollout/start    # or abort, pause, resume, promote
-//	curl -H 'Authorization: Bearer secret' localhost:8080/rollout                  # how it stands
+//	curl -H 'Authorization: Bearer secret' localhost:8080/rollout                  # the status
 //	curl localhost:8080/v1/feedback -d '{"id":"<header Serin-Request-Id>","score":1}'
 //
-// Users are told apart by the header X-User or the field user. Without STABLE_URL
+// A user is the header X-User or the field user. Without STABLE_URL
 // and CANDIDATE_URL two small models in this process stand for the versions. A
-// gateway that is started again goes on where it was. Metrics are at /metrics.
+// gateway that is started again continues its rollout. Metrics are at /metrics.
 package main
 
 import (
@@ -134,13 +134,13 @@ func route(c config, log *slog.Logger) (*traffic.Router, error) {
 	return traffic.New(traffic.Config{Arms: arms, Split: strategies.Split{Arms: all}, Unit: user, Logger: log})
 }
 
-// user says whom a request is about.
+// user returns the user of a request.
 func user(r *http.Request) string {
 	var body struct{ User string }
 	if r.Header.Get("X-User") == "" {
 		_ = json.NewDecoder(r.Body).Decode(&body) // what is not JSON is for the model to refuse
 	}
-	return cmp.Or(r.Header.Get("X-User"), body.User, rand.Text()) // at last, somebody else each time
+	return cmp.Or(r.Header.Get("X-User"), body.User, rand.Text()) // else a new user each time
 }
 
 // plan raises the candidate's share stage by stage, and watches it afterwards.
@@ -155,7 +155,7 @@ func (c config) plan() rollout.Plan {
 	}
 }
 
-// rollout starts a rollout, gives it a command, or only tells how it stands.
+// rollout starts a rollout, gives it a command, or only returns its status.
 func (g *gateway) rollout(w http.ResponseWriter, r *http.Request) {
 	if g.Token == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+g.Token)) != 1 {
 		http.Error(w, "want Authorization: Bearer, with the token of GATEWAY_TOKEN", http.StatusUnauthorized)
@@ -178,7 +178,7 @@ func (g *gateway) rollout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// feedback takes what a user thinks of an answer.
+// feedback records a user's rating of an answer.
 func (g *gateway) feedback(w http.ResponseWriter, r *http.Request) {
 	var f struct {
 		ID    string
@@ -191,7 +191,7 @@ func (g *gateway) feedback(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, g.router.Feedback(f.ID, f.Score))
 }
 
-// metrics tells Prometheus what each version has done.
+// metrics returns counters of each version for Prometheus.
 func (g *gateway) metrics(w http.ResponseWriter, _ *http.Request) {
 	for _, s := range g.router.Stats() {
 		fmt.Fprintf(w, "serin_in_flight{arm=%q} %d\nserin_fallbacks_total{arm=%q} %d\n", s.Arm, s.InFlight, s.Arm, s.Fallbacks)

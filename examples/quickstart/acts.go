@@ -15,7 +15,7 @@ type act struct {
 	from, to string           // versions
 	story    string           // what is known about the candidate, unlike in real life
 	want     strategies.Phase // how it should end
-	any      bool             // nobody knows how it should end
+	any      bool             // any end is right
 	samples  int              // requests that the candidate must answer in each stage
 }
 
@@ -32,7 +32,7 @@ var yours = []act{{from: "1.0.0", to: "1.1.0", story: "your candidate", any: tru
 
 // model is a version of the built-in language model. All take about 25 ms to
 // the first token and 2 ms to each further one, and fail once in 200 requests,
-// but for what the story says.
+// except for what the story says.
 func model(version string) tinylm.Config {
 	c := tinylm.Config{
 		Seed: 1, Length: 12,

@@ -288,8 +288,8 @@ func (d *demo) bake() time.Duration {
 	return time.Duration(float64(bake) / d.cfg.Speed)
 }
 
-// load starts the load, which lasts until ctx ends. The channel then tells how
-// it went.
+// load starts the load, which lasts until ctx ends. The channel then gets its
+// report.
 func (d *demo) load(ctx context.Context, target string) (<-chan *loadtest.Report, error) {
 	prompts, err := d.prompts()
 	if err != nil {
@@ -306,7 +306,7 @@ func (d *demo) load(ctx context.Context, target string) (<-chan *loadtest.Report
 		Pacer: loadtest.Poisson(rate, 1), MaxTokens: 256, Drain: 10 * time.Second,
 		Workers: 500, // a machine that is too slow for the rate gets less of it
 		Header:  http.Header{},
-		// 997 users, each of whom stays with the version that they have met.
+		// 997 users, and each stays with one version.
 		Prepare: func(seq uint64, r *http.Request) {
 			r.Header.Set(traffic.UnitHeader, "user-"+strconv.FormatUint(seq*7919%997, 10))
 		},

@@ -111,7 +111,7 @@ func (r *result) sharePath() string {
 }
 
 // evidencePath draws the e-value over the candidate's requests, on a
-// logarithmic scale, and tells where its limit is.
+// logarithmic scale, and returns where its limit is.
 func (r *result) evidencePath() (path string, limitY float64) {
 	curve := slices.Clone(r.curve)
 	if j := r.end.Judgement; j != nil {

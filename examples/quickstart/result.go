@@ -50,7 +50,7 @@ func (r *result) exposed() int {
 // took is how long the rollout lasted.
 func (r *result) took() time.Duration { return r.end.At.Sub(r.events[0].At) }
 
-// headline tells in one line how the act ended.
+// headline returns one line about how the act ended.
 func (r *result) headline() string {
 	mark := "✓"
 	if !r.asExpected() {

@@ -168,7 +168,7 @@ func (v *view) frame(st rollout.Status) frame {
 	return f
 }
 
-// value formats a metric's value. A cost is that of a thousand requests.
+// value formats a metric's value. A cost is shown for a thousand requests.
 func value(m analysis.Finding, v float64) string {
 	if m.Metric == analysis.Cost().Name {
 		return fmt.Sprintf("%.3g c/1k", v*1000*100)

@@ -55,7 +55,7 @@ func newWatch() *watch {
 	return w
 }
 
-// begin starts to count anew.
+// begin resets the counts.
 func (w *watch) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

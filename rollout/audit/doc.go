@@ -1,6 +1,6 @@
-// Package audit answers: is the record of what happened complete and unaltered,
-// and how does one show it? It reads the audit trail that package rollout
-// leaves in its store, verifies it, exports it, and signs checkpoints of it.
+// Package audit verifies the audit trail of rollouts: a tamper-evident log, chained by
+// hash, of every actor, action, time and reason. It reads the trail that package rollout writes to
+// its store, verifies and exports it, and signs checkpoints of it.
 //
 //	log, err := audit.Read(ctx, store, "chat")
 //	...
@@ -12,9 +12,9 @@
 // # What can be detected
 //
 // Each event carries the hash of the one before it, so an edit, a gap, a swap
-// or a forged entry shows by itself. Who can write the whole store could compute
-// all hashes anew, or cut off the end: that shows against a checkpoint that was
-// kept elsewhere. A checkpoint is the root of a Merkle tree over the exact bytes
+// or a forged entry is detected from the trail alone. An attacker who can write the
+// whole store could compute all hashes again, or cut off the end. That is detected with
+// a checkpoint that was kept elsewhere. A checkpoint is the root of a Merkle tree over the exact bytes
 // of all entries (RFC 6962), signed as a note (C2SP signed-note, as in Go's
 // checksum database). From the same tree come proofs, a few hundred bytes each,
 // that one event is in the log, and that one log is the beginning of another.

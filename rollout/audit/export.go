@@ -77,7 +77,8 @@ type lane struct {
 }
 
 // WriteHTML writes one page with a timeline of each rollout: the candidate's
-// share over time, and what was decided, by whom and why. It fetches nothing.
+// share over time, and each decision with its actor and reason. The page fetches
+// nothing.
 func (l *Log) WriteHTML(w io.Writer) error {
 	var lanes []lane
 	for _, ev := range l.events {

@@ -21,9 +21,9 @@ import (
 type Journal struct {
 	mu      sync.Mutex
 	file    *os.File
-	batch   *batch // that is being filled; nil if nobody waits
+	batch   *batch // that is being filled; nil if no Append waits
 	busy    bool   // a batch is being written
-	failed  error  // why nothing is taken any more; after a failed write the end of the file is unknown
+	failed  error  // why Append fails; after a failed write the end of the file is unknown
 	flushes sync.WaitGroup
 	broken  error // as failed, but of a write, and for flush alone
 }
@@ -36,7 +36,7 @@ type batch struct {
 }
 
 // OpenJournal opens or creates a journal, readable by its owner alone. A last
-// line that a crash has torn is removed: nobody was told that it is durable.
+// line that a crash has torn is removed: Append has not returned for it.
 func OpenJournal(path string) (*Journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -93,7 +93,7 @@ func (j *Journal) Notify(ctx context.Context, e rollout.Event) error {
 }
 
 // Append appends one line, which must not contain an end of a line, and returns
-// when it is durable. When ctx ends first, the line may be written all the same.
+// when it is durable. When ctx ends first, the line may still be written.
 func (j *Journal) Append(ctx context.Context, line []byte) error {
 	if bytes.IndexByte(line, '\n') >= 0 || len(line) > MaxLine {
 		return fmt.Errorf("audit: an entry of %d bytes: want one line of at most %d", len(line), MaxLine)
@@ -129,7 +129,7 @@ func (j *Journal) join(line []byte) (*batch, error) {
 	return j.batch, nil
 }
 
-// flush writes batches until nobody waits. While one is written the next fills.
+// flush writes batches until no Append waits. While one is written the next fills.
 func (j *Journal) flush() {
 	for {
 		j.mu.Lock()

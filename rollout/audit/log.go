@@ -235,8 +235,8 @@ func numberOf(id rollout.ID) uint64 {
 	return n
 }
 
-// Complete reports whether l reaches as far as the rollout that st tells of,
-// which must be the newest of its target.
+// Complete reports whether l reaches the state of the rollout in st, which must be the
+// newest of its target.
 func (l *Log) Complete(st rollout.Status) error {
 	last := rollout.Event{}
 	if n := len(l.events); n > 0 {

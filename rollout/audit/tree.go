@@ -52,8 +52,8 @@ func (h *hashes) end() (frontier, error) {
 }
 
 func (h *hashes) add(line []byte) {
-	// Stored hashes are numbered without gaps, and a record needs those of complete
-	// subtrees before it, so they are there already, and nothing can go wrong.
+	// Stored hashes are numbered without gaps. A record needs the hashes of complete
+	// subtrees before it, which are stored already, so this cannot fail.
 	more, err := tlog.StoredHashes(h.size, line, h)
 	if err != nil {
 		panic(fmt.Sprintf("audit: a hash of the tree is missing: %v", err))
@@ -109,8 +109,8 @@ type Inclusion struct {
 	Path  tlog.RecordProof `json:"path"`
 }
 
-// Prove returns a proof that event seq of a rollout is in l. Who has a
-// checkpoint of l, and nothing else, can check it.
+// Prove returns a proof that event seq of a rollout is in l. A checkpoint
+// of l suffices to check it.
 func (l *Log) Prove(id rollout.ID, seq uint64) (Inclusion, error) {
 	for i, ev := range l.events {
 		if ev.Rollout == id && ev.Seq == seq {
@@ -151,8 +151,8 @@ func (l *Log) ProveGrowth(n int) (Growth, error) {
 	return Growth{From: n, To: l.Size(), Path: path}, err
 }
 
-// Check reports whether g proves that the log of the checkpoint newer begins with
-// that of older. Neither log is needed.
+// Check reports whether g proves that the log of the checkpoint newer begins with the
+// log of the checkpoint older. Neither log is needed.
 func (g Growth) Check(older, newer []byte, v note.Verifier) error {
 	a, err := openCheckpoint(older, v)
 	if err != nil {

@@ -1,10 +1,10 @@
-// Package boltstore keeps the documents of package rollout in one file: the
-// durable store of a single process.
+// Package boltstore stores rollouts in one bbolt file: the durable store of a single
+// process.
 //
 // What Put has acknowledged survives a crash of the process at any instruction
 // and a loss of power: every Put is one transaction and ends with an fsync.
-// The file is locked while it is open; a second process is told so within a
-// second.
+// The file is locked while it is open; a second process gets
+// ErrLocked within a second.
 //
 // # Speed against durability
 //
@@ -30,9 +30,9 @@
 //     too many or too few, Open returns the error.
 //
 // The engine leaves a target whose document is damaged to its baseline, and keeps
-// what is left of it when a new rollout begins. Other damage stands in the way of
-// whatever needs a new key: put a backup in the file's place while nobody has it
-// open. [Store.Backup] makes one at any time; it is a store file like any other.
+// what is left of it when a new rollout begins. Other damage makes every Put of a new
+// key fail: stop the process, and replace the file with a backup. [Store.Backup] makes
+// a backup at any time; it is a store file like any other.
 //
 // # Dependencies
 //
@@ -299,7 +299,8 @@ func (s *Store) change(ctx context.Context, key string, prev rollout.Revision, a
 	return nil
 }
 
-// doubt returns why nobody knows that a key which is not there never was, or nil.
+// doubt returns an error if key, which was not found, may be one of the damaged
+// entries.
 func (s *Store) doubt(key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

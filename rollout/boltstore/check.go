@@ -8,10 +8,10 @@ import (
 	"hash/fnv"
 )
 
-// bbolt believes its pages: one that points to itself ends in a stack overflow,
-// which nobody can recover from, and one that points to an older copy of another
-// gives values that were replaced. So the pages are looked at before it is given
-// the file, by a reader that believes nothing.
+// bbolt trusts its pages. A page that points to itself causes a stack overflow, which
+// ends the process. A page that points to an older copy of another returns values that
+// were replaced. So this reader, which trusts nothing, checks all pages before bbolt
+// opens the file.
 
 // content is what was found in a file.
 type content struct {
@@ -157,7 +157,7 @@ type element struct {
 // span is where the keys of a page have to be; nil is open.
 type span struct{ from, to []byte }
 
-// elements returns those of a page, and whether they are a leaf's.
+// elements returns the elements of a page, and whether the page is a leaf.
 func elements(page []byte, within span) (all []element, leaf bool, err error) {
 	kind, count := number16(page[8:]), int(number16(page[10:]))
 	if kind != kindBranch && kind != kindLeaf || pageHeader+count*elementSize > len(page) {

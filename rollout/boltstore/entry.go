@@ -71,9 +71,9 @@ func (s *Store) decode(key, raw []byte) (rollout.Entry, error) {
 
 func revision(n uint64) rollout.Revision { return rollout.Revision(strconv.FormatUint(n, 10)) }
 
-// tally is the record of all entries: how many there are, the sum of their hashes,
-// and the newest revision. Whoever finds others has been led to pages that are no
-// longer, or not yet, those of the store.
+// tally is the record of all entries: their number, the sum of their hashes, and the
+// newest revision. A reader that finds other values has followed pages of an older or
+// an unfinished transaction.
 type tally struct {
 	Count, Sum, Revision uint64
 }

@@ -1,6 +1,6 @@
-// Package haproxy answers how a rollout moves traffic that HAProxy divides. Its
-// [Splitter] is a rollout.Splitter that sets the weights of a backend's servers
-// over HAProxy's Runtime API, and reads back what is in force:
+// Package haproxy splits traffic for canary and A/B rollouts in HAProxy. Its
+// [Splitter] is a rollout.Splitter that sets the weights of a backend's servers over
+// HAProxy's Runtime API, and reads back what is in force:
 //
 //	splitter, err := haproxy.New(haproxy.Config{
 //		Address: "/run/haproxy/admin.sock",
@@ -8,7 +8,7 @@
 //		Arms:    map[string][]string{"1.4.0": {"blue"}, "1.5.0": {"green"}},
 //	})
 //	...
-//	engine, err := rollout.New(rollout.Config{
+//	engine, err := rollout.Open(ctx, rollout.Config{
 //		Targets: map[string]rollout.Splitter{"chat": splitter}, ...
 //
 // HAProxy needs a socket of level admin and a balancing algorithm that takes
@@ -25,35 +25,33 @@
 //
 // # What it can do
 //
-// Weights of servers are whole numbers from 0 to 256. A [Splitter] finds the
-// smallest ones that come nearest to the split; with one server for each of two
-// arms every whole percent is exact but for those near a half, which are off by
-// less than 0.1 %, and the smallest share is 1 in 257 (0.39 %). What is further off
-// than [Config].Tolerance, or by more than a tenth of the arm's share, is refused
-// by [Splitter.CanSplit] before a rollout begins. Rules and mirrors are refused:
-// a runtime API cannot add them.
+// Weights of servers are whole numbers from 0 to 256. A [Splitter] finds the smallest
+// weights that come nearest to the split. With one server for each of two arms, whole
+// percents are exact, except that shares near a half are off by less than 0.1 %; the
+// smallest share is 1 in 257 (0.39 %). [Splitter.CanSplit] refuses a split that is off
+// by more than [Config].Tolerance, or by more than a tenth of an arm's share, before a
+// rollout begins. It also refuses rules and mirrors, which a runtime API cannot add.
 //
-// HAProxy draws each request anew: nobody stays with an arm, and the split's salt
-// has no meaning. A cookie or a stick table in HAProxy's own configuration keeps
-// users where they are, and then the share of requests follows the weights only
-// as new users come; [Splitter.Describe] says which it is.
+// HAProxy assigns each request at random: users do not stay with an arm, and the
+// split's salt has no meaning. A cookie or a stick table in HAProxy's configuration
+// gives session affinity. The share of requests then follows the weights only as new
+// users come; see [Splitter.Describe].
 //
 // # Zero means zero
 //
-// A server of weight 0 gets no new requests, and the streams that it is serving
-// end in peace. Where a cookie or a table would send returning users to it
-// nevertheless, the server is put into maintenance as well, and taken out of it
-// when its arm gets weight again. Servers of the backend that belong to no arm of
+// A server of weight 0 gets no new requests, and its streams continue to their end.
+// Where a cookie or a table would still send returning users to it, the server is also
+// put into maintenance, until its arm gets weight again. Servers of the backend that belong to no arm of
 // the split are set to 0 if [Config].Arms names them; any other server that
 // still has weight is an error, since it would take traffic from all arms.
 //
 // # Limits
 //
-// The weights of several servers are not changed at one instant: those that rise
-// are set first, so that at no moment everything is zero. A restart of HAProxy
-// brings the weights of its file back (unless it loads a server state file), so
-// the file should send everything to the baseline. A Splitter speaks with one
-// HAProxy; it measures no requests, which needs a rollout.Measurer beside it.
+// The weights of several servers do not change in one instant. Weights that rise are
+// set first, so that some server always has weight. A restart of HAProxy restores the
+// weights of its file, unless it loads a server state file, so the file should send
+// everything to the baseline. A Splitter controls one HAProxy. It measures no requests;
+// that needs a rollout.Measurer.
 //
 // # Dependencies
 //

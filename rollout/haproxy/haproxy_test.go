@@ -295,8 +295,8 @@ func TestWhatHAProxyWillNotDo(t *testing.T) {
 	if diff := cmp.Diff(before, weights(t, s)); diff != "" {
 		t.Errorf("weights after a refusal (-want +got):\n%s", diff)
 	}
-	s = p.splitter(t, haproxy.Config{Backend: "nobody"})
-	if err := s.SetSplit(t.Context(), split(500)); !errors.As(err, &refused) || refused.Command != "show servers state nobody" {
+	s = p.splitter(t, haproxy.Config{Backend: "missing"})
+	if err := s.SetSplit(t.Context(), split(500)); !errors.As(err, &refused) || refused.Command != "show servers state missing" {
 		t.Errorf("unknown backend: %v", err)
 	}
 	s = p.splitter(t, haproxy.Config{Arms: map[string][]string{"1.4.0": {"blue"}, "1.5.0": {"red"}}})

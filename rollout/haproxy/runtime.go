@@ -131,8 +131,8 @@ func parseState(answer, backend string) (map[string]server, error) {
 
 // Description is how HAProxy divides the traffic of the backend.
 type Description struct {
-	// Algorithm is the one of "balance", such as "roundrobin"; empty where
-	// HAProxy does not tell.
+	// Algorithm is the one of "balance", such as "roundrobin". It is empty if the
+	// socket does not show the configuration.
 	Algorithm string
 	// Cookie is the name of the cookie that keeps users with a server, Table
 	// says that the backend has a stick table; see Sticky.
@@ -140,8 +140,8 @@ type Description struct {
 	Table  bool
 }
 
-// Sticky reports whether a user comes back to the same server. It is false where
-// each request is drawn anew.
+// Sticky reports whether users come back to the same server. It is false if each
+// request is assigned at random.
 func (d Description) Sticky() bool {
 	switch d.Algorithm {
 	case "", "roundrobin", "static-rr", "leastconn", "first", "random":

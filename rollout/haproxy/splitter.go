@@ -111,10 +111,10 @@ func (s *Splitter) serversOf(arm string) []string {
 	return []string{arm}
 }
 
-// SetSplit implements rollout.Splitter: it sets the weights and reads them back.
-// On an error it sets those that were in force before; if that fails too, the
-// error says so. The errors are those of [Splitter.CanSplit], [*CommandError],
-// [*MismatchError], and those of the connection. A split of an older generation
+// SetSplit implements rollout.Splitter: it sets the weights and reads them back. On an
+// error it restores the previous weights; the error says if that fails too. It returns
+// the errors of [Splitter.CanSplit], a [*ServerError], a [*CommandError], a
+// [*MismatchError], or an error of the connection. A split with an older generation
 // than the last one is ignored.
 func (s *Splitter) SetSplit(ctx context.Context, split strategies.Split) error {
 	want, err := s.plan(split)

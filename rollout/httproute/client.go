@@ -53,7 +53,7 @@ func (s *Splitter) connect() error {
 		}
 		client.Transport = transport
 	}
-	// The token is for the API server, not for whom it would send us to.
+	// A redirect would send the token to another server.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	s.client = &client
 	s.route = namespace + "/" + s.cfg.Name

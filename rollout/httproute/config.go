@@ -34,9 +34,9 @@ type Config struct {
 	// Server is the URL of the API server. Empty means the one that the variables
 	// KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name.
 	Server string `env:"SERVER"`
-	// TokenFile holds the bearer token, and is read for each request as tokens
-	// change; CAFile holds the certificates of who signed the server's;
-	// NamespaceFile the namespace. Empty means the files of the pod's service
+	// TokenFile holds the bearer token. It is read for each request, since tokens
+	// change. CAFile holds the certificates of the authority that signed the server's.
+	// NamespaceFile holds the namespace. Default the files of the pod's service
 	// account. TokenFile "-" means that no token is sent.
 	TokenFile     string `env:"TOKEN_FILE"`
 	CAFile        string `env:"CA_FILE"`
@@ -87,7 +87,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// server returns the URL of the API server, "" if nobody says where it is.
+// server returns the URL of the API server, or "" if it is not configured.
 func (c Config) server() string {
 	if c.Server != "" {
 		return c.Server

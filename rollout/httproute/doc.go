@@ -1,7 +1,7 @@
-// Package httproute answers how a rollout moves traffic that a Kubernetes gateway
-// divides. Its [Splitter] is a rollout.Splitter that sets the weights of an
-// HTTPRoute's backendRefs (Gateway API, gateway.networking.k8s.io/v1) over
-// net/http, and reads back what is in force:
+// Package httproute splits traffic for canary and A/B rollouts in a Kubernetes
+// gateway. Its [Splitter] is a rollout.Splitter that sets the weights of an HTTPRoute's
+// backendRefs (Gateway API, gateway.networking.k8s.io/v1) over net/http, and reads back
+// what is in force:
 //
 //	splitter, err := httproute.New(httproute.Config{
 //		Name: "chat",
@@ -13,31 +13,31 @@
 //
 // # What it can do
 //
-// Weights are whole numbers up to a million there, and are set to those of the
-// split: steps of 0.01 % are exact, 0 means no new requests. Whether a user stays
-// with an arm is up to the gateway; Gateway API does not promise it, and the
-// split's salt has no meaning. [Splitter.CanSplit] refuses rules and mirrors.
+// Weights of a route are whole numbers up to a million, so the split's weights are set
+// as they are: steps of 0.01 % are exact, and 0 means no new requests. Whether a user
+// stays with an arm depends on the gateway. The Gateway API does not promise it, and
+// the split's salt has no meaning. [Splitter.CanSplit] refuses rules and mirrors.
 //
 // The route is read first. In each of its rules that names a backend of the
 // split, or in the one that [Config].Rule names, the weights of the arms are set;
 // backends of arms that are not in the split are set to 0, and a backend that
 // belongs to no arm and has a weight is an error, since it would take traffic from
-// all arms. Everything else stays byte for byte what it was: a merge patch
-// replaces arrays as a whole, so the patch carries all rules as they were read,
-// also what this package knows nothing of, under the resourceVersion that they
-// were read at. When somebody else was faster, it is read and tried again.
+// all arms. Everything else stays byte for byte the same. A merge patch replaces
+// arrays as a whole, so the patch has all rules as they were read, including fields
+// that this package does not know, and the resourceVersion that they were read at. If
+// the route has changed meanwhile, it is read and patched again.
 //
 // # When a split is in force
 //
-// After the patch the route is read until its weights are those of the split and
-// every gateway in its status has accepted this generation of it. A gateway that
-// refuses it, and weights that come out as others, are errors, and the rules that
-// were there before are put back. Acceptance says that the gateway has taken the
-// route over; that each of its proxies has it, no field of the API tells.
-// A gateway that writes no status needs [Config].DangerouslySkipStatus.
+// After the patch the route is read until it has the split's weights, and every
+// gateway in its status has accepted this generation. If a gateway refuses it, or the
+// weights differ, the previous rules are restored and SetSplit returns an error.
+// Acceptance means that the gateway has the route. The API has no field for whether
+// each of its proxies has it. A gateway that writes no status needs
+// [Config].DangerouslySkipStatus.
 //
-// A tool that keeps the cluster equal to files, such as a GitOps controller, must
-// be told to leave the weights alone, or it will set them back.
+// Configure tools that keep the cluster equal to files, such as GitOps controllers, to
+// ignore the weights. Otherwise they reset them.
 //
 // # Dependencies
 //

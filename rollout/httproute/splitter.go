@@ -46,8 +46,8 @@ func (s *Splitter) CanSplit(split strategies.Split) error {
 	return err
 }
 
-// plan returns the weight of each backendRef, and those that every rule must
-// have: a weight that nobody holds would give its share to the others.
+// plan returns the weight of each backendRef, and the backendRefs that every rule must
+// have: without one of them, its share would go to the others.
 func (s *Splitter) plan(split strategies.Split) (want map[string]int64, serves []string, err error) {
 	if err := split.Validate(); err != nil {
 		return nil, nil, fmt.Errorf("httproute: %w", err)
@@ -106,13 +106,12 @@ func (s *Splitter) refOf(arm string) string {
 	return arm
 }
 
-// SetSplit implements rollout.Splitter; it returns when the API server has the
-// weights and, unless the configuration says otherwise, every gateway has
-// accepted them. On an error after the patch the rules that were there before are
-// put back; if that fails too, the error says so. The errors are those of
-// [Splitter.CanSplit], [*RouteError], [*StatusError], [*MismatchError], and those
-// of the connection and the files. A split of an older generation than the last
-// one is ignored.
+// SetSplit implements rollout.Splitter. It returns when the API server has the weights
+// and, unless Config.DangerouslySkipStatus is set, every gateway has accepted them. On
+// an error after the patch it restores the previous rules; the error says if that fails
+// too. It returns the errors of [Splitter.CanSplit], a [*RouteError], a [*StatusError],
+// a [*MismatchError], or an error of the connection or the files. A split with an older
+// generation than the last one is ignored.
 func (s *Splitter) SetSplit(ctx context.Context, split strategies.Split) error {
 	want, serves, err := s.plan(split)
 	if err != nil {
@@ -148,8 +147,8 @@ func (s *Splitter) SetSplit(ctx context.Context, split strategies.Split) error {
 	return nil
 }
 
-// put reads the route and patches its weights, until nobody else was faster. It
-// returns the route as it was before, nil if it did not have to be changed.
+// put reads the route and patches its weights, again if the route has changed in
+// between. It returns the previous route, or nil if no change was needed.
 func (s *Splitter) put(ctx context.Context, want map[string]int64, serves []string) (*route, error) {
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		r, err := s.do(ctx, http.MethodGet, nil)

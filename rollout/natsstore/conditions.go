@@ -110,7 +110,7 @@ func (c Config) unsafeServers(ctx context.Context) (errs []error) {
 	return errs
 }
 
-// varz is what a monitoring endpoint tells, as far as it matters.
+// varz has the fields of a monitoring endpoint's answer that matter here.
 type varz struct {
 	Version   string `json:"version"`
 	JetStream struct {

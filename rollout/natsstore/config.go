@@ -20,9 +20,9 @@ type Config struct {
 	URL string `env:"NATS_URL"`
 	// Options go with URL: credentials, certificates.
 	Options []nats.Option `env:", noinit"`
-	// Conn is used instead of URL. Close leaves it open. With URL a Put fails at once
-	// while there is no connection; give yours nats.ReconnectBufSize(-1), or what was
-	// given up may be sent when there is one again.
+	// Conn is used instead of URL. Close leaves it open. Give it
+	// nats.ReconnectBufSize(-1), as URL does: a Put then fails immediately while there
+	// is no connection. Otherwise a write that has failed may be sent later.
 	Conn *nats.Conn `env:", noinit"`
 	// Bucket holds the documents. It is created if it is not there. Empty means
 	// "serin".
@@ -30,10 +30,9 @@ type Config struct {
 	// Replicas is how many servers hold a bucket that is created. Zero means 3.
 	Replicas int `env:"SERIN_BUCKET_REPLICAS"`
 
-	// Monitor names the monitoring endpoint of each server that may hold the
-	// bucket, such as "http://n1:8222": servers tell nobody else whether they write
-	// through to the disk. SyncAlways says that they do, where there is no endpoint
-	// to ask.
+	// Monitor names the monitoring endpoint of each server that may hold the bucket,
+	// such as "http://n1:8222". Only this endpoint shows whether a server syncs each
+	// write to the disk. Without endpoints, SyncAlways states that all servers do.
 	Monitor    []string `env:"NATS_MONITOR"`
 	SyncAlways bool     `env:"NATS_SYNC_ALWAYS"`
 	// DangerouslyAllowUnsafe works with a bucket that may lose or hide what was

@@ -1,6 +1,6 @@
-// Package natsstore answers: where are rollouts kept by those who run NATS
-// anyway? In a bucket of JetStream. It is a [rollout.Store]; give the engine a
-// replica's name besides, or have it make one up:
+// Package natsstore stores rollouts in a NATS JetStream bucket, for several processes.
+// It is a [rollout.Store]. The engine also needs the name of a replica. By default it
+// makes one up:
 //
 //	store, err := natsstore.Open(ctx, natsstore.Config{
 //		URL:     "nats://n1,nats://n2,nats://n3",

@@ -50,9 +50,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if s.conn == nil {
 		options := append([]nats.Option{
 			nats.Name("serin"),
-			nats.MaxReconnects(-1),    // whatever the network does, the store is there again when it is
-			nats.ReconnectBufSize(-1), // what could not be sent and was given up is not sent later
-			nats.ErrorHandler(ignore), // by default it prints; callers are told anyway
+			nats.MaxReconnects(-1),    // reconnect for as long as it takes
+			nats.ReconnectBufSize(-1), // a write that has failed must not be sent later
+			nats.ErrorHandler(ignore), // the default prints; callers get the errors
 		}, cfg.Options...)
 		conn, err := nats.Connect(cfg.URL, options...)
 		if err != nil {
@@ -328,8 +328,8 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[rollout.Entry
 	}
 }
 
-// Watch implements [rollout.Store]. It is told of what has been stored, and goes
-// on by itself after the connection was lost.
+// Watch implements [rollout.Store]. The server sends each change. Watch continues by
+// itself after the connection was lost.
 func (s *Store) Watch(ctx context.Context, prefix string) (<-chan struct{}, error) {
 	if s.closed.Load() {
 		return nil, s.wrap("watch", rollout.ErrClosed)

@@ -17,29 +17,26 @@ import (
 // Config configures a [Splitter]. Path, Variable and Status are required.
 type Config struct {
 	// Path is the file that is written, included in nginx's http section. Its
-	// directory must be writable. Nobody else writes the file.
+	// directory must be writable. No other program may write the file.
 	Path string `env:"FILE"`
 	// Variable is the name, without its $, of the variable that holds the
-	// upstream. Those with this name and an underscore in front of more are used
-	// too.
+	// upstream. Names that begin with it and an underscore are used too.
 	Variable string `env:"VARIABLE"`
-	// Key is the variable that identifies who stays with an arm, such as
-	// "$http_x_user" or "$cookie_session". Empty means "$request_id": each
-	// request is drawn anew.
+	// Key is the variable that identifies the unit, such as "$http_x_user" or
+	// "$cookie_session". Default "$request_id": each request is assigned at random.
 	Key string `env:"KEY"`
 	// Arms names the upstream of each arm. An arm that is not here has the
 	// upstream of its own name.
 	Arms map[string]string
-	// Status is the address, an IP and a port, on which nginx tells which version
-	// of the file is in force. It and the port above it must be free, and should
-	// be reachable from here only.
+	// Status is an address, an IP and a port, on which nginx returns the version of
+	// the file in force. It and the port above it must be free, and should be
+	// reachable from this machine only.
 	Status string `env:"STATUS"`
-	// Test is the command that tests the configuration. Nil means nginx -t.
+	// Test is the command that tests the configuration. Default nginx -t.
 	Test []string `env:"TEST"`
-	// Reload is the command that has nginx load it. Nil means nginx -s reload.
+	// Reload is the command that has nginx load it. Default nginx -s reload.
 	Reload []string `env:"RELOAD"`
-	// Timeout bounds one SetSplit, and once more what it takes to undo it. Zero
-	// means 10 s.
+	// Timeout bounds one SetSplit, and then undoing it. Default 10 s.
 	Timeout time.Duration `env:"TIMEOUT"`
 }
 
@@ -101,7 +98,7 @@ func ports(status string) (a, b string, err error) {
 	return net.JoinHostPort(ip.String(), strconv.FormatUint(n, 10)), net.JoinHostPort(ip.String(), strconv.FormatUint(n+1, 10)), nil
 }
 
-// CommandError says that a command failed; the split before it is in force.
+// CommandError means that a command failed. The previous split is in force.
 type CommandError struct {
 	Command string
 	Output  string // its end
@@ -115,8 +112,8 @@ func (e *CommandError) Error() string {
 // Unwrap returns why the command failed.
 func (e *CommandError) Unwrap() error { return e.Err }
 
-// MismatchError says that nginx did not come to have the split in force within
-// the time.
+// MismatchError means that nginx did not have the split in force within
+// Config.Timeout.
 type MismatchError struct {
 	Want string // the version that was written
 	Got  string // what nginx answers
@@ -127,5 +124,5 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("nginx: version %s is not in force: %s: %v", e.Want, e.Got, e.Err)
 }
 
-// Unwrap returns why no more was waited for.
+// Unwrap returns the error of the context.
 func (e *MismatchError) Unwrap() error { return e.Err }

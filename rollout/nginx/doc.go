@@ -1,6 +1,6 @@
-// Package nginx answers how a rollout moves traffic that nginx divides. Its
-// [Splitter] is a rollout.Splitter that renders the split as a file of
-// configuration, has nginx test and load it, and reads back what is in force:
+// Package nginx splits traffic for canary and A/B rollouts in nginx. Its [Splitter]
+// is a rollout.Splitter that renders the split as a configuration file, has nginx test
+// and load it, and reads back what is in force:
 //
 //	splitter, err := nginx.New(nginx.Config{
 //		Path:     "/etc/nginx/conf.d/chat-split.conf",
@@ -23,25 +23,25 @@
 //
 // # What it can do
 //
-// Shares are exact to 0.01 %, by split_clients: a hash of the salt and the key, so
-// that a user stays with an arm, a growing candidate keeps everybody it has, and
-// two salts give unrelated cohorts. It is not the hash of package traffic: users
-// move when a team changes from one to the other. A request without a key is
-// drawn at random. Rules by header, cookie, query parameter and unit become maps;
-// the first that holds decides. As in nginx, the names of cookies and parameters
-// do not tell upper from lower case, values do. [Splitter.CanSplit] refuses
-// mirrors, and names that a variable of nginx cannot hold.
+// Shares are exact to 0.01 %, by split_clients with a hash of the salt and the key.
+// A user stays with an arm, a growing candidate keeps its users, and two salts give
+// unrelated cohorts. Package traffic has another hash: users move when a team changes
+// from one to the other. A request without a key is assigned at random. Rules by
+// header, cookie, query parameter and unit become maps; the first that matches
+// decides. As in nginx, names of cookies and parameters ignore case, and values do
+// not. [Splitter.CanSplit] refuses mirrors, and names that a variable of nginx cannot
+// hold.
 //
 // # When a split is in force
 //
-// The file is replaced as a whole, tested with nginx -t, and put back if the test
-// fails: the split before it stays in force. After the reload nginx's old workers
-// go on to accept for a moment, so an answer of the new ones alone proves little.
-// The file therefore contains a little server on Config.Status, on its port and
-// the one above it in turn: the new workers must answer on the one with the version
-// that was written, and the other must refuse connections, which it does when the
-// last old worker has stopped to accept. Then SetSplit returns. Streams that an old
-// worker serves go on to their end, unless worker_shutdown_timeout cuts them.
+// The file is replaced as a whole and tested with nginx -t. If the test fails, the
+// previous file is restored, and the previous split stays in force. After a reload the
+// old workers accept connections for a moment, so an answer of the new workers alone
+// proves little. The file therefore has a status server, alternately on the port of
+// Config.Status and the port above it. SetSplit returns when one port answers with the
+// new version, and the other refuses connections, which means that the last old worker
+// no longer accepts any. Streams of an old worker continue to their end, unless
+// worker_shutdown_timeout cuts them.
 //
 // # Dependencies
 //

@@ -45,7 +45,7 @@ func (s *Splitter) problems(split strategies.Split) error {
 		if !upstream.MatchString(u) {
 			bad(field, fmt.Sprintf("%q", a.Name), "an arm of Config.Arms, or the name of an upstream that matches "+upstream.String())
 		}
-		u = strings.ToLower(u) // nginx does not tell upstreams apart by case
+		u = strings.ToLower(u) // nginx ignores the case of upstreams
 		if other, taken := owner[u]; taken {
 			bad(field, fmt.Sprintf("%q", a.Name), fmt.Sprintf("an arm whose upstream %s does not serve arm %q too", u, other))
 		}
@@ -101,8 +101,8 @@ func (s *Splitter) rule(r strategies.Rule) rule {
 	return out
 }
 
-// pattern returns a regular expression for exactly value. A map's plain strings
-// would not tell upper from lower case.
+// pattern returns a regular expression for exactly value. The plain strings of a map
+// ignore case.
 func pattern(value string, each func(c byte) string) string {
 	var b strings.Builder
 	b.WriteString("~^")
@@ -178,8 +178,8 @@ func (s *Splitter) body(split strategies.Split) string {
 	return b.String()
 }
 
-// file returns the whole file and its version; the version does not depend on
-// the port that tells it.
+// file returns the whole file and its version. The version does not depend on the
+// port that returns it.
 func (s *Splitter) file(split strategies.Split, listen string) (content, version string) {
 	body := s.body(split)
 	sum := sha256.Sum256([]byte(body))
@@ -187,5 +187,6 @@ func (s *Splitter) file(split strategies.Split, listen string) (content, version
 	return body + fmt.Sprintf("server { listen %s; access_log off; return 200 \"%s\"; }\n", listen, s.answer(version)), version
 }
 
-// answer is what the status server says, so that nobody else's is believed.
+// answer returns the body of the status server. It starts with the variable, so that
+// the status server of another split is not mistaken for this one.
 func (s *Splitter) answer(version string) string { return s.cfg.Variable + " " + version }

@@ -67,8 +67,7 @@ func (s *Splitter) Sticky() bool { return s.cfg.Key != eachRequest }
 // strategies. It reads and writes nothing.
 func (s *Splitter) CanSplit(split strategies.Split) error { return s.problems(split) }
 
-// Render returns the file for split. The errors are those of
-// [Splitter.CanSplit].
+// Render returns the file for split. It returns the errors of [Splitter.CanSplit].
 func (s *Splitter) Render(split strategies.Split) ([]byte, error) {
 	if err := s.problems(split); err != nil {
 		return nil, err
@@ -77,12 +76,12 @@ func (s *Splitter) Render(split strategies.Split) ([]byte, error) {
 	return []byte(content), nil
 }
 
-// SetSplit implements rollout.Splitter; it returns when no worker of nginx
-// accepts connections under the split before. On an error the file before is put
-// back, and nginx has loaded it again if it might have loaded the new one; if that
-// fails too, the error says so. The errors are those of [Splitter.CanSplit],
-// [*CommandError], [*MismatchError], and those of the file system. A split of an
-// older generation than the last one is ignored.
+// SetSplit implements rollout.Splitter. It returns when no worker of nginx accepts
+// connections under the previous split. On an error it restores the previous file,
+// and nginx loads that again if it may have loaded the new one; the error says if that
+// fails too. It returns the errors of [Splitter.CanSplit], a [*CommandError], a
+// [*MismatchError], or an error of the file system. A split with an older generation
+// than the last one is ignored.
 func (s *Splitter) SetSplit(ctx context.Context, split strategies.Split) error {
 	if err := s.problems(split); err != nil {
 		return err
@@ -94,7 +93,7 @@ func (s *Splitter) SetSplit(ctx context.Context, split strategies.Split) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	// The port that nobody listens on is the one for the new workers.
+	// The free port is for the new workers.
 	listen, other := s.a, s.b
 	inForce := s.ask(ctx, s.a)
 	if inForce != "" {
@@ -176,9 +175,9 @@ func (s *Splitter) await(ctx context.Context, version string, done func() (strin
 	}
 }
 
-// ask returns what the status server on an address says, "" for nothing.
+// ask returns the answer of the status server at an address, or "".
 func (s *Splitter) ask(ctx context.Context, address string) string {
-	ctx, cancel := context.WithTimeout(ctx, time.Second) // whoever has the port need not be nginx
+	ctx, cancel := context.WithTimeout(ctx, time.Second) // another program may have the port
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package pgstore answers: where are rollouts kept when several machines drive
-// them? In a table of a PostgreSQL database. It is a [rollout.Store]; give the
-// engine a replica's name besides, or have it make one up:
+// Package pgstore stores rollouts in a table of a PostgreSQL database, for several
+// processes. It is a [rollout.Store]. The engine also needs the name of a replica. By
+// default it makes one up:
 //
 //	store, err := pgstore.Open(ctx, pgstore.Config{URL: os.Getenv("DATABASE_URL")})
 //	...
@@ -8,12 +8,12 @@
 //
 // # What it promises
 //
-// No split brain on one primary: each Put is one statement that compares and
-// sets one row. Across a failover that holds only if the standby is synchronous;
-// with an asynchronous one, what was acknowledged may be lost, which the engine
-// notices (it refuses to follow a store that has gone back) and cannot repair.
-// Connections are made only to a server that takes writes, and are made anew
-// when it turns out not to (SQLSTATE 25006).
+// No split brain on one primary: each Put is one statement that compares and sets one
+// row. Across a failover this holds only if the standby is synchronous. With an
+// asynchronous standby, acknowledged writes may be lost. The engine detects that and
+// refuses to follow the store, but cannot repair it.
+// The store connects only to a server that takes writes, and reconnects when a server
+// no longer does (SQLSTATE 25006).
 //
 // Needed rights: CREATE in the schema for the first start, then SELECT, INSERT
 // and UPDATE on the table and USAGE on its sequence. Nothing is ever deleted.

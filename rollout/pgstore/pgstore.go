@@ -50,10 +50,9 @@ var (
 	_ rollout.Conditional = (*Store)(nil)
 )
 
-// Open connects and creates the table if it is not there. Only a server that
-// takes writes is connected to, so that after a failover nobody stays with the
-// one that has become a standby. Errors: [*checks.InvalidError] values, joined, or what
-// the server said.
+// Open connects to a server that takes writes, and creates the table if it does not
+// exist. After a failover it does not stay connected to a server that has become a
+// standby. It returns [*checks.InvalidError] values, joined, or the server's error.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Table == "" {
 		cfg.Table = "serin"

@@ -1,23 +1,22 @@
-// Package rolloutotel answers how rollouts show up in OpenTelemetry. An
-// [Observer] is a rollout.Observer: a trace for each rollout, with a span for each
-// phase of each stage, and instruments that are read when they are collected.
+// Package rolloutotel exports rollouts to OpenTelemetry. Its [Observer] is a
+// rollout.Observer. It makes a trace of each rollout, with a span for each phase of each
+// stage, and metrics that are read when they are collected.
 //
 //	observer, err := rolloutotel.New(rolloutotel.Config{})
 //	...
 //	engine, err := rollout.Open(ctx, rollout.Config{Observer: observer, ...})
 //
-// It is told by the audit trail, from a goroutine of its own: no request and no
-// decision waits for it, and no event is missed while the process lives, however
-// slow the exporter. Requests themselves are measured by package traffic.
+// It receives events from the audit trail, in its own goroutine. No request and no
+// decision waits for it, and it misses no event while the process lives, however slow
+// the exporter is. Package traffic measures requests.
 //
 // # Spans
 //
 // The root span, "rollout", lasts from the event that starts the rollout, or from
 // when this process took it up, to its end; its status is an error unless the
 // candidate was promoted. Below it is a span for each phase of each stage, named
-// as the phase is, such as "preflight", "baking" or "monitoring"; every event
-// is an event of the span that it falls into, with its reason, its rule and who
-// caused it. Spans carry serin.rollout, serin.target, serin.stage,
+// as the phase is, such as "preflight", "baking" or "monitoring". Every event of the
+// rollout is an event of the span in its time, with its reason, rule and actor. Spans carry serin.rollout, serin.target, serin.stage,
 // serin.baseline and serin.candidate.
 //
 // # Instruments
@@ -30,7 +29,7 @@
 //	serin.rollout.evidence  1        gauge    e-value over its limit, by serin.metric and serin.proof, harm or safe; 1 decides
 //	serin.rollout.requests  {request} gauge   requests that the judgement rests on, by serin.arm
 //	serin.rollout.events    {event}  counter  by serin.kind and serin.rule
-//	serin.rollout.urgent    {event}  counter  events that people should be woken for
+//	serin.rollout.urgent    {event}  counter  events that need a person immediately
 //
 // # Dependencies
 //

@@ -23,8 +23,8 @@ type Config struct {
 	MeterProvider  metric.MeterProvider
 }
 
-// Observer is a rollout.Observer. It is safe for concurrent use, and may be told
-// of several targets, and by several engines.
+// Observer is a rollout.Observer. It is safe for concurrent use, by several
+// engines and for several targets.
 type Observer struct {
 	tracer       trace.Tracer
 	registration metric.Registration
@@ -46,8 +46,8 @@ type eventKind struct {
 	rule string
 }
 
-// New returns an Observer and registers its instruments. The error is that of
-// the provider.
+// New returns an Observer and registers its instruments. It returns the error of the
+// provider.
 func New(cfg Config) (*Observer, error) {
 	if cfg.TracerProvider == nil {
 		cfg.TracerProvider = otel.GetTracerProvider()

@@ -11,13 +11,13 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// spans are those of one rollout that are open; nil if there are none.
+// spans are the open spans of one rollout. They are nil if the rollout has ended.
 type spans struct {
 	root, phase trace.Span
 }
 
-// follow brings the spans from the event before to ev. All times are those of the
-// events, not of when they were heard of.
+// follow brings the spans from the event prev to ev. All times are the events' times,
+// not the times at which they were received.
 func (s *spans) follow(ctx context.Context, tracer trace.Tracer, prev, ev rollout.Event) {
 	at := trace.WithTimestamp(ev.At)
 	fresh := ev.Rollout != prev.Rollout || s.root == nil

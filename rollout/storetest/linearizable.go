@@ -18,9 +18,9 @@ import (
 
 // Linearizable reads, writes and deletes through all handles, which are of one store, from
 // several goroutines each, and then looks for an order of all these operations
-// that explains what each of them returned, such that none takes effect before it
-// was called or after it had returned. There is none if a Get answers with what
-// is old, if a conflict was applied all the same, or if a value vanishes.
+// that explains what each of them returned, such that each takes effect between
+// its call and its return. The test fails if there is no such order: if a Get returned an
+// old value, if a Put that returned a conflict was applied, or if a value vanished.
 //
 // It takes as long as ctx; faults, unless nil, runs meanwhile and breaks what the
 // store must survive. A Put or a Delete whose outcome is unknown may have been

@@ -1,5 +1,5 @@
-// Package storetest tells whether a [rollout.Store] keeps the rules that the
-// engine relies on. A store's own test is a few lines:
+// Package storetest is a conformance suite for implementations of [rollout.Store]. It
+// tests the rules that the engine relies on. A store's own test is a few lines:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) rollout.Store { ... })
@@ -78,7 +78,7 @@ func wantValue(t *testing.T, s rollout.Store, key, want string) rollout.Revision
 
 func getUnknown(t *testing.T, s rollout.Store) {
 	if e, err := s.Get(t.Context(), "rollout/none"); !errors.Is(err, rollout.ErrNotFound) {
-		t.Errorf("Get of a key that was never put = %v, %v; want an error that wraps ErrNotFound, or the engine could not tell a new target from a failing store", e, err)
+		t.Errorf("Get of a key that was never put = %v, %v; want an error that wraps ErrNotFound, or the engine cannot distinguish a new target from a failing store", e, err)
 	}
 }
 

@@ -1,6 +1,6 @@
-// Package proctest tests a [rollout.Store] with real processes, which are killed
-// and stopped while they drive rollouts over it. The test binary is one of those
-// processes, too:
+// Package proctest tests a [rollout.Store] with real processes, which are killed and
+// stopped while they lead rollouts over it. The test binary also serves as these
+// processes:
 //
 //	func TestMain(m *testing.M) { proctest.Main(m, open) }
 //
@@ -34,8 +34,8 @@ import (
 // kills is set by the flag -kills, which Main defines.
 var kills = 20
 
-// Open opens the store that is tested. It is called in all processes, and learns
-// from the environment where the store is.
+// Open opens the store that is tested. It is called in all processes, and reads from
+// the environment where the store is.
 type Open func(context.Context) (rollout.Store, error)
 
 // Main runs the tests of m, or is one of the processes that they start. It defines
@@ -157,7 +157,7 @@ func child(role string, open Open) error {
 	}
 }
 
-// drive begins one rollout after the other, until it is told to finish.
+// drive starts one rollout after the other, until SERIN_TEST_FINISH is set.
 func drive(ctx context.Context, e *rollout.Engine, store rollout.Store, print func(line)) error {
 	for {
 		st, err := e.Newest(ctx, "chat")
@@ -249,9 +249,9 @@ func (p *process) said() int {
 	return len(p.lines)
 }
 
-// Killed kills the process that drives again and again, at random moments, as
-// often as the flag -kills says. Every rollout comes to its end by the same way,
-// and the audit trail has no gap. env are variables for the processes.
+// Killed kills the leading process at random moments, as often as the flag -kills says.
+// Every rollout must end in the same way, and the audit trail must have no gap. env has
+// variables for the processes.
 //
 //	go test . -run Killed -kills 200
 func Killed(t *testing.T, open Open, env ...string) {
@@ -325,11 +325,11 @@ func opened(t *testing.T, open Open, env []string) rollout.Store {
 	return store
 }
 
-// ThreeProcesses has three processes share a rollout and its traffic. The
-// one that drives is killed; the next one is stopped for longer than its lease
-// and its splits are valid, while the rollout is aborted. Another one drives
-// each time, no request reaches the candidate once the abort has settled, and
-// who comes back does not drive.
+// ThreeProcesses has three processes share a rollout and its traffic. It kills the
+// leader. It stops the next leader for longer than its lease and its splits are valid,
+// and aborts the rollout meanwhile. Each time another process must take over. No request
+// may reach the candidate after the abort has settled, and the process that continues
+// must not lead.
 func ThreeProcesses(t *testing.T, open Open, env ...string) {
 	store := opened(t, open, env)
 	members := make(map[string]*process)

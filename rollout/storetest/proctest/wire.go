@@ -83,7 +83,7 @@ func (w *Wire) pass(client net.Conn) {
 	delete(w.conns, server)
 }
 
-// hold remembers a connection so that it can be cut, or cuts it at once.
+// hold remembers a connection for Cut, or closes it if the wire is cut.
 func (w *Wire) hold(conn net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
