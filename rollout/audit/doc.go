@@ -1,6 +1,6 @@
 // Package audit verifies the audit trail of rollouts: a tamper-evident log, chained by
-// hash, of every actor, action, time and reason. It reads the trail that package rollout writes to
-// its store, verifies and exports it, and signs checkpoints of it.
+// hash, of every actor, action, time and reason. It reads the trail that package rollout
+// writes to its store, verifies and exports it, and signs checkpoints of it.
 //
 //	log, err := audit.Read(ctx, store, "chat")
 //	...
