@@ -2,38 +2,55 @@ package httproute_test
 
 import (
 	"context"
-	"encoding/pem"
 	"fmt"
-	"net/http/httptest"
+	"log"
 
-	"github.com/serin-go/serin/internal/fakeroute"
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/httproute"
+	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/strategies"
 )
 
-// Within a cluster Name and Arms are enough; here a server that is not a cluster
-// is named.
+// In a cluster Name and Arms are enough: the API server, the namespace and the token
+// come from the pod's service account.
 func Example() {
-	route := fakeroute.New(chat)
-	server := httptest.NewServer(route)
-	defer server.Close()
-
 	splitter, err := httproute.New(httproute.Config{
-		Name: "chat", Namespace: "models",
-		Arms:   map[string]string{"1.4.0": "chat-blue", "1.5.0": "chat-green"},
-		Server: server.URL, TokenFile: "-",
+		Name: "chat",
+		Arms: map[string]string{"1.4.0": "chat-blue", "1.5.0": "chat-green"},
 	})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-	err = splitter.SetSplit(context.Background(), strategies.Split{
-		Arms: []strategies.Arm{{Name: "1.4.0", Weight: strategies.Percent(95)}, {Name: "1.5.0", Weight: strategies.Percent(5)}},
+	engine, err := rollout.Open(context.Background(), rollout.Config{
+		Store:   new(memstore.Store),
+		Targets: map[string]rollout.Splitter{"chat": splitter},
 	})
-	fmt.Println(err, weights(route, 0))
-	// Output: <nil> map[chat-blue:9500 chat-green:500]
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
 }
 
-func pemOf(server *httptest.Server) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+// A route has weights and no mirrors, so a shadow stage is refused before it starts.
+func ExampleSplitter_CanSplit() {
+	splitter, err := httproute.New(httproute.Config{
+		Name: "chat", Namespace: "models", Server: "https://kubernetes.default.svc",
+		Arms: map[string]string{"1.4.0": "chat-blue", "1.5.0": "chat-green"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	arms := []strategies.Arm{{Name: "1.4.0", Weight: strategies.Percent(95)}, {Name: "1.5.0", Weight: strategies.Percent(5)}}
+	fmt.Println("canary:", splitter.CanSplit(strategies.Split{Arms: arms}))
+	err = splitter.CanSplit(strategies.Split{
+		Arms:    arms,
+		Mirrors: []strategies.Mirror{{Arm: "1.5.0", Share: strategies.Percent(10)}},
+	})
+	for invalid := range checks.Invalid(err) {
+		fmt.Println("shadow:", invalid.Field)
+	}
+	// Output:
+	// canary: <nil>
+	// shadow: Split.Mirrors
 }

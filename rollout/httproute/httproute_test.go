@@ -3,6 +3,7 @@ package httproute_test
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -410,4 +411,8 @@ func fields(err error) []string {
 		return []string{invalid.Field}
 	}
 	return nil
+}
+
+func pemOf(server *httptest.Server) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 }
