@@ -6,6 +6,7 @@
 //	go run ./examples/changelog -repo . -from v1.2.0 -to v1.3.0
 //	go run ./examples/changelog -repo . -write     # draft what is unreleased
 //	go run ./examples/changelog -repo . -check     # fail when that was forgotten
+//	go run ./examples/changelog -repo . -lint      # fail when CHANGELOG.md breaks a rule
 //	go run ./examples/changelog -repo . -cut 1.3.0 # release what is unreleased
 //
 // Commits follow Conventional Commits. What users do not notice (tests, chores)
@@ -47,6 +48,8 @@ type settings struct {
 	tagPrefix    string
 	all          bool
 	write, check bool
+	lint         bool
+	base         string
 	cut          versioning.Version
 	cuts         bool
 	file         string
@@ -67,11 +70,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.BoolVar(&s.all, "all", false, "print the whole history as a changelog")
 	flags.BoolVar(&s.write, "write", false, "add what is unreleased to CHANGELOG.md")
 	flags.BoolVar(&s.check, "check", false, "fail when -write would change CHANGELOG.md")
+	flags.BoolVar(&s.lint, "lint", false, "fail when CHANGELOG.md breaks a rule of Keep a Changelog")
 	flags.Func("cut", "make what is unreleased in CHANGELOG.md the release of this `version`, of today", func(text string) (err error) {
 		s.cuts = true
 		s.cut, err = versioning.Parse(text)
 		return err
 	})
+	flags.StringVar(&s.base, "base", "", "with -cut, link each version to the `URL` of the repository")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -79,7 +84,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	s.file = filepath.Join(s.log.Dir, "CHANGELOG.md")
-	if s.cuts {
+	switch {
+	case s.lint:
+		return s.findings(stdout)
+	case s.cuts:
 		return s.release(stdout)
 	}
 	h, err := versioning.ReadHistory(ctx, s.log, s.options())
@@ -177,6 +185,28 @@ func (s *settings) update(h *versioning.History, stdout io.Writer) error {
 	return err
 }
 
+// findings prints what breaks a rule in CHANGELOG.md.
+func (s *settings) findings(stdout io.Writer) error {
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		return err
+	}
+	c, err := versioning.ParseChangelog(string(text))
+	if err != nil {
+		return err
+	}
+	found := c.Lint()
+	for _, finding := range found {
+		if _, err := fmt.Fprintf(stdout, "%s: %v\n", s.file, finding); err != nil {
+			return err
+		}
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%s has %d findings", s.file, len(found))
+	}
+	return nil
+}
+
 // release makes what is unreleased the newest release of CHANGELOG.md.
 func (s *settings) release(stdout io.Writer) error {
 	old, err := os.ReadFile(s.file)
@@ -189,6 +219,15 @@ func (s *settings) release(stdout io.Writer) error {
 	}
 	if err := c.Cut(s.cut, time.Now().UTC()); err != nil {
 		return err
+	}
+	if s.base != "" {
+		prefix := s.tagPrefix
+		if prefix == "" {
+			prefix = "v"
+		}
+		if err := c.FixLinks(s.base, prefix); err != nil {
+			return err
+		}
 	}
 	if err := replace(s.file, []byte(c.String())); err != nil {
 		return err

@@ -76,3 +76,35 @@ func TestChangelog(t *testing.T) {
 		}
 	}
 }
+
+// TestLintAndCut checks and releases a changelog that people wrote.
+func TestLintAndCut(t *testing.T) {
+	for name, test := range map[string]struct {
+		text      string
+		lint, cut bool // whether they succeed
+	}{
+		"good":           {"# Changelog\n\n## [Unreleased]\n\n### Added\n\n- a gateway\n", true, true},
+		"released twice": {"# Changelog\n\n## [Unreleased]\n\n### Added\n\n- a gateway\n\n## [1.3.0] - 2026-01-02\n\n- a router\n", false, false},
+		"empty section":  {"# Changelog\n\n## [Unreleased]\n\n### Added\n\n### Gadgets\n\n- a gateway\n", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "CHANGELOG.md")
+			if err := os.WriteFile(file, []byte(test.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			if err := run(t.Context(), []string{"-repo", dir, "-lint"}, &out, &out); (err == nil) != test.lint {
+				t.Errorf("lint: %v\n%s", err, &out)
+			}
+			err := run(t.Context(), []string{"-repo", dir, "-cut", "1.3.0", "-base", "https://example.com/m"}, &out, &out)
+			text, _ := os.ReadFile(file)
+			if (err == nil) != test.cut || test.cut != strings.Contains(string(text), "\n## [Unreleased]\n\n## [1.3.0] - ") || !test.cut && string(text) != test.text {
+				t.Errorf("cut: %v\n%s", err, text)
+			}
+			if err := run(t.Context(), []string{"-repo", dir, "-lint"}, &out, &out); test.lint && err != nil {
+				t.Errorf("lint after the release: %v\n%s", err, &out)
+			}
+		})
+	}
+}

@@ -220,7 +220,7 @@ func next(ctx context.Context, changelog []string, asked string, out io.Writer) 
 
 // commit makes the commit of the release in the clone, and its tags.
 func commit(ctx context.Context, root, clone, version string, mods []mod, changelog []string) (tags []string, err error) {
-	if _, err := command(ctx, "", nil, "go", append(changelog, "-cut", strings.TrimPrefix(version, "v"))...); err != nil {
+	if _, err := command(ctx, "", nil, "go", append(changelog, "-cut", strings.TrimPrefix(version, "v"), "-base", "https://"+mods[0].path)...); err != nil {
 		return nil, err
 	}
 	for _, m := range mods {
