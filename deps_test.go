@@ -15,8 +15,9 @@ const module = "github.com/serin-go/serin"
 var ladder = map[string][]string{
 	"":                                 {},
 	"versioning":                       {},
-	"versioning/gitlog":                {"versioning"},
-	"versioning/model":                 {"versioning"},
+	"versioning/changelog":             {"versioning"},
+	"versioning/gitlog":                {"versioning/changelog"},
+	"versioning/model":                 {"versioning", "versioning/changelog"},
 	"versioning/registry":              {"versioning"},
 	"versioning/registry/registrytest": {"versioning", "versioning/registry"},
 	"checks":                           {},
@@ -75,7 +76,7 @@ var foreign = map[string][]string{
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
-var standardOnly = []string{"", "versioning", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "strategies", "rollout", "rollout/memstore"}
+var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "strategies", "rollout", "rollout/memstore"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

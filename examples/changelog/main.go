@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/versioning"
+	"github.com/serin-go/serin/versioning/changelog"
 	"github.com/serin-go/serin/versioning/gitlog"
 )
 
@@ -90,7 +91,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case s.cuts:
 		return s.release(stdout)
 	}
-	h, err := versioning.ReadHistory(ctx, s.log, s.options())
+	h, err := changelog.ReadHistory(ctx, s.log, s.options())
 	if err != nil {
 		return err
 	}
@@ -98,15 +99,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case s.write || s.check:
 		return s.update(h, stdout)
 	case s.all:
-		_, err = io.WriteString(stdout, h.Changelog(versioning.RenderOptions{}).String())
+		_, err = io.WriteString(stdout, h.Changelog(changelog.RenderOptions{}).String())
 		return err
 	}
 	return notes(h, stdout, stderr)
 }
 
 // options takes the version before the first commit from -from.
-func (s *settings) options() versioning.HistoryOptions {
-	o := versioning.HistoryOptions{TagPrefix: s.tagPrefix}
+func (s *settings) options() changelog.HistoryOptions {
+	o := changelog.HistoryOptions{TagPrefix: s.tagPrefix}
 	name := strings.TrimPrefix(s.log.From, s.tagPrefix)
 	if s.tagPrefix == "" {
 		name = strings.TrimPrefix(name, "v")
@@ -119,7 +120,7 @@ func (s *settings) options() versioning.HistoryOptions {
 
 // notes prints the next version, why it is the next, and what is in it. The
 // notes go to one stream and what was left out to the other.
-func notes(h *versioning.History, stdout, stderr io.Writer) error {
+func notes(h *changelog.History, stdout, stderr io.Writer) error {
 	if len(h.Releases) == 0 {
 		_, err := fmt.Fprintln(stdout, "Nothing has been committed.")
 		return err
@@ -137,7 +138,7 @@ func notes(h *versioning.History, stdout, stderr io.Writer) error {
 		}
 		title, date = next.Version.String(), time.Now()
 	}
-	entry := versioning.ChangelogRelease{Sections: newest.Render(versioning.RenderOptions{})}
+	entry := changelog.ChangelogRelease{Sections: newest.Render(changelog.RenderOptions{})}
 	if _, err := fmt.Fprintf(stdout, "## %s - %s\n\n%s", title, date.Format(time.DateOnly), entry.Markdown()); err != nil {
 		return err
 	}
@@ -151,21 +152,21 @@ func notes(h *versioning.History, stdout, stderr io.Writer) error {
 }
 
 // update brings CHANGELOG.md up to date, or says that it is not.
-func (s *settings) update(h *versioning.History, stdout io.Writer) error {
+func (s *settings) update(h *changelog.History, stdout io.Writer) error {
 	old, err := os.ReadFile(s.file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	var c *versioning.Changelog
+	var c *changelog.Changelog
 	switch {
 	case err != nil:
-		c = h.Changelog(versioning.RenderOptions{})
+		c = h.Changelog(changelog.RenderOptions{})
 	default:
-		if c, err = versioning.ParseChangelog(string(old)); err != nil {
+		if c, err = changelog.ParseChangelog(string(old)); err != nil {
 			return err
 		}
 		if len(h.Releases) > 0 && h.Releases[0].Unreleased {
-			if err := c.AddRelease(&h.Releases[0], versioning.RenderOptions{}); err != nil {
+			if err := c.AddRelease(&h.Releases[0], changelog.RenderOptions{}); err != nil {
 				return err
 			}
 		}
@@ -213,7 +214,7 @@ func (s *settings) release(stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c, err := versioning.ParseChangelog(string(old))
+	c, err := changelog.ParseChangelog(string(old))
 	if err != nil {
 		return err
 	}

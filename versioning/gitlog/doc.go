@@ -1,5 +1,6 @@
-// Package gitlog answers what a repository's history says, by running git.
+// Package gitlog reads the commits and tags of a git repository for changelogs and
+// release notes. It runs the git program.
 //
-// A [Log] is a versioning.Source: hand it to versioning.ReadHistory. Programs
-// that run where there is no git binary pass another Source.
+// A [Log] is a [changelog.Source] for [changelog.ReadHistory]. A program that runs
+// without a git binary needs another Source.
 package gitlog

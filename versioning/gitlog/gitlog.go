@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serin-go/serin/versioning"
+	"github.com/serin-go/serin/versioning/changelog"
 )
 
 var (
@@ -45,7 +45,7 @@ type Log struct {
 	Git string
 }
 
-var _ versioning.Source = Log{}
+var _ changelog.Source = Log{}
 
 // format separates fields by NUL, which no commit message can contain; with -z
 // the records are separated so too.
@@ -57,16 +57,16 @@ const (
 // Commits runs git log. A repository without commits has no entries. Messages
 // come as UTF-8 as far as git knows their encoding. Errors carry what git said;
 // see also [ErrNoGit] and [ErrShallow].
-func (l Log) Commits(ctx context.Context) iter.Seq2[versioning.Entry, error] {
-	return func(yield func(versioning.Entry, error) bool) {
-		err := l.commits(ctx, func(e versioning.Entry) bool { return yield(e, nil) })
+func (l Log) Commits(ctx context.Context) iter.Seq2[changelog.Entry, error] {
+	return func(yield func(changelog.Entry, error) bool) {
+		err := l.commits(ctx, func(e changelog.Entry) bool { return yield(e, nil) })
 		if err != nil {
-			yield(versioning.Entry{}, err)
+			yield(changelog.Entry{}, err)
 		}
 	}
 }
 
-func (l Log) commits(ctx context.Context, yield func(versioning.Entry) bool) error {
+func (l Log) commits(ctx context.Context, yield func(changelog.Entry) bool) error {
 	revisions, err := l.revisions()
 	if err != nil {
 		return err
@@ -203,7 +203,7 @@ func (l Log) run(ctx context.Context, args []string, read func(*bufio.Reader) er
 }
 
 // record reads one commit. All its fields share one string.
-func record(r *bufio.Reader) (versioning.Entry, error) {
+func record(r *bufio.Reader) (changelog.Entry, error) {
 	var room [4 << 10]byte
 	buf := room[:0]
 	var ends [fields]int
@@ -213,15 +213,15 @@ func record(r *bufio.Reader) (versioning.Entry, error) {
 			buf = append(buf, part...)
 			if err == bufio.ErrBufferFull {
 				if len(buf) > 64<<20 {
-					return versioning.Entry{}, errors.New("gitlog: a commit message of more than 64 MiB")
+					return changelog.Entry{}, errors.New("gitlog: a commit message of more than 64 MiB")
 				}
 				continue
 			}
 			if err == io.EOF && i == 0 && len(buf) == 0 {
-				return versioning.Entry{}, io.EOF
+				return changelog.Entry{}, io.EOF
 			}
 			if err != nil && (err != io.EOF || i != fields-1) {
-				return versioning.Entry{}, fmt.Errorf("gitlog: git's output ended within a commit: %w", err)
+				return changelog.Entry{}, fmt.Errorf("gitlog: git's output ended within a commit: %w", err)
 			}
 			if err == io.EOF { // the last record has no NUL behind it
 				buf = append(buf, 0)
@@ -238,9 +238,9 @@ func record(r *bufio.Reader) (versioning.Entry, error) {
 	}
 	seconds, err := strconv.ParseInt(field[5], 10, 64)
 	if err != nil {
-		return versioning.Entry{}, fmt.Errorf("gitlog: the time of commit %s: %w", field[0], err)
+		return changelog.Entry{}, fmt.Errorf("gitlog: the time of commit %s: %w", field[0], err)
 	}
-	return versioning.Entry{
+	return changelog.Entry{
 		Hash: strings.TrimLeft(field[0], "\n"), Parents: strings.Fields(field[1]), Tags: tags(field[2]),
 		Author: field[3], Email: field[4], Time: time.Unix(seconds, 0).UTC(), Message: field[6],
 	}, nil

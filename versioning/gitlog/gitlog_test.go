@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/serin-go/serin/versioning"
+	"github.com/serin-go/serin/versioning/changelog"
 	"github.com/serin-go/serin/versioning/gitlog"
 )
 
@@ -62,9 +63,9 @@ func (s *script) repository(tb testing.TB) string {
 	return dir
 }
 
-func read(t *testing.T, l gitlog.Log, o versioning.HistoryOptions) *versioning.History {
+func read(t *testing.T, l gitlog.Log, o changelog.HistoryOptions) *changelog.History {
 	t.Helper()
-	h, err := versioning.ReadHistory(t.Context(), l, o)
+	h, err := changelog.ReadHistory(t.Context(), l, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func read(t *testing.T, l gitlog.Log, o versioning.HistoryOptions) *versioning.H
 }
 
 // outline shows a history in short.
-func outline(h *versioning.History) []string {
+func outline(h *changelog.History) []string {
 	var lines []string
 	for _, l := range h.Releases {
 		line := l.Tag + ":"
@@ -98,7 +99,7 @@ func TestCommitsBelongToTheEarliestReleaseThatContainsThem(t *testing.T) {
 	s.tag("v1.0.1", two)
 	s.tag("nightly", two)
 	_ = last
-	h := read(t, gitlog.Log{Dir: s.repository(t)}, versioning.HistoryOptions{})
+	h := read(t, gitlog.Log{Dir: s.repository(t)}, changelog.HistoryOptions{})
 	want := []string{": last side (Merge branch 'side')", "v1.0.1: two", "v1.0.0: one"}
 	if diff := cmp.Diff(want, outline(h)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -121,7 +122,7 @@ func TestMonorepo(t *testing.T) {
 	s.tag("client/v1.0.0", b) // on a commit that does not touch the client
 	s.tag("v9.0.0", c)
 	l := gitlog.Log{Dir: s.repository(t), Paths: []string{"client"}}
-	h := read(t, l, versioning.HistoryOptions{TagPrefix: "client/v"})
+	h := read(t, l, changelog.HistoryOptions{TagPrefix: "client/v"})
 	if diff := cmp.Diff([]string{": client again", "client/v1.0.0: client"}, outline(h)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -137,7 +138,7 @@ func TestFromAndTo(t *testing.T) {
 	s.commit("main", "a", "feat: c", b)
 	s.tag("a", a)
 	s.tag("b", b)
-	h := read(t, gitlog.Log{Dir: s.repository(t), From: "a", To: "b"}, versioning.HistoryOptions{})
+	h := read(t, gitlog.Log{Dir: s.repository(t), From: "a", To: "b"}, changelog.HistoryOptions{})
 	if diff := cmp.Diff([]string{": b"}, outline(h)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -147,7 +148,7 @@ func TestOddMessages(t *testing.T) {
 	var s script
 	message := "feat: caf\xe9\r\n\r\nBREAKING CHANGE: yes\r\n"
 	s.commit("main", "a", message)
-	h := read(t, gitlog.Log{Dir: s.repository(t)}, versioning.HistoryOptions{})
+	h := read(t, gitlog.Log{Dir: s.repository(t)}, changelog.HistoryOptions{})
 	c := h.Releases[0].Changes[0]
 	if c.Description != "caf\uFFFD" || !c.Breaking || c.Footers[0].Value != "yes" {
 		t.Errorf("%+v", c)
@@ -166,33 +167,33 @@ func TestRepositoriesThatCannotAnswer(t *testing.T) {
 	dir := s.repository(t)
 	shallow := filepath.Join(t.TempDir(), "shallow")
 	git(t, dir, nil, "clone", "-q", "--depth", "1", "file://"+dir, shallow)
-	_, err := versioning.ReadHistory(t.Context(), gitlog.Log{Dir: shallow}, versioning.HistoryOptions{})
+	_, err := changelog.ReadHistory(t.Context(), gitlog.Log{Dir: shallow}, changelog.HistoryOptions{})
 	if !errors.Is(err, gitlog.ErrShallow) {
 		t.Errorf("shallow: %v", err)
 	}
-	if h := read(t, gitlog.Log{Dir: shallow, AllowShallow: true}, versioning.HistoryOptions{}); len(h.Releases[0].Changes) != 1 {
+	if h := read(t, gitlog.Log{Dir: shallow, AllowShallow: true}, changelog.HistoryOptions{}); len(h.Releases[0].Changes) != 1 {
 		t.Errorf("shallow, allowed: %v", outline(h))
 	}
 	empty := t.TempDir()
 	git(t, empty, nil, "init", "-q")
-	if h := read(t, gitlog.Log{Dir: empty}, versioning.HistoryOptions{}); len(h.Releases) != 0 || h.NextVersion().Version != (versioning.Version{}) {
+	if h := read(t, gitlog.Log{Dir: empty}, changelog.HistoryOptions{}); len(h.Releases) != 0 || h.NextVersion().Version != (versioning.Version{}) {
 		t.Errorf("empty: %v", outline(h))
 	}
-	if h := read(t, gitlog.Log{Dir: dir}, versioning.HistoryOptions{}); h.NextVersion().Version.String() != "0.1.0" {
+	if h := read(t, gitlog.Log{Dir: dir}, changelog.HistoryOptions{}); h.NextVersion().Version.String() != "0.1.0" {
 		t.Errorf("without tags: %+v", h.NextVersion())
 	}
-	_, err = versioning.ReadHistory(t.Context(), gitlog.Log{Dir: dir, Git: "no-such-program-as-git"}, versioning.HistoryOptions{})
+	_, err = changelog.ReadHistory(t.Context(), gitlog.Log{Dir: dir, Git: "no-such-program-as-git"}, changelog.HistoryOptions{})
 	if !errors.Is(err, gitlog.ErrNoGit) {
 		t.Errorf("no git: %v", err)
 	}
 	for _, l := range []gitlog.Log{{Dir: t.TempDir()}, {Dir: dir, To: "nowhere"}, {Dir: dir, To: "--all"}, {Dir: dir, From: "a..b"}, {Dir: filepath.Join(dir, "absent")}} {
-		if _, err := versioning.ReadHistory(t.Context(), l, versioning.HistoryOptions{}); err == nil || !strings.Contains(err.Error(), "gitlog: ") {
+		if _, err := changelog.ReadHistory(t.Context(), l, changelog.HistoryOptions{}); err == nil || !strings.Contains(err.Error(), "gitlog: ") {
 			t.Errorf("%+v: %v", l, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := versioning.ReadHistory(ctx, gitlog.Log{Dir: dir}, versioning.HistoryOptions{}); !errors.Is(err, context.Canceled) {
+	if _, err := changelog.ReadHistory(ctx, gitlog.Log{Dir: dir}, changelog.HistoryOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

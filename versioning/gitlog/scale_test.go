@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/versioning"
+	"github.com/serin-go/serin/versioning/changelog"
 	"github.com/serin-go/serin/versioning/gitlog"
 )
 
@@ -44,11 +45,11 @@ func large(tb testing.TB) string {
 }
 
 func render(tb testing.TB, dir string) string {
-	h, err := versioning.ReadHistory(context.Background(), gitlog.Log{Dir: dir}, versioning.HistoryOptions{})
+	h, err := changelog.ReadHistory(context.Background(), gitlog.Log{Dir: dir}, changelog.HistoryOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return h.Changelog(versioning.RenderOptions{Repository: "https://example.com/o/n"}).String()
+	return h.Changelog(changelog.RenderOptions{Repository: "https://example.com/o/n"}).String()
 }
 
 func TestLargeRepository(t *testing.T) {
@@ -56,7 +57,7 @@ func TestLargeRepository(t *testing.T) {
 		render(t, dir)
 		return
 	}
-	c, err := versioning.ParseChangelog(render(t, large(t)))
+	c, err := changelog.ParseChangelog(render(t, large(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func BenchmarkChangelog(b *testing.B) {
 
 // BenchmarkReadHistory leaves git out: parsing, grouping and reverts only.
 func BenchmarkReadHistory(b *testing.B) {
-	var entries versioning.Entries
+	var entries changelog.Entries
 	for e, err := range (gitlog.Log{Dir: large(b)}).Commits(b.Context()) {
 		if err != nil {
 			b.Fatal(err)
@@ -129,7 +130,7 @@ func BenchmarkReadHistory(b *testing.B) {
 	}
 	b.Run("history", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := versioning.ReadHistory(b.Context(), entries, versioning.HistoryOptions{}); err != nil {
+			if _, err := changelog.ReadHistory(b.Context(), entries, changelog.HistoryOptions{}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/serin-go/serin/versioning"
+	"github.com/serin-go/serin/versioning/changelog"
 )
 
 func digest(c byte) string { return digestPrefix + strings.Repeat(string(c), 64) }
@@ -313,7 +314,7 @@ func TestNotes(t *testing.T) {
 	n := NewNotes(&old, new)
 	n.Summary = "Answers <faster> & better."
 	n.Breaking[0].Migration = "Call tools yourself."
-	n.Changes = []versioning.Section{{Name: "Fixed", Entries: []string{"Fewer loops."}}}
+	n.Changes = []changelog.Section{{Name: "Fixed", Entries: []string{"Fewer loops."}}}
 	var b bytes.Buffer
 	if err := n.Markdown(&b); err != nil {
 		t.Fatal(err)

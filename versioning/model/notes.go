@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/versioning"
+	"github.com/serin-go/serin/versioning/changelog"
 )
 
 // Notes are the release notes of a model version for those who use it. It is the
@@ -32,7 +33,7 @@ type Notes struct {
 	// per second, tokens for the same text.
 	Serving []Delta
 	// Changes are sections as in a changelog, in the order of Keep a Changelog.
-	Changes     []versioning.Section
+	Changes     []changelog.Section
 	Safety      []string
 	Limitations []string
 	// Deprecations say which version goes away, when, and what replaces it.

@@ -1,4 +1,4 @@
-package versioning
+package changelog
 
 import (
 	"context"
@@ -8,34 +8,36 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/versioning"
 )
 
-// Source is where a history comes from: a git repository (package gitlog), a
-// slice ([Entries]), or anything else that can list commits.
+// Source lists the commits of a repository. Package gitlog reads them from git,
+// and [Entries] from a slice.
 type Source interface {
 	// Commits yields commits, the newest first, children before their parents.
-	// After an error it yields nothing more.
+	// After an error it stops.
 	Commits(ctx context.Context) iter.Seq2[Entry, error]
 }
 
-// Entry is one commit as a [Source] tells of it.
+// Entry is one commit of a [Source].
 type Entry struct {
 	Hash    string   // full hash, in hexadecimal
-	Parents []string // full hashes; with none at all the history is read as a line
+	Parents []string // full hashes; if no Entry has any, the history is linear
 	Message string
 	Author  string // name
 	Email   string
-	Time    time.Time // when it was committed
-	Tags    []string  // names of the tags on it, "v1.2.0"
-	// Elsewhere marks a commit that did not touch the part of the repository
-	// that is asked about. Only its tags and parents count.
+	Time    time.Time // of the commit
+	Tags    []string  // names of the tags on the commit, "v1.2.0"
+	// Elsewhere marks a commit outside of the selected paths. Only its tags and
+	// parents count.
 	Elsewhere bool
 }
 
-// Entries is a [Source] made of a slice.
+// Entries is a [Source] that reads from a slice.
 type Entries []Entry
 
-// Commits yields the entries in their order.
+// Commits yields the entries in their order. It stops when ctx ends.
 func (e Entries) Commits(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for _, entry := range e {
@@ -50,106 +52,107 @@ func (e Entries) Commits(ctx context.Context) iter.Seq2[Entry, error] {
 	}
 }
 
-// HistoryOptions says how commits become releases. The zero value reads tags
-// such as "v1.2.3" and "1.2.3".
+// HistoryOptions configures [ReadHistory]. The zero value reads tags such as
+// "v1.2.3" and "1.2.3".
 type HistoryOptions struct {
-	// TagPrefix stands before the version in a tag: "client/v" finds
-	// "client/v1.2.3" and passes over all other tags. Empty means "v" or nothing.
+	// TagPrefix precedes the version in a tag: "client/v" selects
+	// "client/v1.2.3" and ignores other tags. Empty selects tags with and
+	// without a leading "v".
 	TagPrefix string
 	// Base is the version before the oldest commit, for a Source that does not
-	// reach back to its tag. It counts only when HasBase is true.
-	Base    Version
+	// reach back to a tag. It is ignored unless HasBase is true.
+	Base    versioning.Version
 	HasBase bool
-	// First is the version of the first release. The zero value means 0.1.0.
-	First Version
-	// Changes says what types of commits mean; nil means [DefaultChanges].
-	Changes map[string]Change
-	// BreakingBefore1 is what a breaking change means to a version below 1.0.0.
-	// None means Minor, after §4: such versions promise nothing yet. Major makes
-	// 1.0.0 of it.
-	BreakingBefore1 Change
-	// MinorBefore1 is what an addition means to a version below 1.0.0. None means
-	// Minor.
-	MinorBefore1 Change
-	// Prerelease makes the next version a prerelease with this identifier,
-	// "rc": 1.3.0-rc.1, and 1.3.0-rc.2 after that.
+	// First is the version of the first release. Default 0.1.0.
+	First versioning.Version
+	// Changes maps types of commits to the size of their change. Default
+	// [DefaultChanges].
+	Changes map[string]versioning.Change
+	// BreakingBefore1 is the size of a breaking change below 1.0.0. Default
+	// Minor: SemVer, paragraph 4, lets such versions change at any time. Major
+	// makes the next version 1.0.0.
+	BreakingBefore1 versioning.Change
+	// MinorBefore1 is the size of an addition below 1.0.0. Default Minor.
+	MinorBefore1 versioning.Change
+	// Prerelease makes the next version a prerelease with this identifier: "rc"
+	// gives 1.3.0-rc.1, and then 1.3.0-rc.2.
 	Prerelease string
 }
 
-// DefaultChanges says what the types of commits mean where nothing else is said:
-// a new feature or a deprecation is Minor, a repair is Patch. Types that are not
-// listed change nothing for users. It returns a new map each time.
-func DefaultChanges() map[string]Change {
-	return map[string]Change{
-		"feat": Minor, "feature": Minor, "deprecate": Minor,
-		"fix": Patch, "perf": Patch, "security": Patch, "revert": Patch, "remove": Patch, "change": Patch,
+// DefaultChanges returns the size of the change for each type of commit: Minor
+// for a new feature or a deprecation, Patch for a fix. Other types count as None.
+// It returns a new map each time.
+func DefaultChanges() map[string]versioning.Change {
+	return map[string]versioning.Change{
+		"feat": versioning.Minor, "feature": versioning.Minor, "deprecate": versioning.Minor,
+		"fix": versioning.Patch, "perf": versioning.Patch, "security": versioning.Patch, "revert": versioning.Patch, "remove": versioning.Patch, "change": versioning.Patch,
 	}
 }
 
-// History is what happened to something, release by release.
+// History holds the commits of a repository, grouped into releases.
 type History struct {
-	// Releases holds the newest first. When commits follow the newest tag, the
-	// first one is Unreleased.
+	// Releases lists the newest first. If commits follow the newest tag, the first
+	// element is Unreleased.
 	Releases []LogRelease
-	// SkippedTags are tags with the prefix that name no version, and tags of a
-	// commit that another, later version names too.
-	SkippedTags []Ignored
+	// SkippedTags lists tags that have the prefix but no valid version, and tags
+	// on a commit that also has a tag with a later version.
+	SkippedTags []versioning.Ignored
 
 	options HistoryOptions
 }
 
 // LogRelease is one release in a [History].
 type LogRelease struct {
-	Tag        string // "" when unreleased
-	Version    Version
+	Tag        string // "" if unreleased
+	Version    versioning.Version
 	Unreleased bool
-	Time       time.Time // of the tagged commit, or of the newest one
-	// Changes are the conventional commits, newest first, without those that
-	// were reverted before they were released, and their reverts.
+	Time       time.Time // of the tagged commit; if unreleased, of the newest commit
+	// Changes lists the conventional commits, newest first. Commits that were
+	// reverted before their release are left out, and so are their reverts.
 	Changes []LogChange
-	// Skipped are the commits that are in Changes in no form, and why.
+	// Skipped lists the commits that Changes leaves out, with the reason.
 	Skipped []Skipped
 }
 
 // LogChange is one conventional commit in a [History].
 type LogChange struct {
-	Commit
+	versioning.Commit
 	Hash   string
 	Author string
 	Time   time.Time
-	// Reverts holds the hashes and headers of what the commit takes back and
-	// was released before; it is empty for other commits.
+	// Reverts lists the commits of earlier releases that this commit reverts, by
+	// hash, or by header if no hash is given.
 	Reverts []string
 }
 
-// Skipped is a commit that does not appear among the changes, and why.
+// Skipped is a commit that is left out of the changes, with the reason.
 type Skipped struct {
 	Hash, Header, Reason string
 }
 
-// ReadHistory reads all commits of src and sorts them into releases. A commit
-// belongs to the earliest release that contains it. Errors of src are returned
-// as they are, wrapped.
+// ReadHistory reads all commits of src and groups them into releases. A commit
+// belongs to the earliest release that contains it. It wraps errors of src, and
+// returns an error if src is nil or o.Prerelease is not a valid identifier.
 func ReadHistory(ctx context.Context, src Source, o HistoryOptions) (*History, error) {
 	if src == nil {
-		return nil, errors.New("versioning: the history has no Source")
+		return nil, errors.New("changelog: source: missing (have nil, want a Source)")
 	}
 	if o.Prerelease != "" {
-		if _, err := (Version{}).WithPrerelease(o.Prerelease); err != nil {
-			return nil, fmt.Errorf("versioning: HistoryOptions.Prerelease: %w", err)
+		if _, err := (versioning.Version{}).WithPrerelease(o.Prerelease); err != nil {
+			return nil, fmt.Errorf("changelog: HistoryOptions.Prerelease: not a prerelease identifier (have %q, want one such as \"rc\"): %w", o.Prerelease, err)
 		}
 	}
 	if o.Changes == nil {
 		o.Changes = DefaultChanges()
 	}
-	if o.First == (Version{}) {
-		o.First = Version{minor: 1}
+	if o.First == (versioning.Version{}) {
+		o.First = versioning.MustParse("0.1.0")
 	}
 	h := &History{options: o}
 	r := historyReader{History: h, ordinals: map[string]int32{}}
 	for entry, err := range src.Commits(ctx) {
 		if err != nil {
-			return nil, fmt.Errorf("versioning: reading the history: %w", err)
+			return nil, fmt.Errorf("changelog: read history: %w", err)
 		}
 		r.read(entry)
 	}
@@ -157,28 +160,28 @@ func ReadHistory(ctx context.Context, src Source, o HistoryOptions) (*History, e
 	return h, nil
 }
 
-// historyReader sorts commits into releases.
+// historyReader groups commits into releases.
 type historyReader struct {
 	*History
 	nodes    []*node
 	ordinals map[string]int32 // of nodes, by hash
-	graph    bool             // the source tells of parents
+	graph    bool             // a commit has parents
 }
 
 type node struct {
 	change  LogChange
 	header  string
-	problem string // why it is no conventional commit
+	problem string // why it is not a conventional commit
 	parents []string
 	tagged  *tagged  // nil without a tag
-	reverts *targets // nil when it takes nothing back
+	reverts *targets // nil if the commit is not a revert
 	release int32    // index of its release, counted from the oldest, plus one
 	skip    bool
 }
 
 type tagged struct {
 	tag     string
-	version Version
+	version versioning.Version
 }
 
 func (r *historyReader) read(e Entry) {
@@ -190,8 +193,8 @@ func (r *historyReader) read(e Entry) {
 	if !e.Elsewhere {
 		n.header, _, _ = strings.Cut(strings.TrimLeft(e.Message, "\r\n"), "\n")
 		n.header = strings.TrimRight(n.header, "\r")
-		c, err := ParseCommit(e.Message)
-		if bad, ok := err.(*CommitError); ok {
+		c, err := versioning.ParseCommit(e.Message)
+		if bad, ok := err.(*versioning.CommitError); ok {
 			n.problem = bad.Problem
 		}
 		n.change.Commit = c
@@ -205,7 +208,7 @@ func (r *historyReader) read(e Entry) {
 }
 
 // tagOf returns the latest version among tags.
-func (r *historyReader) tagOf(tags []string) (tag string, v Version) {
+func (r *historyReader) tagOf(tags []string) (tag string, v versioning.Version) {
 	for _, name := range tags {
 		rest, found := strings.CutPrefix(name, r.options.TagPrefix)
 		if r.options.TagPrefix == "" {
@@ -214,20 +217,24 @@ func (r *historyReader) tagOf(tags []string) (tag string, v Version) {
 		if !found {
 			continue
 		}
-		w, err := Parse(rest)
+		w, err := versioning.Parse(rest)
 		switch {
 		case err != nil:
-			r.SkippedTags = append(r.SkippedTags, Ignored{name, err.Error()})
+			r.skipTag(name, err.Error())
 		case tag == "" || w.Compare(v) > 0:
 			if tag != "" {
-				r.SkippedTags = append(r.SkippedTags, Ignored{tag, "the same commit is also " + name})
+				r.skipTag(tag, "the commit also has the tag "+name)
 			}
 			tag, v = name, w
 		default:
-			r.SkippedTags = append(r.SkippedTags, Ignored{name, "the same commit is also " + tag})
+			r.skipTag(name, "the commit also has the tag "+tag)
 		}
 	}
 	return tag, v
+}
+
+func (r *historyReader) skipTag(tag, reason string) {
+	r.SkippedTags = append(r.SkippedTags, versioning.Ignored{Text: tag, Reason: reason})
 }
 
 // group assigns each commit to the earliest release that contains it.
@@ -267,10 +274,10 @@ func (r *historyReader) group() {
 	r.Releases = releases
 }
 
-// assign gives node i and all that it contains to a release, but for what
-// belongs to an earlier one.
+// assign gives node i and its ancestors to a release, except those that belong
+// to an earlier release.
 func (r *historyReader) assign(i int, release int32) {
-	if !r.graph { // a line: everything older that is still free
+	if !r.graph { // linear: all older commits without a release
 		for ; i < len(r.nodes) && r.nodes[i].release == 0; i++ {
 			r.nodes[i].release = release
 		}
@@ -291,7 +298,7 @@ func (r *historyReader) assign(i int, release int32) {
 	}
 }
 
-// fill sorts the commits of one release, newest first, into changes and skipped.
+// fill splits the commits of one release, newest first, into changes and skipped.
 func (l *LogRelease) fill(members []*node) {
 	cancelled := cancel(members)
 	l.Changes = make([]LogChange, 0, len(members))
@@ -302,7 +309,7 @@ func (l *LogRelease) fill(members []*node) {
 			reason = cancelled[n]
 		case n.reverts != nil && len(n.reverts.left) > 0:
 			if reason != "" {
-				n.change.Commit = Commit{Type: "revert", Description: n.reverts.description}
+				n.change.Commit = versioning.Commit{Type: "revert", Description: n.reverts.description}
 			}
 			n.change.Reverts = n.reverts.left
 			reason = ""
@@ -315,21 +322,21 @@ func (l *LogRelease) fill(members []*node) {
 	}
 }
 
-// NextVersion is what a [History] says should be released next.
+// NextVersion is the result of [History.NextVersion].
 type NextVersion struct {
-	Version Version // the last one when Change is None
-	Change  Change  // after the rules for versions below 1.0.0
-	Last    Version
+	Version versioning.Version // the last version if Change is None
+	Change  versioning.Change  // after the rules for versions below 1.0.0
+	Last    versioning.Version
 	// HasLast is false before the first release.
 	HasLast bool
-	// Cause is the change that forced the version: of those that demand the most,
-	// the oldest. It is nil when there is nothing to release.
+	// Cause is the oldest of the largest changes. It is nil if there is nothing to
+	// release.
 	Cause *LogChange
-	// Reason says the same for people.
+	// Reason explains the version in words.
 	Reason string
 }
 
-// NextVersion infers the next version from what is unreleased.
+// NextVersion returns the version that the unreleased changes require.
 func (h *History) NextVersion() NextVersion {
 	var n NextVersion
 	n.Last, n.HasLast = h.options.Base, h.options.HasBase
@@ -340,7 +347,7 @@ func (h *History) NextVersion() NextVersion {
 		}
 	}
 	if len(h.Releases) == 0 || !h.Releases[0].Unreleased {
-		n.Version, n.Reason = n.Last, "nothing has been committed since"
+		n.Version, n.Reason = n.Last, "no commits since the last release"
 		return n
 	}
 	changes := h.Releases[0].Changes
@@ -348,12 +355,12 @@ func (h *History) NextVersion() NextVersion {
 		if as, ok := releaseAs(&changes[i]); ok {
 			n.Version, n.Cause = as, &changes[i]
 			n.Change, _ = n.Last.Diff(as)
-			n.Reason = fmt.Sprintf("%s says Release-As: %v", shortHash(changes[i].Hash), as)
+			n.Reason = fmt.Sprintf("%s has the footer Release-As: %v", shortHash(changes[i].Hash), as)
 			return n
 		}
 	}
 	for i := range changes {
-		if c := h.weigh(&changes[i]); c >= n.Change && c > None {
+		if c := h.sizeOf(&changes[i]); c >= n.Change && c > versioning.None {
 			n.Change, n.Cause = c, &changes[i]
 		}
 	}
@@ -363,23 +370,23 @@ func (h *History) NextVersion() NextVersion {
 
 func (h *History) decide(n *NextVersion) {
 	if n.Cause == nil {
-		n.Version, n.Reason = n.Last, "no change that users would notice"
+		n.Version, n.Reason = n.Last, "no change that affects users"
 		return
 	}
 	n.Reason = fmt.Sprintf("%s (%s) is a %s change", shortHash(n.Cause.Hash), n.Cause.Description, n.Change)
 	if !n.HasLast {
 		n.Version = h.options.First
-		n.Reason = "the first release"
+		n.Reason = "first release"
 	} else {
-		if n.Last.major == 0 {
+		if n.Last.Major() == 0 {
 			shift := n.Change
-			if n.Change == Major {
-				shift = max(h.options.BreakingBefore1, Patch)
-				if h.options.BreakingBefore1 == None {
-					shift = Minor
+			if n.Change == versioning.Major {
+				shift = max(h.options.BreakingBefore1, versioning.Patch)
+				if h.options.BreakingBefore1 == versioning.None {
+					shift = versioning.Minor
 				}
-			} else if n.Change == Minor && h.options.MinorBefore1 == Patch {
-				shift = Patch
+			} else if n.Change == versioning.Minor && h.options.MinorBefore1 == versioning.Patch {
+				shift = versioning.Patch
 			}
 			if shift != n.Change {
 				n.Reason += fmt.Sprintf(", which is %s before 1.0.0", shift)
@@ -389,35 +396,35 @@ func (h *History) decide(n *NextVersion) {
 		n.Version = n.Last.Next(n.Change)
 	}
 	if id := h.options.Prerelease; id != "" {
-		if n.HasLast && n.Last.pre != "" && n.Version == n.Last.Core() && strings.HasPrefix(n.Last.pre, id+".") {
-			n.Version, _ = n.Last.NextPre(None, id)
+		if n.HasLast && n.Last.Prerelease() != "" && n.Version == n.Last.Core() && strings.HasPrefix(n.Last.Prerelease(), id+".") {
+			n.Version, _ = n.Last.NextPre(versioning.None, id)
 		} else {
 			n.Version, _ = n.Version.WithPrerelease(id + ".1")
 		}
 	}
 }
 
-// weigh says how much a change matters.
-func (h *History) weigh(c *LogChange) Change {
+// sizeOf returns the size of a change.
+func (h *History) sizeOf(c *LogChange) versioning.Change {
 	if c.Breaking {
-		return Major
+		return versioning.Major
 	}
 	if len(c.Reverts) > 0 {
-		return Patch // it takes something back, and adds nothing
+		return versioning.Patch // a revert adds nothing
 	}
 	for range c.Values("DEPRECATED") {
-		return max(Minor, h.options.Changes[c.Type])
+		return max(versioning.Minor, h.options.Changes[c.Type])
 	}
 	return h.options.Changes[c.Type]
 }
 
-func releaseAs(c *LogChange) (v Version, ok bool) {
+func releaseAs(c *LogChange) (v versioning.Version, ok bool) {
 	for value := range c.Values("Release-As") {
-		if v, err := ParseTolerant(value); err == nil {
+		if v, err := versioning.ParseTolerant(value); err == nil {
 			return v, true
 		}
 	}
-	return Version{}, false
+	return versioning.Version{}, false
 }
 
 func shortHash(hash string) string { return hash[:min(len(hash), 10)] }

@@ -1,22 +1,26 @@
-package versioning
+package changelog
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/versioning"
 )
 
-// FixLinks brings the link definitions of releases in order: the unreleased
-// section compares the newest release with HEAD, each release the one before it
-// with itself, and the oldest leads to its tag. base is the address of the
-// repository, "https://example.com/owner/name", and tagPrefix stands before the
-// version in its tags, "v". Only releases whose heading is in brackets have such
-// links. Definitions that are right, and those of other labels, are left alone.
+// FixLinks adds and corrects the link definitions of releases. The link of the
+// unreleased section compares the newest release with HEAD. The link of a release
+// compares it with the release before it. The oldest release links to its tag.
+//
+// base is the URL of the repository, "https://example.com/owner/name", and
+// tagPrefix precedes the version in its tags, "v". Only releases with a heading in
+// brackets get a link. Other definitions are unchanged. FixLinks returns an error
+// if base is empty or contains blanks.
 func (c *Changelog) FixLinks(base, tagPrefix string) error {
 	base = strings.TrimRight(base, "/")
 	if base == "" || strings.ContainsAny(base, " \t\r\n") {
-		return fmt.Errorf("versioning: %q cannot be the address of a repository, want one such as https://example.com/owner/name", base)
+		return fmt.Errorf("changelog: repository URL: invalid (have %q, want one such as https://example.com/owner/name)", base)
 	}
 	sorted := slices.DeleteFunc(slices.Clone(c.releases), func(s span) bool { return s.head.unreleased })
 	slices.SortStableFunc(sorted, func(a, b span) int { return b.head.version.Compare(a.head.version) })
@@ -54,8 +58,8 @@ func (c *Changelog) FixLinks(base, tagPrefix string) error {
 	return nil
 }
 
-// insertLinks puts definitions behind the lines that they follow. Those that
-// follow none go before the first that there is, or to the end.
+// insertLinks inserts definitions after the lines that fresh maps them to. The
+// definitions under -1 go before the first existing one, or to the end.
 func (c *Changelog) insertLinks(fresh map[int][]string) {
 	if first := fresh[-1]; len(first) > 0 {
 		delete(fresh, -1)
@@ -93,17 +97,17 @@ func (c *Changelog) insertLinks(fresh map[int][]string) {
 }
 
 func linksRelease(label string) bool {
-	_, err := Parse(strings.TrimPrefix(label, "v"))
+	_, err := versioning.Parse(strings.TrimPrefix(label, "v"))
 	return err == nil || strings.EqualFold(label, "unreleased")
 }
 
-// link returns the line of the first definition of a label, in any case.
+// link returns the line of the first definition of a label. It ignores case.
 func (c *Changelog) link(label string) (line int, found bool) {
 	line, found = c.links[strings.ToLower(label)]
 	return line, found
 }
 
-// linkStyle reads the address of the repository and the prefix of its tags from
+// linkStyle returns the URL of the repository and the prefix of its tags, as in
 // the link of the unreleased section.
 func (c *Changelog) linkStyle() (base, tagPrefix string, ok bool) {
 	i, found := c.link("unreleased")
@@ -123,9 +127,9 @@ func (c *Changelog) linkStyle() (base, tagPrefix string, ok bool) {
 	return base, tag[:start], true
 }
 
-// Finding is something unusual about a changelog.
+// Finding is one problem that [Changelog.Lint] found.
 type Finding struct {
-	Line    int    // from 1; 0 when it is about the whole file
+	Line    int    // from 1; 0 for the whole file
 	Rule    string // a short name, "order"
 	Message string
 }
@@ -133,15 +137,15 @@ type Finding struct {
 // String returns "12: order: ...".
 func (f Finding) String() string { return fmt.Sprintf("%d: %s: %s", f.Line, f.Rule, f.Message) }
 
-// Lint says where the file departs from Keep a Changelog 2.0.0, in the order of
-// its lines. It never changes anything.
+// Lint returns the deviations of the file from Keep a Changelog 2.0.0, ordered by
+// line. It does not change the file.
 func (c *Changelog) Lint() []Finding {
 	var found []Finding
 	add := func(line int, rule, format string, args ...any) {
 		found = append(found, Finding{line, rule, fmt.Sprintf(format, args...)})
 	}
 	if !slices.ContainsFunc(c.releases, func(s span) bool { return s.head.unreleased }) {
-		add(0, "unreleased", "there is no section for unreleased changes, want \"## [Unreleased]\"")
+		add(0, "unreleased", "no section for unreleased changes, want \"## [Unreleased]\"")
 	}
 	var last *heading
 	seen := map[string]int{}
@@ -149,7 +153,7 @@ func (c *Changelog) Lint() []Finding {
 		line, h := s.start+1, s.head
 		key := strings.ToLower(strings.TrimPrefix(h.name, "v"))
 		if first, twice := seen[key]; twice {
-			add(line, "duplicate", "%s is at line %d already", h.name, first)
+			add(line, "duplicate", "%s is already at line %d", h.name, first)
 		} else {
 			seen[key] = line
 		}
@@ -164,13 +168,13 @@ func (c *Changelog) Lint() []Finding {
 			last = &h
 		}
 		if _, linked := c.link(h.name); h.bracket && !h.inline && !linked && (!h.unreleased || len(c.releases) > 1) {
-			add(line, "link", "there is no link definition for [%s]", h.name)
+			add(line, "link", "no link definition for [%s]", h.name)
 		}
 		c.lintBody(s, add)
 	}
 	for i, m := range c.marks {
 		if _, there := seen[strings.ToLower(strings.TrimPrefix(m.text, "v"))]; m.kind == markLink && linksRelease(m.text) && !there {
-			add(i+1, "link", "[%s] leads to a release that is not in the file", m.text)
+			add(i+1, "link", "[%s] has no release in the file", m.text)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b Finding) int { return a.Line - b.Line })
@@ -181,7 +185,7 @@ func (c *Changelog) lintDate(line int, h *heading, add func(int, string, string,
 	_, err := time.Parse(time.DateOnly, h.date)
 	switch {
 	case h.unreleased && h.date != "":
-		add(line, "date", "unreleased changes have no date yet, not %q", h.date)
+		add(line, "date", "unreleased changes have the date %q, want no date", h.date)
 	case h.unreleased:
 	case h.date == "":
 		add(line, "date", "%s has no date, want YYYY-MM-DD", h.name)
@@ -194,7 +198,7 @@ func (c *Changelog) lintDate(line int, h *heading, add func(int, string, string,
 
 func (c *Changelog) lintBody(s span, add func(int, string, string, ...any)) {
 	if c.empty(s) && !s.head.unreleased {
-		add(s.start+1, "empty", "%s says nothing", s.head.name)
+		add(s.start+1, "empty", "%s has no content", s.head.name)
 	}
 	sections := map[string]int{}
 	for i := s.body; i < s.end; i++ {
@@ -203,10 +207,10 @@ func (c *Changelog) lintBody(s span, add func(int, string, string, ...any)) {
 			continue
 		}
 		if sectionRank(m.text) == len(Sections()) {
-			add(i+1, "section", "%q is none of %s", m.text, strings.Join(Sections(), ", "))
+			add(i+1, "section", "unknown section %q, want one of %s", m.text, strings.Join(Sections(), ", "))
 		}
 		if first, twice := sections[strings.ToLower(m.text)]; twice {
-			add(i+1, "section", "%q is at line %d already", m.text, first)
+			add(i+1, "section", "%q is already at line %d", m.text, first)
 		} else {
 			sections[strings.ToLower(m.text)] = i + 1
 		}

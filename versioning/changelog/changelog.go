@@ -1,45 +1,47 @@
-package versioning
+package changelog
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/versioning"
 )
 
-// MaxChangelogLength is the length in bytes of the longest text that
-// [ParseChangelog] reads.
+// MaxChangelogLength is the maximum length of a changelog in bytes.
 const MaxChangelogLength = 8 << 20
 
-// Sections are the kinds of changes of Keep a Changelog 2.0.0, in their order.
-// The result is a new slice each time.
+// Sections returns the kinds of changes of Keep a Changelog 2.0.0, in their order.
+// It returns a new slice each time.
 func Sections() []string {
 	return []string{"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 }
 
-// Changelog is a file after Keep a Changelog 2.0.0. It keeps the text as it was
-// read, byte for byte, and changes only the lines that it is told to: line
-// ends, wrapped entries, foreign sections, comments and code stay as they are.
-// The zero value is an empty file.
+// Changelog is a file in the format of Keep a Changelog 2.0.0. It keeps the text
+// byte for byte, and its methods change only the lines that they concern. Line
+// ends, wrapped entries, unknown sections, comments and code are preserved. The
+// zero value is an empty file.
 //
-// A Changelog must not be used by several goroutines while one changes it.
+// A Changelog is safe for concurrent reads. A method that changes it needs
+// exclusive access.
 type Changelog struct {
 	lines    []string // each with its line end
 	marks    []mark   // one for each line
 	releases []span
 	links    map[string]int // lines of definitions, by label in lower case
-	unclosed int            // line at which a code block or comment begins that never ends; else len(lines)
+	unclosed int            // first line of an unterminated code block or comment; else len(lines)
 }
 
 // ChangelogRelease is one release in a [Changelog].
 type ChangelogRelease struct {
-	// Name is the version as it is written: "1.2.0", "v1.2.0", "Unreleased".
+	// Name is the version as written: "1.2.0", "v1.2.0", "Unreleased".
 	Name       string
-	Version    Version
+	Version    versioning.Version
 	Unreleased bool
-	// Date is what is written behind the name, "2026-06-07", in whatever form.
+	// Date is the text after the name, "2026-06-07". It may have any form.
 	Date string
-	// Time is Date when that is an ISO 8601 day, in UTC; otherwise it is zero.
+	// Time is Date in UTC if Date is an ISO 8601 day, and zero otherwise.
 	Time   time.Time
 	Yanked bool
 	Line   int // of the heading, from 1
@@ -51,20 +53,20 @@ type ChangelogRelease struct {
 // Section is a group of changes of one kind.
 type Section struct {
 	Name    string   // "Added"
-	Entries []string // without their bullets; lines within are joined by "\n"
+	Entries []string // without bullets; the lines of an entry are joined by "\n"
 }
 
-// ParseChangelog reads a changelog. Any text is one, as there is no wrong
-// Markdown; [Changelog.Lint] says what is unusual about it. Only a text above
-// [MaxChangelogLength] is an error.
+// ParseChangelog parses a changelog. It accepts any text, and [Changelog.Lint]
+// reports deviations from the format. It returns an error only if the text is
+// longer than [MaxChangelogLength].
 //
-// Headings of releases are recognised in all the usual forms: "## [1.2.0] -
-// 2026-06-07", "## 1.2.0 (2026-06-07)", "# v1.2.0", "### [1.2.1](link)
-// (2026-06-08)", underlined headings, and "## [Unreleased]". What looks like a
-// heading in a code block or a comment is none.
+// It recognises these headings of releases: "## [1.2.0] - 2026-06-07",
+// "## 1.2.0 (2026-06-07)", "# v1.2.0", "### [1.2.1](link) (2026-06-08)",
+// underlined headings, and "## [Unreleased]". It ignores headings in code blocks
+// and comments.
 func ParseChangelog(text string) (*Changelog, error) {
 	if len(text) > MaxChangelogLength {
-		return nil, fmt.Errorf("versioning: a changelog of %d bytes, want at most %d", len(text), MaxChangelogLength)
+		return nil, fmt.Errorf("changelog: text: too long (have %d bytes, want at most %d)", len(text), MaxChangelogLength)
 	}
 	c := &Changelog{lines: slices.Collect(strings.Lines(text))}
 	c.scan()
@@ -74,7 +76,7 @@ func ParseChangelog(text string) (*Changelog, error) {
 // String returns the text of the file.
 func (c *Changelog) String() string { return strings.Join(c.lines, "") }
 
-// Releases returns what the file says about each release, in its order.
+// Releases returns the releases in the order of the file.
 func (c *Changelog) Releases() []ChangelogRelease {
 	releases := make([]ChangelogRelease, len(c.releases))
 	for i, s := range c.releases {
@@ -83,8 +85,8 @@ func (c *Changelog) Releases() []ChangelogRelease {
 	return releases
 }
 
-// Release returns the release of a version; builds are told apart.
-func (c *Changelog) Release(v Version) (ChangelogRelease, bool) {
+// Release returns the release of a version. Build metadata must match too.
+func (c *Changelog) Release(v versioning.Version) (ChangelogRelease, bool) {
 	for _, s := range c.releases {
 		if !s.head.unreleased && s.head.version == v {
 			return c.read(s), true
@@ -101,7 +103,7 @@ func (c *Changelog) read(s span) ChangelogRelease {
 	}
 	var summary []string
 	var section *Section
-	open := false // the last entry may go on
+	open := false // the last entry may have further lines
 	for i := s.body; i < s.end; i++ {
 		line := trimEOL(c.lines[i])
 		m := c.marks[i]
@@ -130,17 +132,26 @@ func (c *Changelog) read(s span) ChangelogRelease {
 	return r
 }
 
-// Add appends an entry to a section of the unreleased changes, "Added", and
-// makes the section, and the heading above it, where they are missing. Lines of
-// the entry after the first are indented.
+// Add appends an entry to a section of the unreleased changes, "Added". It adds
+// the section and its heading if they are missing, and indents the second and
+// further lines of the entry. It returns an error if the entry is empty or the
+// section is not a valid heading.
 func (c *Changelog) Add(section, entry string) error {
+	if err := c.add(section, entry); err != nil {
+		return fmt.Errorf("changelog: %w", err)
+	}
+	return nil
+}
+
+// add is [Changelog.Add] with errors that do not name the package.
+func (c *Changelog) add(section, entry string) error {
 	entry = strings.TrimSpace(entry)
 	section = strings.TrimSpace(section)
 	switch {
 	case entry == "":
-		return fmt.Errorf("versioning: the entry for section %q is empty", section)
+		return fmt.Errorf("section %q: entry is empty", section)
 	case section == "" || strings.ContainsAny(section, "\r\n#"):
-		return fmt.Errorf("versioning: %q cannot be the name of a section, want one such as %s", section, strings.Join(Sections(), ", "))
+		return fmt.Errorf("section: invalid name (have %q, want one such as %s)", section, strings.Join(Sections(), ", "))
 	}
 	unreleased := c.ensureUnreleased()
 	text := strings.Split(strings.ReplaceAll(entry, "\r\n", "\n"), "\n")
@@ -155,7 +166,8 @@ func (c *Changelog) Add(section, entry string) error {
 	return nil
 }
 
-// ensureUnreleased returns the index of the first unreleased release.
+// ensureUnreleased returns the index of the first unreleased section. It adds one
+// if there is none.
 func (c *Changelog) ensureUnreleased() int {
 	if i := slices.IndexFunc(c.releases, func(s span) bool { return s.head.unreleased }); i >= 0 {
 		return i
@@ -168,7 +180,7 @@ func (c *Changelog) ensureUnreleased() int {
 		c.insert(0, "# Changelog")
 	}
 	at := min(c.lastContent(0, len(c.lines))+1, c.unclosed)
-	for at > 0 && c.marks[at-1].kind == markLink { // links stay at the end
+	for at > 0 && c.marks[at-1].kind == markLink { // keep links at the end
 		at--
 	}
 	heading := []string{"## [Unreleased]"}
@@ -182,7 +194,8 @@ func (c *Changelog) ensureUnreleased() int {
 	return 0
 }
 
-// ensureSection returns the line of the heading of a section.
+// ensureSection returns the line of a section's heading. It adds the section if
+// it is missing.
 func (c *Changelog) ensureSection(release int, name string) int {
 	s := c.releases[release]
 	rank := sectionRank(name)
@@ -221,7 +234,7 @@ func sectionRank(name string) int {
 	return rank
 }
 
-// sectionEnd returns the first line behind the section whose heading is at i.
+// sectionEnd returns the first line after the section whose heading is at line i.
 func (c *Changelog) sectionEnd(i int) int {
 	for i++; i < c.unclosed; i++ {
 		if k := c.marks[i].kind; k == markSection || k == markRelease || k == markHeading || k == markLink {
@@ -231,9 +244,9 @@ func (c *Changelog) sectionEnd(i int) int {
 	return i
 }
 
-// lastContent returns the last line of lines[from:to] that says something; the
-// line from is taken when none does. A blank line right below a heading belongs
-// to the heading.
+// lastContent returns the last line of lines[from:to] that is neither blank nor a
+// link, or from if there is none. A blank line directly below a heading belongs to
+// the heading.
 func (c *Changelog) lastContent(from, to int) int {
 	last := from
 	for i := from; i < to; i++ {
@@ -247,7 +260,7 @@ func (c *Changelog) lastContent(from, to int) int {
 	return last
 }
 
-// eol returns the line end that the file uses.
+// eol returns the line end of the file.
 func (c *Changelog) eol() string {
 	if len(c.lines) > 0 && strings.HasSuffix(c.lines[0], "\r\n") {
 		return "\r\n"
@@ -255,7 +268,7 @@ func (c *Changelog) eol() string {
 	return "\n"
 }
 
-// insert puts lines before line at.
+// insert inserts lines before line at.
 func (c *Changelog) insert(at int, lines ...string) {
 	eol := c.eol()
 	added := make([]string, len(lines))
@@ -263,7 +276,7 @@ func (c *Changelog) insert(at int, lines ...string) {
 		added[i] = line + eol
 	}
 	if at > 0 && !strings.HasSuffix(c.lines[at-1], "\n") {
-		// The file lacks its last line end; it keeps lacking it.
+		// The file still ends without a line end.
 		c.lines[at-1] += eol
 		added[len(added)-1] = lines[len(lines)-1]
 	}
@@ -276,26 +289,26 @@ func (c *Changelog) remove(at, n int) {
 	c.scan()
 }
 
-// Cut turns what is unreleased into the release of a version, dated with the
-// day of date in its own zone, and leaves an empty unreleased section above it.
-// A version that is lower than others in the file, as that of a backport, goes
-// to its place among them. Links to comparisons are carried on in the form that
-// the link of the unreleased section has.
+// Cut turns the unreleased changes into the release of a version, and leaves an
+// empty unreleased section above it. The release has the day of date in date's own
+// time zone. The release of a backport goes to its place among the other versions.
+// If the unreleased section has a link, Cut updates the links as
+// [Changelog.FixLinks] does.
 //
-// It is an error when nothing is unreleased or when the version is there.
-func (c *Changelog) Cut(v Version, date time.Time) error {
-	if _, there := c.Release(v); there {
-		return fmt.Errorf("versioning: the changelog has a release %v already", v)
+// It returns an error if nothing is unreleased or if the file has the version.
+func (c *Changelog) Cut(v versioning.Version, date time.Time) error {
+	if _, exists := c.Release(v); exists {
+		return fmt.Errorf("changelog: release %v: already exists", v)
 	}
 	i := slices.IndexFunc(c.releases, func(s span) bool { return s.head.unreleased })
 	if i < 0 || c.empty(c.releases[i]) {
-		return fmt.Errorf("versioning: nothing is unreleased, so there is nothing to cut %v from", v)
+		return fmt.Errorf("changelog: release %v: no unreleased changes", v)
 	}
 	s := c.releases[i]
 	level, bracket, prefix := s.head.level, s.head.bracket, ""
 	previous := -1
 	for j, other := range c.releases {
-		if !other.head.unreleased && compareTo(&other.head.version, &v) < 0 {
+		if !other.head.unreleased && other.head.version.Compare(v) < 0 {
 			previous = j
 			break
 		}
@@ -326,8 +339,8 @@ func (c *Changelog) Cut(v Version, date time.Time) error {
 	return nil
 }
 
-// moveDown takes the body of an unreleased section to before release number
-// previous, or to the end of the releases.
+// moveDown moves the body of an unreleased section before the release with index
+// previous, or after the last release if previous is negative.
 func (c *Changelog) moveDown(s span, previous int, heading string) {
 	body := slices.Clone(c.lines[s.body : c.lastContent(s.body, s.end)+1])
 	for len(body) > 0 && strings.TrimSpace(body[0]) == "" {
@@ -352,7 +365,7 @@ func (c *Changelog) moveDown(s span, previous int, heading string) {
 	c.remove(s.body, c.lastContent(s.body, s.end)+1-s.body)
 }
 
-// empty reports a release that says nothing.
+// empty reports whether a release has no content.
 func (c *Changelog) empty(s span) bool {
 	for i := s.body; i < s.end; i++ {
 		if k := c.marks[i].kind; k != markBlank && k != markLink && k != markSection && k != markComment {
@@ -362,9 +375,9 @@ func (c *Changelog) empty(s span) bool {
 	return true
 }
 
-// Yank marks the release of a version as withdrawn, "[YANKED]". Doing so twice
-// is the same as once.
-func (c *Changelog) Yank(v Version) error {
+// Yank marks the release of a version as withdrawn, "[YANKED]". A second call has
+// no effect. It returns an error if the file does not have the version.
+func (c *Changelog) Yank(v versioning.Version) error {
 	for _, s := range c.releases {
 		if s.head.unreleased || s.head.version != v {
 			continue
@@ -377,5 +390,5 @@ func (c *Changelog) Yank(v Version) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("versioning: the changelog has no release %v to yank", v)
+	return fmt.Errorf("changelog: release %v: not found", v)
 }

@@ -1,21 +1,25 @@
-package versioning
+package changelog
 
-import "strings"
+import (
+	"strings"
 
-// targets is what a commit takes back.
+	"github.com/serin-go/serin/versioning"
+)
+
+// targets names the commits that a commit reverts.
 type targets struct {
 	hashes      []string // full or shortened
-	header      string   // of the commit, when no hash is known
-	description string   // for people
-	left        []string // what was not found in the same release
+	header      string   // of the reverted commit, if no hash is known
+	description string   // in words
+	left        []string // targets not found in the same release
 }
 
-// revertsOf reads the three ways in which a revert is written:
+// revertsOf parses the three forms of a revert:
 //
 //	Revert "feat: x"     and "This reverts commit <hash>." below (git revert)
 //	Reapply "feat: x"    and the same below (git revert of a revert)
 //	revert: feat: x      and "Refs: <hash>, <hash>" or the sentence of git below
-func revertsOf(header, message string, c *Commit) *targets {
+func revertsOf(header, message string, c *versioning.Commit) *targets {
 	t := &targets{}
 	quoted, isRevert := quotedHeader(header, "Revert ")
 	again, isReapply := quotedHeader(header, "Reapply ")
@@ -63,21 +67,27 @@ func quotedHeader(header, word string) (quoted string, ok bool) {
 	return rest[:end], true
 }
 
-// addHash notes the hash that s begins with, if it does.
+// addHash adds the hash at the start of s, if there is one.
 func (t *targets) addHash(s string) {
 	const shortest = 7
 	n := 0
 	for n < len(s) && (s[n]-'0' <= 9 || s[n]-'a' <= 'f'-'a') {
 		n++
 	}
-	if n >= shortest && n <= 64 && (n == len(s) || classOf[s[n]] == 0) {
+	if n >= shortest && n <= 64 && (n == len(s) || !inWord(s[n])) {
 		t.hashes = append(t.hashes, s[:n])
 	}
 }
 
-// cancel finds, among the commits of one release from the newest to the oldest,
-// those that were taken back before they were released, and says why they do not
-// appear. A revert that is itself reverted takes nothing back.
+// inWord reports whether a longer word may go on with c.
+func inWord(c byte) bool {
+	return c-'0' <= 9 || c|0x20-'a' <= 'z'-'a' || c == '-'
+}
+
+// cancel returns the commits of one release that were reverted in the same
+// release, and their reverts, each with the reason why it does not appear. The
+// members are ordered from the newest to the oldest. A revert that is itself
+// reverted has no effect.
 func cancel(members []*node) map[*node]string {
 	var reverts []*node
 	for _, n := range members {
@@ -89,7 +99,7 @@ func cancel(members []*node) map[*node]string {
 		return nil
 	}
 	cancelled := map[*node]string{}
-	byHash, byHeader := map[string]*node{}, map[string]*node{} // active reverts of what is still to come
+	byHash, byHeader := map[string]*node{}, map[string]*node{} // reverts whose targets are not found yet
 	var short []string
 	for _, n := range members {
 		by, key := byHash[n.change.Hash], n.change.Hash
@@ -104,7 +114,7 @@ func cancel(members []*node) map[*node]string {
 			delete(byHeader, n.header)
 		}
 		if by != nil {
-			cancelled[n] = "reverted by " + shortHash(by.change.Hash) + " before it was released"
+			cancelled[n] = "reverted by " + shortHash(by.change.Hash) + " before its release"
 			by.reverts.found(key)
 			continue
 		}
@@ -125,13 +135,13 @@ func cancel(members []*node) map[*node]string {
 	}
 	for _, n := range reverts {
 		if cancelled[n] == "" && len(n.reverts.left) == 0 {
-			cancelled[n] = "reverts what was not released yet"
+			cancelled[n] = "reverts an unreleased commit"
 		}
 	}
 	return cancelled
 }
 
-// found strikes a target off; a target by header is the only one.
+// found removes a target from t.left. A header is always the only target.
 func (t *targets) found(key string) {
 	if len(t.hashes) == 0 {
 		t.left = nil

@@ -1,4 +1,4 @@
-package versioning
+package changelog
 
 import (
 	"slices"
@@ -6,24 +6,23 @@ import (
 	"time"
 )
 
-// RenderOptions says how commits become entries of a changelog. The zero value
-// is the usual way.
+// RenderOptions configures how commits become entries of a changelog. The zero
+// value is ready to use.
 type RenderOptions struct {
-	// Sections says in which section a type of commit is listed; nil means
-	// [DefaultSections]. Types that are not there are left out, unless the commit
-	// breaks something.
+	// Sections maps types of commits to sections. Other types are left out, unless
+	// the commit is a breaking change. Default [DefaultSections].
 	Sections map[string]string
-	// Repository is the address of the repository, for links to comparisons;
-	// empty makes none.
+	// Repository is the URL of the repository, for links to comparisons. If empty,
+	// there are no links.
 	Repository string
-	// TagPrefix stands before the version in tags; empty means "v".
+	// TagPrefix precedes the version in tags. Default "v".
 	TagPrefix string
 	// Commits adds the short hash to each entry.
 	Commits bool
 }
 
-// DefaultSections says where types of commits are listed: what users notice, and
-// nothing else. It returns a new map each time.
+// DefaultSections maps the types of commits that affect users to sections. It
+// returns a new map each time.
 func DefaultSections() map[string]string {
 	return map[string]string{
 		"feat": "Added", "feature": "Added", "perf": "Changed", "change": "Changed", "deprecate": "Deprecated",
@@ -32,10 +31,9 @@ func DefaultSections() map[string]string {
 }
 
 // Render groups the changes of a release into sections, in the order of Keep a
-// Changelog. Within each, changes of one scope stand together, the oldest first.
-// Breaking changes lead their section and are marked "**Breaking:**"; what takes
-// back something released is listed under Removed, or under Changed when it was
-// no feature.
+// Changelog. Within a section, changes of one scope are adjacent, the oldest
+// first. Breaking changes come first and are marked "**Breaking:**". A revert of
+// a released feature is listed under Removed, and any other revert under Changed.
 func (l *LogRelease) Render(o RenderOptions) []Section {
 	if o.Sections == nil {
 		o.Sections = DefaultSections()
@@ -65,12 +63,12 @@ func (l *LogRelease) Render(o RenderOptions) []Section {
 	sections := make([]Section, len(names))
 	for i, name := range names {
 		sections[i].Name = name
-		told := map[string]bool{} // a change may be picked twice, and is told once
+		seen := map[string]bool{} // a change may be cherry-picked twice
 		for _, group := range [][]line{breaking[name], usual[name]} {
 			slices.SortStableFunc(group, func(a, b line) int { return scopes[a.scope] - scopes[b.scope] })
 			for _, entry := range group {
-				if !told[entry.text] {
-					told[entry.text] = true
+				if !seen[entry.text] {
+					seen[entry.text] = true
 					sections[i].Entries = append(sections[i].Entries, entry.text)
 				}
 			}
@@ -102,7 +100,7 @@ func (o *RenderOptions) entry(c *LogChange) string {
 		b.WriteString("**Breaking:** ")
 	}
 	if len(c.Reverts) > 0 {
-		b.WriteString("taken back: ")
+		b.WriteString("reverted: ")
 	}
 	b.WriteString(c.Description)
 	if o.Commits && c.Hash != "" {
@@ -116,22 +114,22 @@ func (o *RenderOptions) entry(c *LogChange) string {
 	return b.String()
 }
 
-// AddRelease adds the changes of a release to what is unreleased. Entries that
-// are there already, word for word, are not repeated.
+// AddRelease adds the changes of a release to the unreleased changes. It does not
+// repeat an entry that is already there with the same text.
 func (c *Changelog) AddRelease(l *LogRelease, o RenderOptions) error {
-	there := map[string]bool{}
+	present := map[string]bool{}
 	for _, s := range c.releases {
 		if s.head.unreleased {
 			for _, section := range c.read(s).Sections {
 				for _, entry := range section.Entries {
-					there[section.Name+"\x00"+entry] = true
+					present[section.Name+"\x00"+entry] = true
 				}
 			}
 		}
 	}
 	for _, section := range l.Render(o) {
 		for _, entry := range section.Entries {
-			if there[section.Name+"\x00"+entry] {
+			if present[section.Name+"\x00"+entry] {
 				continue
 			}
 			if err := c.Add(section.Name, entry); err != nil {
@@ -180,12 +178,12 @@ func (h *History) Changelog(o RenderOptions) *Changelog {
 		if prefix == "" {
 			prefix = "v"
 		}
-		_ = c.FixLinks(o.Repository, prefix) // the address was given by the caller's program
+		_ = c.FixLinks(o.Repository, prefix) // without a valid URL there are no links
 	}
 	return c
 }
 
-// writeSections writes sections as Markdown, each followed by a blank line.
+// writeSections writes sections as Markdown, with a blank line after each.
 func writeSections(b *strings.Builder, sections []Section) {
 	for _, s := range sections {
 		b.WriteString("### " + s.Name + "\n\n")
@@ -196,7 +194,7 @@ func writeSections(b *strings.Builder, sections []Section) {
 	}
 }
 
-// Markdown returns the release as it stands in a changelog, without its heading.
+// Markdown returns the release as Markdown, without its heading.
 func (r ChangelogRelease) Markdown() string {
 	var b strings.Builder
 	if r.Summary != "" {

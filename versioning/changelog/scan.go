@@ -1,10 +1,12 @@
-package versioning
+package changelog
 
 import (
 	"strings"
+
+	"github.com/serin-go/serin/versioning"
 )
 
-// mark says what a line is.
+// mark classifies a line.
 type mark struct {
 	kind markKind
 	text string // of a section's heading; the label of a link
@@ -15,19 +17,19 @@ type markKind uint8
 
 const (
 	markText    markKind = iota
-	markBlank            // nothing but blanks
+	markBlank            // only blanks
 	markRelease          // the heading of a release
 	markSection          // the heading of a section
-	markHeading          // another heading on the level of releases or above
+	markHeading          // another heading at the level of releases or above
 	markLink             // a link definition
-	markCode             // in a code block, its fences included
+	markCode             // in a code block, including its fences
 	markComment          // in a comment
 )
 
-// heading is what the heading of a release says.
+// heading is the parsed heading of a release.
 type heading struct {
 	name       string
-	version    Version
+	version    versioning.Version
 	unreleased bool
 	bracket    bool
 	yanked     bool
@@ -38,22 +40,22 @@ type heading struct {
 	lines      int // 2 for an underlined heading
 }
 
-// span is where a release stands: lines[start] is its heading, and
-// lines[body:end] what it says.
+// span is the position of a release: lines[start] is its heading, and
+// lines[body:end] its content.
 type span struct {
 	start, body, end int
 	head             heading
 }
 
-// scan finds out what each line is. It reads each line once.
+// scan classifies each line. It reads each line once.
 func (c *Changelog) scan() {
 	c.marks = make([]mark, len(c.lines))
 	c.releases = c.releases[:0]
 	c.links = map[string]int{}
 	var fence string
 	comment := false
-	began := 0 // where the open code block or comment began
-	level := 0 // of the release that is open
+	began := 0 // first line of the open code block or comment
+	level := 0 // of the open release
 	for i := 0; i < len(c.lines); i++ {
 		line := trimEOL(c.lines[i])
 		if i == 0 {
@@ -103,10 +105,10 @@ func (c *Changelog) scan() {
 	}
 }
 
-// classify marks a line that is neither code nor comment.
+// classify classifies a line that is neither code nor comment.
 func (c *Changelog) classify(i int, line string, open int) (level int) {
 	m := &c.marks[i]
-	if blankLine(line) {
+	if blank(line) {
 		m.kind = markBlank
 		return open
 	}
@@ -138,8 +140,8 @@ func (c *Changelog) classify(i int, line string, open int) (level int) {
 	return open
 }
 
-// headingAt returns the text and the depth of the heading that begins at line i,
-// and over how many lines it goes. Depth 0 is no heading.
+// headingAt returns the text, the depth and the number of lines of the heading at
+// line i. A depth of 0 means that there is no heading.
 func (c *Changelog) headingAt(i int, line string) (text string, depth, height int) {
 	if strings.HasPrefix(line, "#") {
 		depth = len(line) - len(strings.TrimLeft(line, "#"))
@@ -153,9 +155,8 @@ func (c *Changelog) headingAt(i int, line string) (text string, depth, height in
 		}
 		return rest, depth, 1
 	}
-	// Underlined: the line below is all "=" or all "-", and this one is a text of
-	// its own.
-	if i+1 < len(c.lines) && line[0] != ' ' && bullet(line) == 0 && (i == 0 || blankLine(trimEOL(c.lines[i-1]))) {
+	// Underlined: the next line is all "=" or all "-", and the line before is blank.
+	if i+1 < len(c.lines) && line[0] != ' ' && bullet(line) == 0 && (i == 0 || blank(trimEOL(c.lines[i-1]))) {
 		under := strings.TrimRight(trimEOL(c.lines[i+1]), " \t")
 		switch {
 		case len(under) >= 2 && strings.Trim(under, "=") == "":
@@ -167,7 +168,7 @@ func (c *Changelog) headingAt(i int, line string) (text string, depth, height in
 	return "", 0, 0
 }
 
-// releaseHeading reads "[1.2.0](link) - 2026-06-07 [YANKED]" and its relatives.
+// releaseHeading parses "[1.2.0](link) - 2026-06-07 [YANKED]" and similar forms.
 func releaseHeading(text string) (h heading, ok bool) {
 	rest := text
 	if inner, found := strings.CutPrefix(text, "["); found {
@@ -192,7 +193,7 @@ func releaseHeading(text string) (h heading, ok bool) {
 	if strings.EqualFold(h.name, "unreleased") {
 		h.unreleased = true
 	} else {
-		v, err := Parse(strings.TrimPrefix(h.name, "v"))
+		v, err := versioning.Parse(strings.TrimPrefix(h.name, "v"))
 		if err != nil {
 			return h, false
 		}
@@ -215,7 +216,7 @@ func releaseHeading(text string) (h heading, ok bool) {
 	return h, true
 }
 
-// linkDefinition reads "[label]: target".
+// linkDefinition parses "[label]: target".
 func linkDefinition(line string) (label, target string, ok bool) {
 	rest, ok := strings.CutPrefix(line, "[")
 	if !ok {
@@ -229,7 +230,8 @@ func linkDefinition(line string) (label, target string, ok bool) {
 	return label, target, true
 }
 
-// opensFence returns the fence that begins a code block, "```" or "~~~" or more.
+// opensFence returns the fence at the start of a code block: three or more of "`"
+// or "~".
 func opensFence(line string) string {
 	trimmed := strings.TrimLeft(line, " ")
 	if len(trimmed) < 3 || trimmed[0] != '`' && trimmed[0] != '~' {
@@ -248,7 +250,7 @@ func closesFence(line, fence string) bool {
 	return len(line) >= len(fence) && strings.Trim(line, fence[:1]) == ""
 }
 
-// bullet returns where the text of a list item begins, or 0.
+// bullet returns the offset of the text of a list item, or 0 if line is not one.
 func bullet(line string) int {
 	i := 0
 	for i < len(line) && i < 2 && line[i] == ' ' {
@@ -261,6 +263,9 @@ func bullet(line string) int {
 	}
 	return 0
 }
+
+// blank reports whether a line has only blanks.
+func blank(line string) bool { return strings.Trim(line, " \t") == "" }
 
 func trimEOL(line string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")

@@ -1,4 +1,4 @@
-package versioning
+package changelog
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-go/serin/versioning"
 )
 
 // line makes a history of messages, the oldest first. "tag: v1" tags the commit
@@ -54,12 +56,12 @@ func TestNextVersion(t *testing.T) {
 		{HistoryOptions{}, "feat: a|tag v0.1.2|feat!: b", "0.2.0", "b"},
 		{HistoryOptions{}, "feat: a|tag v0.1.2|feat: b", "0.2.0", "b"},
 		{HistoryOptions{}, "feat: a|tag v0.1.2|fix: b", "0.1.3", "b"},
-		{HistoryOptions{BreakingBefore1: Major}, "feat: a|tag v0.1.2|feat!: b", "1.0.0", "b"},
-		{HistoryOptions{BreakingBefore1: Patch}, "feat: a|tag v0.1.2|feat!: b", "0.1.3", "b"},
-		{HistoryOptions{MinorBefore1: Patch}, "feat: a|tag v0.1.2|feat: b", "0.1.3", "b"},
+		{HistoryOptions{BreakingBefore1: versioning.Major}, "feat: a|tag v0.1.2|feat!: b", "1.0.0", "b"},
+		{HistoryOptions{BreakingBefore1: versioning.Patch}, "feat: a|tag v0.1.2|feat!: b", "0.1.3", "b"},
+		{HistoryOptions{MinorBefore1: versioning.Patch}, "feat: a|tag v0.1.2|feat: b", "0.1.3", "b"},
 		{HistoryOptions{}, "feat: a|fix!: b", "0.1.0", "b"},
-		{HistoryOptions{First: MustParse("1.0.0")}, "feat: a", "1.0.0", "a"},
-		{HistoryOptions{HasBase: true, Base: MustParse("3.0.0")}, "feat: a", "3.1.0", "a"},
+		{HistoryOptions{First: versioning.MustParse("1.0.0")}, "feat: a", "1.0.0", "a"},
+		{HistoryOptions{HasBase: true, Base: versioning.MustParse("3.0.0")}, "feat: a", "3.1.0", "a"},
 		{HistoryOptions{}, "feat: a|tag v1.0.0-rc.1|fix: b", "1.0.0", "b"},
 		{HistoryOptions{}, "feat: a|tag v1.1.0-rc.1|fix!: b", "2.0.0", "b"},
 		{HistoryOptions{Prerelease: "rc"}, "feat: a|tag v1.1.0|feat: b", "1.2.0-rc.1", "b"},
@@ -68,7 +70,7 @@ func TestNextVersion(t *testing.T) {
 		{HistoryOptions{}, "feat: a|tag v1.2.3|feat!: b\n\nRelease-As: v5|fix: c", "5.0.0", "b"},
 		{HistoryOptions{}, "feat: a|tag v1.2.3|chore: b\n\nRelease-As: 4.0.0|chore: c\n\nRelease-As: 3.0.0", "3.0.0", "c"},
 		{HistoryOptions{TagPrefix: "client/v"}, "feat: a|tag v9.0.0|tag client/v1.0.0|fix: b", "1.0.1", "b"},
-		{HistoryOptions{Changes: map[string]Change{"chore": Minor}}, "feat: a|tag v1.0.0|feat: b|chore: c", "1.1.0", "c"},
+		{HistoryOptions{Changes: map[string]versioning.Change{"chore": versioning.Minor}}, "feat: a|tag v1.0.0|feat: b|chore: c", "1.1.0", "c"},
 		{HistoryOptions{}, "not conventional", "0.0.0", ""},
 	}
 	for _, test := range tests {
