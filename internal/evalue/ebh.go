@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// EBH is the e-Benjamini-Hochberg procedure (Wang and Ramdas, "False discovery
-// rate control with e-values"). It says which of the hypotheses with e-values e
-// (not their logs) to reject so that the expected share of false ones among
-// them is at most alpha, whatever their dependence: the k largest, for the
-// largest k whose k-th e-value is at least len(e)/(k*alpha).
+// EBH applies the e-Benjamini-Hochberg procedure (Wang and Ramdas, "False discovery
+// rate control with e-values") to e-values, not their logs. It returns the
+// hypotheses to reject. The expected share of false rejections is at most alpha
+// under any dependence. It rejects the k largest, for the largest k whose k-th
+// e-value is at least len(e)/(k*alpha).
 func EBH(e []float64, alpha float64) []bool {
 	order := make([]int, len(e))
 	for i := range order {

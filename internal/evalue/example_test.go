@@ -42,19 +42,6 @@ func ExampleDetector() {
 	// Output: alarm in minute 5
 }
 
-// Longer prompts take longer. What the length explains is taken out of the
-// comparison, so that less remains to chance.
-func ExampleDifference() {
-	var base, cand evalue.Regression
-	for tokens := 100.0; tokens <= 1000; tokens += 100 {
-		base.Add(tokens, 0.2+tokens/1000)
-		cand.Add(tokens+50, 0.3+(tokens+50)/1000)
-	}
-	difference, variance := evalue.Difference(base, cand)
-	fmt.Printf("%.3f s slower, standard error %.3f s\n", difference, math.Sqrt(variance))
-	// Output: 0.100 s slower, standard error 0.000 s
-}
-
 // The customary limit of 0.1 would call this stable.
 func ExamplePSI() {
 	index, limit := evalue.PSI([]int{2500, 2500, 2500, 2500}, []int{2800, 2450, 2400, 2350}, 0.01)

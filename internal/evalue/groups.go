@@ -6,23 +6,22 @@ import "math"
 const GroupCount = 128
 
 // Groups adds up scores of requests by groups of slots. Slots are assigned to the
-// arms at random, each with a known share, so that the sum over a group is centred
-// when the score does not depend on the arm, however much the requests of one slot
-// have in common.
+// arms at random, each with a known share. So the sum of a group is centred if the
+// score does not depend on the arm, even if the requests of one slot are dependent.
 //
 // A score y of a request adds (A-share)*y to C and sqrt(share*(1-share))*y to Q of
 // its group, where A is 1 for the candidate. Both are fixed-point numbers, so sums
-// do not depend on the order in which they are added up. The zero Groups is empty.
-// It is not safe for concurrent use.
+// do not depend on the order of addition. The zero Groups is empty. It is not safe
+// for concurrent use.
 type Groups struct {
 	C, Q [GroupCount]int64 // in units of 2^-32
 }
 
-// unit is how fine scores are added up, and grain how fine the sums are read: what
-// is stored and what is judged are the same numbers.
+// unit is the resolution of scores, and grain the resolution of stored sums. Tests
+// use the stored sums, so that a restart changes no result.
 const (
 	unit   = 1 << 32
-	coarse = 24 // bits that are not read
+	coarse = 24 // bits that are not stored
 	grain  = unit >> coarse
 )
 
@@ -34,11 +33,11 @@ func Group(slot uint16) int {
 	return int(h >> 25)
 }
 
-// Fixed is a score as it is added up, in units of 2^-32.
+// Fixed is a score in units of 2^-32.
 type Fixed struct{ C, Q int64 }
 
-// FixedOf returns the score y of a request under a share of the candidate, of which root
-// is sqrt(share*(1-share)).
+// FixedOf returns the score y of a request under a share of the candidate. root is
+// sqrt(share*(1-share)).
 func FixedOf(candidate bool, share, root, y float64) Fixed {
 	a := -share
 	if candidate {
@@ -47,7 +46,7 @@ func FixedOf(candidate bool, share, root, y float64) Fixed {
 	return Fixed{C: round(a * y * unit), Q: round(root * y * unit)}
 }
 
-// round is math.Round of what an int64 holds.
+// round rounds v, which must be in the range of an int64.
 func round(v float64) int64 {
 	if v < 0 {
 		return int64(v - .5)
@@ -61,35 +60,35 @@ func (g *Groups) Add(group int, f Fixed) {
 	g.Q[group] += f.Q
 }
 
-// HalfGroups is [Groups] with half as many groups: for parts of the traffic, of which
-// there may be many. The zero HalfGroups is empty. It is not safe for concurrent use.
+// HalfGroups is [Groups] with half as many groups, for strata of the traffic. The zero
+// HalfGroups is empty. It is not safe for concurrent use.
 type HalfGroups struct {
 	C, Q [GroupCount / 2]int64 // in units of 2^-32
 }
 
-// Add adds a score. Group is a number as [Group] returns it.
+// Add adds a score. group is a result of [Group].
 func (g *HalfGroups) Add(group int, f Fixed) {
 	g.C[group/2] += f.C
 	g.Q[group/2] += f.Q
 }
 
-// Sums returns what g adds up to.
+// Sums returns the sums of g.
 func (g *HalfGroups) Sums() GroupSums { return sums(g.C[:], g.Q[:]) }
 
-// Read returns a sum in units of 2^-8, as it is stored and judged.
+// Read converts a sum to units of 2^-8, the resolution of stored sums.
 func Read(sum int64) int64 { return (sum + 1<<(coarse-1)) >> coarse }
 
-// Raise returns a stored sum as one that can be added to.
+// Raise converts a stored sum to units of 2^-32.
 func Raise(stored int64) int64 { return stored << coarse }
 
-// GroupSums is what [Groups] add up to.
+// GroupSums is the result of [Groups.Sums].
 type GroupSums struct {
-	// D is the excess of the candidate, CC and QQ are the sums of squares, and
-	// Clusters is Kish's effective number of groups.
+	// D is the excess of the candidate. CC and QQ are the sums of squares. Clusters
+	// is Kish's effective number of groups.
 	D, CC, QQ, Clusters float64
 }
 
-// Sums returns what g adds up to.
+// Sums returns the sums of g.
 func (g *Groups) Sums() GroupSums { return sums(g.C[:], g.Q[:]) }
 
 func sums(cs, qs []int64) (s GroupSums) {
@@ -109,7 +108,7 @@ func sums(cs, qs []int64) (s GroupSums) {
 	return s
 }
 
-// MinClusters is Kish's number from which on group sums are evidence.
+// MinClusters is the least number of clusters at which group sums are evidence.
 const MinClusters = 12
 
 var (
@@ -118,29 +117,29 @@ var (
 	proofThetas  = []float64{0.08, 0.25, 0.5, 0.9, 1.6, 3}
 )
 
-// RateHarm returns ln E for "the candidate's events are more" when the excess is d
-// and its variance v: the mixture of exp(theta*d - theta^2*v/2). With v =
-// (sum C^2 + 2 sum Q^2)/3 each term has a mean of at most 1 (Delyon 2009; Bercu and
+// RateHarm returns ln E for "the candidate has more events", given the excess d and
+// its variance v. It is a mixture of exp(theta*d - theta^2*v/2). With v =
+// (sum C^2 + 2 sum Q^2)/3, each term has a mean of at most 1 (Delyon 2009; Bercu and
 // Touati 2008).
 func RateHarm(d, v float64) float64 { return normalMixture(d, v, rateThetas) }
 
-// AmountHarm is [RateHarm] for scores that lie more densely.
+// AmountHarm is [RateHarm] for scores that are not rare events.
 func AmountHarm(d, v float64) float64 { return normalMixture(d, v, amountThetas) }
 
-// GroupProof returns ln E for "the candidate's events are fewer than the margin
-// allows" when they are fewer than that by d.
+// GroupProof returns ln E for "the candidate has fewer events than the margin
+// allows", given the difference d to the margin and its variance v.
 func GroupProof(d, v float64) float64 { return lasting(d, v, proofThetas) }
 
-// RateProof is [GroupProof] for a rate of which it is known beforehand by which theta
-// an equal candidate is proven soonest.
+// RateProof is [GroupProof] for a rate. theta is the value that proves an equal
+// candidate soonest. It must be known before the data.
 func RateProof(d, v, theta float64) float64 {
 	grid := [...]float64{0.45 * theta, theta, 2.2 * theta}
 	return lasting(d, v, grid[:])
 }
 
-// lateThetas have a hundredth of the weight. Where a difference lasts, the sums of the
-// groups all grow with it, so that v grows with the square of d: what was proven by the
-// larger ones would be lost again.
+// lateThetas have a hundredth of the weight. If a difference lasts, the sums of all
+// groups grow with it, and v grows with the square of d. Then the evidence of the
+// larger thetas is lost again.
 var (
 	lateThetas  = []float64{0.04, 0.01, 0.0025, 0.0006, 0.00015}
 	lateWeights = []float64{0.99, 0.01}

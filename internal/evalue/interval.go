@@ -2,12 +2,12 @@ package evalue
 
 import "math"
 
-// RateInterval returns a confidence sequence for the rate of events, n of which
-// were possible: an interval that holds the true rate at all times with
-// probability 1-alpha (Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform,
-// nonparametric, nonasymptotic confidence sequences", the beta-binomial mixture).
-// nOpt is the n at which it is tightest; zero means 1,000. It must not change
-// while data come in. Impossible arguments give [0, 1].
+// RateInterval returns a confidence sequence for the rate of events among n
+// requests. The interval covers the true rate at all times with probability 1-alpha
+// (Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric,
+// nonasymptotic confidence sequences", the beta-binomial mixture). nOpt is the n at
+// which it is tightest. It must not depend on the data. Default 1,000. Impossible
+// arguments give [0, 1].
 func RateInterval(events, n int, alpha, nOpt float64) (low, high float64) {
 	if nOpt == 0 {
 		nOpt = 1000
@@ -17,7 +17,7 @@ func RateInterval(events, n int, alpha, nOpt float64) (low, high float64) {
 	}
 	rate := float64(events) / float64(n)
 	rejected := func(p float64) bool {
-		if p <= 0 || p >= 1 { // impossible only once the contrary was seen
+		if p <= 0 || p >= 1 { // impossible only if the contrary was observed
 			return p <= 0 && events > 0 || p >= 1 && events < n
 		}
 		v := p * (1 - p)
@@ -53,69 +53,7 @@ func betaBinomialLogE(s, v, g, h, vOpt, alpha float64) float64 {
 
 func logBeta(a, b float64) float64 { return logGamma(a) + logGamma(b) - logGamma(a+b) }
 
-// Bounded is a confidence sequence for the mean of values in [0, 1], such as
-// scores: the predictable plug-in empirical Bernstein interval (Waudby-Smith and
-// Ramdas, "Estimating means of bounded random variables by betting"). Unlike
-// [AsymptoticHalfWidth] it holds for few values too.
-//
-// It is plain data whose sums add up over disjoint values, taken in with the
-// same alpha. The zero Bounded has seen none. It is not safe for concurrent use.
-type Bounded struct {
-	N int `json:"n"`
-	// Sum is that of the values; Squares that of the squares of their
-	// deviations from the mean of those up to each.
-	Sum     float64 `json:"sum"`
-	Squares float64 `json:"squares"`
-	// Stakes is Σλ, Weighted Σλx, and Penalty Σ(x-m)²ψ(λ) with m the mean of
-	// the values before each, for the low end and for the high end.
-	Stakes   float64    `json:"stakes"`
-	Weighted float64    `json:"weighted"`
-	Penalty  [2]float64 `json:"penalty"`
-}
-
-// Add takes a value in. alpha is that of the interval, in (0, 1), and the same
-// for every value. Values outside [0, 1] and NaN are ignored.
-func (b *Bounded) Add(x, alpha float64) {
-	if !(x >= 0 && x <= 1) || !(alpha > 0 && alpha < 1) {
-		return
-	}
-	// For the stake, one imagined value of 1/2 with variance 1/4 goes before.
-	// The penalty has no such value: each end takes the first mean to lie as far
-	// out as it can, which is the convention of the Python library confseq.
-	t := float64(b.N + 1)
-	stake := min(math.Sqrt(2*math.Log(2/alpha)/((b.Squares+0.25)*math.Log1p(t))), 0.5)
-	b.Stakes += stake
-	b.Weighted += stake * x
-	for end := range b.Penalty {
-		mean := float64(end)
-		if b.N > 0 {
-			mean = b.Sum / float64(b.N)
-		}
-		b.Penalty[end] += (x - mean) * (x - mean) * (-math.Log1p(-stake) - stake)
-	}
-	b.N++
-	b.Sum += x
-	after := (b.Sum + 0.5) / (t + 1)
-	b.Squares += (x - after) * (x - after)
-}
-
-// Interval returns the interval that holds the true mean at all times with
-// probability 1-alpha; [0, 1] before the first value.
-func (b *Bounded) Interval(alpha float64) (low, high float64) {
-	if !(b.Stakes > 0) || !(alpha > 0 && alpha < 1) {
-		return 0, 1
-	}
-	odds := math.Log(2 / alpha)
-	return max((b.Weighted-odds-b.Penalty[0])/b.Stakes, 0), min((b.Weighted+odds+b.Penalty[1])/b.Stakes, 1)
-}
-
-// Merge adds what was seen elsewhere.
-func (b *Bounded) Merge(o Bounded) {
-	b.N += o.N
-	b.Sum += o.Sum
-	b.Squares += o.Squares
-	b.Stakes += o.Stakes
-	b.Weighted += o.Weighted
-	b.Penalty[0] += o.Penalty[0]
-	b.Penalty[1] += o.Penalty[1]
+func logGamma(x float64) float64 {
+	v, _ := math.Lgamma(x)
+	return v
 }

@@ -3,7 +3,7 @@ package evalue
 import "math"
 
 // logMeanExp returns ln(mean(exp(l))), the mixture of alternatives with equal
-// weights, without overflow. It returns 0, no evidence, for none.
+// weights, without overflow. It returns 0, no evidence, if l is empty.
 func logMeanExp(l []float64) float64 {
 	if len(l) == 0 {
 		return 0
@@ -22,10 +22,10 @@ func logMeanExp(l []float64) float64 {
 	return top + math.Log(sum/float64(len(l)))
 }
 
-// Average returns the log of the weighted average of e-values given by their
-// logs. It is the log of an e-value for the hypothesis that all their nulls
-// hold, whatever the dependence between them. Weights are relative; with none
-// above zero there is no evidence, 0.
+// Average returns the log of the weighted average of e-values, which are given as
+// logs. The average is an e-value against the hypothesis that all their nulls hold,
+// under any dependence. Weights are relative. If no weight is positive, it returns
+// 0, no evidence.
 func Average(logE, weights []float64) float64 {
 	top, total := math.Inf(-1), 0.0
 	for i, l := range logE {

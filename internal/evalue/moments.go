@@ -2,27 +2,27 @@ package evalue
 
 import "math"
 
-// momentOdds are how many times more often the candidate may be hit under the
-// alternatives of [Moments].
+// momentOdds lists the alternatives of [Moments]: how many times more often the
+// candidate is hit.
 var momentOdds = [...]float64{1.25, 1.5, 2, 3, 5, 10}
 
-// momentLogs are the logs of their weights: harm worth a rollback is rarely small.
+// momentLogs lists the logs of their weights: harm worth a rollback is rarely small.
 var momentLogs = [...]float64{math.Log(.08), math.Log(.12), math.Log(.22), math.Log(.2), math.Log(.28), math.Log(.1)}
 
 // NumMoments is the number of alternatives of [Moments].
 const NumMoments = len(momentOdds)
 
-// Moments holds the log-likelihood ratio of each alternative, given which arm each
-// event has hit. Under the null hypothesis that the candidate is hit at most times
-// as often as the baseline, each event hits it with its share of the traffic at
-// most, if it is the first event of its slot: which slots suffer, and when, does
-// not depend on the arm that chance has given them. Drawing slots without putting
-// them back makes labels negatively associated (Joag-Dev and Proschan 1983), so
-// products of factors have means of at most 1. The zero Moments has seen nothing.
+// Moments holds the log-likelihood ratio of each alternative, given the arm that
+// each event has hit. The null hypothesis is that the candidate is hit at most
+// "times" as often as the baseline. Under it, the first event of a slot hits the
+// candidate at most with its share of the traffic, because which slots are hit, and
+// when, does not depend on their arm. Drawing slots without replacement makes
+// labels negatively associated (Joag-Dev and Proschan 1983), so products of factors
+// have means of at most 1. The zero Moments is empty.
 type Moments [NumMoments]float64
 
-// Add takes in events under one share of the candidate, above 0 and below 1, that
-// have hit the candidate and the baseline.
+// Add adds the numbers of events that have hit the candidate and the baseline while
+// the candidate had a share in (0, 1).
 func (m *Moments) Add(share, times float64, candidate, baseline float64) {
 	null := share * times / (share*times + 1 - share)
 	for i, r := range momentOdds {
@@ -32,7 +32,7 @@ func (m *Moments) Add(share, times float64, candidate, baseline float64) {
 	}
 }
 
-// LogE returns ln of the weighted mean of the alternatives' ratios.
+// LogE returns ln of the weighted mean of the likelihood ratios.
 func (m *Moments) LogE() float64 {
 	top := math.Inf(-1)
 	for i, l := range m {
@@ -45,8 +45,8 @@ func (m *Moments) LogE() float64 {
 	return top + math.Log(sum)
 }
 
-// MomentFactors returns what one event under share adds to [Moments] when it hits
-// the candidate and when it hits the baseline.
+// MomentFactors returns the change of [Moments] by one event under share: if it
+// hits the candidate, and if it hits the baseline.
 func MomentFactors(share, times float64) (candidate, baseline Moments) {
 	candidate.Add(share, times, 1, 0)
 	baseline.Add(share, times, 0, 1)

@@ -125,26 +125,4 @@ func TestOddsOfOddCounts(t *testing.T) {
 	if o.LogE() < 1e8 {
 		t.Errorf("an event where none is meant to be: ln E = %v", o.LogE())
 	}
-	for _, bad := range []Odds{{L: []float64{1}}, {L: make([]float64, len(oddsLogs)+1)}, {L: slices.Repeat([]float64{math.NaN()}, len(oddsLogs))}} {
-		if o.Merge(bad) == nil {
-			t.Errorf("%v was merged", bad)
-		}
-	}
-}
-
-// Counts in parts add up to the whole.
-func TestOddsMerge(t *testing.T) {
-	var whole, first, second Odds
-	for i := range 10 {
-		share := float64(i+1) / 20
-		whole.Count(i, 20-i, share)
-		half := []*Odds{&first, &second}[i%2]
-		half.Count(i, 20-i, share)
-	}
-	if err := first.Merge(second); err != nil {
-		t.Fatal(err)
-	}
-	if math.Abs(first.LogE()-whole.LogE()) > 1e-12 {
-		t.Errorf("ln E = %v in parts, %v whole", first.LogE(), whole.LogE())
-	}
 }

@@ -2,23 +2,23 @@ package evalue
 
 import "math"
 
-// Overdispersion measures how much more the sums over stretches of time vary than
-// the assignment alone explains: machines of one arm that are slow for some seconds
-// are no matter of chance. A stretch counts by its volume, so that traffic may come
-// and go. It is plain data that adds up over replicas. The zero value has seen nothing.
+// Overdispersion measures how much more the sums of blocks of time vary than random
+// assignment explains. An example is an arm whose machines are slow for some
+// seconds. A block is weighted by its volume, so that traffic may vary. It is plain
+// data that adds up over replicas. The zero value is empty.
 type Overdispersion struct {
-	// Blocks counts whole blocks in which there was something. Sum adds up their sums,
-	// Squares the squares of these over the volume, Volume the volumes. Variance is
-	// the variance of the whole at the end of the last one.
+	// Blocks is the number of complete blocks with data. Sum is the sum of their
+	// sums, Squares the sum of the squares of these over the volume, and Volume the
+	// sum of the volumes. Variance is the total variance after the last block.
 	Blocks                         float64
 	Sum, Squares, Volume, Variance float64
-	// Open and OpenVolume are of the block that is not whole yet, which has Age looks.
+	// Open and OpenVolume belong to the incomplete block, which has Age looks.
 	Open, OpenVolume float64
 	Age              float64
 }
 
-// Close ends a look in which the scores have added up to d in a volume w, while the
-// variance of all is v, for blocks of so many looks.
+// Close ends a look with the sum d, the volume w and the total variance v. A block
+// has the given number of looks.
 func (o *Overdispersion) Close(d, w, v float64, looks int) {
 	o.Open += d
 	o.OpenVolume += w
@@ -35,11 +35,11 @@ func (o *Overdispersion) Close(d, w, v float64, looks int) {
 	o.Open, o.OpenVolume, o.Age = 0, 0, 0
 }
 
-// minBlocks is from how many blocks on an excess of variance is taken for one.
+// minBlocks is the number of blocks from which on Factor can exceed 1.
 const minBlocks = 3
 
-// Factor returns by how much the variance exceeds the quantile of what chance makes
-// of it, at the standard normal quantile z (Wilson and Hilferty 1931).
+// Factor returns the variance divided by its quantile under random assignment, and
+// at least 1. z is the standard normal quantile (Wilson and Hilferty 1931).
 func (o *Overdispersion) Factor(z float64) float64 {
 	k := o.Blocks
 	if k < minBlocks || !(o.Variance > 0) {
@@ -51,7 +51,7 @@ func (o *Overdispersion) Factor(z float64) float64 {
 	return max(1, excess/(q*q*q))
 }
 
-// Add adds what another replica has seen.
+// Add adds the state of another replica.
 func (o *Overdispersion) Add(p Overdispersion) {
 	o.Blocks += p.Blocks
 	o.Sum += p.Sum

@@ -2,23 +2,22 @@ package evalue
 
 import "math"
 
-// PSI returns the population stability index of two histograms with the same
-// bins, how far the shares q of the one are from the shares p of the other:
+// PSI returns the population stability index of two histograms with the same bins.
+// It is the distance between their shares p and q:
 //
 //	PSI = Σ (q-p) ln(q/p)
 //
-// and the limit that it stays below with probability 1-alpha if nothing has
-// changed. The customary limits of 0.1 and 0.25 are no test: without any
-// change, PSI is distributed like (1/n + 1/m) χ² with one degree of freedom
-// less than there are bins, where n and m are the sums of the counts. The limit
-// is the quantile of that. It holds for one look, with about five counts or
-// more in each bin; it is not valid at all times.
+// PSI also returns the limit that the index exceeds with probability alpha if
+// nothing has changed. The usual limits of 0.1 and 0.25 are not a test. Without a
+// change, PSI is distributed as (1/n + 1/m) χ² with one degree of freedom less than
+// the number of bins, where n and m are the sums of the counts. The limit is a
+// quantile of this distribution. It holds for one look, and for about five counts
+// or more in each bin. It is not valid at all times.
 //
-// Bins that are empty on both sides are passed over. If one is empty on one
-// side, half a count is added to every bin, for else the index would be
-// infinite. Histograms that cannot be compared (lengths that differ, negative
-// counts, nothing on one side, an alpha outside (0, 1)) have index 0 and limit
-// +Inf.
+// Bins that are empty on both sides are ignored. If a bin is empty on one side, half
+// a count is added to every bin, because the index would be infinite. The index is 0
+// and the limit +Inf if the histograms cannot be compared: different lengths,
+// negative counts, an empty side, or an alpha outside (0, 1).
 func PSI(base, cand []int, alpha float64) (index, limit float64) {
 	var n, m, bins, extra float64
 	for i, b := range base {

@@ -5,14 +5,14 @@ import "math"
 // RidgeTerms is how many things a [Ridge] explains an outcome by.
 const RidgeTerms = 4
 
-// Ridge adds up what a linear regression with a penalty needs (Hoerl and Kennard, "Ridge
-// Regression: Biased Estimation for Nonorthogonal Problems", Technometrics 12, 1970). Its
-// sums are integers, so they do not depend on the order in which they are added up. The
-// zero Ridge has seen nothing. It is not safe for concurrent use.
+// Ridge holds the sums of a linear regression with a penalty (Hoerl and Kennard, "Ridge
+// Regression: Biased Estimation for Nonorthogonal Problems", Technometrics 12, 1970). The
+// sums are integers, so they do not depend on the order of addition. The zero Ridge is
+// empty. It is not safe for concurrent use.
 type Ridge struct {
 	N  int64
 	X  [RidgeTerms]int64             // sums, in units of 1/256
-	Y  int64                         // the same
+	Y  int64                         // in units of 1/256
 	XX [RidgeTerms][RidgeTerms]int64 // sums of products, in units of 1/65536; the upper triangle
 	XY [RidgeTerms]int64
 	YY int64
@@ -20,11 +20,11 @@ type Ridge struct {
 
 const (
 	ridgeUnit = 256
-	ridgeMost = 1000 // beyond which a number is cut off
+	ridgeMost = 1000 // numbers are limited to this magnitude
 )
 
-// Add takes in an outcome y, and what was known before it. Numbers beyond 1,000 count as
-// that, and what is not a number is ignored.
+// Add adds an outcome y and its covariates. It limits numbers to the range from -1,000 to
+// 1,000, and ignores the outcome if a number is NaN.
 func (r *Ridge) Add(x [RidgeTerms]float64, y float64) {
 	if math.IsNaN(y) {
 		return
@@ -49,7 +49,7 @@ func (r *Ridge) Add(x [RidgeTerms]float64, y float64) {
 	}
 }
 
-// Merge adds what was seen elsewhere.
+// Merge adds the state of disjoint outcomes.
 func (r *Ridge) Merge(o *Ridge) {
 	r.N += o.N
 	r.Y += o.Y
@@ -63,14 +63,14 @@ func (r *Ridge) Merge(o *Ridge) {
 	}
 }
 
-// RidgeFit says by how much an outcome grows with what is known beforehand.
+// RidgeFit is the result of [Ridge.Fit].
 type RidgeFit struct {
 	Slopes, Means [RidgeTerms]float64
-	// Explained is the part of the variance of the outcome that the fit explains.
+	// Explained is the explained share of the outcome's variance, from 0 to 1.
 	Explained float64
 }
 
-// Fit returns the regression with the penalty lambda, above 0.
+// Fit returns the regression with the penalty lambda, which must be positive.
 func (r *Ridge) Fit(lambda float64) (f RidgeFit) {
 	if r.N < 2 {
 		return f
@@ -117,7 +117,7 @@ func (r *Ridge) Fit(lambda float64) (f RidgeFit) {
 	return f
 }
 
-// Excess returns by how much the outcome of x is expected to exceed the usual one.
+// Excess returns the expected outcome at x minus the mean outcome.
 func (f *RidgeFit) Excess(x [RidgeTerms]float64) (sum float64) {
 	for i, v := range x {
 		sum += f.Slopes[i] * (v - f.Means[i])

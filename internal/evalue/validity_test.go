@@ -109,46 +109,15 @@ func crossings(n int, seed uint64, newTest func() func(rng *rand.Rand) (crossed 
 	return float64(count.Load()) / float64(n)
 }
 
-// reset makes t forget what it has seen.
-func (t *TwoByTwo) reset() {
-	clear(t.state.L)
-	t.state.Events, t.state.N = 0, 0
-}
-
 // blocks is a rollout judged by a test in 2x2 blocks.
 func blocks(plan []stage, newTest func() *TwoByTwo, cand func(base float64) float64) func() func(*rand.Rand) bool {
 	return func() func(*rand.Rand) bool {
 		e := newTest()
 		return func(rng *rand.Rand) bool {
-			e.reset()
+			*e = *NewTwoByTwo(0)
 			for _, s := range plan {
 				e.Block(binom(rng, s.nb, s.rate), s.nb, binom(rng, s.nc, cand(s.rate)), s.nc)
 				if e.LogE() >= -math.Log(alpha) {
-					return true
-				}
-			}
-			return false
-		}
-	}
-}
-
-// events is a rollout judged by events alone, under the share of each look, or
-// by pooled counts under the share of them all, which is the trap.
-func events(plan []stage, pooled bool) func() func(*rand.Rand) bool {
-	return func() func(*rand.Rand) bool {
-		e := NewEventsBeyond(1)
-		return func(rng *rand.Rand) bool {
-			clear(e.l)
-			var nb, nc, xb, xc int
-			for _, s := range plan {
-				b, c := binom(rng, s.nb, s.rate), binom(rng, s.nc, s.rate)
-				nb, nc, xb, xc = nb+s.nb, nc+s.nc, xb+b, xc+c
-				e.Count(c, b, float64(s.nc)/float64(s.nb+s.nc))
-				logE := e.LogE()
-				if pooled {
-					logE = EventsLogE(xc, xb, float64(nc)/float64(nb+nc), 1)
-				}
-				if logE >= -math.Log(alpha) {
 					return true
 				}
 			}
@@ -163,7 +132,7 @@ func sticky(cluster int, perUser bool) func() func(*rand.Rand) bool {
 	return func() func(*rand.Rand) bool {
 		e := NewTwoByTwo(0)
 		return func(rng *rand.Rand) bool {
-			e.reset()
+			*e = *NewTwoByTwo(0)
 			const users = 40
 			for range 60 {
 				b, c, n := binom(rng, users, 0.01), binom(rng, users, 0.01), users
@@ -198,50 +167,32 @@ func signs(plan []stage) func() func(*rand.Rand) bool {
 	}
 }
 
-// betting is a rollout judged by differences of scores at the bound.
-func betting(bound float64) func() func(*rand.Rand) bool {
-	return func() func(*rand.Rand) bool {
-		return func(rng *rand.Rand) bool {
-			var b Bet
-			for range 1000 {
-				b.Add(bound+0.9*(2*rng.Float64()-1), bound)
-				if b.LogE() >= -math.Log(alpha) {
-					return true
-				}
-			}
-			return false
-		}
-	}
-}
-
 // request is what one unit of a combined rollout shows: the log of its time, in
-// standard deviations, whether it failed, and a score. They depend on each
-// other: what is slow fails more often and is liked less.
+// standard deviations, and whether it failed. They depend on each other: a slow
+// request fails more often.
 type request struct {
-	time, score float64
-	failed      bool
+	time   float64
+	failed bool
 }
 
 func (r *request) draw(rng *rand.Rand, s stage) {
 	z := rng.NormFloat64()
 	r.time = z + s.slower
 	r.failed = rng.Float64() < min(s.rate*math.Exp(z-0.5), 1) // on average at the rate
-	r.score = min(max(0.7-0.1*z+0.2*(rng.Float64()-0.5), 0), 1)
 }
 
-// combined is a rollout judged by the average of four tests: failures by 2x2
-// blocks, times by pairs, times beyond the 95th percentile of the quiet time by
-// 2x2 blocks, and scores by betting.
+// combined is a rollout judged by the average of three tests: failures by 2x2
+// blocks, times by pairs, and times beyond the 95th percentile of the quiet time
+// by 2x2 blocks.
 func combined(plan []stage) func() func(*rand.Rand) bool {
 	return func() func(*rand.Rand) bool {
 		fail, tail := NewTwoByTwo(0), NewTwoByTwo(0.05)
 		base, cand := make([]request, 400), make([]request, 400)
-		logE, weights := make([]float64, 4), []float64{4, 2, 1, 1}
+		logE, weights := make([]float64, 3), []float64{4, 2, 1}
 		return func(rng *rand.Rand) bool {
-			fail.reset()
-			tail.reset()
+			*fail = *NewTwoByTwo(0)
+			*tail = *NewTwoByTwo(0.05)
 			var pairs Pairs
-			var scores Bet
 			for _, s := range plan {
 				var failed, late [2]int
 				for arm, of := range [][]request{base[:s.nb], cand[:s.nc]} {
@@ -259,9 +210,8 @@ func combined(plan []stage) func() func(*rand.Rand) bool {
 				tail.Block(late[0], s.nb, late[1], s.nc)
 				for i := range min(s.nb, s.nc) {
 					pairs.Add(10+base[i].time, 10+cand[i].time, 1)
-					scores.Add(base[i].score-cand[i].score, 0)
 				}
-				logE[0], logE[1], logE[2], logE[3] = fail.LogE(), pairs.LogE(), tail.LogE(), scores.LogE()
+				logE[0], logE[1], logE[2] = fail.LogE(), pairs.LogE(), tail.LogE()
 				if Average(logE, weights) >= -math.Log(alpha) {
 					return true
 				}
@@ -273,17 +223,13 @@ func combined(plan []stage) func() func(*rand.Rand) bool {
 
 // TestValidity simulates rollouts in which the null holds and checks how often
 // a test ever says otherwise, looking after every block: at most alpha, plus
-// three standard errors. Two rows are traps that the tests do not fall into and
-// that this simulation must see. Its table is printed with -v:
+// three standard errors. One row counts dependent requests as if they were
+// independent, and this simulation must see the difference. Its table is printed with -v:
 //
 //	go test ./internal/evalue -run Validity -runs 10000 -v
 func TestValidity(t *testing.T) {
 	harm := func() *TwoByTwo { return NewTwoByTwo(0) }
-	double := func() *TwoByTwo { return NewWithin(0, 2, 0) }
-	point := func() *TwoByTwo { return NewWithin(0, 1, 0.01) }
 	equal := func(rate float64) float64 { return rate }
-	twice := func(rate float64) float64 { return 2 * rate }
-	higher := func(rate float64) float64 { return rate + 0.01 }
 	drift, slowDrift := ramp(60, 400, 0.01, 0.03), ramp(1200, 20, 0.01, 0.03)
 	began := time.Now()
 	limit := alpha + 3*math.Sqrt(alpha*(1-alpha)/float64(*runs))
@@ -307,20 +253,9 @@ func TestValidity(t *testing.T) {
 		{"A1, incident on both arms, 1,200 looks of 18+2", false, blocks(incident(steady(1200, 18, 2, 0.01)), harm, equal)},
 		{"A1, users of 5 requests, per user", false, sticky(5, true)},
 		{"A1, users of 5 requests, per request: a trap", true, sticky(5, false)},
-		{"within x2, candidate at x2, ramp 1 -> 3 %", false, blocks(drift, double, twice)},
-		{"within +1 pp, candidate at +1 pp, ramp 1 -> 3 %", false, blocks(drift, point, higher)},
-		{"within +1 pp, at it, 1,200 looks of 10+10", false, blocks(steady(1200, 10, 10, 0.01), point, higher)},
-		{"A2, 60 looks of 200+200", false, events(steady(60, 200, 200, 0.01), false)},
-		{"A2, 1,200 looks of 18+2", false, events(steady(1200, 18, 2, 0.01), false)},
-		{"A2, ramp, rate 1 -> 3 %, share of each look", false, events(drift, false)},
-		{"A2, ramp, rate 1 -> 3 %, pooled counts: a trap", true, events(drift, true)},
-		{"A2, incident on both arms", false, events(incident(steady(60, 200, 200, 0.01)), false)},
 		{"B4, 60 looks of 200+200", false, signs(steady(60, 200, 200, 0))},
 		{"B4, 1,200 looks of 18+2", false, signs(steady(1200, 18, 2, 0))},
 		{"B4, incident on both arms, 1,200 looks of 10+10", false, signs(incident(steady(1200, 10, 10, 0)))},
-		{"A3, 1,000 pairs of scores at the bound 0", false, betting(0)},
-		{"A3, 1,000 pairs of scores at the bound 0.05", false, betting(0.05)},
-		{"A3, 1,000 pairs of scores at the bound -0.05", false, betting(-0.05)},
 		{"combined, 60 looks of 200+200", false, combined(steady(60, 200, 200, 0.01))},
 		{"combined, 60 looks of 360+40", false, combined(steady(60, 360, 40, 0.01))},
 		{"combined, 1,200 looks of 10+10", false, combined(steady(1200, 10, 10, 0.01))},
@@ -350,7 +285,7 @@ func TestDetection(t *testing.T) {
 		simulate(n, seed, func() func(int, *rand.Rand) {
 			e := newTest()
 			return func(i int, rng *rand.Rand) {
-				e.reset()
+				*e = *NewTwoByTwo(0)
 				needed[i] = 0
 				for e.LogE() < -math.Log(alpha) && needed[i] < 12_000 {
 					needed[i] += 10
@@ -369,8 +304,6 @@ func TestDetection(t *testing.T) {
 	}{
 		{"errors 1 -> 5 %", median(1, harm, 0.05), 300},
 		{"errors 1 -> 2 %", median(2, harm, 0.02), 2200},
-		{"equal, proven within x2", median(3, func() *TwoByTwo { return NewWithin(0, 2, 0) }, 0.01), 2750},
-		{"equal, proven within +1 pp", median(4, func() *TwoByTwo { return NewWithin(0, 1, 0.01) }, 0.01), 2750},
 	} {
 		t.Logf("%-32s median %5d candidate requests", tt.name, tt.median)
 		if tt.median > tt.atMost {
