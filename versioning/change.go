@@ -2,15 +2,15 @@ package versioning
 
 import "fmt"
 
-// Change says how much a version changes what its users rely on. Changes are
-// ordered, so the larger of two is max(c, d). The zero value is None.
+// Change is the size of a change in terms of SemVer. Changes are ordered, so the
+// larger of two is max(c, d). The zero value is None.
 type Change uint8
 
 const (
-	None  Change = iota // nothing that users could notice
-	Patch               // mended, and nothing else
-	Minor               // something added or deprecated; what worked still works
-	Major               // something that worked may no longer
+	None  Change = iota // no effect on users
+	Patch               // fixes only
+	Minor               // additions or deprecations, backward compatible
+	Major               // breaking changes
 )
 
 // String returns "none", "patch", "minor" or "major".

@@ -7,66 +7,66 @@ import (
 	"unicode/utf8"
 )
 
-// MaxMessageLength is the length in bytes of the longest commit message that
-// [ParseCommit] reads.
+// MaxMessageLength is the maximum length of a commit message in bytes.
 const MaxMessageLength = 1 << 20
 
-// Commit is a commit message after Conventional Commits 1.0.0. Line ends are
-// "\n" whatever they were, and bytes that are not UTF-8 are U+FFFD.
+// Commit is a parsed commit message (Conventional Commits 1.0.0). Line ends are
+// "\n", and invalid UTF-8 is replaced by U+FFFD.
 type Commit struct {
-	// Type is what kind of change it is, "feat", in lower case.
+	// Type is the kind of change, "feat", in lower case.
 	Type string
 	// Scope is the part of the code that changed, "parser", or "".
 	Scope string
 	// Description is the rest of the header.
 	Description string
-	// Body is what stands between header and footers, without blank lines around.
+	// Body is the text between header and footers, without surrounding blank lines.
 	Body string
-	// Footers are the trailers, in their order.
+	// Footers lists the trailers, in their order.
 	Footers []Footer
-	// Breaking reports a "!" in the header or a BREAKING CHANGE footer.
+	// Breaking reports whether the header has a "!" or there is a BREAKING CHANGE
+	// footer.
 	Breaking bool
-	// Ignored is what looks as if it meant something and does not.
+	// Ignored lists lines that look like a footer or a breaking change, but are not.
 	Ignored []Ignored
 }
 
 // Footer is one trailer of a commit message, "Refs: #12" or "Closes #12".
 type Footer struct {
 	Token string // as written: "Signed-off-by", "BREAKING CHANGE"
-	Value string // may have several lines; begins with "#" when that separated it
+	Value string // may have several lines; begins with "#" if "#" is the separator
 }
 
-// Ignored is a piece of text that was passed over, and why.
+// Ignored is a text that was ignored, with the reason.
 type Ignored struct {
 	Text, Reason string
 }
 
-// CommitError says why a message is not a conventional commit.
+// CommitError means that a message is not a conventional commit.
 type CommitError struct {
-	// Header is the first line of the message that is not empty.
+	// Header is the first non-empty line of the message.
 	Header string
-	// Pos is the byte of Header at which the trouble begins.
+	// Pos is the byte offset of the problem in Header.
 	Pos int
-	// Problem says what is wrong and what would be accepted.
+	// Problem describes the problem and the accepted form.
 	Problem string
 }
 
 func (e *CommitError) Error() string {
-	return fmt.Sprintf("versioning: %q is not a conventional commit: %s at byte %d", clip(e.Header), e.Problem, e.Pos)
+	return fmt.Sprintf("versioning: commit %q: %s at byte %d", clip(e.Header), e.Problem, e.Pos)
 }
 
-// ParseCommit reads a commit message after Conventional Commits 1.0.0. The body
-// never makes it fail: only a header that is not "type(scope)!: description"
-// does, or a message above [MaxMessageLength], with a [*CommitError].
+// ParseCommit parses a commit message (Conventional Commits 1.0.0). It returns a
+// [*CommitError] if the header is not "type(scope)!: description", or if the
+// message is longer than [MaxMessageLength]. The body never causes an error.
 //
-// Where the specification leaves room: types are lowered, as all but BREAKING
-// CHANGE is case-insensitive; blanks around scope and description are dropped;
-// a first body line without a blank line before it is body. A footer's value
-// ends at the next footer, blank lines notwithstanding. "BREAKING CHANGE:" at
-// the end of a line counts, as editors and git remove the blank behind it.
+// The specification leaves some cases open. ParseCommit converts types to lower
+// case. It drops blanks around scope and description. A line directly below the
+// header belongs to the body. The value of a footer ends at the next footer, and may
+// contain blank lines. "BREAKING CHANGE:" at the end of a line counts, because
+// editors and git remove trailing blanks.
 func ParseCommit(message string) (Commit, error) {
 	if len(message) > MaxMessageLength {
-		return Commit{}, &CommitError{message[:shown], 0, fmt.Sprintf("%d bytes, want at most %d", len(message), MaxMessageLength)}
+		return Commit{}, &CommitError{message[:shown], 0, fmt.Sprintf("too long (have %d bytes, want at most %d)", len(message), MaxMessageLength)}
 	}
 	if strings.IndexByte(message, '\r') >= 0 {
 		message = strings.ReplaceAll(message, "\r\n", "\n")
@@ -87,7 +87,7 @@ func ParseCommit(message string) (Commit, error) {
 
 const headerForm = `want "type: description" or "type(scope)!: description"`
 
-// header reads "type(scope)!: description".
+// header parses "type(scope)!: description".
 func (c *Commit) header(s string) (pos int, problem string) {
 	i, upper := 0, false
 type_:
@@ -109,7 +109,7 @@ type_:
 	if s[i] == '(' {
 		end := strings.IndexAny(s[i+1:], "()")
 		if end < 0 || s[i+1+end] == '(' {
-			return i, "a scope is a noun in one pair of parentheses"
+			return i, "malformed scope, want a noun in one pair of parentheses"
 		}
 		c.Scope = strings.TrimSpace(s[i+1 : i+1+end])
 		if c.Scope == "" {
@@ -122,10 +122,10 @@ type_:
 		i++
 	}
 	if i >= len(s) || s[i] != ':' {
-		return i, "no colon behind type and scope, " + headerForm
+		return i, "no colon after type and scope, " + headerForm
 	}
 	if i+1 >= len(s) || s[i+1] != ' ' {
-		return i + 1, "no space behind the colon, " + headerForm
+		return i + 1, "no space after the colon, " + headerForm
 	}
 	c.Description = strings.TrimSpace(s[i+1:])
 	if c.Description == "" {
@@ -134,10 +134,10 @@ type_:
 	return 0, ""
 }
 
-// rest reads everything below the header: body paragraphs up to the first that
-// begins with a footer, and footers from there on.
+// rest parses the text below the header: the body up to the first paragraph that
+// begins with a footer, and then the footers.
 func (c *Commit) rest(s string) {
-	bodyEnd, valueStart := -1, 0 // where the body ends; where the open footer's value begins
+	bodyEnd, valueStart := -1, 0 // end of the body; start of the open footer's value
 	paragraph := false           // the line before was blank
 	lines := 0
 	for at := 0; at < len(s); {
@@ -159,7 +159,7 @@ func (c *Commit) rest(s string) {
 		switch {
 		case token == "":
 			if suspicious(line) {
-				c.ignore(line, "a breaking change is announced by \"BREAKING CHANGE: \" at the start of a line, in capitals and with a space behind the colon")
+				c.ignore(line, "a breaking change needs \"BREAKING CHANGE: \" at the start of a line, in capitals and with a space after the colon")
 			}
 		case bodyEnd < 0 && !paragraph:
 			if strings.HasPrefix(token, "BREAKING") {
@@ -175,7 +175,7 @@ func (c *Commit) rest(s string) {
 			valueStart = at + value
 		}
 		if lines == 0 && !paragraph && token == "" {
-			c.ignore(line, "no blank line behind the header")
+			c.ignore(line, "no blank line after the header")
 		}
 		lines++
 		paragraph = false
@@ -189,7 +189,7 @@ func (c *Commit) rest(s string) {
 	c.closeFooter(s[valueStart:])
 }
 
-// trimBlank removes blank lines around s and blanks at its end.
+// trimBlank removes leading blank lines and trailing white space.
 func trimBlank(s string) string {
 	for {
 		line, rest, found := strings.Cut(s, "\n")
@@ -213,8 +213,8 @@ func (c *Commit) closeFooter(value string) {
 	}
 }
 
-// breaking reports BREAKING CHANGE with a colon; "BREAKING CHANGE #12" is a
-// footer like any other.
+// breaking reports whether f is BREAKING CHANGE with a colon. "BREAKING CHANGE #12"
+// is an ordinary footer.
 func (f *Footer) breaking() bool {
 	return (f.Token == "BREAKING CHANGE" || f.Token == "BREAKING-CHANGE") && f.Value != "" && f.Value[0] != '#'
 }
@@ -228,8 +228,7 @@ func blankLine(s string) bool {
 	return true
 }
 
-// footer splits "Token: value" and "Token #value"; value is where the value
-// begins.
+// footer splits "Token: value" and "Token #value". value is the offset of the value.
 func footer(line string) (token string, value int) {
 	i := 0
 	if strings.HasPrefix(line, "BREAKING CHANGE") {
@@ -252,7 +251,7 @@ func footer(line string) (token string, value int) {
 	return "", 0
 }
 
-// suspicious reports a line that was probably meant to announce a break.
+// suspicious reports whether a line was probably meant as a BREAKING CHANGE footer.
 func suspicious(line string) bool {
 	line = strings.TrimLeft(line, " \t*-#")
 	const length = len("breaking change")
@@ -260,7 +259,7 @@ func suspicious(line string) bool {
 		(strings.EqualFold(line[:length], "breaking change") || strings.EqualFold(line[:length], "breaking-change"))
 }
 
-// Values yields the values of all footers with a token, in any case.
+// Values yields the values of all footers with a token. It ignores the token's case.
 func (c *Commit) Values(token string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, f := range c.Footers {
@@ -271,8 +270,9 @@ func (c *Commit) Values(token string) iter.Seq[string] {
 	}
 }
 
-// Breaks returns what the commit says about each thing that it breaks: its
-// BREAKING CHANGE footers, or its description when only a "!" says so.
+// Breaks returns the descriptions of the breaking changes: the BREAKING CHANGE
+// footers, or the commit's description if only a "!" marks the change. It returns
+// nil if nothing breaks.
 func (c *Commit) Breaks() []string {
 	if !c.Breaking {
 		return nil
@@ -289,24 +289,15 @@ func (c *Commit) Breaks() []string {
 	return breaks
 }
 
-// CoAuthors returns the values of the Co-authored-by footers, "Name <address>".
-func (c *Commit) CoAuthors() []string {
-	var who []string
-	for v := range c.Values("Co-authored-by") {
-		who = append(who, v)
-	}
-	return who
-}
-
-// Reference is an issue or a pull request that a commit names.
+// Reference is an issue or a pull request that a commit refers to.
 type Reference struct {
 	Action     string // the footer's token, "Closes"; "" in the description
 	Repository string // "owner/name" before the "#", or ""
-	Number     string // behind the "#"
+	Number     string // after the "#"
 }
 
-// References returns what the commit refers to with "#": in its description and
-// in its footers, but for what they say about breaks.
+// References returns the references of the form "#12" in the description and in the
+// footers, except BREAKING CHANGE footers.
 func (c *Commit) References() []Reference {
 	refs := appendReferences(nil, "", c.Description)
 	for i := range c.Footers {

@@ -2,6 +2,7 @@ package versioning
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,8 +77,8 @@ func TestWhatACommitMeantIsNotLost(t *testing.T) {
 	for message, reason := range map[string]string{
 		"fix: x\nBREAKING CHANGE: a":         "a footer needs a blank line before it",
 		"fix: x\n\ntext\nBREAKING-CHANGE: a": "a footer needs a blank line before it",
-		"fix: x\n\nBreaking Change: a":       `a breaking change is announced by "BREAKING CHANGE: " at the start of a line, in capitals and with a space behind the colon`,
-		"fix: x\nwraps":                      "no blank line behind the header",
+		"fix: x\n\nBreaking Change: a":       `a breaking change needs "BREAKING CHANGE: " at the start of a line, in capitals and with a space after the colon`,
+		"fix: x\nwraps":                      "no blank line after the header",
 	} {
 		c, err := ParseCommit(message)
 		if err != nil || len(c.Ignored) == 0 || c.Ignored[0].Reason != reason {
@@ -95,7 +96,7 @@ func TestCommitReferences(t *testing.T) {
 	if diff := cmp.Diff(want, c.References()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"A <a@b.c>", "B <b@b.c>"}, c.CoAuthors()); diff != "" {
+	if diff := cmp.Diff([]string{"A <a@b.c>", "B <b@b.c>"}, slices.Collect(c.Values("co-authored-by"))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"no #9"}, c.Breaks()); diff != "" {
@@ -119,7 +120,7 @@ func FuzzParseCommit(f *testing.F) {
 		if c.Type == "" || c.Description == "" {
 			t.Fatalf("%q: %+v", s, c)
 		}
-		_, _, _ = c.References(), c.CoAuthors(), c.Breaks()
+		_, _, _ = c.References(), slices.Collect(c.Values("Co-authored-by")), c.Breaks()
 		// Written out again it says the same.
 		text := c.Type
 		if c.Scope != "" {

@@ -6,27 +6,26 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLength is the length in bytes of the longest text that [Parse] accepts.
-// The specification sets no limit and calls 255 bytes overkill in its FAQ.
+// MaxLength is the maximum length of a version in bytes. The specification sets no
+// limit, and its FAQ calls 255 bytes overkill.
 const MaxLength = 256
 
-// Reason says in which way a text is not a version.
+// Reason is the kind of a [ParseError].
 type Reason uint8
 
 const (
-	// Syntax: a byte that the grammar does not allow there, or the end of the
-	// text where more was due.
+	// Syntax means an unexpected byte or an unexpected end of the text.
 	Syntax Reason = iota
-	// LeadingZero: a number written with a superfluous zero in front (§2, §9).
+	// LeadingZero means a number with a leading zero (§2, §9).
 	LeadingZero
-	// Overflow: major, minor or patch is larger than 18446744073709551615. The
-	// grammar allows such numbers; 64 bits do not hold them.
+	// Overflow means that major, minor or patch exceeds 64 bits. The grammar allows
+	// such numbers.
 	Overflow
-	// TooLong: more than [MaxLength] bytes.
+	// TooLong means more than [MaxLength] bytes.
 	TooLong
 )
 
-// String describes the reason in a few words.
+// String returns the reason in words, "leading zero".
 func (r Reason) String() string {
 	switch r {
 	case Syntax:
@@ -41,18 +40,18 @@ func (r Reason) String() string {
 	return fmt.Sprintf("Reason(%d)", uint8(r))
 }
 
-// ParseError says what is wrong with a text that should have been a version.
+// ParseError means that a text is not a version.
 type ParseError struct {
 	// Input is the whole text.
 	Input string
-	// Pos is the byte of Input at which the trouble begins; it is len(Input)
-	// when the text ended too early.
+	// Pos is the byte offset of the problem in Input. It is len(Input) if the text
+	// ends too early.
 	Pos int
-	// Reason is the kind of trouble.
+	// Reason is the kind of problem.
 	Reason Reason
 }
 
-// shown bounds how much of a bad input an error message repeats.
+// shown is the maximum length of bad input in an error message.
 const shown = 64
 
 func (e *ParseError) Error() string {
@@ -75,13 +74,11 @@ func (e *ParseError) Error() string {
 	return fmt.Sprintf("versioning: %q%s is not a version: %s", input, dots, what)
 }
 
-// Parse reads s as a version after SemVer 2.0.0 and accepts nothing else: no
-// leading "v", no missing number, no spaces, no leading zeros. Every error is
-// a [*ParseError]. The result shares the memory of s; Parse itself does not
-// allocate unless it fails.
+// Parse parses a version as SemVer 2.0.0 defines it. It rejects a leading "v",
+// missing numbers, spaces and leading zeros. Every error is a [*ParseError]. The
+// result shares the memory of s. Parse does not allocate unless it fails.
 func Parse(s string) (Version, error) {
-	// Most versions are three short numbers. They are read here, without calls,
-	// and everything else, errors included, below.
+	// Most versions are three short numbers. This is their fast path.
 	major, i := digits(s, 0)
 	if !short(s, 0, i) || i == len(s) || s[i] != '.' {
 		return parse(s)
@@ -106,7 +103,7 @@ func Parse(s string) (Version, error) {
 	return parseTail(s, i, v)
 }
 
-// digits reads the number that begins at i, which overflows when it is long.
+// digits parses the number at i. A long number overflows.
 func digits(s string, i int) (n uint64, end int) {
 	for i < len(s) && s[i]-'0' <= 9 {
 		n = n*10 + uint64(s[i]-'0')
@@ -115,16 +112,16 @@ func digits(s string, i int) (n uint64, end int) {
 	return n, i
 }
 
-// short reports whether s[start:end] are digits of which 64 bits hold any, with
-// no superfluous zero in front.
+// short reports whether s[start:end] is a number without a leading zero that fits
+// into 64 bits.
 func short(s string, start, end int) bool {
 	return uint(end-start-1) < safe && (s[start] != '0' || end == start+1)
 }
 
-// safe is how many digits always fit into 64 bits.
+// safe is the number of digits that always fit into 64 bits.
 const safe = 19
 
-// parse is Parse, which says what is wrong.
+// parse is the slow path of [Parse]. It returns the precise error.
 func parse(s string) (Version, error) {
 	if len(s) > MaxLength {
 		return Version{}, &ParseError{s, MaxLength, TooLong}
@@ -147,7 +144,7 @@ func parse(s string) (Version, error) {
 	return parseTail(s, pos, v)
 }
 
-// parseTail reads what follows the three numbers.
+// parseTail parses the text after the three numbers.
 func parseTail(s string, pos int, v Version) (Version, error) {
 	if pos < len(s) && s[pos] == '-' {
 		end, reason := parseIdentifiers(s, pos+1, true)
@@ -169,8 +166,7 @@ func parseTail(s string, pos int, v Version) (Version, error) {
 	return v, nil
 }
 
-// MustParse is [Parse] for versions that are written into the program. It
-// panics when s is not a version.
+// MustParse is [Parse] for constants. It panics if s is not a version.
 func MustParse(s string) Version {
 	v, err := Parse(s)
 	if err != nil {
@@ -179,9 +175,9 @@ func MustParse(s string) Version {
 	return v
 }
 
-// parseNumber reads the digits of s from pos. On success end is the index of
-// the first byte after them; on failure it is the complement of the position
-// at which the trouble is, hence negative.
+// parseNumber parses the digits of s from pos. On success, end is the index of the
+// first byte after them. On failure, end is the complement of the position of the
+// problem, and negative.
 func parseNumber(s string, pos int) (n uint64, end int, reason Reason) {
 	i := pos
 	for ; i < len(s) && s[i]-'0' <= 9; i++ {
@@ -200,9 +196,9 @@ func parseNumber(s string, pos int) (n uint64, end int, reason Reason) {
 	return n, i, 0
 }
 
-// parseIdentifiers reads dot-separated identifiers of s from pos up to the end
-// or a '+'. In a prerelease, numbers must not begin with a superfluous zero. It
-// returns like [parseNumber].
+// parseIdentifiers parses dot-separated identifiers of s from pos up to the end or
+// a '+'. In a prerelease, numbers must not have a leading zero. Its results are like
+// the results of [parseNumber].
 func parseIdentifiers(s string, pos int, prerelease bool) (end int, reason Reason) {
 	for i := pos; ; i++ {
 		start, words := i, byte(0)
@@ -231,8 +227,8 @@ const (
 	word
 )
 
-// classOf tells which bytes may stand in an identifier (§9, §10): digits, and
-// letters or hyphens, one of which makes the identifier a word.
+// classOf classifies the bytes of an identifier (§9, §10). Letters and hyphens make
+// it a word. Other bytes have class 0.
 var classOf = func() (class [256]byte) {
 	for c := '0'; c <= '9'; c++ {
 		class[c] = digit

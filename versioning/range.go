@@ -6,41 +6,40 @@ import (
 	"strings"
 )
 
-// MaxRangeLength is the length in bytes of the longest text that is accepted as
-// a range.
+// MaxRangeLength is the maximum length of a range in bytes.
 const MaxRangeLength = 4096
 
-// Range is a set of versions, written as npm writes them: "^1.2.0 || >=3.0.0-rc
-// <4". Make one with [ParseRange] or [RangeOptions.Parse]. The zero value
-// contains nothing. A Range is never changed after it has been made.
+// Range is a set of versions in npm syntax: "^1.2.0 || >=3.0.0-rc <4". Make one with
+// [ParseRange] or [RangeOptions.Parse]. The zero value contains no version. A Range
+// is immutable.
 //
-// A prerelease is in a range only when a comparator beside those that admit it
-// has a prerelease of the same major, minor and patch: ">=1.2.3-rc.1 <3" opens
-// the range to 1.2.3-rc.2 and not to 2.0.0-rc.1. IncludePrerelease of
-// [RangeOptions] lifts that rule.
+// A prerelease is in a range only if one of the comparators of the same alternative
+// has a prerelease with the same major, minor and patch: ">=1.2.3-rc.1 <3" contains
+// 1.2.3-rc.2, but not 2.0.0-rc.1. IncludePrerelease of [RangeOptions] disables this
+// rule.
 //
-// A bare version means exactly that version, as for npm; Cargo reads it as "^".
+// A bare version means exactly this version, as in npm. In Cargo it means "^".
 type Range struct {
-	// A pointer, so that a call of Contains passes one word and not six. Nil is
-	// the empty range; what it points to is never changed.
+	// A pointer, so that a call of Contains passes one word instead of six. Nil is
+	// the empty range. The conditions are immutable.
 	set *conditions
 }
 
 type conditions struct {
 	text    string
-	terms   []comparator // alternatives one after the other
-	include bool         // prereleases need no invitation
+	terms   []comparator // of all alternatives, in order
+	include bool         // of RangeOptions.IncludePrerelease
 }
 
 // comparator is one condition. A range is a disjunction of conjunctions of
-// them; the last of each conjunction is marked.
+// comparators. The last comparator of each conjunction is marked.
 type comparator struct {
 	v    Version
 	op   operator
 	last bool
 }
 
-// operator has a bit for each outcome of a comparison that satisfies it.
+// operator has a bit for each accepted outcome of a comparison.
 type operator uint8
 
 const (
@@ -55,7 +54,7 @@ const (
 
 var operatorText = [...]string{opLess: "<", opEqual: "", opLessEqual: "<=", opGreater: ">", opGreaterEqual: ">="}
 
-// String returns the condition as node-semver prints it: "" is any version.
+// String returns the condition in the form of node-semver. "" means any version.
 func (c *comparator) String() string {
 	if c.op == opAny {
 		return ""
@@ -147,8 +146,8 @@ func contains(terms []comparator, v *Version, include bool) bool {
 	return false
 }
 
-// containsRelease is contains for versions that are no prereleases, which are
-// most: they need no invitation, and come after every prerelease of theirs.
+// containsRelease is contains for releases, the most frequent case. The rule for
+// prereleases does not apply to them.
 func containsRelease(terms []comparator, major, minor, patch uint64) bool {
 	ok := true
 	for i := range terms {
@@ -183,14 +182,14 @@ func containsRelease(terms []comparator, major, minor, patch uint64) bool {
 	return false
 }
 
-// String returns r in its plainest form, comparators joined by spaces and
-// alternatives by "||": ">=1.2.0 <2.0.0-0||3.1.4" for "^1.2 || 3.1.4". The range
-// of all versions is "*". Parsed with the same options it gives the same range.
+// String returns r in normal form, with comparators joined by spaces and
+// alternatives by "||": ">=1.2.0 <2.0.0-0||3.1.4" for "^1.2 || 3.1.4". The range of
+// all versions is "*". Parsing the result with the same options gives the same range.
 func (r Range) String() string {
 	return describe(r.conditions().terms)
 }
 
-// describe is String for some of the comparators of a range.
+// describe is [Range.String] for some comparators of a range.
 func describe(terms []comparator) string {
 	var b strings.Builder
 	start := true
@@ -212,7 +211,7 @@ func describe(terms []comparator) string {
 	return b.String()
 }
 
-// MarshalText returns the text that r was parsed from.
+// MarshalText returns the text from which r was parsed. The error is always nil.
 func (r Range) MarshalText() ([]byte, error) {
 	if r.set == nil {
 		return []byte(r.String()), nil
@@ -220,8 +219,7 @@ func (r Range) MarshalText() ([]byte, error) {
 	return []byte(r.set.text), nil
 }
 
-// UnmarshalText sets r to what [ParseRange] makes of text. On an error r is left
-// as it was.
+// UnmarshalText sets r to the result of [ParseRange]. On an error, r is unchanged.
 func (r *Range) UnmarshalText(text []byte) error {
 	parsed, err := ParseRange(string(text))
 	if err != nil {
@@ -247,7 +245,7 @@ func (r Range) alternatives() iter.Seq[[]comparator] {
 	}
 }
 
-// Filter yields the versions that are in r, in the order in which they come.
+// Filter yields the versions that are in r, in their order.
 func (r Range) Filter(versions iter.Seq[Version]) iter.Seq[Version] {
 	return func(yield func(Version) bool) {
 		for v := range versions {
@@ -258,12 +256,11 @@ func (r Range) Filter(versions iter.Seq[Version]) iter.Seq[Version] {
 	}
 }
 
-// MaxSatisfying returns the latest of the versions that is in r. Of versions
-// with equal precedence it returns the first. ok is false when none is in r.
+// MaxSatisfying returns the latest of the versions in r. Of versions with equal
+// precedence, it returns the first. ok is false if no version is in r.
 func (r Range) MaxSatisfying(versions []Version) (v Version, ok bool) { return r.best(versions, +1) }
 
-// MinSatisfying returns the earliest of the versions that is in r, in the way of
-// [Range.MaxSatisfying].
+// MinSatisfying is like [Range.MaxSatisfying], but returns the earliest version.
 func (r Range) MinSatisfying(versions []Version) (v Version, ok bool) { return r.best(versions, -1) }
 
 func (r Range) best(versions []Version, direction int) (best Version, ok bool) {
@@ -275,27 +272,27 @@ func (r Range) best(versions []Version, direction int) (best Version, ok bool) {
 	return best, ok
 }
 
-// Unsatisfied says why a version is not in a range.
+// Unsatisfied means that a version is not in a range.
 type Unsatisfied struct {
 	Version Version
-	// Range is the range as it was written.
+	// Range is the text of the range.
 	Range string
-	// Failed has one entry for each alternative of the range, in their order.
+	// Failed has one element for each alternative of the range, in their order.
 	Failed []Failure
 }
 
-// Failure says why a version is not in one alternative of a range.
+// Failure is the reason why a version is not in one alternative of a range.
 type Failure struct {
-	// Alternative is the alternative in its plainest form, ">=1.2.0 <2.0.0-0".
+	// Alternative is the alternative in normal form, ">=1.2.0 <2.0.0-0".
 	Alternative string
-	// Comparator is the condition that does not hold, "<2.0.0-0", or "" when all
-	// hold and the version is a prerelease that none of them invites.
+	// Comparator is the condition that does not hold, "<2.0.0-0". It is "" if all
+	// conditions hold, but the rule for prereleases excludes the version.
 	Comparator string
 }
 
 func (e *Unsatisfied) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "versioning: %v is not in %q: ", e.Version, e.Range)
+	fmt.Fprintf(&b, "versioning: version %v: not in range %q: ", e.Version, e.Range)
 	for i, f := range e.Failed {
 		if i > 0 {
 			b.WriteString("; ")
@@ -303,7 +300,7 @@ func (e *Unsatisfied) Error() string {
 		if f.Comparator != "" {
 			fmt.Fprintf(&b, "not %s", f.Comparator)
 		} else {
-			fmt.Fprintf(&b, "%q does not invite prereleases of %v", f.Alternative, e.Version.Core())
+			fmt.Fprintf(&b, "%q does not include prereleases of %v", f.Alternative, e.Version.Core())
 		}
 	}
 	if len(e.Failed) == 0 {
@@ -312,8 +309,8 @@ func (e *Unsatisfied) Error() string {
 	return b.String()
 }
 
-// Explain returns nil when v is in r, and otherwise an [*Unsatisfied] that names
-// for each alternative the first comparator that does not hold.
+// Explain returns nil if v is in r. Otherwise it returns an [*Unsatisfied] that has,
+// for each alternative, the first comparator that does not hold.
 func (r Range) Explain(v Version) error {
 	if r.Contains(v) {
 		return nil

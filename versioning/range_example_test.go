@@ -18,5 +18,5 @@ func ExampleParseRange() {
 func ExampleRange_Explain() {
 	r := versioning.MustParseRange("~1.2.3")
 	fmt.Println(r.Explain(versioning.MustParse("1.3.0")))
-	// Output: versioning: 1.3.0 is not in "~1.2.3": not <1.3.0-0
+	// Output: versioning: version 1.3.0: not in range "~1.2.3": not <1.3.0-0
 }

@@ -8,27 +8,27 @@ import (
 	"unicode/utf8"
 )
 
-// RangeOptions says how ranges are read. The zero value is node-semver's
-// grammar and its default mode.
+// RangeOptions configures the parsing of ranges. The zero value is the grammar and
+// the default mode of node-semver.
 type RangeOptions struct {
-	// IncludePrerelease treats prereleases like other versions: in "1.x" is then
-	// every prerelease from 1.0.0-0 up to and not including 2.0.0-0.
+	// IncludePrerelease treats prereleases like other versions: "1.x" then contains
+	// every prerelease from 1.0.0-0 to 2.0.0-0, exclusive.
 	IncludePrerelease bool
 	// Lenient also accepts the spellings of Masterminds/semver: "," for AND,
 	// "!=" (with x-ranges too), "=>" and "=<", leading zeros, and numbers up to
-	// 64 bits. What they mean follows node-semver: prereleases are invited for
-	// one major.minor.patch only. "!=1.2.3" stands for "<1.2.3 || >1.2.3".
+	// 64 bits. The rule for prereleases remains the rule of node-semver. "!=1.2.3"
+	// means "<1.2.3 || >1.2.3".
 	Lenient bool
 }
 
-// RangeError says what is wrong with a text that should have been a range.
+// RangeError means that a text is not a range.
 type RangeError struct {
 	// Input is the whole text.
 	Input string
-	// Term is the part of it that could not be understood; it is empty when the
-	// text as a whole is at fault.
+	// Term is the invalid part of Input, or empty if the problem concerns the whole
+	// text.
 	Term string
-	// Problem says in words what is wrong.
+	// Problem describes the problem in words.
 	Problem string
 }
 
@@ -39,7 +39,7 @@ func (e *RangeError) Error() string {
 	return fmt.Sprintf("versioning: %q is not a range: %q: %s", clip(e.Input), clip(e.Term), e.Problem)
 }
 
-// clip bounds how much of a bad input an error repeats.
+// clip shortens bad input for an error message.
 func clip(s string) string {
 	if len(s) <= shown {
 		return s
@@ -47,15 +47,14 @@ func clip(s string) string {
 	return s[:shown] + "..."
 }
 
-// ParseRange reads a range in the grammar of npm: comparators ("<2", ">=1.2.3"),
-// "^1.2", "~1.2", x-ranges ("1.x", "*", ""), hyphen ranges ("1.2 - 2.3"),
-// spaces for AND and "||" for OR. It accepts and rejects what node-semver does.
-// As numbers there have 53 bits, a bound above 9007199254740991 is refused;
-// [RangeOptions] lifts that. Errors are a [*RangeError].
+// ParseRange parses a range in npm syntax: comparators ("<2", ">=1.2.3"), "^1.2",
+// "~1.2", x-ranges ("1.x", "*", ""), hyphen ranges ("1.2 - 2.3"), spaces for AND and
+// "||" for OR. It accepts the same texts as node-semver. Numbers there have 53 bits,
+// so a bound above 9007199254740991 is an error, except with Lenient of
+// [RangeOptions]. Every error is a [*RangeError].
 func ParseRange(s string) (Range, error) { return RangeOptions{}.Parse(s) }
 
-// MustParseRange is [ParseRange] for ranges that are written into the program.
-// It panics when s is not a range.
+// MustParseRange is [ParseRange] for constants. It panics if s is not a range.
 func MustParseRange(s string) Range {
 	r, err := ParseRange(s)
 	if err != nil {
@@ -64,14 +63,14 @@ func MustParseRange(s string) Range {
 	return r
 }
 
-// Parse reads a range as o says. Errors are a [*RangeError].
+// Parse parses a range with the options o. Every error is a [*RangeError].
 func (o RangeOptions) Parse(s string) (Range, error) {
 	if len(s) > MaxRangeLength {
-		return Range{}, &RangeError{s, "", fmt.Sprintf("%d bytes, want at most %d", len(s), MaxRangeLength)}
+		return Range{}, &RangeError{s, "", fmt.Sprintf("too long (have %d bytes, want at most %d)", len(s), MaxRangeLength)}
 	}
 	p := rangeParser{RangeOptions: o, limit: 1<<53 - 1}
 	if o.Lenient {
-		p.limit = 1<<64 - 2 // one less than the largest, as bounds are one more
+		p.limit = 1<<64 - 2 // one less than the largest, because upper bounds are one more
 	}
 	rest := collapse(s, o.Lenient)
 	for more := true; more; {
@@ -91,7 +90,7 @@ type rangeParser struct {
 	RangeOptions
 	limit uint64
 	terms []comparator
-	term  string // where the parser is, for errors
+	term  string // being parsed, for errors
 	holes []comparator
 }
 
@@ -101,7 +100,7 @@ const (
 	tooMany   = "too many != conditions"
 )
 
-// alternative reads what stands between two "||" and appends its comparators.
+// alternative parses the text between two "||" and appends its comparators.
 func (p *rangeParser) alternative(s string) (problem string) {
 	p.holes = p.holes[:0]
 	s = stripBuild(s)
@@ -126,11 +125,10 @@ func (p *rangeParser) alternative(s string) (problem string) {
 	return p.cutHoles()
 }
 
-// joinOperator appends to token, an operator that stands apart from its version,
-// what it belongs to. Which blanks node-semver deletes for that is intricate:
-// one behind each operator, and none behind an "=" that is a second sign or
-// follows a "v". Two blanks are left where build metadata was between them, and
-// after tells of those before token.
+// joinOperator appends the version to token, an operator with a blank after it. It
+// deletes the same blanks as node-semver: one after each operator, but not after an
+// "=" that is a second sign or follows a "v". Where build metadata was removed, two
+// blanks remain; after reports such blanks before token.
 func joinOperator(token, s string, more, after bool) (string, string, bool) {
 	for joined := after && token == "="; more && s != "" && opensComparator(token, joined); {
 		end := token[len(token)-1]
@@ -190,12 +188,12 @@ func (q *partial) width() int {
 	return 3
 }
 
-// disordered reports a number behind a wildcard, "1.x.3".
+// disordered reports whether a number follows a wildcard, "1.x.3".
 func (q *partial) disordered() bool {
 	return q.wild[0] && !q.wild[1] || q.wild[1] && !q.wild[2]
 }
 
-// partial reads "[v=]*X[.Y[.Z[-PRE]]]" and nothing behind it.
+// partial parses "[v=]*X[.Y[.Z[-PRE]]]".
 func (p *rangeParser) partial(s string, blanks bool) (q partial, ok bool) {
 	i := 0
 	for i < len(s) && (s[i] == 'v' || s[i] == '=' || blanks && s[i] == ' ') {
@@ -222,7 +220,7 @@ func (p *rangeParser) partial(s string, blanks bool) (q partial, ok bool) {
 		if end < 0 && reason == Overflow {
 			for end = i; end < len(s) && s[end]-'0' <= 9; end++ {
 			}
-			n = 1<<64 - 1 // beyond every limit
+			n = 1<<64 - 1 // exceeds every limit
 		} else if end < 0 {
 			return q, false
 		}
@@ -240,7 +238,7 @@ func (p *rangeParser) partial(s string, blanks bool) (q partial, ok bool) {
 	return q, i == len(s)
 }
 
-// comparator appends what one word of a range stands for.
+// comparator appends the comparators of one word of a range.
 func (p *rangeParser) comparator(token string) (problem string) {
 	if token == "" {
 		return p.add(opAny, Version{})
@@ -265,8 +263,8 @@ func (p *rangeParser) comparator(token string) (problem string) {
 	if ok && !q.disordered() {
 		return p.primitive(op, q)
 	}
-	// node-semver deletes a star from whatever it has not understood, and
-	// accepts what is left if it is a comparator: "1.2.3*".
+	// node-semver deletes a star from an unknown word, and accepts the rest if it
+	// is a comparator: "1.2.3*".
 	if at := strings.IndexByte(token, '*'); at >= 0 {
 		before := strings.TrimSuffix(token[:at], "=")
 		if n := len(before); n > 0 && (before[n-1] == '<' || before[n-1] == '>') {
@@ -318,8 +316,8 @@ func (p *rangeParser) least(q *partial) Version {
 	return v
 }
 
-// after returns the first version beyond those that agree with q in the given
-// number of numbers: "<2.0.0-0" follows 1.x, prereleases of 2.0.0 included.
+// after returns the first version after all that have the same first numbers as q:
+// 2.0.0-0 for 1.x, which also excludes prereleases of 2.0.0.
 func after(q *partial, numbers int) Version {
 	switch numbers {
 	case 1:
@@ -330,7 +328,7 @@ func after(q *partial, numbers int) Version {
 	return Version{major: q.n[0], minor: q.n[1], patch: q.n[2] + 1, pre: "0"}
 }
 
-// exceeds reports whether a bound made of q would be too large a number.
+// exceeds reports whether a bound from q is too large.
 func (p *rangeParser) exceeds(q *partial) bool {
 	return slices.ContainsFunc(q.n[:q.width()], func(n uint64) bool { return n > p.limit })
 }
@@ -384,7 +382,7 @@ func (p *rangeParser) primitive(op operator, q partial) string {
 	width := q.width()
 	switch {
 	case width == 0 && (op == opLess || op == opGreater):
-		return p.add(opLess, Version{pre: "0"}) // nothing is beyond everything
+		return p.add(opLess, Version{pre: "0"}) // no version is beyond all versions
 	case width == 0:
 		return p.add(opAny, Version{})
 	case p.exceeds(&q):
@@ -454,9 +452,9 @@ func (p *rangeParser) hyphen(low, high partial) string {
 	return p.add(opLessEqual, high.version())
 }
 
-// add appends one comparator to the conjunction being read; what every version
-// satisfies becomes any version. node-semver looks for that in the text, where
-// a "v" hides it: see keep.
+// add appends one comparator to the current conjunction. A comparator that every
+// version satisfies becomes opAny. node-semver recognises it in the text, and not
+// after a "v": see keep.
 func (p *rangeParser) add(op operator, v Version) (problem string) {
 	least := Version{}
 	if p.IncludePrerelease {
@@ -483,8 +481,7 @@ func (p *rangeParser) keep(op operator, v Version) (problem string) {
 	return ""
 }
 
-// collapse turns every run of blanks into one space, and in lenient mode commas
-// too.
+// collapse replaces every run of blanks, and of commas in lenient mode, by one space.
 func collapse(s string, lenient bool) string {
 	plain := true
 	for i := 0; i < len(s) && plain; i++ {
@@ -499,12 +496,12 @@ func collapse(s string, lenient bool) string {
 	}), " ")
 }
 
-// blank reports what ECMAScript calls white space.
+// blank reports whether r is white space in ECMAScript.
 func blank(r rune) bool {
 	return r == 0xfeff || r != 0x85 && unicode.IsSpace(r)
 }
 
-// stripBuild deletes all build metadata of s.
+// stripBuild removes all build metadata from s.
 func stripBuild(s string) string {
 	at := strings.IndexByte(s, '+')
 	if at < 0 {

@@ -1,12 +1,12 @@
 package versioning
 
-// close finishes the conjunction that begins at start: it is nothing when one
-// of its comparators is, says nothing twice, and nothing superfluous.
+// close finishes the conjunction that begins at start. It removes repeated and
+// redundant comparators. If a comparator is empty, the conjunction is empty.
 func (p *rangeParser) close(start int) {
 	kept := p.terms[start:start]
 	for i := start; i < len(p.terms); i++ {
 		c := p.terms[i]
-		if c.last { // an alternative that cutHoles has made
+		if c.last { // an alternative of cutHoles
 			p.terms[len(p.terms)-1].last = true
 			return
 		}
@@ -41,11 +41,11 @@ func containsComparator(terms []comparator, c *comparator) bool {
 	return false
 }
 
-// isNothing reports the comparator that no version satisfies.
+// isNothing reports whether c is the comparator that no version satisfies.
 func isNothing(c *comparator) bool { return c.op == opLess && c.v == Version{pre: "0"} }
 
-// reduce drops alternatives that contain nothing, unless all do, and everything
-// else when one of them is any version.
+// reduce drops empty alternatives, unless all are empty. If one alternative contains
+// every version, reduce drops the others.
 func reduce(terms []comparator) []comparator {
 	several, nothing := false, false
 	for i := range terms {
@@ -75,7 +75,7 @@ func reduce(terms []comparator) []comparator {
 	return terms
 }
 
-// hole notes a "!=" condition: versions from q to the end of what it spans.
+// hole records a "!=" condition: all versions that the x-range q contains.
 func (p *rangeParser) hole(q partial) string {
 	width := q.width()
 	switch {
@@ -96,9 +96,9 @@ func (p *rangeParser) hole(q partial) string {
 	return ""
 }
 
-// cutHoles replaces the conjunction just read by alternatives that leave out
-// its holes. Sorting out what became impossible after each hole keeps their
-// number at one more than that of the holes.
+// cutHoles replaces the last conjunction by alternatives that leave out its holes.
+// It drops unsatisfiable alternatives after each hole, so that there is at most one
+// more alternative than there are holes.
 func (p *rangeParser) cutHoles() string {
 	if len(p.holes) == 0 {
 		return ""

@@ -8,8 +8,7 @@ import (
 // The functions of this file follow node-semver's min-version.js, range.js,
 // subset.js and simplify.js step by step, so that their answers are the same.
 
-// MinVersion returns the earliest version that is in r, whether or not anybody
-// has released it. ok is false when r contains nothing.
+// MinVersion returns the earliest possible version in r. ok is false if r is empty.
 func (r Range) MinVersion() (v Version, ok bool) {
 	for _, least := range []Version{{}, {pre: "0"}} {
 		if r.Contains(least) {
@@ -49,10 +48,10 @@ func lowest(terms []comparator) (low Version, found bool) {
 	return low, found
 }
 
-// Intersects reports whether some version could be in both r and s. Prereleases
-// count without invitation only when both ranges include them. Like
-// node-semver, it compares comparators two by two, so for prereleases it may
-// report an overlap that no version fills.
+// Intersects reports whether a version can be in both r and s. The rule for
+// prereleases applies unless both ranges have IncludePrerelease. Like node-semver, it
+// compares pairs of comparators. So for prereleases it may report an overlap that no
+// version is in.
 func (r Range) Intersects(s Range) bool {
 	include := r.conditions().include && s.conditions().include
 	for a := range r.alternatives() {
@@ -95,7 +94,7 @@ func (c *comparator) meets(d *comparator, include bool) bool {
 	switch {
 	case c.op == opAny:
 		return true
-	case c.op == opEqual: // a prerelease needs an invitation from d, even from any version
+	case c.op == opEqual: // a prerelease needs a comparator of d with a prerelease
 		return contains([]comparator{{v: d.v, op: d.op, last: true}}, &c.v, include)
 	case d.op == opAny:
 		return true
@@ -116,7 +115,7 @@ func (c *comparator) meets(d *comparator, include bool) bool {
 
 func (c *comparator) upper() bool { return c.op == opLess || c.op == opLessEqual }
 
-// belowEverything reports whether nothing can be as low as c demands.
+// belowEverything reports whether no version can be as low as c requires.
 func (c *comparator) belowEverything(include bool) bool {
 	if c.op != opLess || !sameCore(&c.v, &Version{}) {
 		return false
@@ -124,9 +123,9 @@ func (c *comparator) belowEverything(include bool) bool {
 	return !include || c.v.pre == "0"
 }
 
-// Subset reports whether every version in r is also in s. Both are read with
-// the options of r. An answer of true is always right; an answer of false may
-// come of a set that only several alternatives of s cover together.
+// Subset reports whether every version in r is also in s. It applies the options of
+// r to both. A result of true is always correct. A result of false can be wrong if
+// only several alternatives of s together cover an alternative of r.
 func (r Range) Subset(s Range) bool {
 	sawSome := false
 next:
@@ -161,8 +160,8 @@ func boundsOf(terms []comparator, include bool) (b bounds) {
 		case opLess, opLessEqual:
 			b.high = lower(b.high, c)
 		default:
-			// Two texts of one version are one comparator already, so a second
-			// exact version is a different one, and nothing is both.
+			// Equal comparators have been merged, so a second exact version is
+			// different, and no version satisfies both.
 			b.empty = b.empty || b.equal != nil
 			b.equal = c
 		}
@@ -215,7 +214,7 @@ func subset(sub, dom []comparator, include bool) (within, empty bool) {
 	return b.within(dom, include), false
 }
 
-// within reports whether the interval b lies in dom.
+// within reports whether dom contains the interval b.
 func (b bounds) within(dom []comparator, include bool) bool {
 	needLow := b.low != nil && !include && b.low.v.pre != ""
 	needHigh := b.high != nil && !include && b.high.v.pre != "" && (b.high.op != opLess || b.high.v.pre != "0")
@@ -246,7 +245,7 @@ func (b bounds) within(dom []comparator, include bool) bool {
 	return !needLow && !needHigh
 }
 
-// higher returns the stricter of two lower bounds, and a when they are alike.
+// higher returns the stricter of two lower bounds, or a if they are equal.
 func higher(a, b *comparator) *comparator {
 	if a == nil {
 		return b
@@ -258,7 +257,7 @@ func higher(a, b *comparator) *comparator {
 	return a
 }
 
-// lower returns the stricter of two upper bounds, and a when they are alike.
+// lower returns the stricter of two upper bounds, or a if they are equal.
 func lower(a, b *comparator) *comparator {
 	if a == nil {
 		return b
@@ -270,8 +269,8 @@ func lower(a, b *comparator) *comparator {
 	return a
 }
 
-// Simplify returns a shorter range that contains the same of the given versions
-// as r, or r itself when it is as short.
+// Simplify returns a shorter range that contains the same subset of the given
+// versions, or r if there is no shorter one.
 func (r Range) Simplify(versions []Version) Range {
 	sorted := slices.Clone(versions)
 	slices.SortStableFunc(sorted, Version.Compare)
@@ -306,8 +305,8 @@ func (r Range) Simplify(versions []Version) Range {
 		return r
 	}
 	shorter, err := RangeOptions{IncludePrerelease: r.conditions().include}.Parse(text)
-	// A run of prereleases cannot always be said in short: the bounds may not
-	// invite what lies between them.
+	// A run of prereleases does not always have a short form: its bounds may exclude
+	// prereleases between them.
 	if err != nil || slices.ContainsFunc(sorted, func(v Version) bool { return shorter.Contains(v) != r.Contains(v) }) {
 		return r
 	}

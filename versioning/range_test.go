@@ -128,7 +128,7 @@ func TestExplainNamesTheComparator(t *testing.T) {
 	if diff := cmp.Diff(error(want), got, cmp.AllowUnexported(Version{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	const message = `versioning: 2.0.0-beta is not in ">=1.2.3-rc.1 <3 || 5": ">=1.2.3-rc.1 <3.0.0-0" does not invite prereleases of 2.0.0; not >=5.0.0`
+	const message = `versioning: version 2.0.0-beta: not in range ">=1.2.3-rc.1 <3 || 5": ">=1.2.3-rc.1 <3.0.0-0" does not include prereleases of 2.0.0; not >=5.0.0`
 	if got.Error() != message {
 		t.Errorf("message:\n%s\nwant\n%s", got, message)
 	}

@@ -1,21 +1,20 @@
 package versioning
 
-// Release names one version of one model as it is deployed. The zero value
-// names version 0.0.0 of a model without a name. It is a plain comparable
-// value.
+// Release identifies one deployed version of one model. It is comparable. The zero
+// value is version 0.0.0 of a model without a name.
 type Release struct {
-	// Model is the name that callers ask for, "chat". It may be empty where
-	// only one model is meant.
+	// Model is the name that callers request, "chat". It may be empty if there is
+	// only one model.
 	Model string `json:"model,omitempty"`
-	// Version is the version that is deployed.
+	// Version is the deployed version.
 	Version Version `json:"version"`
-	// Digest identifies the content, "sha256:...", where that is known. Two
-	// releases of one version with different digests are different releases.
+	// Digest identifies the content, "sha256:...". It may be empty. Releases of one
+	// version with different digests are different releases.
 	Digest string `json:"digest,omitempty"`
 }
 
-// String returns the model and its version, "chat 1.5.0", or the version alone
-// when the model has no name.
+// String returns the model and its version, "chat 1.5.0", or only the version if
+// Model is empty.
 func (r Release) String() string {
 	if r.Model == "" {
 		return r.Version.String()
@@ -23,6 +22,5 @@ func (r Release) String() string {
 	return r.Model + " " + r.Version.String()
 }
 
-// Arm returns the name under which the release takes part in a split of the
-// traffic: its version.
+// Arm returns the name of the release's arm in a traffic split: its version.
 func (r Release) Arm() string { return r.Version.String() }

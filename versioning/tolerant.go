@@ -3,16 +3,16 @@ package versioning
 import (
 	"cmp"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strings"
 )
 
-// ParseTolerant reads versions as people write them: spaces around, one "v",
-// "V" or "=" in front, missing minor and patch numbers, and superfluous leading
-// zeros, so that "v1.2", " 1 " and "01.2.3-rc.04" are 1.2.0, 1.0.0 and
-// 1.2.3-rc.4. It does not search for a version in other text: what [Parse]
-// would refuse for any other reason is refused here too, with a [*ParseError]
-// that refers to s as given.
+// ParseTolerant parses versions as people write them. In addition to [Parse], it
+// accepts surrounding spaces, one leading "v", "V" or "=", missing minor and patch
+// numbers, and leading zeros. It parses "v1.2", " 1 " and "01.2.3-rc.04" as 1.2.0,
+// 1.0.0 and 1.2.3-rc.4. It does not search for a version in other text. Every error
+// is a [*ParseError] that refers to s.
 func ParseTolerant(s string) (Version, error) {
 	if len(s) > MaxLength {
 		return Version{}, &ParseError{s, MaxLength, TooLong}
@@ -48,12 +48,12 @@ func ParseTolerant(s string) (Version, error) {
 	return parseTolerantTail(s, body, pos, v)
 }
 
-// parseTolerantTail reads the prerelease and the build of body from pos and
-// rewrites numeric identifiers that begin with zeros.
+// parseTolerantTail parses the prerelease and the build of body from pos. It removes
+// leading zeros from numeric identifiers.
 func parseTolerantTail(s, body string, pos int, v Version) (Version, error) {
 	if pos < len(body) && body[pos] == '-' {
-		// The rules for build metadata are those for a prerelease but for the
-		// leading zeros, and that no '+' may follow.
+		// Build metadata has the same rules as a prerelease, except that it may
+		// have leading zeros and no '+' may follow.
 		stop := strings.IndexByte(body[pos:], '+')
 		if stop < 0 {
 			stop = len(body)
@@ -78,7 +78,7 @@ func parseTolerantTail(s, body string, pos int, v Version) (Version, error) {
 	return v, nil
 }
 
-// trimZeros removes superfluous zeros from the numeric identifiers of pre.
+// trimZeros removes leading zeros from the numeric identifiers of pre.
 func trimZeros(pre string) string {
 	changed := false
 	ids := strings.Split(pre, ".")
@@ -95,25 +95,11 @@ func trimZeros(pre string) string {
 
 func asciiSpace(c byte) bool { return c == ' ' || c-'\t' <= '\r'-'\t' }
 
-// FromGoModule reads the version of a Go module, "v1.2.3", which is a version
-// with a "v" in front and nothing missing. "+incompatible" is build metadata.
-// Errors are a [*ParseError].
-func FromGoModule(s string) (Version, error) {
-	if !strings.HasPrefix(s, "v") {
-		return Version{}, &ParseError{s, 0, Syntax}
-	}
-	v, err := Parse(s[1:])
-	if bad, ok := err.(*ParseError); ok {
-		return Version{}, &ParseError{s, min(bad.Pos+1, len(s)), bad.Reason}
-	}
-	return v, nil
-}
-
-// CompareBuild is [Version.Compare], and orders versions of equal precedence by
-// their build metadata: none comes first, then identifier by identifier as in a
-// prerelease. The specification gives build metadata no order; this one is that
-// of node-semver, and is total: 0 means v == w, but for builds such as "1" and
-// "01", which differ in leading zeros alone.
+// CompareBuild is like [Version.Compare], but orders versions of equal precedence by
+// their build metadata. A version without build metadata comes first. Identifiers
+// are compared as in a prerelease. The specification defines no order for build
+// metadata; this is the order of node-semver. A result of 0 means v == w, except for
+// builds that differ only in leading zeros.
 func (v Version) CompareBuild(w Version) int {
 	if c := v.Compare(w); c != 0 || v.build == w.build {
 		return c
@@ -149,9 +135,8 @@ func (v Version) Core() Version {
 	return Version{major: v.major, minor: v.minor, patch: v.patch}
 }
 
-// Truncate returns v with everything below c set to nothing: 4.5.6-rc.2 is
-// 4.0.0 for Major, 4.5.0 for Minor, 4.5.6 for Patch, and unchanged, but for its
-// build metadata, for None.
+// Truncate returns v without the parts below c: 4.5.6-rc.2 becomes 4.0.0 for Major,
+// 4.5.0 for Minor and 4.5.6 for Patch. For None it only drops build metadata.
 func (v Version) Truncate(c Change) Version {
 	switch c {
 	case None:
@@ -165,9 +150,9 @@ func (v Version) Truncate(c Change) Version {
 	return Version{major: v.major}
 }
 
-// WithPrerelease returns v announced by pre, "rc.1", in place of whatever
-// prerelease and build metadata it had. An empty pre is [Version.Core]. Errors
-// are a [*ParseError].
+// WithPrerelease returns v with the prerelease pre, "rc.1", and without build
+// metadata. If pre is empty, it returns [Version.Core]. Every error is a
+// [*ParseError].
 func (v Version) WithPrerelease(pre string) (Version, error) {
 	core := v.Core()
 	if pre == "" {
@@ -180,12 +165,12 @@ func (v Version) WithPrerelease(pre string) (Version, error) {
 	return Parse(text)
 }
 
-// Diff names the largest part in which v and w differ, in either direction, and
-// whether the later of them is a prerelease. Build metadata is ignored. These
-// are the answers of node-semver: its "premajor" is Major and true, its
-// "prerelease" None and true, and its null None and false. From a prerelease to
-// the release it announced is the change that was announced: from 1.0.0-rc.1
-// to 1.0.0 is Major.
+// Diff returns the largest part in which v and w differ, in either order, and
+// whether the later version is a prerelease. It ignores build metadata. The results
+// are those of diff in node-semver: "premajor" is Major and true, "prerelease" is
+// None and true, and null is None and false. From a prerelease to its release, the
+// result is the change that the prerelease announced: from 1.0.0-rc.1 to 1.0.0 it
+// is Major.
 func (v Version) Diff(w Version) (c Change, prerelease bool) {
 	order := v.Compare(w)
 	if order == 0 {
@@ -217,20 +202,20 @@ func (v Version) Diff(w Version) (c Change, prerelease bool) {
 	return None, prerelease
 }
 
-// NextPre returns the prerelease that comes after v. For Patch, Minor and Major
-// it announces a change of that size: 1.2.3 with Minor and "rc" is followed by
-// 1.3.0-rc.0. For None it counts on: 1.3.0-rc.0 is followed by 1.3.0-rc.1, and
-// a release by the first prerelease of its next patch.
+// NextPre returns the next prerelease after v. For Patch, Minor and Major, it is a
+// prerelease of the version with that change: after 1.2.3 with Minor and "rc" comes
+// 1.3.0-rc.0. For None, it increments the number of the prerelease: after 1.3.0-rc.0
+// comes 1.3.0-rc.1. After a release comes the first prerelease of the next patch.
 //
-// An empty id counts with a number alone, 1.3.0-0, or goes on with the
-// identifiers that v has. A different id starts again at 0. These are the rules
-// of node-semver; as there, a new id that sorts before the old one gives a
-// version that comes before v. An id that is not made of identifiers, or a
-// number that has no successor, is a [*ParseError].
+// If id is empty, NextPre keeps the identifiers of v, or uses only a number,
+// 1.3.0-0. A different id starts again at 0. These are the rules of node-semver. As
+// there, an id that sorts before the old one gives a version before v. It returns a
+// [*ParseError], wrapped, if id is not a valid prerelease or a number has no
+// successor.
 func (v Version) NextPre(c Change, id string) (Version, error) {
 	if id != "" {
 		if _, err := (Version{}).WithPrerelease(id); err != nil {
-			return Version{}, fmt.Errorf("versioning: %q cannot identify a prerelease, want identifiers such as \"rc\": %w", id, err)
+			return Version{}, fmt.Errorf("versioning: prerelease id: invalid (have %q, want identifiers such as \"rc\"): %w", id, err)
 		}
 	}
 	core := v.Core()
@@ -283,9 +268,8 @@ func increment(digits string) string {
 	return "1" + string(b)
 }
 
-// Scan implements database/sql.Scanner for columns of text. NULL is an error,
-// as 0.0.0 is a version like any other: scan into a [NullVersion] where a column
-// may be NULL. On an error v is left as it was.
+// Scan implements database/sql.Scanner for text columns. NULL is an error; use a
+// [NullVersion] for a column that may be NULL. On an error, v is unchanged.
 func (v *Version) Scan(src any) error {
 	switch src := src.(type) {
 	case string:
@@ -293,12 +277,12 @@ func (v *Version) Scan(src any) error {
 	case []byte:
 		return v.UnmarshalText(src)
 	case nil:
-		return fmt.Errorf("versioning: cannot scan NULL into a Version, want text; scan into a NullVersion")
+		return errors.New("versioning: scan: cannot scan into a Version (have NULL, want text); use a NullVersion")
 	}
-	return fmt.Errorf("versioning: cannot scan a %T into a Version, want text", src)
+	return fmt.Errorf("versioning: scan: cannot scan into a Version (have %T, want text)", src)
 }
 
-// Value implements database/sql/driver.Valuer: [Version.String].
+// Value implements database/sql/driver.Valuer. It returns [Version.String].
 func (v Version) Value() (driver.Value, error) { return v.String(), nil }
 
 // NullVersion is a [Version] that may be NULL in a database. Its zero value is

@@ -24,19 +24,6 @@ func TestParseTolerant(t *testing.T) {
 	}
 }
 
-func TestFromGoModule(t *testing.T) {
-	v, err := FromGoModule("v2.0.0-20190101000000-abcdefabcdef+incompatible")
-	if err != nil || v.Build() != "incompatible" {
-		t.Errorf("%v, %v", v, err)
-	}
-	for in, pos := range map[string]int{"1.2.3": 0, "v1.2": 4, "": 0, "v01.0.0": 1} {
-		var bad *ParseError
-		if _, err := FromGoModule(in); !errors.As(err, &bad) || bad.Pos != pos || bad.Input != in {
-			t.Errorf("FromGoModule(%q): %v, want an error at byte %d", in, err, pos)
-		}
-	}
-}
-
 func TestCompareBuild(t *testing.T) {
 	order := []string{"1.0.0-a+z", "1.0.0", "1.0.0+1", "1.0.0+1.a", "1.0.0+2", "1.0.0+10", "1.0.0+a", "1.0.0+a.1", "1.0.1"}
 	for i, a := range order {

@@ -6,43 +6,41 @@ import (
 	"strconv"
 )
 
-// Version is one version after SemVer 2.0.0. Its zero value is 0.0.0. Values
-// come from [Parse], [MustParse], [Version.Next] or unmarshalling, so a Version
-// is always valid.
+// Version is a version as SemVer 2.0.0 defines it. The zero value is 0.0.0. A
+// Version is always valid, because only this package can make one.
 //
-// Two Versions are == when they were written alike, build metadata included;
-// that is the right notion for map keys and for the identity of what is
-// deployed. Precedence, which ignores build metadata, is [Version.Compare].
+// Two Versions are == if all parts are equal, including build metadata. Use this as
+// a map key and for the identity of deployed releases. [Version.Compare] orders
+// versions by precedence, and ignores build metadata.
 //
-// As text, in JSON and everywhere else that uses encoding.TextMarshaler, a
-// Version is its [Version.String].
+// A Version marshals to text and JSON as [Version.String].
 type Version struct {
 	major, minor, patch uint64
-	// Validated, without the leading '-' and '+'. They share the memory of the
-	// text that was parsed, which is why Parse does not allocate.
+	// Without the leading '-' and '+'. They share the memory of the parsed text, so
+	// that Parse does not allocate.
 	pre, build string
 }
 
-// Major returns the first number: it grows when something breaks.
+// Major returns the first number. It grows with breaking changes.
 func (v Version) Major() uint64 { return v.major }
 
-// Minor returns the second number: it grows when something is added.
+// Minor returns the second number. It grows with additions.
 func (v Version) Minor() uint64 { return v.minor }
 
-// Patch returns the third number: it grows when something is mended.
+// Patch returns the third number. It grows with fixes.
 func (v Version) Patch() uint64 { return v.patch }
 
-// Prerelease returns what follows the hyphen, "rc.1" in 1.2.3-rc.1+b5, or "".
-// A version with a prerelease comes before the same version without (§9).
+// Prerelease returns the identifiers after the hyphen, "rc.1" in 1.2.3-rc.1+b5, or
+// "". A prerelease comes before the release (§9).
 func (v Version) Prerelease() string { return v.pre }
 
-// Build returns what follows the plus sign, "b5" in 1.2.3-rc.1+b5, or "". It
-// plays no part in precedence (§10).
+// Build returns the build metadata after the plus sign, "b5" in 1.2.3-rc.1+b5, or
+// "". It does not affect precedence (§10).
 func (v Version) Build() string { return v.build }
 
-// Compare returns -1 when v comes before w, +1 when it comes after, and 0 when
-// neither does, by the precedence of §11. Build metadata is ignored, so 0 does
-// not mean that v == w. It can be handed to slices.SortFunc.
+// Compare returns -1 if v comes before w, +1 if it comes after w, and 0 if they have
+// equal precedence (§11). It ignores build metadata, so 0 does not mean that v == w.
+// Use it with slices.SortFunc.
 func (v Version) Compare(w Version) int {
 	switch {
 	case v.major != w.major:
@@ -61,9 +59,8 @@ func (v Version) Compare(w Version) int {
 	return comparePrerelease(v.pre, w.pre)
 }
 
-// comparePrerelease orders two different, non-empty prereleases. All that
-// comes before their first difference is equal, so only the identifier in
-// which they differ decides.
+// comparePrerelease orders two different, non-empty prereleases. The first
+// identifier in which they differ decides.
 func comparePrerelease(a, b string) int {
 	short := min(len(a), len(b))
 	at, start := 0, 0
@@ -83,8 +80,8 @@ func comparePrerelease(a, b string) int {
 	y, yNumeric := identifier(b[start:])
 	switch {
 	case xNumeric && yNumeric && len(x) != len(y):
-		// Without leading zeros the longer number is the larger, however many
-		// digits it has; no integer type could hold them all.
+		// Without leading zeros, the longer number is larger. It may exceed every
+		// integer type.
 		return cmp.Compare(len(x), len(y))
 	case xNumeric != yNumeric:
 		if xNumeric {
@@ -110,14 +107,13 @@ func identifier(s string) (id string, numeric bool) {
 	return s, numeric
 }
 
-// Next returns the version that follows v when c has changed. A prerelease is
-// followed by the release it announced where that is enough: 1.2.0-rc.1 is
-// followed by 1.2.0 for a Patch or a Minor, and by 2.0.0 for a Major. Build
-// metadata does not carry over. Next(None) is v itself.
+// Next returns the version after v for a change of size c. After a prerelease comes
+// its release if that is large enough: after 1.2.0-rc.1 comes 1.2.0 for a Patch or a
+// Minor, and 2.0.0 for a Major. Next drops build metadata. Next(None) returns v.
 //
-// The result comes after v. Should a number have no successor in 64 bits, the
-// one before it moves instead; only the very largest version is followed by
-// itself.
+// The result comes after v. If a number has no successor in 64 bits, the number
+// before it grows instead. Only the largest version has no successor, and Next
+// returns it unchanged.
 func (v Version) Next(c Change) Version {
 	announced := v.pre != ""
 	switch c {
@@ -139,7 +135,7 @@ func (v Version) Next(c Change) Version {
 			return Version{major: v.major, minor: v.minor + 1}
 		}
 		fallthrough
-	default: // Major, and whatever is larger
+	default: // Major or larger
 		if announced && v.minor == 0 && v.patch == 0 {
 			return Version{major: v.major}
 		}
@@ -179,8 +175,8 @@ func (v Version) append(b []byte) []byte {
 	return b
 }
 
-// UnmarshalText sets v to what [Parse] makes of text. On an error, a
-// [*ParseError], v is left as it was.
+// UnmarshalText sets v to the result of [Parse]. On an error, a [*ParseError], v is
+// unchanged.
 func (v *Version) UnmarshalText(text []byte) error {
 	parsed, err := Parse(string(text))
 	if err != nil {

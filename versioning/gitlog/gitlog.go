@@ -18,45 +18,44 @@ import (
 )
 
 var (
-	// ErrNoGit says that the git program was not found.
-	ErrNoGit = errors.New("gitlog: git was not found; install it or set Log.Git to its path")
-	// ErrShallow says that the clone does not hold its whole history, so that
-	// commits and tags are missing.
-	ErrShallow = errors.New("gitlog: the clone is shallow, run git fetch --unshallow --tags or set Log.AllowShallow")
+	// ErrNoGit means that the git program was not found.
+	ErrNoGit = errors.New("gitlog: git not found; install it or set Log.Git to its path")
+	// ErrShallow means that the clone is shallow, so that commits and tags are
+	// missing.
+	ErrShallow = errors.New("gitlog: clone is shallow; run git fetch --unshallow --tags or set Log.AllowShallow")
 )
 
-// Log reads the history of one git repository. The zero value reads all that is
-// reachable from HEAD in the current directory. It may be used by several
-// goroutines at once.
+// Log reads the history of one git repository. The zero value reads all commits that
+// are reachable from HEAD in the current directory. It is safe for concurrent use.
 type Log struct {
-	// Dir is a directory in the repository; empty means the current one.
+	// Dir is a directory in the repository. Default the current directory.
 	Dir string
-	// From excludes what is reachable from this revision; empty excludes nothing.
+	// From excludes commits that are reachable from this revision. If empty, no
+	// commit is excluded.
 	From string
-	// To is the newest revision; empty means HEAD.
+	// To is the newest revision. Default HEAD.
 	To string
-	// Paths limits the history to commits that touch these, in the notation of
-	// git and relative to Dir. All commits are read nevertheless, as the tags
-	// may be on others.
+	// Paths limits the history to commits that touch these pathspecs, relative to
+	// Dir. Commits reads other commits too, because they may have tags.
 	Paths []string
-	// AllowShallow reads a clone that does not hold its whole history.
+	// AllowShallow permits a shallow clone.
 	AllowShallow bool
-	// Git is the program to run; empty means git from the path.
+	// Git is the path of the git program. Default git from PATH.
 	Git string
 }
 
 var _ changelog.Source = Log{}
 
-// format separates fields by NUL, which no commit message can contain; with -z
-// the records are separated so too.
+// format separates fields by NUL, which a commit message cannot contain. With -z,
+// NUL also separates the records.
 const (
 	format = "--format=%H%x00%P%x00%D%x00%an%x00%ae%x00%ct%x00%B"
 	fields = 7
 )
 
-// Commits runs git log. A repository without commits has no entries. Messages
-// come as UTF-8 as far as git knows their encoding. Errors carry what git said;
-// see also [ErrNoGit] and [ErrShallow].
+// Commits runs git log and yields the commits, the newest first. It yields nothing
+// for a repository without commits. Messages are UTF-8 if git knows their encoding.
+// Errors contain git's error output; see also [ErrNoGit] and [ErrShallow].
 func (l Log) Commits(ctx context.Context) iter.Seq2[changelog.Entry, error] {
 	return func(yield func(changelog.Entry, error) bool) {
 		err := l.commits(ctx, func(e changelog.Entry) bool { return yield(e, nil) })
@@ -111,7 +110,7 @@ func (l Log) commits(ctx context.Context, yield func(changelog.Entry) bool) erro
 }
 
 var (
-	errStop  = errors.New("gitlog: no more is wanted")
+	errStop  = errors.New("gitlog: iteration stopped")
 	errEmpty = errors.New("gitlog: no commits yet")
 )
 
@@ -122,7 +121,7 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-// revisions returns the arguments that choose what is read.
+// revisions returns the arguments that select commits.
 func (l Log) revisions() ([]string, error) {
 	to := l.To
 	if to == "" {
@@ -130,7 +129,7 @@ func (l Log) revisions() ([]string, error) {
 	}
 	for field, revision := range map[string]string{"From": l.From, "To": to} {
 		if strings.HasPrefix(revision, "-") || strings.HasPrefix(revision, "^") || strings.Contains(revision, "..") {
-			return nil, fmt.Errorf("gitlog: Log.%s: %q is not one revision, want a commit, a branch or a tag", field, revision)
+			return nil, fmt.Errorf("gitlog: Log.%s: not a single revision (have %q, want a commit, a branch or a tag)", field, revision)
 		}
 	}
 	if l.From == "" {
@@ -158,7 +157,7 @@ func (l Log) touched(ctx context.Context, revisions []string) (map[string]bool, 
 	return hashes, err
 }
 
-// run starts git, hands its output to read, and waits for its end.
+// run starts git, passes its output to read, and waits for git to exit.
 func (l Log) run(ctx context.Context, args []string, read func(*bufio.Reader) error) error {
 	git := l.Git
 	if git == "" {
@@ -168,7 +167,7 @@ func (l Log) run(ctx context.Context, args []string, read func(*bufio.Reader) er
 	defer cancel()
 	cmd := exec.CommandContext(ctx, git, args...)
 	cmd.Dir = l.Dir
-	// The words of git's errors are looked at below; no pager, no questions.
+	// English error messages, which are matched below; no pager, no prompts.
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -180,7 +179,7 @@ func (l Log) run(ctx context.Context, args []string, read func(*bufio.Reader) er
 		if errors.Is(err, exec.ErrNotFound) {
 			return fmt.Errorf("%w: %w", ErrNoGit, err)
 		}
-		return fmt.Errorf("gitlog: running git in %q: %w", l.Dir, err)
+		return fmt.Errorf("gitlog: run git in %q: %w", l.Dir, err)
 	}
 	readErr := read(bufio.NewReaderSize(out, 64<<10))
 	if readErr != nil {
@@ -202,7 +201,7 @@ func (l Log) run(ctx context.Context, args []string, read func(*bufio.Reader) er
 	return fmt.Errorf("gitlog: git %s in %q: %w: %s", args[0], l.Dir, waitErr, said)
 }
 
-// record reads one commit. All its fields share one string.
+// record parses one commit. All fields share one string.
 func record(r *bufio.Reader) (changelog.Entry, error) {
 	var room [4 << 10]byte
 	buf := room[:0]
@@ -213,7 +212,7 @@ func record(r *bufio.Reader) (changelog.Entry, error) {
 			buf = append(buf, part...)
 			if err == bufio.ErrBufferFull {
 				if len(buf) > 64<<20 {
-					return changelog.Entry{}, errors.New("gitlog: a commit message of more than 64 MiB")
+					return changelog.Entry{}, errors.New("gitlog: commit message: too long (want at most 64 MiB)")
 				}
 				continue
 			}
@@ -221,9 +220,9 @@ func record(r *bufio.Reader) (changelog.Entry, error) {
 				return changelog.Entry{}, io.EOF
 			}
 			if err != nil && (err != io.EOF || i != fields-1) {
-				return changelog.Entry{}, fmt.Errorf("gitlog: git's output ended within a commit: %w", err)
+				return changelog.Entry{}, fmt.Errorf("gitlog: output of git: ends within a commit: %w", err)
 			}
-			if err == io.EOF { // the last record has no NUL behind it
+			if err == io.EOF { // no NUL after the last record
 				buf = append(buf, 0)
 			}
 			break
@@ -238,7 +237,7 @@ func record(r *bufio.Reader) (changelog.Entry, error) {
 	}
 	seconds, err := strconv.ParseInt(field[5], 10, 64)
 	if err != nil {
-		return changelog.Entry{}, fmt.Errorf("gitlog: the time of commit %s: %w", field[0], err)
+		return changelog.Entry{}, fmt.Errorf("gitlog: commit %s: invalid time: %w", field[0], err)
 	}
 	return changelog.Entry{
 		Hash: strings.TrimLeft(field[0], "\n"), Parents: strings.Fields(field[1]), Tags: tags(field[2]),
@@ -246,7 +245,7 @@ func record(r *bufio.Reader) (changelog.Entry, error) {
 	}, nil
 }
 
-// tags reads a decoration, "tag: refs/tags/v1.2.0, tag: refs/tags/v1".
+// tags parses a decoration, "tag: refs/tags/v1.2.0, tag: refs/tags/v1".
 func tags(decoration string) []string {
 	if decoration == "" {
 		return nil

@@ -1,8 +1,8 @@
-// Package registry answers which content a model version stands for, for ever.
+// Package registry is a model registry: it binds model versions to content digests,
+// once and permanently, and manages aliases such as "champion".
 //
-// A [Registry] binds (name, version, variant) to a digest once and never again.
-// Names that move, such as "champion", are aliases beside the versions, and move
-// only from where the caller believes them to be. [NewMemory] keeps everything in
-// memory and [OpenFile] in one file; whoever writes another checks it with
-// package registrytest.
+// A [Registry] binds a [Key] (name, version, variant) to a digest once. Aliases can
+// move between versions. A move names the present version, so that concurrent moves
+// do not overwrite each other. [NewMemory] keeps the registry in memory, and
+// [OpenFile] in a file. Test other implementations with package registrytest.
 package registry

@@ -4,80 +4,103 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Memory is a [Registry] that forgets everything when the process ends. Make one
-// with [NewMemory].
-type Memory struct {
+// table is a [Registry] in memory. Both registries of this package embed it.
+type table struct {
 	mu      sync.Mutex
 	options Options
 	book    book
+	save    func(next book) error // stores a changed book; nil keeps it in memory only
+	closed  bool
 }
 
-// book is the state of a registry. Its methods change nothing when they fail.
+// book is the state of a registry. A method that returns an error changes nothing.
 type book struct {
 	Records []Record         `json:"records"` // by key
 	Aliases map[string][]pin `json:"aliases"` // by model
 }
 
-// pin is where an alias points.
+// pin is the target of an alias.
 type pin struct {
 	Alias string `json:"alias"`
 	To    Key    `json:"to"`
 }
 
+// Memory is a [Registry] that lasts as long as the process. Make one with
+// [NewMemory].
+type Memory struct{ table }
+
 // NewMemory returns an empty registry.
-func NewMemory(o Options) *Memory { return &Memory{options: o.withDefaults()} }
+func NewMemory(o Options) *Memory { return &Memory{table{options: o.withDefaults()}} }
 
 var _ Registry = (*Memory)(nil)
 
 // Register implements [Registry].
-func (m *Memory) Register(ctx context.Context, key Key, digest string) error {
-	return m.change(ctx, func(b *book) (bool, error) { return b.register(key, digest, m.options.Now()) })
+func (t *table) Register(ctx context.Context, key Key, digest string) error {
+	return t.change(ctx, func(b *book) (bool, error) { return b.register(key, digest, t.options.Now()) })
 }
 
 // SetAlias implements [Registry].
-func (m *Memory) SetAlias(ctx context.Context, name, alias string, from, to Key) error {
-	return m.change(ctx, func(b *book) (bool, error) { return b.setAlias(name, alias, from, to) })
+func (t *table) SetAlias(ctx context.Context, name, alias string, from, to Key) error {
+	return t.change(ctx, func(b *book) (bool, error) { return b.setAlias(name, alias, from, to) })
 }
 
 // Yank implements [Registry].
-func (m *Memory) Yank(ctx context.Context, key Key, reason string) error {
-	return m.change(ctx, func(b *book) (bool, error) { return b.yank(key, reason) })
+func (t *table) Yank(ctx context.Context, key Key, reason string) error {
+	return t.change(ctx, func(b *book) (bool, error) { return b.yank(key, reason) })
 }
 
 // Retire implements [Registry].
-func (m *Memory) Retire(ctx context.Context, key Key, at time.Time, replacement string) error {
-	return m.change(ctx, func(b *book) (bool, error) { return b.retire(key, at, replacement, m.options) })
+func (t *table) Retire(ctx context.Context, key Key, at time.Time, replacement string) error {
+	return t.change(ctx, func(b *book) (bool, error) { return b.retire(key, at, replacement, t.options) })
 }
 
-func (m *Memory) change(ctx context.Context, f func(*book) (bool, error)) error {
+// change applies a change. If there is a save function, it changes a copy, and
+// applies the change only after the copy is saved.
+func (t *table) change(ctx context.Context, apply func(*book) (changed bool, err error)) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, err := f(&m.book)
-	return err
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return fmt.Errorf("registry: %w", fs.ErrClosed)
+	}
+	if t.save == nil {
+		_, err := apply(&t.book)
+		return err
+	}
+	next := t.book.clone()
+	changed, err := apply(&next)
+	if err != nil || !changed {
+		return err
+	}
+	if err := t.save(next); err != nil {
+		return err
+	}
+	t.book = next
+	return nil
 }
 
 // Get implements [Registry].
-func (m *Memory) Get(ctx context.Context, key Key) (Record, error) {
-	return view(ctx, &m.mu, func() (Record, error) { return m.book.get(key) })
+func (t *table) Get(ctx context.Context, key Key) (Record, error) {
+	return view(ctx, &t.mu, func() (Record, error) { return t.book.get(key) })
 }
 
 // List implements [Registry].
-func (m *Memory) List(ctx context.Context, name string) ([]Record, error) {
-	return view(ctx, &m.mu, func() ([]Record, error) { return m.book.list(name), nil })
+func (t *table) List(ctx context.Context, name string) ([]Record, error) {
+	return view(ctx, &t.mu, func() ([]Record, error) { return t.book.list(name), nil })
 }
 
 // Alias implements [Registry].
-func (m *Memory) Alias(ctx context.Context, name, alias string) (Record, error) {
-	return view(ctx, &m.mu, func() (Record, error) { return m.book.alias(name, alias) })
+func (t *table) Alias(ctx context.Context, name, alias string) (Record, error) {
+	return view(ctx, &t.mu, func() (Record, error) { return t.book.alias(name, alias) })
 }
 
 func view[T any](ctx context.Context, mu *sync.Mutex, f func() (T, error)) (T, error) {
@@ -90,7 +113,15 @@ func view[T any](ctx context.Context, mu *sync.Mutex, f func() (T, error)) (T, e
 	return f()
 }
 
-// order sorts by name, then the latest version first, then by variant.
+func (b *book) clone() book {
+	next := book{Records: slices.Clone(b.Records), Aliases: make(map[string][]pin, len(b.Aliases))}
+	for name, pins := range b.Aliases {
+		next.Aliases[name] = slices.Clone(pins)
+	}
+	return next
+}
+
+// order compares by name, then by version with the latest first, then by variant.
 func order(a, b Key) int {
 	return cmp.Or(strings.Compare(a.Name, b.Name), b.Version.Compare(a.Version), strings.Compare(a.Variant, b.Variant))
 }
@@ -129,14 +160,14 @@ func (b *book) register(k Key, digest string, now time.Time) (changed bool, err 
 	case found && b.Records[i].Digest == digest:
 		return false, nil
 	case found:
-		return false, fmt.Errorf("%w: %v is %s and cannot become %s", ErrExists, k, b.Records[i].Digest, digest)
+		return false, fmt.Errorf("%w: build %v (have %s, want %s)", ErrExists, k, b.Records[i].Digest, digest)
 	}
 	if k.Version.Prerelease() == "" {
-		// The latest come first, so that this finds the last prerelease.
+		// The latest come first, so this finds the last prerelease.
 		for _, r := range b.Records {
 			if r.Name == k.Name && r.Variant == k.Variant && r.Version.Core() == k.Version && r.Yanked == "" {
 				if r.Digest != digest {
-					return false, fmt.Errorf("%w: %v was %s, %v would be %s", ErrNotPromoted, r.Key, r.Digest, k, digest)
+					return false, fmt.Errorf("%w: build %v (have %s, want %s of %v)", ErrNotPromoted, k, digest, r.Digest, r.Key)
 				}
 				break
 			}
@@ -157,7 +188,7 @@ func (b *book) alias(name, alias string) (Record, error) {
 
 func (b *book) setAlias(name, alias string, from, to Key) (changed bool, err error) {
 	if strings.TrimSpace(name) == "" || strings.TrimSpace(alias) == "" {
-		return false, fmt.Errorf("%w: alias %q of %q, want a name for both", ErrInvalid, alias, name)
+		return false, fmt.Errorf("%w: alias: empty name (have alias %q of model %q)", ErrInvalid, alias, name)
 	}
 	pins := b.Aliases[name]
 	i := slices.IndexFunc(pins, func(p pin) bool { return p.Alias == alias })
@@ -179,7 +210,7 @@ func (b *book) setAlias(name, alias string, from, to Key) (changed bool, err err
 	case err != nil:
 		return false, err
 	case to.Name != name:
-		return false, fmt.Errorf("%w: %v is no build of %q", ErrInvalid, to, name)
+		return false, fmt.Errorf("%w: alias: build of another model (have %v, want a build of %q)", ErrInvalid, to, name)
 	case record.Yanked != "":
 		return false, fmt.Errorf("%w: %v: %s", ErrYanked, to, record.Yanked)
 	case i >= 0:
@@ -199,13 +230,13 @@ func (b *book) yank(k Key, reason string) (changed bool, err error) {
 	case !found:
 		return false, fmt.Errorf("%w: %v", ErrNotFound, k)
 	case strings.TrimSpace(reason) == "":
-		return false, fmt.Errorf("%w: yanking %v needs a reason", ErrInvalid, k)
+		return false, fmt.Errorf("%w: yank %v: reason is empty", ErrInvalid, k)
 	case b.Records[i].Yanked != "":
 		return false, nil
 	}
 	for _, p := range b.Aliases[k.Name] {
 		if p.To == k {
-			return false, fmt.Errorf("%w: move %q away from %v first", ErrAliased, p.Alias, k)
+			return false, fmt.Errorf("%w: move alias %q away from %v first", ErrAliased, p.Alias, k)
 		}
 	}
 	b.Records[i].Yanked = reason
@@ -223,7 +254,7 @@ func (b *book) retire(k Key, at time.Time, replacement string, o Options) (chang
 	}
 	earliest := o.Now().Add(o.MinNotice)
 	if at.Before(earliest) && (r.RetireAt.IsZero() || at.Before(r.RetireAt)) {
-		return false, fmt.Errorf("%w: %v cannot go on %s, want %s or later", ErrNotice, k, at.UTC().Format(time.RFC3339), earliest.UTC().Format(time.RFC3339))
+		return false, fmt.Errorf("%w: build %v (have %s, want %s or later)", ErrNotice, k, at.UTC().Format(time.RFC3339), earliest.UTC().Format(time.RFC3339))
 	}
 	r.RetireAt, r.Replacement = at.UTC(), replacement
 	return true, nil

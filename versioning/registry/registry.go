@@ -26,110 +26,114 @@ func (k Key) String() string {
 	return s
 }
 
-// Record is what a registry knows of a build.
+// Record is the entry of a build in a [Registry].
 type Record struct {
 	Key
 	Digest     string    `json:"digest"` // "sha256:..."
 	Registered time.Time `json:"registered,omitzero"`
-	// Yanked is the reason why the build was withdrawn, or "". A yanked build is
-	// never chosen by a range or an alias; who names it exactly still gets it.
+	// Yanked is the reason for the withdrawal, or "". Ranges and aliases never
+	// choose a yanked build, but Get still returns it.
 	Yanked string `json:"yanked,omitempty"`
-	// RetireAt is when the build goes away; zero is never.
+	// RetireAt is the end of the build's life. The zero time means never.
 	RetireAt    time.Time `json:"retireAt,omitzero"`
 	Replacement string    `json:"replacement,omitempty"`
 }
 
-// The aliases that a rollout moves. Others may be used as well.
+// Names of aliases for rollouts. Other names are allowed.
 const (
 	Champion   = "champion"
 	Challenger = "challenger"
 	Previous   = "previous"
 )
 
-// Registry is a write-once list of builds, with aliases. Implementations are
-// safe for concurrent use. Errors match the Err values below, or say that the
-// outcome is not known.
+// Registry is a write-once list of builds, with aliases. Implementations are safe
+// for concurrent use. Errors match the Err values of this package. After any other
+// error, the outcome is unknown.
 type Registry interface {
-	// Register binds the key to the digest. Doing so again with the same digest is
-	// no error and changes nothing; with another one it is ErrExists. A release
-	// whose prereleases are registered must have the digest of the last of them
-	// that is not yanked, ErrNotPromoted: what was tried is what is released.
+	// Register binds the key to the digest. It has no effect if the key already has
+	// this digest, and returns ErrExists if it has another one. A release must have
+	// the digest of its last registered prerelease that is not yanked; otherwise
+	// Register returns ErrNotPromoted.
 	Register(ctx context.Context, key Key, digest string) error
-	// Get returns a build that is named exactly, yanked or not; else ErrNotFound.
+	// Get returns the build with exactly this key, even if it is yanked. It returns
+	// ErrNotFound if the build does not exist.
 	Get(ctx context.Context, key Key) (Record, error)
-	// List returns all builds of a model, the latest version first, and variants
-	// by name. A model that nobody knows has none.
+	// List returns all builds of a model: the latest version first, and variants by
+	// name. The list of an unknown model is empty.
 	List(ctx context.Context, name string) ([]Record, error)
-	// SetAlias moves an alias of a model from one build to another. from is where
-	// the caller believes it to be, the zero Key for nowhere; if it is elsewhere,
-	// nothing moves and the error is a *ConflictError. to must be registered, not
-	// yanked, and of the same model; the zero Key removes the alias.
+	// SetAlias moves an alias of a model from one build to another. from is the
+	// expected present build, or the zero Key if the alias should not exist. If it is
+	// another one, SetAlias returns a *ConflictError and moves nothing. to must be a
+	// registered build of the same model that is not yanked. The zero Key removes
+	// the alias.
 	SetAlias(ctx context.Context, name, alias string, from, to Key) error
-	// Alias returns the build that an alias stands for; else ErrNotFound.
+	// Alias returns the build of an alias, or ErrNotFound.
 	Alias(ctx context.Context, name, alias string) (Record, error)
-	// Yank withdraws a build and says why. While an alias stands for it, it is
-	// ErrAliased. Doing so twice keeps the first reason.
+	// Yank withdraws a build and records the reason. It returns ErrAliased if an
+	// alias refers to the build. A second call keeps the first reason.
 	Yank(ctx context.Context, key Key, reason string) error
-	// Retire announces when a build goes away and what replaces it. Sooner than
-	// the minimum notice is ErrNotice; so is moving an announced day forward to
-	// such a time.
+	// Retire announces the end of a build's life and its replacement. It returns
+	// ErrNotice if the time is sooner than the minimum notice, unless it is not
+	// sooner than the announced time.
 	Retire(ctx context.Context, key Key, at time.Time, replacement string) error
 }
 
 // Errors that registries return, wrapped.
 var (
 	ErrNotFound    = errors.New("registry: not found")
-	ErrExists      = errors.New("registry: the version stands for another digest")
-	ErrNotPromoted = errors.New("registry: the release is not what its prerelease was")
-	ErrConflict    = errors.New("registry: the alias is elsewhere")
-	ErrYanked      = errors.New("registry: yanked")
-	ErrAliased     = errors.New("registry: an alias stands for the build")
-	ErrNotice      = errors.New("registry: too short a notice")
+	ErrExists      = errors.New("registry: version has another digest")
+	ErrNotPromoted = errors.New("registry: release differs from its prerelease")
+	ErrConflict    = errors.New("registry: alias has moved")
+	ErrYanked      = errors.New("registry: build is yanked")
+	ErrAliased     = errors.New("registry: alias refers to the build")
+	ErrNotice      = errors.New("registry: notice too short")
 	ErrInvalid     = errors.New("registry: invalid argument")
 )
 
-// ConflictError says where an alias is. It matches [ErrConflict].
+// ConflictError means that an alias refers to another build than expected. It
+// matches [ErrConflict].
 type ConflictError struct {
 	Name, Alias string
-	From        Key // where the caller believed it to be
-	Is          Key // where it is
+	From        Key // the expected build
+	Is          Key // the present build
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("registry: alias %q of %q stands for %s, not %s", e.Alias, e.Name, place(e.Is), place(e.From))
+	return fmt.Sprintf("registry: alias %q of %q: has moved (have %s, want %s)", e.Alias, e.Name, target(e.Is), target(e.From))
 }
 
 // Unwrap returns [ErrConflict].
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
-func place(k Key) string {
+func target(k Key) string {
 	if k == (Key{}) {
-		return "nothing"
+		return "no build"
 	}
 	return k.String()
 }
 
-// Promote registers the release that a prerelease announced, 2.0.0 for
-// 2.0.0-rc.3, with the same digest, and returns its key.
+// Promote registers the release of a prerelease, 2.0.0 for 2.0.0-rc.3, with the
+// same digest, and returns its key. It returns ErrInvalid if rc is not a prerelease,
+// ErrYanked if rc is yanked, and the errors of r.
 func Promote(ctx context.Context, r Registry, rc Key) (Key, error) {
 	if rc.Version.Prerelease() == "" {
-		return Key{}, fmt.Errorf("%w: %v is no prerelease", ErrInvalid, rc)
+		return Key{}, fmt.Errorf("%w: promote: not a prerelease (have %v)", ErrInvalid, rc)
 	}
 	record, err := r.Get(ctx, rc)
 	if err != nil {
 		return Key{}, err
 	}
 	if record.Yanked != "" {
-		return Key{}, fmt.Errorf("%w: %v cannot be promoted: %s", ErrYanked, rc, record.Yanked)
+		return Key{}, fmt.Errorf("%w: promote %v: %s", ErrYanked, rc, record.Yanked)
 	}
 	final := rc
 	final.Version = rc.Version.Core()
 	return final, r.Register(ctx, final, record.Digest)
 }
 
-// Resolve returns the latest build of a variant whose version is in a range and
-// that is neither yanked nor retired at the given time. Look at its RetireAt to
-// warn users in time.
+// Resolve returns the latest build of a variant whose version is in a range. It
+// ignores builds that are yanked, or retired at the given time. It returns
+// ErrNotFound if no build is left. Use RetireAt of the result to warn users.
 func Resolve(ctx context.Context, r Registry, name, variant string, in versioning.Range, now time.Time) (Record, error) {
 	records, err := r.List(ctx, name)
 	if err != nil {
@@ -141,15 +145,15 @@ func Resolve(ctx context.Context, r Registry, name, variant string, in versionin
 			return record, nil
 		}
 	}
-	return Record{}, fmt.Errorf("%w: no build of %q in %q that is in use", ErrNotFound, name, in)
+	return Record{}, fmt.Errorf("%w: no active build of %q in range %q", ErrNotFound, name, in)
 }
 
-// Options say how a registry of this package behaves. The zero value is usable.
+// Options configures a registry of this package. The zero value is ready to use.
 type Options struct {
-	// MinNotice is how long before its retirement a build must be announced to
-	// retire. 0 demands none.
+	// MinNotice is the minimum time between the announcement of a retirement and
+	// the retirement. 0 means no minimum.
 	MinNotice time.Duration
-	// Now tells the time; nil means time.Now.
+	// Now returns the present time. Default time.Now.
 	Now func() time.Time
 }
 
@@ -162,10 +166,10 @@ func (o Options) withDefaults() Options {
 
 func checkKey(k Key) error {
 	if strings.TrimSpace(k.Name) == "" || strings.ContainsAny(k.Name+k.Variant, "@/\n\x00") {
-		return fmt.Errorf("%w: %q with variant %q, want a name, and neither of them with @ or /", ErrInvalid, k.Name, k.Variant)
+		return fmt.Errorf("%w: key: invalid (have name %q and variant %q, want a name, and no @ or / in either)", ErrInvalid, k.Name, k.Variant)
 	}
 	if k.Version.Build() != "" {
-		return fmt.Errorf("%w: %v has build metadata, which never identifies content; want a variant", ErrInvalid, k)
+		return fmt.Errorf("%w: key %v: build metadata does not identify content; use a variant", ErrInvalid, k)
 	}
 	return nil
 }
@@ -174,7 +178,7 @@ func checkDigest(digest string) error {
 	const length = 64
 	hexes, ok := strings.CutPrefix(digest, "sha256:")
 	if !ok || len(hexes) != length || strings.Trim(hexes, "0123456789abcdef") != "" {
-		return fmt.Errorf("%w: %q is no digest, want sha256: and %d hexadecimal digits", ErrInvalid, digest, length)
+		return fmt.Errorf("%w: digest: malformed (have %q, want sha256: and %d hexadecimal digits)", ErrInvalid, digest, length)
 	}
 	return nil
 }

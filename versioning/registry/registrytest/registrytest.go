@@ -1,5 +1,5 @@
-// Package registrytest answers whether a registry keeps its word: it holds an
-// implementation of registry.Registry to what the interface promises.
+// Package registrytest is a conformance test suite for implementations of
+// registry.Registry.
 package registrytest
 
 import (
@@ -16,12 +16,12 @@ import (
 	"github.com/serin-go/serin/versioning/registry"
 )
 
-// Notice is the minimum notice with which open must make registries.
+// Notice is the minimum notice of the tested registries.
 const Notice = 60 * 24 * time.Hour
 
-// Exercise runs the conformance suite. open returns a new and empty registry with
-// a minimum notice of [Notice], and is called once for each part; what has to be
-// closed, it hands to t.Cleanup.
+// Exercise runs the conformance suite. open returns a new and empty registry with a
+// minimum notice of [Notice]. Exercise calls it once for each part. open closes
+// resources with t.Cleanup.
 func Exercise(t *testing.T, open func(t *testing.T) registry.Registry) {
 	for name, part := range map[string]func(*testing.T, registry.Registry){
 		"WriteOnce": writeOnce, "Promotion": promotion, "Aliases": aliases, "Yank": yank, "Retirement": retirement,
@@ -173,7 +173,7 @@ func invalid(t *testing.T, r registry.Registry) {
 	wants(t, "no alias", r.SetAlias(ctx, "chat", "", registry.Key{}, key("1.0.0")), registry.ErrInvalid)
 }
 
-// races lets many try the same: one wins, and the others learn of it.
+// races checks that one of several concurrent calls succeeds and the others fail.
 func races(t *testing.T, r registry.Registry) {
 	register(t, r, "1.0.0", "1.1.0")
 	var moved, bound atomic.Int32
