@@ -3,7 +3,7 @@ package versioning
 import "fmt"
 
 // Change is the size of a change in terms of SemVer. Changes are ordered, so the
-// larger of two is max(c, d). The zero value is None.
+// larger of two is max(c, d). The zero value means no change.
 type Change uint8
 
 const (

@@ -167,8 +167,8 @@ func (v Version) WithPrerelease(pre string) (Version, error) {
 
 // Diff returns the largest part in which v and w differ, in either order, and
 // whether the later version is a prerelease. It ignores build metadata. The results
-// are those of diff in node-semver: "premajor" is Major and true, "prerelease" is
-// None and true, and null is None and false. From a prerelease to its release, the
+// agree with diff of node-semver: Major and true stand for "premajor", None and true
+// for "prerelease", and None and false for null. From a prerelease to its release, the
 // result is the change that the prerelease announced: from 1.0.0-rc.1 to 1.0.0 it
 // is Major.
 func (v Version) Diff(w Version) (c Change, prerelease bool) {

@@ -166,8 +166,8 @@ func (c *Changelog) add(section, entry string) error {
 	return nil
 }
 
-// ensureUnreleased returns the index of the first unreleased section. It adds one
-// if there is none.
+// ensureUnreleased returns the index of the first unreleased section. If the file
+// has no such section, it adds one.
 func (c *Changelog) ensureUnreleased() int {
 	if i := slices.IndexFunc(c.releases, func(s span) bool { return s.head.unreleased }); i >= 0 {
 		return i
@@ -245,7 +245,7 @@ func (c *Changelog) sectionEnd(i int) int {
 }
 
 // lastContent returns the last line of lines[from:to] that is neither blank nor a
-// link, or from if there is none. A blank line directly below a heading belongs to
+// link, or from if all are. A blank line directly below a heading belongs to
 // the heading.
 func (c *Changelog) lastContent(from, to int) int {
 	last := from

@@ -324,7 +324,7 @@ func (l *LogRelease) fill(members []*node) {
 
 // NextVersion is the result of [History.NextVersion].
 type NextVersion struct {
-	Version versioning.Version // the last version if Change is None
+	Version versioning.Version // the last version without a change
 	Change  versioning.Change  // after the rules for versions below 1.0.0
 	Last    versioning.Version
 	// HasLast is false before the first release.

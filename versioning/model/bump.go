@@ -7,9 +7,9 @@ import (
 	"github.com/serin-go/serin/versioning"
 )
 
-// RequiredBump returns the smallest change of version that the differences
-// between two manifests demand, and those that demand it. Below 1.0.0, where a
-// version promises nothing yet, what would be Major is Minor (SemVer §4).
+// RequiredBump returns the smallest change of the version that the differences
+// between two manifests require, and the differences that require it. Below 1.0.0,
+// Major becomes Minor (SemVer §4).
 func RequiredBump(old, new Manifest) (versioning.Change, []Change) {
 	changes := Diff(old, new)
 	if len(changes) == 0 || changes[0].Requires == versioning.None {
@@ -26,31 +26,32 @@ func RequiredBump(old, new Manifest) (versioning.Change, []Change) {
 	return most, changes[:n]
 }
 
-// InsufficientError says that a version is too small for what changed.
+// InsufficientError means that the version of a manifest is too small for its
+// changes.
 type InsufficientError struct {
 	Old, Declared versioning.Version
-	// Required is the smallest version that would do.
+	// Required is the smallest sufficient version.
 	Required versioning.Version
 	Change   versioning.Change
-	// Reasons are the differences that demand it.
+	// Reasons lists the differences that require it.
 	Reasons []Change
 }
 
 func (e *InsufficientError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "model: version %v is too small, want %v or later, as from %v this is a %s change:", e.Declared, e.Required, e.Old, e.Change)
+	fmt.Fprintf(&b, "model: version: too small for a %s change from %v (have %v, want %v or later):", e.Change, e.Old, e.Declared, e.Required)
 	for _, r := range e.Reasons {
 		b.WriteString("\n\t" + r.String())
 	}
 	return b.String()
 }
 
-// CheckVersion returns nil when the version of the new manifest is large enough
-// for what changed since the old one, and an [*InsufficientError] otherwise. A
-// prerelease is judged as the release that it announces.
+// CheckVersion returns an [*InsufficientError] if the version of the new manifest is
+// too small for its changes since the old one. It treats a prerelease like its
+// release. It returns another error if the manifests have different names.
 func CheckVersion(old, new Manifest) error {
 	if old.Name != new.Name {
-		return fmt.Errorf("model: %q and %q are different models, want two manifests of one", old.Name, new.Name)
+		return fmt.Errorf("model: name: different models (have %q, want %q)", new.Name, old.Name)
 	}
 	change, reasons := RequiredBump(old, new)
 	required := old.Version.Core()

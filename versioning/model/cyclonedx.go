@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The structs below are the part of CycloneDX 1.6 that a manifest fills.
+// The structs below are the part of CycloneDX 1.6 that a manifest uses.
 type (
 	bom struct {
 		Format      string      `json:"bomFormat"`
@@ -83,9 +83,9 @@ type (
 	}
 )
 
-// CycloneDX exports the manifest as a CycloneDX 1.6 bill of materials with one
-// machine-learning model and its model card. What the format has no field for
-// goes into properties. Equal manifests give equal bytes.
+// CycloneDX exports the manifest as a CycloneDX 1.6 bill of materials (ML-BOM) with
+// one machine-learning model and its model card. Values without a field in the
+// format become properties. Equal manifests give equal bytes.
 func (m *Manifest) CycloneDX() ([]byte, error) {
 	c := component{
 		Type: "machine-learning-model", Name: m.Name, Version: m.Version.String(), Publisher: m.Vendor,
@@ -135,8 +135,8 @@ func (m *Manifest) CycloneDX() ([]byte, error) {
 
 func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 
-// licences writes SPDX expressions. The format takes either one expression or
-// any number of names.
+// licences converts SPDX expressions. The format allows either one expression or any
+// number of names.
 func licences(expressions []string) []licence {
 	if len(expressions) == 1 {
 		return []licence{{Expression: expressions[0]}}
@@ -156,8 +156,8 @@ func formats(types []string) []format {
 	return all
 }
 
-// VerifyCycloneDX reports whether a bill of materials is the export of the
-// manifest: nil when it says exactly that, whatever the order of its keys.
+// VerifyCycloneDX returns nil if a bill of materials equals the export of the
+// manifest. It ignores the order of keys.
 func (m *Manifest) VerifyCycloneDX(text []byte) error {
 	want, err := m.CycloneDX()
 	if err != nil {
@@ -168,7 +168,7 @@ func (m *Manifest) VerifyCycloneDX(text []byte) error {
 		return err
 	}
 	if !bytes.Equal(got, want) {
-		return errors.New("model: the bill of materials does not describe this manifest")
+		return errors.New("model: bill of materials: does not match the manifest")
 	}
 	return nil
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/serin-go/serin/versioning"
 )
 
-// Kind says what a difference between two manifests is about.
+// Kind is the subject of a difference between two manifests.
 type Kind string
 
 // The kinds of differences.
 const (
-	InterfaceChange  Kind = "interface"  // what programs rely on
-	CapabilityChange Kind = "capability" // what the model can do
+	InterfaceChange  Kind = "interface"  // API contract
+	CapabilityChange Kind = "capability" // abilities of the model
 	TokenizerChange  Kind = "tokenizer"
 	ContentChange    Kind = "content" // weights, precision, prompts, data
 	EvalChange       Kind = "evaluation"
-	TermsChange      Kind = "terms" // licence and handling of data
+	TermsChange      Kind = "terms" // licence and data handling
 	ServingChange    Kind = "serving"
 	LifecycleChange  Kind = "lifecycle" // deprecation
 	MetadataChange   Kind = "metadata"
@@ -31,22 +31,22 @@ const (
 type Change struct {
 	Kind     Kind
 	Field    string // as in the JSON form
-	Old, New string // "" is nothing
-	// Requires is the smallest change of the version that this demands.
+	Old, New string // "" if absent
+	// Requires is the smallest change of the version for this difference.
 	Requires versioning.Change
-	// Why is the rule in a few words.
+	// Why is the rule in words.
 	Why string
 }
 
-// String returns one line for people.
+// String returns the change as one line of text.
 func (c Change) String() string {
 	return fmt.Sprintf("%s: %s: %s (from %q to %q)", c.Requires, c.Field, c.Why, c.Old, c.New)
 }
 
-// Diff returns what differs between two manifests of one model, what demands the
-// most first. Name, version and digests that follow from other fields are no
-// differences. Another variant is another build beside the old one, so that
-// content and precision demand nothing; all else counts.
+// Diff returns the differences between two manifests of one model, the largest
+// first. It ignores name, version and digests that other fields determine. If the
+// variants differ, changes of content and precision require no new version, because
+// the new build does not replace the old one.
 func Diff(old, new Manifest) []Change {
 	d := differ{variant: old.Variant != new.Variant}
 	d.contract(&old, &new)
@@ -68,7 +68,7 @@ func (d *differ) add(kind Kind, field, old, new string, requires versioning.Chan
 	}
 }
 
-// set compares what has members: losing one breaks, gaining one adds.
+// set compares two sets. A missing member is Major, an additional one Minor.
 func (d *differ) set(kind Kind, field string, old, new []string) {
 	for _, x := range old {
 		if !slices.Contains(new, x) {
@@ -82,9 +82,9 @@ func (d *differ) set(kind Kind, field string, old, new []string) {
 	}
 }
 
-// shape compares a digest or a format that programs rely on.
+// shape compares a digest or a format of the API contract.
 func (d *differ) shape(kind Kind, field, old, new string) {
-	requires, why := versioning.Major, "programs rely on it"
+	requires, why := versioning.Major, "API contract changed"
 	if old == "" {
 		requires, why = versioning.Minor, "added"
 	}
@@ -100,7 +100,7 @@ func (d *differ) flag(kind Kind, field string, old, new bool) {
 	}
 }
 
-// size compares a limit: less of it breaks. Unknown is no limit that could shrink.
+// size compares a limit. A smaller limit is Major. 0 means that the limit is unknown.
 func (d *differ) size(field string, old, new int) {
 	requires, why := versioning.Minor, "larger"
 	if new < old {
@@ -126,10 +126,10 @@ func (d *differ) contract(old, new *Manifest) {
 	d.size("contextWindow", old.ContextWindow, new.ContextWindow)
 	d.size("maxOutput", old.MaxOutput, new.MaxOutput)
 	d.tokenizer(&old.Tokenizer, &new.Tokenizer)
-	d.add(InterfaceChange, "embedding.dimension", strconv.Itoa(old.Embedding.Dimension), strconv.Itoa(new.Embedding.Dimension), versioning.Major, "stored vectors do not fit")
-	d.add(InterfaceChange, "embedding.digest", old.Embedding.Digest, new.Embedding.Digest, versioning.Major, "stored vectors cannot be compared with new ones")
-	d.add(TermsChange, "licenses", strings.Join(old.Licenses, ", "), strings.Join(new.Licenses, ", "), versioning.Major, "a person has to confirm that it permits as much")
-	d.add(TermsChange, "dataTerms", old.DataTerms, new.DataTerms, versioning.Major, "where data is kept, or for how long, changed")
+	d.add(InterfaceChange, "embedding.dimension", strconv.Itoa(old.Embedding.Dimension), strconv.Itoa(new.Embedding.Dimension), versioning.Major, "incompatible with stored vectors")
+	d.add(InterfaceChange, "embedding.digest", old.Embedding.Digest, new.Embedding.Digest, versioning.Major, "not comparable with stored vectors")
+	d.add(TermsChange, "licenses", strings.Join(old.Licenses, ", "), strings.Join(new.Licenses, ", "), versioning.Major, "licence changed; needs review")
+	d.add(TermsChange, "dataTerms", old.DataTerms, new.DataTerms, versioning.Major, "data handling changed")
 }
 
 func (d *differ) tokenizer(old, new *Tokenizer) {
@@ -137,7 +137,7 @@ func (d *differ) tokenizer(old, new *Tokenizer) {
 		return
 	}
 	same := old.Encodings != "" && old.Encodings == new.Encodings
-	requires, why := versioning.Major, "encodings differ, or are not known to be the same"
+	requires, why := versioning.Major, "encodings differ or are unknown"
 	if same {
 		requires, why = versioning.Patch, "encodings are the same"
 	}
@@ -152,13 +152,13 @@ func (d *differ) content(old, new *Manifest) {
 	if d.variant {
 		requires, note = versioning.None, ", in another variant"
 	}
-	d.add(ContentChange, "digest", old.ContentDigest(), new.ContentDigest(), requires, "other content"+note)
+	d.add(ContentChange, "digest", old.ContentDigest(), new.ContentDigest(), requires, "content changed"+note)
 	d.add(ContentChange, "precision", old.Precision, new.Precision, requires, "outputs differ"+note)
 	d.add(ContentChange, "quantization", old.Quantization, new.Quantization, requires, "outputs differ"+note)
-	d.add(ContentChange, "format", old.Format, new.Format, requires, "another format of files"+note)
-	d.add(ContentChange, "architecture", old.Architecture, new.Architecture, versioning.Minor, "another architecture")
-	d.add(ContentChange, "paramSize", old.ParamSize, new.ParamSize, versioning.Minor, "another size")
-	d.add(ContentChange, "family", old.Family, new.Family, versioning.Major, "another family of models")
+	d.add(ContentChange, "format", old.Format, new.Format, requires, "file format changed"+note)
+	d.add(ContentChange, "architecture", old.Architecture, new.Architecture, versioning.Minor, "architecture changed")
+	d.add(ContentChange, "paramSize", old.ParamSize, new.ParamSize, versioning.Minor, "size changed")
+	d.add(ContentChange, "family", old.Family, new.Family, versioning.Major, "model family changed")
 	var a, b Base
 	if old.Base != nil {
 		a = *old.Base
@@ -166,15 +166,15 @@ func (d *differ) content(old, new *Manifest) {
 	if new.Base != nil {
 		b = *new.Base
 	}
-	d.add(ContentChange, "base.model", a.Model, b.Model, versioning.Major, "made from another model")
-	d.add(ContentChange, "base", a.Version+" "+a.Digest+" "+a.Relation, b.Version+" "+b.Digest+" "+b.Relation, versioning.Minor, "made from another build, or in another way")
-	d.add(ContentChange, "prompts", FilesDigest(old.Prompts), FilesDigest(new.Prompts), versioning.Minor, "other prompts")
-	d.add(ContentChange, "chatTemplate.digest", old.ChatTemplate.Digest, new.ChatTemplate.Digest, versioning.Minor, "another template")
-	d.add(ContentChange, "knowledgeCutoff", old.KnowledgeCutoff, new.KnowledgeCutoff, versioning.Minor, "knows of other times")
-	d.add(ContentChange, "corpus", old.Corpus, new.Corpus, versioning.Minor, "retrieves from other texts")
+	d.add(ContentChange, "base.model", a.Model, b.Model, versioning.Major, "base model changed")
+	d.add(ContentChange, "base", a.Version+" "+a.Digest+" "+a.Relation, b.Version+" "+b.Digest+" "+b.Relation, versioning.Minor, "build of the base model or relation changed")
+	d.add(ContentChange, "prompts", FilesDigest(old.Prompts), FilesDigest(new.Prompts), versioning.Minor, "prompts changed")
+	d.add(ContentChange, "chatTemplate.digest", old.ChatTemplate.Digest, new.ChatTemplate.Digest, versioning.Minor, "template changed")
+	d.add(ContentChange, "knowledgeCutoff", old.KnowledgeCutoff, new.KnowledgeCutoff, versioning.Minor, "knowledge cutoff changed")
+	d.add(ContentChange, "corpus", old.Corpus, new.Corpus, versioning.Minor, "retrieval corpus changed")
 }
 
-// evals compares measurements. One that is guarded and fails, or is gone, breaks.
+// evals compares evaluations. A guarded one that fails or is missing is Major.
 func (d *differ) evals(old, new []Eval) {
 	find := func(evals []Eval, key string) *Eval {
 		for i := range evals {
@@ -219,8 +219,8 @@ func (e *Eval) text() string {
 	return s
 }
 
-// judge applies floor and margin. The guards of the old manifest hold as well,
-// so that removing a guard does not hide what it guarded.
+// judge applies floor and margin. The guards of the old manifest apply too, so that
+// removing a guard does not hide a regression.
 func judge(old, new *Eval) (versioning.Change, string) {
 	floor, margin := new.Floor, new.Margin
 	if old != nil {
@@ -234,20 +234,20 @@ func judge(old, new *Eval) (versioning.Change, string) {
 		return versioning.Major, fmt.Sprintf("%.6g is worse than the floor %.6g", new.Value, *floor)
 	}
 	if old != nil && old.LowerIsBetter != new.LowerIsBetter {
-		return versioning.Major, "the direction in which it is better changed"
+		return versioning.Major, "direction of improvement changed"
 	}
 	if old == nil || margin == nil {
-		return versioning.Patch, "measured, not guarded against the version before"
+		return versioning.Patch, "measured, without a margin to the old version"
 	}
 	worst := better*(new.Value-old.Value) - math.Hypot(halfWidth(old), halfWidth(new))
 	if worst < -*margin-1e-12 {
-		return versioning.Major, fmt.Sprintf("may be worse by %.4g, the margin is %.4g", -worst, *margin)
+		return versioning.Major, fmt.Sprintf("may be worse by %.4g, more than the margin %.4g", -worst, *margin)
 	}
-	return versioning.Patch, fmt.Sprintf("worse by no more than the margin %.4g", *margin)
+	return versioning.Patch, fmt.Sprintf("within the margin %.4g", *margin)
 }
 
-// halfWidth is the half of the interval that is wider. Two intervals that were
-// taken independently add up as the sides of a right angle.
+// halfWidth returns the larger of the distances from the value to the ends of its
+// interval. For independent intervals, the squares of these distances add up.
 func halfWidth(e *Eval) float64 {
 	if !e.interval() {
 		return 0
@@ -269,12 +269,12 @@ func stricter(a, b *float64, smaller bool) *float64 {
 }
 
 func (d *differ) rest(old, new *Manifest) {
-	d.add(ServingChange, "serving.priceClass", old.Serving.PriceClass, new.Serving.PriceClass, versioning.Minor, "another price")
-	d.add(ServingChange, "serving.latencyClass", old.Serving.LatencyClass, new.Serving.LatencyClass, versioning.Minor, "another speed")
-	d.add(ServingChange, "serving.engine", old.Serving.Engine, new.Serving.Engine, versioning.Patch, "same weights on another engine")
-	d.add(ServingChange, "samplingDefaults", fmt.Sprint(old.Sampling), fmt.Sprint(new.Sampling), versioning.Patch, "other defaults for sampling")
+	d.add(ServingChange, "serving.priceClass", old.Serving.PriceClass, new.Serving.PriceClass, versioning.Minor, "price changed")
+	d.add(ServingChange, "serving.latencyClass", old.Serving.LatencyClass, new.Serving.LatencyClass, versioning.Minor, "speed changed")
+	d.add(ServingChange, "serving.engine", old.Serving.Engine, new.Serving.Engine, versioning.Patch, "serving engine changed")
+	d.add(ServingChange, "samplingDefaults", fmt.Sprint(old.Sampling), fmt.Sprint(new.Sampling), versioning.Patch, "sampling defaults changed")
 	if old.Deprecation != new.Deprecation {
-		d.add(LifecycleChange, "deprecation", old.Deprecation.String(), new.Deprecation.String(), versioning.Minor, "what is deprecated has to be announced")
+		d.add(LifecycleChange, "deprecation", old.Deprecation.String(), new.Deprecation.String(), versioning.Minor, "deprecation changed")
 	}
 	for _, field := range []struct {
 		name     string
@@ -285,7 +285,7 @@ func (d *differ) rest(old, new *Manifest) {
 		{"training", old.Training, new.Training}, {"provenance", old.Provenance, new.Provenance},
 	} {
 		if !reflect.DeepEqual(field.old, field.new) {
-			d.add(MetadataChange, field.name, fmt.Sprint(field.old), fmt.Sprint(field.new), versioning.Patch, "described otherwise")
+			d.add(MetadataChange, field.name, fmt.Sprint(field.old), fmt.Sprint(field.new), versioning.Patch, "description changed")
 		}
 	}
 }

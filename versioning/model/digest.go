@@ -22,7 +22,7 @@ func validDigest(s string) bool {
 	return ok && len(hexes) == 2*sha256.Size && strings.Trim(hexes, "0123456789abcdef") == ""
 }
 
-// validPath reports a path that cannot leave its folder, nor be mistaken for two.
+// validPath reports whether s is a relative path below the model's folder.
 func validPath(s string) bool {
 	return fs.ValidPath(s) && s != "." && !strings.ContainsAny(s, "\x00\n\\")
 }
@@ -32,9 +32,9 @@ func digestOf(b []byte) string {
 	return digestPrefix + hex.EncodeToString(sum[:])
 }
 
-// FilesDigest returns the digest of a set of files: the SHA-256 of one line for
-// each, "<path> NUL <digest> LF", sorted by path. It does not depend on the order
-// of files, nor on their sizes.
+// FilesDigest returns the digest of a set of files: the SHA-256 of one line for each
+// file, "<path> NUL <digest> LF", sorted by path. It does not depend on the order or
+// the sizes of the files.
 func FilesDigest(files []File) string {
 	sorted := slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	h := sha256.New()
@@ -44,23 +44,23 @@ func FilesDigest(files []File) string {
 	return digestPrefix + hex.EncodeToString(h.Sum(nil))
 }
 
-// ContentDigest returns what identifies the content of the build: [FilesDigest]
-// of its files, or, where the weights are unseen, the digest of what is asked of
-// the provider: snapshot, prompts, template and sampling parameters.
+// ContentDigest returns the digest that identifies the content of the build: the
+// [FilesDigest] of its files. For a hosted model without files, it is the digest of
+// provider, snapshot, endpoint, prompts, template and sampling parameters.
 func (m *Manifest) ContentDigest() string {
 	if !m.Opaque() {
 		return FilesDigest(m.Files)
 	}
-	text, _ := json.Marshal(map[string]any{ // strings only, which JSON always has
+	text, _ := json.Marshal(map[string]any{ // strings, which always marshal
 		"provider": m.API.Provider, "snapshot": m.API.SnapshotID, "endpoint": m.API.Endpoint,
 		"prompts": FilesDigest(m.Prompts), "template": m.ChatTemplate.Digest, "sampling": m.Sampling,
 	})
 	return digestOf(text)
 }
 
-// HashFiles hashes all files below root, several at once, and returns them
-// sorted by path. What is neither a file nor a folder, a link for example, is an
-// error, as its content could change under the same digest.
+// HashFiles hashes all files below root concurrently and returns them sorted by path.
+// It returns an error for links and other irregular files, because their content can
+// change under the same digest. It stops when ctx ends.
 func HashFiles(ctx context.Context, fsys fs.FS, root string) ([]File, error) {
 	var files []File
 	err := fs.WalkDir(fsys, root, func(path string, d fs.DirEntry, err error) error {
@@ -70,17 +70,17 @@ func HashFiles(ctx context.Context, fsys fs.FS, root string) ([]File, error) {
 		case d.IsDir():
 			return nil
 		case !d.Type().IsRegular():
-			return fmt.Errorf("%q is no regular file", path)
+			return fmt.Errorf("%q: not a regular file", path)
 		}
 		name := strings.TrimPrefix(path, root+"/")
 		if !validPath(name) {
-			return fmt.Errorf("%q cannot stand in a manifest", path)
+			return fmt.Errorf("%q: not a valid path in a manifest", path)
 		}
 		files = append(files, File{Path: name})
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("model: hashing files: %w", err)
+		return nil, fmt.Errorf("model: hash files: %w", err)
 	}
 	problems := make([]error, len(files))
 	next := make(chan int)
@@ -103,7 +103,7 @@ func HashFiles(ctx context.Context, fsys fs.FS, root string) ([]File, error) {
 	close(next)
 	workers.Wait()
 	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("model: hashing files: %w", err)
+		return nil, fmt.Errorf("model: hash files: %w", err)
 	}
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return files, nil

@@ -1,12 +1,12 @@
-// Package model answers what a model version is made of, and how large a change
-// it is for those who use it.
+// Package model provides manifests, semantic version checks, release notes, SBOMs and
+// signatures for versions of AI models (LLMs and others).
 //
-// A [Manifest] describes one build of one version: its files, its interface, its
-// evaluations and where it comes from. [Diff] compares two of them, and
-// [CheckVersion] refuses a version number that is too small for what changed:
-// the evidence decides, not the word of whoever made the model. [Notes] tells
-// users about it; [CycloneDX] and [Sign] hand it to other tools.
+// A [Manifest] describes one build of one version: files, interface, evaluations and
+// provenance. [Diff] compares two manifests. [CheckVersion] rejects a version number
+// that is too small for the changes. [Notes] are release notes for users.
+// [Manifest.CycloneDX] exports a bill of materials, and [Sign] an in-toto statement
+// in a DSSE envelope.
 //
-// Values are plain data. Functions that take a Manifest do not change it, and
-// may be called concurrently.
+// Values are plain data. Functions do not change their Manifest and are safe for
+// concurrent use.
 package model

@@ -16,8 +16,8 @@ import (
 	"strings"
 )
 
-// PayloadType is the type of the payload of an [Envelope] made by [Sign].
-const PayloadType = "application/vnd.in-toto+json"
+// payloadType is the type of the payload of an envelope by [Sign].
+const payloadType = "application/vnd.in-toto+json"
 
 // Envelope is a DSSE envelope, https://github.com/secure-systems-lab/dsse.
 type Envelope struct {
@@ -32,21 +32,18 @@ type Signature struct {
 	Sig   []byte `json:"sig"` // base64 in JSON
 }
 
-// Statement is an in-toto Statement v1 with SLSA provenance v1 as its predicate.
-type Statement struct {
-	Type          string    `json:"_type"`
-	Subject       []Subject `json:"subject"`
-	PredicateType string    `json:"predicateType"`
-	Predicate     predicate `json:"predicate"`
-}
-
-// Subject is what a [Statement] is about.
-type Subject struct {
-	Name   string            `json:"name"`
-	Digest map[string]string `json:"digest"`
-}
-
 type (
+	// statement is an in-toto Statement v1 with SLSA provenance v1 as its predicate.
+	statement struct {
+		Type          string    `json:"_type"`
+		Subject       []subject `json:"subject"`
+		PredicateType string    `json:"predicateType"`
+		Predicate     predicate `json:"predicate"`
+	}
+	subject struct {
+		Name   string            `json:"name"`
+		Digest map[string]string `json:"digest"`
+	}
 	predicate struct {
 		BuildDefinition buildDefinition `json:"buildDefinition"`
 		RunDetails      runDetails      `json:"runDetails"`
@@ -78,21 +75,20 @@ const (
 	buildType     = "https://github.com/serin-go/serin/model-manifest/v1"
 )
 
-// Statement returns the provenance of the build. Its first subject is the content
-// of the model, under the name and version; the manifest itself and each file
-// follow, so that a signature covers all that the manifest says.
-func (m *Manifest) Statement() (Statement, error) {
+// statement returns the provenance of the build. The subjects are the content of the
+// model, the manifest, and each file, so that a signature covers the whole manifest.
+func (m *Manifest) statement() (statement, error) {
 	text, err := m.Canonical()
 	if err != nil {
-		return Statement{}, err
+		return statement{}, err
 	}
-	subject := func(name, digest string) Subject {
-		return Subject{name, map[string]string{"sha256": strings.TrimPrefix(digest, digestPrefix)}}
+	named := func(name, digest string) subject {
+		return subject{name, map[string]string{"sha256": strings.TrimPrefix(digest, digestPrefix)}}
 	}
-	s := Statement{Type: statementType, PredicateType: predicateType}
-	s.Subject = []Subject{subject(m.reference(), m.ContentDigest()), subject("manifest.json", digestOf(text))}
+	s := statement{Type: statementType, PredicateType: predicateType}
+	s.Subject = []subject{named(m.reference(), m.ContentDigest()), named("manifest.json", digestOf(text))}
 	for _, f := range m.Files {
-		s.Subject = append(s.Subject, subject("files/"+f.Path, f.Digest))
+		s.Subject = append(s.Subject, named("files/"+f.Path, f.Digest))
 	}
 	p := m.Provenance
 	s.Predicate.BuildDefinition = buildDefinition{BuildType: buildType, Parameters: map[string]string{"name": m.Name, "version": m.Version.String(), "variant": m.Variant}}
@@ -111,7 +107,7 @@ func (m *Manifest) Statement() (Statement, error) {
 	return s, nil
 }
 
-// reference names the build: "chat@1.2.0", "chat@1.2.0/int8".
+// reference returns "chat@1.2.0" or "chat@1.2.0/int8".
 func (m *Manifest) reference() string {
 	s := m.Name + "@" + m.Version.String()
 	if m.Variant != "" {
@@ -120,23 +116,25 @@ func (m *Manifest) reference() string {
 	return s
 }
 
-// preAuthentication is what a DSSE signature covers.
+// preAuthentication returns the bytes that a DSSE signature covers.
 func preAuthentication(payloadType string, payload []byte) []byte {
 	head := "DSSEv1 " + strconv.Itoa(len(payloadType)) + " " + payloadType + " " + strconv.Itoa(len(payload)) + " "
 	return append([]byte(head), payload...)
 }
 
-// Sign puts the provenance of the manifest into an envelope and signs it with
-// each key: Ed25519, or ECDSA and RSA (PKCS #1 v1.5) over SHA-256. A key held by
-// hardware or by a service is a [crypto.Signer] too.
+// Sign returns the provenance of the manifest in an envelope, with a signature of
+// each key. Keys are Ed25519, or ECDSA or RSA (PKCS #1 v1.5) over SHA-256. A key in a
+// hardware module or a key service can be a [crypto.Signer] too. The payload is an
+// in-toto Statement v1 with SLSA provenance. Sign returns an error if there is no
+// key, a key is nil or of another type, or the manifest is invalid.
 func Sign(m Manifest, keys ...crypto.Signer) (Envelope, error) {
 	if len(keys) == 0 {
-		return Envelope{}, errors.New("model: signing: no key, want one or more")
+		return Envelope{}, errors.New("model: keys: missing (have 0, want 1 or more)")
 	}
 	if err := m.Validate(); err != nil {
 		return Envelope{}, err
 	}
-	s, err := m.Statement()
+	s, err := m.statement()
 	if err != nil {
 		return Envelope{}, err
 	}
@@ -144,13 +142,13 @@ func Sign(m Manifest, keys ...crypto.Signer) (Envelope, error) {
 	if err != nil {
 		return Envelope{}, fmt.Errorf("model: %w", err)
 	}
-	e := Envelope{PayloadType: PayloadType, Payload: payload}
-	message := preAuthentication(PayloadType, payload)
+	e := Envelope{PayloadType: payloadType, Payload: payload}
+	message := preAuthentication(payloadType, payload)
 	for _, key := range keys {
 		if key == nil {
-			return Envelope{}, errors.New("model: signing: a key is nil")
+			return Envelope{}, errors.New("model: keys: key is nil")
 		}
-		id, err := KeyID(key.Public())
+		id, err := keyID(key.Public())
 		if err != nil {
 			return Envelope{}, err
 		}
@@ -161,34 +159,34 @@ func Sign(m Manifest, keys ...crypto.Signer) (Envelope, error) {
 		}
 		sig, err := key.Sign(rand.Reader, signed, hash)
 		if err != nil {
-			return Envelope{}, fmt.Errorf("model: signing with key %s: %w", id, err)
+			return Envelope{}, fmt.Errorf("model: key %s: sign: %w", id, err)
 		}
 		e.Signatures = append(e.Signatures, Signature{id, sig})
 	}
 	return e, nil
 }
 
-// KeyID returns the SHA-256 of a public key in PKIX form, in hexadecimal.
-func KeyID(key crypto.PublicKey) (string, error) {
+// keyID returns the SHA-256 of a public key in PKIX form, in hexadecimal.
+func keyID(key crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
-		return "", fmt.Errorf("model: a key of type %T: %w", key, err)
+		return "", fmt.Errorf("model: key of type %T: %w", key, err)
 	}
 	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// Verify checks that one of the trusted keys signed the envelope, and that it is
-// about exactly this manifest: its content, its text and its files. A key id in
-// the envelope is a hint and trusted for nothing.
+// Verify returns nil if one of the trusted keys signed the envelope, and the envelope
+// matches the manifest: its content, its text and its files. Verify ignores the key
+// ids of the envelope.
 func Verify(m Manifest, e Envelope, trusted ...crypto.PublicKey) error {
-	if e.PayloadType != PayloadType {
-		return fmt.Errorf("model: the envelope holds %q, want %q", clip(e.PayloadType), PayloadType)
+	if e.PayloadType != payloadType {
+		return fmt.Errorf("model: envelope: wrong payload type (have %q, want %q)", clip(e.PayloadType), payloadType)
 	}
 	if !signedByAny(e, trusted) {
-		return fmt.Errorf("model: none of the %d trusted keys signed the envelope", len(trusted))
+		return fmt.Errorf("model: envelope: no signature by any of the %d trusted keys", len(trusted))
 	}
-	want, err := m.Statement()
+	want, err := m.statement()
 	if err != nil {
 		return err
 	}
@@ -204,22 +202,22 @@ func Verify(m Manifest, e Envelope, trusted ...crypto.PublicKey) error {
 		return err
 	}
 	if got.Type != statementType || got.PredicateType != predicateType {
-		return fmt.Errorf("model: the statement is a %q about %q, want %q about %q", clip(got.Type), clip(got.PredicateType), statementType, predicateType)
+		return fmt.Errorf("model: statement: wrong types (have %q and %q, want %q and %q)", clip(got.Type), clip(got.PredicateType), statementType, predicateType)
 	}
 	if len(got.Subject) != len(want.Subject) {
-		return fmt.Errorf("model: the statement has %d subjects, the manifest %d", len(got.Subject), len(want.Subject))
+		return fmt.Errorf("model: statement: wrong number of subjects (have %d, want %d)", len(got.Subject), len(want.Subject))
 	}
 	for i, s := range want.Subject {
 		if got.Subject[i].Name != s.Name || len(got.Subject[i].Digest) != 1 || got.Subject[i].Digest["sha256"] != s.Digest["sha256"] {
-			return fmt.Errorf("model: subject %d of the statement is %q with %v, the manifest has %q with %v", i, clip(got.Subject[i].Name), got.Subject[i].Digest, s.Name, s.Digest)
+			return fmt.Errorf("model: statement: subject %d does not match (have %q with %v, want %q with %v)", i, clip(got.Subject[i].Name), got.Subject[i].Digest, s.Name, s.Digest)
 		}
 	}
 	return nil
 }
 
-func decodeStatement(text []byte) (s Statement, err error) {
+func decodeStatement(text []byte) (s statement, err error) {
 	if err := json.Unmarshal(text, &s); err != nil {
-		return s, fmt.Errorf("model: the payload is no statement: %w", err)
+		return s, fmt.Errorf("model: payload: not a statement: %w", err)
 	}
 	return s, nil
 }
@@ -246,5 +244,5 @@ func signedByAny(e Envelope, trusted []crypto.PublicKey) bool {
 	return false
 }
 
-// clip bounds how much of a foreign text an error repeats.
+// clip shortens a text for an error message.
 func clip(s string) string { return s[:min(len(s), 64)] }

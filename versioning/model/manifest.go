@@ -14,19 +14,18 @@ import (
 	"github.com/serin-go/serin/versioning"
 )
 
-// MaxManifestLength is the length in bytes of the longest manifest that [Parse]
-// reads.
+// MaxManifestLength is the maximum length of a manifest in bytes.
 const MaxManifestLength = 4 << 20
 
 // Manifest describes one build of one version of a model. The field names follow
-// ModelPack, the metadata of Hugging Face, and CycloneDX, as far as they have a
-// name for a thing. Only Name, and either Files or API, are required.
+// ModelPack, the metadata of Hugging Face, and CycloneDX where these have a name.
+// Name, and either Files or API, are required. All other fields are optional.
 type Manifest struct {
 	Name    string             `json:"name"`
 	Version versioning.Version `json:"version"`
-	// Variant tells builds of one version apart, "int8"; empty is the main one.
+	// Variant distinguishes builds of one version, "int8". Empty is the main build.
 	Variant string `json:"variant,omitempty"`
-	// Digest identifies the content: [Manifest.ContentDigest].
+	// Digest identifies the content. It equals [Manifest.ContentDigest].
 	Digest    string    `json:"digest,omitempty"`
 	Files     []File    `json:"files,omitempty"`
 	CreatedAt time.Time `json:"createdAt,omitzero"`
@@ -34,7 +33,7 @@ type Manifest struct {
 	Vendor    string    `json:"vendor,omitempty"`
 	Family    string    `json:"family,omitempty"`
 	Licenses  []string  `json:"licenses,omitempty"` // SPDX expressions
-	// DataTerms says where data is kept and for how long, in the words of the
+	// DataTerms describes where and how long data is stored, in the words of the
 	// contract.
 	DataTerms string `json:"dataTerms,omitempty"`
 
@@ -47,8 +46,8 @@ type Manifest struct {
 	Tokenizer    Tokenizer `json:"tokenizer,omitzero"`
 	Embedding    Embedding `json:"embedding,omitzero"`
 
-	ContextWindow int               `json:"contextWindow,omitempty"` // tokens; 0 is unknown
-	MaxOutput     int               `json:"maxOutput,omitempty"`     // tokens; 0 is unknown
+	ContextWindow int               `json:"contextWindow,omitempty"` // tokens; 0 means unknown
+	MaxOutput     int               `json:"maxOutput,omitempty"`     // tokens; 0 means unknown
 	ChatTemplate  ChatTemplate      `json:"chatTemplate,omitzero"`
 	Prompts       []File            `json:"prompts,omitempty"`
 	Interface     Interface         `json:"interface,omitzero"`
@@ -60,7 +59,7 @@ type Manifest struct {
 	Reasoning       bool     `json:"reasoning,omitempty"`
 	Languages       []string `json:"languages,omitempty"`
 	KnowledgeCutoff string   `json:"knowledgeCutoff,omitempty"`
-	Corpus          string   `json:"corpus,omitempty"` // digest of what it retrieves from
+	Corpus          string   `json:"corpus,omitempty"` // digest of the retrieval corpus
 
 	Evals       []Eval      `json:"evals,omitempty"`
 	Serving     Serving     `json:"serving,omitzero"`
@@ -70,11 +69,11 @@ type Manifest struct {
 	SafetyRisk  string      `json:"safetyRisk,omitempty"`
 	Provenance  Provenance  `json:"provenance,omitzero"`
 	Deprecation Deprecation `json:"deprecation,omitzero"`
-	// API identifies a hosted model whose weights nobody here has seen.
+	// API identifies a hosted model whose weights are not available.
 	API *API `json:"api,omitempty"`
 }
 
-// File is one file, named by its path with slashes, and its SHA-256 in the form
+// File is one file: its path with slashes, and its SHA-256 as
 // "sha256:<64 hexadecimal digits>".
 type File struct {
 	Path   string `json:"path"`
@@ -82,7 +81,7 @@ type File struct {
 	Size   int64  `json:"size,omitempty"` // bytes
 }
 
-// Base is the model that this one was made from.
+// Base is the model from which a model was made.
 type Base struct {
 	Model    string `json:"model"`
 	Version  string `json:"version,omitempty"`
@@ -90,32 +89,32 @@ type Base struct {
 	Relation string `json:"relation,omitempty"` // finetune, adapter, quantized, merge or distill
 }
 
-// Tokenizer identifies how text becomes tokens.
+// Tokenizer identifies the tokenizer of a model.
 type Tokenizer struct {
 	Name      string `json:"name,omitempty"`
 	Digest    string `json:"digest,omitempty"` // of its files
 	VocabSize int    `json:"vocabSize,omitempty"`
-	// Encodings is the digest of what it makes of a fixed corpus. Where that is
-	// equal, other files make no difference to users.
+	// Encodings is the digest of the encoding of a fixed corpus. If it is equal,
+	// different files make no difference to users.
 	Encodings string `json:"encodings,omitempty"`
-	// CorpusTokens is how many tokens the fixed corpus has.
+	// CorpusTokens is the number of tokens of the fixed corpus.
 	CorpusTokens int `json:"corpusTokens,omitempty"`
 }
 
-// Embedding describes vectors that the model returns.
+// Embedding describes the vectors of an embedding model.
 type Embedding struct {
 	Dimension int    `json:"dimension,omitempty"`
-	Digest    string `json:"digest,omitempty"` // of the weights that make them
+	Digest    string `json:"digest,omitempty"` // of the embedding weights
 }
 
-// ChatTemplate describes how messages become a prompt.
+// ChatTemplate describes the conversion of messages to a prompt.
 type ChatTemplate struct {
 	Digest        string   `json:"digest,omitempty"`
 	Roles         []string `json:"roles,omitempty"`
 	SpecialTokens []string `json:"specialTokens,omitempty"`
 }
 
-// Interface is what programs rely on.
+// Interface is the API contract of a model.
 type Interface struct {
 	OutputSchema   string   `json:"outputSchema,omitempty"` // digest
 	Parameters     []string `json:"parameters,omitempty"`   // of requests
@@ -125,30 +124,29 @@ type Interface struct {
 	StreamEvents   []string `json:"streamEvents,omitempty"`
 }
 
-// Eval is one measurement.
+// Eval is the result of one evaluation.
 type Eval struct {
 	Task     string `json:"task"`
 	Dataset  string `json:"dataset,omitempty"`
 	Revision string `json:"revision,omitempty"` // of the data set
 	Split    string `json:"split,omitempty"`
 	Metric   string `json:"metric"`
-	// Value lies within the interval from Low to High. Without an interval, Low
-	// and High are both 0.
+	// Value is in the interval from Low to High. Low and High are both 0 if there is
+	// no interval.
 	Value float64 `json:"value"`
 	Low   float64 `json:"low,omitempty"`
 	High  float64 `json:"high,omitempty"`
 	N     int     `json:"n,omitempty"`
-	// LowerIsBetter is set for rates of errors, refusals and the like.
+	// LowerIsBetter is true for rates of errors, refusals and the like.
 	LowerIsBetter bool `json:"lowerIsBetter,omitempty"`
-	// Floor is the worst value that is acceptable, and Margin how much worse than
-	// the version before a value may be. With either one the evaluation is
-	// guarded.
+	// Floor is the worst acceptable value. Margin is the largest acceptable loss
+	// from the old version. An evaluation with either of them is guarded.
 	Floor   *float64 `json:"floor,omitempty"`
 	Margin  *float64 `json:"margin,omitempty"`
 	Harness string   `json:"harness,omitempty"`
 }
 
-// Key tells evaluations apart: what was measured on what.
+// Key identifies the evaluation: task, data set, revision, split and metric.
 func (e *Eval) Key() string {
 	return strings.Join([]string{e.Task, e.Dataset, e.Revision, e.Split, e.Metric}, "/")
 }
@@ -156,21 +154,21 @@ func (e *Eval) Key() string {
 // Guarded reports whether the evaluation has a floor or a margin.
 func (e *Eval) Guarded() bool { return e.Floor != nil || e.Margin != nil }
 
-// Serving is how the model is run.
+// Serving describes the deployment of the model.
 type Serving struct {
 	Engine       string `json:"engine,omitempty"` // name and version
 	PriceClass   string `json:"priceClass,omitempty"`
 	LatencyClass string `json:"latencyClass,omitempty"`
 }
 
-// Training is what is known of how the model was made.
+// Training describes the training of the model.
 type Training struct {
 	Datasets      []string `json:"datasets,omitempty"`
 	Statement     string   `json:"statement,omitempty"`
 	SensitiveData bool     `json:"sensitiveData,omitempty"`
 }
 
-// Provenance is where the build comes from.
+// Provenance is the origin of the build.
 type Provenance struct {
 	Builder    string `json:"builder,omitempty"` // a URI
 	SourceRepo string `json:"sourceRepo,omitempty"`
@@ -178,7 +176,7 @@ type Provenance struct {
 	RunID      string `json:"runId,omitempty"`
 }
 
-// Deprecation says when a version goes away.
+// Deprecation announces the end of a version's life.
 type Deprecation struct {
 	DeprecatedAt time.Time `json:"deprecatedAt,omitzero"`
 	RetireAt     time.Time `json:"retireAt,omitzero"`
@@ -192,24 +190,24 @@ type API struct {
 	SnapshotID string `json:"snapshotId"`
 }
 
-// Opaque reports whether the weights are unseen, so that the digest identifies
-// what was asked of a provider and no content.
+// Opaque reports whether the model is hosted and has no files. Then the digest
+// identifies the request to the provider instead of the content.
 func (m *Manifest) Opaque() bool { return m.API != nil && len(m.Files) == 0 }
 
-// Parse reads a manifest from JSON and validates it. A field that is not known
-// is an error, as it would be lost.
+// Parse parses a manifest from JSON and validates it. An unknown field is an error,
+// because it would be lost.
 func Parse(text []byte) (Manifest, error) {
 	if len(text) > MaxManifestLength {
-		return Manifest{}, fmt.Errorf("model: a manifest of %d bytes, want at most %d", len(text), MaxManifestLength)
+		return Manifest{}, fmt.Errorf("model: manifest: too long (have %d bytes, want at most %d)", len(text), MaxManifestLength)
 	}
 	var m Manifest
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&m); err != nil {
-		return Manifest{}, fmt.Errorf("model: reading a manifest: %w", err)
+		return Manifest{}, fmt.Errorf("model: parse manifest: %w", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return Manifest{}, errors.New("model: there is text behind the manifest")
+		return Manifest{}, errors.New("model: manifest: data after the JSON document")
 	}
 	if err := m.Validate(); err != nil {
 		return Manifest{}, err
@@ -217,9 +215,9 @@ func Parse(text []byte) (Manifest, error) {
 	return m, nil
 }
 
-// Canonical returns the manifest as JSON that is the same for equal manifests:
-// keys sorted, no blanks, nothing escaped that need not be. It fails for numbers
-// that JSON does not have.
+// Canonical returns the manifest as canonical JSON: sorted keys, no blanks, minimal
+// escaping. Equal manifests give equal bytes. It returns an error for numbers that
+// JSON cannot represent.
 func (m *Manifest) Canonical() ([]byte, error) {
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -245,38 +243,38 @@ func canonical(text []byte) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// Validate reports everything that is wrong with the manifest, joined.
+// Validate returns all problems of the manifest, joined, or nil.
 func (m *Manifest) Validate() error {
 	var problems []error
 	bad := func(field, format string, args ...any) {
 		problems = append(problems, fmt.Errorf("model: %s: %s", field, fmt.Sprintf(format, args...)))
 	}
 	if strings.TrimSpace(m.Name) == "" {
-		bad("name", "is empty, want the name that users ask for")
+		bad("name", "missing (have \"\", want the name that users request)")
 	}
 	if len(m.Files) == 0 && m.API == nil {
-		bad("files", "are missing, want files, or an api for a hosted model")
+		bad("files", "missing (have none, want files, or an api for a hosted model)")
 	}
 	if m.API != nil && (m.API.Provider == "" || m.API.SnapshotID == "") {
-		bad("api", "want a provider and the id of a snapshot, not of an alias that moves")
+		bad("api", "incomplete (have provider %q and snapshot %q, want both, and no moving alias)", m.API.Provider, m.API.SnapshotID)
 	}
 	checkFiles("files", m.Files, bad)
 	checkFiles("prompts", m.Prompts, bad)
 	for field, digest := range map[string]string{"digest": m.Digest, "tokenizer.digest": m.Tokenizer.Digest, "chatTemplate.digest": m.ChatTemplate.Digest, "interface.outputSchema": m.Interface.OutputSchema} {
 		if digest != "" && !validDigest(digest) {
-			bad(field, "%q is no digest, want sha256: and 64 hexadecimal digits", digest)
+			bad(field, "malformed digest (have %q, want sha256: and 64 hexadecimal digits)", digest)
 		}
 	}
 	if want := m.ContentDigest(); m.Digest != "" && m.Digest != want {
-		bad("digest", "is %s, but the content has %s", m.Digest, want)
+		bad("digest", "does not match the content (have %s, want %s)", m.Digest, want)
 	}
 	for field, n := range map[string]int{"contextWindow": m.ContextWindow, "maxOutput": m.MaxOutput, "tokenizer.vocabSize": m.Tokenizer.VocabSize, "embedding.dimension": m.Embedding.Dimension} {
 		if n < 0 {
-			bad(field, "is %d, want 0 or more", n)
+			bad(field, "negative (have %d, want 0 or more)", n)
 		}
 	}
 	if d := m.Deprecation; !d.RetireAt.IsZero() && d.RetireAt.Before(d.DeprecatedAt) {
-		bad("deprecation.retireAt", "is before deprecatedAt")
+		bad("deprecation.retireAt", "too early (have %v, want %v or later)", d.RetireAt.Format(time.RFC3339), d.DeprecatedAt.Format(time.RFC3339))
 	}
 	m.checkEvals(bad)
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
@@ -289,10 +287,10 @@ func (m *Manifest) checkEvals(bad func(string, string, ...any)) {
 		e := &m.Evals[i]
 		field := fmt.Sprintf("evals[%d]", i)
 		if e.Task == "" || e.Metric == "" {
-			bad(field, "want a task and a metric")
+			bad(field, "incomplete (have task %q and metric %q, want both)", e.Task, e.Metric)
 		}
 		if seen[e.Key()] {
-			bad(field, "%s is there twice", e.Key())
+			bad(field, "duplicate evaluation (have %s, want it once)", e.Key())
 		}
 		seen[e.Key()] = true
 		numbers := []float64{e.Value, e.Low, e.High}
@@ -302,13 +300,13 @@ func (m *Manifest) checkEvals(bad func(string, string, ...any)) {
 			}
 		}
 		if slices.ContainsFunc(numbers, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }) {
-			bad(field, "has a number that is not finite")
+			bad(field, "number is not finite (have %v)", numbers)
 		}
 		if e.interval() && (e.Low > e.Value || e.High < e.Value) {
-			bad(field, "the value %v is not between %v and %v", e.Value, e.Low, e.High)
+			bad(field, "value outside of its interval (have %v, want %v to %v)", e.Value, e.Low, e.High)
 		}
 		if e.Margin != nil && *e.Margin < 0 {
-			bad(field, "the margin is %v, want 0 or more", *e.Margin)
+			bad(field, "negative margin (have %v, want 0 or more)", *e.Margin)
 		}
 	}
 }
@@ -320,13 +318,13 @@ func checkFiles(field string, files []File, bad func(string, string, ...any)) {
 	for i, f := range files {
 		where := fmt.Sprintf("%s[%d]", field, i)
 		if !validPath(f.Path) {
-			bad(where, "%q is no path, want one below the model's folder, with slashes", f.Path)
+			bad(where, "invalid path (have %q, want a relative path with slashes)", f.Path)
 		}
 		if !validDigest(f.Digest) {
-			bad(where, "%q is no digest, want sha256: and 64 hexadecimal digits", f.Digest)
+			bad(where, "malformed digest (have %q, want sha256: and 64 hexadecimal digits)", f.Digest)
 		}
 		if seen[f.Path] {
-			bad(where, "%q is there twice", f.Path)
+			bad(where, "duplicate path (have %q, want it once)", f.Path)
 		}
 		seen[f.Path] = true
 	}

@@ -146,9 +146,9 @@ func TestCheckVersion(t *testing.T) {
 	}
 	old, new := sample(), sample()
 	breaks(&new)
-	want := "model: version 1.2.0 is too small, want 2.0.0 or later, as from 1.2.0 this is a major change:\n\tmajor: toolUsage: removed (from \"true\" to \"false\")\n\tmajor: contextWindow: smaller, or no longer stated (from \"8192\" to \"1\")"
-	if err := CheckVersion(old, new); err == nil || err.Error() != want {
-		t.Errorf("message: %v", err)
+	var small *InsufficientError
+	if err := CheckVersion(old, new); !errors.As(err, &small) || len(small.Reasons) != 2 || small.Reasons[0].Field != "toolUsage" || small.Reasons[1].Field != "contextWindow" {
+		t.Errorf("reasons: %v", err)
 	}
 	new.Name = "other"
 	if CheckVersion(old, new) == nil {
@@ -325,7 +325,7 @@ Answers <faster> & better.
 
 ## Behaviour
 
-- digest: other content
+- digest: content changed
 
 ## Breaking
 
@@ -430,6 +430,6 @@ func ExampleCheckVersion() {
 	new := Manifest{Name: "chat", Version: versioning.MustParse("1.3.0"), ContextWindow: 4096}
 	fmt.Println(CheckVersion(old, new))
 	// Output:
-	// model: version 1.3.0 is too small, want 2.0.0 or later, as from 1.2.0 this is a major change:
+	// model: version: too small for a major change from 1.2.0 (have 1.3.0, want 2.0.0 or later):
 	// 	major: contextWindow: smaller, or no longer stated (from "8192" to "4096")
 }

@@ -13,55 +13,54 @@ import (
 	"github.com/serin-go/serin/versioning/changelog"
 )
 
-// Notes are the release notes of a model version for those who use it. It is the
-// data of the templates that [Notes.Markdown] and [Notes.HTML] execute; a program
-// with a template of its own executes that on the same data. Sections with
-// nothing to say are left out.
+// Notes are the release notes of a model version. It is the data of the templates of
+// [Notes.Markdown] and [Notes.HTML], and can be the data of other templates. Empty
+// sections are left out.
 type Notes struct {
 	Model    string
 	Version  versioning.Version
-	Previous versioning.Version // the zero value for the first one
+	Previous versioning.Version // zero for the first version
 	Date     time.Time
 	Summary  string
-	// Behaviour is what prompts will notice.
+	// Behaviour lists changes of the outputs.
 	Behaviour []string
-	// Breaking holds what users have to do something about.
+	// Breaking lists changes that require action by users.
 	Breaking []Break
-	// Evals holds regressions first; see [NewNotes].
+	// Evals lists evaluations, regressions first.
 	Evals []EvalDelta
-	// Serving holds differences in cost and latency: time to first token, tokens
-	// per second, tokens for the same text.
+	// Serving lists differences in cost and latency: time to first token, tokens per
+	// second, tokens for the same text.
 	Serving []Delta
-	// Changes are sections as in a changelog, in the order of Keep a Changelog.
+	// Changes lists changelog sections, in the order of Keep a Changelog.
 	Changes     []changelog.Section
 	Safety      []string
 	Limitations []string
-	// Deprecations say which version goes away, when, and what replaces it.
+	// Deprecations lists versions whose life ends, with their replacements.
 	Deprecations []Retirement
-	Rollout      []string // phases, dates, approvals, attempts that were aborted
+	Rollout      []string // phases, dates, approvals, aborted attempts
 	Provenance   []Fact
-	RollBack     string // how to go back
+	RollBack     string // instructions
 }
 
-// Break is something that worked and no longer does.
+// Break is a breaking change.
 type Break struct {
 	What      string
-	Migration string // what to do about it; may be empty
+	Migration string // instructions; may be empty
 }
 
-// Delta is a quantity before and after.
+// Delta is a quantity before and after the change.
 type Delta struct{ What, Old, New string }
 
-// EvalDelta is an evaluation before and after.
+// EvalDelta is an evaluation before and after the change.
 type EvalDelta struct {
 	Name     string
-	Old, New string // values with their intervals; Old is "" when it is new
+	Old, New string // values with their intervals; Old is "" for a new evaluation
 	N        int
 	Guarded  bool
 	Worse    bool
 }
 
-// Retirement is a version that goes away.
+// Retirement is a deprecated version.
 type Retirement struct {
 	Version     versioning.Version
 	Deprecation Deprecation
@@ -70,11 +69,10 @@ type Retirement struct {
 // Fact is one line of provenance.
 type Fact struct{ Name, Value string }
 
-// NewNotes drafts the notes of a version from its manifest and the one before;
-// old is nil for the first version. Breaking changes, evaluations with
-// regressions first, limitations, deprecation and provenance come from the
-// manifests. Summary, migrations, rollout and the rest are for people, and for
-// the rollout, to fill in.
+// NewNotes drafts release notes from a manifest and the manifest of the old version,
+// which is nil for the first version. Breaking changes, evaluations, limitations,
+// deprecation and provenance come from the manifests. The caller sets the other
+// fields, such as Summary, Rollout and the migrations.
 func NewNotes(old *Manifest, new Manifest) Notes {
 	n := Notes{Model: new.Name, Version: new.Version, Date: new.CreatedAt, Limitations: new.Limitations}
 	if old != nil {
@@ -114,7 +112,7 @@ func NewNotes(old *Manifest, new Manifest) Notes {
 	return n
 }
 
-// sentence tells users of a change, without the digests that only machines read.
+// sentence describes a change for users, without digests.
 func (c Change) sentence() string {
 	if strings.Contains(c.Old+c.New, digestPrefix) || c.Old == "" && c.New == "" {
 		return c.Field + ": " + c.Why
@@ -157,7 +155,7 @@ func evalDeltas(old, new *Manifest) []EvalDelta {
 
 var functions = map[string]any{
 	"day": func(t time.Time) string { return t.Format(time.DateOnly) },
-	// cell keeps a value within its column of a Markdown table.
+	// cell escapes a value for a Markdown table.
 	"cell": func(s string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Replace(s) },
 }
 
@@ -259,19 +257,19 @@ var html = htmltemplate.Must(htmltemplate.New("notes").Funcs(functions).Parse(`<
 {{end}}</article>
 `))
 
-// Markdown writes the notes as Markdown, as they are: whoever fills them in may
-// use its signs.
+// Markdown writes the notes as Markdown. It does not escape text, so fields may
+// contain Markdown.
 func (n Notes) Markdown(w io.Writer) error {
 	if err := markdown.Execute(w, n); err != nil {
-		return fmt.Errorf("model: writing notes: %w", err)
+		return fmt.Errorf("model: write notes: %w", err)
 	}
 	return nil
 }
 
-// HTML writes the notes as an article. All text is escaped.
+// HTML writes the notes as an HTML article. It escapes all text.
 func (n Notes) HTML(w io.Writer) error {
 	if err := html.Execute(w, n); err != nil {
-		return fmt.Errorf("model: writing notes: %w", err)
+		return fmt.Errorf("model: write notes: %w", err)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func aliases(t *testing.T, r registry.Registry) {
 	ctx := t.Context()
 	register(t, r, "1.0.0", "2.0.0")
 	_, err := r.Alias(ctx, "chat", registry.Champion)
-	wants(t, "an alias that nobody set", err, registry.ErrNotFound)
+	wants(t, "an unset alias", err, registry.ErrNotFound)
 	none := registry.Key{}
 	wants(t, "first", r.SetAlias(ctx, "chat", registry.Champion, none, key("1.0.0")), nil)
 	err = r.SetAlias(ctx, "chat", registry.Champion, none, key("2.0.0"))
@@ -156,7 +156,7 @@ func lists(t *testing.T, r registry.Registry) {
 	if want := "1.10.0 1.10.0-rc.1 1.9.0 1.2.0"; err != nil || strings.Join(versions, " ") != want {
 		t.Errorf("%v, %v; want %s", versions, err, want)
 	}
-	if got, err := r.List(t.Context(), "nobody"); err != nil || len(got) != 0 {
+	if got, err := r.List(t.Context(), "unknown"); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
 }
