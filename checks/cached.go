@@ -2,7 +2,6 @@ package checks
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -11,28 +10,28 @@ import (
 // maxCached is the number of subjects whose results a cached check keeps.
 const maxCached = 16
 
-// Cached returns c with a memory: a result is given again until it is valid old, counted
-// from the beginning of the run. An Unknown result is not kept. A valid of zero or less
-// keeps nothing, and callers at the same time still share one run.
+// Cached returns a check that caches the results of c. A result is returned again until
+// its age, since the start of the run, reaches valid. Unknown results are not cached. If
+// valid is zero or negative, no result is cached, but concurrent callers share one run.
 //
-// One run is in flight for each [Subject]. Its context has no deadline; it is cancelled
-// when no caller waits any more. A run that ignores that keeps its place: callers wait
-// for its end, or for the end of their own context, which is Unknown.
+// At most one run is in flight for each [Subject]. Its context has no deadline, and is
+// cancelled when no caller waits. While a cancelled run has not returned, callers wait
+// for it. A caller whose own context ends gets Unknown.
 //
-// Results are kept apart by subject, Until left out, so that what was found out about
-// one candidate never speaks for another one. The results of 16 subjects are kept, the
-// oldest is dropped first. A cached check may be used concurrently.
+// Results are cached by subject without Until, so that a result for one candidate is
+// never used for another. The cache holds 16 subjects, and drops the oldest first. A
+// cached check is safe for concurrent use.
 func Cached(valid time.Duration, c Check) Check {
 	return &cached{valid: valid, check: c, runs: make(map[Subject]*flight)}
 }
 
-// cached is a check that remembers what it has found out.
+// cached is the check of [Cached].
 type cached struct {
 	valid time.Duration
 	check Check
 
 	mu   sync.Mutex
-	runs map[Subject]*flight // guarded by mu: in flight, or kept
+	runs map[Subject]*flight // guarded by mu: in flight or cached
 }
 
 // flight is one run of a cached check.
@@ -45,13 +44,13 @@ type flight struct {
 	waiting int // callers, guarded by cached.mu; 0 in flight means cancelled
 }
 
-// Check returns the result that is kept, the result of the run in flight, or a new one.
+// Check returns the cached result, the result of the run in flight, or a new one.
 func (c *cached) Check(ctx context.Context) Result {
 	key, _ := SubjectOf(ctx)
 	key.Until = time.Time{}
 	for {
 		if ctx.Err() != nil {
-			return Result{Err: fmt.Errorf("checks: not begun: %w", context.Cause(ctx))}
+			return Result{Err: errNotStarted(ctx)}
 		}
 		r, joined := c.join(ctx, key)
 		select {
@@ -64,22 +63,22 @@ func (c *cached) Check(ctx context.Context) Result {
 		select {
 		case <-r.done:
 			if !joined {
-				continue // it was cancelled, so its result says nothing
+				continue // cancelled, so its result is not valid
 			}
 			res := r.result
 			res.Evidence = maps.Clone(res.Evidence)
 			return res
 		default:
-			return Result{Err: fmt.Errorf("checks: not finished in time, abandoned: %w", context.Cause(ctx))}
+			return Result{Err: errAbandoned(ctx)}
 		}
 	}
 }
 
-// Digest returns the digest of the check that is cached.
+// Digest returns the digest of the wrapped check.
 func (c *cached) Digest() string { return derived{parts: []Check{c.check}}.Digest() }
 
-// join returns the run for key, a new one if that is due, and whether the caller counts
-// as one that waits for it. It does not if the run has been cancelled.
+// join returns the run for key, and starts one if necessary. joined reports whether the
+// caller is registered as waiting, which is not possible for a cancelled run.
 func (c *cached) join(ctx context.Context, key Subject) (r *flight, joined bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +93,7 @@ func (c *cached) join(ctx context.Context, key Subject) (r *flight, joined bool)
 	return r, true
 }
 
-// leave ends the wait of one caller. The last one cancels a run that is in flight.
+// leave unregisters a waiting caller. The last one cancels a run in flight.
 func (c *cached) leave(ctx context.Context, r *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,7 +126,7 @@ func (c *cached) start(ctx context.Context, key Subject) *flight {
 	return r
 }
 
-// makeRoom drops results that are too old, and the oldest ones beyond what may be kept.
+// makeRoom drops expired results, and the oldest results beyond the limit.
 func (c *cached) makeRoom() {
 	maps.DeleteFunc(c.runs, func(_ Subject, r *flight) bool { return r.ended() && !c.fresh(r) })
 	for len(c.runs) >= maxCached {
@@ -139,7 +138,7 @@ func (c *cached) makeRoom() {
 			}
 		}
 		if oldest == nil {
-			return // what is in flight stays
+			return // runs in flight stay
 		}
 		delete(c.runs, at)
 	}

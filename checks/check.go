@@ -6,24 +6,26 @@ import (
 	"errors"
 )
 
-// Check looks at one thing.
+// Check is one health check, such as a condition of a deployment gate.
 //
 // Rules for implementations:
-//   - Check may be called concurrently, and again after it has returned.
-//   - It returns soon after ctx ends. One that does not is abandoned: its
-//     goroutine goes on, its result is lost.
-//   - If it cannot look, it returns Unknown and the error, never Fail.
-//   - It changes nothing that it looks at.
+//   - Check is safe for concurrent and repeated calls.
+//   - It returns soon after ctx ends. Otherwise it is abandoned: its goroutine
+//     continues, and its result is lost.
+//   - If it cannot determine the status, it returns Unknown and an error, never Fail.
+//   - It does not change what it checks.
+//
+// Package checkstest tests these rules.
 type Check interface {
 	Check(ctx context.Context) Result
 }
 
-// Func is a function as a [Check].
+// Func adapts a function to a [Check].
 type Func func(ctx context.Context) Result
 
 var _ Check = Func(nil)
 
-// Check calls f. A nil f is Unknown.
+// Check calls f. If f is nil, it returns Unknown.
 func (f Func) Check(ctx context.Context) Result {
 	if f == nil {
 		return Result{Err: errNil}
@@ -31,20 +33,20 @@ func (f Func) Check(ctx context.Context) Result {
 	return f(ctx)
 }
 
-// Result is what a check found. The zero Result is Unknown and says nothing.
+// Result is the outcome of a check. The zero Result is Unknown.
 type Result struct {
 	Status Status
-	// Summary is one sentence for people: "certificate valid for 41 more days".
+	// Summary is one sentence: "certificate valid for 41 more days".
 	Summary string
-	// Evidence is what the sentence rests on, by name: measured values, a
-	// version, a digest, an address. It may be nil.
+	// Evidence holds details by name: measured values, a version, a digest, an
+	// address. It may be nil.
 	Evidence map[string]string
-	// Err says why nothing could be found out, or what is wrong. A result with
-	// an error never passes: [Run] turns Pass with an error into Unknown.
+	// Err is the reason for Unknown, or details of a Fail. A result with an error
+	// never passes: [Run] turns Pass with an error into Unknown.
 	Err error
 }
 
-// reason returns what is known about why r is as it is.
+// reason returns the reason for the status of r.
 func (r Result) reason() string {
 	switch {
 	case r.Err == nil:
@@ -79,7 +81,7 @@ func (j resultJSON) result() Result {
 	return r
 }
 
-// MarshalJSON implements [json.Marshaler]. Of the error only its text is kept.
+// MarshalJSON implements [json.Marshaler]. It marshals an error as its text.
 func (r Result) MarshalJSON() ([]byte, error) { return json.Marshal(r.json()) }
 
 // UnmarshalJSON implements [json.Unmarshaler].

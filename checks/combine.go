@@ -8,14 +8,14 @@ import (
 	"strconv"
 )
 
-// named is a check that has a name of its own.
+// named is the check of [Named].
 type named struct {
 	name  string
 	check Check
 }
 
-// Named returns c under a name, which precedes the summary and the error of its result.
-// [All] and [Any] use the name where they speak of c. An empty name changes nothing.
+// Named returns c with a name, which precedes the summary and the error of its result.
+// [All] and [Any] use the name in their results. If name is empty, Named returns c.
 func Named(name string, c Check) Check {
 	if name == "" {
 		return c
@@ -23,7 +23,7 @@ func Named(name string, c Check) Check {
 	return named{name: name, check: c}
 }
 
-// Check carries out the check and puts the name in front of what it says.
+// Check runs the check and prefixes its summary and error with the name.
 func (n named) Check(ctx context.Context) Result {
 	res := contain(ctx, n.check)
 	if res.Summary != "" {
@@ -38,8 +38,8 @@ func (n named) Check(ctx context.Context) Result {
 // Digest returns the digest of the check without its name.
 func (n named) Digest() string { return derived{parts: []Check{n.check}}.Digest() }
 
-// parts returns checks by name: the one that [Named] gave, or the position from 1. A
-// name that occurs again is followed by its position.
+// parts returns checks by name. The name is that of [Named], or the position from 1. The
+// position is appended to a repeated name.
 func parts(list []Check) map[string]Check {
 	m := make(map[string]Check, len(list))
 	for i, c := range list {
@@ -55,8 +55,8 @@ func parts(list []Check) map[string]Check {
 	return m
 }
 
-// join returns one result for the report of several checks: its status, what did not
-// pass, all evidence under "name.key", and all errors.
+// join combines the report of several checks into one result: the status, a summary of
+// the checks that did not pass, all evidence as "name.key", and all errors.
 func join(rep Report) Result {
 	res := Result{Status: rep.Status}
 	var errs []error
@@ -78,11 +78,11 @@ func join(rep Report) Result {
 	return res
 }
 
-// All returns a check that passes if every check of list does. It carries them out
-// together, at most [Concurrency] at the same time, and waits for all of them. Its
-// status is the worst, in the order Pass, Warn, Unknown, Fail; without any check it is
-// Unknown. Its error joins theirs. Its evidence is theirs, with keys "name.key", where
-// the name is the one of [Named] or the position from 1.
+// All returns a check that passes if every check of list passes. It runs them
+// concurrently, at most [Concurrency] at a time, and waits for all. Its status is the
+// worst, in the order Pass, Warn, Unknown, Fail. It is Unknown if the list is empty. Its
+// error joins all errors. Its evidence has the keys "name.key", where name is the name of
+// [Named] or the position from 1.
 func All(list ...Check) Check {
 	list = slices.Clone(list)
 	return derived{how: "all", parts: list, Func: func(ctx context.Context) Result {
@@ -93,12 +93,11 @@ func All(list ...Check) Check {
 	}}
 }
 
-// Any returns a check that passes if one check of list does. It carries them out
-// together, at most [Concurrency] at the same time. When one passes, it returns the
-// result under that check's name and cancels the others. Otherwise it waits for all:
-// it is Warn if one warns, Fail if all fail, and Unknown if a check without an
-// answer could have passed. A check that hangs delays it; see [WithTimeout]. Without any check
-// it is Unknown. Names, errors and evidence are as with [All].
+// Any returns a check that passes if one check of list passes. It runs them concurrently,
+// at most [Concurrency] at a time. When one passes, Any returns its result and cancels
+// the others. Otherwise it waits for all. Then it is Warn if one warns, Unknown if one is
+// Unknown, and Fail if all fail. A check that hangs delays it; see [WithTimeout]. It is
+// Unknown if the list is empty. Names, errors and evidence are as in [All].
 func Any(list ...Check) Check {
 	list = slices.Clone(list)
 	return derived{how: "any", parts: list, Func: func(ctx context.Context) Result {

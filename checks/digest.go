@@ -7,16 +7,17 @@ import (
 	"strings"
 )
 
-// Digester is an optional interface for a [Check]. If implemented, Digest identifies what
-// the check demands, such as the items of a checklist. Two checks that demand the same
-// have the same digest, in each process. It is printable ASCII of at most 128 bytes; an
-// empty one counts as none. Digest returns immediately and may be called concurrently.
+// Digester is an optional interface for a [Check]. If implemented, Digest identifies the
+// requirements of the check, such as the items of a checklist. Checks with the same
+// requirements have the same digest, in every process. It is printable ASCII of at most
+// 128 bytes. An empty digest means that there is no digest. Digest does not block and is
+// safe for concurrent use.
 type Digester interface {
 	Digest() string
 }
 
-// DigestOf returns the digest of c, or "" if c has none. A panic of Digest and a digest
-// that is too long or cannot be printed are errors.
+// DigestOf returns the digest of c, or "" if c has none. It returns an error if Digest
+// panics, or if the digest is too long or not printable ASCII.
 func DigestOf(c Check) (digest string, err error) {
 	d, ok := c.(Digester)
 	if !ok {
@@ -24,26 +25,26 @@ func DigestOf(c Check) (digest string, err error) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			digest, err = "", fmt.Errorf("checks: Digest panicked: %v", v)
+			digest, err = "", fmt.Errorf("checks: digest: panic: %v", v)
 		}
 	}()
 	digest = d.Digest()
 	if len(digest) > 128 || strings.ContainsFunc(digest, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("checks: digest is %.40q (%d bytes), want at most 128 bytes of printable ASCII", digest, len(digest))
+		return "", fmt.Errorf("checks: digest: invalid (have %.40q of %d bytes, want at most 128 bytes of printable ASCII)", digest, len(digest))
 	}
 	return digest, nil
 }
 
-// derived is a check made of others, with a digest made of theirs.
+// derived is a combination of checks, with a digest of their digests.
 type derived struct {
 	Func
-	how   string // what was made of them
+	how   string // kind of the combination; empty for a wrapper
 	parts []Check
 }
 
-// Digest returns the digest of the only part, or a hash over the digests of all parts and
-// how they were joined. It is empty if no part has one. It panics if the digest of a part
-// cannot be used, which [DigestOf] turns into an error.
+// Digest returns the digest of the only part, or a hash of the digests of all parts and
+// the kind of the combination. It is empty if no part has a digest. It panics if the
+// digest of a part is invalid, which [DigestOf] turns into an error.
 func (d derived) Digest() string {
 	var all strings.Builder
 	fmt.Fprintf(&all, "%s %d\n", d.how, len(d.parts))

@@ -1,17 +1,16 @@
-// Package checks answers: is it good, and how do we know?
+// Package checks provides health checks and deployment gates for canary releases and
+// progressive delivery.
 //
-// A [Check] looks at one thing and returns a [Result]: a [Status], a sentence
-// for people, and the evidence. [Run] carries out named checks concurrently and
-// gathers a [Report]. Neither a panic nor a check that never returns gets
-// beyond its own result. [All], [Any], [Named], [Cached], [WithTimeout] and
-// [WithRetry] make checks of checks.
+// A [Check] returns a [Result]: a [Status], a sentence and evidence. [Run] runs named
+// checks concurrently and returns a [Report]. A panic or a check that never returns
+// affects only its own result. [All], [Any], [Named], [Cached], [WithTimeout] and
+// [WithRetry] combine and wrap checks.
 //
 // # Failing closed
 //
-// The zero Status is Unknown, and Unknown opens no gate. A check that could not
-// look returns Unknown with the error: Fail means that it looked and found
-// something wrong. A nil check, a panic, a check that was abandoned when its
-// time was up, and an empty report are Unknown.
+// The zero Status is Unknown, and Unknown does not open a gate. A check that cannot
+// determine the status returns Unknown and an error. Fail means that the check found
+// a problem. A nil check, a panic, an abandoned check and an empty report are Unknown.
 //
 // # What belongs here
 //

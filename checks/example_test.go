@@ -34,7 +34,7 @@ func ExampleWithTimeout() {
 	forever := checks.Func(func(context.Context) checks.Result { select {} })
 	res := checks.WithTimeout(time.Millisecond, forever).Check(context.Background())
 	fmt.Println(res.Status, res.Err)
-	// Output: unknown checks: not finished in time, abandoned: its timeout is 1ms: context deadline exceeded
+	// Output: unknown checks: check: not finished in time, abandoned: timeout of 1ms: context deadline exceeded
 }
 
 func ExampleReport_Failure() {

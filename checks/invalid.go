@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// InvalidError reports one value that a package of this module does not accept, in a
-// plan, a configuration or an argument. All packages use it, so that one errors.As finds
-// each mistake; [Invalid] walks several that are joined.
+// InvalidError means that a package of this module does not accept a value in a plan, a
+// configuration or an argument. All packages of this module use it. [Invalid] yields all
+// of several joined errors.
 type InvalidError struct {
-	// Package is the name of the package that refuses the value, such as "rollout".
+	// Package is the name of the package that rejects the value, such as "rollout".
 	Package string
 	// Field is the path to the value from the type or argument that was given, such as
 	// "Plan.Stages[2].Bake".
 	Field string
-	// Value is what is there, or a text that describes it. It may be nil.
+	// Value is the invalid value, or a description of it. It may be nil.
 	Value any
-	// Want says what would be accepted.
+	// Want describes the accepted values.
 	Want string
 }
 
-// Error returns "package: field is value, want what would be accepted". Texts that are
-// empty or hold characters that do not show are quoted.
+// Error returns "package: field is value, want accepted values". It quotes texts that are
+// empty or contain unprintable characters.
 func (e *InvalidError) Error() string {
 	value := fmt.Sprint(e.Value)
 	if quoted := strconv.Quote(value); value == "" || !strings.HasPrefix(value, `"`) && !strings.Contains(value, `"`) && quoted != `"`+value+`"` {
@@ -33,8 +33,8 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("%s: %s is %s, want %s", e.Package, e.Field, value, e.Want)
 }
 
-// Invalid returns every [*InvalidError] in the tree of err, in the order of its text. It
-// walks errors that are joined or wrapped. It yields nothing if err is nil.
+// Invalid yields every [*InvalidError] in the tree of err, in the order of its text. It
+// unwraps joined and wrapped errors. It yields nothing if err is nil.
 func Invalid(err error) iter.Seq[*InvalidError] {
 	return func(yield func(*InvalidError) bool) { walk(err, yield) }
 }
@@ -56,10 +56,10 @@ func walk(err error, yield func(*InvalidError) bool) bool {
 	return true
 }
 
-// Within returns err with each [*InvalidError] of its leaves replaced by one of package
-// pkg whose field lies at path: root, if the field begins with it, makes room for path.
-// So a mistake deep in a plan is reported once, by the plan. Leaves of other types stay.
-// It returns nil if err is nil.
+// Within returns err with every [*InvalidError] moved to package pkg and to a field below
+// path. If the field begins with root, path replaces root. Otherwise path is prepended.
+// So an outer type reports the errors of its parts under its own name. Other errors do
+// not change. Within returns nil if err is nil.
 func Within(err error, pkg, root, path string) error {
 	if err == nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 type NamedResult struct {
 	Name string
 	Result
-	// Took is how long the check ran; zero if it did not start.
+	// Took is the duration of the check, or zero if it did not start.
 	Took time.Duration
 }
 
@@ -39,16 +39,16 @@ func (n *NamedResult) UnmarshalJSON(data []byte) error {
 }
 
 // Report is the outcome of several checks. It is plain data. The zero Report is
-// Unknown: no check has said anything.
+// Unknown.
 type Report struct {
 	// Status is the worst status of all results, in the order Pass, Warn,
-	// Unknown, Fail. It is Unknown if there are none.
+	// Unknown, Fail. It is Unknown if there are no results.
 	Status Status `json:"status"`
-	// Results holds one entry for each check, ordered by name.
+	// Results has one element for each check, ordered by name.
 	Results []NamedResult `json:"results"`
 }
 
-// newReport orders results and finds their worst status.
+// newReport sorts results and sets the worst status.
 func newReport(results []NamedResult) Report {
 	slices.SortFunc(results, func(a, b NamedResult) int { return cmp.Compare(a.Name, b.Name) })
 	rep := Report{Results: results}
@@ -61,8 +61,8 @@ func newReport(results []NamedResult) Report {
 	return rep
 }
 
-// Summary returns one line for people: how many checks passed, and what is the
-// matter with those that did not, the worst first.
+// Summary returns one line: the number of checks that passed, and the reasons of the
+// others, the worst first.
 func (r Report) Summary() string {
 	if len(r.Results) == 0 {
 		return "no checks"
@@ -84,7 +84,7 @@ func (r Report) Summary() string {
 	return fmt.Sprintf("%d of %d pass; %s", len(r.Results)-len(rest), len(r.Results), strings.Join(parts, "; "))
 }
 
-// line words one result.
+// line returns one result as text.
 func (n NamedResult) line() string {
 	s := n.Name + ": " + n.Status.String()
 	if why := n.reason(); why != "" {
@@ -93,8 +93,8 @@ func (n NamedResult) line() string {
 	return s
 }
 
-// Failure returns nil if r opens a gate, and otherwise a [*FailedError] with
-// the results that keep it shut.
+// Failure returns nil if r opens a gate. Otherwise it returns a [*FailedError] with the
+// results that do not.
 func (r Report) Failure() error {
 	if r.Status.Opens() {
 		return nil
@@ -108,17 +108,17 @@ func (r Report) Failure() error {
 	return e
 }
 
-// FailedError says which checks keep a gate shut.
+// FailedError lists the checks that do not open a gate.
 type FailedError struct {
-	// Results holds those that are Fail or Unknown, ordered by name. It is
-	// empty if there were no checks at all.
+	// Results lists the results that are Fail or Unknown, ordered by name. It is
+	// empty if there were no checks.
 	Results []NamedResult
 }
 
-// Error names each check with its status and reason.
+// Error lists each check with its status and reason.
 func (e *FailedError) Error() string {
 	if len(e.Results) == 0 {
-		return "checks: nothing was checked"
+		return "checks: report: no checks"
 	}
 	lines := make([]string, len(e.Results))
 	for i, res := range e.Results {
@@ -127,7 +127,7 @@ func (e *FailedError) Error() string {
 	return "checks: " + strings.Join(lines, "; ")
 }
 
-// Unwrap returns the errors of the results that have one.
+// Unwrap returns the errors of the results.
 func (e *FailedError) Unwrap() []error {
 	var errs []error
 	for _, res := range e.Results {

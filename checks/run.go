@@ -11,27 +11,35 @@ import (
 	"time"
 )
 
-// Concurrency is how many checks one [Run] carries out at the same time.
+// Concurrency is the number of checks that one [Run] runs at the same time.
 const Concurrency = 8
 
 var (
-	errNil    = errors.New("checks: there is no check: nil")
-	errExited = errors.New("checks: the check ended its goroutine instead of returning")
+	errNil    = errors.New("checks: check: is nil")
+	errExited = errors.New("checks: check: called runtime.Goexit instead of returning")
 )
 
-// Run carries out all checks of named, at most [Concurrency] at a time, and
-// returns when each has a result. It returns soon after ctx ends, whatever the
-// checks do: one that still runs is abandoned and Unknown, one that has not
-// begun is Unknown, and both say so. A nil check and a panic are Unknown.
+func errNotStarted(ctx context.Context) error {
+	return fmt.Errorf("checks: check: not started: %w", context.Cause(ctx))
+}
+
+func errAbandoned(ctx context.Context) error {
+	return fmt.Errorf("checks: check: not finished in time, abandoned: %w", context.Cause(ctx))
+}
+
+// Run runs all checks of named, at most [Concurrency] at a time, and returns when each
+// has a result. It returns soon after ctx ends. Then a check that still runs is
+// abandoned, and its result is Unknown. A check that has not started, a nil check and a
+// check that panics are Unknown too.
 func Run(ctx context.Context, named map[string]Check) Report {
 	results := make(chan NamedResult, len(named))
 	slots := make(chan struct{}, Concurrency)
-	// In order of name, so that which checks are late does not vary by chance.
+	// In order of name, so that the checks that are too late are always the same.
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
-			results <- NamedResult{Name: name, Result: Result{Err: fmt.Errorf("checks: not begun: %w", context.Cause(ctx))}}
+			results <- NamedResult{Name: name, Result: Result{Err: errNotStarted(ctx)}}
 			continue
 		}
 		go func() {
@@ -48,14 +56,14 @@ func Run(ctx context.Context, named map[string]Check) Report {
 	return newReport(all)
 }
 
-// contain carries out c and returns its result, or Unknown if c is nil, panics,
-// never returns or contradicts itself.
+// contain runs c and returns its result, or Unknown if c is nil, panics, is abandoned or
+// returns an invalid result.
 func contain(ctx context.Context, c Check) Result {
 	if c == nil {
 		return Result{Err: errNil}
 	}
 	if ctx.Err() != nil {
-		return Result{Err: fmt.Errorf("checks: not begun: %w", context.Cause(ctx))}
+		return Result{Err: errNotStarted(ctx)}
 	}
 	done := make(chan Result, 1) // buffered: an abandoned check must not block
 	go func() {
@@ -74,19 +82,18 @@ func contain(ctx context.Context, c Check) Result {
 	case <-ctx.Done():
 	}
 	select {
-	case res := <-done: // it was finished when ctx ended
+	case res := <-done: // it finished when ctx ended
 		return res.normal()
 	default:
-		return Result{Err: fmt.Errorf("checks: not finished in time, abandoned: %w", context.Cause(ctx))}
+		return Result{Err: errAbandoned(ctx)}
 	}
 }
 
-// normal returns r without what would be a lie: a status that does not exist,
-// or a Pass with an error.
+// normal replaces an unknown status, and Pass with an error, by Unknown.
 func (r Result) normal() Result {
 	switch {
 	case !r.Status.valid():
-		r.Err = errors.Join(fmt.Errorf("checks: status %d does not exist", int(r.Status)), r.Err)
+		r.Err = errors.Join(r.Status.invalid(), r.Err)
 		r.Status = Unknown
 	case r.Status == Pass && r.Err != nil:
 		r.Status = Unknown
@@ -96,13 +103,13 @@ func (r Result) normal() Result {
 
 // PanicError is the error of a check that panicked.
 type PanicError struct {
-	Value any    // what it panicked with
+	Value any    // argument of panic
 	Stack string // of its goroutine
 }
 
 // Error returns the value and the line that panicked.
 func (e *PanicError) Error() string {
-	s := fmt.Sprintf("checks: the check panicked: %v", e.Value)
+	s := fmt.Sprintf("checks: check: panic: %v", e.Value)
 	if at := e.origin(); at != "" {
 		s += " (" + at + ")"
 	}
@@ -115,16 +122,15 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// origin returns the place in the stack that called panic: the function and
-// the line after the panic's own.
+// origin returns the function and the line that called panic.
 func (e *PanicError) origin() string {
 	lines := strings.Split(e.Stack, "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
 		if !strings.HasPrefix(lines[i], "panic(") {
 			continue
 		}
-		// panic(...), its file, and then pairs of function and file; those of
-		// the runtime raised it for somebody else.
+		// panic(...), its file, and then pairs of function and file. Functions of
+		// the runtime raise panics of their callers, such as a nil dereference.
 		for j := i + 2; j+1 < len(lines); j += 2 {
 			if strings.HasPrefix(lines[j], "runtime.") {
 				continue

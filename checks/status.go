@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Status is the outcome of a check. The zero value is Unknown, which opens no
+// Status is the outcome of a check. The zero value is Unknown, which does not open a
 // gate.
 type Status int
 
 const (
-	Unknown Status = iota // nobody has looked, or could
+	Unknown Status = iota // not checked, or the check was not possible
 	Pass                  // good
-	Warn                  // good enough to go on; somebody should look
-	Fail                  // looked, and it is not good
+	Warn                  // acceptable, but needs attention
+	Fail                  // bad
 )
 
 var statusNames = []string{"unknown", "pass", "warn", "fail"}
@@ -29,11 +29,15 @@ func (s Status) String() string {
 
 func (s Status) valid() bool { return s >= 0 && int(s) < len(statusNames) }
 
-// Opens reports whether s lets a gate open: Pass and Warn do.
+func (s Status) invalid() error {
+	return fmt.Errorf("checks: status: invalid (have %d, want 0 to %d)", int(s), len(statusNames)-1)
+}
+
+// Opens reports whether s opens a gate, that is, whether it is Pass or Warn.
 func (s Status) Opens() bool { return s == Pass || s == Warn }
 
-// severity orders statuses from good to bad. Unknown is worse than Warn, since
-// a warning has at least been looked at, and better than Fail.
+// severity orders statuses from good to bad. Unknown is worse than Warn, and better than
+// Fail.
 func (s Status) severity() int {
 	switch s {
 	case Pass:
@@ -57,17 +61,17 @@ func (s Status) Worse(t Status) Status {
 // MarshalText implements [encoding.TextMarshaler].
 func (s Status) MarshalText() ([]byte, error) {
 	if !s.valid() {
-		return nil, fmt.Errorf("checks: status %d does not exist", int(s))
+		return nil, s.invalid()
 	}
 	return []byte(statusNames[s]), nil
 }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts what
-// [Status.String] returns.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the results of
+// [Status.String].
 func (s *Status) UnmarshalText(text []byte) error {
 	i := slices.Index(statusNames, string(text))
 	if i < 0 {
-		return fmt.Errorf("checks: status %q, want one of %s", text, strings.Join(statusNames, ", "))
+		return fmt.Errorf("checks: status: unknown name (have %q, want one of %s)", text, strings.Join(statusNames, ", "))
 	}
 	*s = Status(i)
 	return nil

@@ -12,21 +12,21 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Config says what is promised and when to warn. Objective is needed.
+// Config configures a [Budget]. Objective is required.
 type Config struct {
-	// Objective is the share of requests that are to be good.
+	// Objective is the share of requests that should be good.
 	Objective Objective `env:"OBJECTIVE"`
-	// Period is what the budget is for, in whole seconds. Zero means 30 days.
+	// Period is the period of the budget, in whole seconds, at most 366 days. Default
+	// 30 days.
 	Period time.Duration `env:"PERIOD"`
-	// Windows are watched. Nil means [DefaultWindows].
+	// Windows lists 1 to 16 windows. Default [DefaultWindows].
 	Windows []Window
-	// MinEvents is how many requests the long window must have before it says
-	// anything. Zero means 100.
+	// MinEvents is the least number of requests in the long window. With fewer
+	// requests, the status is Unknown. Default 100.
 	MinEvents int `env:"MIN_EVENTS"`
 }
 
-// Validate reports everything that is wrong with c, joined; each problem is an
-// [*checks.InvalidError].
+// Validate returns all problems of c, joined. Each is an [*checks.InvalidError].
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
@@ -66,9 +66,9 @@ func (c Config) Validate() error {
 		if w.Short > w.Long {
 			bad(field("Short"), w.Short, fmt.Sprintf("at most Long, %v", w.Long))
 		}
-		// A limit that even an outage cannot exceed would be a silent alarm.
+		// An alert must be able to fire.
 		if l := w.limit(c.Objective, c.Period); sane && len(errs) == before && !l.exceeded(1, 1) {
-			bad(field("Spend"), w.Spend, fmt.Sprintf("less: at %v a burn rate of %.4g is beyond a full outage, so it could never fire", c.Objective, w.Factor(c.Period)))
+			bad(field("Spend"), w.Spend, fmt.Sprintf("less, because at %v a full outage does not reach a burn rate of %.4g", c.Objective, w.Factor(c.Period)))
 		}
 	}
 	return errors.Join(errs...)
@@ -87,8 +87,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Budget watches an error budget. It is safe for concurrent use. It is a
-// [checks.Check].
+// Budget monitors an error budget. It is a [checks.Check] and is safe for concurrent
+// use.
 type Budget struct {
 	cfg    Config
 	limits []limit
@@ -101,8 +101,7 @@ type Budget struct {
 
 var _ checks.Check = (*Budget)(nil)
 
-// New returns a budget of which nothing has been spent. The error is that of
-// [Config.Validate].
+// New returns a full budget. It returns the errors of [Config.Validate].
 func New(cfg Config) (*Budget, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -126,7 +125,7 @@ func New(cfg Config) (*Budget, error) {
 	return b, nil
 }
 
-// Record counts one request that has just ended.
+// Record counts one request that has just ended. good is false for a bad request.
 func (b *Budget) Record(good bool) {
 	if good {
 		b.Add(1, 0)
@@ -140,7 +139,7 @@ func (b *Budget) Add(good, bad int) {
 	c := Counts{Bad: uint64(max(bad, 0)), Total: uint64(max(good, 0)) + uint64(max(bad, 0))}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// Read under the lock, so that time does not go back between two calls.
+	// Under the lock, so that time does not go back between two calls.
 	since := time.Since(b.start)
 	for _, r := range b.rings {
 		r.advance(since)
@@ -148,30 +147,29 @@ func (b *Budget) Add(good, bad int) {
 	}
 }
 
-// Report says how fast the budget is being spent. It is plain data.
+// Report holds the present burn rates of a [Budget]. It is plain data.
 type Report struct {
-	// Status is Fail if a page fires, Warn if a ticket does, Unknown if a
-	// window has too few requests and no page fires, and Pass otherwise.
+	// Status is Fail if a page fires. Otherwise it is Unknown if a window has too few
+	// requests, Warn if a ticket fires, and Pass if no window fires.
 	Status  checks.Status  `json:"status"`
 	Windows []WindowReport `json:"windows"`
 }
 
-// WindowReport is what one [Window] says.
+// WindowReport is the state of one [Window].
 type WindowReport struct {
 	Window
-	// Status is Fail for a page that fires, Warn for a ticket that does,
-	// Unknown if there are too few requests, and Pass otherwise.
+	// Status is Fail if a page fires, Warn if a ticket fires, Unknown if there are too
+	// few requests, and Pass otherwise.
 	Status checks.Status `json:"status"`
-	// InLong and InShort are the requests in both windows.
+	// InLong and InShort count the requests in the two windows.
 	InLong  Counts `json:"in_long"`
 	InShort Counts `json:"in_short"`
-	// Burn is the burn rate in the long window, Limit the one beyond which the
-	// window fires.
+	// Burn is the burn rate in the long window. The window fires above Limit.
 	Burn  float64 `json:"burn"`
 	Limit float64 `json:"limit"`
 }
 
-// Report returns how fast the budget is being spent now.
+// Report returns the present burn rates.
 func (b *Budget) Report() Report {
 	counts := make([][2]Counts, len(b.pairs))
 	b.mu.Lock()
@@ -210,7 +208,7 @@ func (b *Budget) judge(i int, inLong, inShort Counts) checks.Status {
 	return checks.Warn
 }
 
-// Check returns the report as a result.
+// Check implements [checks.Check]. It returns the result of [Budget.Report].
 func (b *Budget) Check(context.Context) checks.Result {
 	r := b.Report()
 	res := checks.Result{Status: r.Status, Evidence: map[string]string{"objective": b.cfg.Objective.String()}}
@@ -221,7 +219,7 @@ func (b *Budget) Check(context.Context) checks.Result {
 			w.Status, w.Burn, w.Limit, w.InLong.Bad, w.InLong.Total)
 		switch w.Status {
 		case checks.Fail, checks.Warn:
-			firing = append(firing, fmt.Sprintf("%v: %d of %d requests bad in %s, burn rate %.3g beyond %.4g",
+			firing = append(firing, fmt.Sprintf("%v: %d of %d requests bad in %s, burn rate %.3g above %.4g",
 				w.Severity, w.InLong.Bad, w.InLong.Total, span, w.Burn, w.Limit))
 		case checks.Unknown:
 			sparse = append(sparse, span)
@@ -233,12 +231,12 @@ func (b *Budget) Check(context.Context) checks.Result {
 	case len(sparse) > 0:
 		res.Summary = fmt.Sprintf("too few requests in %s, want %d", strings.Join(sparse, ", "), b.cfg.MinEvents)
 	default:
-		res.Summary = fmt.Sprintf("the budget of %v is spent slowly enough", b.cfg.Objective)
+		res.Summary = fmt.Sprintf("burn rates within limits for the objective %v", b.cfg.Objective)
 	}
 	return res
 }
 
-// short words d without the zeros at its end: 1h for 1h0m0s.
+// short returns d without trailing zeros: 1h for 1h0m0s.
 func short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

@@ -21,12 +21,12 @@ func ExampleBudget() {
 	fmt.Println(res.Summary)
 	// Output:
 	// fail
-	// page: 40 of 2000 requests bad in 1h, burn rate 20 beyond 14.4; page: 40 of 2000 requests bad in 6h, burn rate 20 beyond 6
+	// page: 40 of 2000 requests bad in 1h, burn rate 20 above 14.4; page: 40 of 2000 requests bad in 6h, burn rate 20 above 6
 }
 
 // An alert that an outage could not set off is refused.
 func ExampleNew() {
 	_, err := burn.New(burn.Config{Objective: burn.MustObjective("90%"), Windows: burn.DefaultWindows()[:1]})
 	fmt.Println(err)
-	// Output: burn: Windows[0].Spend is 200, want less: at 90% a burn rate of 14.4 is beyond a full outage, so it could never fire
+	// Output: burn: Windows[0].Spend is 200, want less, because at 90% a full outage does not reach a burn rate of 14.4
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Objective is how many of a million requests are to be good: 999_000 is 99.9 %.
-// The zero Objective demands nothing and is refused by [New].
+// Objective is the number of good requests in a million: 999_000 is 99.9 %. [New]
+// rejects the zero Objective.
 type Objective uint32
 
 const million = 1_000_000
 
-// ParseObjective parses a percentage with up to four decimals, "99.9%" or
-// "99.95". It is exact.
+// ParseObjective parses a percentage above 0 and below 100 with up to four decimals,
+// "99.9%" or "99.95". Every error is a [*checks.InvalidError].
 func ParseObjective(text string) (Objective, error) {
 	digits := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "%"))
 	whole, fraction, _ := strings.Cut(digits, ".")
@@ -28,8 +28,7 @@ func ParseObjective(text string) (Objective, error) {
 	return 0, &checks.InvalidError{Package: "burn", Field: "Objective", Value: strconv.Quote(text), Want: "a percentage above 0 and below 100 with up to 4 decimals, such as 99.9%"}
 }
 
-// MustObjective is [ParseObjective] for text that is a constant of the program;
-// it panics if that is not an objective.
+// MustObjective is [ParseObjective] for constants. It panics if text is not an objective.
 func MustObjective(text string) Objective {
 	o, err := ParseObjective(text)
 	if err != nil {
@@ -47,12 +46,12 @@ func (o Objective) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (o Objective) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts what
-// [ParseObjective] does.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the input of
+// [ParseObjective].
 func (o *Objective) UnmarshalText(text []byte) (err error) {
 	*o, err = ParseObjective(string(text))
 	return err
 }
 
-// allowed returns how many of a million requests may be bad.
+// allowed returns the number of bad requests in a million that are allowed.
 func (o Objective) allowed() uint64 { return uint64(million - min(o, million)) }

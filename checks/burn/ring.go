@@ -2,29 +2,27 @@ package burn
 
 import "time"
 
-// slots is how many counters a window has besides the one that is being filled.
+// slots is the number of complete counters of a window. One more is being filled.
 const slots = 60
 
-// Counts are requests in a window.
+// Counts holds the numbers of requests in a window.
 type Counts struct {
 	Bad   uint64 `json:"bad"`
 	Total uint64 `json:"total"`
 }
 
-// ring counts what happened in the last of its slots and the one before it is
-// filled: between one length of its window and a sixtieth more.
+// ring counts the requests of the last 60 complete slots and the current one.
 type ring struct {
 	width time.Duration // of a slot
-	at    int64         // the slot that is being filled, counted from the start
+	at    int64         // current slot, counted from the start
 	sum   Counts
 	slot  [slots + 1]Counts
 }
 
-// advance brings r to the time since the start, which may not have passed at
-// all, and never goes back.
+// advance moves r to the time since the start. It never moves back.
 func (r *ring) advance(since time.Duration) {
 	to := int64(since / r.width)
-	if to-r.at > slots { // everything is too old
+	if to-r.at > slots { // all slots have expired
 		r.slot, r.sum, r.at = [slots + 1]Counts{}, Counts{}, to
 	}
 	for r.at < to {

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Severity says what a burn rate that is too high calls for.
+// Severity is the urgency of an alert.
 type Severity int
 
 const (
-	Page   Severity = iota // somebody, now; the check fails
-	Ticket                 // somebody, on a working day; the check warns
+	Page   Severity = iota // act now; the check fails
+	Ticket                 // act within days; the check warns
 )
 
 // String returns "page" or "ticket".
@@ -36,17 +36,17 @@ func (s *Severity) UnmarshalText(text []byte) error {
 	case "ticket":
 		*s = Ticket
 	default:
-		return fmt.Errorf("burn: severity %q, want page or ticket", text)
+		return fmt.Errorf("burn: severity: unknown name (have %q, want page or ticket)", text)
 	}
 	return nil
 }
 
-// Window is a pair of windows with a limit: it fires when the share of the
-// budget that is spent in the long one would exceed Spend, and the short one
-// burns as fast.
+// Window is a pair of a long and a short window with a limit. It fires if the burn rate
+// in both exceeds the rate that spends the share Spend of the budget in the long window.
 type Window struct {
 	Severity Severity `json:"severity"`
-	// Spend is a share of the budget in hundredths of a percent: 200 is 2 %.
+	// Spend is a share of the budget in hundredths of a percent, 1 to 10000: 200 is
+	// 2 %.
 	Spend int `json:"spend"`
 	// Long and Short are whole seconds.
 	Long  time.Duration `json:"long_ns"`
@@ -56,7 +56,8 @@ type Window struct {
 // whole is a budget in hundredths of a percent.
 const whole = 10_000
 
-// DefaultWindows are those of the SRE workbook, for a period of about 30 days.
+// DefaultWindows returns the windows of the SRE workbook, for a period of about 30 days.
+// It returns a new slice each time.
 func DefaultWindows() []Window {
 	return []Window{
 		{Severity: Page, Spend: 200, Long: time.Hour, Short: 5 * time.Minute},
@@ -66,11 +67,11 @@ func DefaultWindows() []Window {
 	}
 }
 
-// ForRollout returns windows for a period that is the duration of a rollout, to
-// be given as [Config.Period] too: a page when half of the rollout's budget is
-// spent within a twelfth of it (burn rate 6) or within a quarter of it (2), a
-// ticket when half of it is spent within half of it (1). Periods below a minute
-// are taken for one.
+// ForRollout returns windows for a period that equals the duration of a rollout. Set
+// [Config.Period] to the same period. A page fires if half of the budget is spent within
+// a twelfth of the period (burn rate 6) or within a quarter of it (burn rate 2). A ticket
+// fires if half of the budget is spent within half of the period (burn rate 1). The
+// minimum period is one minute.
 func ForRollout(period time.Duration) []Window {
 	period = max(period, time.Minute)
 	part := func(n time.Duration) time.Duration { return max((period / n).Round(time.Second), time.Second) }
@@ -81,25 +82,25 @@ func ForRollout(period time.Duration) []Window {
 	}
 }
 
-// Factor returns the burn rate beyond which w fires: Spend * period / Long.
+// Factor returns the burn rate above which w fires: Spend * period / Long.
 func (w Window) Factor(period time.Duration) float64 {
 	return float64(w.Spend) / whole * float64(period) / float64(w.Long)
 }
 
-// Outage returns after how long an outage that begins now, with every request
-// bad and the traffic even, makes w fire.
+// Outage returns the time until w fires in an outage with only bad requests and constant
+// traffic.
 func (w Window) Outage(o Objective, period time.Duration) time.Duration {
-	// In seconds and hundredths of a percent there is nothing to lose.
+	// Exact, because these are whole seconds and hundredths of a percent.
 	allowed := float64(w.Spend) * float64(o.allowed()) / (whole * million)
 	return time.Duration(allowed * float64(period))
 }
 
-// limit is a window's limit on the share of bad requests, as a fraction: it is
-// exceeded if bad*of > total*is.
+// limit is the limit on the share of bad requests as a fraction. It is exceeded if
+// bad*of > total*is.
 type limit struct{ is, of uint64 }
 
-// limit returns w's: Spend/10,000 * period/Long * allowed/1,000,000. Its terms
-// are below 2^59.
+// limit returns Spend/10,000 * period/Long * allowed/1,000,000. Both terms are below
+// 2^59.
 func (w Window) limit(o Objective, period time.Duration) limit {
 	return limit{
 		is: uint64(w.Spend) * uint64(period/time.Second) * o.allowed(),
@@ -107,7 +108,7 @@ func (w Window) limit(o Objective, period time.Duration) limit {
 	}
 }
 
-// exceeded decides in 128 bits.
+// exceeded compares in 128 bits.
 func (l limit) exceeded(bad, total uint64) bool {
 	hi, lo := bits.Mul64(bad, l.of)
 	hi2, lo2 := bits.Mul64(total, l.is)
