@@ -38,7 +38,7 @@ func (n named) Check(ctx context.Context) Result {
 // Digest returns the digest of the check without its name.
 func (n named) Digest() string { return derived{parts: []Check{n.check}}.Digest() }
 
-// parts returns checks by name. The name is that of [Named], or the position from 1. The
+// parts returns checks by name. The name comes from [Named], or is the position from 1. The
 // position is appended to a repeated name.
 func parts(list []Check) map[string]Check {
 	m := make(map[string]Check, len(list))

@@ -34,7 +34,7 @@ func WithSubject(ctx context.Context, s Subject) context.Context {
 	return context.WithValue(ctx, subjectKey{}, s)
 }
 
-// SubjectOf returns the Subject of ctx. ok is false if there is none.
+// SubjectOf returns the Subject of ctx. ok is false if ctx has no Subject.
 func SubjectOf(ctx context.Context) (s Subject, ok bool) {
 	s, ok = ctx.Value(subjectKey{}).(Subject)
 	return s, ok

@@ -12,29 +12,29 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Config says what is asked of whom. Source and Metrics are needed.
+// Config configures an [Analysis]. Source and Metrics are required.
 type Config struct {
 	Source  Source
 	Metrics []Metric
-	// Timeout is for one query. Zero means 30 s.
+	// Timeout is the timeout of one query. Default 30 s.
 	Timeout time.Duration `env:"TIMEOUT"`
-	// Observe is called with each measurement, one at a time, by the goroutine
-	// of [Analysis.Run]. Nil: nobody is told.
+	// Observe is called with each measurement, sequentially, in the goroutine of
+	// [Analysis.Run]. If nil, it is not called.
 	Observe func(metric string, m Measurement)
-	// Logger gets a line for each measurement that is an Error. Nil: none does.
+	// Logger logs each measurement that is an Error. If nil, nothing is logged.
 	Logger *slog.Logger `env:", noinit"`
 }
 
-// Analysis measures metrics and judges them. It holds no state between runs and
-// is safe for concurrent use. It is a [checks.Check].
+// Analysis measures and evaluates metrics. It is a [checks.Check]. It keeps no state
+// between runs and is safe for concurrent use.
 type Analysis struct {
 	cfg Config
 }
 
 var _ checks.Check = (*Analysis)(nil)
 
-// New returns an analysis. The error joins everything that is wrong with cfg;
-// each problem is an [*checks.InvalidError].
+// New returns an analysis. It returns all problems of cfg, joined. Each is an
+// [*checks.InvalidError].
 func New(cfg Config) (*Analysis, error) {
 	var errs []error
 	if cfg.Source == nil {
@@ -56,19 +56,19 @@ func New(cfg Config) (*Analysis, error) {
 	return &Analysis{cfg: cfg}, nil
 }
 
-// Check carries the analysis out and waits until it has ended: Successful
-// passes, Failed fails, and everything else is Unknown with an error. A metric
-// that has no end by itself is Unknown at once; use a [Guard] for it.
+// Check runs the analysis until it ends. Successful is Pass, Failed is Fail, and any other
+// phase is Unknown with an error. If a metric has no end, Check immediately returns
+// Unknown; use a [Guard] for such metrics.
 func (a *Analysis) Check(ctx context.Context) checks.Result {
 	for _, m := range a.cfg.Metrics {
 		if !m.bounded() {
-			return checks.Result{Err: &checks.InvalidError{Package: "external", Field: fmt.Sprintf("Count of metric %q", m.Name), Value: 0, Want: "a number > 0: the check would never end"}}
+			return checks.Result{Err: &checks.InvalidError{Package: "external", Field: fmt.Sprintf("Count of metric %q", m.Name), Value: 0, Want: "a number > 0, because the check would not end"}}
 		}
 	}
 	return a.Run(ctx).result()
 }
 
-// result puts r in the words of package checks.
+// result converts r to a result of package checks.
 func (r Report) result() checks.Result {
 	res := checks.Result{Evidence: make(map[string]string)}
 	for _, m := range r.Metrics {
@@ -79,8 +79,8 @@ func (r Report) result() checks.Result {
 	case Successful:
 		res.Status = checks.Pass
 		res.Summary = fmt.Sprintf("%d of %d metrics successful", r.Summary.Successful, r.Summary.Count)
-		if r.Summary.Count == 0 { // nothing that decides has been measured
-			res.Status, res.Summary = checks.Unknown, "every metric is a dry run"
+		if r.Summary.Count == 0 { // no metric counts
+			res.Status, res.Summary = checks.Unknown, "all metrics are dry runs"
 		}
 	case Failed:
 		res.Status, res.Summary = checks.Fail, r.Message
@@ -93,25 +93,24 @@ func (r Report) result() checks.Result {
 	return res
 }
 
-// answer is what came back for the metric i.
+// answer is a measurement of the metric with index i.
 type answer struct {
 	i int
 	m Measurement
 }
 
-// Run measures until every metric has ended, until one has ended badly, or
-// until ctx ends; then no more measurements are taken and what is under way is
-// cancelled and not counted. Every goroutine that it starts ends when its query
-// does, after Run has returned if the source does not heed its context.
+// Run measures until every metric has ended, one metric has ended badly, or ctx ends.
+// Then it cancels queries in flight, and does not count them. Its goroutines end with
+// their queries. If the source ignores its context, this can be after Run has returned.
 func (a *Analysis) Run(ctx context.Context) Report { return a.run(ctx, nil) }
 
-// run calls each with every change of the report.
+// run is [Analysis.Run], and calls each with every change of the report.
 func (a *Analysis) run(ctx context.Context, each func(Report)) Report {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	metrics := a.cfg.Metrics
 	tallies := make([]Tally, len(metrics))
-	answers := make(chan answer, len(metrics)) // one under way for each, so none blocks
+	answers := make(chan answer, len(metrics)) // one in flight for each, so that none blocks
 	began := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -147,12 +146,12 @@ func (a *Analysis) run(ctx context.Context, each func(Report)) Report {
 		select {
 		case got := <-answers:
 			if ctx.Err() != nil {
-				break // cut short by the end, not by the source
+				break // cancelled
 			}
 			m := metrics[got.i]
 			tallies[got.i] = m.Record(tallies[got.i], got.m)
 			if got.m.Phase == Error {
-				a.cfg.Logger.WarnContext(ctx, "external: no measurement", "metric", m.Name, "error", got.m.Message)
+				a.cfg.Logger.WarnContext(ctx, "external: measurement failed; it does not count", "metric", m.Name, "error", got.m.Message)
 			}
 			if a.cfg.Observe != nil {
 				a.cfg.Observe(m.Name, got.m)
@@ -165,17 +164,17 @@ func (a *Analysis) run(ctx context.Context, each func(Report)) Report {
 		tallies[i].InFlight = false
 	}
 	end := AssessAll(metrics, tallies, true)
-	if r.Phase.bad() { // not what was stopped for its sake
+	if r.Phase.bad() { // the cause, not the metrics that it stopped
 		end.Phase, end.Message = r.Phase, r.Message
 	}
 	return end
 }
 
-// measure asks the source once. A panic of the source is its error.
+// measure queries the source once. It converts a panic of the source to an error.
 func (a *Analysis) measure(ctx context.Context, m Metric) (ms Measurement) {
 	ms.Began = time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, a.cfg.Timeout,
-		fmt.Errorf("external: no answer within %v: %w", a.cfg.Timeout, context.DeadlineExceeded))
+		fmt.Errorf("external: query: no answer within %v: %w", a.cfg.Timeout, context.DeadlineExceeded))
 	defer cancel()
 	type reply struct {
 		values []float64
@@ -183,7 +182,7 @@ func (a *Analysis) measure(ctx context.Context, m Metric) (ms Measurement) {
 	}
 	done := make(chan reply, 1)
 	go func() {
-		r := reply{err: errors.New("external: the source ended its goroutine instead of answering")}
+		r := reply{err: errors.New("external: source: called runtime.Goexit instead of returning")}
 		defer func() {
 			if v := recover(); v != nil {
 				r = reply{err: &checks.PanicError{Value: v, Stack: string(debug.Stack())}}
@@ -195,7 +194,7 @@ func (a *Analysis) measure(ctx context.Context, m Metric) (ms Measurement) {
 	var r reply
 	select {
 	case r = <-done:
-	case <-ctx.Done(): // one that does not heed its context is abandoned
+	case <-ctx.Done(): // a source that ignores its context is abandoned
 		r.err = context.Cause(ctx)
 	}
 	if r.err == nil && len(r.values) == 0 {

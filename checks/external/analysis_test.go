@@ -50,7 +50,7 @@ func TestRunCounts(t *testing.T) {
 		},
 		{
 			"an error is tried again", Metric{Success: atLeast}, []any{down, down, 1.0},
-			Successful, Tally{Count: 1, Successful: 1, Errors: 2, ConsecutiveSuccesses: 1}, 2 * RetryAfter,
+			Successful, Tally{Count: 1, Successful: 1, Errors: 2, ConsecutiveSuccesses: 1}, 2 * retryAfter,
 		},
 		{
 			"errors in a row", Metric{Success: atLeast, Interval: time.Second}, []any{1.0, down},

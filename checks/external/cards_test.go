@@ -100,7 +100,7 @@ func TestDueAfterMeasurements(t *testing.T) {
 	}{
 		{"after the interval", often, often.Record(Tally{}, ok), ended.Add(5 * time.Second)},
 		{"an error too", often, often.Record(Tally{}, bad), ended.Add(5 * time.Second)},
-		{"an error of the only one", Metric{}, Metric{}.Record(Tally{}, bad), ended.Add(RetryAfter)},
+		{"an error of the only one", Metric{}, Metric{}.Record(Tally{}, bad), ended.Add(retryAfter)},
 		{"never after the only one", Metric{}, Metric{}.Record(Tally{}, ok), time.Time{}},
 		{"never while in flight", often, Tally{InFlight: true}, time.Time{}},
 	} {
@@ -221,7 +221,7 @@ func TestCardA25Retention(t *testing.T) {
 		{"one of one", 1, []Measurement{first}, []Measurement{first}},
 		{"10 by default", 0, append(make([]Measurement, 9), two...), append(make([]Measurement, 8), two...)},
 	} {
-		if diff := cmp.Diff(tt.want, Trim(tt.have, tt.keep)); diff != "" {
+		if diff := cmp.Diff(tt.want, trim(tt.have, tt.keep)); diff != "" {
 			t.Errorf("card A25 %s (-want +got):\n%s", tt.card, diff)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Condition is a statement about the values of a measurement, in the part of
-// argo-rollouts' expression language that is about numbers:
+// Condition is a condition on the values of a measurement, in the numeric part of the
+// expression language of argo-rollouts:
 //
 //	result[0] >= 0.95          the first value
 //	result < 200               the only value
@@ -18,47 +18,47 @@ import (
 //	default(result[0], 0) < 1  0 if there is no such value or it is NaN
 //
 // with == != < <= > >=, && || !, parentheses, isInf, asFloat and asInt.
-// Comparisons with NaN are false, but for !=. The zero Condition is none.
+// Comparisons with NaN are false, except for !=. The zero Condition means no condition.
 //
-// A Condition is immutable and survives JSON as its text.
+// A Condition is immutable, and marshals to its text.
 type Condition struct {
 	text string
 	eval func(env) (bool, error)
 }
 
-// env is what a condition is evaluated on.
+// env is the input of a condition.
 type env struct {
 	result []float64
 	item   float64 // # of all and any
 }
 
-// ConditionError says where the text of a condition is not one.
+// ConditionError means that a text is not a condition.
 type ConditionError struct {
 	Text string
-	// At is the offset in bytes.
+	// At is the byte offset of the problem in Text.
 	At int
-	// Want is what would be accepted there.
+	// Want describes the accepted input at At.
 	Want string
 }
 
-// Error quotes the text from where it is wrong.
+// Error quotes the text from the problem on.
 func (e *ConditionError) Error() string {
-	rest := strconv.Quote(e.Text[e.At:])
+	rest := fmt.Sprintf("%.40q", e.Text[e.At:])
 	if e.At == len(e.Text) {
-		rest = "its end"
+		rest = "the end"
 	}
-	return fmt.Sprintf("external: condition %q: at %s, want %s", e.Text, rest, e.Want)
+	return fmt.Sprintf("external: condition %q: syntax error (have %s, want %s)", e.Text, rest, e.Want)
 }
 
-// ParseCondition parses the text of a condition of at most 1,000 bytes. The
-// error is a [*ConditionError]. Empty text is the zero Condition.
+// ParseCondition parses the text of a condition, at most 1,000 bytes. Every error is a
+// [*ConditionError]. An empty text is the zero Condition.
 func ParseCondition(text string) (Condition, error) {
 	if strings.TrimSpace(text) == "" {
 		return Condition{}, nil
 	}
 	p := &parser{text: text}
 	if len(text) > maxCondition {
-		return Condition{}, &ConditionError{Text: text[:maxCondition], At: maxCondition, Want: "its end"}
+		return Condition{}, &ConditionError{Text: text[:maxCondition], At: maxCondition, Want: "at most 1,000 bytes"}
 	}
 	eval, err := p.or()
 	if err == nil && p.peek() != "" {
@@ -72,8 +72,7 @@ func ParseCondition(text string) (Condition, error) {
 
 const maxCondition = 1000
 
-// MustCondition is [ParseCondition] for text that is a constant of the program;
-// it panics if that is not a condition.
+// MustCondition is [ParseCondition] for constants. It panics if text is not a condition.
 func MustCondition(text string) Condition {
 	c, err := ParseCondition(text)
 	if err != nil {
@@ -82,7 +81,7 @@ func MustCondition(text string) Condition {
 	return c
 }
 
-// IsZero reports whether c is no condition.
+// IsZero reports whether c is the zero Condition.
 func (c Condition) IsZero() bool { return c.eval == nil }
 
 // String returns the text of c.
@@ -100,8 +99,8 @@ func (c *Condition) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// Holds reports whether c is true of the values. It is an error to ask for a
-// value that is not there. The zero Condition holds of nothing.
+// Holds reports whether c holds for the values. It returns an error if c uses a value that
+// does not exist. The zero Condition never holds.
 func (c Condition) Holds(values []float64) (bool, error) {
 	if c.IsZero() {
 		return false, nil
@@ -109,13 +108,13 @@ func (c Condition) Holds(values []float64) (bool, error) {
 	return c.eval(env{result: values, item: math.NaN()})
 }
 
-// parser reads a condition by recursive descent; each method returns a function
-// that evaluates what it has read.
+// parser is a recursive-descent parser of conditions. Its methods return functions that
+// evaluate the parsed expression.
 type parser struct {
 	text  string
 	at    int
 	depth int
-	item  bool // inside of all or any, where # means something
+	item  bool // inside all or any, where # is allowed
 }
 
 type (
@@ -134,8 +133,8 @@ func (p *parser) skip() {
 	}
 }
 
-// peek returns the next token, empty at the end: an operator, a word, or a
-// number, which begins with a digit or a point.
+// peek returns the next token: an operator, a word, or a number, which begins with a digit
+// or a point. It returns "" at the end.
 func (p *parser) peek() string {
 	p.skip()
 	rest := p.text[p.at:]
@@ -162,7 +161,7 @@ func isWord(b byte) bool {
 	return b == '.' || b == '_' || b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z'
 }
 
-// accept takes the next token if it is one of those.
+// accept consumes the next token if it is in tokens.
 func (p *parser) accept(tokens ...string) (string, bool) {
 	next := p.peek()
 	for _, t := range tokens {
@@ -184,7 +183,8 @@ func (p *parser) expect(token string) error {
 func (p *parser) or() (truth, error)  { return p.chain("||", true, p.and) }
 func (p *parser) and() (truth, error) { return p.chain("&&", false, p.not) }
 
-// chain reads terms joined by op; one that is decisive ends the evaluation.
+// chain parses terms joined by op. The first term with the value decisive ends the
+// evaluation.
 func (p *parser) chain(op string, decisive bool, term func() (truth, error)) (truth, error) {
 	first, err := term()
 	if err != nil {
@@ -214,8 +214,7 @@ func (p *parser) chain(op string, decisive bool, term func() (truth, error)) (tr
 	}, nil
 }
 
-// not reads !, a statement in parentheses, a call that is true or false, or a
-// comparison.
+// not parses a negation, parentheses, a boolean constant or call, or a comparison.
 func (p *parser) not() (truth, error) {
 	if p.depth++; p.depth > 50 {
 		return nil, p.want("less nesting")
@@ -255,10 +254,10 @@ func (p *parser) not() (truth, error) {
 	return p.comparison()
 }
 
-// every reads what follows all or any.
+// every parses the rest of all or any.
 func (p *parser) every(decisive bool) (truth, error) {
 	if p.item {
-		return nil, p.want("one all or any, not one inside of another")
+		return nil, p.want("no nested all or any")
 	}
 	for _, token := range []string{"(", "result", ","} {
 		if err := p.expect(token); err != nil {
@@ -322,7 +321,7 @@ func (p *parser) comparison() (truth, error) {
 
 const wantNumber = "a number, result, result[0], len(result) or default(...)"
 
-// number reads an operand.
+// number parses an operand.
 func (p *parser) number() (number, error) {
 	if p.depth++; p.depth > 50 {
 		return nil, p.want("less nesting")
@@ -341,7 +340,7 @@ func (p *parser) number() (number, error) {
 		}, nil
 	case "#":
 		if !p.item {
-			return nil, p.want("# inside of all or any only")
+			return nil, p.want("# only inside all or any")
 		}
 		return func(e env) (float64, error) { return e.item, nil }, nil
 	case "result":
@@ -380,7 +379,7 @@ func (p *parser) number() (number, error) {
 	return func(env) (float64, error) { return v, nil }, nil
 }
 
-// argument reads a parenthesis and an operand.
+// argument parses a parenthesis and an operand.
 func (p *parser) argument() (number, error) {
 	if err := p.expect("("); err != nil {
 		return nil, err
@@ -388,16 +387,15 @@ func (p *parser) argument() (number, error) {
 	return p.number()
 }
 
-// errNoValue is the error of a condition that asks for a value that is not
-// there.
-var errNoValue = errors.New("external: there is no such value")
+// errNoValue means that a condition uses a value that does not exist.
+var errNoValue = errors.New("external: condition: no such value")
 
-// result reads what follows the word.
+// result parses the rest of result.
 func (p *parser) result() (number, error) {
 	if _, ok := p.accept("["); !ok {
 		return func(e env) (float64, error) {
 			if len(e.result) != 1 {
-				return 0, fmt.Errorf("%w: result stands for the only one of %d values; use result[0] or all(result, ...)", errNoValue, len(e.result))
+				return 0, fmt.Errorf("%w: result (have %d values, want 1); use result[0] or all(result, ...)", errNoValue, len(e.result))
 			}
 			return e.result[0], nil
 		}, nil
@@ -410,13 +408,13 @@ func (p *parser) result() (number, error) {
 	p.at += len(text)
 	return func(e env) (float64, error) {
 		if int(i) >= len(e.result) {
-			return 0, fmt.Errorf("%w: result[%d] of %d values", errNoValue, i, len(e.result))
+			return 0, fmt.Errorf("%w: result[%d] (have %d values)", errNoValue, i, len(e.result))
 		}
 		return e.result[i], nil
 	}, p.expect("]")
 }
 
-// fallback reads what follows default.
+// fallback parses the rest of default.
 func (p *parser) fallback() (number, error) {
 	n, err := p.argument()
 	if err == nil {

@@ -85,12 +85,12 @@ func TestConditionsWithoutValues(t *testing.T) {
 func TestConditionErrors(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"result[0]", "want =="},
-		{"result[0] >", "at its end, want a number"},
-		{"result[0] > 1 2", `at "2", want &&, || or the end`},
+		{"result[0] >", "have the end, want a number"},
+		{"result[0] > 1 2", `have "2", want &&, || or the end`},
 		{"result[-1] > 1", "an index from 0"},
 		{"result[0 > 1", `want "]"`},
-		{"# > 1", "inside of all or any only"},
-		{"all(result, any(result, # > 1))", "not one inside of another"},
+		{"# > 1", "# only inside all or any"},
+		{"all(result, any(result, # > 1))", "no nested all or any"},
 		{"all(result, # > 1", `want ")"`},
 		{"all(result, {# > 1)", `want "}"`},
 		{"all(values, # > 1)", `want "result"`},
@@ -102,7 +102,7 @@ func TestConditionErrors(t *testing.T) {
 		{"default(result[0]) > 1", `want ","`},
 		{"result > '1'", "want a number"},
 		{"höher > 1", "want a number"},
-		{strings.Repeat("(", 5000), "want its end"},
+		{strings.Repeat("(", 5000), "want at most 1,000 bytes"},
 		{strings.Repeat("!", 500) + "true", "less nesting"},
 		{strings.Repeat("-", 500) + "1 > 2", "less nesting"},
 	} {

@@ -1,9 +1,9 @@
-// Package external answers: what do metrics that live elsewhere say?
+// Package external provides canary analysis of metrics from external systems, such as
+// Prometheus, with the semantics of argo-rollouts AnalysisTemplates.
 //
-// A [Source] answers queries: a monitoring system, a warehouse, a business
-// dashboard. An [Analysis] asks it again and again, judges each answer by
-// conditions, and counts. Its semantics are those of an AnalysisTemplate of
-// argo-rollouts, field by field, for people who migrate:
+// A [Source] answers queries: a monitoring system, a data warehouse, a business
+// dashboard. An [Analysis] queries it repeatedly, evaluates each answer by conditions,
+// and counts. Each field has the same meaning as in an AnalysisTemplate:
 //
 //	prom, err := prometheus.New(prometheus.Config{Address: "http://prometheus:9090"})
 //	a, err := external.New(external.Config{Source: prom, Metrics: []external.Metric{{
@@ -16,37 +16,33 @@
 //	}}})
 //	suite["success rate"] = a // an Analysis is a checks.Check
 //
-// A [Guard] is an analysis that goes on for as long as its context and says at
-// any time how it stands.
+// A [Guard] is an analysis that runs in the background and reports its state at any
+// time.
 //
-// # How it is judged
+// # Evaluation
 //
-// A measurement is Successful, Failed, Inconclusive (neither condition holds)
-// or an Error (the source gave no answer, or a condition could not be applied
-// to it). A metric fails when it has failed more often than FailureLimit, is
-// Inconclusive beyond InconclusiveLimit, and an Error beyond
-// ConsecutiveErrorLimit errors in a row; it is Successful after Count
-// measurements, or ConsecutiveSuccessLimit successes in a row. The first metric
-// that ends badly ends the analysis and stops the others. Metrics in a dry run
-// are measured and reported and decide nothing.
+// A measurement is Successful, Failed, Inconclusive (neither condition holds) or an Error
+// (the source has no answer, or a condition cannot be applied to it). A metric is Failed
+// after more than FailureLimit failures, Inconclusive after more than InconclusiveLimit
+// inconclusive measurements, and an Error after more than ConsecutiveErrorLimit errors in
+// a row. It is Successful after Count measurements, or after ConsecutiveSuccessLimit
+// successes in a row. The first metric that ends badly ends the analysis. Metrics in a
+// dry run are measured and reported, but do not affect the outcome.
 //
-// # What differs from argo-rollouts
+// # Differences from argo-rollouts
 //
-//   - No measurement at all is never success: an analysis that is told to end
-//     before its first measurement is Inconclusive. So is one that was told to
-//     end before the successes in a row that it demands.
-//   - An answer without values is an error unless a condition asks for
-//     len(result); it is so without conditions too.
-//   - Delays and intervals are durations: one that cannot be is refused by
-//     [New] with every other problem of the configuration, instead of being
-//     passed over while the rest goes on.
+//   - An analysis without measurements is never successful. It is Inconclusive if it ends
+//     before its first measurement, or before the required successes in a row.
+//   - An answer without values is an error, with or without conditions, unless a
+//     condition uses len(result).
+//   - Delays and intervals are durations. [New] rejects invalid ones with all other
+//     problems of the configuration, instead of ignoring them.
 //
-// # What it cannot do
+// # Limits
 //
-// A limit on failed measurements is no statistical test. With a failure limit
-// that is fixed, long analyses roll back healthy candidates: at a success rate
-// of 99.5 % against a limit of 99 %, with 100 requests a measurement, 60
-// measurements and a failure limit of 3, in four of five cases. Package
-// analysis compares the arms' own requests and states its error; use this
-// package for what only another system knows.
+// A limit on failed measurements is not a statistical test. With a fixed failure limit,
+// long analyses roll back good candidates. For example, take a success rate of 99.5 %, a
+// condition of 99 %, 100 requests per measurement, 60 measurements and a failure limit of
+// 3. Then four of five analyses fail. Package analysis compares the requests of both arms
+// and has a known error rate. Use this package for metrics that only another system has.
 package external

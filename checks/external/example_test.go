@@ -38,6 +38,6 @@ func ExampleParseCondition() {
 	var where *external.ConditionError
 	fmt.Println(errors.As(err, &where), where.At)
 	// Output:
-	// external: condition "result[0] >= 95%": at "%", want &&, || or the end
+	// external: condition "result[0] >= 95%": syntax error (have "%", want &&, || or the end)
 	// true 15
 }

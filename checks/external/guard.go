@@ -8,26 +8,25 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Guard is an [Analysis] that goes on in the background and says at any time
-// how it stands. Its metrics need no end. It is safe for concurrent use. It is
-// a [checks.Check].
+// Guard is an [Analysis] that runs in the background and reports its state at any time.
+// Its metrics need no end. It is a [checks.Check] and is safe for concurrent use.
 type Guard struct {
 	a *Analysis
 
 	mu      sync.Mutex
 	r       Report
-	stopped bool // by its context: what it says is of the past
+	stopped bool // by its context, so that r is outdated
 }
 
 var _ checks.Check = (*Guard)(nil)
 
-// Guard returns a guard that has not begun.
+// Guard returns a guard. Call [Guard.Run] to start it.
 func (a *Analysis) Guard() *Guard {
 	return &Guard{a: a, r: AssessAll(a.cfg.Metrics, make([]Tally, len(a.cfg.Metrics)), false)}
 }
 
-// Run measures as [Analysis.Run] does, and blocks for as long. A run begins
-// with new counts. Only one should be under way at a time.
+// Run is like [Analysis.Run], and blocks until the analysis ends. Each run starts with
+// new counts. Do not run a guard concurrently.
 func (g *Guard) Run(ctx context.Context) Report {
 	r := g.a.run(ctx, func(r Report) { g.set(r, false) })
 	g.set(r, ctx.Err() != nil)
@@ -40,16 +39,16 @@ func (g *Guard) set(r Report, stopped bool) {
 	g.r, g.stopped = r, stopped
 }
 
-// Report returns how the analysis stands.
+// Report returns the state of the analysis.
 func (g *Guard) Report() Report {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.r
 }
 
-// Check returns how the analysis stands, at once. It passes once every metric
-// that decides has a measurement and as long as none has ended badly. A guard
-// whose context has ended no longer passes: nobody looks any more.
+// Check immediately returns the state of the analysis. It is Pass if every metric except
+// dry runs has a measurement and no metric has ended badly. It is Unknown after the
+// context of [Guard.Run] has ended.
 func (g *Guard) Check(context.Context) checks.Result {
 	g.mu.Lock()
 	r, stopped := g.r, g.stopped
@@ -63,9 +62,9 @@ func (g *Guard) Check(context.Context) checks.Result {
 	case stopped && !r.Phase.bad():
 		res.Status, res.Summary, res.Err = checks.Unknown, "", errStopped
 	case r.Phase == Running && measured:
-		res.Status, res.Summary, res.Err = checks.Pass, "no limit has been exceeded so far", nil
+		res.Status, res.Summary, res.Err = checks.Pass, "no limit exceeded so far", nil
 	}
 	return res
 }
 
-var errStopped = errors.New("external: the guard was stopped; nobody measures any more")
+var errStopped = errors.New("external: guard: stopped, so its measurements are outdated")

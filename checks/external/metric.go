@@ -8,57 +8,57 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Metric says what is measured, how often, and how it is judged. It is plain
-// data and survives JSON. The limits are those of argo-rollouts with their
-// defaults.
+// Metric configures the measurement and evaluation of one metric. It is plain data and
+// survives JSON. The limits and their defaults are the ones of argo-rollouts.
 type Metric struct {
-	// Name identifies the metric within its analysis.
+	// Name identifies the metric in its analysis.
 	Name string `json:"name"`
-	// Query is what the source is asked.
+	// Query is the query for the source.
 	Query string `json:"query"`
-	// Success and Failure judge an answer. With both, one that neither holds of
-	// is Inconclusive; if Failure holds, it is Failed whatever Success says.
-	// With one, the other is its opposite. With none, every answer is a success.
+	// Success and Failure evaluate an answer. If both are set, an answer for which
+	// Failure holds is Failed, and an answer for which neither holds is Inconclusive.
+	// If one is set, the other is its negation. If none is set, every answer is
+	// Successful.
 	Success Condition `json:"success,omitzero"`
 	Failure Condition `json:"failure,omitzero"`
-	// InitialDelay is waited for before the first measurement.
+	// InitialDelay is the time before the first measurement.
 	InitialDelay time.Duration `json:"initial_delay_ns,omitempty"`
-	// Interval lies between the end of one measurement and the next. Zero means
-	// that there is only one; after an error it is tried again in [RetryAfter].
+	// Interval is the time between the end of a measurement and the next one. Zero
+	// means a single measurement, which is retried 10 s after an error.
 	Interval time.Duration `json:"interval_ns,omitempty"`
-	// Count is how many measurements are taken; errors do not count. Zero means
-	// one without an Interval, and no end with one.
+	// Count is the number of measurements. Errors do not count. Default one without
+	// an Interval, and no end with an Interval.
 	Count int `json:"count,omitempty"`
-	// FailureLimit is how many failed measurements are allowed. [NoLimit] means
-	// any number.
+	// FailureLimit is the number of failed measurements that are allowed. [NoLimit]
+	// allows any number.
 	FailureLimit int `json:"failure_limit,omitempty"`
-	// InconclusiveLimit is how many inconclusive measurements are allowed.
+	// InconclusiveLimit is the number of inconclusive measurements that are allowed.
 	InconclusiveLimit int `json:"inconclusive_limit,omitempty"`
-	// ConsecutiveErrorLimit is how many errors in a row are allowed. Nil means 4.
+	// ConsecutiveErrorLimit is the number of errors in a row that are allowed. If
+	// nil, 4.
 	ConsecutiveErrorLimit *int `json:"consecutive_error_limit,omitempty"`
-	// ConsecutiveSuccessLimit is how many successes in a row end the metric
-	// early, as Successful. If it is not reached by Count measurements, the
-	// metric is Inconclusive, or Failed if there is no FailureLimit. Zero means
-	// that there is none.
+	// ConsecutiveSuccessLimit is the number of successes in a row after which the
+	// metric is Successful. If Count measurements do not reach it, the metric is
+	// Inconclusive, or Failed if FailureLimit is NoLimit. 0 means no limit.
 	ConsecutiveSuccessLimit int `json:"consecutive_success_limit,omitempty"`
-	// DryRun metrics are measured and reported, and decide nothing.
+	// DryRun means that the metric is measured and reported, but does not affect the
+	// outcome.
 	DryRun bool `json:"dry_run,omitempty"`
-	// Keep is how many of the newest measurements are kept. Zero means 10.
+	// Keep is the number of measurements to keep, the newest. Default 10.
 	Keep int `json:"keep,omitempty"`
 }
 
-const (
-	// NoLimit as a FailureLimit allows any number of failures.
-	NoLimit = -1
-	// RetryAfter is how long a metric without an Interval waits after an error.
-	RetryAfter = 10 * time.Second
+// NoLimit as a FailureLimit allows any number of failures.
+const NoLimit = -1
 
+const (
+	retryAfter    = 10 * time.Second // of a metric without an Interval, after an error
 	defaultErrors = 4
 	defaultKeep   = 10
 )
 
-// ValidateMetrics reports everything that is wrong with metrics, joined; each
-// problem is an [*checks.InvalidError].
+// ValidateMetrics returns all problems of metrics, joined. Each is an
+// [*checks.InvalidError].
 func ValidateMetrics(metrics []Metric) error {
 	var errs []error
 	if len(metrics) == 0 {
@@ -70,7 +70,7 @@ func ValidateMetrics(metrics []Metric) error {
 			errs = append(errs, &checks.InvalidError{Package: "external", Field: fmt.Sprintf("Metrics[%d].%s", i, field), Value: value, Want: want})
 		}
 		if m.Name == "" || names[m.Name] {
-			bad("Name", fmt.Sprintf("%q", m.Name), "a name that is not empty and no other metric has")
+			bad("Name", fmt.Sprintf("%q", m.Name), "a unique name that is not empty")
 		}
 		names[m.Name] = true
 		if m.Query == "" {
@@ -89,10 +89,10 @@ func ValidateMetrics(metrics []Metric) error {
 			bad("Interval", m.Interval, fmt.Sprintf("a duration > 0 for a Count of %d", m.Count))
 		}
 		if m.FailureLimit < NoLimit {
-			bad("FailureLimit", m.FailureLimit, "a number >= 0, or -1 for none")
+			bad("FailureLimit", m.FailureLimit, "a number >= 0, or -1 for no limit")
 		}
 		if m.FailureLimit == NoLimit && m.ConsecutiveSuccessLimit == 0 && !m.DryRun {
-			bad("FailureLimit", m.FailureLimit, "a number >= 0: without ConsecutiveSuccessLimit the metric could not fail")
+			bad("FailureLimit", m.FailureLimit, "a number >= 0, because the metric cannot fail without a ConsecutiveSuccessLimit")
 		}
 		if m.InconclusiveLimit < 0 {
 			bad("InconclusiveLimit", m.InconclusiveLimit, "a number >= 0")
@@ -101,22 +101,22 @@ func ValidateMetrics(metrics []Metric) error {
 			bad("ConsecutiveErrorLimit", *l, "a number >= 0, or nil for 4")
 		}
 		if m.ConsecutiveSuccessLimit < 0 {
-			bad("ConsecutiveSuccessLimit", m.ConsecutiveSuccessLimit, "a number >= 0; 0 is none")
+			bad("ConsecutiveSuccessLimit", m.ConsecutiveSuccessLimit, "a number >= 0; 0 means no limit")
 		}
 		if m.Keep < 0 || m.Keep > maxKeep {
-			bad("Keep", m.Keep, fmt.Sprintf("0 to %d; 0 stands for 10", maxKeep))
+			bad("Keep", m.Keep, fmt.Sprintf("0 to %d; 0 means 10", maxKeep))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// maxKeep keeps the memory of an analysis in bounds.
+// maxKeep limits the memory of an analysis.
 const maxKeep = 10_000
 
 // bounded reports whether m ends by itself.
 func (m Metric) bounded() bool { return m.Interval == 0 || m.Count > 0 }
 
-// count returns after how many measurements m ends; 0 is never.
+// count returns the number of measurements after which m ends, or 0 if it has no end.
 func (m Metric) count() int {
 	if m.Count == 0 && m.Interval == 0 {
 		return 1
@@ -124,9 +124,9 @@ func (m Metric) count() int {
 	return m.Count
 }
 
-// judge says what an answer is worth.
+// judge evaluates an answer.
 func (m Metric) judge(values []float64, err error) (Phase, error) {
-	// A condition may be about there being no values: len(result) == 0.
+	// A condition may accept an answer without values: len(result) == 0.
 	noData := errors.Is(err, ErrNoData)
 	if err != nil && !noData || noData && m.Success.IsZero() && m.Failure.IsZero() {
 		return Error, err

@@ -5,23 +5,23 @@ import (
 	"errors"
 )
 
-// ErrNoData is what a [Source] returns when a query was answered, but without
-// any value: a metric that nobody exports, or a window without requests.
-var ErrNoData = errors.New("external: the query has no data")
+// ErrNoData means that a query has an answer without values, for example because the
+// metric does not exist or the window has no requests. A [Source] returns it.
+var ErrNoData = errors.New("external: query: no data")
 
-// Source answers queries in a language of its own.
+// Source answers queries in its own language.
 //
 // Rules for implementations:
-//   - Query may be called concurrently.
-//   - It returns soon after ctx ends, with an error that wraps ctx's.
-//   - It returns one value for a scalar and several for a series, in an order
-//     that does not change from call to call; they may be NaN or infinite.
-//   - An answer without values is [ErrNoData], never a zero.
+//   - Query is safe for concurrent use.
+//   - It returns soon after ctx ends, with an error that wraps the error of ctx.
+//   - It returns one value for a scalar and several for a series, in a stable order.
+//     Values may be NaN or infinite.
+//   - For an answer without values it returns [ErrNoData], never a zero.
 type Source interface {
 	Query(ctx context.Context, query string) ([]float64, error)
 }
 
-// SourceFunc is a function as a [Source].
+// SourceFunc adapts a function to a [Source].
 type SourceFunc func(ctx context.Context, query string) ([]float64, error)
 
 var _ Source = SourceFunc(nil)

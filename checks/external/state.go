@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// Phase is how a measurement, a metric or an analysis stands. The zero value is
+// Phase is the state of a measurement, a metric or an analysis. The zero value is
 // Pending.
 type Phase int
 
-// The phases from Inconclusive on are final and keep a gate shut, the worst
-// last.
+// The phases from Successful on are final. Those from Inconclusive on do not open a
+// gate. The worst is last.
 const (
-	Pending      Phase = iota // nothing was measured yet
-	Running                   // measured, and not decided
-	Successful                // done, and good
+	Pending      Phase = iota // no measurement yet
+	Running                   // no outcome yet
+	Successful                // good
 	Inconclusive              // neither good nor bad
-	Error                     // could not be measured
-	Failed                    // measured, and bad
+	Error                     // not measurable
+	Failed                    // bad
 )
 
 var phaseNames = []string{"pending", "running", "successful", "inconclusive", "error", "failed"}
@@ -33,8 +33,8 @@ func (p Phase) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts what
-// [Phase.String] returns.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the results of
+// [Phase.String].
 func (p *Phase) UnmarshalText(text []byte) error {
 	for i, name := range phaseNames {
 		if name == string(text) {
@@ -42,13 +42,13 @@ func (p *Phase) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("external: phase %q, want one of %v", text, phaseNames)
+	return fmt.Errorf("external: phase: unknown name (have %q, want one of %v)", text, phaseNames)
 }
 
 // Done reports whether p is final.
 func (p Phase) Done() bool { return p >= Successful }
 
-// bad reports whether p is final and keeps a gate shut.
+// bad reports whether p is final and does not open a gate.
 func (p Phase) bad() bool { return p >= Inconclusive }
 
 // Measurement is one answer of the source.
@@ -57,32 +57,31 @@ type Measurement struct {
 	Phase Phase     `json:"phase"`
 	Began time.Time `json:"began"`
 	Ended time.Time `json:"ended"`
-	// Values are what the source answered; JSON has no NaN, so they are text
-	// there.
+	// Values are the values of the answer.
 	Values Values `json:"values,omitempty"`
-	// Message is why it is an Error.
+	// Message is the reason for an Error.
 	Message string `json:"message,omitempty"`
 }
 
-// Tally is the state of one metric: what its measurements have added up to. It
-// is plain data. The zero Tally has seen none.
+// Tally is the state of one metric: the counts of its measurements. It is plain data.
+// The zero Tally has no measurements.
 type Tally struct {
-	// Count counts measurements but errors.
+	// Count is the number of measurements without errors.
 	Count        int `json:"count"`
 	Successful   int `json:"successful"`
 	Failed       int `json:"failed"`
 	Inconclusive int `json:"inconclusive"`
 	Errors       int `json:"errors"`
-	// ConsecutiveErrors and ConsecutiveSuccesses are up to the last measurement.
+	// ConsecutiveErrors and ConsecutiveSuccesses count back from the last measurement.
 	ConsecutiveErrors    int `json:"consecutive_errors"`
 	ConsecutiveSuccesses int `json:"consecutive_successes"`
-	// Measurements are the newest ones, oldest first.
+	// Measurements lists the newest measurements, the oldest first.
 	Measurements []Measurement `json:"measurements,omitempty"`
-	// InFlight says that the source is being asked.
+	// InFlight reports whether a query is in flight.
 	InFlight bool `json:"in_flight,omitempty"`
 }
 
-// Record returns t with a measurement taken in.
+// Record returns t with one more measurement.
 func (m Metric) Record(t Tally, ms Measurement) Tally {
 	t.InFlight = false
 	streak, errors := t.ConsecutiveSuccesses, t.ConsecutiveErrors
@@ -103,24 +102,24 @@ func (m Metric) Record(t Tally, ms Measurement) Tally {
 	}
 	// A fresh slice: t is a value, and its copies must not share what follows.
 	kept := append(t.Measurements[:len(t.Measurements):len(t.Measurements)], ms)
-	t.Measurements = Trim(kept, m.Keep)
+	t.Measurements = trim(kept, m.Keep)
 	return t
 }
 
-// Trim returns the newest n measurements; zero means 10.
-func Trim(ms []Measurement, n int) []Measurement {
+// trim returns the newest n measurements, or 10 if n is 0.
+func trim(ms []Measurement, n int) []Measurement {
 	if n == 0 {
 		n = defaultKeep
 	}
 	return ms[max(len(ms)-n, 0):]
 }
 
-// Assess returns the phase of a metric and, if it is bad, the reason. ending
-// says that no more measurements will be taken.
+// Assess returns the phase of a metric, and the reason if the phase is bad. ending means
+// that there will be no more measurements.
 func (m Metric) Assess(t Tally, ending bool) (Phase, string) {
 	switch {
 	case t.Count == 0 && t.Errors == 0 && ending:
-		return Inconclusive, "it was told to end before its first measurement"
+		return Inconclusive, "stopped before its first measurement"
 	case t.Count == 0 && t.Errors == 0 && !t.InFlight:
 		return Pending, ""
 	case t.InFlight && !ending:
@@ -145,7 +144,7 @@ func (m Metric) Assess(t Tally, ending bool) (Phase, string) {
 	case streak > 0 && t.ConsecutiveSuccesses >= streak:
 		return Successful, ""
 	case m.count() > 0 && t.Count >= m.count() && streak > 0:
-		// The measurements are used up, and what was demanded is not there.
+		// All measurements are done, without the required successes.
 		message := fmt.Sprintf("%d measurements without %d successes in a row", t.Count, streak)
 		if m.FailureLimit == NoLimit {
 			return Failed, message
@@ -154,18 +153,19 @@ func (m Metric) Assess(t Tally, ending bool) (Phase, string) {
 	case m.count() > 0 && t.Count >= m.count():
 		return Successful, ""
 	case ending && t.Count == 0:
-		return Inconclusive, "it was told to end before a measurement succeeded"
+		return Inconclusive, "stopped before a measurement without an error"
 	case ending && streak > 0:
-		return Inconclusive, fmt.Sprintf("it was told to end before %d successes in a row", streak)
+		return Inconclusive, fmt.Sprintf("stopped before %d successes in a row", streak)
 	case ending:
 		return Successful, ""
 	}
 	return Running, ""
 }
 
-// Due returns when the next measurement of a metric is to begin, if there is to
-// be one, for an analysis that began at the time given. It may lie in the past.
-func (m Metric) Due(t Tally, began time.Time) (time.Time, bool) {
+// Due returns the time of the next measurement of a metric in an analysis that began at
+// the given time. The result may be in the past. ok is false if there is no next
+// measurement.
+func (m Metric) Due(t Tally, began time.Time) (at time.Time, ok bool) {
 	if phase, _ := m.Assess(t, false); phase.Done() || t.InFlight {
 		return time.Time{}, false
 	}
@@ -174,12 +174,12 @@ func (m Metric) Due(t Tally, began time.Time) (time.Time, bool) {
 	}
 	wait := m.Interval
 	if wait == 0 {
-		wait = RetryAfter
+		wait = retryAfter
 	}
 	return t.Measurements[len(t.Measurements)-1].Ended.Add(wait), true
 }
 
-// Summary counts the metrics of an analysis by how they ended.
+// Summary counts the metrics of an analysis by phase.
 type Summary struct {
 	Count        int `json:"count"`
 	Successful   int `json:"successful"`
@@ -202,10 +202,10 @@ func (s *Summary) add(p Phase) {
 	}
 }
 
-// AssessAll returns how an analysis of metrics stands, given their tallies in
-// the same order: the worst of those that have ended badly, or Running until
-// all have ended. Dry runs are waited for and decide nothing; they are summed
-// up apart. ending says that no more measurements will be taken.
+// AssessAll returns the state of an analysis of metrics, given their tallies in the same
+// order. The phase is the worst of the metrics that ended badly, or Running until all
+// have ended. A dry run does not affect the outcome, but must end too. ending means that
+// there will be no more measurements.
 func AssessAll(metrics []Metric, tallies []Tally, ending bool) Report {
 	var r Report
 	for i, m := range metrics {
@@ -213,8 +213,6 @@ func AssessAll(metrics []Metric, tallies []Tally, ending bool) Report {
 		mr.Phase, mr.Message = m.Assess(tallies[i], ending)
 		r.Metrics = append(r.Metrics, mr)
 	}
-	// What ended badly ends all the others, and those are then assessed as
-	// what has no more measurements to come.
 	r.Phase = Successful
 	running, pending := false, true
 	for _, mr := range r.Metrics {
@@ -241,18 +239,19 @@ func AssessAll(metrics []Metric, tallies []Tally, ending bool) Report {
 	return r
 }
 
-// Report is how an analysis stands or has ended. It is plain data.
+// Report is the state of an analysis. It is plain data.
 type Report struct {
 	Phase Phase `json:"phase"`
-	// Message says which metric ended the analysis, and why; empty if none did.
+	// Message names the metric that ended the analysis, with the reason. It is empty
+	// if no metric ended it.
 	Message string         `json:"message,omitempty"`
 	Metrics []MetricReport `json:"metrics"`
-	// Summary counts the metrics that decide, DryRun those that do not.
+	// Summary counts the metrics without dry runs, and DryRun the dry runs.
 	Summary Summary `json:"summary"`
 	DryRun  Summary `json:"dry_run"`
 }
 
-// MetricReport is how one metric stands or has ended.
+// MetricReport is the state of one metric.
 type MetricReport struct {
 	Name    string `json:"name"`
 	Phase   Phase  `json:"phase"`

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// Values are the values of a measurement. In JSON they are text, since JSON has
-// neither NaN nor infinity.
+// Values are the values of a measurement. They marshal to JSON as text, because JSON has
+// no NaN and no infinity.
 type Values []float64
 
 // MarshalJSON implements [json.Marshaler].

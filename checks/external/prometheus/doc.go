@@ -1,26 +1,23 @@
-// Package prometheus answers: what does Prometheus say?
+// Package prometheus queries metrics from Prometheus for canary analysis.
 //
-// A [Source] is an external.Source that asks a server by its HTTP API: that of
-// Prometheus itself or of what speaks like it, such as Thanos, Mimir, Cortex or
-// VictoriaMetrics. Nothing but net/http is needed.
+// A [Source] is an external.Source that uses the HTTP API of Prometheus. Thanos, Mimir,
+// Cortex and VictoriaMetrics have the same API. The package needs only net/http.
 //
 //	source, err := prometheus.New(prometheus.Config{Address: "http://prometheus:9090"})
 //	values, err := source.Query(ctx, `sum(rate(http_requests_total{code=~"5.."}[1m]))`)
 //
-// # What an answer becomes
+// # Values
 //
-// A scalar is one value; an instant vector one value for each series, in the
-// order of the server; a range vector all values of each series in turn. NaN
-// and infinities are values. An empty vector is external.ErrNoData: nobody
-// exports such a metric, or the expression has filtered everything out. A
-// division of nothing by nothing is NaN, where there are such series, and no
-// data, where there are none.
+// A scalar gives one value. An instant vector gives one value for each series, in the
+// order of the server. A range vector gives all values of each series in turn. NaN and
+// infinities are values. An empty vector is external.ErrNoData: the metric does not exist,
+// or the expression excludes all series. A division of zero by zero is NaN if the series
+// exist, and external.ErrNoData otherwise.
 //
-// # What goes wrong
+// # Errors
 //
-// An [*Error] is what the server says is wrong, such as a query that it cannot
-// parse. A server that answers with a page of a proxy instead of JSON, an
-// answer that is too large or cut off, and a histogram, which is no number, are
-// errors too. Warnings, which mean that something is missing from the answer,
-// are logged, or errors if [Config.Strict] is set.
+// An [*Error] is an error that the server reports, such as an invalid query. A response
+// that is not JSON (such as the page of a proxy), too large, truncated, or a histogram is
+// an error too. Warnings mean that the response may be incomplete. They are logged, or
+// errors if [Config.Strict] is set.
 package prometheus

@@ -125,7 +125,7 @@ func TestRealServer(t *testing.T) {
 			var e *Error
 			return errors.As(err, &e) && e.Status == 400 && e.Type == "bad_data"
 		},
-		`"text"`:             func(err error) bool { return strings.Contains(err.Error(), "is a string") },
+		`"text"`:             func(err error) bool { return strings.Contains(err.Error(), "have a string") },
 		`queue + on() queue`: func(err error) bool { var e *Error; return errors.As(err, &e) && e.Status == 422 },
 	} {
 		if v, err := s.Query(t.Context(), query); err == nil || !is(err) {

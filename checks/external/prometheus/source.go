@@ -18,29 +18,30 @@ import (
 	"github.com/serin-go/serin/checks/external"
 )
 
-// Config says which server is asked and how. Address is needed.
+// Config configures a [Source]. Address is required.
 type Config struct {
-	// Address is where the server is, such as "http://prometheus:9090" or
+	// Address is the URL of the server, "http://prometheus:9090" or
 	// "https://example.com/prometheus".
 	Address string `env:"ADDRESS"`
-	// Timeout is for one query, at the server and here. Zero means 10 s.
+	// Timeout is the timeout of one query, at the server and at the client. Default
+	// 10 s.
 	Timeout time.Duration `env:"TIMEOUT"`
-	// MaxBytes is how large an answer may be. Zero means 8 MiB.
+	// MaxBytes is the maximum size of a response. Default 8 MiB.
 	MaxBytes int64 `env:"MAX_BYTES"`
-	// Strict makes an answer with warnings an error: it may be incomplete.
+	// Strict makes warnings of the server errors.
 	Strict bool `env:"STRICT"`
-	// Authorization returns the header of that name, such as "Bearer ...", for
-	// each query, so that tokens may change. Nil: there is none.
+	// Authorization returns the Authorization header of a query, such as
+	// "Bearer ...". It is called for each query, so that tokens may change. If nil,
+	// there is no such header.
 	Authorization func(ctx context.Context) (string, error)
-	// Client sends the queries. Nil means one that follows no redirects: a
-	// redirect is mostly to a page where people log in, and would be given the
-	// header of Authorization.
+	// Client sends the queries. If nil, a client that does not follow redirects: they
+	// usually lead to a login page, which must not get the Authorization header.
 	Client *http.Client `env:", noinit"`
-	// Logger gets warnings of the server. Nil: nobody does.
+	// Logger logs warnings of the server. If nil, warnings are discarded.
 	Logger *slog.Logger `env:", noinit"`
 }
 
-// Source asks a Prometheus server. It is safe for concurrent use.
+// Source queries a Prometheus server. It is safe for concurrent use.
 type Source struct {
 	cfg Config
 	url string
@@ -48,12 +49,12 @@ type Source struct {
 
 var _ external.Source = (*Source)(nil)
 
-// New returns a source. Nothing is sent yet. The error joins everything that is
-// wrong with cfg; each problem is an [*checks.InvalidError].
+// New returns a source. It does not connect to the server. It returns all problems of
+// cfg, joined. Each is an [*checks.InvalidError].
 func New(cfg Config) (*Source, error) {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &checks.InvalidError{Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "prometheus", Field: field, Value: value, Want: want})
 	}
 	u, err := url.Parse(cfg.Address)
 	switch {
@@ -86,32 +87,32 @@ func New(cfg Config) (*Source, error) {
 	return &Source{cfg: cfg, url: u.JoinPath("api/v1/query").String()}, nil
 }
 
-// Error is what the server says is wrong.
+// Error is an error that the server reports.
 type Error struct {
-	// Status is that of HTTP: 400 for a query that cannot be parsed, 422 for
-	// one that cannot be executed, 503 for one that took too long.
+	// Status is the HTTP status: 400 for a query that cannot be parsed, 422 for one
+	// that cannot be executed, 503 for a timeout.
 	Status int
-	// Type and Message are the server's words, empty if it has none.
+	// Type and Message are the error of the server. They may be empty.
 	Type, Message string
 }
 
-// Error quotes the server.
+// Error returns the status, the type and the message.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("prometheus: the server answered %d %s", e.Status, http.StatusText(e.Status))
+	s := fmt.Sprintf("prometheus: server: status %d %s", e.Status, http.StatusText(e.Status))
 	if e.Type != "" || e.Message != "" {
 		s += ": " + e.Type + ": " + e.Message
 	}
 	return s
 }
 
-// Query asks for the present value of an expression. Queries that the server
-// refuses are an [*Error], answers without values external.ErrNoData.
+// Query evaluates an expression at the present time. It returns an [*Error] if the server
+// rejects the query, and external.ErrNoData if the response has no values.
 func (s *Source) Query(ctx context.Context, query string) ([]float64, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout,
-		fmt.Errorf("no answer within %v: %w", s.cfg.Timeout, context.DeadlineExceeded))
+		fmt.Errorf("query: no response within %v: %w", s.cfg.Timeout, context.DeadlineExceeded))
 	defer cancel()
 	form := url.Values{"query": {query}, "timeout": {strconv.FormatInt(max(s.cfg.Timeout.Milliseconds(), 1), 10) + "ms"}}
-	// A POST, since expressions may be longer than an address may be.
+	// POST, because expressions can exceed the maximum length of a URL.
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("prometheus: %w", err)
@@ -135,12 +136,12 @@ func (s *Source) Query(ctx context.Context, query string) ([]float64, error) {
 	case err != nil:
 		return nil, s.network(ctx, err)
 	case int64(len(body)) > s.cfg.MaxBytes:
-		return nil, fmt.Errorf("prometheus: the answer is larger than %d bytes; sum up more in the query", s.cfg.MaxBytes)
+		return nil, fmt.Errorf("prometheus: response: too large (want at most %d bytes); aggregate more in the query", s.cfg.MaxBytes)
 	}
 	return s.answer(ctx, res, body)
 }
 
-// network words an error of the connection: if time was up, by that.
+// network returns an error of the connection, or its cause if ctx has ended.
 func (s *Source) network(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("prometheus: %w", cause)
@@ -164,23 +165,23 @@ func (s *Source) answer(ctx context.Context, res *http.Response, body []byte) ([
 	err := json.Unmarshal(body, &r)
 	switch {
 	case err != nil && media != "application/json" && res.StatusCode >= 300:
-		// Its text is a page for people, and may tell what is nobody's business.
+		// The body is an HTML page, which can contain confidential text.
 		return nil, &Error{Status: res.StatusCode}
 	case err != nil && media != "application/json":
-		return nil, fmt.Errorf("prometheus: the answer is %q, want JSON; is %s the address of a Prometheus server?", media, s.url)
+		return nil, fmt.Errorf("prometheus: response: not from a Prometheus server at %s (have %q, want JSON)", s.url, media)
 	case err != nil:
-		return nil, fmt.Errorf("prometheus: the answer is not JSON: %w", err)
+		return nil, fmt.Errorf("prometheus: response: invalid JSON: %w", err)
 	case r.Status == "error" || res.StatusCode >= 300:
 		return nil, &Error{Status: res.StatusCode, Type: r.ErrorType, Message: r.Error}
 	case r.Status != "success":
-		return nil, fmt.Errorf("prometheus: the answer has the status %q, want success or error", r.Status)
+		return nil, fmt.Errorf("prometheus: response: unknown status (have %q, want success or error)", r.Status)
 	}
 	if len(r.Warnings) > 0 {
 		warnings := strings.Join(r.Warnings, "; ")
 		if s.cfg.Strict {
-			return nil, fmt.Errorf("prometheus: the server warns: %s", warnings)
+			return nil, fmt.Errorf("prometheus: response: warnings: %s", warnings)
 		}
-		s.cfg.Logger.WarnContext(ctx, "prometheus: the server warns", "warnings", warnings)
+		s.cfg.Logger.WarnContext(ctx, "prometheus: response has warnings; it may be incomplete", "warnings", warnings)
 	}
 	values, err := decode(r.Data)
 	if err == nil && len(values) == 0 {
