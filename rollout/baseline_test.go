@@ -234,7 +234,7 @@ func TestReturnKeepsItsApproval(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 				e, p, stages := returning(t, tgt, cfg)
-				stages[0].Approve = &strategies.Approval{Need: 2, Roles: []string{"sre"}, OnTimeout: strategies.Continue, Timeout: time.Hour}
+				stages[0].Approve = &strategies.Approval{Need: 2, Roles: []string{"sre"}, OnTimeout: strategies.ActionContinue, Timeout: time.Hour}
 				stages[1].Approve = &strategies.Approval{FourEyes: true, MFA: time.Hour, Timeout: 2 * time.Hour}
 				p.Stages, p.RollbackWindow, p.RollbackFree = stages, time.Hour, free
 				id := begin(t, e, p)

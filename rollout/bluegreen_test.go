@@ -44,7 +44,7 @@ func TestBlueGreenWithoutARequest(t *testing.T) {
 			}
 			at(5*time.Second, strategies.Baking, 0, " of 1m0s")
 			share(0)
-			at(time.Minute, strategies.After, 0, "checks after the stage: slow")
+			at(time.Minute, strategies.AfterStage, 0, "checks after the stage: slow")
 			at(30*time.Second, strategies.Approving, 1, "waiting for approval")
 			share(0)
 			if err := e.Do(t.Context(), id, strategies.Approve, ana); err != nil {

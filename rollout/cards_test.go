@@ -113,7 +113,7 @@ var cards = []struct {
 	{"C21", "time in a pause is not held against a limit", func(t *testing.T, c *card) {
 		p := steps(time.Minute, 5000)
 		p.Strategy = strategies.Adjust(p.Strategy, "canary 50%", func(s *strategies.Stage) {
-			s.Limit, s.MinSamples, s.OnLimit = 2*time.Minute, 1<<20, strategies.RollBack
+			s.Limit, s.MinSamples, s.OnLimit = 2*time.Minute, 1<<20, strategies.ActionRollBack
 		})
 		id := c.start(p)
 		c.do(id, strategies.Pause)

@@ -295,9 +295,9 @@ func (d Demand) tighten(list []strategies.Stage) []strategies.Stage {
 			over = true
 			s.Approve = stronger(s.Approve, *d.Approve)
 		}
-		if s.Approve != nil && s.Approve.OnTimeout == strategies.Continue && d.never(NeverSilence) {
+		if s.Approve != nil && s.Approve.OnTimeout == strategies.ActionContinue && d.never(NeverSilence) {
 			loud := *s.Approve
-			loud.OnTimeout = strategies.Hold
+			loud.OnTimeout = strategies.ActionHold
 			s.Approve = &loud
 		}
 	}
@@ -305,8 +305,8 @@ func (d Demand) tighten(list []strategies.Stage) []strategies.Stage {
 		if !all[at].Contest {
 			all[at].Until = strategies.UntilSafe
 		}
-		if all[at].OnLimit == strategies.Continue {
-			all[at].OnLimit = strategies.Hold
+		if all[at].OnLimit == strategies.ActionContinue {
+			all[at].OnLimit = strategies.ActionHold
 		}
 	}
 	return all

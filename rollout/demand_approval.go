@@ -30,7 +30,7 @@ func stronger(have *strategies.Approval, want strategies.Approval) *strategies.A
 	if want.Timeout > 0 && patience(a.Timeout) > want.Timeout {
 		a.Timeout = want.Timeout
 	}
-	if a.OnTimeout == strategies.Continue && want.OnTimeout != strategies.Continue {
+	if a.OnTimeout == strategies.ActionContinue && want.OnTimeout != strategies.ActionContinue {
 		a.OnTimeout = want.OnTimeout
 	}
 	return &a

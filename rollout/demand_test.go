@@ -20,7 +20,7 @@ var demands = []struct {
 }{
 	{"preflight", rollout.Demand{Preflight: []string{"pass"}}, "Plan.Preflight"},
 	{"postflight", rollout.Demand{Postflight: []string{"pass"}}, "Plan.Postflight"},
-	{"standing", rollout.Demand{Standing: []rollout.Standing{{Check: "pass", OnFail: strategies.RollBack}}}, "Plan.Standing"},
+	{"standing", rollout.Demand{Standing: []rollout.Standing{{Check: "pass", OnFail: strategies.ActionRollBack}}}, "Plan.Standing"},
 	{"approval", rollout.Demand{Approve: &strategies.Approval{Need: 2, Roles: []string{"sre"}, FourEyes: true}, UpTo: 1000}, "Plan.Stages[0].Approve"},
 	{"first share", rollout.Demand{MaxFirst: 500}, "Plan.Stages[0].Split"},
 	{"stages", rollout.Demand{MinStages: 4}, "Plan.Stages"},
@@ -38,7 +38,7 @@ func weak() rollout.Plan {
 	p := briskly("1.4.0", "1.5.0")
 	p.Strategy = strategies.Canary{
 		Weights: []strategies.Weight{5000}, Bake: time.Minute, Limit: time.Hour, DangerouslyPromoteUnproven: true,
-		Approve: &strategies.Approval{OnTimeout: strategies.Continue},
+		Approve: &strategies.Approval{OnTimeout: strategies.ActionContinue},
 	}
 	p.Supersede, p.RollbackWindow = true, time.Hour
 	return p
@@ -136,7 +136,7 @@ func TestStrongerPlansAreAccepted(t *testing.T) {
 		}
 		stages[1].Approve = &strategies.Approval{Rules: []strategies.ApprovalRule{{Need: 2, Roles: []string{"lead"}}, {Need: 1, Roles: []string{"privacy"}}}, FourEyes: true}
 		p.Stages, p.Monitor = stages, 2*time.Hour
-		p.Standing = []rollout.Standing{{Check: "pass", Every: time.Second, OnFail: strategies.Escalate}}
+		p.Standing = []rollout.Standing{{Check: "pass", Every: time.Second, OnFail: strategies.ActionEscalate}}
 		p.Windows = []rollout.Window{{Days: "tue", From: "09:00", To: "17:00", Budget: 1}}
 		return p
 	}

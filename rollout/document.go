@@ -257,18 +257,18 @@ func (d *document) follow(dec strategies.Decision, kind Kind, by Actor, now time
 	next := *d
 	dec.Reason = bound(dec.Reason, maxReason)
 	switch dec.Do {
-	case strategies.Enter:
+	case strategies.DoEnter:
 		if dec.Arm != "" {
 			next.win(dec.Arm)
 		}
 		next.enter(dec, now)
-	case strategies.Drop:
+	case strategies.DoDrop:
 		next.drop(dec.Arm, now)
-	case strategies.Rebalance:
+	case strategies.DoRebalance:
 		next.rebalance(dec.Shares, now)
-	case strategies.SetPause:
+	case strategies.DoPause:
 		next.Paused = true
-	case strategies.SetResume:
+	case strategies.DoResume:
 		next.Paused, next.Waited = false, 0
 	}
 	next.Seq, next.Note = next.Seq+1, nil
@@ -402,15 +402,15 @@ func (d *document) approval() *strategies.Approval {
 // kindOf returns the kind of dec's event.
 func kindOf(dec strategies.Decision) Kind {
 	switch {
-	case dec.Do == strategies.SetPause:
+	case dec.Do == strategies.DoPause:
 		return Paused
-	case dec.Do == strategies.SetResume:
+	case dec.Do == strategies.DoResume:
 		return Resumed
-	case dec.Do == strategies.TakeVote:
+	case dec.Do == strategies.DoTakeVote:
 		return Voted
-	case dec.Do == strategies.Drop:
+	case dec.Do == strategies.DoDrop:
 		return Dropped
-	case dec.Do == strategies.Rebalance:
+	case dec.Do == strategies.DoRebalance:
 		return Rebalanced
 	case dec.Phase.Terminal():
 		return Ended

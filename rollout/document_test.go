@@ -54,7 +54,7 @@ func TestMissedCheckpoints(t *testing.T) {
 		d := first
 		if i > 0 {
 			if d = all[i-1].checkpoint(nil, now); i%4 == 0 {
-				d = all[i-1].follow(strategies.Decision{Do: strategies.SetPause, Reason: "p"}, Paused, Actor{Name: "ana"}, now)
+				d = all[i-1].follow(strategies.Decision{Do: strategies.DoPause, Reason: "p"}, Paused, Actor{Name: "ana"}, now)
 			}
 			d.Before = hashes[i-1]
 		}
@@ -106,7 +106,7 @@ func TestCheckpointKeepsTheEvent(t *testing.T) {
 				t.Errorf("after checkpoint %d: %v, %s, want %s", n, d.commits(), d.lastRaw, raw)
 			}
 		}
-		ev := d.follow(strategies.Decision{Do: strategies.SetPause, Reason: "p"}, Paused, Actor{Name: "ana"}, time.Now())
+		ev := d.follow(strategies.Decision{Do: strategies.DoPause, Reason: "p"}, Paused, Actor{Name: "ana"}, time.Now())
 		if ev.Seq != 2 || ev.commits() != d.commits()+1 || ev.Last.Prev != "x" || ev.Note != nil {
 			t.Errorf("the event after it: %d of %d commits, prev %q", ev.Seq, ev.commits(), ev.Last.Prev)
 		}

@@ -242,7 +242,7 @@ func (d *driver) claim(ctx context.Context, epoch uint64, why string) error {
 		return nil
 	}
 	return d.carryOut(ctx, strategies.Decision{
-		Do: strategies.SetPause, Rule: "unbound", Urgent: true,
+		Do: strategies.DoPause, Rule: "unbound", Urgent: true,
 		Reason: "no check is bound to " + strings.Join(missing, ", ") + "; bind it, restart and resume",
 	}, engineActor)
 }
@@ -341,7 +341,7 @@ func (d *driver) decide(ctx context.Context, missing error) (went bool, err erro
 		d.waiting = "the way back to be stored"
 		return false, nil
 	}
-	if x != nil && x.order.Command != strategies.None {
+	if x != nil && x.order.Command != strategies.NoCommand {
 		if !x.left.Load() {
 			d.waiting = "the abort to be stored"
 			return false, nil
@@ -367,9 +367,9 @@ func (d *driver) decide(ctx context.Context, missing error) (went bool, err erro
 		d.waiting = "evidence that is not complete: " + bound(missing.Error(), maxError)
 	}
 	switch {
-	case dec.Do == strategies.Stay || dec.Do == strategies.Refuse:
+	case dec.Do == strategies.DoStay || dec.Do == strategies.DoRefuse:
 		return false, nil
-	case missing != nil && d.exitOf(dec) == nil && dec.Do != strategies.SetPause:
+	case missing != nil && d.exitOf(dec) == nil && dec.Do != strategies.DoPause:
 		return false, nil // better to wait than to go on by half of what is known
 	}
 	if err := d.carryOut(ctx, dec, engineActor); err != nil {
@@ -518,7 +518,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	dec := strategies.Next(d.doc.Plan.Stages, state)
 	by := o.by
 	switch {
-	case dec.Do == strategies.Stay || dec.Do == strategies.Refuse:
+	case dec.Do == strategies.DoStay || dec.Do == strategies.DoRefuse:
 		return &RefusedError{Rollout: d.id, Command: o.Command, Reason: dec.Reason}
 	case dec.Rule != "command":
 		by = engineActor // something else was more urgent than the command
@@ -531,7 +531,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 		return &RefusedError{Rollout: d.id, Command: o.Command, Reason: "cannot " + o.Command.String() + ": it waits for " + wait}
 	}
 	next := d.doc.follow(dec, kindOf(dec), by, d.e.cfg.wall())
-	if dec.Do == strategies.TakeVote {
+	if dec.Do == strategies.DoTakeVote {
 		vote := strategies.Vote{
 			Who: by.Name, Subject: by.Subject, Roles: by.Roles, Proved: by.Proved, At: next.Last.At,
 			Reject: o.Command == strategies.Reject, Reason: o.why,
@@ -554,7 +554,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	if err := d.commit(ctx, next); err != nil {
 		return err
 	}
-	if dec.Do == strategies.SetResume || dec.Resume {
+	if dec.Do == strategies.DoResume || dec.Resume {
 		d.accept()
 	}
 	d.schedule()

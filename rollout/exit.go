@@ -25,12 +25,12 @@ type exit struct {
 // lasting reports whether the exit holds against what others have written
 // meanwhile, short of the rollout's end. What rests on their document does not.
 func (x *exit) lasting() bool {
-	return x.order.Command != strategies.None || x.decision.Rule == "harm"
+	return x.order.Command != strategies.NoCommand || x.decision.Rule == "harm"
 }
 
 // reason says why the exit was taken.
 func (x *exit) reason() string {
-	if x.order.Command != strategies.None {
+	if x.order.Command != strategies.NoCommand {
 		return because("aborted", x.order.why)
 	}
 	return x.decision.Reason
@@ -116,7 +116,7 @@ func (f *force) lower(x *exit) (demand uint64, lowered bool) {
 	}
 	if old := f.out; old != nil {
 		switch {
-		case old.order.Command != strategies.None, x.order.Command == strategies.None && old.arms == nil:
+		case old.order.Command != strategies.NoCommand, x.order.Command == strategies.NoCommand && old.arms == nil:
 			return 0, false
 		case x.arms != nil:
 			x.arms = append(slices.Clone(old.arms), x.arms...)
@@ -180,9 +180,9 @@ func (d *driver) lower(ctx context.Context, x *exit) {
 func (d *driver) exitOf(dec strategies.Decision) *exit {
 	x := &exit{decision: dec, at: d.e.cfg.wall()}
 	switch {
-	case dec.Do == strategies.Enter && dec.Phase.Terminal() && dec.Phase != strategies.Promoted:
+	case dec.Do == strategies.DoEnter && dec.Phase.Terminal() && dec.Phase != strategies.Promoted:
 		return x
-	case dec.Do == strategies.Drop:
+	case dec.Do == strategies.DoDrop:
 		x.arms = []string{dec.Arm}
 		return x
 	}

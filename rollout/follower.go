@@ -377,9 +377,9 @@ func (d *driver) followerTick(ctx context.Context) {
 	switch {
 	case x == nil || time.Now().Before(d.again):
 		return
-	case x.order.Command != strategies.None && !x.left.Load():
+	case x.order.Command != strategies.NoCommand && !x.left.Load():
 		return
-	case x.order.Command != strategies.None:
+	case x.order.Command != strategies.NoCommand:
 		err = d.settle(ctx, x)
 	default:
 		dec := x.decision

@@ -133,10 +133,10 @@ func (p Plan) stage(s strategies.Stage, t analysis.Traffic, proven bool, warn fu
 	case s.MinSamples > 0:
 		warn("it waits for %d samples, but the candidate gets no requests", s.MinSamples)
 	}
-	if s.Until == strategies.UntilSafe && (s.OnLimit == strategies.Continue || s.OnNoEvidence == strategies.Continue) {
+	if s.Until == strategies.UntilSafe && (s.OnLimit == strategies.ActionContinue || s.OnNoEvidence == strategies.ActionContinue) {
 		warn("it goes on without the proof that it asks for when its limit has passed")
 	}
-	if a := s.Approve; a != nil && a.OnTimeout == strategies.Continue {
+	if a := s.Approve; a != nil && a.OnTimeout == strategies.ActionContinue {
 		warn("it begins without approval when nobody answers")
 	}
 	return sf, err

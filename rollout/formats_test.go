@@ -56,7 +56,7 @@ func TestFormats(t *testing.T) {
 			if last := lines[len(lines)-1]; !bytes.Equal(doc.lastRaw, last) {
 				t.Errorf("the document holds\n%s\nthe trail ends with\n%s", doc.lastRaw, last)
 			}
-			next := doc.follow(strategies.Decision{Rule: "command", Reason: "resumed", Do: strategies.SetResume}, Resumed, Actor{Name: "ana"}, prev.At)
+			next := doc.follow(strategies.Decision{Rule: "command", Reason: "resumed", Do: strategies.DoResume}, Resumed, Actor{Name: "ana"}, prev.At)
 			sealed, raw, err := next.Last.sealed()
 			if err != nil {
 				t.Fatal(err)

@@ -90,7 +90,7 @@ func (d *driver) about(ctx context.Context, phase strategies.Phase, stage int) c
 // begins. It returns what is to be waited for, "" if they are good, and the decision
 // that takes the place of dec where they are not.
 func (d *driver) recheck(dec strategies.Decision) (wait string, instead *strategies.Decision) {
-	if dec.Do != strategies.Enter || dec.Phase != strategies.Baking {
+	if dec.Do != strategies.DoEnter || dec.Phase != strategies.Baking {
 		return "", nil
 	}
 	const again = "checks that are looked at again, since their results are old"
@@ -106,7 +106,7 @@ func (d *driver) recheck(dec strategies.Decision) (wait string, instead *strateg
 		d.preflight = nil
 		if g.report.Status != checks.Pass && g.report.Status != checks.Warn {
 			return "", &strategies.Decision{
-				Do: strategies.Enter, Phase: strategies.Failed, Stage: d.doc.Stage, Rule: "checks",
+				Do: strategies.DoEnter, Phase: strategies.Failed, Stage: d.doc.Stage, Rule: "checks",
 				Reason: because(fmt.Sprintf("preflight checks, looked at again: %s", g.report.Status), g.report.Summary()),
 			}
 		}

@@ -76,7 +76,7 @@ func (d *driver) regate(ctx context.Context) error {
 		return nil
 	}
 	dec := strategies.Decision{
-		Do: strategies.SetPause, Rule: "gates", Urgent: true,
+		Do: strategies.DoPause, Rule: "gates", Urgent: true,
 		Reason: "checks have changed since the rollout was started: " + changedGates(d.doc.Gates, now) + "; votes are void",
 	}
 	if now[demandsGate] != d.doc.Gates[demandsGate] {

@@ -198,11 +198,11 @@ func (h *history) progress(a, b commit, who string) {
 			h.broken("5: %s passes an approval with %s", who, why)
 		}
 	}
-	asked := p.Stage == n.Stage && (p.Phase == strategies.Approving || p.Phase == strategies.Before && n.Phase == strategies.Baking)
-	if (n.Phase == strategies.Baking || n.Phase == strategies.Before) && stage.Approve != nil && !asked {
+	asked := p.Stage == n.Stage && (p.Phase == strategies.Approving || p.Phase == strategies.BeforeStage && n.Phase == strategies.Baking)
+	if (n.Phase == strategies.Baking || n.Phase == strategies.BeforeStage) && stage.Approve != nil && !asked {
 		h.broken("5: %s goes on to a stage that nobody has approved", who)
 	}
-	if n.Phase == strategies.Baking && len(stage.Before) > 0 && p.Phase != strategies.Before {
+	if n.Phase == strategies.Baking && len(stage.Before) > 0 && p.Phase != strategies.BeforeStage {
 		h.broken("gate: %s begins a stage whose checks have not run", who)
 	}
 	if p.Phase == strategies.Baking && !byHand {

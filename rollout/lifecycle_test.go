@@ -112,11 +112,11 @@ func TestApprovalEnds(t *testing.T) {
 		paused bool
 		urgent bool
 	}{
-		{"held", strategies.Hold, false, strategies.Approving, true, false},
-		{"escalated", strategies.Escalate, false, strategies.Approving, true, true},
-		{"rolled back", strategies.RollBack, false, strategies.RolledBack, false, false},
-		{"silence is consent", strategies.Continue, false, strategies.Promoted, false, false},
-		{"rejected", strategies.Hold, true, strategies.Aborted, false, false},
+		{"held", strategies.ActionHold, false, strategies.Approving, true, false},
+		{"escalated", strategies.ActionEscalate, false, strategies.Approving, true, true},
+		{"rolled back", strategies.ActionRollBack, false, strategies.RolledBack, false, false},
+		{"silence is consent", strategies.ActionContinue, false, strategies.Promoted, false, false},
+		{"rejected", strategies.ActionHold, true, strategies.Aborted, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {

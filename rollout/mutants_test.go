@@ -70,8 +70,8 @@ var mutants = []struct{ name, file, old, new string }{
 	},
 	{
 		"commands acknowledged though they were not stored", "driver.go",
-		"	if err := d.commit(ctx, next); err != nil {\n\t\treturn err\n\t}\n\tif dec.Do == strategies.SetResume",
-		"	if err := d.commit(ctx, next); err != nil {\n\t\treturn nil\n\t}\n\tif dec.Do == strategies.SetResume",
+		"	if err := d.commit(ctx, next); err != nil {\n\t\treturn err\n\t}\n\tif dec.Do == strategies.DoResume",
+		"	if err := d.commit(ctx, next); err != nil {\n\t\treturn nil\n\t}\n\tif dec.Do == strategies.DoResume",
 	},
 	{
 		"events ticked off before they were delivered", "outbox.go",

@@ -307,9 +307,9 @@ func (p Plan) due(phase strategies.Phase, stage int) []string {
 	switch phase {
 	case strategies.Preflight:
 		return p.Preflight
-	case strategies.Before:
+	case strategies.BeforeStage:
 		return p.Stages[stage].Before
-	case strategies.After:
+	case strategies.AfterStage:
 		return p.Stages[stage].After
 	case strategies.Postflight:
 		return p.Postflight

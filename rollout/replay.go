@@ -90,11 +90,11 @@ func (r *replay) event(ev, prev Event) error {
 			r.s.Consent = strategies.Rejected
 		}
 	}
-	r.s.Standing, r.s.OnStanding = "", strategies.Hold
+	r.s.Standing, r.s.OnStanding = "", strategies.ActionHold
 	if ev.Rule == strategies.RuleStanding {
 		r.s.Standing = ev.Reason
 		if ev.Kind == Ended {
-			r.s.OnStanding = strategies.RollBack
+			r.s.OnStanding = strategies.ActionRollBack
 		}
 	}
 	for range 4*len(r.plan.Stages) + 8 {
@@ -104,20 +104,20 @@ func (r *replay) event(ev, prev Event) error {
 				r.s.Checked, r.s.Checks = true, checks.Pass
 			case ev.Checks != nil && prev.Phase == r.s.Phase && covers(*ev.Checks, due):
 				r.s.Checked, r.s.Checks, r.s.ChecksReason = true, ev.Checks.Status, ev.Checks.Summary()
-			case r.s.Command == strategies.None && (ev.Phase != r.s.Phase || ev.Stage != r.s.Stage):
+			case r.s.Command == strategies.NoCommand && (ev.Phase != r.s.Phase || ev.Stage != r.s.Stage):
 				return fmt.Errorf("rollout: the log has no result of the %s checks %q of stage %d", r.s.Phase, due, r.s.Stage)
 			}
 		}
 		d := strategies.Next(r.plan.Stages, r.s)
-		r.s.Command = strategies.None
+		r.s.Command = strategies.NoCommand
 		switch d.Do {
-		case strategies.SetPause:
+		case strategies.DoPause:
 			r.s.Paused = true
 			return nil
-		case strategies.SetResume:
+		case strategies.DoResume:
 			r.s.Paused, r.s.Waited = false, 0
 			continue
-		case strategies.Enter:
+		case strategies.DoEnter:
 			r.enter(d, ev)
 		default:
 			return nil
@@ -157,7 +157,7 @@ func (r *replay) enter(d strategies.Decision, ev Event) {
 // commandOf returns the command behind the event, or None if the engine decided.
 func commandOf(ev, prev Event) strategies.Command {
 	if ev.Rule != "command" || ev.By.Name == engineActor.Name {
-		return strategies.None
+		return strategies.NoCommand
 	}
 	switch {
 	case ev.Kind == Paused:
@@ -170,7 +170,7 @@ func commandOf(ev, prev Event) strategies.Command {
 		return strategies.Supersede
 	case ev.Phase == strategies.RampingDown:
 		return strategies.RampDown
-	case prev.Phase == strategies.Before || prev.Phase == strategies.Approving:
+	case prev.Phase == strategies.BeforeStage || prev.Phase == strategies.Approving:
 		return strategies.Skip
 	default:
 		return strategies.Promote

@@ -66,7 +66,7 @@ func TestReplay(t *testing.T) {
 					c.change(&p)
 				}
 				id := begin(t, e, p)
-				if c.do != strategies.None {
+				if c.do != strategies.NoCommand {
 					time.Sleep(30 * time.Second)
 					if err := e.Do(t.Context(), id, c.do, ana); err != nil {
 						t.Fatal(err)
@@ -183,8 +183,8 @@ func TestForecast(t *testing.T) {
 	// A site without traffic, and a plan that does not mean what it says.
 	p.Strategy = nil
 	p.Stages = []strategies.Stage{
-		{Name: "wait", Split: split2(10_000, 0), Until: strategies.UntilSafe, MinSamples: 5, OnLimit: strategies.Continue},
-		{Name: "some", Split: split2(5000, 5000), Until: strategies.UntilSafe, MinSamples: 1e6, Limit: time.Minute, Approve: &strategies.Approval{OnTimeout: strategies.Continue}},
+		{Name: "wait", Split: split2(10_000, 0), Until: strategies.UntilSafe, MinSamples: 5, OnLimit: strategies.ActionContinue},
+		{Name: "some", Split: split2(5000, 5000), Until: strategies.UntilSafe, MinSamples: 1e6, Limit: time.Minute, Approve: &strategies.Approval{OnTimeout: strategies.ActionContinue}},
 		{Name: "less", Split: split2(9000, 1000), Until: strategies.UntilBaked},
 	}
 	f, err = p.Forecast(analysis.Traffic{PerSecond: 1})

@@ -71,7 +71,7 @@ func (p Plan) validateStanding(bad func(field string, value any, want string)) {
 		if s.Grace < 0 {
 			bad(field+"Grace", s.Grace, "0 (for 5 min) or a longer time")
 		}
-		if s.OnFail != strategies.Hold && s.OnFail != strategies.RollBack && s.OnFail != strategies.Escalate {
+		if s.OnFail != strategies.ActionHold && s.OnFail != strategies.ActionRollBack && s.OnFail != strategies.ActionEscalate {
 			bad(field+"OnFail", s.OnFail, "hold, roll back or escalate")
 		}
 	}
@@ -164,7 +164,7 @@ func (v *standingRun) failure(now time.Time) string {
 // failing returns what the standing checks demand, and why; "" if nothing.
 func (d *driver) failing() (why string, do strategies.Action) {
 	if d.role != leader { // what was seen while it led is old
-		return "", strategies.Hold
+		return "", strategies.ActionHold
 	}
 	var all []string
 	now := time.Now()
@@ -184,9 +184,9 @@ func (d *driver) failing() (why string, do strategies.Action) {
 // severity orders what may be done about a standing check that fails.
 func severity(a strategies.Action) int {
 	switch a {
-	case strategies.RollBack:
+	case strategies.ActionRollBack:
 		return 2
-	case strategies.Escalate:
+	case strategies.ActionEscalate:
 		return 1
 	}
 	return 0

@@ -163,7 +163,7 @@ func TestStandingFailureAcceptedElsewhere(t *testing.T) {
 // paused, and against a person who promotes; and there are no looks after the end.
 func TestStandingCheckRollsBack(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
-		e, id, c := standing(t, tgt, cfg, rollout.Standing{OnFail: strategies.RollBack, Every: time.Second})
+		e, id, c := standing(t, tgt, cfg, rollout.Standing{OnFail: strategies.ActionRollBack, Every: time.Second})
 		if err := e.Do(t.Context(), id, strategies.Pause, ana); err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func TestStandingCheckIsNotKnown(t *testing.T) {
 			go tgt.serve(t.Context(), time.Minute)
 			p := briskly("1.4.0", "1.5.0")
 			p.Strategy = strategies.Canary{Weights: []strategies.Weight{5000}, Bake: 10 * time.Hour, Limit: 24 * time.Hour, DangerouslyPromoteUnproven: true}
-			p.Standing = []rollout.Standing{{Check: "vendor", Every: time.Second, Grace: 2 * time.Minute, OnFail: strategies.Escalate}}
+			p.Standing = []rollout.Standing{{Check: "vendor", Every: time.Second, Grace: 2 * time.Minute, OnFail: strategies.ActionEscalate}}
 			id := begin(t, e, p)
 			time.Sleep(time.Minute + 50*time.Second)
 			before := runtime.NumGoroutine()
@@ -235,7 +235,7 @@ func TestStandingCheckIsNotKnown(t *testing.T) {
 
 func TestStandingIsValidated(t *testing.T) {
 	p := briskly("1.4.0", "1.5.0")
-	p.Standing = []rollout.Standing{{}, {Check: "a", Every: -1}, {Check: "a", Grace: -1}, {Check: "b", OnFail: strategies.Continue}}
+	p.Standing = []rollout.Standing{{}, {Check: "a", Every: -1}, {Check: "a", Grace: -1}, {Check: "b", OnFail: strategies.ActionContinue}}
 	err := p.Validate()
 	for _, want := range []string{`Standing[0].Check is ""`, "Standing[1].Every is -1ns", "Standing[2].Check is a", "Standing[2].Grace is -1ns", "Standing[3].OnFail is continue"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

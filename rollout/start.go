@@ -256,7 +256,7 @@ func strictest(stages []strategies.Stage) *strategies.Approval {
 		}
 		all.FourEyes = all.FourEyes || a.FourEyes
 		all.MFA, all.Timeout = shorter(all.MFA, a.MFA), shorter(all.Timeout, a.Timeout)
-		if all.OnTimeout == strategies.Continue {
+		if all.OnTimeout == strategies.ActionContinue {
 			all.OnTimeout = a.OnTimeout // silence is consent only if it always is
 		}
 	}

@@ -19,7 +19,7 @@ import (
 func contest() rollout.Plan {
 	p := plan()
 	p.Rivals = []versioning.Release{release("1.5.1"), release("1.5.2")}
-	p.Strategy = strategies.AB{Rivals: []string{"1.5.1", "1.5.2"}, Bake: time.Minute, OnTie: strategies.RollBack}
+	p.Strategy = strategies.AB{Rivals: []string{"1.5.1", "1.5.2"}, Bake: time.Minute, OnTie: strategies.ActionRollBack}
 	p.Goal = "ttft"
 	return p
 }
@@ -175,7 +175,7 @@ func TestContestAllocates(t *testing.T) {
 		e := open(t, cfg)
 		p := contest()
 		p.Strategy = strategies.AB{
-			Rivals: []string{"1.5.1", "1.5.2"}, Bake: 20 * time.Minute, OnTie: strategies.RollBack,
+			Rivals: []string{"1.5.1", "1.5.2"}, Bake: 20 * time.Minute, OnTie: strategies.ActionRollBack,
 			Allocate: &strategies.Allocation{Every: time.Minute, Floor: 800},
 		}
 		// Slower is no harm here, so that all stay in.

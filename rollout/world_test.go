@@ -515,7 +515,7 @@ func simRelease(n int) versioning.Release {
 func (w *world) simPlan(baseline, candidate int) Plan {
 	canary := strategies.Canary{
 		Weights: []strategies.Weight{1000, 5000}, Bake: 4 * time.Second, Limit: 20 * time.Second, MinSamples: 5,
-		OnLimit: strategies.RollBack, OnNoEvidence: strategies.RollBack,
+		OnLimit: strategies.ActionRollBack, OnNoEvidence: strategies.ActionRollBack,
 		DangerouslyPromoteUnproven: true, Approve: &strategies.Approval{FourEyes: true, Timeout: 30 * time.Second},
 		Before: []string{"slow"},
 	}
@@ -532,7 +532,7 @@ func (w *world) simPlan(baseline, candidate int) Plan {
 		if err != nil {
 			panic(err)
 		}
-		stages[1].Approve = &strategies.Approval{FourEyes: true, Timeout: 20 * time.Second, OnTimeout: strategies.RollBack}
+		stages[1].Approve = &strategies.Approval{FourEyes: true, Timeout: 20 * time.Second, OnTimeout: strategies.ActionRollBack}
 		p.Stages = stages
 	}
 	if w.traits.freezes {
@@ -540,7 +540,7 @@ func (w *world) simPlan(baseline, candidate int) Plan {
 		p.Freezes = []Freeze{{From: from, To: from.Add(w.between(time.Second, 10*time.Second)), Reason: "weekend"}}
 	}
 	if w.traits.standing {
-		p.Standing = []Standing{{Check: "wobbly", Every: time.Second, Grace: 10 * time.Second, OnFail: pickOne(w, strategies.Hold, strategies.Escalate, strategies.RollBack)}}
+		p.Standing = []Standing{{Check: "wobbly", Every: time.Second, Grace: 10 * time.Second, OnFail: pickOne(w, strategies.ActionHold, strategies.ActionEscalate, strategies.ActionRollBack)}}
 	}
 	return p
 }

@@ -28,8 +28,8 @@ type Allocation struct {
 
 // Defaults of [Allocation].
 const (
-	DefaultAllocationEvery        = time.Hour
-	DefaultAllocationFloor Weight = 500
+	defaultAllocationEvery        = time.Hour
+	defaultAllocationFloor Weight = 500
 )
 
 // leastShift is the change of a share that is worth moving users for.
@@ -37,14 +37,14 @@ const leastShift = 100
 
 func (a Allocation) every() time.Duration {
 	if a.Every == 0 {
-		return DefaultAllocationEvery
+		return defaultAllocationEvery
 	}
 	return a.Every
 }
 
 func (a Allocation) floor() Weight {
 	if a.Floor == 0 {
-		return DefaultAllocationFloor
+		return defaultAllocationFloor
 	}
 	return a.Floor
 }
@@ -154,5 +154,5 @@ func allocate(stage Stage, s State) (d Decision, due bool) {
 	if moved < leastShift {
 		return d, false
 	}
-	return Decision{Do: Rebalance, Phase: s.Phase, Stage: s.Stage, Shares: shares, Rule: "allocation", Reason: "traffic moves to the arms that may win"}, true
+	return Decision{Do: DoRebalance, Phase: s.Phase, Stage: s.Stage, Shares: shares, Rule: "allocation", Reason: "traffic moves to the arms that may win"}, true
 }

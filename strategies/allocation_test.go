@@ -79,7 +79,7 @@ func TestSharesAreThoseOfDrawing(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s: unknown", name)
 		}
-		for i, want := range drawn(strategies.DefaultAllocationFloor, rivals) {
+		for i, want := range drawn(strategies.Percent(5), rivals) {
 			if math.Abs(float64(got[i])-want) > 60 { // 0.6 points
 				t.Errorf("%s: arm %d has %d, drawing gives %.0f (%v)", name, i, got[i], want, got)
 			}
@@ -156,12 +156,12 @@ func TestAllocationIsDecidedByNext(t *testing.T) {
 			s.Shares = equal
 		}
 		d := strategies.Next(list, s)
-		if diff := cmp.Diff(c.want, d.Shares); diff != "" || (d.Do == strategies.Rebalance) != (c.want != nil) {
+		if diff := cmp.Diff(c.want, d.Shares); diff != "" || (d.Do == strategies.DoRebalance) != (c.want != nil) {
 			t.Errorf("%s: %+v (-want +got):\n%s", c.name, d, diff)
 		}
 	}
 	s := strategies.State{Phase: strategies.Baking, Baked: time.Hour, Shares: equal, Rivals: []strategies.Rival{known(3, 0.1), known(-3, 0.1), {Arm: "c", Verdict: analysis.Harmed}}}
-	if d := strategies.Next(list, s); d.Do != strategies.Drop {
+	if d := strategies.Next(list, s); d.Do != strategies.DoDrop {
 		t.Errorf("harm comes first: %+v", d)
 	}
 }

@@ -31,7 +31,7 @@ type BlueGreen struct {
 }
 
 // DefaultKeep is how long the old colour stays warm when Keep is zero.
-const DefaultKeep = 30 * time.Minute
+const defaultKeep = 30 * time.Minute
 
 // Stages implements [Strategy].
 func (b BlueGreen) Stages(baseline, candidate string) ([]Stage, error) {
@@ -48,7 +48,7 @@ func (b BlueGreen) Stages(baseline, candidate string) ([]Stage, error) {
 	rule.Arm = candidate
 	keep := b.Keep
 	if keep == 0 {
-		keep = DefaultKeep
+		keep = defaultKeep
 	}
 	stages := []Stage{
 		{
@@ -60,7 +60,7 @@ func (b BlueGreen) Stages(baseline, candidate string) ([]Stage, error) {
 			Name:  "switch",
 			Split: Split{Arms: []Arm{{baseline, 0}, {candidate, Full}}},
 			Bake:  keep, Limit: limitFor(keep), Until: UntilBaked, Approve: b.Approve,
-			OnNoEvidence: Continue, EvidenceLimit: keep, // it does not need a request
+			OnNoEvidence: ActionContinue, EvidenceLimit: keep, // it does not need a request
 		},
 	}
 	return stages, ValidateStages(stages)

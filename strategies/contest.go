@@ -27,7 +27,7 @@ func drop(s State, out *Rival) Decision {
 	reason := out.Arm + ": " + orElse(out.VerdictReason, "worse than the baseline")
 	for _, r := range s.Rivals {
 		if !r.Dropped && r.Arm != out.Arm {
-			return Decision{Do: Drop, Phase: s.Phase, Stage: s.Stage, Arm: out.Arm, Rule: "harm", Reason: reason}
+			return Decision{Do: DoDrop, Phase: s.Phase, Stage: s.Stage, Arm: out.Arm, Rule: "harm", Reason: reason}
 		}
 	}
 	return finish(s, RolledBack, "harm", reason+"; nobody is left")
@@ -59,7 +59,7 @@ func compete(stages []Stage, s State) Decision {
 		return Decision{Rule: rule, Reason: "waiting for " + missing}
 	}
 	reason := fmt.Sprintf("horizon of %v reached without %s", limit, missing)
-	if action == Continue {
+	if action == ActionContinue {
 		return win(rule, reason+"; "+best.Arm+" is the best that is left")
 	}
 	return expire(s, action, RolledBack, rule, reason)

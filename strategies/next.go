@@ -15,9 +15,9 @@ type Phase int
 const (
 	Preflight   Phase = iota // the checks before any traffic moves are due
 	Approving                // people must agree before a stage; the split is still the one before it
-	Before                   // the checks before a stage are due; the split is still the one before it
+	BeforeStage              // the checks before a stage are due; the split is still the one before it
 	Baking                   // the stage's split is in force and evidence is collected
-	After                    // the checks after a stage are due; its split is still in force
+	AfterStage               // the checks after a stage are due; its split is still in force
 	Monitoring               // all stages are complete, and the candidate is monitored for a while longer
 	Postflight               // the checks after all that are due
 	RampingDown              // a person has ended it, and the candidate's share goes down in steps
@@ -35,7 +35,7 @@ func (p Phase) Terminal() bool { return p >= Promoted }
 
 // Checking reports whether p waits for the result of checks.
 func (p Phase) Checking() bool {
-	return p == Preflight || p == Before || p == After || p == Postflight
+	return p == Preflight || p == BeforeStage || p == AfterStage || p == Postflight
 }
 
 // Timed reports whether time spent in p counts for something: a bake, a limit,
@@ -48,7 +48,7 @@ func (p Phase) Timed() bool {
 type Command int
 
 const (
-	None         Command = iota
+	NoCommand    Command = iota
 	Pause                // stay at this split, guards on, until Resume
 	Resume               // go on after Pause or a hold
 	Promote              // leave the stage now, without waiting for bake or proof; checks still apply
@@ -145,14 +145,14 @@ type Rival struct {
 type Do int
 
 const (
-	Stay      Do = iota // nothing changes
-	Enter               // go to Phase, Stage and Step of the decision
-	SetPause            // stop moving forward
-	SetResume           // go on
-	Refuse              // the command makes no sense in this state
-	TakeVote            // write the vote down
-	Drop                // take Arm out of the contest; the baseline has its traffic
-	Rebalance           // give the baseline and the rivals Shares of the traffic
+	DoStay      Do = iota // nothing changes
+	DoEnter               // go to Phase, Stage and Step of the decision
+	DoPause               // stop moving forward
+	DoResume              // go on
+	DoRefuse              // the command makes no sense in this state
+	DoTakeVote            // write the vote down
+	DoDrop                // take Arm out of the contest; the baseline has its traffic
+	DoRebalance           // give the baseline and the rivals Shares of the traffic
 )
 
 // Decision is what is to be done next, and why.
@@ -195,14 +195,14 @@ type Decision struct {
 //     promotion raises the candidate's share.
 func Next(stages []Stage, s State) Decision {
 	d := next(stages, s)
-	gives := d.Do == Enter && (d.Phase == Monitoring || d.Phase == Promoted) && s.HeldBack
-	begins := d.Do == Enter && d.Phase == Baking || gives
+	gives := d.Do == DoEnter && (d.Phase == Monitoring || d.Phase == Promoted) && s.HeldBack
+	begins := d.Do == DoEnter && d.Phase == Baking || gives
 	switch {
 	case !begins || s.Frozen == "":
 		return d
-	case s.Command != None && gives:
+	case s.Command != NoCommand && gives:
 		return refuse(s, "what is held back may not move now: "+s.Frozen)
-	case s.Command != None:
+	case s.Command != NoCommand:
 		return refuse(s, "no stage may begin now: "+s.Frozen)
 	case gives:
 		return Decision{Rule: "frozen", Reason: "waiting to give the candidate what is held back: " + s.Frozen}
@@ -243,9 +243,9 @@ func (s State) possible(n int) bool {
 func next(stages []Stage, s State) Decision {
 	switch {
 	case !s.possible(len(stages)):
-		return Decision{Do: Refuse, Rule: "state", Reason: fmt.Sprintf("no such state: %v, stage %d of %d", s.Phase, s.Stage, len(stages))}
+		return Decision{Do: DoRefuse, Rule: "state", Reason: fmt.Sprintf("no such state: %v, stage %d of %d", s.Phase, s.Stage, len(stages))}
 	case s.Phase.Terminal():
-		if s.Command != None {
+		if s.Command != NoCommand {
 			return refuse(s, "the rollout is over: "+s.Phase.String())
 		}
 		return Decision{Rule: "final", Reason: s.Phase.String()}
@@ -257,16 +257,16 @@ func next(stages []Stage, s State) Decision {
 		return drop(s, harmed(s))
 	case s.Verdict == analysis.Harmed && !s.contest(stages):
 		return finish(s, RolledBack, "harm", orElse(s.VerdictReason, "the candidate is worse than the baseline"))
-	case s.Standing != "" && s.OnStanding == RollBack && s.Phase != RampingDown:
+	case s.Standing != "" && s.OnStanding == ActionRollBack && s.Phase != RampingDown:
 		return finish(s, RolledBack, RuleStanding, s.Standing)
 	case s.SplitError != "":
 		return finish(s, backOut(s), "split", "the split cannot be put in force: "+s.SplitError)
 	case s.Standing != "" && !s.Paused && s.Phase != RampingDown && s.Command.onward():
 		return Decision{
-			Do: SetPause, Phase: s.Phase, Stage: s.Stage, Urgent: s.OnStanding == Escalate, Rule: RuleStanding,
+			Do: DoPause, Phase: s.Phase, Stage: s.Stage, Urgent: s.OnStanding == ActionEscalate, Rule: RuleStanding,
 			Reason: s.Standing + "; a person must resume, promote or abort",
 		}
-	case s.Command != None:
+	case s.Command != NoCommand:
 		return command(stages, s)
 	case s.Phase.Checking() && s.Checked && s.Checks != checks.Pass && s.Checks != checks.Warn:
 		return finish(s, backOut(s), "checks", because(fmt.Sprintf("%s checks: %s", s.Phase, s.Checks), s.ChecksReason))

@@ -19,7 +19,7 @@ import (
 func stages(t interface{ Fatal(...any) }) []strategies.Stage {
 	list, err := strategies.Canary{
 		Weights: []strategies.Weight{500, 5000}, Bake: time.Minute, Limit: time.Hour,
-		OnLimit: strategies.RollBack, OnNoEvidence: strategies.Hold,
+		OnLimit: strategies.ActionRollBack, OnNoEvidence: strategies.ActionHold,
 	}.Stages("old", "new")
 	if err != nil {
 		t.Fatal(err)
@@ -38,18 +38,18 @@ func TestApprovalsAreNotPassedOver(t *testing.T) {
 		{Phase: strategies.Approving, Stage: 1, Command: strategies.Skip},
 		{Phase: strategies.Baking, Stage: 0, Command: strategies.PromoteFully},
 	} {
-		if d := strategies.Next(list, s); d.Do != strategies.Refuse || !strings.Contains(d.Reason, "approval") {
+		if d := strategies.Next(list, s); d.Do != strategies.DoRefuse || !strings.Contains(d.Reason, "approval") {
 			t.Errorf("%v: %+v", s.Command, d)
 		}
 	}
 	list[2].Approve = &strategies.Approval{}
 	for _, s := range []strategies.State{
 		{Phase: strategies.Approving, Stage: 1, Command: strategies.Skip},
-		{Phase: strategies.Before, Stage: 1, Command: strategies.Skip},
+		{Phase: strategies.BeforeStage, Stage: 1, Command: strategies.Skip},
 		{Phase: strategies.Baking, Stage: 0, Command: strategies.PromoteFully},
 		{Phase: strategies.Baking, Stage: 1, Command: strategies.PromoteFully},
 	} {
-		if d := strategies.Next(list, s); d.Do != strategies.Enter || d.Phase != strategies.Approving || d.Stage != 2 {
+		if d := strategies.Next(list, s); d.Do != strategies.DoEnter || d.Phase != strategies.Approving || d.Stage != 2 {
 			t.Errorf("%v, where the last stage asks for an approval: %+v", s.Command, d)
 		}
 	}
@@ -57,11 +57,11 @@ func TestApprovalsAreNotPassedOver(t *testing.T) {
 
 func TestNext(t *testing.T) {
 	const (
-		stay    = strategies.Stay
-		enter   = strategies.Enter
-		pause   = strategies.SetPause
-		resume  = strategies.SetResume
-		refuse  = strategies.Refuse
+		stay    = strategies.DoStay
+		enter   = strategies.DoEnter
+		pause   = strategies.DoPause
+		resume  = strategies.DoResume
+		refuse  = strategies.DoRefuse
 		baking  = strategies.Baking
 		harmed  = analysis.Harmed
 		passed  = checks.Pass
@@ -80,19 +80,19 @@ func TestNext(t *testing.T) {
 		want to
 	}{
 		{"preflight runs", state{}, to{do: stay}},
-		{"preflight passes", state{Checked: true, Checks: passed}, to{enter, strategies.Before, 0}},
-		{"preflight warns", state{Checked: true, Checks: checks.Warn}, to{enter, strategies.Before, 0}},
+		{"preflight passes", state{Checked: true, Checks: passed}, to{enter, strategies.BeforeStage, 0}},
+		{"preflight warns", state{Checked: true, Checks: checks.Warn}, to{enter, strategies.BeforeStage, 0}},
 		{"preflight fails", state{Checked: true, Checks: checks.Fail}, to{enter, strategies.Failed, 0}},
 		{"preflight unknown", state{Checked: true}, to{enter, strategies.Failed, 0}},
 		{"preflight passes, paused", state{Paused: true, Checked: true, Checks: passed}, to{do: stay}},
 		{"preflight fails, paused", state{Paused: true, Checked: true, Checks: checks.Fail}, to{enter, strategies.Failed, 0}},
-		{"before the first stage fails", state{Phase: strategies.Before, Checked: true, Checks: checks.Fail}, to{enter, strategies.Failed, 0}},
-		{"before a later stage fails", state{Phase: strategies.Before, Stage: 1, Checked: true, Checks: checks.Fail}, to{enter, strategies.RolledBack, 1}},
-		{"before passes", state{Phase: strategies.Before, Checked: true, Checks: passed}, to{enter, baking, 0}},
+		{"before the first stage fails", state{Phase: strategies.BeforeStage, Checked: true, Checks: checks.Fail}, to{enter, strategies.Failed, 0}},
+		{"before a later stage fails", state{Phase: strategies.BeforeStage, Stage: 1, Checked: true, Checks: checks.Fail}, to{enter, strategies.RolledBack, 1}},
+		{"before passes", state{Phase: strategies.BeforeStage, Checked: true, Checks: passed}, to{enter, baking, 0}},
 
 		{"bake not over", state{Phase: baking, Baked: minute - 1, Samples: 99}, to{do: stay}},
 		{"samples missing", state{Phase: baking, Baked: minute, Waited: minute, Samples: 9}, to{do: stay}},
-		{"baked", state{Phase: baking, Baked: minute, Samples: 10}, to{enter, strategies.After, 0}},
+		{"baked", state{Phase: baking, Baked: minute, Samples: 10}, to{enter, strategies.AfterStage, 0}},
 		{"baked, no evidence", state{Phase: baking, Baked: minute, Waited: minute, Samples: 10, Verdict: analysis.NoEvidence}, to{do: stay}},
 		{"baked, no evidence till the limit", state{Phase: baking, Baked: tooLong, Waited: tooLong, Samples: 10, Verdict: analysis.NoEvidence}, to{pause, baking, 0}},
 		{"baked, unmeasurable", state{Phase: baking, Baked: minute, Waited: minute, Samples: 10, Verdict: analysis.Unmeasurable}, to{do: stay}},
@@ -121,25 +121,25 @@ func TestNext(t *testing.T) {
 		{"incident after a short monitor", state{Phase: strategies.Monitoring, Stage: 2, Waited: 10 * minute, Monitor: minute, Verdict: analysis.Incident}, to{do: stay}},
 		{"incident holds a stage", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Verdict: analysis.Incident}, to{do: stay}},
 		{"last stage, postflight", state{Phase: baking, Stage: 2, Baked: minute, Samples: 1, Postflight: true}, to{enter, strategies.Postflight, 2}},
-		{"after passes", state{Phase: strategies.After, Checked: true, Checks: passed}, to{enter, baking, 1}},
-		{"after fails", state{Phase: strategies.After, Checked: true, Checks: checks.Fail}, to{enter, strategies.RolledBack, 0}},
+		{"after passes", state{Phase: strategies.AfterStage, Checked: true, Checks: passed}, to{enter, baking, 1}},
+		{"after fails", state{Phase: strategies.AfterStage, Checked: true, Checks: checks.Fail}, to{enter, strategies.RolledBack, 0}},
 		{"postflight passes", state{Phase: strategies.Postflight, Stage: 2, Checked: true, Checks: passed}, to{enter, strategies.Promoted, 2}},
 		{"postflight unknown", state{Phase: strategies.Postflight, Stage: 2, Checked: true}, to{enter, strategies.RolledBack, 2}},
 
 		{"harm", state{Phase: baking, Verdict: harmed}, to{enter, strategies.RolledBack, 0}},
 		{"harm beats promote", state{Phase: baking, Verdict: harmed, Command: strategies.Promote}, to{enter, strategies.RolledBack, 0}},
 		{"harm while paused", state{Phase: baking, Paused: true, Verdict: harmed}, to{enter, strategies.RolledBack, 0}},
-		{"harm during checks", state{Phase: strategies.After, Verdict: harmed}, to{enter, strategies.RolledBack, 0}},
+		{"harm during checks", state{Phase: strategies.AfterStage, Verdict: harmed}, to{enter, strategies.RolledBack, 0}},
 		{"abort beats everything", state{Phase: baking, Verdict: harmed, Command: strategies.Abort}, to{enter, strategies.Aborted, 0}},
 		{"supersede", state{Phase: baking, Command: strategies.Supersede}, to{enter, strategies.Superseded, 0}},
 		{"standing check fails", state{Phase: baking, Standing: "expired"}, to{pause, baking, 0}},
-		{"standing check fails while others run", state{Phase: strategies.After, Standing: "expired"}, to{pause, strategies.After, 0}},
+		{"standing check fails while others run", state{Phase: strategies.AfterStage, Standing: "expired"}, to{pause, strategies.AfterStage, 0}},
 		{"standing check fails, paused", state{Phase: baking, Paused: true, Standing: "expired"}, to{do: stay}},
 		{"standing check fails, resume", state{Phase: baking, Paused: true, Standing: "expired", Command: strategies.Resume}, to{resume, baking, 0}},
 		{"standing check fails, promote", state{Phase: baking, Standing: "expired", Command: strategies.Promote}, to{pause, baking, 0}},
 		{"standing check fails, abort", state{Phase: baking, Standing: "expired", Command: strategies.Abort}, to{enter, strategies.Aborted, 0}},
-		{"standing check rolls back", state{Phase: strategies.Monitoring, Stage: 2, Paused: true, Standing: "expired", OnStanding: strategies.RollBack}, to{enter, strategies.RolledBack, 2}},
-		{"standing check rolls back, promote", state{Phase: baking, Standing: "expired", OnStanding: strategies.RollBack, Command: strategies.Promote}, to{enter, strategies.RolledBack, 0}},
+		{"standing check rolls back", state{Phase: strategies.Monitoring, Stage: 2, Paused: true, Standing: "expired", OnStanding: strategies.ActionRollBack}, to{enter, strategies.RolledBack, 2}},
+		{"standing check rolls back, promote", state{Phase: baking, Standing: "expired", OnStanding: strategies.ActionRollBack, Command: strategies.Promote}, to{enter, strategies.RolledBack, 0}},
 		{"split refused", state{Phase: baking, SplitError: "no backend"}, to{enter, strategies.RolledBack, 0}},
 
 		{"pause", state{Phase: baking, Command: strategies.Pause}, to{pause, baking, 0}},
@@ -147,15 +147,15 @@ func TestNext(t *testing.T) {
 		{"resume", state{Phase: baking, Paused: true, Command: strategies.Resume}, to{resume, baking, 0}},
 		{"resume what runs", state{Phase: baking, Command: strategies.Resume}, to{refuse, baking, 0}},
 		{"promote", state{Phase: baking, Stage: 1, Command: strategies.Promote}, to{enter, baking, 2}},
-		{"promote keeps the checks", state{Phase: baking, Command: strategies.Promote}, to{enter, strategies.After, 0}},
+		{"promote keeps the checks", state{Phase: baking, Command: strategies.Promote}, to{enter, strategies.AfterStage, 0}},
 		{"promote during checks", state{Command: strategies.Promote}, to{refuse, strategies.Preflight, 0}},
 		{"promote what is over", state{Phase: strategies.Promoted, Command: strategies.Promote}, to{refuse, strategies.Promoted, 0}},
-		{"skip what has not begun", state{Phase: strategies.Before, Stage: 1, Command: strategies.Skip}, to{enter, baking, 2}},
+		{"skip what has not begun", state{Phase: strategies.BeforeStage, Stage: 1, Command: strategies.Skip}, to{enter, baking, 2}},
 		{"skip what has begun", state{Phase: baking, Stage: 1, Command: strategies.Skip}, to{refuse, baking, 1}},
-		{"skip the last", state{Phase: strategies.Before, Stage: 2, Command: strategies.Skip}, to{refuse, strategies.Before, 2}},
+		{"skip the last", state{Phase: strategies.BeforeStage, Stage: 2, Command: strategies.Skip}, to{refuse, strategies.BeforeStage, 2}},
 		{"promote fully", state{Phase: baking, Command: strategies.PromoteFully}, to{enter, baking, 2}},
 		{"promote fully before preflight", state{Command: strategies.PromoteFully}, to{refuse, strategies.Preflight, 0}},
-		{"frozen", state{Phase: strategies.Before, Checked: true, Checks: passed, Frozen: "weekend"}, to{do: stay}},
+		{"frozen", state{Phase: strategies.BeforeStage, Checked: true, Checks: passed, Frozen: "weekend"}, to{do: stay}},
 		{"frozen, promote", state{Phase: baking, Stage: 1, Command: strategies.Promote, Frozen: "weekend"}, to{refuse, baking, 1}},
 		{"frozen, promotion of what has everything", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute, Monitor: minute, Frozen: "weekend"}, to{enter, strategies.Promoted, 2}},
 		{"frozen, promotion of what is held back", state{Phase: strategies.Monitoring, Stage: 2, Waited: minute, Monitor: minute, Frozen: "weekend", HeldBack: true}, to{do: stay}},
@@ -212,8 +212,8 @@ func drawState(t *rapid.T) strategies.State {
 
 // lawful says which law the decision d in state s breaks, "" if none.
 func lawful(list []strategies.Stage, s strategies.State, d strategies.Decision) string {
-	moves := d.Do == strategies.Enter
-	changes := moves || d.Do == strategies.SetPause || d.Do == strategies.SetResume || d.Do == strategies.TakeVote
+	moves := d.Do == strategies.DoEnter
+	changes := moves || d.Do == strategies.DoPause || d.Do == strategies.DoResume || d.Do == strategies.DoTakeVote
 	onward := moves && !d.Phase.Terminal() && d.Phase != strategies.RampingDown
 	byHand := s.Command == strategies.Promote || s.Command == strategies.PromoteFully || s.Command == strategies.Skip
 	switch {
@@ -245,7 +245,7 @@ func lawful(list []strategies.Stage, s strategies.State, d strategies.Decision) 
 		return "a stage begins in a freeze"
 	case moves && (d.Phase == strategies.Monitoring || d.Phase == strategies.Promoted) && s.HeldBack && s.Frozen != "":
 		return "what is held back moves in a freeze"
-	case s.Standing != "" && s.OnStanding == strategies.RollBack && s.Phase != strategies.RampingDown:
+	case s.Standing != "" && s.OnStanding == strategies.ActionRollBack && s.Phase != strategies.RampingDown:
 		if !moves || d.Phase != strategies.RolledBack {
 			return "a standing check does not roll back"
 		}
@@ -255,10 +255,10 @@ func lawful(list []strategies.Stage, s strategies.State, d strategies.Decision) 
 		return "a person moves it forward past a standing check that has not paused it yet"
 	case onward && s.Paused && !byHand:
 		return "a paused rollout moves forward by itself"
-	case onward && d.Phase == strategies.Baking && list[d.Stage].Approve != nil && s.Phase != strategies.Before &&
+	case onward && d.Phase == strategies.Baking && list[d.Stage].Approve != nil && s.Phase != strategies.BeforeStage &&
 		!(s.Phase == strategies.Approving && s.Consent == strategies.Granted):
 		return "a stage begins without its approval"
-	case onward && d.Phase == strategies.Baking && len(list[d.Stage].Before) > 0 && s.Phase != strategies.Before:
+	case onward && d.Phase == strategies.Baking && len(list[d.Stage].Before) > 0 && s.Phase != strategies.BeforeStage:
 		return "a stage begins without its checks"
 	case onward && s.Phase == strategies.RampingDown:
 		return "the way down leads up again"
@@ -294,7 +294,7 @@ func TestNextLaws(t *testing.T) {
 // TestContest decides between three candidates in every combination that
 // matters.
 func TestContest(t *testing.T) {
-	list, err := strategies.AB{Rivals: []string{"b", "c"}, Bake: time.Minute, Horizon: time.Hour, MinSamples: 10, OnTie: strategies.Continue}.Stages("base", "a")
+	list, err := strategies.AB{Rivals: []string{"b", "c"}, Bake: time.Minute, Horizon: time.Hour, MinSamples: 10, OnTie: strategies.ActionContinue}.Stages("base", "a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,31 +315,31 @@ func TestContest(t *testing.T) {
 		phase  strategies.Phase
 		arm    string
 	}{
-		{"nothing is known", 2 * time.Minute, []strategies.Rival{rival("a", undecided, 0), rival("b", undecided, 0)}, strategies.Stay, 0, ""},
-		{"one does harm", 0, []strategies.Rival{rival("a", harmed, 0), rival("b", undecided, 0)}, strategies.Drop, strategies.Baking, "a"},
-		{"the last one does harm", 0, []strategies.Rival{out(rival("a", harmed, 0)), rival("b", harmed, 0)}, strategies.Enter, strategies.RolledBack, ""},
-		{"all are safe, but the bake", 0, []strategies.Rival{rival("a", safe, 1), rival("b", safe, 2)}, strategies.Stay, 0, ""},
-		{"all are safe", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), rival("b", safe, 2), rival("c", safe, 0)}, strategies.Enter, strategies.Baking, "b"},
-		{"a draw goes by order", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), rival("b", safe, 1)}, strategies.Enter, strategies.Baking, "a"},
-		{"one is not proven yet", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), rival("b", undecided, 2)}, strategies.Stay, 0, ""},
-		{"samples are missing", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), silent(rival("b", safe, 2))}, strategies.Stay, 0, ""},
-		{"the horizon, the proven one wins", hour, []strategies.Rival{rival("a", safe, 1), rival("b", undecided, 2)}, strategies.Enter, strategies.Baking, "a"},
-		{"the horizon, none is proven", hour, []strategies.Rival{rival("a", undecided, 1), rival("b", undecided, 2)}, strategies.Enter, strategies.Baking, "b"},
-		{"the horizon, one was silent", hour, []strategies.Rival{rival("a", safe, 1), silent(rival("b", undecided, 2))}, strategies.SetPause, strategies.Baking, ""},
+		{"nothing is known", 2 * time.Minute, []strategies.Rival{rival("a", undecided, 0), rival("b", undecided, 0)}, strategies.DoStay, 0, ""},
+		{"one does harm", 0, []strategies.Rival{rival("a", harmed, 0), rival("b", undecided, 0)}, strategies.DoDrop, strategies.Baking, "a"},
+		{"the last one does harm", 0, []strategies.Rival{out(rival("a", harmed, 0)), rival("b", harmed, 0)}, strategies.DoEnter, strategies.RolledBack, ""},
+		{"all are safe, but the bake", 0, []strategies.Rival{rival("a", safe, 1), rival("b", safe, 2)}, strategies.DoStay, 0, ""},
+		{"all are safe", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), rival("b", safe, 2), rival("c", safe, 0)}, strategies.DoEnter, strategies.Baking, "b"},
+		{"a draw goes by order", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), rival("b", safe, 1)}, strategies.DoEnter, strategies.Baking, "a"},
+		{"one is not proven yet", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), rival("b", undecided, 2)}, strategies.DoStay, 0, ""},
+		{"samples are missing", 2 * time.Minute, []strategies.Rival{rival("a", safe, 1), silent(rival("b", safe, 2))}, strategies.DoStay, 0, ""},
+		{"the horizon, the proven one wins", hour, []strategies.Rival{rival("a", safe, 1), rival("b", undecided, 2)}, strategies.DoEnter, strategies.Baking, "a"},
+		{"the horizon, none is proven", hour, []strategies.Rival{rival("a", undecided, 1), rival("b", undecided, 2)}, strategies.DoEnter, strategies.Baking, "b"},
+		{"the horizon, one was silent", hour, []strategies.Rival{rival("a", safe, 1), silent(rival("b", undecided, 2))}, strategies.DoPause, strategies.Baking, ""},
 	} {
 		d := strategies.Next(list, strategies.State{Phase: strategies.Baking, Baked: c.waited, Waited: c.waited, Rivals: c.rivals})
-		if d.Do != c.do || d.Do != strategies.Stay && d.Phase != c.phase || d.Arm != c.arm || d.Reason == "" {
+		if d.Do != c.do || d.Do != strategies.DoStay && d.Phase != c.phase || d.Arm != c.arm || d.Reason == "" {
 			t.Errorf("%s: %+v, want %v %v %q", c.name, d, c.do, c.phase, c.arm)
 		}
 	}
 	byHand := strategies.State{Phase: strategies.Baking, Command: strategies.Promote, Rivals: []strategies.Rival{rival("a", undecided, 1), rival("b", safe, 0)}}
-	if d := strategies.Next(list, byHand); d.Do != strategies.Enter || d.Arm != "b" {
+	if d := strategies.Next(list, byHand); d.Do != strategies.DoEnter || d.Arm != "b" {
 		t.Errorf("promoted by hand: %+v, want b to win", d)
 	}
 	// Harm in a contest is dropped also while it is paused, and against Promote.
 	for _, s := range []strategies.State{{Paused: true}, {Command: strategies.Promote}} {
 		s.Phase, s.Rivals = strategies.Baking, []strategies.Rival{rival("a", harmed, 0), rival("b", undecided, 0)}
-		if d := strategies.Next(list, s); d.Do != strategies.Drop {
+		if d := strategies.Next(list, s); d.Do != strategies.DoDrop {
 			t.Errorf("%+v: %+v, want a drop", s, d)
 		}
 	}

@@ -17,12 +17,12 @@ func command(stages []Stage, s State) Decision {
 		if s.Paused {
 			return refuse(s, "the rollout is paused already")
 		}
-		return Decision{Do: SetPause, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "paused"}
+		return Decision{Do: DoPause, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "paused"}
 	case Resume:
 		if !s.Paused {
 			return refuse(s, "the rollout is not paused")
 		}
-		return Decision{Do: SetResume, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "resumed"}
+		return Decision{Do: DoResume, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "resumed"}
 	case Promote:
 		switch s.Phase {
 		case Baking:
@@ -45,7 +45,7 @@ func command(stages []Stage, s State) Decision {
 		}
 		return refuse(s, waitsFor(s))
 	case Skip:
-		if s.Phase != Approving && s.Phase != Before {
+		if s.Phase != Approving && s.Phase != BeforeStage {
 			return refuse(s, "only a stage that has not begun can be passed over; this is "+s.Phase.String())
 		}
 		if last {
@@ -59,7 +59,7 @@ func command(stages []Stage, s State) Decision {
 		if s.Phase != Approving {
 			return refuse(s, "nothing waits for approval; this is "+s.Phase.String())
 		}
-		return Decision{Do: TakeVote, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: s.Command.String()}
+		return Decision{Do: DoTakeVote, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: s.Command.String()}
 	case RampDown:
 		switch {
 		case s.Phase == RampingDown:
@@ -69,7 +69,7 @@ func command(stages []Stage, s State) Decision {
 		case backOut(s) == Failed:
 			return finish(s, Aborted, "command", "aborted before any traffic had moved")
 		}
-		return Decision{Do: Enter, Phase: RampingDown, Stage: s.Stage, Rule: "command", Reason: "aborted; the candidate's share goes down"}
+		return Decision{Do: DoEnter, Phase: RampingDown, Stage: s.Stage, Rule: "command", Reason: "aborted; the candidate's share goes down"}
 	}
 	return refuse(s, "there is no such command")
 }
@@ -109,7 +109,7 @@ func descend(s State) Decision {
 	case s.Waited < s.RampDown[s.Step].For:
 		return Decision{Rule: "ramp down", Reason: "going down: " + s.RampDown[s.Step].Weight.String()}
 	case s.Step+1 < len(s.RampDown):
-		return Decision{Do: Enter, Phase: RampingDown, Stage: s.Stage, Step: s.Step + 1, Rule: "ramp down", Reason: "going down to " + s.RampDown[s.Step+1].Weight.String()}
+		return Decision{Do: DoEnter, Phase: RampingDown, Stage: s.Stage, Step: s.Step + 1, Rule: "ramp down", Reason: "going down to " + s.RampDown[s.Step+1].Weight.String()}
 	default:
 		return finish(s, Aborted, "ramp down", "aborted; the way down is complete")
 	}
@@ -127,7 +127,7 @@ func approve(stages []Stage, s State) Decision {
 		return Decision{Rule: "approval", Reason: because("waiting for approval", s.ConsentReason)}
 	}
 	reason := because(fmt.Sprintf("no approval within %v", a.patience()), s.ConsentReason)
-	if a.OnTimeout == Continue {
+	if a.OnTimeout == ActionContinue {
 		return prepare(stages, s.Stage, "approval timeout", reason)
 	}
 	return expire(s, a.OnTimeout, backOut(s), "approval timeout", reason)
@@ -141,7 +141,7 @@ const minIncident = 10 * time.Minute
 func monitor(s State) Decision {
 	if s.Verdict == analysis.Incident {
 		if limit := s.Monitor + max(s.Monitor, minIncident); s.Waited >= limit {
-			return expire(s, Escalate, RolledBack, "incident", fmt.Sprintf("the monitoring of %v cannot end after %v: %s", s.Monitor, limit, orElse(s.VerdictReason, "an incident lasts")))
+			return expire(s, ActionEscalate, RolledBack, "incident", fmt.Sprintf("the monitoring of %v cannot end after %v: %s", s.Monitor, limit, orElse(s.VerdictReason, "an incident lasts")))
 		}
 		return Decision{Rule: "incident", Reason: "waiting for an end of the incident: " + orElse(s.VerdictReason, "an incident")}
 	}
@@ -153,7 +153,7 @@ func monitor(s State) Decision {
 
 func monitored(s State, rule, reason string) Decision {
 	if s.Postflight {
-		return Decision{Do: Enter, Phase: Postflight, Stage: s.Stage, Rule: rule, Reason: reason}
+		return Decision{Do: DoEnter, Phase: Postflight, Stage: s.Stage, Rule: rule, Reason: reason}
 	}
 	if rule != "command" {
 		rule = "complete"
@@ -166,9 +166,9 @@ func checked(stages []Stage, s State) Decision {
 	if !s.Checked {
 		reason := s.Phase.String() + " checks are running"
 		switch s.Phase {
-		case Before:
+		case BeforeStage:
 			reason = "waiting for checks before the stage: " + strings.Join(stages[s.Stage].Before, ", ")
-		case After:
+		case AfterStage:
 			reason = "waiting for checks after the stage: " + strings.Join(stages[s.Stage].After, ", ")
 		}
 		return Decision{Rule: "checks", Reason: reason}
@@ -176,9 +176,9 @@ func checked(stages []Stage, s State) Decision {
 	switch s.Phase {
 	case Preflight:
 		return arrive(stages, 0, "checks", "preflight checks: "+s.Checks.String())
-	case Before:
-		return Decision{Do: Enter, Phase: Baking, Stage: s.Stage, Rule: "checks", Reason: "checks before the stage: " + s.Checks.String()}
-	case After:
+	case BeforeStage:
+		return Decision{Do: DoEnter, Phase: Baking, Stage: s.Stage, Rule: "checks", Reason: "checks before the stage: " + s.Checks.String()}
+	case AfterStage:
 		return follow(stages, s, "checks", "checks after the stage: "+s.Checks.String())
 	default:
 		return promote(s, "complete")
@@ -219,7 +219,7 @@ func bake(stages []Stage, s State) Decision {
 	if rule != "limit" {
 		reason += " (verdict: " + s.Verdict.String() + ")"
 	}
-	if action == Continue {
+	if action == ActionContinue {
 		return leave(stages, s, rule, reason)
 	}
 	return expire(s, action, RolledBack, rule, reason)
@@ -227,11 +227,11 @@ func bake(stages []Stage, s State) Decision {
 
 // expire carries out what is to happen when a limit has passed.
 func expire(s State, a Action, outcome Phase, rule, reason string) Decision {
-	if a == RollBack {
+	if a == ActionRollBack {
 		return finish(s, outcome, rule, reason)
 	}
 	return Decision{
-		Do: SetPause, Phase: s.Phase, Stage: s.Stage, Urgent: a == Escalate, Rule: rule,
+		Do: DoPause, Phase: s.Phase, Stage: s.Stage, Urgent: a == ActionEscalate, Rule: rule,
 		Reason: reason + "; a person must resume, promote or abort",
 	}
 }
@@ -247,7 +247,7 @@ func ended(stage Stage, s State) string {
 // arrive goes to stage i by way of its approval and its checks, if it has any.
 func arrive(stages []Stage, i int, rule, reason string) Decision {
 	if stages[i].Approve != nil {
-		return Decision{Do: Enter, Phase: Approving, Stage: i, Rule: rule, Reason: reason}
+		return Decision{Do: DoEnter, Phase: Approving, Stage: i, Rule: rule, Reason: reason}
 	}
 	return prepare(stages, i, rule, reason)
 }
@@ -256,15 +256,15 @@ func arrive(stages []Stage, i int, rule, reason string) Decision {
 func prepare(stages []Stage, i int, rule, reason string) Decision {
 	phase := Baking
 	if len(stages[i].Before) > 0 {
-		phase = Before
+		phase = BeforeStage
 	}
-	return Decision{Do: Enter, Phase: phase, Stage: i, Rule: rule, Reason: reason}
+	return Decision{Do: DoEnter, Phase: phase, Stage: i, Rule: rule, Reason: reason}
 }
 
 // leave leaves the stage by way of its checks, if it has any.
 func leave(stages []Stage, s State, rule, reason string) Decision {
 	if len(stages[s.Stage].After) > 0 {
-		return Decision{Do: Enter, Phase: After, Stage: s.Stage, Rule: rule, Reason: reason}
+		return Decision{Do: DoEnter, Phase: AfterStage, Stage: s.Stage, Rule: rule, Reason: reason}
 	}
 	return follow(stages, s, rule, reason)
 }
@@ -275,7 +275,7 @@ func follow(stages []Stage, s State, rule, reason string) Decision {
 	case s.Stage+1 < len(stages):
 		return arrive(stages, s.Stage+1, rule, reason)
 	case s.Monitor > 0:
-		return Decision{Do: Enter, Phase: Monitoring, Stage: s.Stage, Rule: rule, Reason: reason}
+		return Decision{Do: DoEnter, Phase: Monitoring, Stage: s.Stage, Rule: rule, Reason: reason}
 	default:
 		return monitored(s, rule, reason)
 	}
@@ -291,13 +291,13 @@ func promote(s State, rule string) Decision {
 }
 
 func finish(s State, outcome Phase, rule, reason string) Decision {
-	return Decision{Do: Enter, Phase: outcome, Stage: s.Stage, Rule: rule, Reason: reason}
+	return Decision{Do: DoEnter, Phase: outcome, Stage: s.Stage, Rule: rule, Reason: reason}
 }
 
 // backOut is the outcome of a rollout that cannot go on: Failed as long as no
 // traffic has moved.
 func backOut(s State) Phase {
-	if s.Phase == Preflight || s.Stage == 0 && (s.Phase == Before || s.Phase == Approving) {
+	if s.Phase == Preflight || s.Stage == 0 && (s.Phase == BeforeStage || s.Phase == Approving) {
 		return Failed
 	}
 	return RolledBack
@@ -311,7 +311,7 @@ func because(what, why string) string {
 }
 
 func refuse(s State, reason string) Decision {
-	return Decision{Do: Refuse, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "cannot " + s.Command.String() + ": " + reason}
+	return Decision{Do: DoRefuse, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "cannot " + s.Command.String() + ": " + reason}
 }
 
 func orElse(s, otherwise string) string {

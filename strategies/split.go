@@ -34,7 +34,7 @@ func (w Weight) String() string {
 }
 
 // MaxArms is the largest number of arms in a [Split].
-const MaxArms = 256
+const maxArms = 256
 
 // Arm is one version's share in a [Split].
 type Arm struct {
@@ -106,8 +106,8 @@ func (s Split) Validate() error {
 	bad := func(field string, value any, want string) {
 		errs = append(errs, &checks.InvalidError{Package: "strategies", Field: field, Value: value, Want: want})
 	}
-	if len(s.Arms) == 0 || len(s.Arms) > MaxArms {
-		bad("Split.Arms", len(s.Arms), fmt.Sprintf("1 to %d arms", MaxArms))
+	if len(s.Arms) == 0 || len(s.Arms) > maxArms {
+		bad("Split.Arms", len(s.Arms), fmt.Sprintf("1 to %d arms", maxArms))
 		return errors.Join(errs...)
 	}
 	seen := make(map[string]bool, len(s.Arms))

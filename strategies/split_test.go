@@ -15,7 +15,7 @@ import (
 
 func TestSplitValidate(t *testing.T) {
 	arm := func(name string, w strategies.Weight) strategies.Arm { return strategies.Arm{Name: name, Weight: w} }
-	many := make([]strategies.Arm, strategies.MaxArms+1)
+	many := make([]strategies.Arm, 257)
 	for _, c := range []struct {
 		name string
 		arms []strategies.Arm

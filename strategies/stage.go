@@ -115,13 +115,13 @@ type Action int
 const (
 	// Hold keeps the split as it is and waits for a person: the rollout is
 	// paused, with the reason, until somebody promotes, resumes or aborts it.
-	Hold Action = iota
+	ActionHold Action = iota
 	// RollBack gives all traffic back to the baseline.
-	RollBack
+	ActionRollBack
 	// Continue goes on to the next stage, without the evidence.
-	Continue
+	ActionContinue
 	// Escalate holds, and marks the event as urgent for those who are alerted.
-	Escalate
+	ActionEscalate
 )
 
 // ValidateStages reports everything that is wrong with stages, joined; each

@@ -47,13 +47,13 @@ type Canary struct {
 
 // DefaultWeights are the shares of a [Canary] that names none: 5, 25, 50 and
 // 100 percent.
-func DefaultWeights() []Weight { return []Weight{Percent(5), Percent(25), Percent(50), Full} }
+func defaultWeights() []Weight { return []Weight{Percent(5), Percent(25), Percent(50), Full} }
 
 // Stages implements [Strategy].
 func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	weights := c.Weights
 	if weights == nil {
-		weights = DefaultWeights()
+		weights = defaultWeights()
 	}
 	var errs []error
 	for i, w := range weights {

@@ -31,7 +31,7 @@ func TestNextTable(t *testing.T) {
 		for _, open := range []bool{false, true} {
 			for phase := strategies.Preflight; phase <= strategies.Failed; phase++ {
 				fmt.Fprintf(&b, "\n# %v, %s, %s\n", phase, pick(paused, "paused", "running"), pick(open, "open", "closed"))
-				for command := strategies.None; command <= strategies.RampDown; command++ {
+				for command := strategies.NoCommand; command <= strategies.RampDown; command++ {
 					row := fmt.Sprintf("%-14v", command)
 					for verdict := analysis.Continue; verdict <= analysis.Incident; verdict++ {
 						s := cell(phase, open)
@@ -92,9 +92,9 @@ func cell(phase strategies.Phase, open bool) strategies.State {
 
 func short(d strategies.Decision) string {
 	switch d.Do {
-	case strategies.Enter:
+	case strategies.DoEnter:
 		return fmt.Sprintf("%v %d", d.Phase, d.Stage)
-	case strategies.Refuse:
+	case strategies.DoRefuse:
 		return "refused"
 	default:
 		return d.Do.String()

@@ -109,19 +109,7 @@ func (c *Command) UnmarshalText(text []byte) error {
 // String returns the lower-case name of d.
 func (d Do) String() string { return doNames.string(d) }
 
-// MarshalText implements [encoding.TextMarshaler].
-func (d Do) MarshalText() ([]byte, error) { return doNames.marshal(d) }
-
-// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
-func (d *Do) UnmarshalText(text []byte) error { return doNames.unmarshal(d, text) }
-
 var consentNames = names[Consent]{"awaited", "granted", "rejected"}
 
 // String returns "awaited", "granted" or "rejected".
 func (c Consent) String() string { return consentNames.string(c) }
-
-// MarshalText implements [encoding.TextMarshaler].
-func (c Consent) MarshalText() ([]byte, error) { return consentNames.marshal(c) }
-
-// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
-func (c *Consent) UnmarshalText(text []byte) error { return consentNames.unmarshal(c, text) }

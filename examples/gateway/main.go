@@ -149,7 +149,7 @@ func (c config) plan() rollout.Plan {
 	satisfaction.Role = analysis.Guard // few users answer: it can stop a rollout, not hold it up
 	return rollout.Plan{
 		Target: "chat", Baseline: versioning.Release{Version: c.Stable}, Candidate: versioning.Release{Version: c.Candidate},
-		Strategy: strategies.Canary{Bake: c.Bake, OnLimit: strategies.RollBack, OnNoEvidence: strategies.RollBack},
+		Strategy: strategies.Canary{Bake: c.Bake, OnLimit: strategies.ActionRollBack, OnNoEvidence: strategies.ActionRollBack},
 		Analysis: analysis.Plan{Metrics: append(analysis.DefaultMetrics(), satisfaction), Unit: analysis.PerUser},
 		Monitor:  c.Bake,
 	}

@@ -77,7 +77,7 @@ func (a act) plan(bake time.Duration) rollout.Plan {
 		Candidate: release(a.to),
 		Strategy: strategies.Canary{
 			Bake: bake, Limit: 25 * bake, MinSamples: a.samples,
-			OnLimit: strategies.RollBack, OnNoEvidence: strategies.RollBack,
+			OnLimit: strategies.ActionRollBack, OnNoEvidence: strategies.ActionRollBack,
 		},
 		Analysis:  analysis.Plan{Metrics: metrics()},
 		Preflight: []string{"candidate answers", "candidate is newer"},

@@ -439,7 +439,7 @@ func TestShadowRollout(t *testing.T) {
 				Baseline:  versioning.Release{Version: versioning.MustParse("1.4.0")},
 				Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
 				Strategy: strategies.Sequence(
-					strategies.Shadow{Share: strategies.Full, MinSamples: 400, Bake: time.Second, Limit: time.Minute, Until: strategies.UntilBaked, OnLimit: strategies.RollBack, OnNoEvidence: strategies.RollBack},
+					strategies.Shadow{Share: strategies.Full, MinSamples: 400, Bake: time.Second, Limit: time.Minute, Until: strategies.UntilBaked, OnLimit: strategies.ActionRollBack, OnNoEvidence: strategies.ActionRollBack},
 					strategies.Canary{Weights: []strategies.Weight{5000}, Bake: 50 * time.Millisecond, DangerouslyPromoteUnproven: true},
 				),
 				Analysis: analysis.Plan{Metrics: []analysis.Metric{analysis.ErrorRate(), satisfaction}, Persist: -1}, // the stage is short

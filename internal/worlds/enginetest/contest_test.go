@@ -14,7 +14,7 @@ import (
 func contest(candidates []worlds.Service, likes []float64, horizon time.Duration) trial {
 	return trial{
 		number: 36, perSecond: 100, services: append([]worlds.Service{quick(.01)}, candidates...), goal: "thumbs up", likes: likes,
-		strategy: strategies.AB{Rivals: versions[2:], Bake: 20 * time.Second, Horizon: horizon, OnTie: strategies.RollBack},
+		strategy: strategies.AB{Rivals: versions[2:], Bake: 20 * time.Second, Horizon: horizon, OnTie: strategies.ActionRollBack},
 	}
 }
 

@@ -283,7 +283,7 @@ func alone(d time.Duration) strategies.Stage { return baked("alone", 0, d) }
 func baked(name string, w strategies.Weight, d time.Duration) strategies.Stage {
 	s := stage(name, w)
 	s.Until, s.Bake = strategies.UntilBaked, d
-	s.Limit, s.OnLimit = d+10*time.Minute, strategies.RollBack
+	s.Limit, s.OnLimit = d+10*time.Minute, strategies.ActionRollBack
 	return s
 }
 
@@ -291,7 +291,7 @@ func baked(name string, w strategies.Weight, d time.Duration) strategies.Stage {
 // at its limit.
 func proven(w strategies.Weight, limit time.Duration) strategies.Stage {
 	s := stage("proof", w)
-	s.Limit, s.OnLimit, s.OnNoEvidence, s.OnUnmeasurable = limit, strategies.RollBack, strategies.RollBack, strategies.RollBack
+	s.Limit, s.OnLimit, s.OnNoEvidence, s.OnUnmeasurable = limit, strategies.ActionRollBack, strategies.ActionRollBack, strategies.ActionRollBack
 	return s
 }
 
