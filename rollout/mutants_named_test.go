@@ -112,13 +112,13 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 	},
 	{
 		"what is held back moves in a freeze", "../strategies/next.go",
-		"	gives := d.Do == Enter && (d.Phase == Monitoring || d.Phase == Promoted) && s.HeldBack\n",
+		"	gives := d.Do == DoEnter && (d.Phase == Monitoring || d.Phase == Promoted) && s.HeldBack\n",
 		"	gives := false\n",
 		"FreezeAtTheEndOfAWatch",
 	},
 	{
 		"blue-green that waits for a request", "../strategies/bluegreen.go",
-		"			OnNoEvidence: Continue, EvidenceLimit: keep, // it does not need a request\n",
+		"			OnNoEvidence: ActionContinue, EvidenceLimit: keep, // it does not need a request\n",
 		"",
 		"BlueGreenWithoutARequest",
 	},
