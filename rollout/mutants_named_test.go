@@ -118,7 +118,7 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 	},
 	{
 		"blue-green that waits for a request", "../strategies/bluegreen.go",
-		"			OnNoEvidence: ActionContinue, EvidenceLimit: keep, // it does not need a request\n",
+		"			OnNoEvidence: ActionContinue, EvidenceLimit: keep, // no request is required\n",
 		"",
 		"BlueGreenWithoutARequest",
 	},

@@ -7,34 +7,33 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// AB serves versions side by side, each user always by the same one, until the
-// evidence decides or the horizon ends. A candidate that is worse than the
-// baseline drops out at once. When all that are left have been shown to be no
-// worse the best of them wins and takes everything; at the horizon OnTie
-// decides.
+// AB is an A/B or A/B/n test. It serves versions side by side, with each user on one
+// version, until the evidence decides or the horizon ends. A candidate that is worse than
+// the baseline is removed immediately. When all remaining candidates are shown to be no
+// worse, the best one wins and gets all traffic.
 type AB struct {
-	// Rivals are the arms of further candidates, which compete with the first
-	// one for the baseline's place. Their releases are in the rollout's plan.
+	// Rivals lists the arms of additional candidates. The plan of the rollout has
+	// their releases.
 	Rivals []string
-	// Share is that of each candidate. Zero means equal shares for all versions.
+	// Share is the share of each candidate. Default equal shares for all versions.
 	Share Weight
-	// Horizon is the longest time that the comparison lasts. Zero means 14 days.
+	// Horizon is the maximum duration of the comparison. Default [DefaultHorizon].
 	Horizon time.Duration
-	// Bake and MinSamples are the least that the comparison takes, of each
-	// candidate; see [Stage].
+	// Bake is the minimum duration of the comparison. MinSamples is the minimum
+	// number of requests of each candidate. See [Stage].
 	Bake       time.Duration
 	MinSamples int
-	// OnTie is what happens when the horizon ends undecided: RollBack stays with
-	// the baseline, Continue takes the best candidate that is left, Hold and
-	// Escalate ask a person.
+	// OnTie is the action if the horizon ends without a winner: ActionRollBack keeps
+	// the baseline, and ActionContinue promotes the best remaining candidate.
+	// ActionHold, the zero value, and ActionEscalate wait for a person.
 	OnTie Action
-	// Allocate, if not nil, gives more traffic to the candidates that do well while
-	// the comparison lasts. It needs Rivals.
+	// Allocate moves traffic to better candidates during the comparison. It requires
+	// Rivals. If nil, shares are constant.
 	Allocate *Allocation
 }
 
-// DefaultHorizon is how long an [AB] lasts that names no Horizon: two weeks, so
-// that each day of the week counts twice.
+// DefaultHorizon is the Horizon of an [AB] if it is zero: two weeks, so that each day of
+// the week counts twice.
 const DefaultHorizon = 14 * 24 * time.Hour
 
 // Stages implements [Strategy].

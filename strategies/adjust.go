@@ -6,9 +6,9 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Adjust returns s with one of its stages changed by f: another limit, a check,
-// an approval. A name that no stage has is an [*checks.InvalidError], so that a typing
-// error does not leave a stage without its check.
+// Adjust returns a strategy that compiles s and changes the named stage with f, for
+// example its limit, checks or approval. Stages returns an [*checks.InvalidError] if no
+// stage has the name.
 func Adjust(s Strategy, stage string, f func(*Stage)) Strategy { return adjusted{s, stage, f} }
 
 type adjusted struct {

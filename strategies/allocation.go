@@ -6,23 +6,20 @@ import (
 	"time"
 )
 
-// Allocation moves the traffic of a contest, while it lasts, to the arms that may
-// yet win it, by top-two Thompson sampling (Russo, "Simple Bayesian algorithms for
-// best-arm identification", 2016): an arm's share is half the probability that it
-// is one of the two best, given what is known of their gains. That spends few
-// requests on arms that are bad for users, and most on the two that are hardest
-// to tell apart.
+// Allocation is the multi-armed bandit of an A/B/n test. During the contest it moves
+// traffic to the arms that may win, by top-two Thompson sampling (Russo, "Simple Bayesian
+// algorithms for best-arm identification", 2016). The share of an arm is half the
+// probability that it is one of the two best. So bad arms get few requests, and the two
+// best arms get most.
 //
-// When shares change, users change their arms, though no more of them than the
-// shares demand; where one user must see one version throughout, do without it.
-// The evidence stays valid: it compares arms within stretches of equal shares.
+// If shares change, some users change their arm, but only as many as necessary. Do not
+// use it if a user must see one version throughout. The evidence stays valid, because it
+// compares arms only during periods of equal shares.
 type Allocation struct {
-	// Every is the time between two changes of the shares. Zero means
-	// [DefaultAllocationEvery].
+	// Every is the time between changes of the shares. Default 1 h.
 	Every time.Duration `json:"every_ns,omitempty"`
-	// Floor is the least share of an arm that has not dropped out, the baseline's
-	// included, as it is what all are compared with. Zero means
-	// [DefaultAllocationFloor].
+	// Floor is the minimum share of each remaining arm, including the baseline.
+	// Default 5 %.
 	Floor Weight `json:"floor,omitempty"`
 }
 
@@ -32,7 +29,7 @@ const (
 	defaultAllocationFloor Weight = 500
 )
 
-// leastShift is the change of a share that is worth moving users for.
+// leastShift is the minimum change of a share for which users are moved.
 const leastShift = 100
 
 func (a Allocation) every() time.Duration {
@@ -49,7 +46,7 @@ func (a Allocation) floor() Weight {
 	return a.Floor
 }
 
-// problems reports what is wrong with a for the stage s.
+// problems reports the problems of a in the stage s.
 func (a *Allocation) problems(s Stage, bad func(field string, value any, want string)) {
 	if a == nil {
 		return
@@ -60,21 +57,21 @@ func (a *Allocation) problems(s Stage, bad func(field string, value any, want st
 	n := Weight(len(s.Split.Arms))
 	switch {
 	case !s.Contest || n < 3:
-		bad("Allocate", fmt.Sprintf("set for %d arms", n), "nil, or a contest between several candidates: of two arms both are always among the two best")
+		bad("Allocate", fmt.Sprintf("set for %d arms", n), "nil, or a contest between two candidates or more")
 	case a.Floor > Full || a.floor()*n > Full:
-		bad("Allocate.Floor", uint32(a.floor()), fmt.Sprintf("at most %d, so that %d arms find room", Full/n, n))
+		bad("Allocate.Floor", uint32(a.floor()), fmt.Sprintf("at most %d for %d arms", Full/n, n))
 	}
 }
 
-// Shares returns the weights of the baseline and of the rivals, in that order,
-// which sum to [Full]. ok is false, and the weights are nil, while the gain of a
-// rival that is still in is unknown. Rivals that dropped out get 0.
+// Shares returns the weights of the baseline and of the rivals, in this order. They sum to
+// [Full]. Dropped rivals get 0. If the gain of a remaining rival is unknown, it returns
+// nil and false.
 func (a Allocation) Shares(rivals []Rival) (shares []Weight, ok bool) {
 	type arm struct {
 		at           int
 		mean, spread float64
 	}
-	arms := []arm{{0, 0, 0}} // gains are over the baseline's
+	arms := []arm{{0, 0, 0}} // gains are relative to the baseline
 	for i, r := range rivals {
 		switch {
 		case r.Dropped:
@@ -87,7 +84,7 @@ func (a Allocation) Shares(rivals []Rival) (shares []Weight, ok bool) {
 	shares = make([]Weight, len(rivals)+1)
 	n := len(arms)
 	floor := min(a.floor(), Full/Weight(n))
-	// below is the probability that the draw of an arm is below x.
+	// below returns the probability that the draw of an arm is below x.
 	below := func(a arm, x float64) float64 {
 		switch {
 		case a.spread > 0:
@@ -99,10 +96,10 @@ func (a Allocation) Shares(rivals []Rival) (shares []Weight, ok bool) {
 		}
 		return 0
 	}
-	// top returns the probability that arm i, whose draw is x, is beaten by one
-	// of the others at most.
+	// top returns the probability that at most one other arm is above x, the draw of
+	// arm i.
 	top := func(i int, x float64) float64 {
-		none, one := 1.0, 0.0 // how many are above
+		none, one := 1.0, 0.0 // probabilities that no arm, or one arm, is above
 		for j := range arms {
 			if j != i {
 				p := below(arms[j], x)
@@ -130,14 +127,14 @@ func (a Allocation) Shares(rivals []Rival) (shares []Weight, ok bool) {
 			best = i
 		}
 	}
-	// What rounding leaves goes to the largest. Ties count half for both arms of a
-	// tie, so a little too much may have been given as well.
+	// The largest share absorbs rounding, in both directions: ties count half for both
+	// arms, so the sum may be too large.
 	shares[arms[best].at] = shares[arms[best].at] + Full - given
 	return shares, true
 }
 
-// allocate returns the decision to change the shares, if it is time to and there is
-// something to change.
+// allocate returns the decision to change the shares. due is false if it is not time or
+// the change is too small.
 func allocate(stage Stage, s State) (d Decision, due bool) {
 	a := stage.Allocate
 	if a == nil || s.Baked-s.Allocated < a.every() {
@@ -154,5 +151,5 @@ func allocate(stage Stage, s State) (d Decision, due bool) {
 	if moved < leastShift {
 		return d, false
 	}
-	return Decision{Do: DoRebalance, Phase: s.Phase, Stage: s.Stage, Shares: shares, Rule: "allocation", Reason: "traffic moves to the arms that may win"}, true
+	return Decision{Do: DoRebalance, Phase: s.Phase, Stage: s.Stage, Shares: shares, Rule: "allocation", Reason: "moving traffic to the arms that may win"}, true
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// DefaultPatience bounds the wait for an [Approval] whose Timeout is zero.
+// DefaultPatience is the Timeout of an [Approval] if it is zero.
 const DefaultPatience = 24 * time.Hour
 
 const (
@@ -16,51 +16,51 @@ const (
 	maxNotSize = 255 // bytes of one
 )
 
-// Approval says who must agree before a stage begins. The zero Approval wants
-// one approval by anybody, within [DefaultPatience].
+// Approval is the manual approval of a stage. The zero Approval requires one approval by
+// any person within [DefaultPatience].
 type Approval struct {
-	// Need is the number of different people who must approve. Zero means 1.
+	// Need is the number of different people who must approve, 1 to 10. Default 1.
 	Need int `json:"need,omitempty"`
-	// Roles are the roles that count, each approver having at least one of
-	// them. None means that everybody counts.
+	// Roles lists the roles that may approve. An approver has at least one of them. If
+	// empty, every role may approve.
 	Roles []string `json:"roles,omitempty"`
-	// Rules must all be met, by different people: one person never fills two places.
-	// Need and Roles are the short form of one rule. Where Rules is not empty they
-	// add a rule only if one of them is set. At most 10.
+	// Rules lists rules, at most 10, that must all be met by different people. Need and
+	// Roles are the short form of one rule. If Rules is not empty, they add a rule only
+	// if one of them is set.
 	Rules []ApprovalRule `json:"rules,omitempty"`
-	// FourEyes leaves out the approval of who started the rollout.
+	// FourEyes excludes the approval of the person who started the rollout.
 	FourEyes bool `json:"four_eyes,omitempty"`
-	// Not lists the subjects whose approval does not count, such as the authors of
-	// the change; their rejection does. A name, in any case, leaves out everyone with
-	// that name. At most 100 entries of 255 bytes each.
+	// Not lists subjects whose approval does not count, such as the authors of the
+	// change. Their rejection counts. A name excludes everyone with this name,
+	// regardless of case. At most 100 entries of 255 bytes each.
 	Not []string `json:"not,omitempty"`
-	// MFA is the greatest age that an approver's last multi-factor
-	// authentication may have. Zero asks for none.
+	// MFA is the maximum age of an approver's last multi-factor authentication. 0
+	// means that none is required.
 	MFA time.Duration `json:"mfa_ns,omitempty"`
-	// Timeout is how long the rollout waits before OnTimeout says what to do.
-	// Time while it is paused does not count. Zero means [DefaultPatience].
+	// Timeout is the time until OnTimeout applies. Pauses do not count. Default
+	// [DefaultPatience].
 	Timeout time.Duration `json:"timeout_ns,omitempty"`
-	// OnTimeout is what happens then. The zero value holds; Continue means that
-	// silence is consent.
+	// OnTimeout is the action after Timeout. The zero value is ActionHold.
+	// ActionContinue means that silence is consent.
 	OnTimeout Action `json:"on_timeout"`
 }
 
-// ApprovalRule demands the approval of a number of people. The zero ApprovalRule wants
-// one approval by anybody.
+// ApprovalRule requires the approval of a number of people. The zero ApprovalRule
+// requires one approval by any person.
 type ApprovalRule struct {
-	// Need is the number of different people, 1 to 10. Zero means 1.
+	// Need is the number of different people, 1 to 10. Default 1.
 	Need int `json:"need,omitempty"`
-	// Roles are the roles that count. An approver has at least one of them. If empty,
-	// everyone counts.
+	// Roles lists the roles that may approve. An approver has at least one of them. If
+	// empty, every role may approve.
 	Roles []string `json:"roles,omitempty"`
 }
 
-// takes reports whether a person with these roles can fill a place of r.
+// takes reports whether a person with these roles can approve for r.
 func (r ApprovalRule) takes(roles []string) bool {
 	return len(r.Roles) == 0 || slices.ContainsFunc(roles, func(s string) bool { return slices.Contains(r.Roles, s) })
 }
 
-// String returns the demand in words: "2 of sre or lead".
+// String returns the rule in words: "2 of sre or lead".
 func (r ApprovalRule) String() string {
 	if len(r.Roles) == 0 {
 		return fmt.Sprintf("%d of any role", r.Need)
@@ -68,23 +68,23 @@ func (r ApprovalRule) String() string {
 	return fmt.Sprintf("%d of %s", r.Need, strings.Join(r.Roles, " or "))
 }
 
-// Vote is what one person has said about one gate.
+// Vote is the vote of one person on one approval.
 type Vote struct {
 	Who string `json:"who"`
-	// Subject is who it is for good; see [Person].
+	// Subject identifies the person permanently; see [Person].
 	Subject string   `json:"subject,omitempty"`
 	Roles   []string `json:"roles,omitempty"`
-	// At is when they said it, Proved when they last proved themselves with a
-	// second factor; zero for never.
+	// At is the time of the vote. Proved is the time of the last multi-factor
+	// authentication, or zero.
 	At     time.Time `json:"at"`
 	Proved time.Time `json:"proved,omitzero"`
 	Reject bool      `json:"reject,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 }
 
-// Person returns what two votes are compared by, to see whether they are one
-// person's: the subject, byte by byte, or, if it is empty, the name in lower case and
-// without outer space.
+// Person returns the identity of a voter: the subject or, if it is empty, the name in
+// lower case and without surrounding space. Votes with equal identities are from one
+// person.
 func Person(subject, name string) string {
 	if subject != "" {
 		return subject
@@ -92,10 +92,10 @@ func Person(subject, name string) string {
 	return strings.ToLower(strings.TrimSpace(name))
 }
 
-// Person returns the [Person] who has voted.
+// Person returns the identity of the voter.
 func (v Vote) Person() string { return Person(v.Subject, v.Who) }
 
-// Consent is how the votes on a gate stand. The zero value is Awaited.
+// Consent is the result of the votes on an approval. The zero value is Awaited.
 type Consent int
 
 const (
@@ -111,8 +111,8 @@ func (a Approval) patience() time.Duration {
 	return a.Timeout
 }
 
-// Demands returns all rules that must be met, each with a Need of at least 1: the
-// short form, if it is set or alone, and then Rules.
+// Demands returns all rules that must be met, each with a Need of at least 1. The short
+// form comes first, if it is set or there are no Rules.
 func (a Approval) Demands() []ApprovalRule {
 	var all []ApprovalRule
 	if len(a.Rules) == 0 || a.Need != 0 || len(a.Roles) > 0 {
@@ -125,11 +125,11 @@ func (a Approval) Demands() []ApprovalRule {
 	return all
 }
 
-// place gives each vote a place of a rule that takes it, as many as possible, and
-// returns how many people each rule still needs. It finds a maximum bipartite matching
-// by augmenting paths: a vote may move another one to a rule that takes it too.
+// place assigns votes to rules, as many as possible. It returns the rules with the number
+// of people that they still need. It finds a maximum bipartite matching by augmenting
+// paths: a vote may move another one to a different rule.
 func place(rules []ApprovalRule, votes []Vote) (missing []ApprovalRule, placed int) {
-	held := make([][]int, len(rules)) // by rule: the votes that fill its places
+	held := make([][]int, len(rules)) // votes by rule
 	var seat func(vote int, seen []bool) bool
 	seat = func(vote int, seen []bool) bool {
 		for i, r := range rules {
@@ -163,7 +163,7 @@ func place(rules []ApprovalRule, votes []Vote) (missing []ApprovalRule, placed i
 	return missing, placed
 }
 
-// excludes reports whether the approval of v is left out by Not.
+// excludes reports whether Not excludes the approval of v.
 func (a Approval) excludes(v Vote) bool {
 	return slices.ContainsFunc(a.Not, func(n string) bool {
 		name := Person("", n)
@@ -171,14 +171,14 @@ func (a Approval) excludes(v Vote) bool {
 	})
 }
 
-// Admit says why v does not count, or "" if it does. starter is the [Person], or the
-// name, who started the rollout. A rejection counts without a second factor: it is the
-// safe direction.
+// Admit returns the reason why v does not count, or "" if it counts. starter is the
+// [Person] or the name of the person who started the rollout. A rejection counts without
+// multi-factor authentication, because it is safe.
 func (a Approval) Admit(v Vote, starter string) string {
 	rules := a.Demands()
 	switch {
 	case v.Person() == "":
-		return "it has no name"
+		return "the vote has no name"
 	case !slices.ContainsFunc(rules, func(r ApprovalRule) bool { return r.takes(v.Roles) }):
 		var roles []string
 		for _, r := range rules {
@@ -189,9 +189,9 @@ func (a Approval) Admit(v Vote, starter string) string {
 	case v.Reject:
 		return ""
 	case a.FourEyes && (v.Person() == starter || v.Person() == Person("", starter)):
-		return v.Who + " started the rollout, and four eyes are asked for"
+		return v.Who + " started the rollout, and four eyes are required"
 	case a.excludes(v):
-		return v.Who + " is among the people whose approval does not count"
+		return v.Who + " is excluded from approving"
 	case a.MFA > 0 && v.Proved.IsZero():
 		return v.Who + " has not proved a second factor"
 	case a.MFA > 0 && v.At.Sub(v.Proved) > a.MFA:
@@ -202,13 +202,12 @@ func (a Approval) Admit(v Vote, starter string) string {
 	return ""
 }
 
-// clockSkew is by how much the clock that dates a proof may be ahead of the one that
-// dates the vote.
+// clockSkew is the maximum difference of the clocks that date a proof and a vote.
 const clockSkew = 5 * time.Second
 
-// Judge counts the votes on one gate. A person's last word counts; one
-// rejection that counts is enough. The text names the approvers, or the approvals that
-// are still needed.
+// Judge counts the votes on one approval. The last vote of each person counts. One
+// rejection is enough to reject. starter is as in [Approval.Admit]. The text lists the
+// approvers, or the approvals that are still needed.
 func (a Approval) Judge(votes []Vote, starter string) (Consent, string) {
 	last := make(map[string]Vote, len(votes))
 	var order []string

@@ -6,25 +6,27 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// BlueGreen moves everything at once: first the candidate (green) is there for
-// testers alone, then its smoke checks must pass, then all traffic goes to it,
-// and the baseline (blue) is kept warm for an instant way back. There are no two
-// arms with comparable traffic, so nothing is proven; a candidate that does harm
-// in absolute terms, or against the baseline's past, is still rolled back. It waits for
-// time, checks and people, and for no request: a target without traffic is switched too.
+// BlueGreen is a blue-green deployment. First only testers reach the candidate (green).
+// When its smoke checks pass, all traffic moves to it at the same time. The baseline
+// (blue) is kept warm for an instant rollback.
+//
+// The arms never have comparable traffic, so it gives no proof. A candidate that does harm
+// in absolute terms, or compared with the baseline's past, is rolled back. BlueGreen waits
+// for time, checks and approvals, but not for requests, so it also switches a target
+// without traffic.
 type BlueGreen struct {
-	// Preview says which requests see the candidate before the switch; its Arm
-	// is filled in. The zero Rule is the header Serin-Preview with any value.
+	// Preview selects the requests that reach the candidate before the switch. Its Arm
+	// is set automatically. Default any request with the header Serin-Preview.
 	Preview Rule
-	// Warm is how long the preview lasts at least, such as the time that caches
-	// take to fill. Zero is no time.
+	// Warm is the minimum duration of the preview, such as the time to fill caches. 0
+	// means no minimum.
 	Warm time.Duration
-	// Smoke names the checks that must pass before the switch.
+	// Smoke lists the checks that must pass before the switch.
 	Smoke []string
-	// Approve says who must agree to the switch. Nil asks nobody.
+	// Approve is the approval of the switch. If nil, none is required.
 	Approve *Approval
-	// Keep is how long the baseline is kept able to take everything back after
-	// the switch. Zero means [DefaultKeep].
+	// Keep is the time after the switch in which the baseline can take all traffic
+	// back. Default 30 min.
 	Keep time.Duration
 	// DangerouslySwitchUnchecked allows a switch with neither Smoke nor Approve.
 	DangerouslySwitchUnchecked bool
@@ -38,7 +40,7 @@ func (b BlueGreen) Stages(baseline, candidate string) ([]Stage, error) {
 	if len(b.Smoke) == 0 && b.Approve == nil && !b.DangerouslySwitchUnchecked {
 		return nil, &checks.InvalidError{
 			Package: "strategies", Field: "BlueGreen.Smoke", Value: "empty",
-			Want: "a check or an approval before everything moves, or DangerouslySwitchUnchecked",
+			Want: "a check or an approval before the switch, or DangerouslySwitchUnchecked",
 		}
 	}
 	rule := b.Preview
@@ -60,13 +62,13 @@ func (b BlueGreen) Stages(baseline, candidate string) ([]Stage, error) {
 			Name:  "switch",
 			Split: Split{Arms: []Arm{{baseline, 0}, {candidate, Full}}},
 			Bake:  keep, Limit: limitFor(keep), Until: UntilBaked, Approve: b.Approve,
-			OnNoEvidence: ActionContinue, EvidenceLimit: keep, // it does not need a request
+			OnNoEvidence: ActionContinue, EvidenceLimit: keep, // no request is required
 		},
 	}
 	return stages, ValidateStages(stages)
 }
 
-// limitFor returns a limit that leaves room for a bake of any length.
+// limitFor returns a limit that is long enough for the bake time.
 func limitFor(bake time.Duration) time.Duration {
 	if bake <= 0 {
 		return 0

@@ -22,7 +22,7 @@ func harmed(s State) *Rival {
 	return nil
 }
 
-// drop takes a rival out; when it was the last, the rollout ends.
+// drop removes a rival. If it is the last, the rollout ends.
 func drop(s State, out *Rival) Decision {
 	reason := out.Arm + ": " + orElse(out.VerdictReason, "worse than the baseline")
 	for _, r := range s.Rivals {
@@ -30,10 +30,10 @@ func drop(s State, out *Rival) Decision {
 			return Decision{Do: DoDrop, Phase: s.Phase, Stage: s.Stage, Arm: out.Arm, Rule: "harm", Reason: reason}
 		}
 	}
-	return finish(s, RolledBack, "harm", reason+"; nobody is left")
+	return finish(s, RolledBack, "harm", reason+"; no candidate is left")
 }
 
-// compete decides a contest in which nobody does harm.
+// compete decides a contest in which no candidate does harm.
 func compete(stages []Stage, s State) Decision {
 	stage := stages[s.Stage]
 	if d, due := allocate(stage, s); due {
@@ -60,13 +60,13 @@ func compete(stages []Stage, s State) Decision {
 	}
 	reason := fmt.Sprintf("horizon of %v reached without %s", limit, missing)
 	if action == ActionContinue {
-		return win(rule, reason+"; "+best.Arm+" is the best that is left")
+		return win(rule, reason+"; "+best.Arm+" is the best remaining candidate")
 	}
 	return expire(s, action, RolledBack, rule, reason)
 }
 
-// crown adds to a promotion by hand who has won the contest that it ends.
-func crown(stages []Stage, s State, d Decision) Decision {
+// setWinner sets the winner of the contest that a promotion by hand ends.
+func setWinner(stages []Stage, s State, d Decision) Decision {
 	if s.contest(stages) {
 		best, _, _ := leader(stages[s.Stage], s)
 		d.Arm = best.Arm
@@ -74,10 +74,9 @@ func crown(stages []Stage, s State, d Decision) Decision {
 	return d
 }
 
-// leader returns the best rival that is left, what is missing for it to have
-// won, and whether nothing was seen of some rival at all. One that is shown to be
-// no worse is better than one that is not; then the gain decides, then the order
-// of the plan.
+// leader returns the best remaining rival, the condition that is missing for it to win,
+// and whether a rival has no samples. A rival that is shown to be no worse is better than
+// one that is not. Then the gain decides, and then the order of the plan.
 func leader(stage Stage, s State) (best Rival, missing string, silent bool) {
 	better := func(a, b Rival) bool {
 		if sa, sb := a.Verdict == analysis.Safe, b.Verdict == analysis.Safe; sa != sb {

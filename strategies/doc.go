@@ -1,13 +1,12 @@
-// Package strategies answers one question: what next? It holds the ways in
-// which a new version takes over from an old one, as pure data and pure
-// functions: equal inputs give equal outputs, with no clock, no goroutine and
-// no input or output.
+// Package strategies provides deployment strategies for progressive delivery: canary,
+// blue-green, rolling, shadow traffic and A/B tests, with traffic splits, approvals and
+// ramps. It is pure data and pure functions: equal inputs give equal outputs, without
+// clocks, goroutines or I/O.
 //
-// A [Strategy] compiles to a list of [Stage] values. Each stage demands one
-// [Split] of the live traffic and says what must be true before the next one
-// may begin. [Next] is the only place where that is decided: it maps the
-// stages and the present [State] to a [Decision]. Package rollout carries the
-// decisions out; a test or a tool can call Next as well as it can:
+// A [Strategy] compiles to a list of [Stage] values. Each stage has one [Split] of the
+// live traffic and the conditions for the next stage. [Next] is the state machine: it
+// maps the stages and the present [State] to a [Decision]. Package rollout executes the
+// decisions. Tests and tools can call Next too. Package strategytest tests strategies.
 //
 //	stages, err := strategies.Canary{
 //		Weights: []strategies.Weight{500, 2500, 5000, strategies.Full},
@@ -18,8 +17,8 @@
 //
 // # Dependencies
 //
-// The standard library, and packages checks and checks/analysis of this module
-// for the two words that decide: a check's Status and a Verdict.
+// The standard library, and packages checks and checks/analysis of this module for
+// checks.Status and analysis.Verdict.
 //
 // # What belongs here
 //

@@ -8,191 +8,185 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// Phase says where a rollout stands. The zero value is Preflight: no traffic
-// has moved yet.
+// Phase is the phase of a rollout. The zero value is Preflight: no traffic has moved.
 type Phase int
 
 const (
-	Preflight   Phase = iota // the checks before any traffic moves are due
-	Approving                // people must agree before a stage; the split is still the one before it
-	BeforeStage              // the checks before a stage are due; the split is still the one before it
-	Baking                   // the stage's split is in force and evidence is collected
-	AfterStage               // the checks after a stage are due; its split is still in force
-	Monitoring               // all stages are complete, and the candidate is monitored for a while longer
-	Postflight               // the checks after all that are due
-	RampingDown              // a person has ended it, and the candidate's share goes down in steps
+	Preflight   Phase = iota // waits for the checks before any traffic moves
+	Approving                // waits for the approval of a stage; the split is the one before the stage
+	BeforeStage              // waits for the checks before a stage; the split is the one before the stage
+	Baking                   // applies the stage's split and collects evidence
+	AfterStage               // waits for the checks after a stage; its split still applies
+	Monitoring               // monitors the candidate after the last stage
+	Postflight               // waits for the checks after monitoring
+	RampingDown              // reduces the candidate's share in steps after a command
 
 	// The five outcomes. They are final.
-	Promoted   // the candidate has passed everything
+	Promoted   // the candidate has all traffic
 	RolledBack // the evidence or a check was against the candidate; the baseline has all traffic
-	Aborted    // a person ended it; the baseline has all traffic
-	Superseded // a newer rollout of the same target took its place
+	Aborted    // a person ended the rollout; the baseline has all traffic
+	Superseded // a newer rollout of the same target replaced it
 	Failed     // it could not run; no traffic has moved
 )
 
-// Terminal reports whether p is one of the outcomes.
+// Terminal reports whether p is an outcome.
 func (p Phase) Terminal() bool { return p >= Promoted }
 
-// Checking reports whether p waits for the result of checks.
+// Checking reports whether p waits for checks.
 func (p Phase) Checking() bool {
 	return p == Preflight || p == BeforeStage || p == AfterStage || p == Postflight
 }
 
-// Timed reports whether time spent in p counts for something: a bake, a limit,
-// monitoring or a deadline.
+// Timed reports whether the time in p counts, for a bake, a limit, monitoring or a
+// deadline.
 func (p Phase) Timed() bool {
 	return p == Baking || p == Approving || p == Monitoring || p == RampingDown
 }
 
-// Command is what somebody asked for. The zero value is None.
+// Command is the command of a person. The zero value is NoCommand.
 type Command int
 
 const (
 	NoCommand    Command = iota
-	Pause                // stay at this split, guards on, until Resume
-	Resume               // go on after Pause or a hold
-	Promote              // leave the stage now, without waiting for bake or proof; checks still apply
-	Abort                // give all traffic back to the baseline at once, finally
+	Pause                // stay at this split until Resume; guards stay active
+	Resume               // continue after Pause or a hold
+	Promote              // end the stage now, without bake and proof; checks still apply
+	Abort                // immediately give all traffic back to the baseline, finally
 	Supersede            // end in favour of a newer rollout of the same target
-	Approve              // agree to the stage that waits for approval
-	Reject               // refuse it, which ends the rollout
-	Skip                 // pass over a stage that has not begun; the next one's approval and checks apply
+	Approve              // approve the stage that waits for approval
+	Reject               // reject it, which ends the rollout
+	Skip                 // skip a stage that has not begun; the next one's approval and checks apply
 	PromoteFully         // go to the last stage now; its approval and checks still apply
-	RampDown             // end the rollout, but take the traffic back in steps
+	RampDown             // end the rollout, and reduce the candidate's share in steps
 )
 
-// RampStep is one step of the way down after [RampDown].
+// RampStep is one step of a ramp-down; see [RampDown].
 type RampStep struct {
 	// Weight is the candidate's share during the step, below the one before.
 	Weight Weight `json:"weight"`
-	// For is how long the step lasts.
+	// For is the duration of the step.
 	For time.Duration `json:"for_ns"`
 }
 
-// State is everything that [Next] looks at.
+// State is the input of [Next].
 type State struct {
 	Phase Phase
-	// Stage is the index of the stage that Phase is about; 0 during Preflight.
+	// Stage is the index of the stage of Phase; 0 during Preflight.
 	Stage int
-	// Paused says that nobody but a person moves this rollout forward.
+	// Paused means that only a command of a person moves the rollout forward.
 	Paused bool
-	// Baked is the time served in the stage, pauses excluded. Waited is the
-	// time in this phase since it began or was last resumed, which is what a
-	// stage's Limit and an approval's Timeout are about: who resumes a rollout
-	// that was held grants it another Limit.
+	// Baked is the time in the stage, without pauses. Waited is the time in this phase
+	// since it began or was last resumed. The Limit of a stage and the Timeout of an
+	// approval refer to Waited, so resuming a held rollout starts a new Limit.
 	Baked, Waited time.Duration
-	// Samples counts the candidate's requests during the stage.
+	// Samples is the number of the candidate's requests during the stage.
 	Samples int
-	// Verdict is the newest word on the candidate. It is about the whole
-	// rollout, not about the stage alone.
+	// Verdict is the latest verdict on the candidate, over the whole rollout.
 	Verdict analysis.Verdict
-	// VerdictReason is repeated in the reason of a decision that rests on it.
+	// VerdictReason is used as the reason of a decision that depends on Verdict.
 	VerdictReason string
-	// SplitError says why the split of this state cannot be put in force; empty
-	// when it is.
+	// SplitError is the reason why the split of this state cannot be applied, or "".
 	SplitError string
-	// Monitor is how long the candidate is monitored after the last stage, and
-	// Postflight says that there are checks to pass after that.
+	// Monitor is the duration of the monitoring after the last stage. Postflight means
+	// that checks follow.
 	Monitor    time.Duration
 	Postflight bool
-	// Checked says that the checks of a checking phase have finished, Checks
-	// with which result, ChecksReason why.
+	// Checked means that the checks of a checking phase have finished. Checks is their
+	// result, and ChecksReason the reason.
 	Checked      bool
 	Checks       checks.Status
 	ChecksReason string
-	// Consent is how the votes of an approving phase stand, and why.
+	// Consent is the result of the votes in an approving phase, with the reason.
 	Consent       Consent
 	ConsentReason string
-	// Frozen says why no stage may begin now, such as a freeze window, and until
-	// when; empty when one may. Nothing else is frozen, but for monitoring or a promotion
-	// that raises the candidate's share, which HeldBack says.
+	// Frozen is the reason why no stage may begin, such as a freeze window, or "". A
+	// freeze does not affect other moves. But if HeldBack is set, monitoring or the
+	// promotion would raise the candidate's share, and is frozen too.
 	Frozen   string
 	HeldBack bool
-	// Standing says which checks that must hold all the time do not, empty if all do.
-	// OnStanding is what is done about it: Hold, Escalate or RollBack.
+	// Standing lists the standing checks that do not pass, or "". OnStanding is the
+	// action for them: ActionHold, ActionEscalate or ActionRollBack.
 	Standing   string
 	OnStanding Action
-	// RampDown is the way down, Step where on it a rollout in RampingDown is.
+	// RampDown lists the steps of a ramp-down. Step is the present step in RampingDown.
 	RampDown []RampStep
 	Step     int
-	// Rivals are the candidates of a stage that is a contest, in the order of the
-	// plan. They are not used in other stages. Shares are the weights in force,
-	// the baseline's and theirs, and Allocated is Baked when they were changed last.
+	// Rivals lists the candidates of a contest, in the order of the plan. Other stages
+	// ignore it. Shares lists the present weights of the baseline and the rivals.
+	// Allocated is the value of Baked at their last change.
 	Rivals    []Rival
 	Shares    []Weight
 	Allocated time.Duration
-	// Command is what a person has asked for, None if nobody has.
+	// Command is the command of a person, or NoCommand.
 	Command Command
 }
 
-// Rival is one of several candidates that compete.
+// Rival is one of several candidates in a contest.
 type Rival struct {
 	Arm     string
-	Dropped bool // it is out, and has no traffic
-	// Verdict, VerdictReason and Samples are about this one.
+	Dropped bool // removed, without traffic
+	// Verdict, VerdictReason and Samples belong to this candidate.
 	Verdict       analysis.Verdict
 	VerdictReason string
 	Samples       int
-	// Gain is how much better than the baseline it seems to be in what the
-	// rollout is about, and Spread the standard deviation of what is known of
-	// that; Known says that something is. It orders those that are shown to be no
-	// worse, and shares the traffic out.
+	// Gain is the estimated improvement over the baseline in the metric of the rollout.
+	// Spread is its standard deviation. They are valid if Known is set. They order
+	// candidates that are no worse, and determine the allocation of traffic.
 	Gain, Spread float64
 	Known        bool
 }
 
-// Do is the kind of a [Decision]. The zero value is Stay: nothing changes.
+// Do is the kind of a [Decision]. The zero value is DoStay.
 type Do int
 
 const (
-	DoStay      Do = iota // nothing changes
-	DoEnter               // go to Phase, Stage and Step of the decision
-	DoPause               // stop moving forward
-	DoResume              // go on
-	DoRefuse              // the command makes no sense in this state
-	DoTakeVote            // write the vote down
-	DoDrop                // take Arm out of the contest; the baseline has its traffic
-	DoRebalance           // give the baseline and the rivals Shares of the traffic
+	DoStay      Do = iota // no change
+	DoEnter               // enter Phase, Stage and Step of the decision
+	DoPause               // pause
+	DoResume              // resume
+	DoRefuse              // refuse the command, which is not possible in this state
+	DoTakeVote            // record the vote
+	DoDrop                // remove Arm from the contest; the baseline gets its traffic
+	DoRebalance           // set the weights of the baseline and the rivals to Shares
 )
 
-// Decision is what is to be done next, and why.
+// Decision is the result of [Next]: the next move and the reason.
 type Decision struct {
 	Do     Do
-	Phase  Phase // where to go, when Do is Enter
+	Phase  Phase // to enter, if Do is DoEnter
 	Stage  int
-	Step   int  // of the way down, when Phase is RampingDown
-	Resume bool // a move that ends a pause too
-	// Arm is the rival that drops out or, when Do is Enter, that has won and is
-	// the candidate from now on; empty otherwise.
+	Step   int  // of the ramp-down, if Phase is RampingDown
+	Resume bool // the move also ends a pause
+	// Arm is the rival to remove if Do is DoDrop, or the winner if Do is DoEnter. It is
+	// empty otherwise.
 	Arm    string
-	Shares []Weight // of the baseline and the rivals, when Do is Rebalance
-	Urgent bool     // people should be woken
-	// Rule names the rule that decided, in a few stable words, such as "harm".
+	Shares []Weight // of the baseline and the rivals, if Do is DoRebalance
+	Urgent bool     // alert people
+	// Rule is the stable name of the deciding rule, such as "harm".
 	Rule   string
 	Reason string
 }
 
-// Next decides what happens next. It is pure: equal stages and states give
-// equal decisions. It is total: every state has a defined decision, and a
-// state that makes no sense stays where it is. Its rules, in order:
+// Next returns the next decision of a rollout. It is pure: equal stages and states give
+// equal decisions. It is total: every state has a decision, and an impossible state does
+// not change. Its rules, in order:
 //
 //  1. An outcome is final.
-//  2. Abort and Supersede end the rollout, whatever else is the case.
-//  3. Harm rolls back at once: paused, while people are asked and checks run,
-//     and against Promote.
-//  4. A check that must hold all the time, and does not, rolls back or pauses.
-//  5. A split that cannot be put in force ends the rollout.
-//  6. The other commands are done where they make sense, else refused. None of
-//     them passes by an approval or a check that has begun to be due.
-//  7. Checks that ended with Fail or Unknown end the rollout.
-//  8. The way down goes on.
+//  2. Abort and Supersede always end the rollout.
+//  3. Harm immediately rolls back: also during pauses, approvals and checks, and in spite
+//     of Promote.
+//  4. A standing check that does not pass rolls back or pauses.
+//  5. A split that cannot be applied ends the rollout.
+//  6. Other commands are executed if they are possible, and refused otherwise. No command
+//     skips an approval or a check that is due.
+//  7. Checks that are Fail or Unknown end the rollout.
+//  8. A ramp-down continues.
 //  9. A paused rollout stays.
-//  10. Approvals, and checks that ended with Pass or Warn, open the way.
-//  11. A stage is left when its bake, its samples and its evidence are
-//     complete; at its limits, its actions decide. Until then a contest may
-//     share its traffic out anew.
-//  12. While the rollout is frozen no stage begins, and neither monitoring nor a
-//     promotion raises the candidate's share.
+//  10. Granted approvals, and checks that are Pass or Warn, start the next phase.
+//  11. A stage ends when its bake, its samples and its evidence are complete. At its
+//     limits, its actions apply. Until then, a contest may rebalance its traffic.
+//  12. During a freeze, no stage begins, and neither monitoring nor a promotion raises the
+//     candidate's share.
 func Next(stages []Stage, s State) Decision {
 	d := next(stages, s)
 	gives := d.Do == DoEnter && (d.Phase == Monitoring || d.Phase == Promoted) && s.HeldBack
@@ -201,21 +195,20 @@ func Next(stages []Stage, s State) Decision {
 	case !begins || s.Frozen == "":
 		return d
 	case s.Command != NoCommand && gives:
-		return refuse(s, "what is held back may not move now: "+s.Frozen)
+		return refuse(s, "the held-back traffic is frozen: "+s.Frozen)
 	case s.Command != NoCommand:
-		return refuse(s, "no stage may begin now: "+s.Frozen)
+		return refuse(s, "stages are frozen: "+s.Frozen)
 	case gives:
-		return Decision{Rule: "frozen", Reason: "waiting to give the candidate what is held back: " + s.Frozen}
+		return Decision{Rule: "frozen", Reason: "waiting to give the held-back traffic to the candidate: " + s.Frozen}
 	default:
 		return Decision{Rule: "frozen", Reason: "waiting to begin stage " + stages[d.Stage].Name + ": " + s.Frozen}
 	}
 }
 
-// RuleStanding is the rule of decisions that checks bring about which must hold all the
-// time.
+// RuleStanding is the Rule of decisions that standing checks cause.
 const RuleStanding = "standing"
 
-// onward reports whether c asks for more than what is.
+// onward reports whether c may move the rollout forward.
 func (c Command) onward() bool {
 	switch c {
 	case Pause, Abort, Supersede, Reject, RampDown:
@@ -243,7 +236,7 @@ func (s State) possible(n int) bool {
 func next(stages []Stage, s State) Decision {
 	switch {
 	case !s.possible(len(stages)):
-		return Decision{Do: DoRefuse, Rule: "state", Reason: fmt.Sprintf("no such state: %v, stage %d of %d", s.Phase, s.Stage, len(stages))}
+		return Decision{Do: DoRefuse, Rule: "state", Reason: fmt.Sprintf("impossible state: %v, stage %d of %d", s.Phase, s.Stage, len(stages))}
 	case s.Phase.Terminal():
 		if s.Command != NoCommand {
 			return refuse(s, "the rollout is over: "+s.Phase.String())
@@ -260,7 +253,7 @@ func next(stages []Stage, s State) Decision {
 	case s.Standing != "" && s.OnStanding == ActionRollBack && s.Phase != RampingDown:
 		return finish(s, RolledBack, RuleStanding, s.Standing)
 	case s.SplitError != "":
-		return finish(s, backOut(s), "split", "the split cannot be put in force: "+s.SplitError)
+		return finish(s, backOut(s), "split", "cannot apply the split: "+s.SplitError)
 	case s.Standing != "" && !s.Paused && s.Phase != RampingDown && s.Command.onward():
 		return Decision{
 			Do: DoPause, Phase: s.Phase, Stage: s.Stage, Urgent: s.OnStanding == ActionEscalate, Rule: RuleStanding,
@@ -271,7 +264,7 @@ func next(stages []Stage, s State) Decision {
 	case s.Phase.Checking() && s.Checked && s.Checks != checks.Pass && s.Checks != checks.Warn:
 		return finish(s, backOut(s), "checks", because(fmt.Sprintf("%s checks: %s", s.Phase, s.Checks), s.ChecksReason))
 	case s.Phase == RampingDown:
-		return descend(s)
+		return rampDown(s)
 	case s.Paused:
 		return Decision{Rule: "paused", Reason: "paused"}
 	case s.Phase.Checking():

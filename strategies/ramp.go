@@ -9,8 +9,8 @@ import (
 )
 
 // Linear returns the weights of a ramp in n equal steps that ends at to:
-// Linear(Percent(50), 5) is 10, 20, 30, 40 and 50 %. It returns nil, which no
-// strategy takes for a ramp, unless 1 <= n <= to <= Full.
+// Linear(Percent(50), 5) is 10, 20, 30, 40 and 50 %. It returns nil unless
+// 1 <= n <= to <= Full.
 func Linear(to Weight, n int) []Weight {
 	if n < 1 || to > Full || n > int(to) {
 		return nil
@@ -22,10 +22,9 @@ func Linear(to Weight, n int) []Weight {
 	return weights
 }
 
-// Exponential returns the weights of a ramp that begins at from and grows by
-// factor until it reaches Full, its last: Exponential(1, 10) is 0.01, 0.1, 1, 10
-// and 100 %. Each is at least one step (0.01 %) above the one before. It
-// returns nil unless 1 <= from <= Full and factor > 1.
+// Exponential returns the weights of a ramp that begins at from, grows by factor and ends
+// at Full: Exponential(1, 10) is 0.01, 0.1, 1, 10 and 100 %. Each weight is at least 0.01 %
+// above the one before. It returns nil unless 1 <= from <= Full and factor > 1.
 func Exponential(from Weight, factor float64) []Weight {
 	if from < 1 || from > Full || !(factor > 1) {
 		return nil
@@ -39,8 +38,8 @@ func Exponential(from Weight, factor float64) []Weight {
 	return weights
 }
 
-// Down returns the way down from a share in n equal steps of equal length,
-// ending at zero; see [RampDown].
+// RampSteps returns a ramp-down from a share to zero in n equal steps. Each step lasts the
+// time each. See [RampDown]. It returns no steps unless 2 <= n <= from <= Full.
 func RampSteps(from Weight, n int, each time.Duration) []RampStep {
 	up := Linear(from, n)
 	steps := make([]RampStep, 0, len(up))
@@ -50,8 +49,8 @@ func RampSteps(from Weight, n int, each time.Duration) []RampStep {
 	return steps
 }
 
-// ValidateDescent reports what is wrong with a way down: at most [MaxStages]
-// steps, each lower than the one before, each lasting some time.
+// ValidateRampSteps returns an [*checks.InvalidError] unless there are at most [MaxStages]
+// steps, each with a weight below the one before and a positive duration.
 func ValidateRampSteps(steps []RampStep) error {
 	if len(steps) > MaxStages {
 		return &checks.InvalidError{Package: "strategies", Field: "RampDown", Value: len(steps), Want: fmt.Sprintf("at most %d steps", MaxStages)}

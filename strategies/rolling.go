@@ -7,17 +7,17 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Rolling replaces replicas of the baseline by replicas of the candidate, some
-// at a time; the candidate's share is that of the replicas it has. The proof
-// that the candidate is no worse is due before the last of them.
+// Rolling is a rolling update. It replaces replicas of the baseline by replicas of the
+// candidate in batches. The candidate's share of the traffic equals its share of the
+// replicas. The candidate must be shown to be no worse before the last batch.
 type Rolling struct {
-	// Replicas is how many there are, from 2 to 1,000, and Batch how many are
-	// replaced at a time; zero means 1.
+	// Replicas is the number of replicas, 2 to 1,000. Batch is the number of replicas
+	// that are replaced at a time. Default 1.
 	Replicas, Batch int
-	// Ready names the checks that must pass before each step's traffic moves,
-	// such as that the new replicas answer.
+	// Ready lists the checks that must pass before the traffic of each step moves,
+	// such as a readiness check of the new replicas.
 	Ready []string
-	// Bake, Limit, MinSamples and OnLimit hold for each step; see [Stage].
+	// Bake, Limit, MinSamples and OnLimit apply to each step; see [Stage].
 	Bake, Limit time.Duration
 	MinSamples  int
 	OnLimit     Action

@@ -2,23 +2,23 @@ package strategies
 
 import "fmt"
 
-// Rule sends the requests that it describes to one arm, whatever the weights
-// say: testers to a preview, one customer to the version that they know.
-// Exactly one of Header, Cookie, Query and Unit is set.
+// Rule routes matching requests to one arm, regardless of weights. Examples are testers of
+// a preview, or a customer who stays on one version. Exactly one of Header, Cookie, Query
+// and Unit is set.
 //
-// Who may set the header decides who may choose: let a proxy in front remove it
-// from requests of the public.
+// Everyone who can set the header can choose the arm. Let a proxy remove it from public
+// requests.
 type Rule struct {
-	// Arm serves the requests that the rule holds for.
+	// Arm serves the matching requests.
 	Arm string `json:"arm"`
-	// Header, Cookie and Query name what is looked at in the request.
+	// Header, Cookie and Query are names in the request.
 	Header string `json:"header,omitempty"`
 	Cookie string `json:"cookie,omitempty"`
 	Query  string `json:"query,omitempty"`
-	// Value is what it must hold, compared byte by byte. Empty means that any
-	// value that is not empty will do.
+	// Value is the value to match, byte by byte. Empty matches any value that is not
+	// empty.
 	Value string `json:"value,omitempty"`
-	// Unit is the user, tenant or conversation that the rule is about.
+	// Unit is the user, tenant or conversation to match.
 	Unit string `json:"unit,omitempty"`
 }
 
@@ -40,12 +40,12 @@ func (r Rule) problems(bad func(field string, value any, want string), arms map[
 	}
 }
 
-// Mirror copies a share of the live requests to an arm. The copy's answer is
-// measured and thrown away; the caller neither sees it nor waits for it.
+// Mirror copies a share of the live requests to an arm (shadow traffic). The answer to a
+// copy is measured and discarded. The caller does not see it or wait for it.
 type Mirror struct {
-	// Arm receives the copies. It is not the baseline.
+	// Arm receives the copies. It must not be the baseline.
 	Arm string `json:"arm"`
-	// Share of the requests that are copied, from 1 (0.01 %) to [Full].
+	// Share is the share of the requests that are copied, from 1 (0.01 %) to [Full].
 	Share Weight `json:"share"`
 }
 

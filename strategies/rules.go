@@ -9,13 +9,13 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// command carries out every command but Abort and Supersede.
+// command executes every command except Abort and Supersede.
 func command(stages []Stage, s State) Decision {
 	last := s.Stage == len(stages)-1
 	switch s.Command {
 	case Pause:
 		if s.Paused {
-			return refuse(s, "the rollout is paused already")
+			return refuse(s, "the rollout is already paused")
 		}
 		return Decision{Do: DoPause, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: "paused"}
 	case Resume:
@@ -26,7 +26,7 @@ func command(stages []Stage, s State) Decision {
 	case Promote:
 		switch s.Phase {
 		case Baking:
-			return crown(stages, s, byHand(leave(stages, s, "command", "promoted out of stage "+stages[s.Stage].Name)))
+			return setWinner(stages, s, byHand(leave(stages, s, "command", "promoted from stage "+stages[s.Stage].Name)))
 		case Monitoring:
 			return byHand(monitored(s, "command", "the monitoring was ended"))
 		}
@@ -35,47 +35,47 @@ func command(stages []Stage, s State) Decision {
 		to := len(stages) - 1
 		switch {
 		case s.Phase == Baking && passesApproval(stages, s.Stage+1, to):
-			return refuse(s, "a stage in between asks for an approval, which is never passed over; promote to that stage")
+			return refuse(s, "a stage in between requires an approval, which cannot be skipped; promote to that stage")
 		case s.Phase == Baking && !last:
-			return crown(stages, s, byHand(arrive(stages, to, "command", "promoted fully")))
+			return setWinner(stages, s, byHand(arrive(stages, to, "command", "promoted fully")))
 		case s.Phase == Baking:
-			return crown(stages, s, byHand(leave(stages, s, "command", "promoted fully")))
+			return setWinner(stages, s, byHand(leave(stages, s, "command", "promoted fully")))
 		case s.Phase == Monitoring:
 			return byHand(monitored(s, "command", "promoted fully"))
 		}
 		return refuse(s, waitsFor(s))
 	case Skip:
 		if s.Phase != Approving && s.Phase != BeforeStage {
-			return refuse(s, "only a stage that has not begun can be passed over; this is "+s.Phase.String())
+			return refuse(s, "only a stage that has not begun can be skipped; the phase is "+s.Phase.String())
 		}
 		if last {
-			return refuse(s, "the last stage cannot be passed over")
+			return refuse(s, "the last stage cannot be skipped")
 		}
 		if s.Phase == Approving && passesApproval(stages, s.Stage, s.Stage+1) {
-			return refuse(s, "the stage waits for an approval, and the next one asks for none")
+			return refuse(s, "the stage waits for an approval, and the next one requires none")
 		}
-		return byHand(arrive(stages, s.Stage+1, "command", "stage "+stages[s.Stage].Name+" was passed over"))
+		return byHand(arrive(stages, s.Stage+1, "command", "stage "+stages[s.Stage].Name+" skipped"))
 	case Approve, Reject:
 		if s.Phase != Approving {
-			return refuse(s, "nothing waits for approval; this is "+s.Phase.String())
+			return refuse(s, "no approval is pending; the phase is "+s.Phase.String())
 		}
 		return Decision{Do: DoTakeVote, Phase: s.Phase, Stage: s.Stage, Rule: "command", Reason: s.Command.String()}
 	case RampDown:
 		switch {
 		case s.Phase == RampingDown:
-			return refuse(s, "it is on its way down already")
+			return refuse(s, "the rollout is already ramping down")
 		case len(s.RampDown) == 0:
-			return refuse(s, "the plan has no way down; abort instead")
+			return refuse(s, "the plan has no ramp-down; abort instead")
 		case backOut(s) == Failed:
 			return finish(s, Aborted, "command", "aborted before any traffic had moved")
 		}
-		return Decision{Do: DoEnter, Phase: RampingDown, Stage: s.Stage, Rule: "command", Reason: "aborted; the candidate's share goes down"}
+		return Decision{Do: DoEnter, Phase: RampingDown, Stage: s.Stage, Rule: "command", Reason: "aborted; ramping down the candidate"}
 	}
-	return refuse(s, "there is no such command")
+	return refuse(s, "unknown command")
 }
 
-// passesApproval reports whether going to stage to leaves out the approval of a stage
-// from from on: to itself asks for none.
+// passesApproval reports whether a move to stage to skips the approval of a stage in
+// from..to, because to itself requires none.
 func passesApproval(stages []Stage, from, to int) bool {
 	if to >= len(stages) || stages[to].Approve != nil {
 		return false
@@ -83,44 +83,44 @@ func passesApproval(stages []Stage, from, to int) bool {
 	return slices.ContainsFunc(stages[min(from, to):to], func(s Stage) bool { return s.Approve != nil })
 }
 
-// waitsFor says what stands between a rollout and the stage it would go to.
+// waitsFor returns the reason why a rollout cannot be promoted now.
 func waitsFor(s State) string {
 	switch {
 	case s.Phase.Checking():
-		return "its checks (" + s.Phase.String() + ") have not finished; they are never skipped"
+		return "its checks (" + s.Phase.String() + ") have not finished, and cannot be skipped"
 	case s.Phase == Approving:
-		return "the stage waits for approval, which is never skipped"
+		return "the stage waits for an approval, which cannot be skipped"
 	default:
-		return "it is on its way down"
+		return "the rollout is ramping down"
 	}
 }
 
-// byHand marks a move that a person asked for: it ends a pause as well.
+// byHand marks a move by a person's command, which also ends a pause.
 func byHand(d Decision) Decision {
 	d.Resume = true
 	return d
 }
 
-// descend goes on with the way down.
-func descend(s State) Decision {
+// rampDown continues a ramp-down.
+func rampDown(s State) Decision {
 	switch {
 	case s.Step < 0 || s.Step >= len(s.RampDown):
 		return finish(s, Aborted, "ramp down", "aborted")
 	case s.Waited < s.RampDown[s.Step].For:
-		return Decision{Rule: "ramp down", Reason: "going down: " + s.RampDown[s.Step].Weight.String()}
+		return Decision{Rule: "ramp down", Reason: "ramping down: candidate at " + s.RampDown[s.Step].Weight.String()}
 	case s.Step+1 < len(s.RampDown):
-		return Decision{Do: DoEnter, Phase: RampingDown, Stage: s.Stage, Step: s.Step + 1, Rule: "ramp down", Reason: "going down to " + s.RampDown[s.Step+1].Weight.String()}
+		return Decision{Do: DoEnter, Phase: RampingDown, Stage: s.Stage, Step: s.Step + 1, Rule: "ramp down", Reason: "ramping down: candidate to " + s.RampDown[s.Step+1].Weight.String()}
 	default:
-		return finish(s, Aborted, "ramp down", "aborted; the way down is complete")
+		return finish(s, Aborted, "ramp down", "aborted; ramp-down complete")
 	}
 }
 
-// approve decides a stage that waits for people.
+// approve decides a stage that waits for an approval.
 func approve(stages []Stage, s State) Decision {
 	a := stages[s.Stage].Approve
 	switch {
 	case a == nil || s.Consent == Granted:
-		return prepare(stages, s.Stage, "approval", orElse(s.ConsentReason, "nobody has to approve"))
+		return prepare(stages, s.Stage, "approval", orElse(s.ConsentReason, "no approval is required"))
 	case s.Consent == Rejected:
 		return finish(s, Aborted, "approval", orElse(s.ConsentReason, "rejected"))
 	case s.Waited < a.patience():
@@ -133,8 +133,8 @@ func approve(stages []Stage, s State) Decision {
 	return expire(s, a.OnTimeout, backOut(s), "approval timeout", reason)
 }
 
-// minIncident is how much longer than planned monitoring lasts at least before a person is
-// called to an incident that has not ended. Otherwise it is as long again as planned.
+// minIncident is the minimum time by which an incident prolongs monitoring before a person
+// is alerted. Otherwise this is the planned duration once more.
 const minIncident = 10 * time.Minute
 
 // monitor decides a rollout whose stages are complete.
@@ -161,7 +161,7 @@ func monitored(s State, rule, reason string) Decision {
 	return promote(s, rule)
 }
 
-// checked decides a phase whose checks, if they have ended, have passed.
+// checked decides a checking phase whose checks are running or have passed.
 func checked(stages []Stage, s State) Decision {
 	if !s.Checked {
 		reason := s.Phase.String() + " checks are running"
@@ -199,7 +199,7 @@ func bake(stages []Stage, s State) Decision {
 	case s.Verdict == analysis.NoEvidence && stage.samples() > 0:
 		missing = because("an answer of the candidate", s.VerdictReason)
 	case s.Verdict == analysis.Unmeasurable && stage.compares():
-		missing = because("something that can be compared", s.VerdictReason)
+		missing = because("comparable measurements", s.VerdictReason)
 	case stage.Until == UntilSafe && s.Verdict != analysis.Safe:
 		missing = "proof that the candidate is no worse"
 	default:
@@ -225,7 +225,7 @@ func bake(stages []Stage, s State) Decision {
 	return expire(s, action, RolledBack, rule, reason)
 }
 
-// expire carries out what is to happen when a limit has passed.
+// expire applies an action after a limit.
 func expire(s State, a Action, outcome Phase, rule, reason string) Decision {
 	if a == ActionRollBack {
 		return finish(s, outcome, rule, reason)
@@ -236,7 +236,7 @@ func expire(s State, a Action, outcome Phase, rule, reason string) Decision {
 	}
 }
 
-// ended words why a stage ends well.
+// ended returns the reason why a stage ends successfully.
 func ended(stage Stage, s State) string {
 	if stage.Until == UntilSafe {
 		return orElse(s.VerdictReason, "the candidate is no worse")
@@ -244,7 +244,7 @@ func ended(stage Stage, s State) string {
 	return fmt.Sprintf("baked %v with %d samples, no harm seen", stage.Bake, s.Samples)
 }
 
-// arrive goes to stage i by way of its approval and its checks, if it has any.
+// arrive enters stage i, by its approval and its checks if it has any.
 func arrive(stages []Stage, i int, rule, reason string) Decision {
 	if stages[i].Approve != nil {
 		return Decision{Do: DoEnter, Phase: Approving, Stage: i, Rule: rule, Reason: reason}
@@ -252,7 +252,7 @@ func arrive(stages []Stage, i int, rule, reason string) Decision {
 	return prepare(stages, i, rule, reason)
 }
 
-// prepare goes to stage i by way of its checks, if it has any.
+// prepare enters stage i, by its checks if it has any.
 func prepare(stages []Stage, i int, rule, reason string) Decision {
 	phase := Baking
 	if len(stages[i].Before) > 0 {
@@ -261,7 +261,7 @@ func prepare(stages []Stage, i int, rule, reason string) Decision {
 	return Decision{Do: DoEnter, Phase: phase, Stage: i, Rule: rule, Reason: reason}
 }
 
-// leave leaves the stage by way of its checks, if it has any.
+// leave leaves the stage, by its checks if it has any.
 func leave(stages []Stage, s State, rule, reason string) Decision {
 	if len(stages[s.Stage].After) > 0 {
 		return Decision{Do: DoEnter, Phase: AfterStage, Stage: s.Stage, Rule: rule, Reason: reason}
@@ -269,7 +269,7 @@ func leave(stages []Stage, s State, rule, reason string) Decision {
 	return follow(stages, s, rule, reason)
 }
 
-// follow goes to what comes after the stage.
+// follow enters the phase after the stage.
 func follow(stages []Stage, s State, rule, reason string) Decision {
 	switch {
 	case s.Stage+1 < len(stages):
@@ -281,7 +281,7 @@ func follow(stages []Stage, s State, rule, reason string) Decision {
 	}
 }
 
-// promote ends the rollout well.
+// promote ends the rollout successfully.
 func promote(s State, rule string) Decision {
 	reason := "all stages are complete, no harm seen"
 	if s.Verdict == analysis.Safe {
@@ -294,8 +294,8 @@ func finish(s State, outcome Phase, rule, reason string) Decision {
 	return Decision{Do: DoEnter, Phase: outcome, Stage: s.Stage, Rule: rule, Reason: reason}
 }
 
-// backOut is the outcome of a rollout that cannot go on: Failed as long as no
-// traffic has moved.
+// backOut returns the outcome of a rollout that cannot continue: Failed if no traffic has
+// moved.
 func backOut(s State) Phase {
 	if s.Phase == Preflight || s.Stage == 0 && (s.Phase == BeforeStage || s.Phase == Approving) {
 		return Failed

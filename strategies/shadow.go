@@ -2,14 +2,14 @@ package strategies
 
 import "time"
 
-// Shadow sends the candidate copies of live requests. Nobody sees its answers;
-// they are measured and compared. It moves no traffic, so it comes before a
-// strategy that does: Sequence(Shadow{}, Canary{}).
+// Shadow sends copies of live requests to the candidate (traffic mirroring). Callers do
+// not see its answers, which are measured and compared. It moves no traffic, so combine it
+// with another strategy: Sequence(Shadow{}, Canary{}).
 type Shadow struct {
-	// Share of the requests that are copied. Zero means 10 %.
+	// Share is the share of the requests that are copied. Default 10 %.
 	Share Weight
-	// Bake, Limit, MinSamples, OnLimit, OnNoEvidence and Until are those of the
-	// stage; see [Stage]. MinSamples zero means 100.
+	// Bake, Limit, MinSamples, OnLimit, OnNoEvidence and Until apply to the stage; see
+	// [Stage]. MinSamples defaults to 100.
 	Bake, Limit           time.Duration
 	MinSamples            int
 	OnLimit, OnNoEvidence Action

@@ -7,39 +7,38 @@ import (
 	"slices"
 )
 
-// Run is a stretch of neighbouring slots with one owner.
+// Run is a sequence of adjacent slots of one arm.
 type Run struct {
-	// Arm is the owner, as an index into [Split].Arms.
+	// Arm is an index into [Split].Arms.
 	Arm int `json:"arm"`
-	// Slots is how many slots the stretch has, at least 1.
+	// Slots is the number of slots, at least 1.
 	Slots Weight `json:"slots"`
 }
 
-// Hash names the algorithm that maps a unit to a slot. It never changes within a
-// rollout, since nearly everybody would move; nor does an algorithm behind its
-// name. The zero Hash is the one to use. The others place units exactly as other
-// tools do, so that a team can move to this one with no user noticing; the
-// salt is then what the other tool hashes besides the unit.
+// Hash is the algorithm that maps a unit to a slot. It must not change during a rollout,
+// because nearly all users would move. Use the zero Hash for new rollouts. The other
+// hashes assign units exactly as other tools do, so that users keep their arms in a
+// migration. Then the salt is the value that the other tool hashes with the unit.
 type Hash string
 
 const (
-	// XXHash is xxHash64 of the unit, mixed with that of the salt.
+	// XXHash is the xxHash64 of the unit, mixed with the xxHash64 of the salt.
 	XXHash Hash = ""
 	// Flagd2 is the fractional evaluation of flagd since its second version:
 	// MurmurHash3 of salt and unit, where the salt is the name of the flag.
 	Flagd2 Hash = "flagd/2"
-	// Unleash is the gradual rollout of Unleash, whose group is the salt. It
-	// knows only whole percents.
+	// Unleash is the gradual rollout of Unleash, whose group is the salt. Weights must
+	// be whole percents.
 	Unleash Hash = "unleash/1"
-	// UnleashVariants is how Unleash picks a variant: it knows only tenths of a
-	// percent.
+	// UnleashVariants is the selection of variants in Unleash. Weights must be
+	// multiples of 0.1 %.
 	UnleashVariants Hash = "unleash-variants/1"
 	// GrowthBook2 is the second hash version of GrowthBook, whose seed is the
 	// salt.
 	GrowthBook2 Hash = "growthbook/2"
 )
 
-// step returns how many slots the hash cannot tell apart, 0 for an unknown hash.
+// step returns the resolution of the hash in slots, or 0 for an unknown hash.
 func (h Hash) step() int {
 	switch h {
 	case XXHash, Flagd2, GrowthBook2:
@@ -52,11 +51,10 @@ func (h Hash) step() int {
 	return 0
 }
 
-// Slots returns the owner of each of the 10,000 slots as an index into Arms. Where
-// there is a Table, it decides. Without one the candidates lie from slot 0
-// upwards in their order, and the baseline has the rest; so with one candidate a
-// growing weight only ever adds slots to it, and a unit that has met the
-// candidate stays with it. s must be valid.
+// Slots returns the arm of each of the 10,000 slots as an index into Arms. If there is a
+// Table, it determines the arms. Otherwise the candidates have the slots from 0 on, in
+// their order, and the baseline has the rest. So with one candidate, a growing weight only
+// adds slots to it, and no unit leaves the candidate. s must be valid.
 func (s Split) Slots() []uint8 {
 	slots := make([]uint8, 0, Full)
 	runs := s.Table
@@ -72,40 +70,36 @@ func (s Split) Slots() []uint8 {
 			slots = append(slots, uint8(r.Arm))
 		}
 	}
-	return slots[:Full] // what is left is zero: the baseline
+	return slots[:Full] // the rest is zero: the baseline
 }
 
-// Follow returns s for a rollout in which it takes the place of prev: with the
-// salt and the hash of prev, and with a Table that moves as few units as the
-// weights allow. An arm whose weight does not shrink loses nobody, one that grows
-// takes from those that shrink, and so the units that move are exactly the sum of
-// what the shrinking arms give up. Without Follow, three arms or more move more
-// than that: each one's place depends on the weights of those before it.
+// Follow returns s as the successor of prev in a rollout: with the salt and the hash of
+// prev, and with a Table that moves as few units as possible. An arm whose weight does not
+// shrink loses no unit. A growing arm gets units only from shrinking arms. Without Follow,
+// three or more arms move more units, because the slots of an arm depend on the weights of
+// the arms before it.
 //
-// Arms are recognised by their names. Equal inputs give equal outputs. A split
-// that has a Table keeps it. Of two splits one of which is not valid, s comes back
-// with salt and hash alone; Validate says what is wrong. With one candidate the
-// result needs no Table and has none.
+// Follow matches arms by name. If s has a Table, s keeps it. If s or prev is invalid, it
+// changes only salt and hash. With one candidate, the result has no Table.
 func (s Split) Follow(prev Split) Split {
 	s.Salt, s.Hash = prev.Salt, prev.Hash
 	if len(s.Table) > 0 || s.Validate() != nil || prev.Validate() != nil {
 		return s
 	}
 	own := s.kept(prev)
-	left := make([]Weight, len(s.Arms)) // what each arm is still to be given
+	left := make([]Weight, len(s.Arms)) // slots that each arm still needs
 	for i, a := range s.Arms {
 		left[i] = a.Weight
 	}
 	for _, arm := range own {
-		if arm != nobody {
+		if arm != noArm {
 			left[arm]--
 		}
 	}
-	// The free slots go to the candidates first, from slot 0 upwards, where they
-	// lie without a Table.
+	// The free slots go to the candidates first, from slot 0 on, as without a Table.
 	next := 1
 	for i, arm := range own {
-		if arm != nobody {
+		if arm != noArm {
 			continue
 		}
 		for next < len(left) && left[next] == 0 {
@@ -123,24 +117,23 @@ func (s Split) Follow(prev Split) Split {
 	return s
 }
 
-const nobody = -1
+const noArm = -1
 
-// kept returns which arm of s keeps which slot that it had in prev. An arm that
-// shrinks gives up its end, the baseline its beginning: that is where the
-// neighbours are.
+// kept returns the arm of s that keeps each slot of prev, or noArm. A shrinking arm gives
+// up its last slots, and the baseline its first slots, next to the other arms.
 func (s Split) kept(prev Split) []int {
 	own := make([]int, Full)
 	had := make([]Weight, len(s.Arms))
 	for slot, arm := range prev.Slots() {
 		own[slot] = slices.IndexFunc(s.Arms, func(a Arm) bool { return a.Name == prev.Arms[arm].Name })
-		if own[slot] != nobody {
+		if own[slot] != noArm {
 			had[own[slot]]++
 		}
 	}
 	release := func(slot, arm int) {
 		if had[arm] > s.Arms[arm].Weight {
 			had[arm]--
-			own[slot] = nobody
+			own[slot] = noArm
 		}
 	}
 	for slot, arm := range own {
@@ -156,7 +149,7 @@ func (s Split) kept(prev Split) []int {
 	return own
 }
 
-// runs encodes the owners of all slots.
+// runs encodes the arms of all slots.
 func runs(own []int) []Run {
 	var rs []Run
 	for _, arm := range own {
@@ -174,15 +167,14 @@ func (s Split) withoutTable() Split {
 	return s
 }
 
-// InOrder returns s with a Table in which the named arms lie from slot 0 upwards
-// in the order given, and behind them the others in the order of Arms. That is
-// how other tools lay out what they list; see [Hash]. Names that no arm has are
-// ignored.
+// InOrder returns s with a Table in which the named arms come first, from slot 0 on, and
+// then the others in the order of Arms. Other tools use such an order; see [Hash]. It
+// ignores unknown names.
 func (s Split) InOrder(names ...string) Split {
 	var order []int
 	for _, name := range names {
 		i := slices.IndexFunc(s.Arms, func(a Arm) bool { return a.Name == name })
-		if i != nobody && !slices.Contains(order, i) {
+		if i != noArm && !slices.Contains(order, i) {
 			order = append(order, i)
 		}
 	}
@@ -200,9 +192,9 @@ func (s Split) InOrder(names ...string) Split {
 	return s
 }
 
-// Digest returns 16 hexadecimal digits that stand for who is served by whom: two
-// splits have the same digest if hash, salt and the owners of all slots are the
-// same. Rules, mirrors and the generation have no part in it. s must be valid.
+// Digest returns 16 hexadecimal digits that identify the assignment of units to arms. Two
+// splits have the same digest if hash, salt and the arms of all slots are the same. It does
+// not depend on rules, mirrors or the generation. s must be valid.
 func (s Split) Digest() string {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%q %q", s.Hash, s.Salt) // a hash does not fail
@@ -216,8 +208,7 @@ func (s Split) Digest() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// slotProblems reports what is wrong with the table and the hash of s, whose arms
-// are valid.
+// slotProblems reports the problems of the table and the hash of s, whose arms are valid.
 func (s Split) slotProblems(bad func(field string, value any, want string)) {
 	step := s.Hash.step()
 	if step == 0 {
@@ -246,7 +237,7 @@ func (s Split) slotProblems(bad func(field string, value any, want string)) {
 		slots := s.Slots()
 		for i := 1; i < len(slots); i++ {
 			if i%step != 0 && slots[i] != slots[i-1] {
-				bad("Split.Arms", fmt.Sprintf("a border at slot %d", i), fmt.Sprintf("a multiple of %d, as %s cannot tell finer", step, s.Hash))
+				bad("Split.Arms", fmt.Sprintf("a border at slot %d", i), fmt.Sprintf("a multiple of %d, the resolution of %s", step, s.Hash))
 				return
 			}
 		}

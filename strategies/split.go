@@ -9,18 +9,18 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Weight is a share of live traffic in hundredths of a percent: 0 means no
-// traffic at all, [Full] means all of it, 1 is the smallest step (0.01 %).
+// Weight is a share of live traffic in hundredths of a percent: 0 is no traffic, [Full] is
+// all traffic, and 1 is the smallest step (0.01 %).
 type Weight uint32
 
 // Full is the weight of all traffic. The weights of a [Split] sum to it.
 const Full Weight = 10_000
 
-// Percent returns the weight of p percent, for p in whole percents from 0 to
-// 100. Write finer weights as numbers: Weight(25) is 0.25 %.
+// Percent returns the weight of p percent, for p from 0 to 100. Write finer weights as
+// numbers: Weight(25) is 0.25 %.
 func Percent(p int) Weight { return Weight(p) * 100 }
 
-// String formats w as a percentage without superfluous zeros: "5%", "0.25%".
+// String returns w as a percentage without trailing zeros: "5%", "0.25%".
 func (w Weight) String() string {
 	whole, part := w/100, w%100
 	switch {
@@ -33,7 +33,7 @@ func (w Weight) String() string {
 	}
 }
 
-// MaxArms is the largest number of arms in a [Split].
+// maxArms is the maximum number of arms in a [Split].
 const maxArms = 256
 
 // Arm is one version's share in a [Split].
@@ -42,41 +42,35 @@ type Arm struct {
 	Weight Weight `json:"weight"`
 }
 
-// Split says which share of the live traffic each version (arm) receives. It
-// is a plain value: whoever needs another split makes another one. The first
-// arm is the baseline, the one that takes over what the others give up.
-//
-// The zero Split is invalid: it names no arm that could serve anybody.
+// Split is a traffic split: the share of the live traffic of each version (arm). It is a
+// plain value. The first arm is the baseline. The zero Split is invalid, because it has no
+// arm.
 type Split struct {
-	// Arms holds the baseline first, then the candidates. Names are unique and
-	// not empty; weights sum to exactly [Full].
+	// Arms lists the baseline first, and then the candidates: 1 to 256 arms. Names are
+	// unique and not empty. Weights sum to [Full].
 	Arms []Arm `json:"arms"`
 
-	// Salt decorrelates independent rollouts: the same unit falls into
-	// unrelated slots under two salts. It stays the same for a whole rollout,
-	// or users would move for no reason.
+	// Salt decorrelates independent rollouts: with different salts, the slots of a unit
+	// are unrelated. It must stay the same during a rollout, so that users do not move.
 	Salt string `json:"salt,omitempty"`
 
-	// Hash maps units to slots. It stays the same for a whole rollout, too.
+	// Hash maps units to slots. It must stay the same during a rollout, too.
 	Hash Hash `json:"hash,omitempty"`
 
-	// Table, if not empty, says who owns which slots, from slot 0 on: it holds
-	// [Full] slots, and of each arm as many as its weight. [Split.Follow] makes
-	// one that moves few users. Empty means the layout of [Split.Slots].
+	// Table assigns slots to arms, from slot 0 on. It has [Full] slots, and each arm has
+	// as many as its weight. [Split.Follow] returns a table that moves few users. If
+	// empty, the layout of [Split.Slots] applies.
 	Table []Run `json:"table,omitempty"`
 
-	// Rules place requests before the weights do: the first rule that holds
-	// decides. A preview for testers is a rule; see [Rule].
+	// Rules take precedence over weights. The first matching rule decides. See [Rule].
 	Rules []Rule `json:"rules,omitempty"`
 
-	// Mirrors send copies of live requests to arms whose answers nobody sees;
-	// see [Mirror].
+	// Mirrors send copies of live requests to arms; see [Mirror].
 	Mirrors []Mirror `json:"mirrors,omitempty"`
 
-	// Generation orders splits of one target: a larger one is newer. Each
-	// request is recorded under the generation that served it. A plane that is
-	// handed an older generation than the one in force ignores it; zero is for
-	// splits set by hand and is always accepted.
+	// Generation orders the splits of one target: a larger one is newer. Each request
+	// is recorded with the generation that served it. A data plane ignores a split with
+	// an older generation. 0 is for splits that are set by hand, and always accepted.
 	Generation uint64 `json:"generation,omitempty"`
 }
 
@@ -88,7 +82,7 @@ func (s Split) Baseline() string {
 	return s.Arms[0].Name
 }
 
-// Weight returns the weight of the named arm, 0 if there is none.
+// Weight returns the weight of the named arm, or 0 if there is no such arm.
 func (s Split) Weight(arm string) Weight {
 	for _, a := range s.Arms {
 		if a.Name == arm {
@@ -98,9 +92,7 @@ func (s Split) Weight(arm string) Weight {
 	return 0
 }
 
-// Validate reports everything that is wrong with s, joined; each problem is an
-// [*checks.InvalidError]. A valid split has between 1 and [MaxArms] arms with unique
-// names whose weights sum to [Full].
+// Validate returns all problems of s, joined. Each is an [*checks.InvalidError].
 func (s Split) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
@@ -157,22 +149,21 @@ func (s Split) Equal(t Split) bool {
 		(slices.Equal(s.Table, t.Table) || slices.Equal(s.Slots(), t.Slots()))
 }
 
-// Plain returns s without rules and mirrors: the weights alone, and the slots.
+// Plain returns s without rules and mirrors.
 func (s Split) Plain() Split {
 	s.Rules, s.Mirrors = nil, nil
 	return s
 }
 
-// Reaches reports whether any request, or a copy of one, may reach the arm.
+// Reaches reports whether requests, or copies of requests, can reach the arm.
 func (s Split) Reaches(arm string) bool {
 	return s.Weight(arm) > 0 ||
 		slices.ContainsFunc(s.Rules, func(r Rule) bool { return r.Arm == arm }) ||
 		slices.ContainsFunc(s.Mirrors, func(m Mirror) bool { return m.Arm == arm })
 }
 
-// RollBack returns s with all traffic on its baseline, without rules and
-// mirrors: every other arm keeps its name and gets weight 0. The result is valid
-// whenever s names an arm.
+// RollBack returns s with all traffic on its baseline, without rules and mirrors. The
+// other arms remain with weight 0. The result is valid if s has an arm.
 func (s Split) RollBack() Split {
 	arms := make([]Arm, len(s.Arms))
 	for i, a := range s.Arms {
@@ -185,10 +176,9 @@ func (s Split) RollBack() Split {
 	return s.Plain()
 }
 
-// Shares turns proportions of any positive scale into weights that sum to
-// exactly [Full], by largest remainder; equal remainders go to the earlier
-// arm, so equal input always gives equal output. A negative, infinite or NaN
-// proportion, and proportions that are all zero, are an [*checks.InvalidError].
+// Shares converts proportions of any scale to weights that sum to [Full], by largest
+// remainder. For equal remainders, the earlier arm comes first. It returns an
+// [*checks.InvalidError] if a proportion is negative, infinite or NaN, or all are zero.
 func Shares(proportions ...float64) ([]Weight, error) {
 	var total float64
 	for i, p := range proportions {
@@ -222,5 +212,5 @@ func Shares(proportions ...float64) ([]Weight, error) {
 	return weights, nil
 }
 
-// maxProportion keeps the sum of MaxArms proportions finite.
+// maxProportion keeps the sum of maxArms proportions finite.
 const maxProportion = 1e300

@@ -8,58 +8,55 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// DefaultLimit bounds a stage whose Limit is zero: no stage waits for ever.
+// DefaultLimit is the Limit of a [Stage] if it is zero.
 const DefaultLimit = 24 * time.Hour
 
-// MaxStages is the largest number of stages of a rollout.
+// MaxStages is the maximum number of stages of a rollout.
 const MaxStages = 100
 
-// Stage is one step of a rollout: a split of the traffic, and what must be
-// true before the next stage may begin. It is plain data.
+// Stage is one step of a rollout: a traffic split, and the conditions for the next stage.
+// It is plain data.
 type Stage struct {
-	// Name identifies the stage within its plan: "canary 5%".
+	// Name identifies the stage in its plan: "canary 5%".
 	Name string `json:"name"`
-	// Split is in force while the stage lasts.
+	// Split is the traffic split of the stage.
 	Split Split `json:"split"`
-	// Bake is the shortest time that the stage lasts; zero is no time at all.
-	// Time while the rollout is paused does not count.
+	// Bake is the minimum duration of the stage. 0 means no minimum. Pauses do not
+	// count.
 	Bake time.Duration `json:"bake_ns,omitempty"`
-	// Limit is the longest time that the stage lasts before OnLimit or
-	// OnNoEvidence says what to do. Zero means [DefaultLimit]. Time while the
-	// rollout is paused does not count.
+	// Limit is the maximum duration of the stage, after which OnLimit, OnNoEvidence or
+	// OnUnmeasurable applies. Pauses do not count. Default [DefaultLimit].
 	Limit time.Duration `json:"limit_ns,omitempty"`
-	// MinSamples is the smallest number of requests that the candidate must
-	// have answered during the stage, well or not; see [analysis.Class.Answered]. Zero means 1 where the stage sends it any:
-	// a stage in which nothing was seen does not end well.
+	// MinSamples is the minimum number of requests that the candidate answers during
+	// the stage, with success or not; see [analysis.Class.Answered]. Default 1 if the
+	// stage sends requests to the candidate, and 0 otherwise.
 	MinSamples int `json:"min_samples,omitempty"`
-	// Until says which evidence ends the stage; the zero value demands proof.
+	// Until is the evidence that ends the stage. The zero value requires proof.
 	Until Until `json:"until"`
-	// OnLimit is what happens when Limit has passed and the evidence, though
-	// there is some, does not suffice. The zero value holds.
+	// OnLimit is the action after Limit if the evidence is not sufficient. The zero
+	// value is ActionHold.
 	OnLimit Action `json:"on_limit"`
-	// OnNoEvidence is what happens when there was no traffic to judge by, and
-	// OnUnmeasurable when there was but nothing that could be compared, for as
-	// long as EvidenceLimit. The zero value holds.
+	// OnNoEvidence is the action after EvidenceLimit if the candidate had no traffic.
+	// OnUnmeasurable is the action if it had traffic, but no comparison was possible.
+	// The zero value is ActionHold.
 	OnNoEvidence   Action `json:"on_no_evidence"`
 	OnUnmeasurable Action `json:"on_unmeasurable"`
-	// EvidenceLimit is the time after which those two apply, at most Limit.
-	// Zero means Limit.
+	// EvidenceLimit is the time until these two actions, at most Limit. Default Limit.
 	EvidenceLimit time.Duration `json:"evidence_limit_ns,omitempty"`
-	// Before and After name the checks that must pass before the stage's split
-	// is applied, and before the stage is left.
+	// Before lists the checks that must pass before the split of the stage applies.
+	// After lists the checks that must pass before the next stage.
 	Before []string `json:"before,omitempty"`
 	After  []string `json:"after,omitempty"`
-	// Contest says that all arms of the split but the baseline compete. One that
-	// does harm drops out; the stage ends when all that are left have been shown
-	// to be no worse, and the best of them is the candidate from then on. Until is
-	// not used; at Limit, OnLimit decides, and Continue takes the best that is
-	// left.
+	// Contest means that all arms except the baseline compete. An arm that does harm is
+	// removed. The stage ends when all remaining arms are shown to be no worse. Then
+	// the best arm is the candidate. Until is ignored. After Limit, OnLimit applies,
+	// and ActionContinue promotes the best remaining arm.
 	Contest bool `json:"contest,omitempty"`
-	// Allocate moves traffic between the arms of a contest while it lasts. Nil leaves
-	// the split as it is.
+	// Allocate moves traffic between the arms of a contest. If nil, the split is
+	// constant.
 	Allocate *Allocation `json:"allocate,omitempty"`
-	// Approve says who must agree before the stage begins, before its checks
-	// run. Nil asks nobody.
+	// Approve is the approval before the stage and its checks. If nil, none is
+	// required.
 	Approve *Approval `json:"approve,omitempty"`
 }
 
@@ -79,8 +76,8 @@ func (s Stage) samples() int {
 	return s.MinSamples
 }
 
-// compares reports whether the baseline and others share the traffic, so that
-// they can be compared while the stage lasts.
+// compares reports whether the baseline and other arms have traffic, so that a comparison
+// is possible.
 func (s Stage) compares() bool {
 	w := s.Split.Weight(s.Split.Baseline())
 	return 0 < w && w < Full
@@ -94,38 +91,37 @@ func (s Stage) evidenceLimit() time.Duration {
 	return min(s.EvidenceLimit, s.limit())
 }
 
-// Until says which evidence ends a stage. The zero value is UntilSafe.
+// Until is the evidence that ends a stage. The zero value is UntilSafe.
 type Until int
 
 const (
-	// UntilSafe ends a stage once the candidate has been shown to be no worse
-	// than the baseline within the margins of the plan.
+	// UntilSafe ends a stage when the candidate is shown to be no worse than the
+	// baseline within the margins of the plan.
 	UntilSafe Until = iota
-	// UntilBaked ends a stage once its bake time and its samples are complete
-	// and no harm has been seen. It does not end while the verdict is
-	// [analysis.NoEvidence], if it waits for samples, or [analysis.Unmeasurable],
-	// if the baseline has a part of the traffic too.
+	// UntilBaked ends a stage when its bake time and its samples are complete and no
+	// harm is seen. The stage does not end while the verdict is
+	// [analysis.NoEvidence], if it requires samples, or [analysis.Unmeasurable], if the
+	// baseline has traffic too.
 	UntilBaked
 )
 
-// Action is what to do when a stage has reached its limit. The zero value is
-// Hold.
+// Action is the reaction to a limit. The zero value is ActionHold.
 type Action int
 
 const (
-	// Hold keeps the split as it is and waits for a person: the rollout is
-	// paused, with the reason, until somebody promotes, resumes or aborts it.
+	// ActionHold pauses the rollout at the present split until a person promotes,
+	// resumes or aborts it.
 	ActionHold Action = iota
-	// RollBack gives all traffic back to the baseline.
+	// ActionRollBack gives all traffic back to the baseline.
 	ActionRollBack
-	// Continue goes on to the next stage, without the evidence.
+	// ActionContinue starts the next stage without the evidence.
 	ActionContinue
-	// Escalate holds, and marks the event as urgent for those who are alerted.
+	// ActionEscalate is like ActionHold, and marks the event as urgent.
 	ActionEscalate
 )
 
-// ValidateStages reports everything that is wrong with stages, joined; each
-// problem is an [*checks.InvalidError] that names the stage and the field.
+// ValidateStages returns all problems of stages, joined. Each is an
+// [*checks.InvalidError] with the stage and the field.
 func ValidateStages(stages []Stage) error {
 	if len(stages) == 0 || len(stages) > MaxStages {
 		return &checks.InvalidError{Package: "strategies", Field: "Stages", Value: len(stages), Want: fmt.Sprintf("at least one stage, at most %d", MaxStages)}

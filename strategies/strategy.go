@@ -10,43 +10,40 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Strategy is a way from a baseline to a candidate. Stages must be pure: equal
-// names give equal stages.
+// Strategy compiles the path from a baseline to a candidate. Stages is pure: equal names
+// give equal stages. Package strategytest tests implementations.
 type Strategy interface {
-	// Stages compiles the strategy for two arms. The first arm of every split
-	// is the baseline. Errors are [*checks.InvalidError] values, joined.
+	// Stages compiles the strategy for two arms. The first arm of every split is the
+	// baseline. Errors are [*checks.InvalidError] values, joined.
 	Stages(baseline, candidate string) ([]Stage, error)
 }
 
-// Canary raises the candidate's share step by step and demands proof before
-// the candidate takes everything. The zero Canary is valid: it goes through
-// [DefaultWeights] without waiting longer than the evidence takes.
+// Canary is a canary release. It raises the candidate's share in steps, and requires proof
+// before the candidate gets all traffic. The zero Canary is valid: it has the default
+// weights, and each stage ends as soon as its evidence is complete.
 type Canary struct {
-	// Weights are the candidate's shares, strictly rising, each in (0, Full].
-	// Full is appended when it is not the last. Nil means [DefaultWeights];
-	// [Linear] and [Exponential] make ramps.
+	// Weights lists the candidate's shares, strictly rising, each in (0, Full]. Full is
+	// appended if it is missing. Default 5, 25, 50 and 100 %. [Linear] and
+	// [Exponential] return ramps.
 	Weights []Weight
-	// Prove is the share at which the candidate must be shown to be no worse; it
-	// is one of Weights below Full. The weights after it are the ramp of the
-	// promotion. Zero means the last weight below Full.
+	// Prove is the share at which the candidate must be shown to be no worse. It is one
+	// of Weights below Full. Default the last of these.
 	Prove Weight
-	// Approve says who must agree before the candidate takes everything, and
-	// Before names the checks that must pass then. Nil asks nobody.
+	// Approve is the approval of the last stage. If nil, none is required. Before lists
+	// the checks before the last stage.
 	Approve *Approval
 	Before  []string
-	// Bake, Limit, MinSamples, OnLimit and OnNoEvidence hold for each stage;
-	// see [Stage].
+	// Bake, Limit, MinSamples, OnLimit and OnNoEvidence apply to each stage; see
+	// [Stage].
 	Bake, Limit           time.Duration
 	MinSamples            int
 	OnLimit, OnNoEvidence Action
-	// DangerouslyPromoteUnproven lets the candidate take all traffic as soon as
-	// no harm was seen, though nothing shows that it is as good as the
-	// baseline. By default the last stage below Full lasts [UntilSafe].
+	// DangerouslyPromoteUnproven promotes the candidate if no harm is seen, without
+	// proof that it is as good as the baseline. By default, the stage of Prove lasts
+	// [UntilSafe].
 	DangerouslyPromoteUnproven bool
 }
 
-// DefaultWeights are the shares of a [Canary] that names none: 5, 25, 50 and
-// 100 percent.
 func defaultWeights() []Weight { return []Weight{Percent(5), Percent(25), Percent(50), Full} }
 
 // Stages implements [Strategy].
@@ -70,8 +67,8 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	if len(weights) == 0 || weights[len(weights)-1] != Full {
 		weights = append(weights[:len(weights):len(weights)], Full)
 	}
-	// At full weight there is no baseline left to compare with, so the proof is
-	// due one stage earlier.
+	// At full weight there is no baseline to compare with, so the proof is one stage
+	// earlier.
 	proof := len(weights) - 2
 	if c.Prove != 0 {
 		if proof = slices.Index(weights, c.Prove); proof < 0 || c.Prove == Full {
@@ -81,7 +78,7 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	if proof < 0 && !c.DangerouslyPromoteUnproven {
 		return nil, &checks.InvalidError{
 			Package: "strategies", Field: "Canary.Weights", Value: weights,
-			Want: "a weight below Full first, at which the candidate can be compared, or DangerouslyPromoteUnproven",
+			Want: "a weight below Full first, for a comparison, or DangerouslyPromoteUnproven",
 		}
 	}
 	stages := make([]Stage, len(weights))
@@ -101,8 +98,8 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	return stages, ValidateStages(stages)
 }
 
-// Sequence runs strategies one after the other. A stage name that occurs twice
-// is an [*checks.InvalidError], as is an empty sequence.
+// Sequence returns a strategy that runs strategies in order. Its Stages returns an
+// [*checks.InvalidError] if the sequence is empty or two stages have the same name.
 func Sequence(ss ...Strategy) Strategy { return sequence(ss) }
 
 type sequence []Strategy

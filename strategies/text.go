@@ -8,8 +8,8 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// names gives the values of a small integer type their spelling: in logs, in
-// the durable document and in plans that people write by hand.
+// names lists the texts of the values of an integer type, in logs, stored documents and
+// plans.
 type names[T ~int] []string
 
 func (n names[T]) name(v T) (string, bool) {
@@ -72,7 +72,7 @@ func (u Until) String() string { return untilNames.string(u) }
 // MarshalText implements [encoding.TextMarshaler].
 func (u Until) MarshalText() ([]byte, error) { return untilNames.marshal(u) }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the results of String.
 func (u *Until) UnmarshalText(text []byte) error { return untilNames.unmarshal(u, text) }
 
 // String returns "hold", "roll back", "continue" or "escalate".
@@ -81,7 +81,7 @@ func (a Action) String() string { return actionNames.string(a) }
 // MarshalText implements [encoding.TextMarshaler].
 func (a Action) MarshalText() ([]byte, error) { return actionNames.marshal(a) }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the results of String.
 func (a *Action) UnmarshalText(text []byte) error { return actionNames.unmarshal(a, text) }
 
 // String returns the lower-case name of the phase.
@@ -90,18 +90,18 @@ func (p Phase) String() string { return phaseNames.string(p) }
 // MarshalText implements [encoding.TextMarshaler].
 func (p Phase) MarshalText() ([]byte, error) { return phaseNames.marshal(p) }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the results of String.
 func (p *Phase) UnmarshalText(text []byte) error { return phaseNames.unmarshal(p, text) }
 
-// String returns the lower-case name of the command, which fits into a URL and a shell:
-// of several words, joined by hyphens.
+// String returns the lower-case name of the command. Its words are joined by hyphens, for
+// URLs and shells.
 func (c Command) String() string { return commandNames.string(c) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (c Command) MarshalText() ([]byte, error) { return commandNames.marshal(c) }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]; it takes what String returns, and
-// the words with blanks between them.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the results of String,
+// also with blanks between the words.
 func (c *Command) UnmarshalText(text []byte) error {
 	return commandNames.unmarshal(c, bytes.ReplaceAll(text, []byte(" "), []byte("-")))
 }
