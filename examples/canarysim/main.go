@@ -1,29 +1,25 @@
-// Command canarysim shows what it costs to judge a canary in one way or
-// another: how often a healthy candidate is rolled back, and how many users a
-// bad one meets before it is.
+// Command canarysim compares methods of canary analysis: how often each rolls back a
+// good candidate, and how many users a bad candidate serves before its rollback.
 //
 //	go run ./examples/canarysim
 //
-// It simulates rollouts and gives the same traffic to Serin, to thresholds as
-// argo-rollouts and flagger apply them, and to Kayenta's judge. It prints a
-// table and writes a page with plots that needs nothing else.
+// It simulates rollouts and gives the same traffic to Serin, to thresholds as in
+// argo-rollouts and flagger, and to Kayenta's judge. It prints a table and writes a
+// self-contained HTML page with plots.
 //
-// Where each request ends soon and has a user of its own, every method sees
-// what it was made for. Four scenarios are harder:
+// All methods suit short requests of independent users. Four scenarios are harder:
 //
-//   - Long answers take 25 s, and failures come after 0.1 s. When a candidate
-//     begins, its failures have ended and its answers have not, so that a
-//     healthy one seems to fail all the time.
+//   - Long answers take 25 s, and failures 0.1 s. When a candidate starts, its
+//     failures end before its answers, so that a good one seems to fail always.
 //   - Of 200 users a few fail often, and each stays with one version. The
-//     version that chance has given more of them is not worse.
-//   - 30 % of the candidate's requests hang. They never end, so whatever looks
-//     at requests that have ended does not see them.
-//   - Long answers that take twice as long. At first only the quick ones have
+//     version that has more of them by chance is not worse.
+//   - 30 % of the candidate's requests hang. A method that counts only completed
+//     requests does not see them.
+//   - Long answers that take twice as long. At first only the short ones have
 //     ended, on both versions.
 //
-// One more method counts requests when they have ended, as if each were
-// independent: "by completed request". Serin did that before it followed
-// requests from their assignment, and these scenarios are why it was changed.
+// The method "by completed request" counts requests when they end, as if they were
+// independent. Serin did so before it followed requests from their assignment.
 package main
 
 import (

@@ -140,7 +140,7 @@ func (r report) curves(s int) curves {
 		exposed := r.Results[s][m].exposed
 		for i, n := range exposed {
 			if i+1 < len(exposed) && exposed[i+1] == n {
-				continue // one step for all that are found at once
+				continue // one step for equal values
 			}
 			fmt.Fprintf(&path, "H%.1fV%.1f", across(float64(n)), up(float64(i+1)/float64(r.Runs)))
 		}

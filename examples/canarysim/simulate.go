@@ -18,16 +18,16 @@ const never = 0
 type result struct {
 	scenario scenario
 	method   method
-	// exposed is how many requests of the candidate had been served when it was
-	// rolled back, in ascending order; only of those runs in which it was.
+	// exposed lists the numbers of candidate requests before the rollback, in
+	// ascending order, for the runs with a rollback.
 	exposed []int
 	runs    int
 }
 
-// share is that of the runs which were rolled back.
+// share returns the share of the runs with a rollback.
 func (r result) share() float64 { return float64(len(r.exposed)) / float64(r.runs) }
 
-// quantile returns within how many of the candidate's requests a share q of all
+// quantile returns the number of candidate requests within which the share q of all
 // runs was rolled back, or false if fewer were.
 func (r result) quantile(q float64) (int, bool) {
 	i := int(q*float64(r.runs-1) + 0.5)

@@ -6,37 +6,37 @@ import (
 	"slices"
 )
 
-// Direction says which changes of a metric matter.
+// Direction is the direction of change that matters for a metric.
 type Direction int
 
 const (
-	Either   Direction = iota // both
-	Increase                  // only that it becomes larger, such as latency
-	Decrease                  // only that it becomes smaller, such as success
+	Either   Direction = iota // both directions
+	Increase                  // only an increase, for example of latency
+	Decrease                  // only a decrease, for example of the success rate
 )
 
-// NaN says what becomes of points that are not numbers.
+// NaN is the treatment of points that are not numbers.
 type NaN int
 
 const (
-	Remove  NaN = iota // leave them out; the original's "none" means this too
-	Replace            // count them as 0, such as errors that did not happen
+	Remove  NaN = iota // remove them; "none" in the original means this too
+	Replace            // replace them by 0, for example for counts of errors
 )
 
-// Measure is how the size of an effect is expressed.
+// Measure is the measure of an effect size.
 type Measure int
 
 const (
-	MeanRatio      Measure = iota // the canary's mean over the baseline's
-	CommonLanguage                // the share of pairs in which the canary is larger
+	MeanRatio      Measure = iota // mean of the canary divided by the mean of the baseline
+	CommonLanguage                // share of pairs in which the canary is larger
 )
 
 // Label is the classification of a metric. The zero value is Nodata.
 type Label int
 
 const (
-	Nodata     Label = iota // one of the arms has no points
-	NodataFail              // the same, where there had to be some
+	Nodata     Label = iota // an arm has no points
+	NodataFail              // an arm has no points, and MustHaveData is set
 	Pass
 	High
 	Low
@@ -44,7 +44,7 @@ const (
 
 var labelNames = []string{"Nodata", "NodataFailMetric", "Pass", "High", "Low"}
 
-// String returns the name that Kayenta's reports use.
+// String returns the name in Kayenta's reports.
 func (l Label) String() string {
 	if l >= 0 && int(l) < len(labelNames) {
 		return labelNames[l]
@@ -52,53 +52,50 @@ func (l Label) String() string {
 	return fmt.Sprintf("Label(%d)", int(l))
 }
 
-// Metric says how the points of one metric are classified. The zero value has
-// the defaults of the original.
+// Metric configures the classification of one metric. The zero value has the defaults of
+// the original.
 type Metric struct {
 	Name string
-	// Groups are the groups in which the metric is scored.
+	// Groups lists the groups of the metric for the score.
 	Groups    []string
 	Direction Direction
 	NaN       NaN
-	// RemoveOutliers leaves out points beyond OutlierFactor times the range
-	// between the quartiles. A zero factor means 3.
+	// RemoveOutliers removes points that lie more than OutlierFactor interquartile
+	// ranges outside the quartiles. OutlierFactor defaults to 3.
 	RemoveOutliers bool
 	OutlierFactor  float64
-	// Tolerance is the share of the estimated shift that the near end of its
-	// interval must exceed. Zero means 0.25.
+	// Tolerance is the share of the estimated shift that the near end of its interval
+	// must exceed. Default 0.25.
 	Tolerance float64
-	// Confidence is that of the interval. Zero means 0.98.
+	// Confidence is the confidence of the interval. Default 0.98.
 	Confidence float64
-	// Measure is how effects are measured; an effect must reach AllowedIncrease,
-	// or be down to AllowedDecrease, to matter. Zero means 1 for a ratio of
-	// means and 0.5 for the common language effect size. The effect is passed
-	// over where it is not a number: where either mean is 0.
+	// Measure is the measure of the effect. An effect matters if it is at least
+	// AllowedIncrease, or at most AllowedDecrease. Both default to 1 for MeanRatio and
+	// to 0.5 for CommonLanguage. The effect is ignored if it is NaN, because a mean is 0.
 	Measure                          Measure
 	AllowedIncrease, AllowedDecrease float64
-	// Critical metrics make the whole score 0 when they do not pass, if their
-	// effect reaches CriticalIncrease or CriticalDecrease, which have the same
-	// defaults.
+	// Critical means that the score is 0 if the metric does not pass and its effect
+	// reaches CriticalIncrease or CriticalDecrease, which have the same defaults.
 	Critical                           bool
 	CriticalIncrease, CriticalDecrease float64
-	// MustHaveData makes a metric without points fail instead of being passed
-	// over.
+	// MustHaveData means that a metric without points fails, instead of being ignored.
 	MustHaveData bool
 }
 
-// Result is the classification of a metric and what it rests on.
+// Result is the classification of a metric.
 type Result struct {
 	Metric string
 	Groups []string
 	Label  Label
-	// Critical says that this result alone makes the score 0.
+	// Critical means that this result makes the score 0.
 	Critical bool
-	// Interval is the zero value where no test was needed.
+	// Interval is zero if no test was necessary.
 	Interval
-	// Effect is in terms of the metric's Measure; NaN if it has none.
+	// Effect is the effect in the metric's Measure, or NaN.
 	Effect float64
 }
 
-// Validate reports the first field of m that has an impossible value.
+// Validate returns an error for the first field of m with an invalid value.
 func (m Metric) Validate() error {
 	for _, f := range []struct {
 		name    string
@@ -115,20 +112,20 @@ func (m Metric) Validate() error {
 		{"CriticalDecrease", m.CriticalDecrease, m.CriticalDecrease >= 0, "0 or more"},
 	} {
 		if !f.ok {
-			return fmt.Errorf("kayenta: metric %q: %s is %v, want %s", m.Name, f.name, f.value, f.between)
+			return fmt.Errorf("kayenta: metric %q: %s: out of range (have %v, want %s)", m.Name, f.name, f.value, f.between)
 		}
 	}
 	return nil
 }
 
-// Classify compares the points of the canary with those of the baseline. m is
+// Classify compares the points of the canary with the points of the baseline. m must be
 // valid.
 func (m Metric) Classify(canary, baseline []float64) Result {
 	r := Result{Metric: m.Name, Groups: m.Groups, Label: Pass, Effect: math.NaN()}
 	x, y := m.clean(canary), m.clean(baseline)
 	if len(x) == 0 || len(y) == 0 {
 		switch {
-		case m.NaN == Replace: // no points are as good as zeros
+		case m.NaN == Replace: // no points count as zeros
 		case m.MustHaveData:
 			r.Label, r.Critical = NodataFail, m.Critical
 		default:

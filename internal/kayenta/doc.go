@@ -1,17 +1,15 @@
-// Package kayenta answers: what would Kayenta's judge have said?
+// Package kayenta implements the judge of Kayenta, Spinnaker's automated canary analysis,
+// for comparison and migration.
 //
-// It classifies metrics and scores them as the judge of Spinnaker's automated
-// canary analysis does, for comparison and for people who migrate. A metric is
-// a series of points of each arm, one a minute say; [Metric.Classify] compares
-// them by a Mann-Whitney test with a tolerance, and [Score] sums the labels of
-// all metrics up.
+// A metric is a series of points of each arm, for example one per minute.
+// [Metric.Classify] compares the arms with a Mann-Whitney test with a tolerance. [Score]
+// combines the labels of all metrics.
 //
-// In one thing it is better than the original: the ends of the confidence
-// interval and the estimate are order statistics of the differences between the
-// points, exact, where the original looks for them by a root finder that stops
-// within 0.0001 in whatever unit the metric has. So a verdict does not depend
-// on units.
+// It differs from the original in one point. The estimate and the ends of the confidence
+// interval are exact: they are order statistics of the differences of the points. The
+// original uses a root finder that stops within 0.0001, in the unit of the metric. So here
+// a verdict does not depend on units.
 //
-// What it cannot be is anytime-valid: its confidence holds for one look at
-// independent points. See package evalue for tests that may be looked at always.
+// The results are not anytime-valid: the confidence holds for one look at independent
+// points. Package evalue has tests for repeated looks.
 package kayenta

@@ -5,24 +5,23 @@ import (
 	"slices"
 )
 
-// Interval is what the Mann-Whitney test says of how far the canary's points
-// lie above the baseline's. All are differences, in the metric's unit.
+// Interval is a confidence interval for the shift of the canary's points above the
+// baseline's, in the metric's unit.
 type Interval struct {
 	Low, High float64
-	// Estimate is that of Hodges and Lehmann: the median difference.
+	// Estimate is the Hodges-Lehmann estimate: the median difference.
 	Estimate float64
 }
 
-// MannWhitney returns the confidence interval for the shift between the points
-// of the canary and those of the baseline: the shifts that a two-sided test
-// with continuity correction and correction for ties does not reject at the
-// confidence given, in (0, 1). Both must have points, and none may be NaN. It
-// neither changes nor keeps its arguments.
+// MannWhitney returns the confidence interval for the shift between the points of the
+// canary and the points of the baseline. It contains the shifts that a two-sided test with
+// corrections for continuity and ties does not reject at the given confidence, in (0, 1).
+// Both arms must have points, without NaN. It does not change or keep its arguments.
 func MannWhitney(canary, baseline []float64, confidence float64) Interval {
 	x, y := slices.Sorted(slices.Values(canary)), slices.Sorted(slices.Values(baseline))
-	// Between two neighbouring differences x-y, the statistic depends on nothing
-	// but how many differences are larger than the shift. It crosses a quantile
-	// of the normal distribution at one of them.
+	// Between two adjacent differences x-y, the statistic depends only on the number of
+	// differences above the shift. It crosses a quantile of the normal distribution at
+	// one of them.
 	pairs := float64(len(x)) * float64(len(y))
 	reach := math.Sqrt2*math.Erfinv(confidence)*spread(x, y) + 0.5
 	k := int(math.Floor(pairs/2-reach)) + 1 // k-1 may be smaller and the shift still be rejected
@@ -37,8 +36,8 @@ func MannWhitney(canary, baseline []float64, confidence float64) Interval {
 	}
 }
 
-// spread returns the standard deviation of the statistic where no point of the
-// one equals a shifted point of the other: only ties within each count.
+// spread returns the standard deviation of the statistic. It counts only ties within an
+// arm, as if no point of one arm equalled a shifted point of the other.
 func spread(x, y []float64) float64 {
 	nx, ny := float64(len(x)), float64(len(y))
 	n := nx + ny
@@ -59,9 +58,8 @@ func ties(sorted []float64) (sum float64) {
 	return sum
 }
 
-// difference returns the k-th smallest of all x-y, exactly, for sorted x and y,
-// without forming them: by bisection over the numbers that a float64 can hold,
-// which takes 64 steps at most.
+// difference returns the k-th smallest of all differences x-y, exactly, for sorted x and
+// y. It bisects over all float64 values, in 64 steps at most.
 func difference(x, y []float64, k int) float64 {
 	lo, hi := order(x[0]-y[len(y)-1]), order(x[len(x)-1]-y[0])
 	for lo < hi {
@@ -75,9 +73,9 @@ func difference(x, y []float64, k int) float64 {
 	return value(lo)
 }
 
-// atMost returns how many of all x-y are at most d.
+// atMost returns the number of differences x-y that are at most d.
 func atMost(x, y []float64, d float64) (count int) {
-	j := len(y) // y[j:] are those that leave x-y at most d
+	j := len(y) // x-y is at most d for y[j:]
 	for _, v := range x {
 		for j > 0 && v-y[j-1] <= d {
 			j--
@@ -92,7 +90,7 @@ func atMost(x, y []float64, d float64) (count int) {
 
 // order maps numbers to integers in the same order, and value is its inverse.
 func order(f float64) uint64 {
-	b := math.Float64bits(f + 0) // there is one zero
+	b := math.Float64bits(f + 0) // no negative zero
 	if b>>63 == 1 {
 		return ^b
 	}
@@ -106,10 +104,9 @@ func value(o uint64) float64 {
 	return math.Float64frombits(^o)
 }
 
-// Statistic returns the Mann-Whitney statistic z of the canary's points, shifted
-// down by the shift, against the baseline's: 0 for samples that are alike, with
-// continuity correction and correction for ties. It is NaN if all points are
-// equal.
+// Statistic returns the Mann-Whitney statistic z of the canary's points minus the shift,
+// compared with the baseline's points. It corrects for continuity and ties. It is 0 for
+// equal samples, and NaN if all points are equal.
 func Statistic(canary, baseline []float64, shift float64) float64 {
 	all := make([]float64, 0, len(canary)+len(baseline))
 	above := 0.0 // pairs in which the canary's point is larger, ties counting half

@@ -10,15 +10,14 @@ import (
 type GroupScore struct {
 	Name  string
 	Score float64
-	// NoData says that no metric of the group has any points; its score is 100.
+	// NoData means that no metric of the group has points. Then the score is 100.
 	NoData bool
 }
 
-// Score returns the score of a canary, 0 to 100 rounded to two decimals: the
-// groups' scores weighted by their weights, which are percentages. Groups
-// without a weight share what is left to 100. The score is 0 if a critical
-// metric did not pass or if half of all metrics or more have no data. What
-// score is enough is for the caller to say.
+// Score returns the score of a canary, from 0 to 100 with two decimals: the sum of the
+// groups' scores by their weights in percent. Groups without a weight share the rest to
+// 100. The score is 0 if a critical metric does not pass, or if at least half of all
+// metrics have no data. The caller decides which score is sufficient.
 func Score(results []Result, weights map[string]float64) (score float64, groups []GroupScore) {
 	type tally struct{ pass, all int }
 	tallies := make(map[string]*tally)

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Percentile returns the p-th percentile of values, p from 0 to 100, by linear
-// interpolation between them (type R-7). It is NaN for none.
+// Percentile returns the p-th percentile of values, for p from 0 to 100, by linear
+// interpolation (type R-7). It is NaN if values is empty.
 func Percentile(values []float64, p float64) float64 {
 	return quantile(values, func(n float64) float64 { return 1 + (n-1)*p/100 })
 }
@@ -25,10 +25,9 @@ func quantile(values []float64, position func(n float64) float64) float64 {
 	return s[i-1] + (at-float64(i))*(s[i]-s[i-1])
 }
 
-// Outliers reports which values lie further outside the quartiles than factor
-// times the range between them. Where wide is set, nothing between the 1st and
-// the 99th percentile is an outlier. Percentiles are those of type R-6, as in
-// the library that the original uses.
+// Outliers reports which values lie more than factor interquartile ranges outside the
+// quartiles. If wide is set, no value between the 1st and the 99th percentile is an
+// outlier. Percentiles have type R-6, as in the original.
 func Outliers(values []float64, factor float64, wide bool) []bool {
 	at := func(p float64) float64 {
 		return quantile(values, func(n float64) float64 { return (n + 1) * p / 100 })
@@ -45,8 +44,8 @@ func Outliers(values []float64, factor float64, wide bool) []bool {
 	return out
 }
 
-// clean returns values as the metric wants them: without NaN or with 0 in its
-// place, and without outliers. Infinities are no measurements either.
+// clean returns values without outliers, and without NaN or with 0 in its place. It treats
+// infinities like NaN.
 func (m Metric) clean(values []float64) []float64 {
 	var kept []float64
 	for _, v := range values {
