@@ -87,8 +87,8 @@ func TestSharesAreThoseOfDrawing(t *testing.T) {
 	}
 }
 
-// TestSharesLaws: whatever is believed, shares are complete, nobody is below the
-// floor, and who is certainly better has no less.
+// TestSharesLaws: for any gains, shares are complete, no arm is below the floor, and an
+// arm that is certainly better has no less.
 func TestSharesLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 8).Draw(t, "rivals")

@@ -33,9 +33,9 @@ func TestApproval(t *testing.T) {
 		want  strategies.Consent
 		says  string
 	}{
-		{"nobody yet", strategies.Approval{}, nil, strategies.Awaited, "0 of 1"},
+		{"no vote yet", strategies.Approval{}, nil, strategies.Awaited, "0 of 1"},
 		{"anybody", strategies.Approval{}, []strategies.Vote{yes("ana")}, strategies.Granted, "approved by ana"},
-		{"nobody with a name", strategies.Approval{}, []strategies.Vote{yes("")}, strategies.Awaited, "0 of 1"},
+		{"no name", strategies.Approval{}, []strategies.Vote{yes("")}, strategies.Awaited, "0 of 1"},
 		{"the same twice", strategies.Approval{Need: 2}, []strategies.Vote{yes("ana"), yes("ana")}, strategies.Awaited, "1 of 2"},
 		{"two", strategies.Approval{Need: 2}, []strategies.Vote{yes("ana"), yes("bo")}, strategies.Granted, "ana, bo"},
 		{"four eyes, own", strategies.Approval{FourEyes: true}, []strategies.Vote{yes("ana")}, strategies.Awaited, "0 of 1"},

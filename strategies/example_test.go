@@ -8,8 +8,8 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// A canary in four stages. The last one below 100 % lasts until the candidate
-// has been shown to be no worse.
+// A canary in four stages. The last stage below 100 % lasts until the candidate is
+// shown to be no worse.
 func ExampleCanary() {
 	stages, err := strategies.Canary{
 		Weights: []strategies.Weight{25, strategies.Percent(5), strategies.Percent(50)},
@@ -29,7 +29,7 @@ func ExampleCanary() {
 	// canary 100%  1.5.0 gets 100%  for at least 10m0s, until baked
 }
 
-// Next is a pure function: a tool can ask it what would happen.
+// Next is a pure function, so tools can predict decisions.
 func ExampleNext() {
 	stages, err := strategies.Canary{Bake: time.Minute}.Stages("1.4.0", "1.5.0")
 	if err != nil {
@@ -54,7 +54,7 @@ func ExampleNext() {
 	// refuse, baking: cannot resume: the rollout is not paused
 }
 
-// What is wrong with a split is told all at once.
+// Validate returns all problems of a split.
 func ExampleSplit_Validate() {
 	err := strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: 9000}, {Name: "1.4.0", Weight: 900}}}.Validate()
 	fmt.Println(err)
@@ -63,7 +63,7 @@ func ExampleSplit_Validate() {
 	// strategies: Split.Arms is 9900 in all, want weights that add up to 10000 (hundredths of a percent)
 }
 
-// A blue-green switch: a preview for testers, smoke checks, then everything.
+// A blue-green switch: a preview for testers, smoke checks, then all traffic.
 func ExampleBlueGreen() {
 	stages, err := strategies.BlueGreen{Smoke: []string{"smoke"}, Warm: time.Minute}.Stages("blue", "green")
 	if err != nil {
@@ -78,8 +78,8 @@ func ExampleBlueGreen() {
 	// switch: green gets 100%, rules 0, for 30m0s, then []
 }
 
-// Copies first, then an exponential ramp with proof at 10 %, and somebody's
-// word before the rest.
+// Shadow traffic first, then an exponential ramp with proof at 10 %, and an approval
+// before the rest.
 func ExampleSequence() {
 	stages, err := strategies.Sequence(
 		strategies.Shadow{Share: strategies.Percent(5)},
@@ -104,7 +104,7 @@ func ExampleSequence() {
 	// canary 100%, until baked, approval true
 }
 
-// Two of sre and one of privacy: Ana has both roles, and still fills one place only.
+// Two of sre and one of privacy. Ana has both roles, but counts only once.
 func ExampleApproval_Judge() {
 	a := strategies.Approval{
 		Rules: []strategies.ApprovalRule{{Need: 2, Roles: []string{"sre"}}, {Roles: []string{"privacy", "legal"}}},

@@ -15,12 +15,12 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-var update = flag.Bool("update", false, "write testdata/next.golden anew")
+var update = flag.Bool("update", false, "write testdata/next.golden")
 
 // TestNextTable goes through every cell of phase x command x verdict, once with
 // the phase's gate or limit open and once with it closed, running and paused.
 // Each decision must obey the laws, and all of them together are written down
-// in testdata/next.golden, so that a change of any cell is seen by who reviews it.
+// in testdata/next.golden, so that a review shows every change.
 func TestNextTable(t *testing.T) {
 	list := stages(t)
 	list[1].Approve = &strategies.Approval{}

@@ -154,8 +154,7 @@ func TestRowV41ExactlyAtTheLimit(t *testing.T) {
 	})
 }
 
-// An outage is found as soon as the arithmetic says, but for the sixtieth by
-// which a window may be longer than its length.
+// An outage is found at the computed time, within a sixtieth of the window.
 func TestOutageDetection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := pageQuick(t)
@@ -269,7 +268,7 @@ func TestForRollout(t *testing.T) {
 	for i, w := range ForRollout(day) {
 		near(t, "factor", w.Factor(day), want[i])
 	}
-	// Why those of 30 days must not be copied: 2 % in an hour of a day is slow.
+	// Windows for 30 days do not fit: 2 % in an hour of a day is slow.
 	near(t, "copied", DefaultWindows()[0].Factor(day), 0.48)
 	synctest.Test(t, func(t *testing.T) {
 		b, err := New(Config{Objective: MustObjective("99%"), Period: 20 * time.Minute, Windows: ForRollout(20 * time.Minute), MinEvents: 50})

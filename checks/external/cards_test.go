@@ -35,11 +35,11 @@ func TestCardsOfOneMetric(t *testing.T) {
 	}{
 		{"A1 no measurements", Metric{}, Tally{}, false, Pending},
 		{"A1 the first in flight", Metric{}, Tally{InFlight: true}, false, Running},
-		{"A1 no measurements, told to end (differs: argo says successful)", Metric{}, Tally{}, true, Inconclusive},
+		{"A1 no measurements, stopped (differs: argo says successful)", Metric{}, Tally{}, true, Inconclusive},
 		{"A3 limit 2, failed 2 of 2", Metric{Interval: every, FailureLimit: 2}, tally(2, 2, 0, 0, 0, 0), false, Running},
 		{"A3 limit 2, failed 3 of 3", Metric{Interval: every, FailureLimit: 2}, tally(3, 3, 0, 0, 0, 0), false, Failed},
-		{"A3 limit 2, failed 3 of 3, told to end", Metric{Interval: every, FailureLimit: 2}, tally(3, 3, 0, 0, 0, 0), true, Failed},
-		{"A3 limit 2, failed 2 of 2, told to end", Metric{Interval: every, FailureLimit: 2}, tally(2, 2, 0, 0, 0, 0), true, Successful},
+		{"A3 limit 2, failed 3 of 3, stopped", Metric{Interval: every, FailureLimit: 2}, tally(3, 3, 0, 0, 0, 0), true, Failed},
+		{"A3 limit 2, failed 2 of 2, stopped", Metric{Interval: every, FailureLimit: 2}, tally(2, 2, 0, 0, 0, 0), true, Successful},
 		{"A5 streak 3 of 3", Metric{Interval: every, FailureLimit: NoLimit, ConsecutiveSuccessLimit: 3}, tally(7, 4, 0, 0, 0, 3), false, Successful},
 		{"A5 streak 2 of 3", Metric{Interval: every, FailureLimit: NoLimit, ConsecutiveSuccessLimit: 3}, tally(7, 4, 0, 0, 0, 2), false, Running},
 		{"A7 streak 3 of 5, 7 of 9", Metric{Interval: every, FailureLimit: NoLimit, ConsecutiveSuccessLimit: 5, Count: 9}, tally(7, 4, 0, 0, 0, 3), false, Running},
@@ -110,7 +110,7 @@ func TestDueAfterMeasurements(t *testing.T) {
 	}
 }
 
-// scripted answers each query with what its list says next, the last for ever.
+// scripted answers each query with the next element of its list, and repeats the last.
 type scripted map[string][]any
 
 func (s scripted) Query(ctx context.Context, query string) ([]float64, error) {

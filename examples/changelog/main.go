@@ -1,5 +1,5 @@
-// Changelog prints the next version of a git repository and the notes for it,
-// and keeps its CHANGELOG.md.
+// Command changelog prints the next semantic version and the release notes of a git
+// repository, and updates its CHANGELOG.md.
 //
 //	go run ./examples/changelog -repo .
 //	go run ./examples/changelog -repo . -path ':!internal'
@@ -9,8 +9,8 @@
 //	go run ./examples/changelog -repo . -lint      # fail when CHANGELOG.md breaks a rule
 //	go run ./examples/changelog -repo . -cut 1.3.0 # release what is unreleased
 //
-// Commits follow Conventional Commits. What users do not notice (tests, chores)
-// is left out, and so is what was reverted before it was released.
+// Commits follow Conventional Commits. Commits that do not affect users (tests, chores)
+// are left out, and so are commits that were reverted before their release.
 package main
 
 import (
@@ -61,9 +61,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("changelog", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&s.log.Dir, "repo", ".", "the `directory` of the repository")
-	flags.StringVar(&s.log.From, "from", "", "leave out what this `revision` contains, usually a tag")
-	flags.StringVar(&s.log.To, "to", "", "the newest `revision`; HEAD if empty")
-	flags.StringVar(&s.tagPrefix, "prefix", "", "what stands before the version in tags, \"client/v\"; \"v\" or nothing if empty")
+	flags.StringVar(&s.log.From, "from", "", "exclude commits in this `revision`, usually a tag")
+	flags.StringVar(&s.log.To, "to", "", "the newest `revision`; default HEAD")
+	flags.StringVar(&s.tagPrefix, "prefix", "", "the `prefix` of the version in tags, \"client/v\"; default \"v\" or none")
 	flags.Func("path", "only commits that touch this `path` below -repo, or with \":!path\" anything else; may be repeated", func(path string) error {
 		s.log.Paths = append(s.log.Paths, path)
 		return nil
@@ -105,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return notes(h, stdout, stderr)
 }
 
-// options takes the version before the first commit from -from.
+// options returns options whose Base is the version in -from.
 func (s *settings) options() changelog.HistoryOptions {
 	o := changelog.HistoryOptions{TagPrefix: s.tagPrefix}
 	name := strings.TrimPrefix(s.log.From, s.tagPrefix)
@@ -118,11 +118,11 @@ func (s *settings) options() changelog.HistoryOptions {
 	return o
 }
 
-// notes prints the next version, why it is the next, and what is in it. The
-// notes go to one stream and what was left out to the other.
+// notes prints the next version, the reason and the release notes to stdout, and the
+// skipped commits to stderr.
 func notes(h *changelog.History, stdout, stderr io.Writer) error {
 	if len(h.Releases) == 0 {
-		_, err := fmt.Fprintln(stdout, "Nothing has been committed.")
+		_, err := fmt.Fprintln(stdout, "No commits.")
 		return err
 	}
 	newest := &h.Releases[0]
@@ -151,7 +151,7 @@ func notes(h *changelog.History, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// update brings CHANGELOG.md up to date, or says that it is not.
+// update updates CHANGELOG.md. With -check, it returns an error if the file is stale.
 func (s *settings) update(h *changelog.History, stdout io.Writer) error {
 	old, err := os.ReadFile(s.file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -192,7 +192,7 @@ func (s *settings) findings(stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c, err := versioning.ParseChangelog(string(text))
+	c, err := changelog.ParseChangelog(string(text))
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func TestChangelog(t *testing.T) {
 		return stdout.String(), stderr.String(), err
 	}
 	git("init", "-q")
-	if out, _, err := call(); err != nil || out != "Nothing has been committed.\n" {
+	if out, _, err := call(); err != nil || out != "No commits.\n" {
 		t.Errorf("%q, %v", out, err)
 	}
 	git("commit", "-q", "--allow-empty", "-m", "feat: first")

@@ -8,7 +8,7 @@ import (
 )
 
 // A candidate that fails 8 % of its requests, against 1 % of the baseline's. The
-// split goes from 10 % to 50 %; the evidence simply goes on.
+// split goes from 10 % to 50 %, and the evidence adds up.
 func ExampleTwoByTwo() {
 	test := evalue.NewTwoByTwo(0)
 	for _, block := range [][4]int{{2, 180, 1, 20}, {1, 180, 2, 20}, {1, 100, 8, 100}} {
@@ -26,9 +26,8 @@ func ExamplePairsLogE() {
 	// Output: E = 111.6
 }
 
-// After a promotion the error rate is 1 %, as the profile of the version before
-// has it, and then it rises. An alarm at 1/alpha comes wrongly once in 1/alpha
-// steps at the most.
+// After a promotion the error rate is 1 %, as before, and then it rises. An alarm at
+// 1/alpha is false at most once in 1/alpha steps.
 func ExampleDetector() {
 	const alpha = 0.001
 	var watch evalue.Detector
@@ -42,7 +41,7 @@ func ExampleDetector() {
 	// Output: alarm in minute 5
 }
 
-// The customary limit of 0.1 would call this stable.
+// The usual limit of 0.1 does not find this change.
 func ExamplePSI() {
 	index, limit := evalue.PSI([]int{2500, 2500, 2500, 2500}, []int{2800, 2450, 2400, 2350}, 0.01)
 	fmt.Printf("PSI %.4f, at most %.4f if nothing has changed\n", index, limit)

@@ -99,7 +99,7 @@ func TestSmallDifferences(t *testing.T) {
 	if !(in.Low < 3e-7 && 3e-7 < in.High && in.High-in.Low < 1e-6) {
 		t.Errorf("%+v, want an interval around 3e-7 narrower than 1e-6", in)
 	}
-	// Moved apart by ten times as much, they are told apart.
+	// A shift that is ten times larger is found.
 	for i := range x {
 		x[i] += 3e-6
 	}
@@ -114,7 +114,7 @@ func TestPointsThatAreNone(t *testing.T) {
 		t.Errorf("only NaN: %v", r.Label)
 	}
 	if r := (Metric{}).Classify([]float64{math.Inf(1), 1, 2, nan, 3, 4, 5}, up); r.Label != Pass {
-		t.Errorf("the same points and others that are none: %v", r.Label)
+		t.Errorf("the same points with NaN and infinity: %v", r.Label)
 	}
 	if r := (Metric{NaN: Replace}).Classify([]float64{nan, nan, nan, nan, nan, nan, nan}, fifties); r.Label != Low {
 		t.Errorf("NaN replaced by 0: %v", r.Label)

@@ -29,7 +29,7 @@ func changelog(t *testing.T, text string) *Changelog {
 // wild holds what changelogs look like, all in one file: headings in every
 // form, code and comments that look like headings, foreign sections and links.
 const wild = "\uFEFF# Changelog\r\n\r\n<!-- ## [9.9.9] - 2020-01-01 -->\r\n\r\n## [Unreleased]  \r\n\r\n" +
-	"## [2.0.0] - 2026-06-07\r\n\r\nA summary.\r\n\r\n### Added\r\n\r\n- **Breaking:** wrapped\r\n  over lines\r\n  - nested\r\n- second\t\r\n\r\n```md\r\n## [1.9.9]\r\n```\r\n\r\n### Contributors\r\n\r\n* somebody\r\n\r\n" +
+	"## [2.0.0] - 2026-06-07\r\n\r\nA summary.\r\n\r\n### Added\r\n\r\n- **Breaking:** wrapped\r\n  over lines\r\n  - nested\r\n- second\t\r\n\r\n```md\r\n## [1.9.9]\r\n```\r\n\r\n### Contributors\r\n\r\n* ana\r\n\r\n" +
 	"## [v1.9.0] - 2026-05-01 [YANKED]\r\n\r\n## 1.8.0 (2025-06-27)\r\n### Fixed\r\n- x\r\n\r\n# 1.7.0 (Mar 30, 2026)\r\n\r\n## [1.6.0](https://example.com/1) (2025-01-02)\r\n### [1.5.1](https://example.com/2) (2021-01-07)\r\n### Features\r\n\r\n- y\r\n\r\n" +
 	"## v1.5.0 on 2020-08-20\r\n\r\n1.4.0\r\n-----\r\n\r\n- old\r\n\r\n## 1.3.0+build – 2019-01-01\r\n\r\n[unreleased]: https://example.com/compare/v2.0.0...HEAD\r\n[@user]: https://example.com/user"
 
@@ -50,7 +50,7 @@ func TestParseChangelog(t *testing.T) {
 	}
 	want := []string{
 		"Unreleased|",
-		"2.0.0|2026-06-07|A summary.|Added:**Breaking:** wrapped\nover lines\n- nested;second\n\n```md\n## [1.9.9]\n```|Contributors:somebody",
+		"2.0.0|2026-06-07|A summary.|Added:**Breaking:** wrapped\nover lines\n- nested;second\n\n```md\n## [1.9.9]\n```|Contributors:ana",
 		"v1.9.0|2026-05-01|yanked", "1.8.0|2025-06-27|Fixed:x", "1.7.0|Mar 30, 2026", "1.6.0|2025-01-02", "1.5.1|2021-01-07|Features:y",
 		"v1.5.0|2020-08-20", "1.4.0||- old", "1.3.0+build|2019-01-01",
 	}

@@ -105,7 +105,7 @@ func TestBadAnswers(t *testing.T) {
 			continue
 		}
 		if strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: the error tells what the page says: %v", tt.name, err)
+			t.Errorf("%s: the error quotes the page: %v", tt.name, err)
 		}
 		var e *Error
 		if tt.status >= 300 && (!errors.As(err, &e) || e.Status != tt.status) {
