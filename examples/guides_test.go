@@ -104,7 +104,7 @@ func lowTraffic() strategies.Strategy {
 		Weights: []strategies.Weight{strategies.Percent(10), strategies.Percent(50)},
 		Bake:    2 * time.Hour, // each stage lasts as long as it takes to see something
 		Limit:   48 * time.Hour,
-		OnLimit: strategies.RollBack,
+		OnLimit: strategies.ActionRollBack,
 	}
 }
 
