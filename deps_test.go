@@ -45,6 +45,7 @@ var ladder = map[string][]string{
 	"rollout/traffic/replicas":         {"checks"},
 	"rollout/traffic/sticky":           {"checks", "rollout/traffic"},
 	"loadtest":                         {"checks", "checks/analysis", "checks/analysis/answer"},
+	"loadtest/modeltest":               {},
 	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest"},
 	"loadtest/loadprom":                {"loadtest"},
 	"loadtest/loadotel":                {"checks/analysis", "loadtest"},

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -31,7 +31,7 @@ func TestUselessCandidate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			good, err := tinylm.New(tinylm.Config{Seed: 1, Length: 5})
+			good, err := modeltest.New(modeltest.Config{Seed: 1, Length: 5})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // BenchmarkRun tells what one request of 64 chunks costs the generator itself:
@@ -31,14 +31,14 @@ func BenchmarkRun(b *testing.B) {
 // BenchmarkConcurrentStreams holds 2,000 streams at once, over loopback and with
 // the server in the same process.
 func BenchmarkConcurrentStreams(b *testing.B) {
-	model, err := tinylm.New(tinylm.Config{Seed: 1, TTFT: time.Second, TimePerToken: 250 * time.Millisecond})
+	model, err := modeltest.New(modeltest.Config{Seed: 1, TTFT: time.Second, TimePerToken: 250 * time.Millisecond})
 	if err != nil {
 		b.Fatal(err)
 	}
 	server := httptest.NewServer(model)
 	defer server.Close()
 	for b.Loop() {
-		report, err := Run(b.Context(), Plan{Target: server.URL, Model: tinylm.DefaultModel, MaxTokens: 20, Requests: 2000,
+		report, err := Run(b.Context(), Plan{Target: server.URL, Model: modeltest.DefaultModel, MaxTokens: 20, Requests: 2000,
 			Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(1000)})
 		if err != nil || report.Classes[analysis.OK] != 2000 {
 			b.Fatal(report, err)

@@ -17,7 +17,7 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // serverVar makes of the test binary a server, so that what the client costs
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	fmt.Println("http://" + l.Addr().String())
-	model, err := tinylm.New(tinylm.Config{Seed: 1, MaxBody: 16 << 20})
+	model, err := modeltest.New(modeltest.Config{Seed: 1, MaxBody: 16 << 20})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

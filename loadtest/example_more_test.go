@@ -10,14 +10,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
 )
 
 // Two processes, or two machines, can send one schedule: here one after the
 // other, their reports through JSON.
 func ExampleReport_Merge() {
-	model, err := tinylm.New(tinylm.Config{Seed: 1})
+	model, err := modeltest.New(modeltest.Config{Seed: 1})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -124,7 +124,7 @@ func ExampleRecording_Figures() {
 
 // Latency over throughput at three rates, and the page that shows it.
 func ExampleSweep() {
-	model, err := tinylm.New(tinylm.Config{Seed: 1})
+	model, err := modeltest.New(modeltest.Config{Seed: 1})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
 )
 
 func ExampleRun() {
-	model, err := tinylm.New(tinylm.Config{Seed: 1}) // any server with the OpenAI API will do
+	model, err := modeltest.New(modeltest.Config{Seed: 1}) // any server with the OpenAI API will do
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -47,7 +47,7 @@ func ExampleRun() {
 }
 
 func ExampleGate() {
-	model, err := tinylm.New(tinylm.Config{Seed: 1})
+	model, err := modeltest.New(modeltest.Config{Seed: 1})
 	if err != nil {
 		fmt.Println(err)
 		return

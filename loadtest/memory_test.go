@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // peakMemory returns the most memory that the process has had in use since the
@@ -87,7 +87,7 @@ func BenchmarkAzureTrace(b *testing.B) {
 			}
 			debug.FreeOSMemory()
 			resetPeak()
-			report, err := Run(b.Context(), Plan{Target: url, Model: tinylm.DefaultModel, Pacer: trace, Workload: trace, LagBound: time.Minute})
+			report, err := Run(b.Context(), Plan{Target: url, Model: modeltest.DefaultModel, Pacer: trace, Workload: trace, LagBound: time.Minute})
 			if err != nil || report.Sent != trace.Len() || report.Unsent != 0 || report.Interrupted {
 				b.Fatal(report, err)
 			}

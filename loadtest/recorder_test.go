@@ -10,12 +10,12 @@ import (
 	"testing"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // TestRecordedTrafficIsReplayed records a run at a server and sends it again.
 func TestRecordedTrafficIsReplayed(t *testing.T) {
-	model, err := tinylm.New(tinylm.Config{Seed: 3, Length: 12, TruncateRate: 0.1})
+	model, err := modeltest.New(modeltest.Config{Seed: 3, Length: 12, TruncateRate: 0.1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestRecordedTrafficIsReplayed(t *testing.T) {
 			t.Fatal(err)
 		}
 		server := httptest.NewServer(recorder)
-		p := Plan{Target: server.URL, Model: tinylm.DefaultModel, Pacer: Poisson(200, 1), Requests: 60, MaxTokens: 9, Prompts: []Prompt{Ask("What is a secret?")}}
+		p := Plan{Target: server.URL, Model: modeltest.DefaultModel, Pacer: Poisson(200, 1), Requests: 60, MaxTokens: 9, Prompts: []Prompt{Ask("What is a secret?")}}
 		report, err := Run(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 func TestEndOfRun(t *testing.T) {
@@ -163,7 +163,7 @@ func TestCoordinatedOmission(t *testing.T) {
 // TestLoopback drives the small language model over real connections and
 // compares the report with what the server knows to have happened.
 func TestLoopback(t *testing.T) {
-	model, err := tinylm.New(tinylm.Config{Seed: 3, Length: 12, ErrorRate: 0.1, RefusalRate: 0.1, TruncateRate: 0.1, StreamErrorRate: 0.1})
+	model, err := modeltest.New(modeltest.Config{Seed: 3, Length: 12, ErrorRate: 0.1, RefusalRate: 0.1, TruncateRate: 0.1, StreamErrorRate: 0.1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestLoopback(t *testing.T) {
 	defer server.Close()
 
 	p := Plan{
-		Target: server.URL, Model: tinylm.DefaultModel, Pacer: Poisson(400, 1), Requests: 300, MaxTokens: 20,
+		Target: server.URL, Model: modeltest.DefaultModel, Pacer: Poisson(400, 1), Requests: 300, MaxTokens: 20,
 		Prompts: []Prompt{Ask("What is light?"), Ask("What is heat?"), Ask("What is colour?")},
 		Header:  http.Header{"Authorization": {"Bearer none"}},
 		Prepare: func(seq uint64, r *http.Request) { r.Header.Set("X-User", []string{"ann", "bob"}[seq%2]) },

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // pipes is a network of connections that need no system and so work in virtual
@@ -48,7 +48,7 @@ func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
 // net/http at exact instants, of which the report must have every one.
 func TestTruthInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		model, err := tinylm.New(tinylm.Config{Seed: 2, TTFT: 120 * ms, TimePerToken: 12 * ms})
+		model, err := modeltest.New(modeltest.Config{Seed: 2, TTFT: 120 * ms, TimePerToken: 12 * ms})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestTruthInVirtualTime(t *testing.T) {
 		server := &http.Server{Handler: model}
 		go func() { _ = server.Serve(network) }()
 		transport := &http.Transport{DialContext: network.dial}
-		p := Plan{Target: "http://model.test", Model: tinylm.DefaultModel, Prompts: []Prompt{Ask("What is light?"), Ask("What is heat?")},
+		p := Plan{Target: "http://model.test", Model: modeltest.DefaultModel, Prompts: []Prompt{Ask("What is light?"), Ask("What is heat?")},
 			Pacer: Poisson(40, 5), Requests: 200, MaxTokens: 20, Transport: transport, OnInterval: func(*Report) {}}
 		tokens := 0
 		p.OnResult = func(r Result) {

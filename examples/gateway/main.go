@@ -31,7 +31,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -122,7 +122,7 @@ func route(c config, log *slog.Logger) (*traffic.Router, error) {
 	for version, url := range map[string]string{c.Stable.String(): c.StableURL, c.Candidate.String(): c.CandidateURL} {
 		backend := traffic.Backend{URL: url}
 		if url == "" {
-			lm, err := tinylm.New(tinylm.Config{TTFT: 50 * time.Millisecond, TimePerToken: 5 * time.Millisecond, Jitter: 0.3})
+			lm, err := modeltest.New(modeltest.Config{TTFT: 50 * time.Millisecond, TimePerToken: 5 * time.Millisecond, Jitter: 0.3})
 			if err != nil {
 				return nil, err
 			}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // start runs a gateway with the given environment, until the test or stop ends it.
@@ -50,9 +50,9 @@ func start(t *testing.T, env map[string]string) (base string, stop func()) {
 	}
 }
 
-func model(t *testing.T, cfg tinylm.Config) string {
+func model(t *testing.T, cfg modeltest.Config) string {
 	t.Helper()
-	lm, err := tinylm.New(cfg)
+	lm, err := modeltest.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func await(t *testing.T, base string, phases ...string) map[string]any {
 
 func TestRollout(t *testing.T) {
 	env := map[string]string{
-		"STABLE_URL": model(t, tinylm.Config{Length: 8}), "CANDIDATE_URL": model(t, tinylm.Config{Length: 8, ErrorRate: 1}),
+		"STABLE_URL": model(t, modeltest.Config{Length: 8}), "CANDIDATE_URL": model(t, modeltest.Config{Length: 8, ErrorRate: 1}),
 		"GATEWAY_STORE": filepath.Join(t.TempDir(), "gateway.db"), "ROLLOUT_BAKE": "100ms",
 	}
 	base, stop := start(t, env)
@@ -163,7 +163,7 @@ func TestRollout(t *testing.T) {
 	stop()
 
 	// A gateway that is started again knows what was. The next candidate is good.
-	env["CANDIDATE_URL"] = model(t, tinylm.Config{Length: 8})
+	env["CANDIDATE_URL"] = model(t, modeltest.Config{Length: 8})
 	base, _ = start(t, env)
 	if code, st := call(t, "GET", base+"/rollout", "secret"); code != http.StatusOK || st["phase"] != "rolled back" {
 		t.Errorf("after a restart: %d, %v", code, st["phase"])
@@ -195,7 +195,7 @@ func TestRollout(t *testing.T) {
 
 func TestUsersStayAndSayWhatTheyThink(t *testing.T) {
 	base, _ := start(t, map[string]string{
-		"STABLE_URL": model(t, tinylm.Config{Length: 8}), "CANDIDATE_URL": model(t, tinylm.Config{Length: 8}),
+		"STABLE_URL": model(t, modeltest.Config{Length: 8}), "CANDIDATE_URL": model(t, modeltest.Config{Length: 8}),
 		"GATEWAY_STORE": filepath.Join(t.TempDir(), "gateway.db"), "ROLLOUT_BAKE": "1h",
 	})
 	if code, _ := call(t, "POST", base+"/rollout/start", "secret"); code != http.StatusOK {

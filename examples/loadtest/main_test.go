@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
 )
 
@@ -276,7 +276,7 @@ func TestInterruptedProcess(t *testing.T) {
 // its own.
 func TestWorkersOfTheCommand(t *testing.T) {
 	env := []string{tokenVar + "=a token for these tests"}
-	url, stop, err := startModel(tinylm.DefaultModel)
+	url, stop, err := startModel(modeltest.DefaultModel)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
 )
 
@@ -64,7 +64,7 @@ func (o *options) sending(fs *flag.FlagSet) {
 	p := &o.plan
 	fs.StringVar(&p.Target, "url", "", "the `URL` of a server with the OpenAI API; empty starts a small model here")
 	fs.StringVar((*string)(&p.API), "api", "chat", "the `interface` to ask: chat, completions, responses or embeddings")
-	fs.StringVar(&p.Model, "model", tinylm.DefaultModel, "the `name` of the model to ask for")
+	fs.StringVar(&p.Model, "model", modeltest.DefaultModel, "the `name` of the model to ask for")
 	fs.DurationVar(&p.Duration, "duration", 10*time.Second, "how long to send; 0 until interrupted, or to the end of a trace")
 	fs.StringVar(&o.prompts, "prompts", "", "a `file` of prompts in JSON lines; empty makes prompts up")
 	fs.StringVar(&o.targets, "targets", "", "send the HTTP requests of this `file` instead, in a format of vegeta")
@@ -293,7 +293,7 @@ func parseWindow(text string) (from, to time.Duration, err error) {
 
 // startModel serves a small language model on a free port of this host.
 func startModel(name string) (url string, stop func(), err error) {
-	model, err := tinylm.New(tinylm.Config{Models: []string{name}, Seed: 1, TTFT: 120 * time.Millisecond, TimePerToken: 12 * time.Millisecond, Jitter: 0.4, MaxBody: 16 << 20})
+	model, err := modeltest.New(modeltest.Config{Models: []string{name}, Seed: 1, TTFT: 120 * time.Millisecond, TimePerToken: 12 * time.Millisecond, Jitter: 0.4, MaxBody: 16 << 20})
 	if err != nil {
 		return "", nil, err
 	}

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/strategies"
 	"github.com/serin-go/serin/versioning"
@@ -33,8 +33,8 @@ var yours = []act{{from: "1.0.0", to: "1.1.0", story: "your candidate", any: tru
 // model is a version of the built-in language model. All take about 25 ms to
 // the first token and 2 ms to each further one, and fail once in 200 requests,
 // except for what the story says.
-func model(version string) tinylm.Config {
-	c := tinylm.Config{
+func model(version string) modeltest.Config {
+	c := modeltest.Config{
 		Seed: 1, Length: 12,
 		TTFT: 25 * time.Millisecond, TimePerToken: 2 * time.Millisecond, Jitter: 0.25,
 		ErrorRate: 0.005,

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
-	"github.com/serin-go/serin/internal/tinylm"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -44,7 +44,7 @@ type demo struct {
 // server is a model server whose version can be replaced.
 type server struct {
 	url string
-	lm  atomic.Pointer[tinylm.Server]
+	lm  atomic.Pointer[modeltest.Server]
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.lm.Load().ServeHTTP(w, r) }
@@ -162,7 +162,7 @@ func (d *demo) deploy(a act) error {
 		return nil
 	}
 	for i, version := range []string{a.from, a.to} {
-		lm, err := tinylm.New(model(version))
+		lm, err := modeltest.New(model(version))
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/strategies"
@@ -220,7 +220,7 @@ func stored(t *testing.T, path string) (stage int, phase strategies.Phase) {
 func TestYourServers(t *testing.T) {
 	args := []string{"-speed", "10", "-rate", "200", "-model", "my-model"}
 	for _, name := range []string{"-baseline", "-candidate"} {
-		lm, err := tinylm.New(tinylm.Config{
+		lm, err := modeltest.New(modeltest.Config{
 			Models: []string{"my-model"}, Length: 12, TTFT: 10 * time.Millisecond, TimePerToken: time.Millisecond, Jitter: 0.2,
 		})
 		if err != nil {

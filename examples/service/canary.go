@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/pgstore"
@@ -91,7 +91,7 @@ func openStore(ctx context.Context, c config, log *slog.Logger) (rollout.Store, 
 
 // smallModel serves a small model on this machine until ctx ends, and returns its URL.
 func smallModel(ctx context.Context) (string, error) {
-	model, err := tinylm.New(tinylm.Config{TTFT: 50 * time.Millisecond, TimePerToken: 5 * time.Millisecond, Jitter: 0.3})
+	model, err := modeltest.New(modeltest.Config{TTFT: 50 * time.Millisecond, TimePerToken: 5 * time.Millisecond, Jitter: 0.3})
 	if err != nil {
 		return "", err
 	}

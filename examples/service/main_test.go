@@ -21,7 +21,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // run starts the service, and ends it with the test or when stop is called.
@@ -60,7 +60,7 @@ func run(t *testing.T, env map[string]string) (users, admin string, stop func())
 // model serves a healthy model.
 func model(t *testing.T) string {
 	t.Helper()
-	lm, err := tinylm.New(tinylm.Config{Seed: 1, Length: 8})
+	lm, err := modeltest.New(modeltest.Config{Seed: 1, Length: 8})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/replicas"
 	"github.com/serin-go/serin/strategies"
@@ -36,7 +36,7 @@ type asked struct {
 // request for another model gets a 404 from it, as from every server.
 func twoModels(t *testing.T, before func(http.ResponseWriter, *http.Request, asked) bool) (string, <-chan asked) {
 	t.Helper()
-	model, err := tinylm.New(tinylm.Config{Seed: 3, Length: 12, Models: []string{"chat-1.4", "chat-1.5"}})
+	model, err := modeltest.New(modeltest.Config{Seed: 3, Length: 12, Models: []string{"chat-1.4", "chat-1.5"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/strategies"
 )
@@ -46,9 +46,9 @@ func (l *ledger) open(id, arm string) *bytes.Buffer {
 }
 
 // recorded is a server of a version that writes down what it sends.
-func recorded(t *testing.T, sent *ledger, arm string, cfg tinylm.Config) string {
+func recorded(t *testing.T, sent *ledger, arm string, cfg modeltest.Config) string {
 	t.Helper()
-	model, err := tinylm.New(cfg)
+	model, err := modeltest.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func (b *teeBody) Read(p []byte) (int, error) {
 func TestRouterUnderFlippingSplits(t *testing.T) {
 	const chats, atOnce = 200, 20
 	sent, received := newLedger(), newLedger()
-	model := tinylm.Config{Seed: 7, Length: 30, TTFT: 5 * time.Millisecond, TimePerToken: time.Millisecond, Jitter: 0.3}
+	model := modeltest.Config{Seed: 7, Length: 30, TTFT: 5 * time.Millisecond, TimePerToken: time.Millisecond, Jitter: 0.3}
 
 	var mu sync.Mutex
 	observed := make(map[string][]analysis.Observation) // by request id of the router

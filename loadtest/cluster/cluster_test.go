@@ -22,7 +22,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/cluster"
 )
@@ -111,7 +111,7 @@ func startChild(t *testing.T) child {
 
 func startModel(t *testing.T) string {
 	t.Helper()
-	model, err := tinylm.New(tinylm.Config{Seed: 4, TTFT: 20 * time.Millisecond, TimePerToken: 2 * time.Millisecond, Jitter: 0.5, ErrorRate: 0.05})
+	model, err := modeltest.New(modeltest.Config{Seed: 4, TTFT: 20 * time.Millisecond, TimePerToken: 2 * time.Millisecond, Jitter: 0.5, ErrorRate: 0.05})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func startModel(t *testing.T) string {
 
 func testPlan(target string) loadtest.Plan {
 	return loadtest.Plan{
-		Target: target, Model: tinylm.DefaultModel, Pacer: loadtest.Poisson(150, 2), Duration: 2 * time.Second, MaxTokens: 6, LagBound: time.Minute,
+		Target: target, Model: modeltest.DefaultModel, Pacer: loadtest.Poisson(150, 2), Duration: 2 * time.Second, MaxTokens: 6, LagBound: time.Minute,
 		Workload: loadtest.Synthetic{Input: loadtest.Length{Mean: 10}, Seed: 3}, SLOs: []loadtest.SLO{{TTFT: time.Second}},
 	}
 }

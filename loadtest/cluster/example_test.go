@@ -8,14 +8,14 @@ import (
 
 	"time"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/cluster"
 )
 
 // Two workers, which would be on two machines, and their coordinator.
 func ExampleCoordinator() {
-	model, err := tinylm.New(tinylm.Config{Seed: 1})
+	model, err := modeltest.New(modeltest.Config{Seed: 1})
 	if err != nil {
 		fmt.Println(err)
 		return

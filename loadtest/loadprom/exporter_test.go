@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/loadprom"
 )
@@ -18,14 +18,14 @@ import (
 // attack runs a small plan against a model with faults.
 func attack(t testing.TB, name string, intervals func(*loadtest.Report)) *loadtest.Report {
 	t.Helper()
-	model, err := tinylm.New(tinylm.Config{Seed: 1, ErrorRate: 0.2})
+	model, err := modeltest.New(modeltest.Config{Seed: 1, ErrorRate: 0.2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(model)
 	defer server.Close()
 	r, err := loadtest.Run(t.Context(), loadtest.Plan{
-		Target: server.URL, Model: tinylm.DefaultModel, Prompts: []loadtest.Prompt{loadtest.Ask("What is light?")}, MaxTokens: 8,
+		Target: server.URL, Model: modeltest.DefaultModel, Prompts: []loadtest.Prompt{loadtest.Ask("What is light?")}, MaxTokens: 8,
 		Pacer: loadtest.Constant(100), Requests: 150, SLOs: []loadtest.SLO{{Name: name}}, OnInterval: intervals,
 	})
 	if err != nil {
@@ -99,7 +99,7 @@ func TestExporter(t *testing.T) {
 }
 
 func ExampleExporter() {
-	model, err := tinylm.New(tinylm.Config{Seed: 1})
+	model, err := modeltest.New(modeltest.Config{Seed: 1})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,4 +1,4 @@
-package tinylm_test
+package modeltest_test
 
 import (
 	"fmt"
@@ -6,11 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 func Example() {
-	model, err := tinylm.New(tinylm.Config{Seed: 1})
+	model, err := modeltest.New(modeltest.Config{Seed: 1})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	"bytes"
@@ -138,7 +138,7 @@ func TestStreamHasTheShapeOfTheAPI(t *testing.T) {
 		t.Errorf("whole answer: %+v", whole)
 	}
 	if w := post(h, "/v1/chat/completions", hello+`,"stream":true}`); strings.Contains(w.Body.String(), "usage") {
-		t.Error("usage was sent although nobody asked for it")
+		t.Error("usage was sent although it was not asked for")
 	}
 }
 
@@ -347,7 +347,7 @@ func TestCancelEndsTheWork(t *testing.T) {
 }
 
 func TestJitterKeepsTheMean(t *testing.T) {
-	l := Config{Seed: 5}.luck(1)
+	l := Config{Seed: 5}.faults(1)
 	const n = 20_000
 	var sum, squares float64
 	for range n {
@@ -461,7 +461,7 @@ func TestValidateReportsAllProblems(t *testing.T) {
 		Jitter: -1, ErrorRate: 1.1, StreamErrorRate: -0.1, RefusalRate: 2, StallRate: 3, TruncateRate: -1})
 	for _, field := range []string{"Models[0]", "Length", "MaxBody", "TokensPerChunk", "TTFT", "TimePerToken", "StallFor", "Jitter",
 		"ErrorRate", "StreamErrorRate", "RefusalRate", "StallRate", "TruncateRate"} {
-		if err == nil || !strings.Contains(err.Error(), "tinylm: "+field+" is ") {
+		if err == nil || !strings.Contains(err.Error(), "modeltest: "+field+" is ") {
 			t.Errorf("%s is not reported in: %v", field, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	"errors"
@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Config sets what a server pretends to be. The zero Config is a healthy and
-// infinitely fast model. The tags are those of go-envconfig.
+// Config sets the speed and the faults of a [Server]. The zero Config is a
+// healthy model that answers without delay. The tags are for go-envconfig.
 //
-// Rates are shares of requests from 0 to 1, drawn for each request from Seed
-// and the order of arrival.
+// Rates are shares of requests from 0 to 1. Whether a request meets a fault
+// depends on Seed and the order of arrival.
 type Config struct {
-	// Models are the names that requests may ask for. Empty means [DefaultModel].
+	// Models are the names that requests may ask for. Default [DefaultModel].
 	Models []string `env:"MODELS"`
-	// Seed makes everything repeatable: two servers with one seed give the same
-	// text for the same request, and bad luck to the same arrivals.
+	// Seed makes a server repeatable. Two servers with one seed give the same
+	// text for the same request, and the same fault to the same arrival.
 	Seed uint64 `env:"SEED"`
-	// Length is the mean number of tokens of an answer. Zero means 48.
+	// Length is the mean number of tokens of an answer. Default 48.
 	Length int `env:"LENGTH"`
-	// MaxBody is the largest request body in bytes. Zero means 1 MiB.
+	// MaxBody is the largest request body in bytes. Default 1 MiB.
 	MaxBody int64 `env:"MAX_BODY"`
 
 	// TTFT is the mean time from a request to the first token.
@@ -28,29 +28,29 @@ type Config struct {
 	// TimePerToken is the mean time between tokens.
 	TimePerToken time.Duration `env:"TIME_PER_TOKEN"`
 	// Jitter is the coefficient of variation of TTFT and TimePerToken, which
-	// are drawn from log-normal distributions; 0.3 is lively, 0 is a metronome.
+	// are drawn from log-normal distributions. Zero makes both constant.
 	Jitter float64 `env:"JITTER"`
-	// TokensPerChunk is how many tokens travel in one chunk of a stream. Zero
-	// means 1.
+	// TokensPerChunk is the number of tokens in one chunk of a stream. Default 1.
 	TokensPerChunk int `env:"TOKENS_PER_CHUNK"`
 
-	// ErrorRate is the share of requests answered at once by HTTP status 500.
+	// ErrorRate is the share of requests that fail with HTTP status 500 before
+	// the first token.
 	ErrorRate float64 `env:"ERROR_RATE"`
 	// StreamErrorRate is the share of streams that end in an error event after
 	// status 200 has been sent. Whole answers fail with status 500 instead.
 	StreamErrorRate float64 `env:"STREAM_ERROR_RATE"`
-	// RefusalRate is the share of requests that the model declines: half of
-	// them in words (the refusal field), half cut off by a content filter (the
-	// finish reason content_filter).
+	// RefusalRate is the share of requests that the model declines. Half of them
+	// have a text in the refusal field. The other half end early with the finish
+	// reason content_filter.
 	RefusalRate float64 `env:"REFUSAL_RATE"`
 	// StallRate is the share of answers that halt for StallFor at one token.
 	StallRate float64       `env:"STALL_RATE"`
 	StallFor  time.Duration `env:"STALL_FOR"`
-	// TruncateRate is the share of answers whose connection is cut midway.
+	// TruncateRate is the share of answers whose connection is closed midway.
 	TruncateRate float64 `env:"TRUNCATE_RATE"`
 }
 
-// DefaultModel is the name of the model when [Config.Models] is empty.
+// DefaultModel is the model's name when [Config].Models is empty.
 const DefaultModel = "tinylm"
 
 const (
@@ -69,7 +69,7 @@ type InvalidError struct {
 }
 
 func (e *InvalidError) Error() string {
-	return fmt.Sprintf("tinylm: %s is %v, want %s", e.Field, e.Value, e.Want)
+	return fmt.Sprintf("modeltest: %s is %v, want %s", e.Field, e.Value, e.Want)
 }
 
 // Validate reports everything that is wrong with c, joined; each problem is an

@@ -11,14 +11,14 @@ import (
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
-	"github.com/serin-go/serin/internal/tinylm"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // dial starts a server of the model and returns the official client for it.
 // The client's retries are off: they would hide the errors under test.
-func dial(t *testing.T, cfg tinylm.Config) openai.Client {
+func dial(t *testing.T, cfg modeltest.Config) openai.Client {
 	t.Helper()
-	model, err := tinylm.New(cfg)
+	model, err := modeltest.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func dial(t *testing.T, cfg tinylm.Config) openai.Client {
 
 func chat(prompt string) openai.ChatCompletionNewParams {
 	return openai.ChatCompletionNewParams{
-		Model:    tinylm.DefaultModel,
+		Model:    modeltest.DefaultModel,
 		Messages: []openai.ChatCompletionMessageParamUnion{openai.SystemMessage("You are Sir Isaac."), openai.UserMessage(prompt)},
 	}
 }
@@ -54,7 +54,7 @@ func stream(ctx context.Context, client openai.Client, params openai.ChatComplet
 }
 
 func TestChat(t *testing.T) {
-	client := dial(t, tinylm.Config{Seed: 1})
+	client := dial(t, modeltest.Config{Seed: 1})
 	whole, err := client.Chat.Completions.New(t.Context(), chat("What is light?"))
 	if err != nil {
 		t.Fatal(err)
@@ -81,9 +81,9 @@ func TestChat(t *testing.T) {
 }
 
 func TestCompletions(t *testing.T) {
-	client := dial(t, tinylm.Config{Seed: 1})
+	client := dial(t, modeltest.Config{Seed: 1})
 	params := openai.CompletionNewParams{
-		Model:     tinylm.DefaultModel,
+		Model:     modeltest.DefaultModel,
 		Prompt:    openai.CompletionNewParamsPromptUnion{OfString: openai.String("Are not the Rays")},
 		MaxTokens: openai.Int(6),
 	}
@@ -105,7 +105,7 @@ func TestCompletions(t *testing.T) {
 }
 
 func TestModels(t *testing.T) {
-	client := dial(t, tinylm.Config{Models: []string{"small", "smaller"}})
+	client := dial(t, modeltest.Config{Models: []string{"small", "smaller"}})
 	var names []string
 	pages := client.Models.ListAutoPaging(t.Context())
 	for pages.Next() {
@@ -120,8 +120,8 @@ func TestModels(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	healthy := dial(t, tinylm.Config{})
-	failing := dial(t, tinylm.Config{ErrorRate: 1})
+	healthy := dial(t, modeltest.Config{})
+	failing := dial(t, modeltest.Config{ErrorRate: 1})
 	tests := []struct {
 		name   string
 		client openai.Client
@@ -158,7 +158,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestFlaws(t *testing.T) {
-	refusing := dial(t, tinylm.Config{RefusalRate: 1, Seed: 2})
+	refusing := dial(t, modeltest.Config{RefusalRate: 1, Seed: 2})
 	kinds := make(map[string]int)
 	for range 20 {
 		acc, tokens, err := stream(t.Context(), refusing, chat("x"))
@@ -180,7 +180,7 @@ func TestFlaws(t *testing.T) {
 	if kinds["filtered"] == 0 || kinds["refused"] == 0 {
 		t.Errorf("kinds of refusals: %v, want both", kinds)
 	}
-	for name, cfg := range map[string]tinylm.Config{"truncated": {TruncateRate: 1}, "error in the stream": {StreamErrorRate: 1}} {
+	for name, cfg := range map[string]modeltest.Config{"truncated": {TruncateRate: 1}, "error in the stream": {StreamErrorRate: 1}} {
 		if _, tokens, err := stream(t.Context(), dial(t, cfg), chat("x")); err == nil || tokens == 0 {
 			t.Errorf("%s: %d tokens and error %v, want some of both", name, tokens, err)
 		}
@@ -188,7 +188,7 @@ func TestFlaws(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	client := dial(t, tinylm.Config{TimePerToken: 10 * time.Millisecond, Length: 5000})
+	client := dial(t, modeltest.Config{TimePerToken: 10 * time.Millisecond, Length: 5000})
 	ctx, cancel := context.WithCancel(t.Context())
 	s := client.Chat.Completions.NewStreaming(ctx, chat("x"))
 	for range 5 {
@@ -205,7 +205,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestHeadersAreThoseOfTheAPI(t *testing.T) {
-	client := dial(t, tinylm.Config{})
+	client := dial(t, modeltest.Config{})
 	var response *http.Response
 	if _, err := client.Chat.Completions.New(t.Context(), chat("x"), option.WithResponseInto(&response)); err != nil {
 		t.Fatal(err)

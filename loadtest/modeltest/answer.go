@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	"math"
@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// answer is everything a request will be told, before any of it is sent.
+// answer is a complete answer before any of it is sent.
 type answer struct {
 	tokens  []string
 	refused bool   // the tokens are the model's refusal, not content
@@ -14,18 +14,18 @@ type answer struct {
 	usage   usage
 }
 
-// refusal is what the model says when it declines.
+// refusal is the text of an answer that declines a request.
 const refusal = "I am sorry, but I cannot help with that."
 
 // lengthVariation is the coefficient of variation of the length of answers.
 const lengthVariation = 0.4
 
 // answer generates the reply to req.
-func (s *Server) answer(req *request, l *luck) *answer {
+func (s *Server) answer(req *request, l *faults) *answer {
 	prompt := req.prompt()
 	a := &answer{finish: "stop"}
 	switch {
-	case l.refuse && !l.filter && req.chat: // only chats have a refusal field
+	case l.refuse && !l.filter && req.chat: // completions have no refusal field
 		a.tokens, a.refused = tokenize(refusal), true
 	default:
 		a.tokens = s.generate(req, prompt)
@@ -43,21 +43,21 @@ func (s *Server) answer(req *request, l *luck) *answer {
 }
 
 func (s *Server) generate(req *request, prompt []string) []string {
-	dice := req.dice(s.cfg.Seed)
+	rng := req.rng(s.cfg.Seed)
 	temperature := 1.0
 	if req.Temperature != nil {
 		temperature = *req.Temperature
 	}
 	if req.chat {
-		prompt = nil // an answer begins with a sentence of its own
+		prompt = nil // an answer in a chat begins a new sentence
 	}
-	return s.lm.generate(prompt, length(s.cfg.Length, dice), temperature, dice)
+	return s.lm.generate(prompt, length(s.cfg.Length, rng), temperature, rng)
 }
 
 // length draws the length of an answer, log-normal around the mean.
-func length(mean int, dice *rand.Rand) int {
+func length(mean int, rng *rand.Rand) int {
 	variance := math.Log1p(lengthVariation * lengthVariation)
-	drawn := float64(mean) * math.Exp(math.Sqrt(variance)*dice.NormFloat64()-variance/2)
+	drawn := float64(mean) * math.Exp(math.Sqrt(variance)*rng.NormFloat64()-variance/2)
 	return max(1, min(int(drawn), 4*mean))
 }
 

@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	"encoding/json"
@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// The shapes of the OpenAI API, as far as this server speaks it.
+// The JSON of the OpenAI API, as far as this server supports it.
 // See https://platform.openai.com/docs/api-reference.
 
 // reply is an answer or one chunk of it.
@@ -16,7 +16,7 @@ type reply struct {
 	Created int64    `json:"created"`
 	Model   string   `json:"model"`
 	Choices []choice `json:"choices"`
-	// Usage is left out, null, or the figures: see stream.chunk.
+	// Usage is left out, null, or the figures: see responder.chunk.
 	Usage any `json:"usage,omitempty"`
 }
 
@@ -81,7 +81,7 @@ func unknownModel(name string) *apiError {
 		Message: fmt.Sprintf("The model '%s' does not exist or you do not have access to it.", name)}
 }
 
-// serverError is what a request gets that was out of luck.
+// serverError returns the error of a request that fails by [Config].ErrorRate.
 func serverError() *apiError {
 	return &apiError{status: http.StatusInternalServerError, Type: "server_error",
 		Message: "The server had an error while processing your request. Sorry about that!"}
@@ -103,11 +103,11 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Write(body)
 }
 
-// encode turns one of the shapes above into JSON; none of them can fail.
+// encode returns the JSON of one of the types above, which cannot fail.
 func encode(v any) []byte {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("tinylm: %T has no JSON: %v", v, err))
+		panic(fmt.Sprintf("modeltest: %T has no JSON: %v", v, err))
 	}
 	return body
 }

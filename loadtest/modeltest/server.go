@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	"fmt"
@@ -26,7 +26,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg.withDefaults(), lm: newton(), started: time.Now()}
+	s := &Server{cfg: cfg.withDefaults(), lm: sharedModel(), started: time.Now()}
 	handle := func(method, path string, h http.HandlerFunc) {
 		s.mux.Handle(path, allow(method, h))
 	}
@@ -42,13 +42,13 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// ServeHTTP answers one request. To cut a connection midway, as
-// [Config.TruncateRate] asks, it panics with http.ErrAbortHandler, which every
-// net/http server understands.
+// ServeHTTP answers one request. To close a connection midway (see
+// [Config].TruncateRate) it panics with http.ErrAbortHandler, which a net/http
+// server handles.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// allow lets one method through and answers the others in the API's own shape,
-// which the patterns of ServeMux would not.
+// allow passes on requests with one method and answers the others with an error
+// in the form of the OpenAI API, unlike a ServeMux with a method in its pattern.
 func allow(method string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method {
@@ -71,22 +71,22 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, chat bool) {
 		return
 	}
 	arrival := s.arrivals.Add(1)
-	l := s.cfg.luck(arrival)
-	if l.fail {
+	l := s.cfg.faults(arrival)
+	if l.serverError {
 		serverError().write(w)
 		return
 	}
-	t := &turn{
-		server: s, request: req, luck: l, answer: s.answer(req, l),
-		clock: metronome{due: began},
+	t := &responder{
+		server: s, request: req, faults: l, answer: s.answer(req, l),
+		clock: schedule{due: began},
 		base:  reply{ID: fmt.Sprintf("cmpl-%016x", l.rng.Uint64()), Object: "text_completion", Created: began.Unix(), Model: req.Model},
 	}
 	if chat {
 		t.base.ID, t.base.Object = "chat"+t.base.ID, "chat.completion"
 	}
-	// The place of the mishap, if there is to be one: after a token, so that
-	// something has been sent, and before the last, so that something is lost.
-	t.mishap = 1 + l.rng.IntN(max(1, len(t.answer.tokens)-1))
+	// A fault happens after the first token and before the last one, so that
+	// part of the answer is sent and part is lost.
+	t.faultAt = 1 + l.rng.IntN(max(1, len(t.answer.tokens)-1))
 	if req.Stream {
 		t.stream(r.Context(), w)
 	} else {

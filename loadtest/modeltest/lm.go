@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	_ "embed"
@@ -11,14 +11,14 @@ import (
 //go:embed corpus.txt
 var corpus string
 
-// newton is the model that all servers share: it never changes once trained.
-var newton = sync.OnceValue(func() *lm { return train(corpus) })
+// sharedModel is the model that all servers share: it never changes once trained.
+var sharedModel = sync.OnceValue(func() *lm { return train(corpus) })
 
 // word is the number of a token in the vocabulary.
 type word int32
 
 // unknown stands for a token outside the vocabulary, and in a context for the
-// words that a shorter context leaves out.
+// words that a shorter context omits.
 const unknown word = -1
 
 // history is the last two words, the older one first.
@@ -91,8 +91,8 @@ func (m *lm) word(token string) word {
 }
 
 // discount is the share of one count that a context gives up to the shorter
-// one (absolute discounting; Ney, Essen and Kneser 1994). More makes bolder
-// and worse text.
+// one (absolute discounting; Ney, Essen and Kneser 1994). A larger share gives
+// more varied and less fluent text.
 const discount = 0.3
 
 // next draws the word after c. Temperature 1 samples as trained, less prefers
@@ -137,8 +137,8 @@ func (s *continuations) draw(temperature float64, rng *rand.Rand) word {
 	return s.words[best]
 }
 
-// generate writes on after prompt: length tokens and what it takes to bring the
-// sentence to an end, at most twice as many. A nil prompt begins a new sentence.
+// generate continues prompt by length tokens and as many as it takes to end the
+// sentence, at most 2*length in all. A nil prompt begins a new sentence.
 func (m *lm) generate(prompt []string, length int, temperature float64, rng *rand.Rand) []string {
 	c := history{unknown, m.word(".")}
 	if n := len(prompt); n > 0 {
@@ -154,7 +154,7 @@ func (m *lm) generate(prompt []string, length int, temperature float64, rng *ran
 		if len(out) == 0 && len(prompt) == 0 {
 			if text = strings.TrimSpace(text); text == "" {
 				c = history{unknown, w}
-				continue // a paragraph break is no way to begin
+				continue // do not begin with a paragraph break
 			}
 		}
 		out = append(out, text)

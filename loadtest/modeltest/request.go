@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"slices"
 )
 
-// request is what both endpoints understand of a request body. Everything else
-// that the OpenAI API knows is accepted and has no effect.
+// request has the members of a request body that both endpoints support. Other
+// members are accepted and have no effect.
 type request struct {
 	Model               string         `json:"model"`
 	Messages            []message      `json:"messages"`
@@ -76,8 +76,8 @@ var roles = []string{"system", "developer", "user", "assistant", "tool", "functi
 
 // read decodes and checks the body of r.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, chat bool) (*request, *apiError) {
-	// The whole body is read before any answer: a proxy that is still sending
-	// it could otherwise lose the answer.
+	// Read the whole body before answering: a proxy that is still sending it
+	// could otherwise lose the answer.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, &apiError{status: http.StatusRequestEntityTooLarge, Type: invalidRequest,
@@ -100,7 +100,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, chat bool) (*reque
 	return req, s.check(req)
 }
 
-// check returns the first thing that is wrong with req, as the OpenAI API does.
+// check returns the first error in req, as the OpenAI API does.
 func (s *Server) check(req *request) *apiError {
 	switch {
 	case req.Model == "":
@@ -137,7 +137,7 @@ func (s *Server) check(req *request) *apiError {
 	return nil
 }
 
-// prompt returns the tokens of everything the model was given.
+// prompt returns the tokens of all messages, or of the prompt.
 func (r *request) prompt() []string {
 	if !r.chat {
 		return tokenize(r.Prompt[0])
@@ -149,9 +149,9 @@ func (r *request) prompt() []string {
 	return tokens
 }
 
-// dice returns the source of the request's text: the same for the same seeds
+// rng returns the random source of the text. It is the same for the same seeds
 // and the same prompt, streaming or not.
-func (r *request) dice(seed uint64) *rand.Rand {
+func (r *request) rng(seed uint64) *rand.Rand {
 	if r.Seed != nil {
 		seed ^= uint64(*r.Seed) * 0x9e3779b97f4a7c15 // spread, so that small seeds differ in every bit
 	}
@@ -163,7 +163,7 @@ func (r *request) dice(seed uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, h.Sum64()))
 }
 
-// limit returns the largest number of tokens the caller wants.
+// limit returns the largest number of tokens that the request allows.
 func (r *request) limit() int {
 	limit := maxLength
 	for _, n := range []*int{r.MaxTokens, r.MaxCompletionTokens} {

@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	"context"
@@ -7,39 +7,39 @@ import (
 	"strings"
 )
 
-// turn is the answering of one request.
-type turn struct {
+// responder sends the answer to one request.
+type responder struct {
 	server  *Server
 	request *request
-	luck    *luck
+	faults  *faults
 	answer  *answer
-	clock   metronome
-	base    reply // what all chunks have in common
-	mishap  int   // the number of tokens after which luck strikes
+	clock   schedule
+	base    reply // the fields that all chunks share
+	faultAt int   // the number of tokens after which a fault happens
 }
 
 // pause waits until token i is due.
-func (t *turn) pause(ctx context.Context, i int) error {
+func (t *responder) pause(ctx context.Context, i int) error {
 	cfg := t.server.cfg
 	mean := cfg.TimePerToken
 	if i == 0 {
 		mean = cfg.TTFT
 	}
-	d := t.luck.vary(mean, cfg.Jitter)
-	if t.luck.stall && i == t.mishap {
+	d := t.faults.vary(mean, cfg.Jitter)
+	if t.faults.stall && i == t.faultAt {
 		d += cfg.StallFor
 	}
 	return t.clock.wait(ctx, d)
 }
 
 // whole sends the answer in one piece once all of it has been generated.
-func (t *turn) whole(ctx context.Context, w http.ResponseWriter) {
+func (t *responder) whole(ctx context.Context, w http.ResponseWriter) {
 	for i := range t.answer.tokens {
 		if t.pause(ctx, i) != nil {
-			return // nobody is waiting any more
+			return // the client is gone
 		}
 	}
-	if t.luck.breakOff {
+	if t.faults.streamError {
 		serverError().write(w)
 		return
 	}
@@ -55,7 +55,7 @@ func (t *turn) whole(ctx context.Context, w http.ResponseWriter) {
 	}
 	t.base.Choices, t.base.Usage = []choice{c}, t.answer.usage
 	body := encode(t.base)
-	if !t.luck.chop {
+	if !t.faults.truncate {
 		writeJSON(w, http.StatusOK, body)
 		return
 	}
@@ -68,7 +68,7 @@ func (t *turn) whole(ctx context.Context, w http.ResponseWriter) {
 // stream sends the answer as server-sent events: for a chat a chunk with the
 // role, then the tokens, the finish reason, the usage if asked for, and
 // [DONE]. Each event is flushed.
-func (t *turn) stream(ctx context.Context, w http.ResponseWriter) {
+func (t *responder) stream(ctx context.Context, w http.ResponseWriter) {
 	if t.request.chat {
 		t.base.Object = "chat.completion.chunk"
 	}
@@ -82,18 +82,18 @@ func (t *turn) stream(ctx context.Context, w http.ResponseWriter) {
 	var pending []string
 	for i, token := range t.answer.tokens {
 		if t.pause(ctx, i) != nil {
-			return // nobody is listening any more
+			return // the client is gone
 		}
-		struck := i+1 == t.mishap && (t.luck.chop || t.luck.breakOff)
+		faulty := i+1 == t.faultAt && (t.faults.truncate || t.faults.streamError)
 		pending = append(pending, token)
-		if len(pending) == t.server.cfg.TokensPerChunk || i+1 == len(t.answer.tokens) || struck {
+		if len(pending) == t.server.cfg.TokensPerChunk || i+1 == len(t.answer.tokens) || faulty {
 			send(t.tokens(strings.Join(pending, "")))
 			pending = pending[:0]
 		}
-		if struck && t.luck.chop {
+		if faulty && t.faults.truncate {
 			panic(http.ErrAbortHandler)
 		}
-		if struck {
+		if faulty {
 			send(serverError().body())
 			return
 		}
@@ -107,8 +107,8 @@ func (t *turn) stream(ctx context.Context, w http.ResponseWriter) {
 	send([]byte("[DONE]"))
 }
 
-// sender returns a function that writes one event to w and flushes it. Writes
-// that fail need no care: the request's context ends with the connection.
+// sender returns a function that writes one event to w and flushes it. It
+// ignores errors: when the connection breaks, the request's context ends.
 func sender(w http.ResponseWriter) func(data []byte) {
 	flusher := http.NewResponseController(w)
 	var event []byte
@@ -119,13 +119,13 @@ func sender(w http.ResponseWriter) func(data []byte) {
 	}
 }
 
-func (t *turn) withUsage() bool {
+func (t *responder) withUsage() bool {
 	return t.request.StreamOptions != nil && t.request.StreamOptions.IncludeUsage
 }
 
-// chunk returns the JSON of a chunk with one choice. When usage was asked for,
-// the API has it null in all chunks but the one that carries it.
-func (t *turn) chunk(c choice) []byte {
+// chunk returns the JSON of a chunk with one choice. If the client asked for
+// usage, it is null in all chunks except the last, as in the OpenAI API.
+func (t *responder) chunk(c choice) []byte {
 	r := t.base
 	r.Choices = []choice{c}
 	if t.withUsage() {
@@ -134,7 +134,7 @@ func (t *turn) chunk(c choice) []byte {
 	return encode(r)
 }
 
-func (t *turn) tokens(text string) []byte {
+func (t *responder) tokens(text string) []byte {
 	switch {
 	case !t.request.chat:
 		return t.chunk(choice{Text: &text})
@@ -144,7 +144,7 @@ func (t *turn) tokens(text string) []byte {
 	return t.chunk(choice{Delta: &delta{Content: &text}})
 }
 
-func (t *turn) finish() []byte {
+func (t *responder) finish() []byte {
 	c := choice{Finish: &t.answer.finish}
 	if t.request.chat {
 		c.Delta = new(delta)

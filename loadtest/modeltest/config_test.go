@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package tinylm
+package modeltest
 
 import (
 	"math"
@@ -82,7 +82,7 @@ func TestNextFollowsTheCounts(t *testing.T) {
 
 func TestGenerateIsSeededAndVaries(t *testing.T) {
 	write := func(seed uint64, temperature float64) string {
-		return strings.Join(newton().generate(nil, 60, temperature, rand.New(rand.NewPCG(seed, 0))), "")
+		return strings.Join(sharedModel().generate(nil, 60, temperature, rand.New(rand.NewPCG(seed, 0))), "")
 	}
 	if a, b := write(1, 1), write(1, 1); a != b {
 		t.Errorf("one seed, two texts:\n%s\n%s", a, b)
@@ -113,7 +113,7 @@ func TestGenerateIsNoParrot(t *testing.T) {
 		}
 		return float64(hits) / float64(len(of))
 	}
-	text := newton().generate(nil, 3000, 1, rand.New(rand.NewPCG(7, 7)))
+	text := sharedModel().generate(nil, 3000, 1, rand.New(rand.NewPCG(7, 7)))
 	if got := share(grams(text, 2), grams(source, 2)); got < 0.9 {
 		t.Errorf("%.0f %% of the pairs of words are Newton's, want at least 90 %%: it has learnt nothing", 100*got)
 	}
@@ -125,7 +125,7 @@ func TestGenerateIsNoParrot(t *testing.T) {
 func TestGenerateEndsSentences(t *testing.T) {
 	for seed := range uint64(200) {
 		length := 1 + int(seed)%70
-		out := newton().generate(nil, length, 1, rand.New(rand.NewPCG(seed, 3)))
+		out := sharedModel().generate(nil, length, 1, rand.New(rand.NewPCG(seed, 3)))
 		if len(out) < length || len(out) > 2*length {
 			t.Errorf("%d tokens, want %d to %d", len(out), length, 2*length)
 		}
@@ -136,7 +136,7 @@ func TestGenerateEndsSentences(t *testing.T) {
 			t.Errorf("the answer begins with white space: %q", out[0])
 		}
 	}
-	if strange := newton().generate([]string{"Xyzzy", " plugh"}, 5, 1, rand.New(rand.NewPCG(1, 1))); len(strange) == 0 {
+	if strange := sharedModel().generate([]string{"Xyzzy", " plugh"}, 5, 1, rand.New(rand.NewPCG(1, 1))); len(strange) == 0 {
 		t.Error("an unknown prompt is followed by nothing")
 	}
 }
