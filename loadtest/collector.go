@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/units"
 )
 
 // collector gathers the results of all workers.
@@ -143,7 +144,7 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	r.Interrupted = interrupted || r.Classes[analysis.Cancelled]+r.Classes[analysis.Abandoned] > 0
 	if n := c.failed + c.wordless; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s conversations ended before their last turn: %s after a failed answer, %s after an answer without text",
-			grouped(n), grouped(c.failed), grouped(c.wordless)))
+			units.Grouped(n), units.Grouped(c.failed), units.Grouped(c.wordless)))
 	}
 	if c.interval != nil {
 		c.interval.Interrupted, c.interval.Notes = r.Interrupted, r.Notes

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Comparison tells whether a candidate took the same load worse than a
@@ -247,7 +248,7 @@ func (c *Comparison) String() string {
 	j := c.Judgement
 	fmt.Fprintf(&b, "Verdict   %v: %s\n", j.Verdict, j.Reason)
 	for _, side := range c.sides() {
-		fmt.Fprintf(&b, "%-9s %s requests, %.4g %% ok; generator %v\n", side.name, grouped(side.r.Sent),
+		fmt.Fprintf(&b, "%-9s %s requests, %.4g %% ok; generator %v\n", side.name, units.Grouped(side.r.Sent),
 			100*float64(side.r.Classes[analysis.OK])/float64(max(1, side.r.Sent)), side.r.Generator)
 	}
 	fmt.Fprintf(&b, "%-14s%12s%12s%10s   %s\n", "", baselineArm, candidateArm, "change", "95 % interval of the difference, all together")
@@ -256,7 +257,7 @@ func (c *Comparison) String() string {
 		if cmp.Compare(d.Low, 0) > 0 || d.High < 0 {
 			mark = " *"
 		}
-		fmt.Fprintf(&b, "%-14s%12v%12v%10s   %v to %v%s\n", d.Name, short(d.Baseline), short(d.Candidate), d.change(), short(d.Low), short(d.High), mark)
+		fmt.Fprintf(&b, "%-14s%12v%12v%10s   %v to %v%s\n", d.Name, units.Short(d.Baseline), units.Short(d.Candidate), d.change(), units.Short(d.Low), units.Short(d.High), mark)
 	}
 	for _, f := range j.Metrics {
 		fmt.Fprintf(&b, "%-18s %v: %s\n", f.Metric, f.Verdict, f.Reason)

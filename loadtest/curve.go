@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Curve is how latency rises with throughput: the steps of a sweep, in the order
@@ -136,7 +137,7 @@ func (c Curve) finding() string {
 		return "No knee: latency does not bend within these rates."
 	}
 	s := c.Steps[c.Knee]
-	return fmt.Sprintf("The knee is at %.4g answers/s (%.4g/s asked), with a p99 of %v.", s.Throughput(), s.Rate, short(seconds(s.latency())))
+	return fmt.Sprintf("The knee is at %.4g answers/s (%.4g/s asked), with a p99 of %v.", s.Throughput(), s.Rate, units.Short(units.Seconds(s.latency())))
 }
 
 // String returns the curve as a text, one line for each step, without a final

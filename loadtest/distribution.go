@@ -2,9 +2,11 @@ package loadtest
 
 import (
 	"encoding/json"
-	"math"
 	"slices"
 	"time"
+
+	"github.com/serin-go/serin/internal/hdr"
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Distribution tells how the durations of a kind are distributed. Up to 4,096
@@ -13,7 +15,7 @@ import (
 // It is safe for concurrent reading.
 type Distribution struct {
 	exact []float64 // in seconds; sorted by the time anybody reads
-	more  *hdr
+	more  *hdr.Histogram
 	sum   float64
 	least time.Duration
 	most  time.Duration
@@ -40,19 +42,17 @@ func (d *Distribution) addN(v time.Duration, n uint64) {
 		return
 	}
 	d.coarsen()
-	d.more.addN(uint64(max(0, v)+time.Microsecond/2)/uint64(time.Microsecond), n)
+	d.more.Add(uint64(max(0, v)+time.Microsecond/2)/uint64(time.Microsecond), n)
 }
-
-func micros(s float64) uint64 { return uint64(max(0, math.Round(s*1e6))) }
 
 // coarsen moves the exact durations to the histogram.
 func (d *Distribution) coarsen() {
 	if d.more != nil {
 		return
 	}
-	d.more = new(hdr)
+	d.more = new(hdr.Histogram)
 	for _, e := range d.exact {
-		d.more.add(micros(e))
+		d.more.Add(units.Micros(e), 1)
 	}
 	d.exact = nil
 }
@@ -73,10 +73,10 @@ func (d *Distribution) merge(o *Distribution) {
 	}
 	d.coarsen()
 	if o.more != nil {
-		d.more.merge(o.more)
+		d.more.Merge(o.more)
 	}
 	for _, e := range o.exact {
-		d.more.add(micros(e))
+		d.more.Add(units.Micros(e), 1)
 	}
 }
 
@@ -93,7 +93,7 @@ func (d *Distribution) Quantile(q float64) time.Duration {
 		if q <= 0 {
 			return d.least
 		}
-		return max(d.least, min(d.most, seconds(d.more.quantile(q)/1e6)))
+		return max(d.least, min(d.most, units.Seconds(d.more.Quantile(q)/1e6)))
 	}
 	if len(d.exact) == 0 {
 		return 0
@@ -101,7 +101,7 @@ func (d *Distribution) Quantile(q float64) time.Duration {
 	rank := max(0, min(q, 1)) * float64(len(d.exact)-1)
 	below := int(rank)
 	above := min(below+1, len(d.exact)-1)
-	return seconds(d.exact[below] + (rank-float64(below))*(d.exact[above]-d.exact[below]))
+	return units.Seconds(d.exact[below] + (rank-float64(below))*(d.exact[above]-d.exact[below]))
 }
 
 // AtMost returns how many durations are at most v, to the precision of d: those
@@ -109,7 +109,7 @@ func (d *Distribution) Quantile(q float64) time.Duration {
 func (d *Distribution) AtMost(v time.Duration) (n uint64) {
 	if d.more == nil {
 		for _, e := range d.exact {
-			if seconds(e) <= v {
+			if units.Seconds(e) <= v {
 				n++
 			}
 		}
@@ -118,17 +118,14 @@ func (d *Distribution) AtMost(v time.Duration) (n uint64) {
 	if v < 0 {
 		return 0
 	}
-	for _, k := range d.more.counts[:hdrSlot(micros(v.Seconds()))+1] {
-		n += k
-	}
-	return n
+	return d.more.AtMost(units.Micros(v.Seconds()))
 }
 
 // Sum returns the sum of all durations in seconds.
 func (d *Distribution) Sum() float64 { return d.sum }
 
 // Mean returns the mean, or 0 when d is empty.
-func (d *Distribution) Mean() time.Duration { return seconds(d.sum / max(1, float64(d.count))) }
+func (d *Distribution) Mean() time.Duration { return units.Seconds(d.sum / max(1, float64(d.count))) }
 
 // Max returns the longest duration, or 0 when d is empty.
 func (d *Distribution) Max() time.Duration { return d.most }
@@ -157,13 +154,13 @@ func (d Distribution) MarshalJSON() ([]byte, error) {
 	j := distributionJSON{d.count, d.Mean().Seconds(), d.least.Seconds(), d.Quantile(0.5).Seconds(), d.Quantile(0.9).Seconds(),
 		d.Quantile(0.99).Seconds(), d.Quantile(0.999).Seconds(), d.most.Seconds(), ""}
 	if d.count > 0 {
-		j.HDR = d.histogram().encode()
+		j.HDR = d.histogram().Encode()
 	}
 	return json.Marshal(j)
 }
 
 // histogram returns all durations as a histogram. It must not be changed.
-func (d *Distribution) histogram() *hdr {
+func (d *Distribution) histogram() *hdr.Histogram {
 	if d.more != nil {
 		return d.more
 	}
@@ -178,14 +175,14 @@ func (d *Distribution) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &j); err != nil {
 		return err
 	}
-	*d = Distribution{count: j.Count, sum: j.Mean * float64(j.Count), least: seconds(j.Min), most: seconds(j.Max)}
+	*d = Distribution{count: j.Count, sum: j.Mean * float64(j.Count), least: units.Seconds(j.Min), most: units.Seconds(j.Max)}
 	if j.Count == 0 {
 		return nil
 	}
-	h, err := decodeHDR(j.HDR)
+	h, err := hdr.Decode(j.HDR)
 	if err != nil {
 		return err
 	}
-	d.more, d.count = h, h.total
+	d.more, d.count = h, h.Count()
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // Two processes, or two machines, can send one schedule: here one after the

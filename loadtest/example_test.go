@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 func ExampleRun() {

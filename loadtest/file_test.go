@@ -13,6 +13,7 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/hdr"
 )
 
 func golden() Result {
@@ -125,7 +126,7 @@ func TestReportFormats(t *testing.T) {
 		if rest, ok := strings.CutPrefix(line, "Tag="); ok {
 			tags++
 			fields := strings.Split(strings.TrimSpace(rest), ",")
-			if h, err := decodeHDR(fields[4]); err != nil || h.total == 0 {
+			if h, err := hdr.Decode(fields[4]); err != nil || h.Count() == 0 {
 				t.Errorf("%s: %v", line, err)
 			}
 		}
@@ -143,25 +144,25 @@ func TestHistogramLogGrowsWithTheRun(t *testing.T) {
 	p := plan(script{parts: spoken})
 	p.Pacer, p.Requests, p.OnInterval = Constant(10), 30, l.Add
 	report, _ := simulate(t, p)
-	var sum hdr
+	var sum hdr.Histogram
 	lines, starts := 0, []string{}
 	for line := range strings.Lines(log.String()) {
 		if rest, ok := strings.CutPrefix(line, "Tag=TTFT,"); ok {
 			lines++
 			fields := strings.Split(strings.TrimSpace(rest), ",")
 			starts = append(starts, fields[0]+"+"+fields[1])
-			h, err := decodeHDR(fields[3])
+			h, err := hdr.Decode(fields[3])
 			if err != nil {
 				t.Fatal(err)
 			}
-			sum.merge(h)
+			sum.Merge(h)
 		}
 	}
 	if diff := cmp.Diff([]string{"946684800.000+1.000", "946684801.000+1.000", "946684802.000+1.000", "946684803.000+0.315"}, starts); diff != "" {
 		t.Errorf("intervals (-want +got):\n%s", diff)
 	}
 	if sum != *report.TTFT.histogram() || l.Err() != nil || strings.Count(log.String(), "StartTime:") != 1 {
-		t.Errorf("%d of %d, %v", sum.total, report.TTFT.Count(), l.Err())
+		t.Errorf("%d of %d, %v", sum.Count(), report.TTFT.Count(), l.Err())
 	}
 	if l = NewHistogramLog(brokenWriter{}); report.WriteHistogramLog(brokenWriter{}) == nil {
 		t.Error("no error of a broken writer")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Gate returns a check that runs p and judges the outcome by the thresholds,
@@ -48,7 +49,7 @@ func (run Runner) Gate(p Plan, slo ...analysis.Threshold) checks.Check {
 func (r *Report) Verdict() checks.Result {
 	result := checks.Result{Evidence: map[string]string{
 		"target": r.Target, "requests": strconv.Itoa(r.Sent), "rate": fmt.Sprintf("%.4g/s", r.SentRate),
-		"p99 lag": short(r.SchedLag.Quantile(0.99)).String(),
+		"p99 lag": units.Short(r.SchedLag.Quantile(0.99)).String(),
 	}}
 	for _, j := range r.Judged {
 		if result.Summary != "" {

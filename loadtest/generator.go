@@ -7,6 +7,8 @@ import (
 	"runtime/metrics"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Generator is the verdict of the load generator on itself. Figures are worth
@@ -56,11 +58,11 @@ func (g Generator) String() string {
 	if g.DueCV > 0 || g.SentCV > 0 {
 		text += fmt.Sprintf(", gap CV %.2f of %.2f", g.SentCV, g.DueCV)
 	}
-	text += fmt.Sprintf(", lag p99 %v", short(g.LagP99))
+	text += fmt.Sprintf(", lag p99 %v", units.Short(g.LagP99))
 	if g.CPU >= 0 {
 		text += fmt.Sprintf(", CPU %.0f %% of %d", 100*g.CPU, g.Procs)
 	}
-	return text + fmt.Sprintf(", GC pauses %v", short(g.GCPauses))
+	return text + fmt.Sprintf(", GC pauses %v", units.Short(g.GCPauses))
 }
 
 // cpuBound is the share of the processors' time above which timestamps wait for
@@ -75,7 +77,7 @@ func (g *Generator) judge() {
 			g.Reasons = append(g.Reasons, fmt.Sprintf(format, args...))
 		}
 	}
-	reason(g.LagP99 > g.LagBound, "the p99 of SchedLag, %v, exceeds %v", short(g.LagP99), g.LagBound)
+	reason(g.LagP99 > g.LagBound, "the p99 of SchedLag, %v, exceeds %v", units.Short(g.LagP99), g.LagBound)
 	reason(g.CPU > cpuBound, "the process used %.0f %% of its %d processors", 100*g.CPU, g.Procs)
 }
 
@@ -136,7 +138,7 @@ func (g *Generator) since(before resources) {
 	}
 	for i, n := range now.pauses.Counts {
 		if n -= before.pauses.Counts[i]; n > 0 {
-			pause := seconds(max(0, min(now.pauses.Buckets[i+1], 10))) // the last bucket has no end
+			pause := units.Seconds(max(0, min(now.pauses.Buckets[i+1], 10))) // the last bucket has no end
 			g.GCPauses += time.Duration(n) * pause
 			g.GCPauseMax = pause
 		}

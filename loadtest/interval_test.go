@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/hdr"
 )
 
 // uneven answers with streams of many shapes, and fails now and then.
@@ -78,7 +79,7 @@ func TestIntervalsAddUp(t *testing.T) {
 			}
 			return m
 		}
-		if diff := cmp.Diff(same(whole), same(sum), cmp.AllowUnexported(hdr{}), closeFloats); diff != "" {
+		if diff := cmp.Diff(same(whole), same(sum), cmp.AllowUnexported(hdr.Histogram{}), closeFloats); diff != "" {
 			t.Errorf("report (-whole +sum of %d intervals):\n%s", cuts, diff)
 		}
 	})

@@ -3,8 +3,9 @@ package loadtest
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
+
+	"github.com/serin-go/serin/internal/hdr"
 )
 
 // WriteHistogramLog writes all durations of r as an HdrHistogram log of version
@@ -21,44 +22,33 @@ func (r *Report) WriteHistogramLog(w io.Writer) error {
 // of duration and each interval of a run, as it goes on: its Add is meant for
 // [Plan].OnInterval. It is not safe for concurrent use.
 type HistogramLog struct {
-	w     io.Writer
-	begun bool
-	at    time.Duration // where the next interval begins, since the start
-	err   error
+	log *hdr.Log
+	at  time.Duration // where the next interval begins, since the start
 }
 
 // NewHistogramLog returns a log that writes to w.
-func NewHistogramLog(w io.Writer) *HistogramLog { return &HistogramLog{w: w} }
+func NewHistogramLog(w io.Writer) *HistogramLog { return &HistogramLog{log: hdr.NewLog(w)} }
 
 // Add writes the durations of one interval.
 func (l *HistogramLog) Add(interval *Report) { l.add(interval, interval.Generator.wall) }
 
 // Err returns the first error of the writer. Nothing is written after it.
 func (l *HistogramLog) Err() error {
-	if l.err != nil {
-		return fmt.Errorf("loadtest: write histogram log: %w", l.err)
+	if err := l.log.Err(); err != nil {
+		return fmt.Errorf("loadtest: write histogram log: %w", err)
 	}
 	return nil
 }
 
 func (l *HistogramLog) add(r *Report, length time.Duration) {
-	began := float64(r.Began.UnixMilli()) / 1000
-	var b strings.Builder
-	if !l.begun {
-		l.begun = true
-		fmt.Fprintf(&b, "#[Histogram log format version 1.3]\n#[StartTime: %.3f (seconds since epoch), %s]\n", began, r.Began.UTC().Format(time.RFC3339))
-		b.WriteString("\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n")
-	}
+	var all []hdr.Interval
 	for _, row := range r.rows() {
 		if row.d.Count() > 0 {
-			fmt.Fprintf(&b, "Tag=%s,%.3f,%.3f,%.3f,%s\n", strings.ReplaceAll(row.name, " ", "-"), began+l.at.Seconds(), length.Seconds(),
-				row.d.Max().Seconds()*1e6, row.d.histogram().encode())
+			all = append(all, hdr.Interval{Tag: row.name, Max: row.d.Max(), Histogram: row.d.histogram()})
 		}
 	}
+	l.log.Write(r.Began.Add(l.at), length, all)
 	l.at += length
-	if l.err == nil {
-		_, l.err = io.WriteString(l.w, b.String())
-	}
 }
 
 // Summarise reads a file of results, as [Writer] wrote it in JSON lines, and

@@ -3,9 +3,10 @@ package loadtest
 import (
 	"fmt"
 	"iter"
-	"math"
 	"math/rand/v2"
 	"time"
+
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Pacer says when requests are due. [Constant] and [Poisson] are two; others
@@ -44,7 +45,7 @@ func (c constant) Arrivals() iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		// Each instant is computed from its number: a sum of rounded gaps would
 		// drift away from the rate.
-		for k := 1.0; yield(seconds(k / c.rate)); k++ {
+		for k := 1.0; yield(units.Seconds(k / c.rate)); k++ {
 		}
 	}
 }
@@ -64,7 +65,7 @@ func (p poisson) Arrivals() iter.Seq[time.Duration] {
 		at := 0.0
 		for {
 			at += rng.ExpFloat64() / p.rate
-			if !yield(seconds(at)) {
+			if !yield(units.Seconds(at)) {
 				return
 			}
 		}
@@ -82,10 +83,4 @@ func checkRate(pacer string, rate float64) error {
 		return nil
 	}
 	return &InvalidError{Field: pacer + " rate", Value: rate, Want: "requests a second, from 0.000001 to 100,000"}
-}
-
-// seconds turns seconds into a Duration, and what is too long for one into the
-// longest.
-func seconds(s float64) time.Duration {
-	return time.Duration(min(math.Round(s*float64(time.Second)), float64(math.MaxInt64/2)))
 }

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/units"
 )
 
 //go:embed *.html
 var pages embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"short": func(d time.Duration) string { return short(d).String() }, "grouped": grouped,
+	"short": func(d time.Duration) string { return units.Short(d).String() }, "grouped": units.Grouped,
 	"percent": func(part, whole int) string { return fmt.Sprintf("%.3g %%", 100*float64(part)/float64(max(1, whole))) },
 }).ParseFS(pages, "*.html"))
 
@@ -46,14 +47,14 @@ type tile struct{ Name, Value, Note string }
 func (r *Report) tiles() []tile {
 	ok := r.Classes[analysis.OK]
 	out := []tile{
-		{"Requests", grouped(r.Sent), fmt.Sprintf("%.4g/s reached of %.4g/s due", r.SentRate, r.DueRate)},
-		{"Answered", fmt.Sprintf("%.4g %%", 100*float64(ok)/float64(max(1, r.Sent))), grouped(ok) + " of " + grouped(r.Sent) + " sent"},
-		{"TTFT p99", short(r.CorrectedTTFT.Quantile(0.99)).String(), "p50 " + short(r.CorrectedTTFT.Quantile(0.5)).String() + ", from when due"},
-		{"ITL p99", short(r.ITL.Quantile(0.99)).String(), "p50 " + short(r.ITL.Quantile(0.5)).String()},
-		{"Tokens out", fmt.Sprintf("%.4g/s", r.TokenRate()), grouped(r.OutputTokens) + " in all"},
+		{"Requests", units.Grouped(r.Sent), fmt.Sprintf("%.4g/s reached of %.4g/s due", r.SentRate, r.DueRate)},
+		{"Answered", fmt.Sprintf("%.4g %%", 100*float64(ok)/float64(max(1, r.Sent))), units.Grouped(ok) + " of " + units.Grouped(r.Sent) + " sent"},
+		{"TTFT p99", units.Short(r.CorrectedTTFT.Quantile(0.99)).String(), "p50 " + units.Short(r.CorrectedTTFT.Quantile(0.5)).String() + ", from when due"},
+		{"ITL p99", units.Short(r.ITL.Quantile(0.99)).String(), "p50 " + units.Short(r.ITL.Quantile(0.5)).String()},
+		{"Tokens out", fmt.Sprintf("%.4g/s", r.TokenRate()), units.Grouped(r.OutputTokens) + " in all"},
 	}
 	for _, g := range r.Goodput {
-		out = append(out, tile{"Goodput", fmt.Sprintf("%.4g/s", g.Rate), fmt.Sprintf("%s of %s sent kept %v", grouped(g.Good), grouped(g.Sent), g.SLO)})
+		out = append(out, tile{"Goodput", fmt.Sprintf("%.4g/s", g.Rate), fmt.Sprintf("%s of %s sent kept %v", units.Grouped(g.Good), units.Grouped(g.Sent), g.SLO)})
 	}
 	return out
 }
@@ -69,9 +70,9 @@ func (r *Report) htmlRows() (out []htmlRow) {
 		if row.d.Count() == 0 {
 			continue
 		}
-		h := htmlRow{Name: row.name, Count: grouped(int(row.d.Count())), Cells: []string{short(row.d.Mean()).String()}}
+		h := htmlRow{Name: row.name, Count: units.Grouped(int(row.d.Count())), Cells: []string{units.Short(row.d.Mean()).String()}}
 		for _, q := range []float64{0.5, 0.9, 0.99, 0.999, 1} {
-			h.Cells = append(h.Cells, short(row.d.Quantile(q)).String())
+			h.Cells = append(h.Cells, units.Short(row.d.Quantile(q)).String())
 		}
 		out = append(out, h)
 	}
@@ -149,9 +150,8 @@ func density(name, colour string, d *Distribution) line {
 	}
 	const parts = 60
 	var counts [parts]float64
-	h := d.histogram()
-	for slot, n := range h.counts {
-		if i := int(hdrValue(slot) / 1e6 / top * parts); n > 0 && i < parts {
+	for us, n := range d.histogram().Buckets() {
+		if i := int(us / 1e6 / top * parts); i < parts {
 			counts[i] += float64(n)
 		}
 	}

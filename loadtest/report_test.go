@@ -93,14 +93,3 @@ corrected Latency     1,200   1m9.3s   1m9.3s     2m4s    2m17s    2m18s    2m18
 		t.Errorf("report:\n%s", got)
 	}
 }
-
-func TestShort(t *testing.T) {
-	for in, want := range map[time.Duration]string{
-		0: "0s", 7: "7ns", 999: "999ns", 1234: "1.23µs", 123456: "123µs", 1234567: "1.23ms", 123456789: "123ms",
-		12345678901: "12.3s", 754 * time.Second: "12m34s", -1234567: "-1.23ms",
-	} {
-		if got := short(in).String(); got != want {
-			t.Errorf("short(%d) = %s, want %s", int64(in), got, want)
-		}
-	}
-}

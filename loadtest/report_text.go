@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/units"
 )
 
 // row is one kind of duration of a report.
@@ -38,35 +36,35 @@ func (r *Report) String() string {
 	for _, reason := range r.Generator.Reasons {
 		fmt.Fprintf(&b, "          %s: believe the corrected figures at most\n", reason)
 	}
-	fmt.Fprintf(&b, "Requests  %s sent in %v, %.4g/s due, %.4g/s reached", grouped(r.Sent), short(r.Elapsed), r.DueRate, r.SentRate)
+	fmt.Fprintf(&b, "Requests  %s sent in %v, %.4g/s due, %.4g/s reached", units.Grouped(r.Sent), units.Short(r.Elapsed), r.DueRate, r.SentRate)
 	if r.PeakConcurrency > 0 {
-		fmt.Fprintf(&b, ", up to %s at once", grouped(r.PeakConcurrency))
+		fmt.Fprintf(&b, ", up to %s at once", units.Grouped(r.PeakConcurrency))
 	}
 	if r.Trimmed > 0 {
-		fmt.Fprintf(&b, "; %s of them trimmed", grouped(r.Trimmed))
+		fmt.Fprintf(&b, "; %s of them trimmed", units.Grouped(r.Trimmed))
 	}
 	if r.Interrupted {
-		fmt.Fprintf(&b, "; interrupted, %s unsent", grouped(r.Unsent))
+		fmt.Fprintf(&b, "; interrupted, %s unsent", units.Grouped(r.Unsent))
 	}
 	if r.Missing > 0 {
-		fmt.Fprintf(&b, "; %s MISSING", grouped(r.Missing))
+		fmt.Fprintf(&b, "; %s MISSING", units.Grouped(r.Missing))
 	}
 	b.WriteString("\nOutcomes ")
 	classes := slices.SortedFunc(maps.Keys(r.Classes), func(x, y analysis.Class) int { return cmp.Compare(x, y) })
 	for i, c := range classes {
 		b.WriteString([]string{" ", ", "}[min(i, 1)])
-		fmt.Fprintf(&b, "%s %v (%.4g %%)", grouped(r.Classes[c]), c, 100*float64(r.Classes[c])/float64(r.Sent))
+		fmt.Fprintf(&b, "%s %v (%.4g %%)", units.Grouped(r.Classes[c]), c, 100*float64(r.Classes[c])/float64(r.Sent))
 	}
 	if len(r.Faults) > 0 {
 		b.WriteString("\nFaults   ")
 		for f := range Fault(len(faultNames)) {
 			if n := r.Faults[f]; n > 0 {
-				fmt.Fprintf(&b, " %s %v;", grouped(n), f)
+				fmt.Fprintf(&b, " %s %v;", units.Grouped(n), f)
 			}
 		}
 	}
 	for _, g := range r.Goodput {
-		fmt.Fprintf(&b, "\nGoodput   %.4g/s: %s of %s sent kept %v (%.4g %%)", g.Rate, grouped(g.Good), grouped(g.Sent), g.SLO, 100*g.Share())
+		fmt.Fprintf(&b, "\nGoodput   %.4g/s: %s of %s sent kept %v (%.4g %%)", g.Rate, units.Grouped(g.Good), units.Grouped(g.Sent), g.SLO, 100*g.Share())
 	}
 	for _, j := range r.Judged {
 		fmt.Fprintf(&b, "\nThreshold %v: %s", j.Result.Status, j.Result.Summary)
@@ -77,7 +75,7 @@ func (r *Report) String() string {
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "\nNote      %s", note)
 	}
-	fmt.Fprintf(&b, "\nTokens    %s out (%.4g/s), %s in, %s cached, %.4g/s in all%s", grouped(r.OutputTokens), r.TokenRate(), grouped(r.InputTokens), grouped(r.CachedTokens), r.TotalTokenRate(), r.tokenSource())
+	fmt.Fprintf(&b, "\nTokens    %s out (%.4g/s), %s in, %s cached, %.4g/s in all%s", units.Grouped(r.OutputTokens), r.TokenRate(), units.Grouped(r.InputTokens), units.Grouped(r.CachedTokens), r.TotalTokenRate(), r.tokenSource())
 	if r.Coalesced > 0 {
 		fmt.Fprintf(&b, "; %.2g %% of the chunks coalesced", 100*float64(r.Coalesced)/float64(r.Chunks))
 	}
@@ -86,8 +84,8 @@ func (r *Report) String() string {
 		if row.d.Count() == 0 || row.quiet {
 			continue
 		}
-		fmt.Fprintf(&b, "%-18s%9s%9v%9v%9v%9v%9v%9v\n", row.name, grouped(int(row.d.Count())), short(row.d.Mean()),
-			short(row.d.Quantile(0.5)), short(row.d.Quantile(0.9)), short(row.d.Quantile(0.99)), short(row.d.Quantile(0.999)), short(row.d.Max()))
+		fmt.Fprintf(&b, "%-18s%9s%9v%9v%9v%9v%9v%9v\n", row.name, units.Grouped(int(row.d.Count())), units.Short(row.d.Mean()),
+			units.Short(row.d.Quantile(0.5)), units.Short(row.d.Quantile(0.9)), units.Short(row.d.Quantile(0.99)), units.Short(row.d.Quantile(0.999)), units.Short(row.d.Max()))
 	}
 	for _, c := range classes {
 		if err := r.FirstErrors[c]; err != nil {
@@ -95,24 +93,6 @@ func (r *Report) String() string {
 		}
 	}
 	return strings.TrimRight(b.String(), "\n")
-}
-
-// short rounds d to three digits that count.
-func short(d time.Duration) time.Duration {
-	if d == 0 {
-		return 0
-	}
-	digits := math.Floor(math.Log10(math.Abs(float64(d))))
-	return d.Round(time.Duration(math.Pow(10, max(0, digits-2))))
-}
-
-// grouped writes n with commas between thousands.
-func grouped(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 // tokenSource says in words where the number of output tokens comes from.
@@ -125,7 +105,7 @@ func (r *Report) tokenSource() string {
 		case len(r.TokenSources) == 1:
 			return "; " + words[s]
 		default:
-			text += fmt.Sprintf("; %s answers %s", grouped(n), words[s])
+			text += fmt.Sprintf("; %s answers %s", units.Grouped(n), words[s])
 		}
 	}
 	return text

@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Search says how to look for the capacity of a target: the highest rate at
@@ -198,6 +200,6 @@ func (s Step) String() string {
 	} else if s.Broken {
 		word = "broken"
 	}
-	return fmt.Sprintf("%9.4g/s  %s of %s good, %.1f to %.1f %%: %s; TTFT p99 %v, out %.4g tokens/s", s.Rate, grouped(s.Good), grouped(s.Sent),
-		100*s.Low, 100*s.High, word, short(s.Report.CorrectedTTFT.Quantile(0.99)).Round(time.Microsecond), s.Report.TokenRate())
+	return fmt.Sprintf("%9.4g/s  %s of %s good, %.1f to %.1f %%: %s; TTFT p99 %v, out %.4g tokens/s", s.Rate, units.Grouped(s.Good), units.Grouped(s.Sent),
+		100*s.Low, 100*s.High, word, units.Short(s.Report.CorrectedTTFT.Quantile(0.99)).Round(time.Microsecond), s.Report.TokenRate())
 }

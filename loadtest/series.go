@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/hdr"
 )
 
 // Interval is what happened in one part of a run. Requests belong to the
@@ -31,7 +32,7 @@ type series struct {
 type bin struct {
 	sent, failed, tokens int
 	busy                 time.Duration
-	ttft, latency        *sketch // nil when empty
+	ttft, latency        *hdr.Sketch // nil when empty
 }
 
 const (
@@ -68,14 +69,14 @@ func (s *series) halve() {
 
 func (b *bin) merge(o *bin) {
 	b.sent, b.failed, b.tokens, b.busy = b.sent+o.sent, b.failed+o.failed, b.tokens+o.tokens, b.busy+o.busy
-	for _, pair := range []struct{ to, from **sketch }{{&b.ttft, &o.ttft}, {&b.latency, &o.latency}} {
+	for _, pair := range []struct{ to, from **hdr.Sketch }{{&b.ttft, &o.ttft}, {&b.latency, &o.latency}} {
 		if *pair.from == nil {
 			continue
 		}
 		if *pair.to == nil {
-			*pair.to = new(sketch)
+			*pair.to = new(hdr.Sketch)
 		}
-		(*pair.to).merge(*pair.from)
+		(*pair.to).Merge(*pair.from)
 	}
 }
 
@@ -90,11 +91,11 @@ func (s *series) merge(width time.Duration, i int, b *bin) {
 	s.at(time.Duration(i) * width).merge(b)
 }
 
-func observeInto(s **sketch, d time.Duration) {
+func observeInto(s **hdr.Sketch, d time.Duration) {
 	if *s == nil {
-		*s = new(sketch)
+		*s = new(hdr.Sketch)
 	}
-	(*s).add(d)
+	(*s).Add(d)
 }
 
 func (s *series) add(began time.Time, r Result) {
@@ -134,10 +135,10 @@ func (r *Report) Series() []Interval {
 		w := r.series.width.Seconds()
 		out[i] = Interval{Start: float64(i) * w, Length: w, Sent: b.sent, Failed: b.failed, Tokens: b.tokens, Active: b.busy.Seconds() / w}
 		if b.ttft != nil {
-			out[i].TTFT50, out[i].TTFT99 = b.ttft.quantile(0.5), b.ttft.quantile(0.99)
+			out[i].TTFT50, out[i].TTFT99 = b.ttft.Quantile(0.5), b.ttft.Quantile(0.99)
 		}
 		if b.latency != nil {
-			out[i].Whole50, out[i].Whole99 = b.latency.quantile(0.5), b.latency.quantile(0.99)
+			out[i].Whole50, out[i].Whole99 = b.latency.Quantile(0.5), b.latency.Quantile(0.99)
 		}
 	}
 	return out
@@ -151,8 +152,8 @@ type binJSON struct {
 	Failed  int           `json:"failed"`
 	Tokens  int           `json:"tokens"`
 	Busy    time.Duration `json:"busy_ns"`
-	TTFT    *sketch       `json:"ttft,omitempty"`
-	Latency *sketch       `json:"latency,omitempty"`
+	TTFT    *hdr.Sketch   `json:"ttft,omitempty"`
+	Latency *hdr.Sketch   `json:"latency,omitempty"`
 }
 
 type seriesJSON struct {

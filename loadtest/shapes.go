@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Ramp returns a Pacer whose rate goes evenly from one to another within over,
@@ -50,7 +52,7 @@ func (r ramp) Arrivals() iter.Seq[time.Duration] {
 		for k := 1.0; k <= (r.from+r.to)/2*over+1e-9; k++ {
 			// The form of the solution that does not cancel out for small a.
 			root := math.Sqrt(max(0, r.from*r.from+4*a*k))
-			if !yield(min(r.over, seconds(2*k/(r.from+root)))) {
+			if !yield(min(r.over, units.Seconds(2*k/(r.from+root)))) {
 				return
 			}
 		}
@@ -96,7 +98,7 @@ func (s sine) Arrivals() iter.Seq[time.Duration] {
 					high = mid
 				}
 			}
-			if !yield(seconds(high)) {
+			if !yield(units.Seconds(high)) {
 				return
 			}
 		}
@@ -129,7 +131,7 @@ func (g gamma) Arrivals() iter.Seq[time.Duration] {
 		at := 0.0
 		for {
 			at += drawGamma(rng, g.shape) / g.shape / g.rate
-			if !yield(seconds(at)) {
+			if !yield(units.Seconds(at)) {
 				return
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"time"
+
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Shard returns part i, from 0, of n parts of a schedule: its requests i, i+n,
@@ -132,4 +134,4 @@ func (f first) Validate() error {
 	return err
 }
 
-func (f first) String() string { return fmt.Sprintf("the first %s of %v", grouped(f.n), f.of) }
+func (f first) String() string { return fmt.Sprintf("the first %s of %v", units.Grouped(f.n), f.of) }

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/internal/units"
 )
 
 // Arrival is one request of a trace: when it came, and how many tokens went in
@@ -121,7 +123,7 @@ func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 		if at < o.From || o.To > 0 && at >= o.To {
 			continue
 		}
-		a.At = seconds((at - o.From).Seconds() / scale)
+		a.At = units.Seconds((at - o.From).Seconds() / scale)
 		t.arrivals = append(t.arrivals, a)
 	}
 	if len(t.arrivals) == 0 {
@@ -198,7 +200,7 @@ func parseRow(at, input, output string) (Arrival, error) {
 	a.Input, a.Output = count("input", input), count("output", output)
 	at = strings.TrimSpace(at)
 	if s, err := strconv.ParseFloat(at, 64); err == nil && s >= 0 && s < math.MaxInt64/1e9 {
-		a.At = seconds(s)
+		a.At = units.Seconds(s)
 	} else if when, err := time.Parse("2006-01-02 15:04:05", strings.TrimSuffix(at, "+00:00")); err == nil {
 		a.At = when.Sub(epoch)
 	} else {
@@ -262,7 +264,7 @@ func parseArrival(line []byte) (Arrival, error) {
 	if want := (*row.Input + block - 1) / block; row.Hashes != nil && len(row.Hashes) != want {
 		return Arrival{}, fmt.Errorf("%d hash_ids for an input_length of %d, want %d", len(row.Hashes), *row.Input, want)
 	}
-	a := Arrival{At: seconds(*row.Timestamp / 1000), Input: *row.Input, Output: *row.Output, Prompt: Prompt{row.Messages}}
+	a := Arrival{At: units.Seconds(*row.Timestamp / 1000), Input: *row.Input, Output: *row.Output, Prompt: Prompt{row.Messages}}
 	if row.Messages != nil {
 		return a, a.Prompt.check()
 	}
@@ -296,5 +298,5 @@ func (t *Trace) Request(seq uint64) Request {
 
 // String tells the size of the trace.
 func (t *Trace) String() string {
-	return fmt.Sprintf("a trace of %s requests within %v", grouped(len(t.arrivals)), short(t.arrivals[len(t.arrivals)-1].At))
+	return fmt.Sprintf("a trace of %s requests within %v", units.Grouped(len(t.arrivals)), units.Short(t.arrivals[len(t.arrivals)-1].At))
 }

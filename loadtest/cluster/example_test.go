@@ -8,9 +8,9 @@ import (
 
 	"time"
 
-	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/cluster"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // Two workers, which would be on two machines, and their coordinator.

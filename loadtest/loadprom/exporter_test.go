@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/loadprom"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // attack runs a small plan against a model with faults.

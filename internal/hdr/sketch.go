@@ -1,4 +1,4 @@
-package loadtest
+package hdr
 
 import (
 	"encoding/binary"
@@ -6,12 +6,14 @@ import (
 	"errors"
 	"math"
 	"time"
+
+	"github.com/serin-go/serin/internal/units"
 )
 
-// sketch is a small histogram of microseconds up to an hour: buckets are at most
-// 3 % wide, so quantiles are off by at most 1.6 %, which no plot shows. A run
-// keeps hundreds of them. The zero value is empty.
-type sketch struct {
+// Sketch is a small histogram of durations up to one hour for plots. Buckets are
+// at most 3 % wide, so the error of a quantile is at most 1.6 %. It takes 3.6 KB,
+// since a run keeps hundreds of them. The zero value is empty.
+type Sketch struct {
 	counts [sketchSlots]uint32
 	total  uint64
 }
@@ -21,21 +23,22 @@ const (
 	sketchSlots    = 28 << sketchHalfBits
 )
 
-func (s *sketch) add(d time.Duration) {
-	s.counts[slotOf(min(micros(d.Seconds()), hdrHighest), sketchHalfBits)]++
+// Add counts d.
+func (s *Sketch) Add(d time.Duration) {
+	s.counts[slotOf(min(units.Micros(d.Seconds()), highest), sketchHalfBits)]++
 	s.total++
 }
 
-func (s *sketch) merge(o *sketch) {
+// Merge adds the durations of o to s. It does not change o.
+func (s *Sketch) Merge(o *Sketch) {
 	for i, n := range o.counts {
 		s.counts[i] += n
 	}
 	s.total += o.total
 }
 
-// quantile returns the value of rank ceil(q*count) in seconds, 0 when s is
-// empty.
-func (s *sketch) quantile(q float64) float64 {
+// Quantile returns the value of rank ceil(q*count) in seconds, or 0 if s is empty.
+func (s *Sketch) Quantile(q float64) float64 {
 	rank := uint64(max(1, math.Ceil(q*float64(s.total))))
 	seen := uint64(0)
 	for i, n := range s.counts {
@@ -46,9 +49,9 @@ func (s *sketch) quantile(q float64) float64 {
 	return 0
 }
 
-// MarshalJSON writes the slots in use, each as the distance from the one before
-// and its count, as varints.
-func (s *sketch) MarshalJSON() ([]byte, error) {
+// MarshalJSON implements [json.Marshaler]. It writes two varints for each slot in
+// use: the distance from the previous one and the count.
+func (s *Sketch) MarshalJSON() ([]byte, error) {
 	var b []byte
 	last := 0
 	for i, n := range s.counts {
@@ -61,19 +64,19 @@ func (s *sketch) MarshalJSON() ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (s *sketch) UnmarshalJSON(data []byte) error {
+// UnmarshalJSON implements [json.Unmarshaler].
+func (s *Sketch) UnmarshalJSON(data []byte) error {
 	var b []byte
 	if err := json.Unmarshal(data, &b); err != nil {
 		return err
 	}
-	*s = sketch{}
+	*s = Sketch{}
 	at := uint64(0)
 	for len(b) > 0 {
 		gap, used := binary.Uvarint(b)
 		n, more := binary.Uvarint(b[max(0, used):])
 		if used <= 0 || more <= 0 || gap >= sketchSlots || at+gap >= sketchSlots || n > math.MaxUint32 {
-			return errors.New("loadtest: the course of a run has a histogram that cannot be read")
+			return errors.New("hdr: the data are not a sketch")
 		}
 		at += gap
 		s.counts[at] = uint32(n)
