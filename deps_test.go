@@ -44,9 +44,12 @@ var ladder = map[string][]string{
 	"rollout/traffic/cost":             {"rollout/traffic", "checks", "checks/analysis"},
 	"rollout/traffic/replicas":         {"checks"},
 	"rollout/traffic/sticky":           {"checks", "rollout/traffic"},
-	"loadtest":                         {"checks", "checks/analysis", "checks/analysis/answer"},
-	"loadtest/modeltest":               {},
-	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest"},
+	"loadtest":                         {"checks", "checks/analysis", "checks/analysis/answer", "loadtest/pace", "loadtest/workload"},
+	"loadtest/pace":                    {"checks"},
+	"loadtest/workload":                {"checks", "checks/analysis/answer", "loadtest/pace"},
+	"loadtest/compat":                  {"checks", "checks/analysis/answer", "loadtest"},
+	"loadtest/modeltest":               {"checks"},
+	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest", "loadtest/pace"},
 	"loadtest/loadprom":                {"loadtest"},
 	"loadtest/loadotel":                {"checks/analysis", "loadtest"},
 }
@@ -74,12 +77,13 @@ var foreign = map[string][]string{
 	"rollout/traffic/sticky":   append(slices.Clone(otel), "github.com/maypok86/otter/v2"),
 	"loadtest":                 vegeta,
 	"loadtest/cluster":         vegeta,
+	"loadtest/compat":          vegeta,
 	"loadtest/loadprom":        vegeta,
 	"loadtest/loadotel":        slices.Concat(vegeta, otel),
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
-var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "strategies", "rollout", "rollout/memstore"}
+var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "strategies", "rollout", "rollout/memstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // TestBadServers meets servers that do what they should not, over real
@@ -95,7 +97,7 @@ func TestBadServers(t *testing.T) {
 				test.serve(w, r)
 			}))
 			defer server.Close()
-			p := Plan{Target: server.URL, Model: "m", Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(1000), Requests: 2,
+			p := Plan{Target: server.URL, Model: "m", Prompts: []workload.Prompt{workload.Ask("What is light?")}, Pacer: pace.Constant(1000), Requests: 2,
 				Timeout: 3 * time.Second, FirstToken: time.Second, Idle: time.Second}
 			switch test.fault {
 			case None:
@@ -142,7 +144,7 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 	defer server.Close()
 	for _, after := range []time.Duration{0, ms, 20 * ms, 75 * ms, 310 * ms} {
 		ctx, cancel := context.WithCancel(t.Context())
-		p := Plan{Target: server.URL, Model: "m", Prompts: []Prompt{Ask("odd"), Ask("even")}, Pacer: Poisson(300, 3)}
+		p := Plan{Target: server.URL, Model: "m", Prompts: []workload.Prompt{workload.Ask("odd"), workload.Ask("even")}, Pacer: pace.Poisson(300, 3)}
 		seen := make(map[analysis.Class]int)
 		p.OnResult = func(r Result) { seen[r.Class]++ }
 		time.AfterFunc(after, cancel)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // BenchmarkRun tells what one request of 64 chunks costs the generator itself:
@@ -20,7 +22,7 @@ func BenchmarkRun(b *testing.B) {
 	}
 	s := script{parts: append(parts, part{data: finish + usage + done})}
 	p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) { return s.RoundTrip(r) }))
-	p.Pacer, p.Requests, p.Workers = Constant(maxRate), b.N, 2
+	p.Pacer, p.Requests, p.Workers = pace.Constant(100_000), b.N, 2
 	b.ReportAllocs()
 	report, err := Run(b.Context(), p)
 	if err != nil || report.Sent != b.N || report.Chunks != 64*b.N {
@@ -39,7 +41,7 @@ func BenchmarkConcurrentStreams(b *testing.B) {
 	defer server.Close()
 	for b.Loop() {
 		report, err := Run(b.Context(), Plan{Target: server.URL, Model: modeltest.DefaultModel, MaxTokens: 20, Requests: 2000,
-			Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(1000)})
+			Prompts: []workload.Prompt{workload.Ask("What is light?")}, Pacer: pace.Constant(1000)})
 		if err != nil || report.Classes[analysis.OK] != 2000 {
 			b.Fatal(report, err)
 		}

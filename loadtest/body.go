@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // API is one of the interfaces of the OpenAI API. It decides the path below the
@@ -24,8 +26,7 @@ const (
 	Embeddings API = "embeddings"
 )
 
-// APIs lists all of them.
-func APIs() []API { return []API{Chat, Completions, Responses, Embeddings} }
+var apis = []API{Chat, Completions, Responses, Embeddings}
 
 func (a API) path() string {
 	switch a {
@@ -44,7 +45,7 @@ func (a API) path() string {
 func (a API) below(base *url.URL) *url.URL {
 	u := *base
 	path := strings.TrimRight(u.Path, "/")
-	for _, other := range APIs() {
+	for _, other := range apis {
 		if cut, found := strings.CutSuffix(path, other.path()); found {
 			path = cut
 			break
@@ -59,7 +60,7 @@ func (a API) below(base *url.URL) *url.URL {
 
 // encodeBody returns the JSON of the request for one prompt. Encoding is done
 // once for each prompt and before the run, so that none of it is measured.
-func encodeBody(p Plan, prompt Prompt) []byte {
+func encodeBody(p Plan, prompt workload.Prompt) []byte {
 	var v any
 	switch p.API {
 	case Completions:
@@ -69,26 +70,26 @@ func encodeBody(p Plan, prompt Prompt) []byte {
 			MaxTokens     int             `json:"max_tokens,omitempty"`
 			Stream        bool            `json:"stream"`
 			StreamOptions map[string]bool `json:"stream_options"`
-		}{p.Model, prompt.text(), p.MaxTokens, true, map[string]bool{"include_usage": true}}
+		}{p.Model, textOf(prompt), p.MaxTokens, true, map[string]bool{"include_usage": true}}
 	case Embeddings:
 		v = struct {
 			Model string `json:"model"`
 			Input string `json:"input"`
-		}{p.Model, prompt.text()}
+		}{p.Model, textOf(prompt)}
 	case Responses:
 		v = struct {
-			Model     string    `json:"model"`
-			Input     []Message `json:"input"`
-			MaxTokens int       `json:"max_output_tokens,omitempty"`
-			Stream    bool      `json:"stream"`
+			Model     string             `json:"model"`
+			Input     []workload.Message `json:"input"`
+			MaxTokens int                `json:"max_output_tokens,omitempty"`
+			Stream    bool               `json:"stream"`
 		}{p.Model, prompt.Messages, p.MaxTokens, true}
 	default:
 		v = struct {
-			Model         string          `json:"model"`
-			Messages      []Message       `json:"messages"`
-			MaxTokens     int             `json:"max_tokens,omitempty"`
-			Stream        bool            `json:"stream"`
-			StreamOptions map[string]bool `json:"stream_options"`
+			Model         string             `json:"model"`
+			Messages      []workload.Message `json:"messages"`
+			MaxTokens     int                `json:"max_tokens,omitempty"`
+			Stream        bool               `json:"stream"`
+			StreamOptions map[string]bool    `json:"stream_options"`
 		}{p.Model, prompt.Messages, p.MaxTokens, true, map[string]bool{"include_usage": true}}
 	}
 	body, err := json.Marshal(v)
@@ -98,8 +99,8 @@ func encodeBody(p Plan, prompt Prompt) []byte {
 	return body
 }
 
-// text returns the texts of all messages of p as one.
-func (p Prompt) text() string {
+// textOf returns the texts of all messages of p as one.
+func textOf(p workload.Prompt) string {
 	texts := make([]string, len(p.Messages))
 	for i, m := range p.Messages {
 		texts[i] = m.Content

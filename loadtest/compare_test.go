@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 func speak(first time.Duration) script {
@@ -35,7 +36,7 @@ func TestCompareTargetsAndFiles(t *testing.T) {
 				}
 				return speak(first).RoundTrip(r)
 			}))
-			p.Pacer, p.Requests = Constant(50), 2000
+			p.Pacer, p.Requests = pace.Constant(50), 2000
 			got, err := Compare(t.Context(), p, "http://new.test", analysis.Plan{})
 			if err != nil || got.Judgement.Verdict != test.want || got.Baseline.Sent != 2000 || got.Candidate.Sent != 2000 {
 				t.Errorf("%s: %v\n%v", name, err, got)
@@ -53,7 +54,7 @@ func TestCompareTargetsAndFiles(t *testing.T) {
 					defer mu.Unlock()
 					return speak(first + time.Duration(rng.Int64N(int64(40*ms)))).RoundTrip(r)
 				}))
-				p.Pacer, p.Requests = Constant(50), 2000
+				p.Pacer, p.Requests = pace.Constant(50), 2000
 				p.OnResult = func(r Result) { results = append(results, r) }
 				if _, err := Run(t.Context(), p); err != nil {
 					t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // TestConversationsContinue plays conversations of three turns with answers of
@@ -40,7 +41,7 @@ func TestConversationsContinue(t *testing.T) {
 			p := conversations(answer.script)
 			next := p.Transport
 			p.Transport = roundTripFunc(func(r *http.Request) (*http.Response, error) {
-				var body struct{ Messages []Message }
+				var body struct{ Messages []workload.Message }
 				if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 					t.Error(err)
 				}
@@ -65,7 +66,7 @@ func TestConversationsContinue(t *testing.T) {
 func conversations(s script) Plan {
 	p := plan(s)
 	p.Prompts, p.Pacer, p.Users, p.Requests = nil, nil, 1, 6
-	p.Conversations = []Conversation{{Turns: []string{"a", "b", "c"}}}
+	p.Conversations = []workload.Conversation{{Turns: []string{"a", "b", "c"}}}
 	return p
 }
 
@@ -96,7 +97,7 @@ func TestConversationsThatEndAreNoted(t *testing.T) {
 		})
 	}
 	p := conversations(script{parts: []part{{at: ms, data: call}}})
-	p.Conversations = []Conversation{{Turns: []string{"a"}}} // its last turn needs no text
+	p.Conversations = []workload.Conversation{{Turns: []string{"a"}}} // its last turn needs no text
 	if report, _ := simulate(t, p); len(report.Notes) != 0 || report.Classes[analysis.OK] != 6 {
 		t.Errorf("notes %q, classes %v", report.Notes, report.Classes)
 	}

@@ -12,14 +12,16 @@ import (
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/corpus"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // labelled is a workload of the requests that rows of the corpus answer.
 type labelled []corpus.Row
 
-func (l labelled) Request(seq uint64) loadtest.Request {
+func (l labelled) Request(seq uint64) workload.Request {
 	row := l[seq]
-	return loadtest.Request{Method: row.Method, Path: row.Route, Body: row.Request(), Header: http.Header{"X-Row": {row.Name}}}
+	return workload.Request{Method: row.Method, Path: row.Route, Body: row.Request(), Header: http.Header{"X-Row": {row.Name}}}
 }
 
 // TestCorpus sends the request of each labelled answer to a server that gives the
@@ -47,7 +49,7 @@ func TestCorpus(t *testing.T) {
 	run := func(rows labelled, p loadtest.Plan) {
 		seen := 0
 		p.Target, p.Model, p.Workload, p.Requests = server.URL, "m", rows, len(rows)
-		p.Pacer, p.Workers = loadtest.Constant(2000), max(16, len(stalled))
+		p.Pacer, p.Workers = pace.Constant(2000), max(16, len(stalled))
 		p.OnResult = func(r loadtest.Result) {
 			seen++
 			row := rows[r.Seq]

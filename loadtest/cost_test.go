@@ -18,6 +18,8 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // serverVar makes of the test binary a server, so that what the client costs
@@ -161,7 +163,7 @@ func attackWithVegeta(b *testing.B, target vegeta.Target, workers, n int, client
 	}
 	attacker := vegeta.NewAttacker(options...)
 	var m vegeta.Metrics
-	for r := range attacker.Attack(vegeta.NewStaticTargeter(target), counted{vegeta.ConstantPacer{Freq: maxRate, Per: time.Second}, uint64(n)}, 0, "") {
+	for r := range attacker.Attack(vegeta.NewStaticTargeter(target), counted{vegeta.ConstantPacer{Freq: 100_000, Per: time.Second}, uint64(n)}, 0, "") {
 		m.Add(r)
 	}
 	m.Close()
@@ -177,7 +179,7 @@ func BenchmarkShortResponses(b *testing.B) {
 	const workers = 16
 	ratio(b, 20_000, [2]string{"loadtest", "vegeta"}, [2]func(int){
 		func(n int) {
-			report, err := Run(b.Context(), Plan{Target: url, Workload: HTTP("", "", nil), Pacer: Constant(maxRate), Requests: n, Workers: workers})
+			report, err := Run(b.Context(), Plan{Target: url, Workload: workload.HTTP("", "", nil), Pacer: pace.Constant(100_000), Requests: n, Workers: workers})
 			if err != nil || report.Classes[analysis.OK] != n {
 				b.Fatal(report, err)
 			}
@@ -211,7 +213,7 @@ func (d drainer) RoundTrip(r *http.Request) (*http.Response, error) {
 // short ones, so that what a request costs is not in it.
 func BenchmarkStreams(b *testing.B) {
 	url := startServer(b)
-	body := encodeBody(Plan{Model: "m", API: Chat}, Ask("What is light?"))
+	body := encodeBody(Plan{Model: "m", API: Chat}, workload.Ask("What is light?"))
 	const short, long = 16, 144
 	for _, load := range []struct {
 		name, pause       string
@@ -229,7 +231,7 @@ func BenchmarkStreams(b *testing.B) {
 				return fmt.Sprintf("%s/v1/chat/completions?chunks=%d&pause=%s", url, chunks, load.pause)
 			}
 			ours := func(chunks int) {
-				report, err := Run(b.Context(), Plan{Target: target(chunks), Model: "m", Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(maxRate), Requests: load.requests, Workers: load.workers, Transport: base})
+				report, err := Run(b.Context(), Plan{Target: target(chunks), Model: "m", Prompts: []workload.Prompt{workload.Ask("What is light?")}, Pacer: pace.Constant(100_000), Requests: load.requests, Workers: load.workers, Transport: base})
 				if err != nil || report.Classes[analysis.OK] != load.requests || report.Chunks != chunks*load.requests {
 					b.Fatal(report, err)
 				}

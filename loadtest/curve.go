@@ -39,7 +39,7 @@ func Sweep(ctx context.Context, s Search, steps int) (Curve, error) {
 	}
 	err := s.Validate()
 	if steps < minSteps || steps > maxSweep {
-		err = errors.Join(err, &InvalidError{"steps", steps, "3 to 100"})
+		err = errors.Join(err, invalid("steps", steps, "3 to 100"))
 	}
 	if err != nil {
 		return Curve{Knee: -1}, err

@@ -9,8 +9,8 @@
 //	report, err := loadtest.Run(ctx, loadtest.Plan{
 //		Target:   "http://127.0.0.1:8000",
 //		Model:    "my-model",
-//		Pacer:    loadtest.Poisson(20, 1), // 20 requests a second at random
-//		Workload: loadtest.Synthetic{Input: loadtest.Length{Mean: 200, SD: 80, LogNormal: true}},
+//		Pacer:    pace.Poisson(20, 1), // 20 requests a second at random
+//		Workload: workload.Synthetic{Input: workload.Length{Mean: 200, SD: 80, LogNormal: true}},
 //		Duration: time.Minute,
 //		SLOs:     []loadtest.SLO{{TTFT: 400 * time.Millisecond, TPOT: 50 * time.Millisecond}},
 //	})

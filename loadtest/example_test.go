@@ -10,6 +10,8 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 func ExampleRun() {
@@ -21,7 +23,7 @@ func ExampleRun() {
 	server := httptest.NewServer(model)
 	defer server.Close()
 
-	prompts, err := loadtest.ReadPrompts(strings.NewReader(`{"prompt": "What is light?"}
+	prompts, err := workload.ReadPrompts(strings.NewReader(`{"prompt": "What is light?"}
 {"messages": [{"role": "user", "content": "What is colour?"}]}`))
 	if err != nil {
 		fmt.Println(err)
@@ -31,7 +33,7 @@ func ExampleRun() {
 		Target:    server.URL,
 		Model:     "tinylm",
 		Prompts:   prompts,
-		Pacer:     loadtest.Poisson(200, 1), // independent users, 200 requests a second
+		Pacer:     pace.Poisson(200, 1), // independent users, 200 requests a second
 		Requests:  50,
 		MaxTokens: 16,
 	})
@@ -61,30 +63,18 @@ func ExampleGate() {
 		return
 	}
 	gate := loadtest.Gate(loadtest.Plan{
-		Target: server.URL, Model: "tinylm", Pacer: loadtest.Constant(50), Requests: 20, LagBound: time.Minute,
-		Workload: loadtest.Synthetic{Input: loadtest.Length{Mean: 20}, Output: loadtest.Length{Mean: 4}},
+		Target: server.URL, Model: "tinylm", Pacer: pace.Constant(50), Requests: 20, LagBound: time.Minute,
+		Workload: workload.Synthetic{Input: workload.Length{Mean: 20}, Output: workload.Length{Mean: 4}},
 	}, limit)
 	fmt.Println(gate.Check(context.Background()).Summary)
 	// Output: error rate <= 1%: 0 % over 20 requests
 }
 
-func ExampleStages() {
-	schedule := loadtest.Stages(
-		loadtest.Stage{Pacer: loadtest.Ramp(0, 4, 2*time.Second), For: 2 * time.Second},
-		loadtest.Stage{Pacer: loadtest.Constant(4), For: time.Second},
-	)
-	for at := range schedule.Arrivals() {
-		fmt.Print(at.Round(time.Millisecond), " ")
-	}
-	fmt.Println()
-	// Output: 1s 1.414s 1.732s 2s 2.25s 2.5s 2.75s 3s
-}
-
 func ExamplePlan_Validate() {
-	err := loadtest.Plan{Target: "localhost", Model: "tinylm", Pacer: loadtest.Constant(-1)}.Validate()
+	err := loadtest.Plan{Target: "localhost", Model: "tinylm", Pacer: pace.Constant(-1)}.Validate()
 	fmt.Println(err)
 	// Output:
 	// loadtest: Target is "localhost", want a URL such as http://127.0.0.1:8080/v1
 	// loadtest: len(Prompts) is 0, want at least one prompt
-	// loadtest: Constant rate is -1, want requests a second, from 0.000001 to 100,000
+	// loadtest: Constant.Rate is -1, want requests per second, from 0.000001 to 100,000
 }

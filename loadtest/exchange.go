@@ -11,6 +11,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // exchange is the memory that one request needs while it is under way.
@@ -192,7 +193,7 @@ func (r *Result) measure(o *answer.Outcome) {
 // tokenize counts the tokens of the answer, and of the prompt, where the server
 // has not reported them, and returns those of each of n chunks, nil if the
 // recording does not tell them apart.
-func (r *Result) tokenize(rec Recording, asked Prompt, count func(string) int, n int) (borne []int) {
+func (r *Result) tokenize(rec Recording, asked workload.Prompt, count func(string) int, n int) (borne []int) {
 	var all strings.Builder
 	for _, text := range rec.texts() {
 		borne = append(borne, count(text))
@@ -206,7 +207,7 @@ func (r *Result) tokenize(rec Recording, asked Prompt, count func(string) int, n
 		}
 	}
 	if r.InputTokens == 0 {
-		r.InputTokens = count(asked.text())
+		r.InputTokens = count(textOf(asked))
 	}
 	if len(borne) != n {
 		return nil

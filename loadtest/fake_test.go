@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 const ms = time.Millisecond
@@ -111,7 +113,7 @@ var spoken = []part{
 }
 
 func plan(transport http.RoundTripper) Plan {
-	return Plan{Target: "http://model.test", Model: "m", Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(1), Requests: 1, Transport: transport}
+	return Plan{Target: "http://model.test", Model: "m", Prompts: []workload.Prompt{workload.Ask("What is light?")}, Pacer: pace.Constant(1), Requests: 1, Transport: transport}
 }
 
 // simulate runs p in virtual time and returns its report and results.

@@ -57,7 +57,7 @@ func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 func (f *Fault) UnmarshalText(text []byte) error {
 	i := slices.Index(faultNames, string(text))
 	if i < 0 {
-		return &InvalidError{"fault", string(text), "one of the names of faults, such as connect"}
+		return invalid("fault", string(text), "one of the names of faults, such as connect")
 	}
 	*f = Fault(i)
 	return nil

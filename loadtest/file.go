@@ -16,6 +16,9 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
+// maxLine is the length in bytes of the longest line of a file of results.
+const maxLine = 16 << 20
+
 // Format is a format of files with one result on each line.
 type Format string
 
@@ -86,7 +89,7 @@ type Writer struct {
 // may be secrets.
 func NewWriter(w io.Writer, f Format, attack, target string) (*Writer, error) {
 	if f != JSONLines && f != CSV {
-		return nil, &InvalidError{"Format", string(f), "jsonl or csv"}
+		return nil, invalid("Format", string(f), "jsonl or csv")
 	}
 	if u, err := url.Parse(target); err == nil {
 		target = shown(u)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/hdr"
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 func golden() Result {
@@ -71,7 +72,7 @@ func TestVegetaReadsOurFiles(t *testing.T) {
 
 func TestFilesAreReadBack(t *testing.T) {
 	p := plan(script{parts: spoken})
-	p.Pacer, p.Requests = Constant(10), 30
+	p.Pacer, p.Requests = pace.Constant(10), 30
 	report, results := simulate(t, p)
 	text := write(t, JSONLines, results...)
 	var back []Result
@@ -93,7 +94,7 @@ func TestFilesAreReadBack(t *testing.T) {
 
 func TestReportFormats(t *testing.T) {
 	p := plan(script{parts: spoken})
-	p.Pacer, p.Requests = Constant(10), 30
+	p.Pacer, p.Requests = pace.Constant(10), 30
 	report, _ := simulate(t, p)
 	data, err := json.Marshal(report)
 	if err != nil {
@@ -142,7 +143,7 @@ func TestHistogramLogGrowsWithTheRun(t *testing.T) {
 	var log bytes.Buffer
 	l := NewHistogramLog(&log)
 	p := plan(script{parts: spoken})
-	p.Pacer, p.Requests, p.OnInterval = Constant(10), 30, l.Add
+	p.Pacer, p.Requests, p.OnInterval = pace.Constant(10), 30, l.Add
 	report, _ := simulate(t, p)
 	var sum hdr.Histogram
 	lines, starts := 0, []string{}
@@ -193,11 +194,11 @@ func TestSeriesStaysSmall(t *testing.T) {
 
 func TestMergedReports(t *testing.T) {
 	p := plan(script{parts: spoken})
-	p.Pacer, p.Requests = Constant(20), 60
+	p.Pacer, p.Requests = pace.Constant(20), 60
 	whole, _ := simulate(t, p)
-	p.Pacer, p.Requests = Shard(Constant(20), 0, 2), 30
+	p.Pacer, p.Requests = pace.Shard(pace.Constant(20), 0, 2), 30
 	merged, _ := simulate(t, p)
-	p.Pacer = Shard(Constant(20), 1, 2)
+	p.Pacer = pace.Shard(pace.Constant(20), 1, 2)
 	second, _ := simulate(t, p)
 	merged.Merge(second)
 	if merged.Sent != whole.Sent || merged.OutputTokens != whole.OutputTokens || merged.SentRate != whole.SentRate || merged.Elapsed != whole.Elapsed {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 func threshold(t *testing.T, text string) analysis.Threshold {
@@ -45,7 +46,7 @@ func TestGate(t *testing.T) {
 	for _, test := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			p := plan(test.transport)
-			p.Pacer, p.Requests, p.Workers = Constant(20), 100, test.workers
+			p.Pacer, p.Requests, p.Workers = pace.Constant(20), 100, test.workers
 			got := Gate(p, threshold(t, test.threshold)).Check(t.Context())
 			if got.Status != test.want || !strings.Contains(got.Summary, test.message) {
 				t.Errorf("%s: %v, %q, %v, want %v", test.name, got.Status, got.Summary, got.Err, test.want)
@@ -72,7 +73,7 @@ func TestGate(t *testing.T) {
 
 func TestBreachEndsTheRun(t *testing.T) {
 	p := plan(script{status: 500})
-	p.Pacer, p.Requests, p.AbortOnBreach = Constant(100), 10_000, true
+	p.Pacer, p.Requests, p.AbortOnBreach = pace.Constant(100), 10_000, true
 	p.Thresholds = []analysis.Threshold{threshold(t, "error rate <= 5%")}
 	report, _ := simulate(t, p)
 	if report.Sent > 200 || report.Sent < abortAfter || !report.Interrupted || report.Aborted == "" {
@@ -89,7 +90,7 @@ func TestGoodput(t *testing.T) {
 		}
 		return script{parts: spoken}.RoundTrip(r)
 	}))
-	p.Pacer, p.Requests = Constant(1), 8
+	p.Pacer, p.Requests = pace.Constant(1), 8
 	p.SLOs = []SLO{{TTFT: 200 * ms}, {Name: "hasty", TTFT: 199 * ms}, {TPOT: 22 * ms, ITL: 60 * ms, Latency: 315 * ms}, {ITL: 59 * ms}, {}}
 	report, _ := simulate(t, p)
 	var good []int
@@ -106,7 +107,7 @@ func TestGoodput(t *testing.T) {
 
 func TestTrimming(t *testing.T) {
 	p := plan(script{parts: spoken})
-	p.Pacer, p.Requests, p.Duration, p.WarmUp, p.CoolDown = Constant(10), 0, 4*time.Second, 1050*ms, 950*ms
+	p.Pacer, p.Requests, p.Duration, p.WarmUp, p.CoolDown = pace.Constant(10), 0, 4*time.Second, 1050*ms, 950*ms
 	report, results := simulate(t, p)
 	if report.Sent != 40 || report.Trimmed != 20 || report.TTFT.Count() != 20 || !results[0].Trimmed || results[15].Trimmed {
 		t.Errorf("%d sent, %d trimmed, %d measured", report.Sent, report.Trimmed, report.TTFT.Count())

@@ -15,6 +15,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/hdr"
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 // uneven answers with streams of many shapes, and fails now and then.
@@ -44,7 +45,7 @@ func TestIntervalsAddUp(t *testing.T) {
 		var sum *Report
 		cuts := 0
 		p := plan(uneven())
-		p.Pacer, p.Requests, p.SLOs, p.WarmUp = Poisson(300, 4), 3000, []SLO{{TTFT: 500 * ms}}, time.Second
+		p.Pacer, p.Requests, p.SLOs, p.WarmUp = pace.Poisson(300, 4), 3000, []SLO{{TTFT: 500 * ms}}, time.Second
 		p.Thresholds = []analysis.Threshold{threshold(t, "ttft p95 <= 1s"), threshold(t, "error rate <= 1%")}
 		p.OnInterval = func(r *Report) {
 			cuts++

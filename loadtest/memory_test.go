@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // peakMemory returns the most memory that the process has had in use since the
@@ -46,7 +48,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	const n = 16_000
 	var early, late uint64
 	p := plan(uneven())
-	p.Pacer, p.Requests = Constant(200), n
+	p.Pacer, p.Requests = pace.Constant(200), n
 	done := 0
 	p.OnResult = func(Result) {
 		switch done++; done {
@@ -81,7 +83,7 @@ func BenchmarkAzureTrace(b *testing.B) {
 			name string
 			to   time.Duration
 		}{{"third", 20 * time.Minute}, {"whole", 0}} {
-			trace, err := ReadTrace(bytes.NewReader(file), TraceOptions{Scale: 60, To: part.to})
+			trace, err := workload.ReadTrace(bytes.NewReader(file), workload.TraceOptions{Scale: 60, To: part.to})
 			if err != nil {
 				b.Fatal(err)
 			}

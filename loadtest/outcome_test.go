@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // TestPathsThatAreNotKnown asks for a model at paths that name no API: the plan
@@ -48,9 +49,9 @@ func TestPathsThatAreNotKnown(t *testing.T) {
 }
 
 // fixed is a workload of one request.
-type fixed Request
+type fixed workload.Request
 
-func (f fixed) Request(uint64) Request { return Request(f) }
+func (f fixed) Request(uint64) workload.Request { return workload.Request(f) }
 
 // TestPlainAnswers counts any whole 2xx as good, and nothing else.
 func TestPlainAnswers(t *testing.T) {
@@ -71,7 +72,7 @@ func TestPlainAnswers(t *testing.T) {
 		{script{status: 502}, analysis.Error, ServerError},
 	} {
 		p := plan(test.script)
-		p.Prompts, p.Workload, p.Timeout = nil, HTTP("", "/health", nil), 500*ms
+		p.Prompts, p.Workload, p.Timeout = nil, workload.HTTP("", "/health", nil), 500*ms
 		_, results := simulate(t, p)
 		if r := results[0]; r.Class != test.class || r.Fault != test.fault || (r.Class == analysis.OK) != (r.Why == "") {
 			t.Errorf("%+v: class %v (%s), fault %v, want %v and %v", test.script, r.Class, r.Why, r.Fault, test.class, test.fault)

@@ -9,120 +9,127 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
-// Plan says what to send where, when, and for how long. The tags are those of
-// go-envconfig; Target, Model, Prompts and Pacer are required, all other fields
-// have a default. A Plan is not changed by [Run] and can be used again.
+// Plan describes a load test: the target, the requests and the schedule. Target,
+// Model, Pacer and either Prompts or Workload are required. The other fields have
+// defaults. The tags are for go-envconfig. [Run] does not modify a Plan.
 type Plan struct {
-	// Target is the base URL of a server that speaks the OpenAI API, with or
-	// without its path: "http://127.0.0.1:8080" means the same as
-	// "http://127.0.0.1:8080/v1" and ".../v1/chat/completions". It may be empty for
-	// [Targets], which bring their own.
+	// Target is the base URL of a server with the OpenAI API. The path may be
+	// omitted: "http://127.0.0.1:8080", "http://127.0.0.1:8080/v1" and
+	// "http://127.0.0.1:8080/v1/chat/completions" are equivalent. Target may be
+	// empty if the Workload has URLs of its own; see [workload.Targets].
 	Target string `env:"TARGET"`
-	// API is the interface that is asked, also at paths of a Workload that name
-	// none. Empty means [Chat].
+	// API is the API to call. It also decides how to parse answers to a path of
+	// the Workload that is not of a known API. Default [Chat].
 	API API `env:"API"`
-	// Model is the name of the model to ask for.
+	// Model is the name of the model in each request.
 	Model string `env:"MODEL"`
-	// Prompts are asked one after the other, and again from the first.
-	Prompts []Prompt
-	// Workload, if not nil, says what to ask in place of Prompts.
-	Workload Workload
-	// Pacer says when requests are due.
-	Pacer Pacer
-	// Users, if not 0, is how many users there are, each of whom waits for the
-	// answer before asking again. Without a Pacer they form a closed loop: each
-	// asks, waits, thinks for Think and asks again; a server that is slow then
-	// gets fewer requests, which flatters it, and there is no SchedLag. With a
-	// Pacer, they take its arrivals in turn: 15 users at 1 request a second each
-	// ask every 15 seconds, and a turn for which the answer before has not come is
-	// sent late, which counts as SchedLag.
+	// Prompts are sent one after another, and again from the first.
+	Prompts []workload.Prompt
+	// Workload generates the requests. If set, Prompts are ignored.
+	Workload workload.Workload
+	// Pacer is the schedule: the instants at which requests are due.
+	Pacer pace.Pacer
+	// Users is the number of simulated users. Each of them waits for an answer
+	// before sending the next request. If 0, requests are independent of each other.
 	//
-	// With Conversations, each user in turn takes the next of them, asks its
-	// turns one after the other, and sends what was said before along.
+	// Without a Pacer, the users form a closed loop: send, wait for the answer,
+	// pause for Think, repeat. A slow server then receives fewer requests, which
+	// hides its latency from the users' point of view, and SchedLag is always 0.
+	//
+	// With a Pacer, requests are assigned to the users in turn. At 1 request per
+	// second, each of 15 users sends one every 15 seconds. If a user still waits
+	// for an answer when a request is due, the request is late, which counts as
+	// SchedLag.
+	//
+	// If there are Conversations, each user takes the next one, sends its turns one
+	// after another, and takes another one.
 	Users         int           `env:"USERS"`
 	Think         time.Duration `env:"THINK"`
-	Conversations []Conversation
+	Conversations []workload.Conversation
 
-	// Start is the instant at which the run begins and from which the arrivals of
-	// the Pacer count, so that several machines can begin as one. Zero means at
-	// once.
+	// Start is the instant at which the run begins. Several machines can so begin
+	// at the same time. If zero, the run begins immediately.
 	Start time.Time `env:"START"`
-	// Duration ends the run: requests due later are not sent, those under way
-	// are awaited. Requests ends it after so many. Whichever comes first counts;
-	// zero means no end, and with both zero the run lasts until its context or
-	// its Pacer ends.
+	// Duration and Requests end the run, whichever comes first: requests due after
+	// Duration are not sent, and no more than Requests are sent. Run waits for the
+	// answers to requests that were sent. Zero means no limit. If both are 0, the
+	// run ends with its context or its Pacer.
 	Duration time.Duration `env:"DURATION"`
 	Requests int           `env:"REQUESTS"`
 
-	// MaxTokens limits the output tokens of each answer. Zero leaves that to the
-	// server.
+	// MaxTokens limits the output tokens of each answer. Zero means the server's
+	// default.
 	MaxTokens int `env:"MAX_TOKENS"`
-	// Header is sent with each request, and its values are taken out of all texts
-	// of errors: no secret in it gets into a result or report.
+	// Header is sent with each request. Its values are removed from the texts of
+	// errors, so that no secret gets into a result or a report.
 	Header http.Header
 	// APIKey is sent as bearer token in the header Authorization.
 	APIKey Secret `env:"API_KEY"`
-	// Tokenizer, if not nil, counts the tokens of a text: of answers whose usage
-	// the server does not report, of their prompts, and of each chunk, for the
-	// ITL. It is called concurrently when an answer has ended.
+	// Tokenizer returns the number of tokens of a text. It is called, concurrently,
+	// when an answer has ended: for answers and prompts whose usage the server does
+	// not report, and for each chunk, to measure the ITL. If nil, a chunk counts as
+	// one token.
 	Tokenizer func(text string) int
-	// Prepare, if not nil, is called for each request right before it is sent
-	// and may change its header: seq counts requests from 0. It is called
-	// concurrently.
+	// Prepare is called, concurrently, for each request before it is sent. It may
+	// modify the request's header. seq is the number of the request, from 0. If nil,
+	// requests are sent as they are.
 	Prepare func(seq uint64, r *http.Request)
 
-	// Timeout bounds each request from its first byte to its last. Zero means
-	// 2 minutes.
+	// Timeout limits each request from its first byte to the last byte of its
+	// answer. Default 2 min.
 	Timeout time.Duration `env:"TIMEOUT"`
-	// FirstToken bounds the time to the first token, Idle the silence within a
-	// stream after that. Zero means no bound but Timeout.
+	// FirstToken limits the time to the first token. Idle limits the time between
+	// two parts of a stream after the first token. Zero means no limit other than
+	// Timeout.
 	FirstToken time.Duration `env:"FIRST_TOKEN_TIMEOUT"`
 	Idle       time.Duration `env:"IDLE_TIMEOUT"`
-	// Drain is how long requests under way may go on after the context of the
-	// run has ended. Zero cancels them at once.
+	// Drain is how long requests may continue after the context of the run has
+	// ended. Then they are canceled. Default 0: cancel immediately.
 	Drain time.Duration `env:"DRAIN"`
 
-	// Workers is the largest number of requests under way at once. Requests that
-	// are due while all are busy wait, which the report shows as SchedLag. Zero
-	// means 10,000.
+	// Workers is the largest number of concurrent requests. A request that is due
+	// while all workers are busy is late, which counts as SchedLag. Default 10,000,
+	// at most 1,000,000.
 	Workers int `env:"WORKERS"`
-	// LagBound is the p99 of SchedLag above which a report is marked as late.
-	// Zero means 50 ms.
+	// LagBound is the limit for the p99 of SchedLag. Above it, a report is marked
+	// as late. Default 50 ms.
 	LagBound time.Duration `env:"LAG_BOUND"`
 
-	// WarmUp and CoolDown are left out of all durations, tokens and goodput:
-	// requests due before WarmUp has passed, and those due in the last CoolDown
-	// of Duration. They are sent, counted by class, and in Trimmed. CoolDown
-	// needs a Duration.
+	// WarmUp and CoolDown exclude requests from durations, tokens and goodput:
+	// requests due before WarmUp, and those due in the last CoolDown of Duration.
+	// These requests are sent and counted by class and as Trimmed. CoolDown requires
+	// Duration.
 	WarmUp   time.Duration `env:"WARM_UP"`
 	CoolDown time.Duration `env:"COOL_DOWN"`
 
-	// SLOs are what makes a request good; see [Report.Goodput].
+	// SLOs define which requests are good; see [Report].Goodput.
 	SLOs []SLO
-	// Thresholds judge the whole run. Their durations count from when requests
-	// were due; see [Gate] and [Report.Verdict].
+	// Thresholds are limits for the whole run. Their durations count from the
+	// instant at which a request was due. See [Gate] and [Report.Verdict].
 	Thresholds []analysis.Threshold
-	// AbortOnBreach ends the run when a threshold fails, looked at twice a
-	// second once 50 requests have finished.
+	// AbortOnBreach ends the run when a threshold fails. Thresholds are evaluated
+	// every 500 ms, from the 50th answer on.
 	AbortOnBreach bool `env:"ABORT_ON_BREACH"`
 
-	// Record gives each [Result] the [Recording] of its stream, up to 4 MiB. The
-	// run keeps none, so memory stays bounded as long as OnResult lets them go.
+	// Record sets [Result].Recording, up to 4 MiB for each answer. Run does not
+	// retain recordings.
 	Record bool `env:"RECORD"`
 
-	// Transport sends the requests. Nil means one made for the run, with as many
-	// idle connections as Workers, which is closed at the end.
+	// Transport sends the requests. If nil, Run uses a Transport of its own with an
+	// idle connection for each worker, and closes it at the end.
 	Transport http.RoundTripper
-	// OnResult, if not nil, is called once for each finished request, never
-	// concurrently. While it runs no other request can be concluded, so it must
-	// be quick.
+	// OnResult is called once for each answer, never concurrently. No other answer
+	// can be recorded while it runs, so it should return quickly. If nil, results are
+	// only counted.
 	OnResult func(Result)
-	// OnInterval, if not nil, is given a report each second on the requests that
-	// were finished within it, and a last one before [Run] returns; with
-	// [Report.Append] they add up to what Run returns. It is never called
-	// concurrently, and holds back nothing but itself. It may keep the report.
+	// OnInterval receives a report every second about the answers of that second,
+	// and a last one before [Run] returns. [Report.Append] merges them into the
+	// report that Run returns. OnInterval is never called concurrently, does not
+	// delay requests, and may retain the report. If nil, there are no such reports.
 	OnInterval func(*Report)
 }
 
@@ -133,49 +140,41 @@ const (
 	maxWorkers      = 1_000_000
 )
 
-// InvalidError says which field of a [Plan] cannot be used, what it holds and
-// what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
+// InvalidError reports a field that has a value out of its range.
+type InvalidError = pace.InvalidError
+
+func invalid(field string, value any, want string) error {
+	return &InvalidError{Field: field, Value: value, Want: want}
 }
 
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("loadtest: %s is %#v, want %s", e.Field, e.Value, e.Want)
-}
-
-// Validate reports everything that is wrong with p, joined; each problem is an
-// [*InvalidError], unless a Pacer reports its own.
+// Validate returns an error that joins an [*InvalidError] for each invalid field.
+// A Pacer or a Workload of another package may report errors of its own types.
 func (p Plan) Validate() error {
 	var errs []error
 	check := func(ok bool, field string, value any, want string) {
 		if !ok {
-			errs = append(errs, &InvalidError{field, value, want})
+			errs = append(errs, invalid(field, value, want))
 		}
 	}
 	_, err := p.endpoint()
 	check(err == nil, "Target", p.Target, "a URL such as http://127.0.0.1:8080/v1")
-	check(p.API == "" || slices.Contains(APIs(), p.API), "API", string(p.API), "one of chat, completions, responses, embeddings")
+	check(p.API == "" || slices.Contains(apis, p.API), "API", string(p.API), "one of chat, completions, responses, embeddings")
 	check(p.Model != "" || modelless(p.Workload), "Model", p.Model, "the name of a model")
 	check(len(p.Prompts) > 0 || p.Workload != nil || len(p.Conversations) > 0, "len(Prompts)", len(p.Prompts), "at least one prompt")
 	check(len(p.Conversations) == 0 || p.Users > 0, "Users", p.Users, "at least one for Conversations")
 	for i, c := range p.Conversations {
-		check(c.check() == nil, fmt.Sprintf("Conversations[%d]", i), c, "at least one turn, none of them empty")
+		check(c.Validate() == nil, fmt.Sprintf("Conversations[%d]", i), c, "at least one turn, none of them empty")
 	}
-	if w, ok := p.Workload.(interface{ Validate() error }); ok {
-		errs = append(errs, w.Validate())
-	}
+	errs = append(errs, validate(p.Workload))
 	for i, prompt := range p.Prompts {
-		if err := prompt.check(); err != nil {
-			errs = append(errs, &InvalidError{fmt.Sprintf("Prompts[%d]", i), prompt, "a prompt that can be sent: " + err.Error()})
+		if err := prompt.Validate(); err != nil {
+			errs = append(errs, invalid(fmt.Sprintf("Prompts[%d]", i), prompt, "a valid prompt: "+err.Error()))
 		}
 	}
 	check(p.Users >= 0 && p.Users <= maxWorkers, "Users", p.Users, fmt.Sprintf("0 to %d", maxWorkers))
-	if p.Users == 0 || p.Pacer != nil {
-		errs = append(errs, checkPacer("Pacer", p.Pacer))
-	}
-	check(p.Pacer == nil || p.Users == 0 || p.Think == 0, "Think", p.Think.String(), "0 together with a Pacer, which says when users ask")
+	check(p.Users > 0 || p.Pacer != nil, "Pacer", nil, "a schedule such as pace.Constant(10), or Users")
+	errs = append(errs, validate(p.Pacer))
+	check(p.Pacer == nil || p.Users == 0 || p.Think == 0, "Think", p.Think.String(), "0, since the Pacer decides when users send")
 	for _, d := range []struct {
 		field string
 		value time.Duration
@@ -196,7 +195,15 @@ func (p Plan) Validate() error {
 	return errors.Join(errs...)
 }
 
-// withDefaults returns p with its zero fields filled in.
+// validate calls the method Validate of v, if v has one.
+func validate(v any) error {
+	if v, ok := v.(interface{ Validate() error }); ok {
+		return v.Validate()
+	}
+	return nil
+}
+
+// withDefaults returns p with the defaults of its zero fields.
 func (p Plan) withDefaults() Plan {
 	if p.Timeout == 0 {
 		p.Timeout = defaultTimeout
@@ -213,32 +220,30 @@ func (p Plan) withDefaults() Plan {
 	return p
 }
 
-// modelless reports whether w asks no model.
-func modelless(w Workload) bool {
-	switch w.(type) {
-	case plain, *Targets:
-		return true
-	}
-	return false
+// modelless reports whether the requests of w are not for a model.
+func modelless(w workload.Workload) bool {
+	_, plain := w.(*workload.Targets)
+	return plain
 }
 
-// base returns the target as it was given.
+// base returns the target's URL without a path added. If there is no Target, it
+// is the URL of the first request.
 func (p Plan) base() (*url.URL, error) {
 	target := p.Target
-	if t, ok := p.Workload.(*Targets); ok && t != nil && target == "" && len(t.requests) > 0 {
-		target = t.requests[0].Path
+	if t, ok := p.Workload.(*workload.Targets); ok && t != nil && target == "" && t.Len() > 0 {
+		target = t.Request(0).Path
 	}
 	u, err := url.Parse(target)
 	if err != nil {
 		return nil, err
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, errors.New("no http or https URL with a host")
+		return nil, errors.New("not an http or https URL with a host")
 	}
 	return u, nil
 }
 
-// endpoint returns the URL that prompts are sent to.
+// endpoint returns the URL to send prompts to.
 func (p Plan) endpoint() (*url.URL, error) {
 	u, err := p.base()
 	if err != nil {

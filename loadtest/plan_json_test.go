@@ -12,26 +12,28 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // TestPlanSurvivesJSON compares what a plan would send before and after.
 func TestPlanSurvivesJSON(t *testing.T) {
-	trace, err := ReadTrace(strings.NewReader("Timestamp,Request tokens,Response tokens\n5,37,4\n9,39,10\n"), TraceOptions{Seed: 4})
+	trace, err := workload.ReadTrace(strings.NewReader("Timestamp,Request tokens,Response tokens\n5,37,4\n9,39,10\n"), workload.TraceOptions{Seed: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
-	targets, err := ReadTargets(strings.NewReader("PUT http://a.test/x?y=1\nA: b\n\nGET http://b.test/\n"), HTTPTargets, nil)
+	targets, err := workload.ReadTargets(strings.NewReader("PUT http://a.test/x?y=1\nA: b\n\nGET http://b.test/\n"), workload.HTTPTargets, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pacer := range []Pacer{
-		nil, Constant(3), Poisson(4, 5), Gamma(3, 0.5, 6), Ramp(1, 9, time.Minute), Sine(5, 4, time.Hour), trace,
-		Stages(Stage{Constant(4), time.Second}, Stage{Ramp(4, 0, time.Second), 2 * time.Second}), Shard(After(First(Poisson(4, 5), 30), time.Second), 1, 2),
+	for _, pacer := range []pace.Pacer{
+		nil, pace.Constant(3), pace.Poisson(4, 5), pace.Gamma(3, 0.5, 6), pace.Ramp(1, 9, time.Minute), pace.Sine(5, 4, time.Hour), trace,
+		pace.Stages(pace.Stage{Pacer: pace.Constant(4), For: time.Second}, pace.Stage{Pacer: pace.Ramp(4, 0, time.Second), For: 2 * time.Second}), pace.Shard(pace.After(pace.First(pace.Poisson(4, 5), 30), time.Second), 1, 2),
 	} {
-		for _, work := range []Workload{nil, Synthetic{Input: Length{Mean: 9, SD: 3, LogNormal: true, Choices: []Choice{{3, 1}}}, Output: Length{Mean: 4}, Prefix: 2, Seed: 8}, Synthetic{Pairs: []Pair{{3, 4, 1}}}, HTTP("PUT", "/x", []byte("y")), targets, trace} {
+		for _, work := range []workload.Workload{nil, workload.Synthetic{Input: workload.Length{Mean: 9, SD: 3, LogNormal: true, Choices: []workload.Choice{{Tokens: 3, Weight: 1}}}, Output: workload.Length{Mean: 4}, Prefix: 2, Seed: 8}, workload.Synthetic{Pairs: []workload.Pair{{Input: 3, Output: 4, Weight: 1}}}, workload.HTTP("PUT", "/x", []byte("y")), targets, trace} {
 			p := Plan{
-				Target: "http://a.test", API: Responses, Model: "m", Prompts: []Prompt{Ask("a")}, Workload: work, Pacer: pacer, Users: 3, Think: time.Second,
-				Conversations: []Conversation{{"s", []string{"t"}}}, Start: time.Unix(5, 6).UTC(), Duration: time.Minute, Requests: 7, MaxTokens: 8, Timeout: 9, FirstToken: 10,
+				Target: "http://a.test", API: Responses, Model: "m", Prompts: []workload.Prompt{workload.Ask("a")}, Workload: work, Pacer: pacer, Users: 3, Think: time.Second,
+				Conversations: []workload.Conversation{{System: "s", Turns: []string{"t"}}}, Start: time.Unix(5, 6).UTC(), Duration: time.Minute, Requests: 7, MaxTokens: 8, Timeout: 9, FirstToken: 10,
 				Idle: 11, Drain: 12, Workers: 13, LagBound: 14, WarmUp: 15, CoolDown: 16, SLOs: []SLO{{Name: "n", TTFT: 17}},
 				Thresholds: []analysis.Threshold{threshold(t, "ttft p95 <= 1s")}, AbortOnBreach: true, Record: true,
 				Header: http.Header{"X": {"secret header"}}, APIKey: "secret key",
@@ -73,13 +75,13 @@ type ownPacer struct{}
 func (ownPacer) Arrivals() iter.Seq[time.Duration] { return func(func(time.Duration) bool) {} }
 
 func TestPlansThatHaveNoJSON(t *testing.T) {
-	if _, err := json.Marshal(Plan{Pacer: Shard(ownPacer{}, 0, 1)}); err == nil || !strings.Contains(err.Error(), "ownPacer") {
+	if _, err := json.Marshal(Plan{Pacer: pace.Shard(ownPacer{}, 0, 1)}); err == nil || !strings.Contains(err.Error(), "ownPacer") {
 		t.Errorf("a pacer of another package: %v", err)
 	}
 	for text, want := range map[string]string{
 		`{"colour":1}`: "colour", `{"pacer":{}}`: "constant", `{"workload":{}}`: "synthetic", `{"duration":"soon"}`: "soon", `[]`: "array",
 		`{"pacer":{"trace":{"arrivals":[{"at_ns":5},{"at_ns":4}]}}}`: "arrivals[1]", `{"pacer":{"trace":{}}}`: "at least one",
-		`{"workload":{"targets":[{"method":"GET","path":"x"}]}}`: "the URL is", `{"pacer":{"stages":[{"pacer":{}}]}}`: "constant",
+		`{"workload":{"targets":[{"method":"GET","path":"x"}]}}`: "Targets[0].Path", `{"pacer":{"stages":[{"pacer":{}}]}}`: "constant",
 	} {
 		if err := json.Unmarshal([]byte(text), new(Plan)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)

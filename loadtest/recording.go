@@ -40,40 +40,6 @@ func (r *Recording) add(p []byte, at time.Duration, err error) {
 	}
 }
 
-func (r Recording) end() *time.Duration {
-	if len(r.Reads) == 0 {
-		return nil
-	}
-	at := r.Reads[len(r.Reads)-1].At
-	return &at
-}
-
-// moments decodes the events of r, and the number of output tokens.
-func (r Recording) moments(tokens func(string) int) (all []moment, n int) {
-	counted, reported := 0, 0
-	for p, end := range answer.Parts(answer.Route{}, r.Form, r.Body) {
-		m := momentOf(p, tokens)
-		m.at = r.arrival(end)
-		reported = max(reported, p.Output)
-		counted += m.tokens
-		all = append(all, m)
-	}
-	if reported > 0 {
-		return all, reported
-	}
-	return all, counted
-}
-
-// arrival returns when the byte before offset came.
-func (r Recording) arrival(offset int) time.Duration {
-	for _, read := range r.Reads {
-		if offset -= read.Size; offset <= 0 {
-			return read.At
-		}
-	}
-	return *r.end()
-}
-
 // Text returns the content of the answer, without reasoning.
 func (r Recording) Text() string { return answer.TextOf(answer.Route{}, r.Form, r.Body).Content }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 func TestPageIsSelfContained(t *testing.T) {
@@ -21,7 +22,7 @@ func TestPageIsSelfContained(t *testing.T) {
 		}
 		return script{parts: spoken}.RoundTrip(r)
 	}))
-	p.Pacer, p.Requests, p.Model, p.SLOs = Constant(20), 100, hostile, []SLO{{Name: hostile, TTFT: ms}}
+	p.Pacer, p.Requests, p.Model, p.SLOs = pace.Constant(20), 100, hostile, []SLO{{Name: hostile, TTFT: ms}}
 	report, _ := simulate(t, p)
 	empty := newReport(plan(nil), "")
 	empty.finish()

@@ -93,7 +93,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		return errors.New("loadtest: the JSON is not that of a report: it has no state")
 	}
 	if n := min(j.Sent, j.Unsent, j.Trimmed, j.Missing, j.Chunks, j.Coalesced, j.Input, j.Output); n < 0 {
-		return &InvalidError{"report", n, "counts of at least 0"}
+		return invalid("report", n, "counts of at least 0")
 	}
 	s := j.State
 	*r = Report{

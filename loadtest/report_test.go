@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 func distribution(values ...time.Duration) *Distribution {
@@ -67,7 +69,7 @@ func TestManyDurationsStayAccurate(t *testing.T) {
 
 func TestReportText(t *testing.T) {
 	p := plan(script{parts: spoken})
-	p.Pacer, p.Requests, p.Workers = Constant(5), 1200, 1
+	p.Pacer, p.Requests, p.Workers = pace.Constant(5), 1200, 1
 	report, _ := simulate(t, p)
 	report.Generator.CPU, report.Generator.GCPauses = -1, 0 // those of this process are not known beforehand
 	want := strings.TrimPrefix(`

@@ -19,6 +19,8 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 func TestEndOfRun(t *testing.T) {
@@ -36,7 +38,7 @@ func TestEndOfRun(t *testing.T) {
 	}
 	for _, test := range tests {
 		p := plan(script{parts: spoken})
-		p.Pacer, p.Duration, p.Requests = Constant(10), test.duration, test.requests
+		p.Pacer, p.Duration, p.Requests = pace.Constant(10), test.duration, test.requests
 		report, results := simulate(t, p)
 		if report.Sent != test.want || len(results) != test.want || report.Interrupted || report.Unsent != 0 {
 			t.Errorf("%s: %d sent, %d results, interrupted %v, %d unsent; want %d", test.name, report.Sent, len(results), report.Interrupted, report.Unsent, test.want)
@@ -68,7 +70,7 @@ func TestContextEndsTheRun(t *testing.T) {
 	for _, test := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			p := plan(script{parts: spoken})
-			p.Pacer, p.Requests, p.Drain = Constant(10), 0, test.drain
+			p.Pacer, p.Requests, p.Drain = pace.Constant(10), 0, test.drain
 			ctx, cancel := context.WithTimeout(t.Context(), 1050*ms)
 			defer cancel()
 			began := time.Now()
@@ -94,7 +96,7 @@ func TestContextEndsTheRun(t *testing.T) {
 func TestContextEndsARunWhoseWorkersAreBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan(script{parts: []part{{at: time.Hour, err: io.EOF}}})
-		p.Pacer, p.Requests, p.Workers = Constant(10), 0, 2
+		p.Pacer, p.Requests, p.Workers = pace.Constant(10), 0, 2
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
@@ -135,7 +137,7 @@ func TestCoordinatedOmission(t *testing.T) {
 		return script{parts: []part{{at: ms, data: content("a") + goodTail}}}.RoundTrip(r)
 	})
 	p := plan(stalling)
-	p.Pacer, p.Requests, p.Duration, p.Workers = Constant(500), 0, 6*time.Second, 16
+	p.Pacer, p.Requests, p.Duration, p.Workers = pace.Constant(500), 0, 6*time.Second, 16
 	p.Prepare = func(seq uint64, _ *http.Request) {
 		if seq == 0 {
 			began = time.Now().Add(-2 * ms)
@@ -204,8 +206,8 @@ func TestLoopback(t *testing.T) {
 	defer server.Close()
 
 	p := Plan{
-		Target: server.URL, Model: modeltest.DefaultModel, Pacer: Poisson(400, 1), Requests: 300, MaxTokens: 20,
-		Prompts: []Prompt{Ask("What is light?"), Ask("What is heat?"), Ask("What is colour?")},
+		Target: server.URL, Model: modeltest.DefaultModel, Pacer: pace.Poisson(400, 1), Requests: 300, MaxTokens: 20,
+		Prompts: []workload.Prompt{workload.Ask("What is light?"), workload.Ask("What is heat?"), workload.Ask("What is colour?")},
 		Header:  http.Header{"Authorization": {"Bearer none"}},
 		Prepare: func(seq uint64, r *http.Request) { r.Header.Set("X-User", []string{"ann", "bob"}[seq%2]) },
 	}
@@ -266,7 +268,7 @@ func TestServerThatIsNotThere(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	p := plan(nil)
-	p.Target, p.Pacer, p.Requests = server.URL, Constant(1000), 5
+	p.Target, p.Pacer, p.Requests = server.URL, pace.Constant(1000), 5
 	report, err := Run(t.Context(), p)
 	if err != nil || report.Sent != 5 || report.Classes[analysis.Error] != 5 {
 		t.Errorf("report %v, %v", report, err)
@@ -275,10 +277,10 @@ func TestServerThatIsNotThere(t *testing.T) {
 
 func TestValidateReportsAllProblems(t *testing.T) {
 	_, err := Run(t.Context(), Plan{
-		Target: "localhost:80", Prompts: []Prompt{{}}, Duration: -1, Requests: -1, MaxTokens: -1,
-		Timeout: -1, FirstToken: -1, Idle: -1, Drain: -1, Workers: -1, LagBound: -1, Pacer: Constant(0),
+		Target: "localhost:80", Prompts: []workload.Prompt{{}}, Duration: -1, Requests: -1, MaxTokens: -1,
+		Timeout: -1, FirstToken: -1, Idle: -1, Drain: -1, Workers: -1, LagBound: -1, Pacer: pace.Constant(0),
 	})
-	for _, field := range []string{"Target", "Model", "Prompts[0]", "Constant rate", "Duration", "Requests", "MaxTokens", "Timeout", "FirstToken", "Idle", "Drain", "Workers", "LagBound"} {
+	for _, field := range []string{"Target", "Model", "Prompts[0]", "Constant.Rate", "Duration", "Requests", "MaxTokens", "Timeout", "FirstToken", "Idle", "Drain", "Workers", "LagBound"} {
 		if err == nil || !strings.Contains(err.Error(), "loadtest: "+field+" is ") {
 			t.Errorf("%s is not reported in: %v", field, err)
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 // arrival is one request of a schedule: its number in the whole of it, which
@@ -39,7 +41,7 @@ var _ vegeta.Pacer = (*schedule)(nil)
 // newSchedule returns the schedule of p, which begins at the given instant, and
 // a function that releases it.
 func newSchedule(ctx context.Context, p Plan, began time.Time) (*schedule, func()) {
-	next, stop := iter.Pull2(numbered(p.Pacer))
+	next, stop := iter.Pull2(pace.Numbered(p.Pacer))
 	return &schedule{ctx: ctx, next: next, limit: p.Requests, last: p.Duration, began: began, due: make(map[uint64]arrival)}, stop
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/internal/units"
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 // Search says how to look for the capacity of a target: the highest rate at
@@ -61,16 +62,17 @@ type Capacity struct {
 // Validate reports everything that is wrong with s.
 func (s Search) Validate() error {
 	p := s.Plan
-	p.Pacer = Constant(1)
+	p.Pacer = pace.Constant(1)
 	errs := []error{p.Validate()}
 	check := func(ok bool, field string, value any, want string) {
 		if !ok {
-			errs = append(errs, &InvalidError{field, value, want})
+			errs = append(errs, invalid(field, value, want))
 		}
 	}
 	check(len(s.Plan.SLOs) > 0, "len(Plan.SLOs)", len(s.Plan.SLOs), "at least one, which is to be kept")
 	check(s.Plan.Duration > 0, "Plan.Duration", s.Plan.Duration.String(), "more than 0")
-	check(s.From >= minRate && s.To > s.From && s.To <= maxRate, "From and To", fmt.Sprintf("%g to %g", s.From, s.To), "a range within 0.000001 to 100,000")
+	check(validate(pace.Constant(s.From)) == nil, "From", s.From, "requests per second, from 0.000001 to 100,000")
+	check(validate(pace.Constant(s.To)) == nil && s.To > s.From, "To", s.To, "more than From, at most 100,000")
 	check(s.Share >= 0 && s.Share < 1, "Share", s.Share, "0 to below 1")
 	check(s.Confidence >= 0 && s.Confidence < 1, "Confidence", s.Confidence, "0 to below 1")
 	check(s.Precision == 0 || s.Precision > 1 && s.Precision <= 10, "Precision", s.Precision, "above 1, at most 10")
@@ -143,7 +145,7 @@ func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 
 func (s Search) try(ctx context.Context, rate float64, n uint64) (Step, error) {
 	p := s.Plan
-	p.Pacer = Poisson(rate, s.Seed+n)
+	p.Pacer = pace.Poisson(rate, s.Seed+n)
 	report, err := s.Run(ctx, p)
 	if err != nil {
 		return Step{}, err

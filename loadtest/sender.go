@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // sender is the RoundTripper inside vegeta. It ignores the request that vegeta
@@ -106,7 +107,7 @@ type job struct {
 	seq    uint64
 	due    time.Time
 	prompt int
-	asked  Prompt // for the tokenizer
+	asked  workload.Prompt // for the tokenizer
 	body   []byte
 	ask    *answer.Ask // of body with the header of the plan, or nil if it is not known yet
 	method string

@@ -176,7 +176,7 @@ func (s *series) restore(j seriesJSON) error {
 	*s = series{}
 	for _, b := range j.Bins {
 		if j.Width < firstBin || b.I < 0 || b.I >= maxBins || min(b.Sent, b.Failed, b.Tokens) < 0 || b.Busy < 0 {
-			return &InvalidError{"series", b.I, "up to 240 intervals of at least 250ms, with counts of at least 0"}
+			return invalid("series", b.I, "up to 240 intervals of at least 250ms, with counts of at least 0")
 		}
 		s.width = j.Width
 		for b.I >= len(s.bins) {

@@ -55,7 +55,7 @@ func checkThresholds(ts []analysis.Threshold) error {
 		if err := t.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("loadtest: Thresholds[%d]: %w", i, err))
 		} else if !slices.Contains(names, t.Metric) {
-			errs = append(errs, &InvalidError{fmt.Sprintf("Thresholds[%d].Metric", i), t.Metric, "one of " + strings.Join(names, ", ")})
+			errs = append(errs, invalid(fmt.Sprintf("Thresholds[%d].Metric", i), t.Metric, "one of "+strings.Join(names, ", ")))
 		}
 	}
 	return errors.Join(errs...)

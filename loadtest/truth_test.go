@@ -16,7 +16,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // pipes is a network of connections that need no system and so work in virtual
@@ -56,8 +59,8 @@ func TestTruthInVirtualTime(t *testing.T) {
 		server := &http.Server{Handler: model}
 		go func() { _ = server.Serve(network) }()
 		transport := &http.Transport{DialContext: network.dial}
-		p := Plan{Target: "http://model.test", Model: modeltest.DefaultModel, Prompts: []Prompt{Ask("What is light?"), Ask("What is heat?")},
-			Pacer: Poisson(40, 5), Requests: 200, MaxTokens: 20, Transport: transport, OnInterval: func(*Report) {}}
+		p := Plan{Target: "http://model.test", Model: modeltest.DefaultModel, Prompts: []workload.Prompt{workload.Ask("What is light?"), workload.Ask("What is heat?")},
+			Pacer: pace.Poisson(40, 5), Requests: 200, MaxTokens: 20, Transport: transport, OnInterval: func(*Report) {}}
 		tokens := 0
 		p.OnResult = func(r Result) {
 			tokens += r.OutputTokens
@@ -125,7 +128,7 @@ func TestTruthOnLoopback(t *testing.T) {
 	base := newTransport(8)
 	defer base.CloseIdleConnections()
 	p := Plan{
-		Target: server.URL, Model: "m", Prompts: []Prompt{Ask("What is light?")}, Pacer: Constant(40), Requests: 12, Record: true,
+		Target: server.URL, Model: "m", Prompts: []workload.Prompt{workload.Ask("What is light?")}, Pacer: pace.Constant(40), Requests: 12, Record: true,
 		Prepare: func(seq uint64, r *http.Request) { r.Header.Set("X-Seq", string(rune('A'+seq))) },
 		Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
 			resp, err := base.RoundTrip(r)
@@ -147,14 +150,13 @@ func TestTruthOnLoopback(t *testing.T) {
 	var late []time.Duration
 	for _, r := range results {
 		name := string(rune('A' + r.Seq))
-		moments, n := r.Recording.moments(func(string) int { return 1 })
-		said := slices.DeleteFunc(moments, func(m moment) bool { return !m.product })
+		said := chunkTimes(*r.Recording)
 		at, reads := written[name], spies[name].begins
-		if n != tokens || len(said) != tokens || len(at) != tokens || len(reads) == 0 {
-			t.Fatalf("request %s: %d tokens, %d chunks, %d written, %d reads of %d", name, n, len(said), len(at), len(reads), len(r.Recording.Reads))
+		if r.OutputTokens != tokens || len(said) != tokens || len(at) != tokens || len(reads) == 0 {
+			t.Fatalf("request %s: %d tokens, %d chunks, %d written, %d reads of %d", name, r.OutputTokens, len(said), len(at), len(reads), len(r.Recording.Reads))
 		}
 		for i, m := range said {
-			if noted := r.Sent.Add(m.at); noted.Before(at[i]) {
+			if noted := r.Sent.Add(m); noted.Before(at[i]) {
 				t.Errorf("chunk %d was noted %v before it was written", i, at[i].Sub(noted))
 			} else {
 				late = append(late, noted.Sub(at[i]))
@@ -167,7 +169,7 @@ func TestTruthOnLoopback(t *testing.T) {
 				t.Errorf("read %d of %d was noted %v after it began", k, len(reads), noted.Sub(reads[k]))
 			}
 		}
-		first, last := said[0].at, said[tokens-1].at
+		first, last := said[0], said[tokens-1]
 		if r.TTFT != first || r.E2E != last || r.TPOT != (last-first)/(tokens-1) {
 			t.Errorf("TTFT %v, E2E %v, TPOT %v, want %v, %v and %v", r.TTFT, r.E2E, r.TPOT, first, last, (last-first)/(tokens-1))
 		}
@@ -222,4 +224,20 @@ func FuzzSplit(f *testing.F) {
 			t.Errorf("%q cut at %d and %d (-whole +cut):\n%s", text, a, b, diff)
 		}
 	})
+}
+
+// chunkTimes returns the instants of the chunks with content.
+func chunkTimes(r Recording) (at []time.Duration) {
+	for p, offset := range answer.Parts(answer.Route{}, r.Form, r.Body) {
+		if p.Content == "" {
+			continue
+		}
+		for _, read := range r.Reads {
+			if offset -= read.Size; offset <= 0 {
+				at = append(at, read.At)
+				break
+			}
+		}
+	}
+	return at
 }

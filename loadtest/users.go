@@ -2,28 +2,13 @@ package loadtest
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
-
-// Conversation is what one user says, turn by turn. Each turn is asked after
-// the answer to the one before, which is sent along with it. A conversation ends
-// early if an answer fails or has no text; the report notes how many did.
-type Conversation struct {
-	// System, if not empty, is the message of the system that comes first.
-	System string   `json:"system,omitempty"`
-	Turns  []string `json:"turns"`
-}
-
-func (c Conversation) check() error {
-	if len(c.Turns) == 0 || slices.Contains(c.Turns, "") {
-		return errors.New("no turns, or an empty one")
-	}
-	return nil
-}
 
 // loop lets all users of the plan work until the run ends. It reports whether
 // requests of the schedule, if there is one, remained.
@@ -79,7 +64,7 @@ func (c *crowd) dispatch(ctx context.Context) (left bool) {
 		}
 	}()
 	p, i := c.sender.plan, 0
-	for number, at := range numbered(p.Pacer) {
+	for number, at := range pace.Numbered(p.Pacer) {
 		if p.Duration > 0 && at > p.Duration || p.Requests > 0 && i >= p.Requests {
 			return false
 		}
@@ -112,12 +97,12 @@ func (u *user) talk(ctx context.Context) bool {
 		return more
 	}
 	talk := plan.Conversations[int((u.talks.Add(1)-1)%uint64(len(plan.Conversations)))]
-	var said []Message
+	var said []workload.Message
 	if talk.System != "" {
-		said = append(said, Message{"system", talk.System})
+		said = append(said, workload.Message{Role: "system", Content: talk.System})
 	}
 	for i, text := range talk.Turns {
-		said = append(said, Message{"user", text})
+		said = append(said, workload.Message{Role: "user", Content: text})
 		result, more := u.turn(ctx, said)
 		if !more {
 			return false
@@ -132,13 +117,13 @@ func (u *user) talk(ctx context.Context) bool {
 			}
 			break
 		}
-		said = append(said, Message{"assistant", answer})
+		said = append(said, workload.Message{Role: "assistant", Content: answer})
 	}
 	return true
 }
 
 // turn sends one request and then thinks.
-func (u *user) turn(ctx context.Context, said []Message) (Result, bool) {
+func (u *user) turn(ctx context.Context, said []workload.Message) (Result, bool) {
 	s := u.sender
 	number, due, more := u.await(ctx)
 	if !more {
@@ -148,7 +133,7 @@ func (u *user) turn(ctx context.Context, said []Message) (Result, bool) {
 	if said == nil {
 		j = s.job(number, due)
 	} else {
-		prompt := Prompt{said}
+		prompt := workload.Prompt{Messages: said}
 		j = job{seq: number, due: due, prompt: -1, asked: prompt, body: encodeBody(s.plan, prompt), method: "POST", url: s.url}
 	}
 	if u.turns == nil {

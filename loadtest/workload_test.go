@@ -3,18 +3,18 @@ package loadtest
 import (
 	"errors"
 	"io"
-	"math"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // TestInterfaces asks each interface of the OpenAI API and looks at what was
@@ -54,7 +54,7 @@ func TestInterfaces(t *testing.T) {
 			}
 			return test.answer.RoundTrip(r)
 		}))
-		p.API, p.MaxTokens, p.Prompts, p.Record = test.api, 9, []Prompt{Ask("What?")}, true
+		p.API, p.MaxTokens, p.Prompts, p.Record = test.api, 9, []workload.Prompt{workload.Ask("What?")}, true
 		report, results := simulate(t, p)
 		r := results[0]
 		if r.Class != analysis.OK || r.Fault != None || r.Chunks != test.chunks || r.InputTokens != test.in || r.OutputTokens != test.out || r.TokenSource != test.tokensFrom || r.Latency != 30*ms {
@@ -128,15 +128,13 @@ func TestSecretsStayHidden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var page, vegetaText strings.Builder
-		v, _ := NewVegetaReport()
-		v.Add(all[0])
+		var page strings.Builder
 		data, err1 := report.MarshalJSON()
 		text := write(t, JSONLines, all...) + write(t, CSV, all...) + report.String() + string(data)
-		if err := errors.Join(err1, report.WriteHTML(&page), v.WriteText(&vegetaText)); err != nil {
+		if err := errors.Join(err1, report.WriteHTML(&page)); err != nil {
 			t.Fatal(err)
 		}
-		text += page.String() + vegetaText.String()
+		text += page.String()
 		for _, target := range []string{p.Target, "http://u:passw0rd@%zz"} {
 			var file strings.Builder
 			w, err := NewWriter(&file, CSV, "a", target)
@@ -185,17 +183,21 @@ DELETE http://c.test/7
 		}
 		return []byte(`{"a":1}`), nil
 	}
-	want := []Request{
+	want := []workload.Request{
 		{Method: "GET", Path: "http://a.test/x?q=1", Header: http.Header{"Accept": {"text/plain", "text/html"}}, Plain: true},
 		{Method: "POST", Path: "https://b.test/", Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"a":1}`), Plain: true},
 		{Method: "DELETE", Path: "http://c.test/7", Plain: true},
 	}
-	for format, text := range map[TargetFormat]string{HTTPTargets: httpFile, JSONTargets: jsonFile} {
-		got, err := ReadTargets(strings.NewReader(text), format, open)
+	for format, text := range map[workload.TargetFormat]string{workload.HTTPTargets: httpFile, workload.JSONTargets: jsonFile} {
+		got, err := workload.ReadTargets(strings.NewReader(text), format, open)
 		if err != nil {
 			t.Fatal(format, err)
 		}
-		if diff := cmp.Diff(want, got.requests, cmpopts.EquateEmpty()); diff != "" {
+		var all []workload.Request
+		for i := range got.Len() {
+			all = append(all, got.Request(uint64(i)))
+		}
+		if diff := cmp.Diff(want, all, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", format, diff)
 		}
 		var sent []string
@@ -214,101 +216,15 @@ DELETE http://c.test/7
 	}
 }
 
-func TestReadTargetsNamesTheLines(t *testing.T) {
-	missing := func(string) ([]byte, error) { return nil, errors.New("no such file") }
-	tests := []struct {
-		format TargetFormat
-		text   string
-		want   []string
-	}{
-		{HTTPTargets, "GET\n\nGET /x\nbad header\n\nG?T http://a.test/\n@none\n", []string{"line 1: \"GET\"", "line 3: the URL", "line 4: \"bad header\"", "line 6", "line 7: no such file"}},
-		{JSONTargets, "{\"method\":\"GET\",\"url\":\"http://a.test/\"}\n{\n{\"url\":\"http://a.test/\"}\n{\"method\":\"GET\"}\n", []string{"line 2: unexpected end", "line 3: the method", "line 4: the URL"}},
-		{HTTPTargets, "# nothing\n", []string{"no targets"}}, {"yaml", "", []string{"http or json"}},
-		{JSONTargets, strings.Repeat("x", maxLine+1), []string{"line 1: bufio"}},
-	}
-	for _, test := range tests {
-		_, err := ReadTargets(strings.NewReader(test.text), test.format, missing)
-		for _, want := range test.want {
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: no %q in: %v", test.format, want, err)
-			}
+// words counts words and punctuation marks, as a tokenizer would.
+func words(text string) int {
+	n := 0
+	for _, field := range strings.Fields(text) {
+		letters := strings.TrimFunc(field, unicode.IsPunct)
+		n += len(field) - len(letters)
+		if letters != "" {
+			n++
 		}
 	}
-	var line *TargetError
-	if _, err := ReadTargets(strings.NewReader("{"), JSONTargets, nil); !errors.As(err, &line) || line.Line != 1 || line.Unwrap() == nil {
-		t.Errorf("%v", err)
-	}
-}
-
-// FuzzReadTargets compares with vegeta's own reader, for what both accept.
-func FuzzReadTargets(f *testing.F) {
-	f.Add("GET http://a.test/\nA: b\n\nPOST http://b.test/x\nC: d\n", false)
-	f.Add(`{"method":"GET","url":"http://a.test/","header":{"A":["b"]},"body":"e30="}`+"\n", true)
-	f.Fuzz(func(t *testing.T, text string, lines bool) {
-		format, theirs := HTTPTargets, vegeta.NewHTTPTargeter(strings.NewReader(text), nil, nil)
-		if lines {
-			format, theirs = JSONTargets, vegeta.NewJSONTargeter(strings.NewReader(text), nil, nil)
-		}
-		none := func(string) ([]byte, error) { return nil, errors.New("none") }
-		ours, err := ReadTargets(strings.NewReader(text), format, none)
-		if err != nil || ours.Validate() != nil {
-			return
-		}
-		if strings.Contains(text, "@") || strings.ContainsAny(text, "\r\t\v\f\x00\u0085\u00a0") {
-			return // files, and white space that vegeta takes for text
-		}
-		for _, r := range ours.requests {
-			var target vegeta.Target
-			if theirs(&target) != nil {
-				return
-			}
-			if target.Method != r.Method || target.URL != r.Path {
-				t.Errorf("%q: %s %s, vegeta reads %s %s", text, r.Method, r.Path, target.Method, target.URL)
-			}
-		}
-	})
-}
-
-func TestReadConversations(t *testing.T) {
-	got, err := ReadConversations(strings.NewReader(`{"prompt": "one"}
-{"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "two"}, {"role": "assistant", "content": "yes"}, {"role": "user", "content": "three"}]}
-{"question_id": 81, "turns": ["four", "five"]}`))
-	want := []Conversation{{Turns: []string{"one"}}, {"Be brief.", []string{"two", "three"}}, {Turns: []string{"four", "five"}}}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("%v, conversations (-want +got):\n%s", err, diff)
-	}
-	if _, err := ReadConversations(strings.NewReader("{\"turns\":[\"a\",\"\"]}\n{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}\n{")); err == nil || !strings.Contains(err.Error(), "line 1") || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "line 3") {
-		t.Errorf("bad conversations: %v", err)
-	}
-}
-
-// TestToolsOnAWholeRun computes throughput and goodput of two requests as the
-// tools do, by hand.
-func TestToolsOnAWholeRun(t *testing.T) {
-	d := func(n time.Duration) *time.Duration { n *= ms; return &n }
-	requests := []Timed{
-		{Sent: 500 * ms, Figures: Figures{Tokens: 30, TTFT: d(100), TPOT: d(20), E2E: d(700), ITL: []time.Duration{20 * ms}}},
-		{Sent: 1000 * ms, Figures: Figures{Tokens: 10, TTFT: d(300), E2E: d(1500), ITL: []time.Duration{40 * ms, 1}}},
-	}
-	limits := SLO{TTFT: 200 * ms, TPOT: 50 * ms, Latency: time.Second}
-	for _, test := range []struct {
-		d                   Definition
-		throughput, goodput float64
-	}{{VLLM, 16, 0.4}, {AIPerf, 20, 0.5}, {InferencePerf, 20, 0.5}, {GuideLLM, 20, math.NaN()}} {
-		if got := test.d.Throughput(requests); got != test.throughput {
-			t.Errorf("%s: throughput %v, want %v", test.d, got, test.throughput)
-		}
-		if got := test.d.Goodput(requests, limits); got != test.goodput && !(math.IsNaN(got) && math.IsNaN(test.goodput)) {
-			t.Errorf("%s: goodput %v, want %v", test.d, got, test.goodput)
-		}
-	}
-	if got := VLLM.Goodput(requests, SLO{TPOT: 30 * ms}); got != 0.8 { // without a TPOT counts as 0
-		t.Errorf("vllm: %v", got)
-	}
-	if got := AIPerf.Goodput(requests, SLO{ITL: 30 * ms}); got != 0.5 {
-		t.Errorf("aiperf: %v", got)
-	}
-	if AIPerf.Throughput(nil) != 0 || AIPerf.Goodput(nil, limits) != 0 || AIPerf.Quantile(nil, 0.5) != 0 {
-		t.Error("nothing has figures")
-	}
+	return n
 }

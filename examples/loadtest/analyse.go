@@ -13,6 +13,7 @@ import (
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/compat"
 )
 
 func report(_ context.Context, c console, args []string) error {
@@ -120,7 +121,7 @@ func vegetaReport(w io.Writer, kind string, names []string) error {
 			buckets = append(buckets, d)
 		}
 	}
-	v, err := loadtest.NewVegetaReport(buckets...)
+	v, err := compat.NewVegetaReport(buckets...)
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 // argsVar makes of the test binary the command itself.

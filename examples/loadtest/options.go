@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
-	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // options are the flags that say what to send. All commands that send share
@@ -167,7 +169,7 @@ func (o *options) finish(c console) (stop func(), err error) {
 		if _, err := fmt.Sscanf(o.part, "%d/%d", &i, &n); err != nil {
 			errs = append(errs, fmt.Errorf("-shard is %q, want a part of a whole, such as 0/2", o.part))
 		} else {
-			p.Pacer = loadtest.Shard(p.Pacer, i, n)
+			p.Pacer = pace.Shard(p.Pacer, i, n)
 		}
 	}
 	own := p.Target == "" && o.targets == ""
@@ -212,8 +214,8 @@ func (o *options) ask() (err error) {
 	p := &o.plan
 	switch {
 	case o.targets != "":
-		targets, err := open(o.targets, func(r io.Reader) (*loadtest.Targets, error) {
-			return loadtest.ReadTargets(r, loadtest.TargetFormat(o.targetForm), nil)
+		targets, err := open(o.targets, func(r io.Reader) (*workload.Targets, error) {
+			return workload.ReadTargets(r, workload.TargetFormat(o.targetForm), nil)
 		})
 		if err == nil {
 			p.Workload = targets
@@ -222,14 +224,14 @@ func (o *options) ask() (err error) {
 	case o.talk && o.prompts == "":
 		return errors.New("-conversations needs -prompts, a file whose lines have turns")
 	case o.talk:
-		p.Conversations, err = open(o.prompts, loadtest.ReadConversations)
+		p.Conversations, err = open(o.prompts, workload.ReadConversations)
 		return err
 	case o.prompts != "":
-		p.Prompts, err = open(o.prompts, loadtest.ReadPrompts)
+		p.Prompts, err = open(o.prompts, workload.ReadPrompts)
 		return err
 	}
 	mean := float64(o.input)
-	p.Workload = loadtest.Synthetic{Input: loadtest.Length{Mean: mean, SD: mean / 2, LogNormal: true, Min: 1}, Prefix: o.prefix, Seed: o.seed}
+	p.Workload = workload.Synthetic{Input: workload.Length{Mean: mean, SD: mean / 2, LogNormal: true, Min: 1}, Prefix: o.prefix, Seed: o.seed}
 	return nil
 }
 
@@ -240,8 +242,8 @@ func (o *options) pace() error {
 		if err != nil {
 			return err
 		}
-		trace, err := open(o.trace, func(r io.Reader) (*loadtest.Trace, error) {
-			return loadtest.ReadTrace(r, loadtest.TraceOptions{Scale: o.speedup, From: from, To: to, Seed: o.seed})
+		trace, err := open(o.trace, func(r io.Reader) (*workload.Trace, error) {
+			return workload.ReadTrace(r, workload.TraceOptions{Scale: o.speedup, From: from, To: to, Seed: o.seed})
 		})
 		if err == nil {
 			o.plan.Pacer, o.plan.Workload = trace, trace
@@ -254,23 +256,23 @@ func (o *options) pace() error {
 	kind, arg, _ := strings.Cut(o.shape, ":")
 	switch kind {
 	case "poisson":
-		o.plan.Pacer = loadtest.Poisson(o.rate, o.seed)
+		o.plan.Pacer = pace.Poisson(o.rate, o.seed)
 	case "constant":
-		o.plan.Pacer = loadtest.Constant(o.rate)
+		o.plan.Pacer = pace.Constant(o.rate)
 	case "ramp":
-		o.plan.Pacer = loadtest.Ramp(0, o.rate, o.plan.Duration)
+		o.plan.Pacer = pace.Ramp(0, o.rate, o.plan.Duration)
 	case "gamma":
 		shape, err := strconv.ParseFloat(arg, 64)
 		if err != nil {
 			return fmt.Errorf("-arrivals is %q, want a number after gamma, such as gamma:0.5", o.shape)
 		}
-		o.plan.Pacer = loadtest.Gamma(o.rate, shape, o.seed)
+		o.plan.Pacer = pace.Gamma(o.rate, shape, o.seed)
 	case "sine":
 		period, err := time.ParseDuration(arg)
 		if err != nil {
 			return fmt.Errorf("-arrivals is %q, want a period after sine, such as sine:1m", o.shape)
 		}
-		o.plan.Pacer = loadtest.Sine(o.rate, o.rate/2, period)
+		o.plan.Pacer = pace.Sine(o.rate, o.rate/2, period)
 	default:
 		return fmt.Errorf("-arrivals is %q, want poisson, constant, gamma:SHAPE, ramp or sine:PERIOD", o.shape)
 	}

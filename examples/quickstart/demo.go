@@ -19,6 +19,8 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -303,7 +305,7 @@ func (d *demo) load(ctx context.Context, target string) (<-chan *loadtest.Report
 	}
 	plan := loadtest.Plan{
 		Target: target, Model: d.cfg.Model, Prompts: prompts,
-		Pacer: loadtest.Poisson(rate, 1), MaxTokens: 256, Drain: 10 * time.Second,
+		Pacer: pace.Poisson(rate, 1), MaxTokens: 256, Drain: 10 * time.Second,
 		Workers: 500, // a machine that is too slow for the rate gets less of it
 		Header:  http.Header{},
 		// 997 users, and each stays with one version.
@@ -327,16 +329,16 @@ func (d *demo) load(ctx context.Context, target string) (<-chan *loadtest.Report
 	return done, nil
 }
 
-func (d *demo) prompts() ([]loadtest.Prompt, error) {
+func (d *demo) prompts() ([]workload.Prompt, error) {
 	if d.cfg.Prompts == "" {
-		return loadtest.ReadPrompts(bytes.NewReader(builtinPrompts))
+		return workload.ReadPrompts(bytes.NewReader(builtinPrompts))
 	}
 	f, err := os.Open(d.cfg.Prompts)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return loadtest.ReadPrompts(f)
+	return workload.ReadPrompts(f)
 }
 
 // answers is the check "candidate answers".

@@ -17,6 +17,8 @@ import (
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/corpus"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/cache"
 	"github.com/serin-go/serin/strategies"
@@ -141,13 +143,13 @@ func (p *paths) assign(_ *testing.T, row corpus.Row) analysis.Observation {
 }
 
 // one is a workload of one request.
-type one loadtest.Request
+type one workload.Request
 
-func (o one) Request(uint64) loadtest.Request { return loadtest.Request(o) }
+func (o one) Request(uint64) workload.Request { return workload.Request(o) }
 
 func (p *paths) loadtest(t *testing.T, row corpus.Row) (o analysis.Observation) {
 	_, err := loadtest.Run(context.Background(), loadtest.Plan{
-		Target: p.model.URL, Model: "m", Pacer: loadtest.Constant(1000), Requests: 1, Transport: p.direct.Transport,
+		Target: p.model.URL, Model: "m", Pacer: pace.Constant(1000), Requests: 1, Transport: p.direct.Transport,
 		Workload: one{Method: row.Method, Path: row.Route, Body: row.Request()},
 		OnResult: func(r loadtest.Result) {
 			o.Class, o.Why, o.InputTokens, o.OutputTokens, o.CachedTokens = r.Class, r.Why, r.InputTokens, r.OutputTokens, r.CachedTokens

@@ -25,6 +25,8 @@ import (
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/cluster"
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 const (
@@ -122,8 +124,8 @@ func startModel(t *testing.T) string {
 
 func testPlan(target string) loadtest.Plan {
 	return loadtest.Plan{
-		Target: target, Model: modeltest.DefaultModel, Pacer: loadtest.Poisson(150, 2), Duration: 2 * time.Second, MaxTokens: 6, LagBound: time.Minute,
-		Workload: loadtest.Synthetic{Input: loadtest.Length{Mean: 10}, Seed: 3}, SLOs: []loadtest.SLO{{TTFT: time.Second}},
+		Target: target, Model: modeltest.DefaultModel, Pacer: pace.Poisson(150, 2), Duration: 2 * time.Second, MaxTokens: 6, LagBound: time.Minute,
+		Workload: workload.Synthetic{Input: workload.Length{Mean: 10}, Seed: 3}, SLOs: []loadtest.SLO{{TTFT: time.Second}},
 	}
 }
 

@@ -20,7 +20,7 @@
 //
 // # How a run goes
 //
-// The plan's schedule is dealt out request by request ([loadtest.Shard]), so the
+// The plan's schedule is dealt out request by request ([pace.Shard]), so the
 // workers together send the same bytes at the same instants as one machine
 // would. The coordinator estimates by how much each worker's clock is off, and
 // all begin at one instant, which lies [Config].Lead ahead. Each second a worker

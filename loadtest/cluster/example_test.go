@@ -11,6 +11,8 @@ import (
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/cluster"
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // Two workers, which would be on two machines, and their coordinator.
@@ -42,8 +44,8 @@ func ExampleCoordinator() {
 		return
 	}
 	report, err := c.Run(context.Background(), loadtest.Plan{
-		Target: target.URL, Model: "tinylm", Pacer: loadtest.Poisson(100, 1), Requests: 60, MaxTokens: 8,
-		Workload: loadtest.Synthetic{Input: loadtest.Length{Mean: 20}},
+		Target: target.URL, Model: "tinylm", Pacer: pace.Poisson(100, 1), Requests: 60, MaxTokens: 8,
+		Workload: workload.Synthetic{Input: workload.Length{Mean: 20}},
 	})
 	if err != nil {
 		fmt.Println(err)

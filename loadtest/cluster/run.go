@@ -12,6 +12,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 // run is one plan on its way through all workers.
@@ -85,9 +86,9 @@ func share(p loadtest.Plan, i, n int) (loadtest.Plan, bool) {
 		return p, p.Users > 0 && !none
 	}
 	if p.Requests > 0 {
-		p.Pacer, p.Requests = loadtest.First(p.Pacer, p.Requests), 0
+		p.Pacer, p.Requests = pace.First(p.Pacer, p.Requests), 0
 	}
-	p.Pacer = loadtest.Shard(p.Pacer, i, n)
+	p.Pacer = pace.Shard(p.Pacer, i, n)
 	if p.Users > 0 {
 		p.Users = max(1, portion(p.Users))
 	}
@@ -198,7 +199,7 @@ func (p *part) rest(from time.Duration) (loadtest.Plan, bool) {
 		return rest, false
 	}
 	if rest.Pacer != nil {
-		rest.Pacer = loadtest.After(rest.Pacer, from)
+		rest.Pacer = pace.After(rest.Pacer, from)
 		return rest, true
 	}
 	rest.Start = rest.Start.Add(from)

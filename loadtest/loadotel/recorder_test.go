@@ -17,6 +17,7 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/loadotel"
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
 // provider is a MeterProvider that remembers what is measured; the SDK is none
@@ -135,7 +136,7 @@ func ExampleRecorder() {
 		fmt.Println(err)
 		return
 	}
-	plan := loadtest.Plan{Target: "http://127.0.0.1:8080", Model: "tinylm", Pacer: loadtest.Constant(1), OnResult: metrics.Record}
+	plan := loadtest.Plan{Target: "http://127.0.0.1:8080", Model: "tinylm", Pacer: pace.Constant(1), OnResult: metrics.Record}
 	fmt.Println(plan.OnResult != nil)
 	// Output: true
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/loadprom"
 	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // attack runs a small plan against a model with faults.
@@ -25,8 +27,8 @@ func attack(t testing.TB, name string, intervals func(*loadtest.Report)) *loadte
 	server := httptest.NewServer(model)
 	defer server.Close()
 	r, err := loadtest.Run(t.Context(), loadtest.Plan{
-		Target: server.URL, Model: modeltest.DefaultModel, Prompts: []loadtest.Prompt{loadtest.Ask("What is light?")}, MaxTokens: 8,
-		Pacer: loadtest.Constant(100), Requests: 150, SLOs: []loadtest.SLO{{Name: name}}, OnInterval: intervals,
+		Target: server.URL, Model: modeltest.DefaultModel, Prompts: []workload.Prompt{workload.Ask("What is light?")}, MaxTokens: 8,
+		Pacer: pace.Constant(100), Requests: 150, SLOs: []loadtest.SLO{{Name: name}}, OnInterval: intervals,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -108,8 +110,8 @@ func ExampleExporter() {
 	defer server.Close()
 	metrics := loadprom.New() // serve it, for example by http.ListenAndServe(":9095", metrics)
 	_, err = loadtest.Run(context.Background(), loadtest.Plan{
-		Target: server.URL, Model: "tinylm", Prompts: []loadtest.Prompt{loadtest.Ask("What is light?")}, MaxTokens: 8,
-		Pacer: loadtest.Constant(100), Requests: 20, OnInterval: metrics.Add,
+		Target: server.URL, Model: "tinylm", Prompts: []workload.Prompt{workload.Ask("What is light?")}, MaxTokens: 8,
+		Pacer: pace.Constant(100), Requests: 20, OnInterval: metrics.Add,
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -1,4 +1,4 @@
-package loadtest
+package workload
 
 import (
 	"bufio"
@@ -6,63 +6,80 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
-// Prompt is what one request asks: the messages of a chat.
+// Prompt is the prompt of one request: the messages of a chat.
 type Prompt struct {
 	Messages []Message `json:"messages"`
 }
 
-// IsZero reports whether p has no messages.
-func (p Prompt) IsZero() bool { return len(p.Messages) == 0 }
-
 // Message is one message of a chat.
 type Message struct {
-	// Role is "system", "user", "assistant" or what else the server knows.
+	// Role is "system", "user", "assistant" or another role of the server.
 	Role string `json:"role"`
 	// Content is the text.
 	Content string `json:"content"`
 }
 
-// Ask returns the prompt that consists of one message by the user.
+// Ask returns a prompt of one message with the role "user".
 func Ask(text string) Prompt {
 	return Prompt{Messages: []Message{{Role: "user", Content: text}}}
 }
 
-// maxLine is the length in bytes of the longest line that [ReadPrompts] reads.
+// Conversation is a conversation of one user in several turns. A user sends each
+// turn after the answer to the previous one, with all earlier turns and answers.
+// If an answer fails or has no text, the conversation ends early and the report
+// counts it.
+type Conversation struct {
+	// System is the first message, with the role "system". If empty, there is none.
+	System string   `json:"system,omitempty"`
+	Turns  []string `json:"turns"`
+}
+
+// Validate returns an error if c has no turns or an empty turn.
+func (c Conversation) Validate() error {
+	if len(c.Turns) == 0 || slices.Contains(c.Turns, "") {
+		return errors.New("no turns, or an empty turn")
+	}
+	return nil
+}
+
+// maxLine is the length in bytes of the longest line of a file.
 const maxLine = 16 << 20
 
-// LineError says which line of a file of prompts cannot be used, and why.
+// LineError reports a line of a file that cannot be used.
 type LineError struct {
-	Line int // from 1
+	File string // "prompts", "trace" or "targets"
+	Line int    // from 1
 	Err  error
 }
 
 func (e *LineError) Error() string {
-	return fmt.Sprintf("loadtest: prompts, line %d: %v", e.Line, e.Err)
+	return fmt.Sprintf("workload: %s: line %d: %v", e.File, e.Line, e.Err)
 }
 
-// Unwrap returns the reason.
+// Unwrap returns Err.
 func (e *LineError) Unwrap() error { return e.Err }
 
-// ReadPrompts reads prompts from JSON lines, one object a line, in any of these
-// forms; other members are ignored, and so are empty lines:
+// ReadPrompts reads prompts from JSON lines. Each line is an object in one of
+// these forms. Other members and empty lines are ignored.
 //
 //	{"prompt": "What is light?"}
 //	{"messages": [{"role": "user", "content": "What is light?"}]}
 //	{"turns": ["What is light?", "And heat?"]}
 //
-// The last is the form of MT-bench. Of its turns only the first is asked, as a
-// later one needs the answer to the one before: see [ReadConversations].
+// The last is the form of MT-bench. ReadPrompts takes only its first turn, since
+// the others need an answer; see [ReadConversations].
 //
 // The error joins a [*LineError] for each line that cannot be used. A file
-// without any prompt is an error too.
+// without prompts is an error.
 func ReadPrompts(r io.Reader) ([]Prompt, error) { return readLines(r, parsePrompt) }
 
-// ReadConversations reads the same files as [ReadPrompts], with all turns: those
-// of "turns", or of "messages" the ones of the user, after the first one of the
-// system. The answers of an assistant in the file are left out: each user hears
-// what the server under test says.
+// ReadConversations reads the same files as [ReadPrompts] with all turns: the
+// turns of "turns", or the user's messages in "messages" with the first system
+// message. It leaves out the assistant's messages, because in a load test the
+// answers come from the server under test.
 func ReadConversations(r io.Reader) ([]Conversation, error) { return readLines(r, parseConversation) }
 
 func readLines[T any](r io.Reader, parse func(line []byte) (T, error)) ([]T, error) {
@@ -78,16 +95,16 @@ func readLines[T any](r io.Reader, parse func(line []byte) (T, error)) ([]T, err
 		}
 		v, err := parse(lines.Bytes())
 		if err != nil {
-			errs = append(errs, &LineError{n, err})
+			errs = append(errs, &LineError{"prompts", n, err})
 			continue
 		}
 		all = append(all, v)
 	}
 	if err := lines.Err(); err != nil {
-		errs = append(errs, &LineError{n + 1, err})
+		errs = append(errs, &LineError{"prompts", n + 1, err})
 	}
 	if len(all) == 0 && len(errs) == 0 {
-		errs = append(errs, errors.New("loadtest: there are no prompts"))
+		errs = append(errs, errors.New("workload: prompts: the file is empty"))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -117,7 +134,7 @@ func parseConversation(line []byte) (Conversation, error) {
 			}
 		}
 	}
-	return c, c.check()
+	return c, c.Validate()
 }
 
 func parsePrompt(line []byte) (Prompt, error) {
@@ -146,11 +163,11 @@ func parsePrompt(line []byte) (Prompt, error) {
 	if len(found) != 1 {
 		return Prompt{}, fmt.Errorf(`%d of "prompt", "messages" and "turns", want exactly one`, len(found))
 	}
-	return found[0], found[0].check()
+	return found[0], found[0].Validate()
 }
 
-// check returns the first thing that makes p unfit to be sent.
-func (p Prompt) check() error {
+// Validate returns an error if p has no messages, or one without role or content.
+func (p Prompt) Validate() error {
 	if len(p.Messages) == 0 {
 		return errors.New("no messages, want at least one")
 	}

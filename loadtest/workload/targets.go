@@ -1,7 +1,8 @@
-package loadtest
+package workload
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,45 +14,47 @@ import (
 	"strings"
 )
 
-// Targets is a workload of any HTTP requests, sent one after the other and again
-// from the first; any 2xx answer is OK. A Plan with Targets needs neither a
-// Target nor a Model. Make them by [ReadTargets].
+// Targets is a workload of HTTP requests of any kind. They are sent one after
+// another, and again from the first. A 2xx answer is OK, whatever its body. Make
+// them by [HTTP] or [ReadTargets].
 type Targets struct{ requests []Request }
 
-// TargetFormat is one of vegeta's formats of targets.
+// TargetFormat is a format of files of targets, as in vegeta.
 type TargetFormat string
 
 const (
-	// HTTPTargets are in the form of HTTP messages, with an empty line between
-	// them; a line of @ and a name is a file that is sent as body, and lines that
-	// begin with # are comments:
+	// HTTPTargets has the form of HTTP messages, with an empty line between them.
+	// A line of @ and a name is the file to send as body. Lines that begin with #
+	// are comments.
 	//
 	//	POST http://127.0.0.1:8080/things
 	//	Content-Type: application/json
 	//	@thing.json
 	HTTPTargets TargetFormat = "http"
-	// JSONTargets has a JSON object on each line, with the body in base64:
+	// JSONTargets has a JSON object on each line, with the body in base64.
 	//
 	//	{"method": "POST", "url": "http://127.0.0.1:8080/", "body": "e30=", "header": {"Accept": ["*/*"]}}
 	JSONTargets TargetFormat = "json"
 )
 
-// TargetError says which line of a file of targets cannot be used, and why.
-type TargetError struct {
-	Line int // from 1
-	Err  error
+// HTTP returns the workload of one HTTP request that is sent again and again. A
+// 2xx answer is OK, whatever its body. The default method is GET. The path begins
+// with a slash; the default is the path of the plan's target.
+func HTTP(method, path string, body []byte) *Targets {
+	return &Targets{[]Request{target(cmp.Or(method, http.MethodGet), path, nil, body)}}
 }
 
-func (e *TargetError) Error() string {
-	return fmt.Sprintf("loadtest: targets, line %d: %v", e.Line, e.Err)
+// target returns a request that is not for a model.
+func target(method, path string, header http.Header, body []byte) Request {
+	if body == nil {
+		body = []byte{} // nil would mean a prompt
+	}
+	return Request{Method: method, Path: path, Header: header, Body: body, Plain: true}
 }
 
-// Unwrap returns the reason.
-func (e *TargetError) Unwrap() error { return e.Err }
-
-// ReadTargets reads a file of targets. open opens the files that [HTTPTargets]
-// name as bodies; nil means [os.ReadFile], with names as they are. The error
-// joins a [*TargetError] for each line that cannot be used.
+// ReadTargets reads a file of targets. It calls open for the files that a file in
+// the format [HTTPTargets] names as bodies. If open is nil, it uses [os.ReadFile].
+// The error joins a [*LineError] for each line that cannot be used.
 func ReadTargets(r io.Reader, format TargetFormat, open func(name string) ([]byte, error)) (*Targets, error) {
 	if open == nil {
 		open = os.ReadFile
@@ -65,7 +68,7 @@ func ReadTargets(r io.Reader, format TargetFormat, open func(name string) ([]byt
 		read = t.json
 	case HTTPTargets:
 	default:
-		return nil, &InvalidError{"target format", string(format), "http or json"}
+		return nil, invalid("TargetFormat", string(format), "http or json")
 	}
 	for lines.Scan() {
 		t.line++
@@ -76,7 +79,7 @@ func ReadTargets(r io.Reader, format TargetFormat, open func(name string) ([]byt
 		t.bad(err)
 	}
 	if len(t.errs) == 0 && len(t.all) == 0 {
-		t.errs = append(t.errs, errors.New("loadtest: there are no targets"))
+		t.errs = append(t.errs, errors.New("workload: targets: the file is empty"))
 	}
 	if len(t.errs) > 0 {
 		return nil, errors.Join(t.errs...)
@@ -88,27 +91,22 @@ func ReadTargets(r io.Reader, format TargetFormat, open func(name string) ([]byt
 type targetReader struct {
 	open  func(string) ([]byte, error)
 	line  int
-	begun bool // a target is under way: its headers and body may follow
+	begun bool // the headers and the body of a target may follow
 	all   []Request
 	errs  []error
 }
 
-func (t *targetReader) bad(err error) { t.errs = append(t.errs, &TargetError{t.line, err}) }
+func (t *targetReader) bad(err error) { t.errs = append(t.errs, &LineError{"targets", t.line, err}) }
 
-func (t *targetReader) begin(method, target string, header http.Header, body []byte) {
-	u, err := url.Parse(target)
-	switch {
-	case err != nil:
+func (t *targetReader) begin(method, location string, header http.Header, body []byte) {
+	if u, err := url.Parse(location); err != nil {
 		t.bad(err)
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		t.bad(fmt.Errorf("the URL is %q, want one with http or https and a host", target))
-	case !validMethod(method):
+	} else if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		t.bad(fmt.Errorf("the URL is %q, want one with http or https and a host", location))
+	} else if !validMethod(method) {
 		t.bad(fmt.Errorf("the method is %q, want an HTTP method such as GET", method))
 	}
-	if body == nil {
-		body = []byte{}
-	}
-	t.all = append(t.all, Request{Method: method, Path: target, Header: header, Body: body, Plain: true})
+	t.all = append(t.all, target(method, location, header, body))
 }
 
 func validMethod(m string) bool {
@@ -137,7 +135,7 @@ func (t *targetReader) http(line string) {
 			return
 		}
 		t.last(func(r *Request) { r.Body = slices.Concat([]byte{}, body) })
-	case requestLine(line): // vegeta takes targets without an empty line between them
+	case requestLine(line): // vegeta accepts targets without an empty line between them
 		t.begun = false
 		t.http(line)
 	default:
@@ -156,7 +154,7 @@ func (t *targetReader) last(change func(*Request)) {
 	}
 }
 
-// requestLine tells the first line of a target from a header.
+// requestLine reports whether line is the first line of a target, not a header.
 func requestLine(line string) bool {
 	method, target, found := strings.Cut(line, " ")
 	return found && method == strings.ToUpper(method) && !strings.Contains(method, ":") &&
@@ -188,13 +186,23 @@ func (t *targetReader) json(line string) {
 // Len returns the number of targets.
 func (t *Targets) Len() int { return len(t.requests) }
 
-// Request returns the request with number seq.
+// Request returns the target with number seq modulo Len.
 func (t *Targets) Request(seq uint64) Request { return t.requests[seq%uint64(len(t.requests))] }
 
-// Validate reports Targets that were not made by [ReadTargets].
+// Validate returns an error that joins an [*InvalidError] for each invalid target.
 func (t *Targets) Validate() error {
 	if t == nil || len(t.requests) == 0 {
-		return &InvalidError{"len(Targets)", 0, "at least one target"}
+		return invalid("len(Targets)", 0, "at least one target")
 	}
-	return nil
+	var errs []error
+	for i, r := range t.requests {
+		if !validMethod(r.Method) {
+			errs = append(errs, invalid(fmt.Sprintf("Targets[%d].Method", i), r.Method, "an HTTP method such as GET"))
+		}
+		u, err := url.Parse(r.Path)
+		if err != nil || r.Path != "" && r.Path[0] != '/' && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			errs = append(errs, invalid(fmt.Sprintf("Targets[%d].Path", i), r.Path, "a path that begins with /, or a URL with http or https and a host"))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -1,4 +1,4 @@
-package loadtest
+package workload
 
 import (
 	"errors"
@@ -7,83 +7,61 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
-// Request is what one request asks for.
+// Request is the content of one request: a prompt, or a body of any kind.
 type Request struct {
-	// Prompt is asked of the model, for at most MaxTokens tokens of output; zero
-	// means as many as the plan says.
+	// Prompt is sent in the form of the plan's API. MaxTokens limits the output
+	// tokens; if 0, the plan's limit applies.
 	Prompt    Prompt `json:"prompt,omitzero"`
 	MaxTokens int    `json:"max_tokens,omitempty"`
 
-	// Body, if not nil, is sent in place of the prompt's JSON, by Method to Path
-	// below the host of the target, with Header besides that of the plan; empty
-	// means POST, and the path of the target. Path may be a whole URL. Plain says
-	// that the answer is not a model's: any 2xx is OK.
-	Body   []byte      `json:"body,omitempty"`
-	Method string      `json:"method,omitempty"`
-	Path   string      `json:"path,omitempty"`
+	// Body is sent instead of Prompt. If nil, the request is the prompt and the
+	// fields below are ignored.
+	Body []byte `json:"body,omitempty"`
+	// Method is the HTTP method. Default POST.
+	Method string `json:"method,omitempty"`
+	// Path is a path on the target's host, or a whole URL. Default the target's
+	// path.
+	Path string `json:"path,omitempty"`
+	// Header is added to the header of the plan.
 	Header http.Header `json:"header,omitempty"`
-	Plain  bool        `json:"plain,omitempty"`
+	// Plain declares that the answer is not from a model: a 2xx status is OK.
+	Plain bool `json:"plain,omitempty"`
 }
 
-// Workload says what each request asks for. [Synthetic] and [Trace] are two;
-// others may be written.
+// Workload generates requests. Implementations of this package are [Synthetic],
+// [*Trace] and [*Targets]. A Workload of your own must keep these rules:
 //
-// Rules for implementers:
-//
-//   - Request depends on nothing but seq, so that a run can be repeated and cut
-//     into shards.
-//   - It is called concurrently, right before the request is sent: it must be
-//     quick, and what it takes is counted as SchedLag.
-//   - A Validate() error method, if there is one, is called by [Plan.Validate].
+//   - Request depends only on seq, the number of the request in the schedule, so
+//     that a run can be repeated and split into shards.
+//   - Request is called concurrently, immediately before the request is sent. The
+//     time that it takes counts as scheduling lag.
+//   - If there is a method Validate() error, loadtest calls it before a run.
 type Workload interface {
 	Request(seq uint64) Request
 }
 
-// HTTP returns the workload of one HTTP request that is sent again and again;
-// any 2xx answer is OK. The empty method is GET, and the empty path that of the
-// target.
-func HTTP(method, path string, body []byte) Workload {
-	if method == "" {
-		method = http.MethodGet
-	}
-	if body == nil {
-		body = []byte{}
-	}
-	return plain{Request{Body: body, Method: method, Path: path, Plain: true}}
-}
-
-type plain struct{ request Request }
-
-func (p plain) Request(uint64) Request { return p.request }
-
-func (p plain) Validate() error {
-	if _, err := http.NewRequest(p.request.Method, "http://host/", nil); err != nil {
-		return &InvalidError{"HTTP method", p.request.Method, "an HTTP method such as GET"}
-	}
-	if p.request.Path != "" && !strings.HasPrefix(p.request.Path, "/") {
-		return &InvalidError{"HTTP path", p.request.Path, "a path that begins with /"}
-	}
-	return nil
-}
-
-// Length is how many tokens something has. The zero value is 0 tokens.
+// Length is a distribution of numbers of tokens. The zero value is always 0.
 type Length struct {
-	// Mean and SD, the standard deviation, in tokens. SD 0 is a fixed length.
+	// Mean and SD, the standard deviation, are in tokens, from 0 to 1,048,576. If
+	// SD is 0, the length is constant.
 	Mean float64 `json:"mean,omitempty"`
 	SD   float64 `json:"sd,omitempty"`
-	// LogNormal draws from a log-normal distribution, as real prompts have,
-	// rather than a normal one.
+	// LogNormal selects a log-normal distribution, which fits the prompts of real
+	// users, instead of a normal one.
 	LogNormal bool `json:"log_normal,omitempty"`
-	// Min and Max bound what is drawn. Max 0 means four times the mean.
+	// Min and Max limit the length. The default of Max is four times Mean.
 	Min int `json:"min,omitempty"`
 	Max int `json:"max,omitempty"`
-	// Choices, if there are any, are drawn by weight instead of all above.
+	// Choices are lengths to draw from by weight. If there are any, the fields
+	// above are ignored.
 	Choices []Choice `json:"choices,omitempty"`
 }
 
-// Choice is a length with its weight relative to the others.
+// Choice is a length with its weight relative to the other choices.
 type Choice struct {
 	Tokens int     `json:"tokens"`
 	Weight float64 `json:"weight"`
@@ -95,7 +73,7 @@ func (l Length) validate(field string) error {
 	var errs []error
 	check := func(ok bool, sub string, value any, want string) {
 		if !ok {
-			errs = append(errs, &InvalidError{field + sub, value, want})
+			errs = append(errs, invalid(field+sub, value, want))
 		}
 	}
 	check(l.Mean >= 0 && l.Mean <= maxLength, ".Mean", l.Mean, "0 to 1,048,576 tokens")
@@ -124,35 +102,35 @@ func (l Length) draw(rng *rand.Rand) int {
 	return int(max(float64(l.Min), min(math.Round(n), float64(most))))
 }
 
-// Synthetic is a workload of made-up prompts. A token is taken to be one short
-// English word, which is near what tokenizers make of it; the report has what
-// the server counted.
+// Synthetic is a workload of generated prompts. They consist of short English
+// words, each of which is about one token. The report has the number of tokens
+// that the server counted.
 type Synthetic struct {
-	// Input is the length of prompts, Output the most tokens of answers. An
-	// output of 0 leaves the answer to the plan and the server.
+	// Input is the length of prompts. Output limits the output tokens; if 0, the
+	// plan's limit applies.
 	Input  Length `json:"input,omitzero"`
 	Output Length `json:"output,omitzero"`
-	// Pairs, if there are any, are lengths of input and output that belong
-	// together, drawn by weight in place of both.
+	// Pairs are lengths of input and output to draw from by weight. If there are
+	// any, Input and Output are ignored.
 	Pairs []Pair `json:"pairs,omitempty"`
-	// Prefix is how many tokens at the start of each prompt come from one of
-	// Prefixes texts that requests share, as system prompts are. They are part
-	// of the input. Prefixes 0 means 1.
+	// Prefix is the number of tokens at the start of each prompt that are taken
+	// from one of Prefixes shared texts, like system prompts. They count as input.
+	// The default of Prefixes is 1.
 	Prefix   int `json:"prefix,omitempty"`
 	Prefixes int `json:"prefixes,omitempty"`
-	// Seed makes the prompts: equal seeds give equal bytes.
+	// Seed is the seed of the prompts. Equal seeds give equal bytes.
 	Seed uint64 `json:"seed,omitempty"`
 }
 
-// Pair is a length of input with one of output, and its weight relative to the
-// others. An output of 0 leaves the answer to the plan and the server.
+// Pair is an input length and an output limit in tokens, with its weight relative
+// to the other pairs. If Output is 0, the plan's limit applies.
 type Pair struct {
 	Input  int     `json:"input"`
 	Output int     `json:"output,omitempty"`
 	Weight float64 `json:"weight"`
 }
 
-// weighted draws one of n things by its weight.
+// weighted draws an index below n by weight.
 func weighted(rng *rand.Rand, n int, weight func(i int) float64) int {
 	total := 0.0
 	for i := range n {
@@ -167,19 +145,19 @@ func weighted(rng *rand.Rand, n int, weight func(i int) float64) int {
 	return n - 1
 }
 
-// Validate reports everything that is wrong with s.
+// Validate returns an error that joins an [*InvalidError] for each invalid field.
 func (s Synthetic) Validate() error {
 	errs := []error{s.Input.validate("Synthetic.Input"), s.Output.validate("Synthetic.Output")}
 	for i, p := range s.Pairs {
 		if min(p.Input, p.Output) < 0 || max(p.Input, p.Output) > maxLength || !(p.Weight > 0) || math.IsInf(p.Weight, 0) {
-			errs = append(errs, &InvalidError{fmt.Sprintf("Synthetic.Pairs[%d]", i), p, "0 to 1,048,576 tokens with a weight above 0"})
+			errs = append(errs, invalid(fmt.Sprintf("Synthetic.Pairs[%d]", i), p, "0 to 1,048,576 tokens with a weight above 0"))
 		}
 	}
 	if s.Prefix < 0 || s.Prefix > maxLength {
-		errs = append(errs, &InvalidError{"Synthetic.Prefix", s.Prefix, "0 to 1,048,576 tokens"})
+		errs = append(errs, invalid("Synthetic.Prefix", s.Prefix, "0 to 1,048,576 tokens"))
 	}
 	if s.Prefixes < 0 {
-		errs = append(errs, &InvalidError{"Synthetic.Prefixes", s.Prefixes, "at least 0"})
+		errs = append(errs, invalid("Synthetic.Prefixes", s.Prefixes, "at least 0"))
 	}
 	return errors.Join(errs...)
 }
@@ -217,4 +195,11 @@ func appendWords(b *strings.Builder, rng *rand.Rand, n int) {
 		}
 		b.WriteString(vocabulary[rng.IntN(len(vocabulary))])
 	}
+}
+
+// InvalidError is the error of a field that has a value out of its range.
+type InvalidError = pace.InvalidError
+
+func invalid(field string, value any, want string) error {
+	return &InvalidError{Field: field, Value: value, Want: want}
 }

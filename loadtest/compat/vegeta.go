@@ -1,4 +1,4 @@
-package loadtest
+package compat
 
 import (
 	"fmt"
@@ -7,28 +7,29 @@ import (
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/serin-go/serin/loadtest"
 )
 
-// VegetaReport makes the reports of vegeta's own commands of this package's
-// results, for tools and eyes that are used to them. Its latencies are those
-// that were measured, not corrected, and its percentiles are vegeta's estimates,
-// which a [Report] has more exactly. It is not safe for concurrent use; make one
-// by [NewVegetaReport].
+// VegetaReport writes the reports of the command vegeta report from results of a
+// load test. Latencies are not corrected for coordinated omission, and percentiles
+// are vegeta's estimates; a [loadtest.Report] has exact ones. A VegetaReport is not
+// safe for concurrent use. Make one by [NewVegetaReport].
 type VegetaReport struct {
 	metrics vegeta.Metrics
 	seen    map[string]struct{} // error texts
 }
 
-// maxErrorSet is how many different errors a VegetaReport lists.
+// maxErrorSet is the number of different errors that a VegetaReport lists.
 const maxErrorSet = 100
 
 // NewVegetaReport returns an empty report. buckets are the lower bounds of the
-// histogram's buckets, ascending; one that begins at 0 is added, as vegeta would
-// count what is shorter than the first among the longest. Without buckets there
-// is no histogram.
+// histogram's buckets in ascending order. A bucket that begins at 0 is added if
+// needed, because vegeta counts latencies below the first bucket in the last one.
+// If there are no buckets, there is no histogram.
 func NewVegetaReport(buckets ...time.Duration) (*VegetaReport, error) {
 	if !slices.IsSorted(buckets) || len(buckets) > 0 && buckets[0] < 0 {
-		return nil, &InvalidError{"buckets", buckets, "durations of at least 0 in ascending order"}
+		return nil, &loadtest.InvalidError{Field: "buckets", Value: buckets, Want: "durations of at least 0 in ascending order"}
 	}
 	v := &VegetaReport{seen: make(map[string]struct{})}
 	if len(buckets) > 0 {
@@ -40,13 +41,13 @@ func NewVegetaReport(buckets ...time.Duration) (*VegetaReport, error) {
 	return v, nil
 }
 
-// Add takes in one result.
-func (v *VegetaReport) Add(r Result) {
+// Add adds a result.
+func (v *VegetaReport) Add(r loadtest.Result) {
 	text := ""
 	if r.Err != nil {
 		text = r.Err.Error()
 		if _, known := v.seen[text]; !known && len(v.seen) >= maxErrorSet {
-			text = "(other errors)" // vegeta would keep them all
+			text = "(other errors)" // vegeta keeps all error texts
 		}
 		v.seen[text] = struct{}{}
 	}
@@ -59,22 +60,23 @@ func (v *VegetaReport) Add(r Result) {
 // WriteText writes the report of vegeta report.
 func (v *VegetaReport) WriteText(w io.Writer) error { return v.write(w, vegeta.NewTextReporter) }
 
-// WriteJSON writes that of vegeta report -type=json.
+// WriteJSON writes the report of vegeta report -type=json.
 func (v *VegetaReport) WriteJSON(w io.Writer) error { return v.write(w, vegeta.NewJSONReporter) }
 
-// WriteHistogram writes that of vegeta report -type=hist.
+// WriteHistogram writes the report of vegeta report -type=hist. It is an error if
+// there are no buckets.
 func (v *VegetaReport) WriteHistogram(w io.Writer) error {
 	if v.metrics.Histogram == nil {
-		return &InvalidError{"buckets", 0, "at least one for a histogram"}
+		return &loadtest.InvalidError{Field: "buckets", Value: 0, Want: "at least one for a histogram"}
 	}
 	return v.write(w, func(m *vegeta.Metrics) vegeta.Reporter { return vegeta.NewHistogramReporter(m.Histogram) })
 }
 
 func (v *VegetaReport) write(w io.Writer, reporter func(*vegeta.Metrics) vegeta.Reporter) error {
-	done := v.metrics // Close computes rates of totals, which more results would need again
+	done := v.metrics // a copy, since Close overwrites totals
 	done.Close()
 	if err := reporter(&done).Report(w); err != nil {
-		return fmt.Errorf("loadtest: write vegeta's report: %w", err)
+		return fmt.Errorf("compat: write vegeta report: %w", err)
 	}
 	return nil
 }

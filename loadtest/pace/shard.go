@@ -1,4 +1,4 @@
-package loadtest
+package pace
 
 import (
 	"errors"
@@ -9,22 +9,21 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
-// Shard returns part i, from 0, of n parts of a schedule: its requests i, i+n,
-// i+2n and so on. The parts together are the whole, each request at its own
-// instant and asking the same as in the whole, so that n processes that begin
-// at one instant send what one would.
+// Shard returns shard i of n of a schedule, counted from 0: its requests i, i+n,
+// i+2n and so on. Each request keeps its instant and its number, so n processes
+// that start at the same instant send together what one process would.
 func Shard(p Pacer, i, n int) Pacer { return shard{p, i, n} }
 
-// After returns what is left of a schedule from an instant on, each request at
-// its own instant.
+// After returns the part of a schedule from an instant on. Each request keeps its
+// instant and its number.
 func After(p Pacer, from time.Duration) Pacer { return after{p, from} }
 
 // First returns the first n requests of a schedule.
 func First(p Pacer, n int) Pacer { return first{p, n} }
 
-// numbered yields the arrivals of p with their numbers in the whole schedule of
-// which p may be a part.
-func numbered(p Pacer) iter.Seq2[uint64, time.Duration] {
+// Numbered returns the numbers and the instants of the requests of p. A request
+// of a [Shard] has its number in the whole schedule, which decides its content.
+func Numbered(p Pacer) iter.Seq2[uint64, time.Duration] {
 	if part, ok := p.(interface {
 		numbered() iter.Seq2[uint64, time.Duration]
 	}); ok {
@@ -41,7 +40,7 @@ func numbered(p Pacer) iter.Seq2[uint64, time.Duration] {
 	}
 }
 
-// instantsOf drops the numbers.
+// instantsOf returns the instants without the numbers.
 func instantsOf(all iter.Seq2[uint64, time.Duration]) iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		for _, at := range all {
@@ -60,7 +59,7 @@ type shard struct {
 func (s shard) numbered() iter.Seq2[uint64, time.Duration] {
 	return func(yield func(uint64, time.Duration) bool) {
 		k := 0
-		for number, at := range numbered(s.of) {
+		for number, at := range Numbered(s.of) {
 			if k%s.n == s.i && !yield(number, at) {
 				return
 			}
@@ -72,14 +71,14 @@ func (s shard) numbered() iter.Seq2[uint64, time.Duration] {
 func (s shard) Arrivals() iter.Seq[time.Duration] { return instantsOf(s.numbered()) }
 
 func (s shard) Validate() error {
-	err := checkPacer("Shard Pacer", s.of)
+	err := checkPacer("Shard.Pacer", s.of)
 	if s.n < 1 || s.i < 0 || s.i >= s.n {
-		err = errors.Join(err, &InvalidError{"Shard", fmt.Sprintf("%d of %d", s.i, s.n), "a part from 0 of at least one"})
+		err = errors.Join(err, invalid("Shard", fmt.Sprintf("%d of %d", s.i, s.n), "a shard from 0 of at least one"))
 	}
 	return err
 }
 
-func (s shard) String() string { return fmt.Sprintf("part %d of %d of %v", s.i, s.n, s.of) }
+func (s shard) String() string { return fmt.Sprintf("shard %d of %d of %v", s.i, s.n, s.of) }
 
 type after struct {
 	of   Pacer
@@ -88,7 +87,7 @@ type after struct {
 
 func (a after) numbered() iter.Seq2[uint64, time.Duration] {
 	return func(yield func(uint64, time.Duration) bool) {
-		for number, at := range numbered(a.of) {
+		for number, at := range Numbered(a.of) {
 			if at >= a.from && !yield(number, at) {
 				return
 			}
@@ -99,9 +98,9 @@ func (a after) numbered() iter.Seq2[uint64, time.Duration] {
 func (a after) Arrivals() iter.Seq[time.Duration] { return instantsOf(a.numbered()) }
 
 func (a after) Validate() error {
-	err := checkPacer("After Pacer", a.of)
+	err := checkPacer("After.Pacer", a.of)
 	if a.from < 0 {
-		err = errors.Join(err, &InvalidError{"After", a.from.String(), "at least 0"})
+		err = errors.Join(err, invalid("After.From", a.from.String(), "at least 0"))
 	}
 	return err
 }
@@ -116,7 +115,7 @@ type first struct {
 func (f first) numbered() iter.Seq2[uint64, time.Duration] {
 	return func(yield func(uint64, time.Duration) bool) {
 		k := 0
-		for number, at := range numbered(f.of) {
+		for number, at := range Numbered(f.of) {
 			if k++; k > f.n || !yield(number, at) {
 				return
 			}
@@ -127,9 +126,9 @@ func (f first) numbered() iter.Seq2[uint64, time.Duration] {
 func (f first) Arrivals() iter.Seq[time.Duration] { return instantsOf(f.numbered()) }
 
 func (f first) Validate() error {
-	err := checkPacer("First Pacer", f.of)
+	err := checkPacer("First.Pacer", f.of)
 	if f.n < 1 {
-		err = errors.Join(err, &InvalidError{"First", f.n, "at least 1"})
+		err = errors.Join(err, invalid("First.Requests", f.n, "at least 1"))
 	}
 	return err
 }

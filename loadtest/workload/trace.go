@@ -1,4 +1,4 @@
-package loadtest
+package workload
 
 import (
 	"bufio"
@@ -17,87 +17,76 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/internal/units"
+	"github.com/serin-go/serin/loadtest/pace"
 )
 
-// Arrival is one request of a trace: when it came, and how many tokens went in
-// and out.
-type Arrival struct {
+// arrival is one request of a trace: its instant and its numbers of tokens.
+type arrival struct {
 	At     time.Duration `json:"at_ns"`
 	Input  int           `json:"input"`
 	Output int           `json:"output"`
-	// Prompt is what was asked, if the trace has it; otherwise one of Input
-	// tokens is made up.
+	// Prompt is zero if the trace has none. Then a prompt of Input tokens is
+	// generated.
 	Prompt Prompt `json:"prompt,omitzero"`
 }
 
-// Trace is the recorded traffic of a service. It is the [Pacer] and the
-// [Workload] of its own replay.
+// Trace is a recording of production traffic. For a replay it is both the
+// [pace.Pacer] and the [Workload] of a plan. Make one by [ReadTrace].
 type Trace struct {
-	arrivals []Arrival
+	arrivals []arrival
 	seed     uint64
 }
 
-// TraceOptions say what to make of a trace.
+var _ pace.Pacer = (*Trace)(nil)
+
+// TraceOptions set the speed and the part of a trace to replay.
 type TraceOptions struct {
-	// Scale is how many times faster than recorded the trace is replayed. Zero
-	// means 1.
+	// Scale is the speed of the replay relative to the recording, from 0.000001 to
+	// 1,000,000. Default 1.
 	Scale float64
-	// From and To cut out a window, in recorded time since the first arrival. To
-	// 0 means to the end.
+	// From and To select a part of the trace, in recorded time since the first
+	// request. If To is 0, the part lasts to the end.
 	From, To time.Duration
-	// Seed makes the prompts that the trace lacks.
+	// Seed is for the prompts that are generated because the trace has none.
 	Seed uint64
 }
 
-// Validate reports everything that is wrong with o.
+// Validate returns an error that joins an [*InvalidError] for each invalid field.
 func (o TraceOptions) Validate() error {
 	var errs []error
 	if o.Scale != 0 && !(o.Scale >= 1e-6 && o.Scale <= 1e6) {
-		errs = append(errs, &InvalidError{"TraceOptions.Scale", o.Scale, "0.000001 to 1,000,000"})
+		errs = append(errs, invalid("TraceOptions.Scale", o.Scale, "0.000001 to 1,000,000"))
 	}
 	if o.From < 0 || o.To != 0 && o.To <= o.From {
-		errs = append(errs, &InvalidError{"TraceOptions.To", o.To.String(), "more than From, which is at least 0"})
+		errs = append(errs, invalid("TraceOptions.To", o.To.String(), "more than From, which is at least 0"))
 	}
 	return errors.Join(errs...)
 }
 
-// TraceError says which line of a trace cannot be used, and why.
-type TraceError struct {
-	Line int // from 1
-	Err  error
-}
-
-func (e *TraceError) Error() string {
-	return fmt.Sprintf("loadtest: trace, line %d: %v", e.Line, e.Err)
-}
-
-// Unwrap returns the reason.
-func (e *TraceError) Unwrap() error { return e.Err }
-
-// maxTraceErrors is how many bad lines are reported before reading is given up.
+// maxTraceErrors is the number of bad lines after which reading stops.
 const maxTraceErrors = 20
 
-// ReadTrace reads a trace in any of these forms, which it tells apart:
+// ReadTrace reads a trace in one of these forms, which it detects:
 //
 //   - CSV with the columns TIMESTAMP, ContextTokens and GeneratedTokens, as
-//     Azure publishes them, with instants such as 2023-11-16 18:15:46.6805900;
-//   - CSV with the columns Timestamp, Request tokens and Response tokens, as
-//     BurstGPT has them, with instants in seconds;
+//     published by Azure, with instants such as 2023-11-16 18:15:46.6805900;
+//   - CSV with the columns Timestamp, Request tokens and Response tokens, as in
+//     BurstGPT, with instants in seconds;
 //   - JSON lines with timestamp (milliseconds), input_length, output_length and
-//     hash_ids (one for each 512 tokens of input), as Mooncake publishes them;
-//   - the same with messages, the prompt itself, as [Recorder] writes them.
+//     hash_ids (one for each 512 tokens of input), as published by Mooncake;
+//   - the same with messages, the prompt, as written by [Recorder].
 //
-// Arrivals are sorted by time. The error joins a [*TraceError] for each of the
+// Requests are sorted by time. The error joins a [*LineError] for each of the
 // first 20 lines that cannot be used.
 func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	in := bufio.NewReader(r)
-	for { // a byte order mark and white space before the first line
+	for { // skip a byte order mark and white space
 		c, _, err := in.ReadRune()
 		if err != nil {
-			return nil, &TraceError{1, errors.New("the trace is empty")}
+			return nil, &LineError{"trace", 1, errors.New("the trace is empty")}
 		}
 		if c != '\ufeff' && c != '\n' && c != '\r' && c != ' ' {
 			_ = in.UnreadRune()
@@ -112,7 +101,7 @@ func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(arrivals, func(a, b Arrival) int { return cmp.Compare(a.At, b.At) })
+	slices.SortStableFunc(arrivals, func(a, b arrival) int { return cmp.Compare(a.At, b.At) })
 	t := &Trace{seed: o.Seed}
 	scale := o.Scale
 	if scale == 0 {
@@ -127,34 +116,34 @@ func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 		t.arrivals = append(t.arrivals, a)
 	}
 	if len(t.arrivals) == 0 {
-		return nil, errors.New("loadtest: no request of the trace is within the window")
+		return nil, errors.New("workload: trace: no request is between From and To")
 	}
 	return t, nil
 }
 
-// lineErrors gathers the errors of lines, and says when there are too many.
+// lineErrors are the errors of lines. add reports whether there are too many.
 type lineErrors []error
 
 func (l *lineErrors) add(line int, err error) (enough bool) {
-	*l = append(*l, &TraceError{line, err})
+	*l = append(*l, &LineError{"trace", line, err})
 	return len(*l) >= maxTraceErrors
 }
 
-func readCSVTrace(r *bufio.Reader) ([]Arrival, error) {
+func readCSVTrace(r *bufio.Reader) ([]arrival, error) {
 	rows := csv.NewReader(r)
 	rows.ReuseRecord, rows.FieldsPerRecord = true, -1
 	header, err := rows.Read()
 	if err != nil {
-		return nil, &TraceError{1, err}
+		return nil, &LineError{"trace", 1, err}
 	}
 	column := func(names ...string) int {
 		return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(strings.TrimSpace(h))) })
 	}
 	at, input, output := column("timestamp"), column("contexttokens", "request tokens"), column("generatedtokens", "response tokens")
 	if min(at, input, output) < 0 {
-		return nil, &TraceError{1, fmt.Errorf("columns %q, want TIMESTAMP, ContextTokens and GeneratedTokens, or Timestamp, Request tokens and Response tokens", header)}
+		return nil, &LineError{"trace", 1, fmt.Errorf("columns %q, want TIMESTAMP, ContextTokens and GeneratedTokens, or Timestamp, Request tokens and Response tokens", header)}
 	}
-	var arrivals []Arrival
+	var arrivals []arrival
 	var errs lineErrors
 	for {
 		row, err := rows.Read()
@@ -165,15 +154,15 @@ func readCSVTrace(r *bufio.Reader) ([]Arrival, error) {
 		var broken *csv.ParseError
 		if errors.As(err, &broken) {
 			line, err = broken.Line, broken.Err
-		} else if err != nil { // the file itself cannot be read any further
-			return nil, errors.Join(append(errs, fmt.Errorf("loadtest: trace: %w", err))...)
+		} else if err != nil { // the file cannot be read
+			return nil, errors.Join(append(errs, fmt.Errorf("workload: trace: %w", err))...)
 		} else {
 			line, _ = rows.FieldPos(0)
 		}
 		if err == nil && len(row) <= max(at, input, output) {
 			err = fmt.Errorf("%d columns, want %d", len(row), max(at, input, output)+1)
 		}
-		var a Arrival
+		var a arrival
 		if err == nil {
 			a, err = parseRow(row[at], row[input], row[output])
 		}
@@ -187,8 +176,8 @@ func readCSVTrace(r *bufio.Reader) ([]Arrival, error) {
 	}
 }
 
-func parseRow(at, input, output string) (Arrival, error) {
-	var a Arrival
+func parseRow(at, input, output string) (arrival, error) {
+	var a arrival
 	var errs []error
 	count := func(what, text string) int {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
@@ -209,14 +198,13 @@ func parseRow(at, input, output string) (Arrival, error) {
 	return a, errors.Join(errs...)
 }
 
-// epoch is where the instants of traces are counted from: a Duration spans 292
-// years.
+// epoch is the zero of the instants of traces, since a Duration spans 292 years.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func readJSONTrace(r *bufio.Reader) ([]Arrival, error) {
+func readJSONTrace(r *bufio.Reader) ([]arrival, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
-	var arrivals []Arrival
+	var arrivals []arrival
 	var errs lineErrors
 	n := 0
 	for lines.Scan() {
@@ -240,7 +228,7 @@ func readJSONTrace(r *bufio.Reader) ([]Arrival, error) {
 	return arrivals, errors.Join(errs...)
 }
 
-func parseArrival(line []byte) (Arrival, error) {
+func parseArrival(line []byte) (arrival, error) {
 	var row struct {
 		Timestamp *float64  `json:"timestamp"`
 		Input     *int      `json:"input_length"`
@@ -249,24 +237,24 @@ func parseArrival(line []byte) (Arrival, error) {
 		Messages  []Message `json:"messages"`
 	}
 	if err := json.Unmarshal(line, &row); err != nil {
-		return Arrival{}, err
+		return arrival{}, err
 	}
 	if row.Timestamp == nil || row.Input == nil || row.Output == nil {
-		return Arrival{}, errors.New("timestamp, input_length or output_length is missing")
+		return arrival{}, errors.New("timestamp, input_length or output_length is missing")
 	}
 	if !(*row.Timestamp >= 0 && *row.Timestamp < math.MaxInt64/1e6) {
-		return Arrival{}, fmt.Errorf("timestamp is %v, want milliseconds of at least 0", *row.Timestamp)
+		return arrival{}, fmt.Errorf("timestamp is %v, want milliseconds of at least 0", *row.Timestamp)
 	}
 	if *row.Input < 0 || *row.Output < 0 || max(*row.Input, *row.Output) > maxLength {
-		return Arrival{}, fmt.Errorf("lengths are %d and %d, want 0 to 1,048,576", *row.Input, *row.Output)
+		return arrival{}, fmt.Errorf("lengths are %d and %d, want 0 to 1,048,576", *row.Input, *row.Output)
 	}
 	const block = 512
 	if want := (*row.Input + block - 1) / block; row.Hashes != nil && len(row.Hashes) != want {
-		return Arrival{}, fmt.Errorf("%d hash_ids for an input_length of %d, want %d", len(row.Hashes), *row.Input, want)
+		return arrival{}, fmt.Errorf("%d hash_ids for an input_length of %d, want %d", len(row.Hashes), *row.Input, want)
 	}
-	a := Arrival{At: units.Seconds(*row.Timestamp / 1000), Input: *row.Input, Output: *row.Output, Prompt: Prompt{row.Messages}}
+	a := arrival{At: units.Seconds(*row.Timestamp / 1000), Input: *row.Input, Output: *row.Output, Prompt: Prompt{row.Messages}}
 	if row.Messages != nil {
-		return a, a.Prompt.check()
+		return a, a.Prompt.Validate()
 	}
 	return a, nil
 }
@@ -274,7 +262,7 @@ func parseArrival(line []byte) (Arrival, error) {
 // Len returns the number of requests.
 func (t *Trace) Len() int { return len(t.arrivals) }
 
-// Arrivals yields when the requests are due.
+// Arrivals implements [pace.Pacer].
 func (t *Trace) Arrivals() iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		for _, a := range t.arrivals {
@@ -285,7 +273,7 @@ func (t *Trace) Arrivals() iter.Seq[time.Duration] {
 	}
 }
 
-// Request returns the request with number seq, beginning anew after the last.
+// Request returns the request with number seq modulo Len.
 func (t *Trace) Request(seq uint64) Request {
 	a := t.arrivals[seq%uint64(len(t.arrivals))]
 	if len(a.Prompt.Messages) > 0 {
@@ -296,7 +284,7 @@ func (t *Trace) Request(seq uint64) Request {
 	return r
 }
 
-// String tells the size of the trace.
+// String returns the number of requests and the length of the trace.
 func (t *Trace) String() string {
 	return fmt.Sprintf("a trace of %s requests within %v", units.Grouped(len(t.arrivals)), units.Short(t.arrivals[len(t.arrivals)-1].At))
 }

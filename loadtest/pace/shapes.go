@@ -1,4 +1,4 @@
-package loadtest
+package pace
 
 import (
 	"errors"
@@ -11,31 +11,33 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
-// Ramp returns a Pacer whose rate goes evenly from one to another within over,
-// and then ends; put it among [Stages] to go on. Either rate may be 0, not both:
-// a ramp from 0 begins with long gaps, and none floods the server.
+// Ramp returns a Pacer whose rate changes linearly from one rate to another, both
+// in requests per second, during over. Then it ends; [Stages] can continue it. One
+// of the rates may be 0. A ramp from 0 begins with long gaps.
 func Ramp(from, to float64, over time.Duration) Pacer { return ramp{from, to, over} }
 
-// Sine returns an endless Pacer whose rate swings around mean by amplitude,
-// once within period, beginning at the mean and rising: days and nights.
+// Sine returns an endless Pacer whose rate is mean + amplitude*sin(2πt/period),
+// in requests per second, such as the load of days and nights. The amplitude must
+// be from 0 to mean.
 func Sine(mean, amplitude float64, period time.Duration) Pacer { return sine{mean, amplitude, period} }
 
-// Gamma returns a Pacer with rate requests a second on average whose gaps follow
-// a gamma distribution of the given shape, so that their coefficient of
-// variation is 1/sqrt(shape): below 1 requests come in bursts, 1 is [Poisson],
-// above they are more even. Equal seeds give equal schedules. The shape must be
-// from 0.01 to 10,000.
+// Gamma returns a Pacer with rate requests per second on average whose gaps
+// follow a gamma distribution. Their coefficient of variation is 1/sqrt(shape).
+// With a shape below 1 requests come in bursts, a shape of 1 is like [Poisson],
+// and a larger shape is more even. Equal seeds give equal schedules. The shape
+// must be from 0.01 to 10,000.
 func Gamma(rate, shape float64, seed uint64) Pacer { return gamma{rate, shape, seed} }
 
-// Stage is one part of a schedule.
+// Stage is one stage of [Stages]: a schedule and its duration.
 type Stage struct {
 	Pacer Pacer
 	For   time.Duration
 }
 
-// Stages returns a Pacer that follows one stage after the other, each for its
-// time. A stage whose own arrivals end earlier is silent for the rest of it.
-func Stages(stages ...Stage) Pacer { return staged(stages) }
+// Stages returns a Pacer that runs stages one after another, each for its
+// duration. If the Pacer of a stage ends early, the rest of the stage has no
+// requests.
+func Stages(all ...Stage) Pacer { return stages(all) }
 
 type ramp struct {
 	from, to float64
@@ -48,9 +50,9 @@ func (r ramp) Arrivals() iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		over := r.over.Seconds()
 		a := (r.to - r.from) / 2 / over
-		// The last few may be lost to rounding, hence the small allowance.
+		// 1e-9 allows for rounding, which could drop the last request.
 		for k := 1.0; k <= (r.from+r.to)/2*over+1e-9; k++ {
-			// The form of the solution that does not cancel out for small a.
+			// This form of the solution has no cancellation for small a.
 			root := math.Sqrt(max(0, r.from*r.from+4*a*k))
 			if !yield(min(r.over, units.Seconds(2*k/(r.from+root)))) {
 				return
@@ -61,16 +63,16 @@ func (r ramp) Arrivals() iter.Seq[time.Duration] {
 
 func (r ramp) Validate() error {
 	var errs []error
-	for _, rate := range []float64{r.from, r.to} {
+	for i, rate := range []float64{r.from, r.to} {
 		if !(rate >= 0 && rate <= maxRate) {
-			errs = append(errs, &InvalidError{"Ramp rate", rate, "requests a second, from 0 to 100,000"})
+			errs = append(errs, invalid([]string{"Ramp.From", "Ramp.To"}[i], rate, "requests per second, from 0 to 100,000"))
 		}
 	}
 	if r.from == 0 && r.to == 0 {
-		errs = append(errs, &InvalidError{"Ramp rates", 0.0, "at least one above 0"})
+		errs = append(errs, invalid("Ramp.To", 0.0, "more than 0, or Ramp.From above 0"))
 	}
 	if r.over <= 0 {
-		errs = append(errs, &InvalidError{"Ramp time", r.over.String(), "more than 0"})
+		errs = append(errs, invalid("Ramp.Over", r.over.String(), "more than 0"))
 	}
 	return errors.Join(errs...)
 }
@@ -83,14 +85,14 @@ type sine struct {
 }
 
 // Arrivals yields the instants at which the integral of the rate reaches 1, 2,
-// 3, ..., found by bisection: it rises all the time.
+// 3, ..., found by bisection: the integral increases.
 func (s sine) Arrivals() iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		w := 2 * math.Pi / s.period.Seconds()
 		sent := func(t float64) float64 { return s.mean*t + s.amplitude/w*(1-math.Cos(w*t)) }
 		low := 0.0
 		for k := 1.0; ; k++ {
-			high := k / s.mean // the integral is nowhere below mean*t
+			high := k / s.mean // the integral is at least mean*t
 			for high-low > 1e-10*(1+high) {
 				if mid := (low + high) / 2; sent(mid) < k {
 					low = mid
@@ -106,12 +108,12 @@ func (s sine) Arrivals() iter.Seq[time.Duration] {
 }
 
 func (s sine) Validate() error {
-	errs := []error{checkRate("Sine mean", s.mean)}
+	errs := []error{checkRate("Sine.Mean", s.mean)}
 	if !(s.amplitude >= 0 && s.amplitude <= s.mean) {
-		errs = append(errs, &InvalidError{"Sine amplitude", s.amplitude, "from 0 to the mean"})
+		errs = append(errs, invalid("Sine.Amplitude", s.amplitude, "0 to the mean"))
 	}
 	if s.period <= 0 {
-		errs = append(errs, &InvalidError{"Sine period", s.period.String(), "more than 0"})
+		errs = append(errs, invalid("Sine.Period", s.period.String(), "more than 0"))
 	}
 	return errors.Join(errs...)
 }
@@ -162,9 +164,9 @@ func drawGamma(rng *rand.Rand, shape float64) float64 {
 }
 
 func (g gamma) Validate() error {
-	errs := []error{checkRate("Gamma", g.rate)}
+	errs := []error{checkRate("Gamma.Rate", g.rate)}
 	if !(g.shape >= 0.01 && g.shape <= 1e4) {
-		errs = append(errs, &InvalidError{"Gamma shape", g.shape, "0.01 to 10,000"})
+		errs = append(errs, invalid("Gamma.Shape", g.shape, "0.01 to 10,000"))
 	}
 	return errors.Join(errs...)
 }
@@ -173,9 +175,9 @@ func (g gamma) String() string {
 	return fmt.Sprintf("%g/s in bursts (gamma, shape %g, seed %d)", g.rate, g.shape, g.seed)
 }
 
-type staged []Stage
+type stages []Stage
 
-func (s staged) Arrivals() iter.Seq[time.Duration] {
+func (s stages) Arrivals() iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		begin := time.Duration(0)
 		for _, stage := range s {
@@ -192,21 +194,21 @@ func (s staged) Arrivals() iter.Seq[time.Duration] {
 	}
 }
 
-func (s staged) Validate() error {
+func (s stages) Validate() error {
 	var errs []error
 	if len(s) == 0 {
-		errs = append(errs, &InvalidError{"len(Stages)", 0, "at least one stage"})
+		errs = append(errs, invalid("len(Stages)", 0, "at least one stage"))
 	}
 	for i, stage := range s {
 		errs = append(errs, checkPacer(fmt.Sprintf("Stages[%d].Pacer", i), stage.Pacer))
 		if stage.For <= 0 {
-			errs = append(errs, &InvalidError{fmt.Sprintf("Stages[%d].For", i), stage.For.String(), "more than 0"})
+			errs = append(errs, invalid(fmt.Sprintf("Stages[%d].For", i), stage.For.String(), "more than 0"))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (s staged) String() string {
+func (s stages) String() string {
 	text := ""
 	for i, stage := range s {
 		if i > 0 {
@@ -217,11 +219,11 @@ func (s staged) String() string {
 	return text
 }
 
-// checkPacer returns what is wrong with a Pacer inside another one.
+// checkPacer validates the Pacer in a field of another one.
 func checkPacer(field string, p Pacer) error {
 	switch p := p.(type) {
 	case nil:
-		return &InvalidError{field, nil, "a schedule such as Constant(10)"}
+		return invalid(field, nil, "a schedule such as Constant(10)")
 	case interface{ Validate() error }:
 		return p.Validate()
 	}

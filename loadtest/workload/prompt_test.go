@@ -1,4 +1,4 @@
-package loadtest
+package workload
 
 import (
 	"errors"
@@ -74,9 +74,22 @@ func FuzzReadPrompts(f *testing.F) {
 			t.Errorf("%d prompts and %v", len(prompts), err)
 		}
 		for _, p := range prompts {
-			if err := p.check(); err != nil {
+			if err := p.Validate(); err != nil {
 				t.Errorf("accepted %+v: %v", p, err)
 			}
 		}
 	})
+}
+
+func TestReadConversations(t *testing.T) {
+	got, err := ReadConversations(strings.NewReader(`{"prompt": "one"}
+{"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "two"}, {"role": "assistant", "content": "yes"}, {"role": "user", "content": "three"}]}
+{"question_id": 81, "turns": ["four", "five"]}`))
+	want := []Conversation{{Turns: []string{"one"}}, {"Be brief.", []string{"two", "three"}}, {Turns: []string{"four", "five"}}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v, conversations (-want +got):\n%s", err, diff)
+	}
+	if _, err := ReadConversations(strings.NewReader("{\"turns\":[\"a\",\"\"]}\n{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}\n{")); err == nil || !strings.Contains(err.Error(), "line 1") || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "line 3") {
+		t.Errorf("bad conversations: %v", err)
+	}
 }

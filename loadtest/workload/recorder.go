@@ -1,4 +1,4 @@
-package loadtest
+package workload
 
 import (
 	"bytes"
@@ -12,25 +12,25 @@ import (
 	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
-// RecorderConfig says what a [Recorder] writes. Next and Out are required.
+// RecorderConfig configures a [Recorder]. Next and Out are required.
 type RecorderConfig struct {
-	// Next serves the requests, Out takes one JSON line for each when its answer
-	// has ended; [ReadTrace] reads them.
+	// Next serves the requests. Out receives one JSON line for each request after
+	// its answer; [ReadTrace] reads the lines.
 	Next http.Handler
 	Out  io.Writer
-	// Redact, if not nil, makes of each text of a prompt what may be written; it
-	// is called concurrently. Nil writes no prompts, only their lengths, and a
-	// replay makes up others of the same length.
+	// Redact returns the text to write for a text of a prompt. It is called
+	// concurrently. If nil, only the lengths of prompts are written, and a replay
+	// generates prompts of the same lengths.
 	Redact func(text string) string
-	// MaxBody is how many bytes of a request are looked at. Zero means 1 MiB; of
-	// longer ones only the length is known, at four bytes a token.
+	// MaxBody is the largest body of a request that is parsed, in bytes. A larger
+	// one is recorded by its length, at four bytes per token. Default 1 MiB.
 	MaxBody int
 }
 
-// Recorder is a handler that passes requests on and writes down when they came
-// and how long they and their answers were, so that the traffic can be replayed
-// against a candidate. It holds nothing back: bodies and streams pass as they
-// come. It is safe for concurrent use.
+// Recorder is an HTTP handler that records production traffic for a replay against
+// a candidate: the instant of each request and the token lengths of request and
+// answer. It forwards bodies and streams without delay. It is safe for concurrent
+// use.
 type Recorder struct {
 	cfg RecorderConfig
 
@@ -39,26 +39,35 @@ type Recorder struct {
 	err   error
 }
 
-// NewRecorder returns a recorder.
-func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
+// Validate returns an error that joins an [*InvalidError] for each invalid field.
+func (c RecorderConfig) Validate() error {
 	var errs []error
-	if cfg.Next == nil {
-		errs = append(errs, &InvalidError{"Next", nil, "the handler that serves the requests"})
+	if c.Next == nil {
+		errs = append(errs, invalid("Next", nil, "the handler that serves the requests"))
 	}
-	if cfg.Out == nil {
-		errs = append(errs, &InvalidError{"Out", nil, "a writer, such as a file"})
+	if c.Out == nil {
+		errs = append(errs, invalid("Out", nil, "a writer, such as a file"))
 	}
-	if cfg.MaxBody < 0 {
-		errs = append(errs, &InvalidError{"MaxBody", cfg.MaxBody, "at least 0"})
+	if c.MaxBody < 0 {
+		errs = append(errs, invalid("MaxBody", c.MaxBody, "at least 0"))
+	}
+	return errors.Join(errs...)
+}
+
+// NewRecorder returns a recorder. It returns the errors of
+// [RecorderConfig.Validate].
+func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 1 << 20
 	}
-	return &Recorder{cfg: cfg}, errors.Join(errs...)
+	return &Recorder{cfg: cfg}, nil
 }
 
-// ServeHTTP serves one request by Next and writes it down. Requests other than
-// POST pass unrecorded.
+// ServeHTTP serves one request by Next and records it. It does not record requests
+// with methods other than POST.
 func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodPost || req.Body == nil {
 		r.cfg.Next.ServeHTTP(w, req)
@@ -71,24 +80,24 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	since := at.Sub(r.began)
 	r.mu.Unlock()
-	body := &listener{ReadCloser: req.Body, most: r.cfg.MaxBody}
+	body := &bodyReader{ReadCloser: req.Body, most: r.cfg.MaxBody}
 	req = req.Clone(req.Context())
 	req.Body = body
 	out := &readWriter{ResponseWriter: w, began: at}
-	// Also when the handler panics, as it does to cut a stream.
+	// Deferred, since a handler panics to abort a stream.
 	defer func() { r.write(since, body, out) }()
 	r.cfg.Next.ServeHTTP(out, req)
 }
 
-// Err returns the first error of writing. Requests are served despite it, and
-// nothing is written any more.
+// Err returns the first error of writing to Out. After an error, requests are
+// served and not recorded.
 func (r *Recorder) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
 }
 
-func (r *Recorder) write(since time.Duration, body *listener, out *readWriter) {
+func (r *Recorder) write(since time.Duration, body *bodyReader, out *readWriter) {
 	usage := out.reader.End(time.Since(out.began), answer.Cause{}).Usage
 	var asked askedBody
 	row := struct {
@@ -105,11 +114,11 @@ func (r *Recorder) write(since time.Duration, body *listener, out *readWriter) {
 	body.mu.Unlock()
 	row.Input, row.Output = min(row.Input, maxLength), min(row.Output, maxLength)
 	asked.normalise()
-	if prompt := (Prompt{asked.Messages}); whole && r.cfg.Redact != nil && prompt.check() == nil {
+	if prompt := (Prompt{asked.Messages}); whole && r.cfg.Redact != nil && prompt.Validate() == nil {
 		for i := range asked.Messages {
 			asked.Messages[i].Content = r.cfg.Redact(asked.Messages[i].Content)
 		}
-		if prompt.check() == nil { // what was redacted away altogether is made up again
+		if prompt.Validate() == nil { // otherwise Redact returned an empty text
 			row.Messages = asked.Messages
 		}
 	}
@@ -124,14 +133,14 @@ func (r *Recorder) write(since time.Duration, body *listener, out *readWriter) {
 	}
 }
 
-// askedBody is what requests of the several interfaces ask.
+// askedBody has the prompts of the supported APIs.
 type askedBody struct {
 	Messages []Message       `json:"messages"`
 	Prompt   json.RawMessage `json:"prompt"` // of completions
 	Input    json.RawMessage `json:"input"`  // of responses and embeddings
 }
 
-// normalise makes messages of what is asked, if it is text.
+// normalise sets Messages from Prompt or Input, if these are texts.
 func (a *askedBody) normalise() {
 	for _, other := range []json.RawMessage{a.Prompt, a.Input} {
 		var text string
@@ -141,14 +150,14 @@ func (a *askedBody) normalise() {
 		if json.Unmarshal(other, &text) == nil {
 			a.Messages = Ask(text).Messages
 		} else if json.Unmarshal(other, &a.Messages) != nil {
-			a.Messages = nil // parts of other kinds, whose lengths will do
+			a.Messages = nil // not text; the length is enough
 		}
 	}
 }
 
-// listener keeps the head of a request's body as it is read. The lock is for
-// handlers that still read when they have returned.
-type listener struct {
+// bodyReader keeps the first bytes of a request's body. The lock is for handlers
+// that read after they have returned.
+type bodyReader struct {
 	io.ReadCloser
 	most int
 	mu   sync.Mutex
@@ -156,18 +165,18 @@ type listener struct {
 	size int
 }
 
-func (l *listener) Read(p []byte) (int, error) {
-	n, err := l.ReadCloser.Read(p)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.size += n
-	if room := l.most - l.head.Len(); room > 0 {
-		l.head.Write(p[:min(n, room)])
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.size += n
+	if room := b.most - b.head.Len(); room > 0 {
+		b.head.Write(p[:min(n, room)])
 	}
 	return n, err
 }
 
-// readWriter reads along with an answer.
+// readWriter parses an answer while it is written.
 type readWriter struct {
 	http.ResponseWriter
 	began   time.Time

@@ -1,0 +1,78 @@
+package workload
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// workloadJSON is the JSON of a Workload. It has one member. HTTP was written by
+// older versions and is only read.
+type workloadJSON struct {
+	Synthetic *Synthetic `json:"synthetic,omitempty"`
+	HTTP      *Request   `json:"http,omitempty"`
+	Targets   []Request  `json:"targets,omitempty"`
+	Trace     *traceJSON `json:"trace,omitempty"`
+}
+
+type traceJSON struct {
+	Seed     uint64    `json:"seed"`
+	Arrivals []arrival `json:"arrivals"`
+}
+
+// Marshal returns the JSON of w: an object with one member, which names the kind
+// of workload. A Workload of another package is an [*InvalidError].
+func Marshal(w Workload) ([]byte, error) {
+	var j workloadJSON
+	switch w := w.(type) {
+	case Synthetic:
+		j.Synthetic = &w
+	case *Targets:
+		j.Targets = w.requests
+	case *Trace:
+		j.Trace = &traceJSON{w.seed, w.arrivals}
+	default:
+		return nil, invalid("Workload", fmt.Sprintf("%T", w), "a Synthetic, *Targets or *Trace")
+	}
+	return json.Marshal(j)
+}
+
+// Unmarshal returns the Workload that [Marshal] wrote. Unknown members are errors.
+func Unmarshal(data []byte) (Workload, error) {
+	var j workloadJSON
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&j); err != nil {
+		return nil, fmt.Errorf("workload: %w", err)
+	}
+	switch {
+	case j.Synthetic != nil:
+		return *j.Synthetic, nil
+	case j.HTTP != nil:
+		return HTTP(j.HTTP.Method, j.HTTP.Path, j.HTTP.Body), nil
+	case j.Targets != nil:
+		t := new(Targets)
+		for _, r := range j.Targets {
+			t.requests = append(t.requests, target(r.Method, r.Path, r.Header, r.Body))
+		}
+		return t, t.Validate()
+	case j.Trace != nil:
+		return j.Trace.trace()
+	}
+	return nil, invalid("workload", "{}", "one of synthetic, targets, trace")
+}
+
+func (j *traceJSON) trace() (*Trace, error) {
+	last := time.Duration(0)
+	for i, a := range j.Arrivals {
+		if a.At < last || min(a.Input, a.Output) < 0 || max(a.Input, a.Output) > maxLength {
+			return nil, invalid(fmt.Sprintf("trace.arrivals[%d]", i), a.At.String(), "instants in ascending order, with 0 to 1,048,576 tokens")
+		}
+		last = a.At
+	}
+	if len(j.Arrivals) == 0 {
+		return nil, invalid("len(trace.arrivals)", 0, "at least one")
+	}
+	return &Trace{j.Arrivals, j.Seed}, nil
+}
