@@ -74,7 +74,7 @@ func ExamplePlan_Validate() {
 	err := loadtest.Plan{Target: "localhost", Model: "tinylm", Pacer: pace.Constant(-1)}.Validate()
 	fmt.Println(err)
 	// Output:
-	// loadtest: Target is "localhost", want a URL such as http://127.0.0.1:8080/v1
-	// loadtest: len(Prompts) is 0, want at least one prompt
-	// loadtest: Constant.Rate is -1, want requests per second, from 0.000001 to 100,000
+	// loadtest: Plan.Target is localhost, want a URL such as http://127.0.0.1:8080/v1
+	// loadtest: Plan.Prompts is [], want at least one prompt
+	// loadtest: Plan.Pacer.Constant.Rate is -1, want requests per second, from 0.000001 to 100,000
 }

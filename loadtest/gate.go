@@ -35,7 +35,7 @@ func (run Runner) Gate(p Plan, slo ...analysis.Threshold) checks.Check {
 	p.AbortOnBreach = true
 	return checks.Func(func(ctx context.Context) checks.Result {
 		if len(p.Thresholds) == 0 {
-			return checks.Result{Summary: "nothing to judge the load test by", Err: invalid("len(Thresholds)", 0, "at least one threshold")}
+			return checks.Result{Summary: "nothing to judge the load test by", Err: invalid("Plan.Thresholds", "[]", "at least one threshold")}
 		}
 		report, err := run(ctx, p)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest/pace"
 	"github.com/serin-go/serin/loadtest/workload"
@@ -140,40 +141,37 @@ const (
 	maxWorkers      = 1_000_000
 )
 
-// InvalidError reports a field that has a value out of its range.
-type InvalidError = pace.InvalidError
-
 func invalid(field string, value any, want string) error {
-	return &InvalidError{Field: field, Value: value, Want: want}
+	return &checks.InvalidError{Package: "loadtest", Field: field, Value: value, Want: want}
 }
 
-// Validate returns an error that joins an [*InvalidError] for each invalid field.
-// A Pacer or a Workload of another package may report errors of its own types.
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid
+// field. A Pacer or a Workload of your own may report errors of other types.
 func (p Plan) Validate() error {
 	var errs []error
 	check := func(ok bool, field string, value any, want string) {
 		if !ok {
-			errs = append(errs, invalid(field, value, want))
+			errs = append(errs, invalid("Plan."+field, value, want))
 		}
 	}
 	_, err := p.endpoint()
 	check(err == nil, "Target", p.Target, "a URL such as http://127.0.0.1:8080/v1")
 	check(p.API == "" || slices.Contains(apis, p.API), "API", string(p.API), "one of chat, completions, responses, embeddings")
 	check(p.Model != "" || modelless(p.Workload), "Model", p.Model, "the name of a model")
-	check(len(p.Prompts) > 0 || p.Workload != nil || len(p.Conversations) > 0, "len(Prompts)", len(p.Prompts), "at least one prompt")
+	check(len(p.Prompts) > 0 || p.Workload != nil || len(p.Conversations) > 0, "Prompts", "[]", "at least one prompt")
 	check(len(p.Conversations) == 0 || p.Users > 0, "Users", p.Users, "at least one for Conversations")
 	for i, c := range p.Conversations {
 		check(c.Validate() == nil, fmt.Sprintf("Conversations[%d]", i), c, "at least one turn, none of them empty")
 	}
-	errs = append(errs, validate(p.Workload))
+	errs = append(errs, checks.Within(validate(p.Workload), "loadtest", "", "Plan.Workload"))
 	for i, prompt := range p.Prompts {
 		if err := prompt.Validate(); err != nil {
-			errs = append(errs, invalid(fmt.Sprintf("Prompts[%d]", i), prompt, "a valid prompt: "+err.Error()))
+			errs = append(errs, invalid(fmt.Sprintf("Plan.Prompts[%d]", i), prompt, "a valid prompt: "+err.Error()))
 		}
 	}
 	check(p.Users >= 0 && p.Users <= maxWorkers, "Users", p.Users, fmt.Sprintf("0 to %d", maxWorkers))
 	check(p.Users > 0 || p.Pacer != nil, "Pacer", nil, "a schedule such as pace.Constant(10), or Users")
-	errs = append(errs, validate(p.Pacer))
+	errs = append(errs, checks.Within(validate(p.Pacer), "loadtest", "", "Plan.Pacer"))
 	check(p.Pacer == nil || p.Users == 0 || p.Think == 0, "Think", p.Think.String(), "0, since the Pacer decides when users send")
 	for _, d := range []struct {
 		field string

@@ -54,7 +54,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 // MarshalJSON implements [json.Marshaler]. It omits fields that are functions or
 // may hold secrets: Header, APIKey, Tokenizer, Prepare, Transport, OnResult and
 // OnInterval. A Pacer or Workload that [pace.Marshal] or [workload.Marshal] cannot
-// write is an [*InvalidError].
+// write is a [*checks.InvalidError].
 func (p Plan) MarshalJSON() ([]byte, error) {
 	j := planJSON{
 		Target: p.Target, API: p.API, Model: p.Model, Prompts: p.Prompts, Users: p.Users, Think: duration(p.Think), Conversations: p.Conversations,

@@ -2,7 +2,6 @@ package loadtest
 
 import (
 	"context"
-	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/sethvargo/go-envconfig"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest/pace"
@@ -275,22 +275,26 @@ func TestServerThatIsNotThere(t *testing.T) {
 	}
 }
 
+// invalidFields returns the fields that err reports.
+func invalidFields(err error) (fields []string) {
+	for e := range checks.Invalid(err) {
+		fields = append(fields, e.Field)
+	}
+	return fields
+}
+
 func TestValidateReportsAllProblems(t *testing.T) {
 	_, err := Run(t.Context(), Plan{
 		Target: "localhost:80", Prompts: []workload.Prompt{{}}, Duration: -1, Requests: -1, MaxTokens: -1,
 		Timeout: -1, FirstToken: -1, Idle: -1, Drain: -1, Workers: -1, LagBound: -1, Pacer: pace.Constant(0),
 	})
-	for _, field := range []string{"Target", "Model", "Prompts[0]", "Constant.Rate", "Duration", "Requests", "MaxTokens", "Timeout", "FirstToken", "Idle", "Drain", "Workers", "LagBound"} {
-		if err == nil || !strings.Contains(err.Error(), "loadtest: "+field+" is ") {
-			t.Errorf("%s is not reported in: %v", field, err)
-		}
+	want := []string{"Plan.Target", "Plan.Model", "Plan.Prompts[0]", "Plan.Pacer.Constant.Rate", "Plan.Duration", "Plan.Timeout", "Plan.FirstToken",
+		"Plan.Idle", "Plan.Drain", "Plan.LagBound", "Plan.Requests", "Plan.MaxTokens", "Plan.Workers"}
+	if diff := cmp.Diff(want, invalidFields(err)); diff != "" {
+		t.Errorf("invalid fields (-want +got):\n%s", diff)
 	}
-	var invalid *InvalidError
-	if !errors.As(err, &invalid) {
-		t.Errorf("%T has no *InvalidError", err)
-	}
-	if err := (Plan{}).Validate(); err == nil || !strings.Contains(err.Error(), "loadtest: Pacer is ") || !strings.Contains(err.Error(), "len(Prompts) is 0") {
-		t.Errorf("the zero Plan: %v", err)
+	if diff := cmp.Diff([]string{"Plan.Target", "Plan.Model", "Plan.Prompts", "Plan.Pacer"}, invalidFields(Plan{}.Validate())); diff != "" {
+		t.Errorf("invalid fields of the zero Plan (-want +got):\n%s", diff)
 	}
 	if err := plan(nil).Validate(); err != nil {
 		t.Errorf("a good plan: %v", err)

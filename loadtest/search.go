@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/units"
 	"github.com/serin-go/serin/loadtest/pace"
 )
@@ -63,13 +64,13 @@ type Capacity struct {
 func (s Search) Validate() error {
 	p := s.Plan
 	p.Pacer = pace.Constant(1)
-	errs := []error{p.Validate()}
+	errs := []error{checks.Within(p.Validate(), "loadtest", "Plan", "Search.Plan")}
 	check := func(ok bool, field string, value any, want string) {
 		if !ok {
-			errs = append(errs, invalid(field, value, want))
+			errs = append(errs, invalid("Search."+field, value, want))
 		}
 	}
-	check(len(s.Plan.SLOs) > 0, "len(Plan.SLOs)", len(s.Plan.SLOs), "at least one, which is to be kept")
+	check(len(s.Plan.SLOs) > 0, "Plan.SLOs", "[]", "at least one")
 	check(s.Plan.Duration > 0, "Plan.Duration", s.Plan.Duration.String(), "more than 0")
 	check(validate(pace.Constant(s.From)) == nil, "From", s.From, "requests per second, from 0.000001 to 100,000")
 	check(validate(pace.Constant(s.To)) == nil && s.To > s.From, "To", s.To, "more than From, at most 100,000")

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Secret is a text that is sent but never shown: it formats and encodes as
@@ -105,7 +107,7 @@ func (c censor) error(err error) error {
 	if text == err.Error() {
 		return err
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if errors.As(err, &invalid) {
 		return err // it is about the plan, before anything was sent
 	}

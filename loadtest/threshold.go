@@ -53,9 +53,9 @@ func checkThresholds(ts []analysis.Threshold) error {
 	names := thresholdMetrics()
 	for i, t := range ts {
 		if err := t.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("loadtest: Thresholds[%d]: %w", i, err))
+			errs = append(errs, checks.Within(err, "loadtest", "Threshold", fmt.Sprintf("Plan.Thresholds[%d]", i)))
 		} else if !slices.Contains(names, t.Metric) {
-			errs = append(errs, invalid(fmt.Sprintf("Thresholds[%d].Metric", i), t.Metric, "one of "+strings.Join(names, ", ")))
+			errs = append(errs, invalid(fmt.Sprintf("Plan.Thresholds[%d].Metric", i), t.Metric, "one of "+strings.Join(names, ", ")))
 		}
 	}
 	return errors.Join(errs...)

@@ -349,7 +349,7 @@ func TestBadConfigurations(t *testing.T) {
 	p.Header, p.APIKey, p.OnResult, p.Tokenizer = http.Header{"A": {"b"}}, "key", func(loadtest.Result) {}, func(string) int { return 1 }
 	p.Prepare, p.Transport = func(uint64, *http.Request) {}, http.DefaultTransport
 	_, err = coordinator(t, nil, "http://127.0.0.1:1").Run(t.Context(), p)
-	var invalid *loadtest.InvalidError
+	var invalid *checks.InvalidError
 	if !errors.As(err, &invalid) || strings.Count(err.Error(), "\n") != 5 {
 		t.Errorf("not all that cannot be sent: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
 )
 
@@ -49,12 +50,12 @@ const (
 type Coordinator struct{ cfg Config }
 
 // New returns a coordinator. It speaks to nobody yet. The error joins a
-// [*loadtest.InvalidError] for each thing that is wrong with cfg.
+// [*checks.InvalidError] for each thing that is wrong with cfg.
 func New(cfg Config) (*Coordinator, error) {
 	errs := []error{checkToken("Token", cfg.Token)}
 	check := func(ok bool, field string, value any, want string) {
 		if !ok {
-			errs = append(errs, &loadtest.InvalidError{Field: field, Value: value, Want: want})
+			errs = append(errs, &checks.InvalidError{Package: "cluster", Field: "Config." + field, Value: value, Want: want})
 		}
 	}
 	check(len(cfg.Workers) > 0, "len(Workers)", len(cfg.Workers), "at least one worker")
@@ -116,7 +117,7 @@ func sendable(p loadtest.Plan) error {
 		{"Prepare", p.Prepare != nil}, {"Transport", p.Transport != nil}, {"OnResult", p.OnResult != nil},
 	} {
 		if f.set {
-			errs = append(errs, &loadtest.InvalidError{Field: f.field, Value: "set", Want: "none: it cannot be sent to workers, which have their own"})
+			errs = append(errs, &checks.InvalidError{Package: "cluster", Field: "Plan." + f.field, Value: "set", Want: "none: it cannot be sent to workers, which have their own"})
 		}
 	}
 	if _, err := p.MarshalJSON(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
 )
 
@@ -58,7 +59,7 @@ const (
 // no more than none.
 func checkToken(field string, token loadtest.Secret) error {
 	if len(token) < minToken {
-		return &loadtest.InvalidError{Field: field, Value: fmt.Sprintf("%d bytes", len(token)), Want: fmt.Sprintf("a secret of at least %d bytes, the same on all machines", minToken)}
+		return &checks.InvalidError{Package: "cluster", Field: field, Value: fmt.Sprintf("%d bytes", len(token)), Want: fmt.Sprintf("a secret of at least %d bytes, the same on all machines", minToken)}
 	}
 	return nil
 }

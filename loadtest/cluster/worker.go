@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
 )
 
@@ -51,14 +52,19 @@ type Worker struct {
 
 var _ http.Handler = (*Worker)(nil)
 
-// NewWorker returns a worker. The error joins a [*loadtest.InvalidError] for each
-// thing that is wrong with cfg.
-func NewWorker(cfg WorkerConfig) (*Worker, error) {
-	err := checkToken("Token", cfg.Token)
-	if cfg.MaxRuns < 0 {
-		err = errors.Join(err, &loadtest.InvalidError{Field: "MaxRuns", Value: cfg.MaxRuns, Want: "at least 0"})
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid
+// field.
+func (c WorkerConfig) Validate() error {
+	err := checkToken("WorkerConfig.Token", c.Token)
+	if c.MaxRuns < 0 {
+		err = errors.Join(err, &checks.InvalidError{Package: "cluster", Field: "WorkerConfig.MaxRuns", Value: c.MaxRuns, Want: "at least 0"})
 	}
-	if err != nil {
+	return err
+}
+
+// NewWorker returns a worker. It returns the errors of [WorkerConfig.Validate].
+func NewWorker(cfg WorkerConfig) (*Worker, error) {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.MaxRuns == 0 {

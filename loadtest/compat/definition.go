@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/loadtest"
 )
@@ -59,7 +60,7 @@ type moment struct {
 // counts.
 func (d Definition) Figures(r loadtest.Recording, tokens func(text string) int) (Figures, error) {
 	if !slices.Contains(Definitions(), d) {
-		return Figures{}, &loadtest.InvalidError{Field: "Definition", Value: string(d), Want: "one of vllm, guidellm, aiperf, inference-perf"}
+		return Figures{}, &checks.InvalidError{Package: "compat", Field: "Definition", Value: string(d), Want: "one of vllm, guidellm, aiperf, inference-perf"}
 	}
 	if r.Truncated {
 		return Figures{}, errors.New("compat: Recording: truncated, want a complete one")

@@ -8,6 +8,7 @@ import (
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
 )
 
@@ -29,7 +30,7 @@ const maxErrorSet = 100
 // If there are no buckets, there is no histogram.
 func NewVegetaReport(buckets ...time.Duration) (*VegetaReport, error) {
 	if !slices.IsSorted(buckets) || len(buckets) > 0 && buckets[0] < 0 {
-		return nil, &loadtest.InvalidError{Field: "buckets", Value: buckets, Want: "durations of at least 0 in ascending order"}
+		return nil, &checks.InvalidError{Package: "compat", Field: "buckets", Value: buckets, Want: "durations of at least 0 in ascending order"}
 	}
 	v := &VegetaReport{seen: make(map[string]struct{})}
 	if len(buckets) > 0 {
@@ -67,7 +68,7 @@ func (v *VegetaReport) WriteJSON(w io.Writer) error { return v.write(w, vegeta.N
 // there are no buckets.
 func (v *VegetaReport) WriteHistogram(w io.Writer) error {
 	if v.metrics.Histogram == nil {
-		return &loadtest.InvalidError{Field: "buckets", Value: 0, Want: "at least one for a histogram"}
+		return &checks.InvalidError{Package: "compat", Field: "buckets", Value: 0, Want: "at least one for a histogram"}
 	}
 	return v.write(w, func(m *vegeta.Metrics) vegeta.Reporter { return vegeta.NewHistogramReporter(m.Histogram) })
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Config sets the speed and the faults of a [Server]. The zero Config is a
@@ -60,25 +62,13 @@ const (
 	maxChunk       = 1_000   // tokens
 )
 
-// InvalidError says which field of a [Config] cannot be used, what it holds
-// and what would be accepted.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
-}
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("modeltest: %s is %v, want %s", e.Field, e.Value, e.Want)
-}
-
-// Validate reports everything that is wrong with c, joined; each problem is an
-// [*InvalidError].
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid
+// field.
 func (c Config) Validate() error {
 	var errs []error
 	check := func(ok bool, field string, value any, want string) {
 		if !ok {
-			errs = append(errs, &InvalidError{field, value, want})
+			errs = append(errs, &checks.InvalidError{Package: "modeltest", Field: "Config." + field, Value: value, Want: want})
 		}
 	}
 	for i, name := range c.Models {

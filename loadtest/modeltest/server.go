@@ -20,8 +20,7 @@ type Server struct {
 
 var _ http.Handler = (*Server)(nil)
 
-// New returns a server of the model. The error joins an [*InvalidError] for
-// each thing that is wrong with cfg.
+// New returns a server of the model. It returns the errors of [Config.Validate].
 func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

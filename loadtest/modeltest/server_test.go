@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-go/serin/checks"
 )
 
 const hello = `{"model":"tinylm","messages":[{"role":"user","content":"What is light?"}]`
@@ -461,13 +463,13 @@ func TestValidateReportsAllProblems(t *testing.T) {
 		Jitter: -1, ErrorRate: 1.1, StreamErrorRate: -0.1, RefusalRate: 2, StallRate: 3, TruncateRate: -1})
 	for _, field := range []string{"Models[0]", "Length", "MaxBody", "TokensPerChunk", "TTFT", "TimePerToken", "StallFor", "Jitter",
 		"ErrorRate", "StreamErrorRate", "RefusalRate", "StallRate", "TruncateRate"} {
-		if err == nil || !strings.Contains(err.Error(), "modeltest: "+field+" is ") {
+		if err == nil || !strings.Contains(err.Error(), "modeltest: Config."+field+" is ") {
 			t.Errorf("%s is not reported in: %v", field, err)
 		}
 	}
-	var invalid *InvalidError
+	var invalid *checks.InvalidError
 	if !errors.As(err, &invalid) {
-		t.Errorf("%T has no *InvalidError", err)
+		t.Errorf("%T has no *checks.InvalidError", err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // Marshal returns the JSON of p: an object with one member, which names the kind
 // of schedule, such as {"poisson":{"rate":20,"seed":1}}. A Pacer of another
 // package that has a method Len is written as a list of its instants. Others are
-// an [*InvalidError].
+// a [*checks.InvalidError].
 func Marshal(p Pacer) ([]byte, error) {
 	j, err := toJSON(p)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/units"
 )
 
@@ -83,15 +84,6 @@ func checkRate(field string, rate float64) error {
 	return invalid(field, rate, "requests per second, from 0.000001 to 100,000")
 }
 
-// InvalidError reports a parameter that is out of its range.
-type InvalidError struct {
-	Field string
-	Value any
-	Want  string
+func invalid(field string, value any, want string) error {
+	return &checks.InvalidError{Package: "pace", Field: field, Value: value, Want: want}
 }
-
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("loadtest: %s is %#v, want %s", e.Field, e.Value, e.Want)
-}
-
-func invalid(field string, value any, want string) error { return &InvalidError{field, value, want} }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/units"
 )
 
@@ -225,7 +226,7 @@ func checkPacer(field string, p Pacer) error {
 	case nil:
 		return invalid(field, nil, "a schedule such as Constant(10)")
 	case interface{ Validate() error }:
-		return p.Validate()
+		return checks.Within(p.Validate(), "pace", "", field)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ type traceJSON struct {
 }
 
 // Marshal returns the JSON of w: an object with one member, which names the kind
-// of workload. A Workload of another package is an [*InvalidError].
+// of workload. A Workload of another package is a [*checks.InvalidError].
 func Marshal(w Workload) ([]byte, error) {
 	var j workloadJSON
 	switch w := w.(type) {

@@ -39,17 +39,17 @@ type Recorder struct {
 	err   error
 }
 
-// Validate returns an error that joins an [*InvalidError] for each invalid field.
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid field.
 func (c RecorderConfig) Validate() error {
 	var errs []error
 	if c.Next == nil {
-		errs = append(errs, invalid("Next", nil, "the handler that serves the requests"))
+		errs = append(errs, invalid("RecorderConfig.Next", nil, "the handler that serves the requests"))
 	}
 	if c.Out == nil {
-		errs = append(errs, invalid("Out", nil, "a writer, such as a file"))
+		errs = append(errs, invalid("RecorderConfig.Out", nil, "a writer, such as a file"))
 	}
 	if c.MaxBody < 0 {
-		errs = append(errs, invalid("MaxBody", c.MaxBody, "at least 0"))
+		errs = append(errs, invalid("RecorderConfig.MaxBody", c.MaxBody, "at least 0"))
 	}
 	return errors.Join(errs...)
 }

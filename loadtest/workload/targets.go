@@ -189,7 +189,7 @@ func (t *Targets) Len() int { return len(t.requests) }
 // Request returns the target with number seq modulo Len.
 func (t *Targets) Request(seq uint64) Request { return t.requests[seq%uint64(len(t.requests))] }
 
-// Validate returns an error that joins an [*InvalidError] for each invalid target.
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid target.
 func (t *Targets) Validate() error {
 	if t == nil || len(t.requests) == 0 {
 		return invalid("len(Targets)", 0, "at least one target")

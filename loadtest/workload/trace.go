@@ -51,7 +51,7 @@ type TraceOptions struct {
 	Seed uint64
 }
 
-// Validate returns an error that joins an [*InvalidError] for each invalid field.
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid field.
 func (o TraceOptions) Validate() error {
 	var errs []error
 	if o.Scale != 0 && !(o.Scale >= 1e-6 && o.Scale <= 1e6) {

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/serin-go/serin/loadtest/pace"
+	"github.com/serin-go/serin/checks"
 )
 
 // Request is the content of one request: a prompt, or a body of any kind.
@@ -145,7 +145,7 @@ func weighted(rng *rand.Rand, n int, weight func(i int) float64) int {
 	return n - 1
 }
 
-// Validate returns an error that joins an [*InvalidError] for each invalid field.
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid field.
 func (s Synthetic) Validate() error {
 	errs := []error{s.Input.validate("Synthetic.Input"), s.Output.validate("Synthetic.Output")}
 	for i, p := range s.Pairs {
@@ -197,9 +197,6 @@ func appendWords(b *strings.Builder, rng *rand.Rand, n int) {
 	}
 }
 
-// InvalidError is the error of a field that has a value out of its range.
-type InvalidError = pace.InvalidError
-
 func invalid(field string, value any, want string) error {
-	return &InvalidError{Field: field, Value: value, Want: want}
+	return &checks.InvalidError{Package: "workload", Field: field, Value: value, Want: want}
 }
