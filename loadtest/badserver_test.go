@@ -40,16 +40,16 @@ func TestBadServers(t *testing.T) {
 		{"answers HTML", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, "<!DOCTYPE html><title>Hello</title>")
-		}, analysis.Invalid, Malformed, 0, "html"},
+		}, analysis.Invalid, faultMalformed, 0, "html"},
 		{"redirects for ever", func(w http.ResponseWriter, r *http.Request) {
 			hops.Add(1)
 			http.Redirect(w, r, "/v1/chat/completions?again", http.StatusTemporaryRedirect)
-		}, analysis.Error, Redirected, 0, "status 307"},
+		}, analysis.Error, faultRedirected, 0, "status 307"},
 		{"never ends a stream", func(w http.ResponseWriter, r *http.Request) {
 			write(role, content("a"))(w, r)
 			<-r.Context().Done()
-		}, analysis.Timeout, Stalled, 1, "without the next part"},
-		{"never begins one", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, analysis.Timeout, LateToken, 0, "without the first token"},
+		}, analysis.Timeout, faultStalled, 1, "without the next part"},
+		{"never begins one", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, analysis.Timeout, faultLateToken, 0, "without the first token"},
 		{"drips for ever", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			for r.Context().Err() == nil {
@@ -57,37 +57,37 @@ func TestBadServers(t *testing.T) {
 				_ = http.NewResponseController(w).Flush()
 				time.Sleep(10 * ms)
 			}
-		}, analysis.Timeout, LateEnd, -1, "without the end of the answer"},
-		{"sends events of 10 MB", write(role, content(strings.Repeat("long ", 2<<20)), content("b"), goodTail), analysis.OK, None, 2, ""},
-		{"sends 10 MB without a line end", write(strings.Repeat("x", 10<<20)), analysis.Invalid, Malformed, 0, "not json"},
-		{"sends invalid UTF-8", write(role, content("a\xff\xfe\xed\xa0\x80"), content("b"), goodTail), analysis.OK, None, 2, ""},
+		}, analysis.Timeout, faultLateEnd, -1, "without the end of the answer"},
+		{"sends events of 10 MB", write(role, content(strings.Repeat("long ", 2<<20)), content("b"), goodTail), analysis.OK, faultNone, 2, ""},
+		{"sends 10 MB without a line end", write(strings.Repeat("x", 10<<20)), analysis.Invalid, faultMalformed, 0, "not json"},
+		{"sends invalid UTF-8", write(role, content("a\xff\xfe\xed\xa0\x80"), content("b"), goodTail), analysis.OK, faultNone, 2, ""},
 		{"sends an error in invalid UTF-8", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(503)
 			_, _ = io.WriteString(w, "down\xff\xfe")
-		}, analysis.Error, ServerError, 0, "down?"},
-		{"sends CRLF", write(strings.ReplaceAll(good, "\n", "\r\n")), analysis.OK, None, 2, ""},
-		{"sends CR", write(strings.ReplaceAll(good, "\n", "\r")), analysis.OK, None, 2, ""},
-		{"sends comments", write(": ping\n\n", role, ":\n", content("a"), ": data: "+content("x"), content("b"), goodTail), analysis.OK, None, 2, ""},
-		{"leaves spaces out", write(strings.ReplaceAll(good, "data: ", "data:")), analysis.OK, None, 2, ""},
-		{"sends several data lines", write(strings.ReplaceAll(good, `,"choices"`, ",\ndata: \"choices\"")), analysis.OK, None, 2, ""},
-		{"sends one byte at a time", write(strings.Split(good, "")...), analysis.OK, None, 2, ""},
-		{"sends broken JSON", write("data: {\"choices\":[{\"delta\":\n\n", "data: nonsense\n\n"), analysis.Invalid, Malformed, 0, "not json"},
-		{"sends an error in a stream", write(role, content("a"), event(`{"error":{"message":"out of memory","code":"oom"}}`)), analysis.Error, ErrorInStream, 1, "code oom"},
+		}, analysis.Error, faultServerError, 0, "down?"},
+		{"sends CRLF", write(strings.ReplaceAll(good, "\n", "\r\n")), analysis.OK, faultNone, 2, ""},
+		{"sends CR", write(strings.ReplaceAll(good, "\n", "\r")), analysis.OK, faultNone, 2, ""},
+		{"sends comments", write(": ping\n\n", role, ":\n", content("a"), ": data: "+content("x"), content("b"), goodTail), analysis.OK, faultNone, 2, ""},
+		{"leaves spaces out", write(strings.ReplaceAll(good, "data: ", "data:")), analysis.OK, faultNone, 2, ""},
+		{"sends several data lines", write(strings.ReplaceAll(good, `,"choices"`, ",\ndata: \"choices\"")), analysis.OK, faultNone, 2, ""},
+		{"sends one byte at a time", write(strings.Split(good, "")...), analysis.OK, faultNone, 2, ""},
+		{"sends broken JSON", write("data: {\"choices\":[{\"delta\":\n\n", "data: nonsense\n\n"), analysis.Invalid, faultMalformed, 0, "not json"},
+		{"sends an error in a stream", write(role, content("a"), event(`{"error":{"message":"out of memory","code":"oom"}}`)), analysis.Error, faultErrorInStream, 1, "code oom"},
 		{"cuts the connection", func(w http.ResponseWriter, r *http.Request) {
 			write(role, content("a"))(w, r)
 			panic(http.ErrAbortHandler)
-		}, analysis.Truncated, Cut, 1, "broken off (status 200): unexpected EOF"},
-		{"hangs up before the header", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, analysis.Error, Broken, 0, "no response"},
+		}, analysis.Truncated, faultCut, 1, "broken off (status 200): unexpected EOF"},
+		{"hangs up before the header", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, analysis.Error, faultBroken, 0, "no response"},
 		{"lies about the length", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"object":"chat.completion","choices":[`)
-		}, analysis.Truncated, Cut, 0, "broken off (status 200): unexpected EOF"},
-		{"answers nothing", func(http.ResponseWriter, *http.Request) {}, analysis.Empty, Malformed, 0, "no content"},
+		}, analysis.Truncated, faultCut, 0, "broken off (status 200): unexpected EOF"},
+		{"answers nothing", func(http.ResponseWriter, *http.Request) {}, analysis.Empty, faultMalformed, 0, "no content"},
 		{"answers with other JSON", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `["hello"]`)
-		}, analysis.Invalid, Malformed, 0, "stream asked, document came"},
+		}, analysis.Invalid, faultMalformed, 0, "stream asked, document came"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -100,9 +100,9 @@ func TestBadServers(t *testing.T) {
 			p := Plan{Target: server.URL, Model: "m", Prompts: []workload.Prompt{workload.Ask("What is light?")}, Pacer: pace.Constant(1000), Requests: 2,
 				Timeout: 3 * time.Second, FirstToken: time.Second, Idle: time.Second}
 			switch test.fault {
-			case None:
+			case faultNone:
 				p.Timeout, p.FirstToken, p.Idle = time.Minute, 0, 0 // not of interest
-			case LateEnd:
+			case faultLateEnd:
 				p.Timeout = 500 * ms
 			}
 			var results []Result
@@ -162,7 +162,7 @@ func TestInterruptAtAnyMoment(t *testing.T) {
 			}
 		}
 		stopped := report.Classes[analysis.Cancelled] + report.Classes[analysis.Abandoned]
-		if total != report.Sent || report.Sent > 2 && (stopped == 0 || report.Faults[Stopped] != stopped) {
+		if total != report.Sent || report.Sent > 2 && (stopped == 0 || report.Faults[faultStopped] != stopped) {
 			t.Errorf("after %v: %v", after, report)
 		}
 		if err := report.WriteHTML(io.Discard); err != nil {

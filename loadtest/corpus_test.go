@@ -56,7 +56,7 @@ func TestCorpus(t *testing.T) {
 			if !slices.Contains(row.Class, r.Class.String()) || row.Why != "" && r.Why != row.Why {
 				t.Errorf("%s: class %v (%s), want %v (%s)", row.Name, r.Class, r.Why, row.Class, row.Why)
 			}
-			if (r.Class == analysis.OK || r.Class == analysis.Refused) != (r.Err == nil) || r.Class == analysis.OK && (r.Why != "" || r.Fault != loadtest.None) {
+			if (r.Class == analysis.OK || r.Class == analysis.Refused) != (r.Err == nil) || r.Class == analysis.OK && (r.Why != "" || r.Fault != "") {
 				t.Errorf("%s: class %v (%s) with fault %v, error %v", row.Name, r.Class, r.Why, r.Fault, r.Err)
 			}
 			if u := row.Usage; u != nil && r.Chunks > 0 {

@@ -73,7 +73,7 @@ func newCurve(steps []Step) Curve {
 	for i, s := range c.Steps {
 		// Of the logarithm, or a step far beyond saturation would make all others
 		// look alike.
-		x[i], y[i] = s.Throughput(), math.Log(max(1e-6, s.latency()))
+		x[i], y[i] = s.Throughput, math.Log(max(1e-6, s.latency()))
 	}
 	c.Knee = knee(x, y)
 	return c
@@ -110,14 +110,15 @@ func knee(x, y []float64) int {
 	return at
 }
 
-// Throughput returns the good answers per second of the step, whether or not
-// they kept the SLO.
-func (s Step) Throughput() float64 {
-	if s.Report == nil || s.Report.Elapsed <= 0 {
+// throughputOf returns the OK answers per second of a run.
+func throughputOf(r *Report) float64 {
+	if r.Elapsed <= 0 {
 		return 0
 	}
-	return float64(s.Report.Classes[analysis.OK]) / s.Report.Elapsed.Seconds()
+	return float64(r.Classes[analysis.OK]) / r.Elapsed.Seconds()
 }
+
+func throughput(s Step) float64 { return s.Throughput }
 
 // latency is what the knee is looked for in: the p99 of the corrected TTFT, or
 // of the latency where nothing streams.
@@ -137,7 +138,7 @@ func (c Curve) finding() string {
 		return "No knee: latency does not bend within these rates."
 	}
 	s := c.Steps[c.Knee]
-	return fmt.Sprintf("The knee is at %.4g answers/s (%.4g/s asked), with a p99 of %v.", s.Throughput(), s.Rate, units.Short(units.Seconds(s.latency())))
+	return fmt.Sprintf("The knee is at %.4g answers/s (%.4g/s asked), with a p99 of %v.", s.Throughput, s.Rate, units.Short(units.Seconds(s.latency())))
 }
 
 // String returns the curve as a text, one line for each step, without a final
@@ -178,14 +179,14 @@ func (c Curve) WriteHTML(w io.Writer) error {
 	rate := func(s Step) float64 { return s.Rate }
 	withKnee := func(lines ...line) []line {
 		if c.Knee >= 0 {
-			lines = append(lines, line{name: "knee", colour: red, x: []float64{c.Steps[c.Knee].Throughput()}, y: []float64{0}, mark: true})
+			lines = append(lines, line{name: "knee", colour: red, x: []float64{c.Steps[c.Knee].Throughput}, y: []float64{0}, mark: true})
 		}
 		return lines
 	}
 	plots := []template.HTML{
-		plot("TTFT over answers per second", "answers/s", "ms", withKnee(over("p99", orange, Step.Throughput, ttft(0.99)), over("p50", blue, Step.Throughput, ttft(0.5)))...),
-		plot("Latency over answers per second", "answers/s", "ms", withKnee(over("p99", orange, Step.Throughput, latency(0.99)), over("p50", blue, Step.Throughput, latency(0.5)))...),
-		plot("Answers per second over rate asked", "asked/s", "1/s", over("answers", blue, rate, Step.Throughput)),
+		plot("TTFT over answers per second", "answers/s", "ms", withKnee(over("p99", orange, throughput, ttft(0.99)), over("p50", blue, throughput, ttft(0.5)))...),
+		plot("Latency over answers per second", "answers/s", "ms", withKnee(over("p99", orange, throughput, latency(0.99)), over("p50", blue, throughput, latency(0.5)))...),
+		plot("Answers per second over rate asked", "asked/s", "1/s", over("answers", blue, rate, throughput)),
 		plot("Output tokens per second over rate asked", "asked/s", "1/s", over("tokens", green, rate, func(s Step) float64 { return s.Report.TokenRate() })),
 		plot("Share of good requests over rate asked", "asked/s", "%", over("good", green, rate, func(s Step) float64 { return 100 * float64(s.Good) / float64(max(1, s.Sent)) })),
 	}

@@ -9,12 +9,12 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
-// Distribution tells how the durations of a kind are distributed. Up to 4,096
-// of them every figure is exact; beyond that, quantiles are off by at most
-// 0.1 % or a microsecond, and the memory stays bounded. The zero value is empty.
-// It is safe for concurrent reading.
+// Distribution is the distribution of one kind of duration. Up to 4,096 durations
+// its figures are exact. For more of them, the error of a quantile is at most 0.1 %
+// or one microsecond, and the memory is bounded. The zero value is empty. It is safe
+// for concurrent reading.
 type Distribution struct {
-	exact []float64 // in seconds; sorted by the time anybody reads
+	exact []float64 // in seconds; sorted by seal
 	more  *hdr.Histogram
 	sum   float64
 	least time.Duration
@@ -22,7 +22,7 @@ type Distribution struct {
 	count uint64
 }
 
-// exactly is how many durations are kept as they are.
+// exactly is the largest number of durations that are stored individually.
 const exactly = 4096
 
 func (d *Distribution) add(v time.Duration) { d.addN(v, 1) }
@@ -80,18 +80,22 @@ func (d *Distribution) merge(o *Distribution) {
 	}
 }
 
-// seal prepares d for reading.
+// seal sorts d for reading.
 func (d *Distribution) seal() { slices.Sort(d.exact) }
 
 // Count returns the number of durations.
 func (d *Distribution) Count() uint64 { return d.count }
 
-// Quantile returns the duration below which the share q, from 0 to 1, of all
-// lies; between two durations it interpolates linearly. It is 0 when d is empty.
+// Quantile returns the quantile q, from 0 to 1, with linear interpolation between
+// two durations. Quantile(0) is the shortest duration and Quantile(1) the longest,
+// exactly. It returns 0 if d is empty.
 func (d *Distribution) Quantile(q float64) time.Duration {
 	if d.more != nil {
-		if q <= 0 {
+		switch {
+		case q <= 0:
 			return d.least
+		case q >= 1:
+			return d.most
 		}
 		return max(d.least, min(d.most, units.Seconds(d.more.Quantile(q)/1e6)))
 	}
@@ -104,8 +108,8 @@ func (d *Distribution) Quantile(q float64) time.Duration {
 	return units.Seconds(d.exact[below] + (rank-float64(below))*(d.exact[above]-d.exact[below]))
 }
 
-// AtMost returns how many durations are at most v, to the precision of d: those
-// of v's own bucket count.
+// AtMost returns the number of durations up to v. Above 4,096 durations, it counts
+// all durations in the bucket of v.
 func (d *Distribution) AtMost(v time.Duration) (n uint64) {
 	if d.more == nil {
 		for _, e := range d.exact {
@@ -124,17 +128,11 @@ func (d *Distribution) AtMost(v time.Duration) (n uint64) {
 // Sum returns the sum of all durations in seconds.
 func (d *Distribution) Sum() float64 { return d.sum }
 
-// Mean returns the mean, or 0 when d is empty.
+// Mean returns the mean, or 0 if d is empty.
 func (d *Distribution) Mean() time.Duration { return units.Seconds(d.sum / max(1, float64(d.count))) }
 
-// Max returns the longest duration, or 0 when d is empty.
-func (d *Distribution) Max() time.Duration { return d.most }
-
-// Min returns the shortest duration, or 0 when d is empty.
-func (d *Distribution) Min() time.Duration { return d.least }
-
-// distributionJSON is the form of a Distribution in JSON: what people look for,
-// in seconds, and the histogram for programs.
+// distributionJSON is the JSON of a Distribution: its main figures in seconds, and
+// the histogram.
 type distributionJSON struct {
 	Count uint64  `json:"count"`
 	Mean  float64 `json:"mean_s"`
@@ -147,9 +145,9 @@ type distributionJSON struct {
 	HDR   string  `json:"hdr,omitempty"`
 }
 
-// MarshalJSON implements [json.Marshaler]. Member hdr holds all durations in
-// microseconds as an HdrHistogram V2, so that what is read back can be merged
-// and asked for any quantile.
+// MarshalJSON implements [json.Marshaler]. The member hdr is an HdrHistogram V2 of
+// all durations in microseconds. With it, distributions that were read back can be
+// merged, and have all quantiles.
 func (d Distribution) MarshalJSON() ([]byte, error) {
 	j := distributionJSON{d.count, d.Mean().Seconds(), d.least.Seconds(), d.Quantile(0.5).Seconds(), d.Quantile(0.9).Seconds(),
 		d.Quantile(0.99).Seconds(), d.Quantile(0.999).Seconds(), d.most.Seconds(), ""}
@@ -159,7 +157,7 @@ func (d Distribution) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// histogram returns all durations as a histogram. It must not be changed.
+// histogram returns a histogram of all durations. The caller must not modify it.
 func (d *Distribution) histogram() *hdr.Histogram {
 	if d.more != nil {
 		return d.more

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -14,53 +13,61 @@ import (
 	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
-// Fault says more closely than a class what went wrong with a request, and in
-// which phase of it. The faults are a closed set, so that counting them needs
-// bounded memory whatever servers answer. The zero value is None.
-type Fault uint8
+// Fault is the cause of a failed request. It is more specific than the class. The
+// set of faults is closed, so counting them takes bounded memory:
+//
+//	""                   no fault
+//	"resolve"            the name of the server was not found
+//	"connect"            the connection was refused or timed out
+//	"tls"                the TLS handshake failed or the certificate is not trusted
+//	"broken"             the connection broke before the response header
+//	"late header"        Timeout passed before the response header
+//	"late token"         FirstToken or Timeout passed before the first token
+//	"stalled"            Idle passed within a stream
+//	"late end"           Timeout passed after the first token
+//	"redirected"         status 3xx, which is not followed
+//	"bad request"        status 4xx other than 429
+//	"too many requests"  status 429
+//	"server error"       status 5xx, or one that is not valid
+//	"error in stream"    an error within an answer with status 200
+//	"cut"                the answer ended before it was complete
+//	"malformed"          the answer is for another request or cannot be parsed
+//	"stopped"            canceled together with the run
+type Fault string
 
 const (
-	None          Fault = iota // nothing went wrong
-	Resolve                    // the name of the server was not found
-	Connect                    // no connection could be made
-	TLS                        // the handshake failed, or the certificate is not to be trusted
-	Broken                     // the connection broke before there was a header
-	LateHeader                 // Timeout passed before there was a header
-	LateToken                  // FirstToken or Timeout passed before the first token
-	Stalled                    // Idle passed within a stream
-	LateEnd                    // Timeout passed after the first token
-	Redirected                 // a 3xx, which is not followed
-	BadRequest                 // a 4xx other than 429
-	TooMany                    // 429
-	ServerError                // a 5xx, or a status that should not be
-	ErrorInStream              // an error within a 200 answer
-	Cut                        // the answer ended before it was complete
-	Malformed                  // the answer is to another request, or cannot be read: HTML, not JSON
-	Stopped                    // cancelled together with the run
+	faultNone          Fault = ""
+	faultResolve       Fault = "resolve"
+	faultConnect       Fault = "connect"
+	faultTLS           Fault = "tls"
+	faultBroken        Fault = "broken"
+	faultLateHeader    Fault = "late header"
+	faultLateToken     Fault = "late token"
+	faultStalled       Fault = "stalled"
+	faultLateEnd       Fault = "late end"
+	faultRedirected    Fault = "redirected"
+	faultBadRequest    Fault = "bad request"
+	faultTooMany       Fault = "too many requests"
+	faultServerError   Fault = "server error"
+	faultErrorInStream Fault = "error in stream"
+	faultCut           Fault = "cut"
+	faultMalformed     Fault = "malformed"
+	faultStopped       Fault = "stopped"
 )
 
-var faultNames = []string{"none", "resolve", "connect", "tls", "broken", "late header", "late token", "stalled", "late end",
-	"redirected", "bad request", "too many requests", "server error", "error in stream", "cut", "malformed", "stopped"}
+// faults are all faults, in the order in which a request can meet them.
+var faults = []Fault{faultResolve, faultConnect, faultTLS, faultBroken, faultLateHeader, faultLateToken, faultStalled, faultLateEnd, faultRedirected,
+	faultBadRequest, faultTooMany, faultServerError, faultErrorInStream, faultCut, faultMalformed, faultStopped}
 
-// String returns the lower-case name of f.
-func (f Fault) String() string {
-	if int(f) < len(faultNames) {
-		return faultNames[f]
+// parseFault returns the fault with the given name. Older versions wrote "none".
+func parseFault(name string) (Fault, error) {
+	switch f := Fault(name); {
+	case f == faultNone || f == "none":
+		return faultNone, nil
+	case slices.Contains(faults, f):
+		return f, nil
 	}
-	return fmt.Sprintf("Fault(%d)", uint8(f))
-}
-
-// MarshalText implements [encoding.TextMarshaler].
-func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (f *Fault) UnmarshalText(text []byte) error {
-	i := slices.Index(faultNames, string(text))
-	if i < 0 {
-		return invalid("fault", string(text), "one of the names of faults, such as connect")
-	}
-	*f = Fault(i)
-	return nil
+	return faultNone, invalid("fault", name, "a known fault, such as connect")
 }
 
 // faultOf returns the fault of an outcome; see [sender.conclude] for err and
@@ -68,43 +75,43 @@ func (f *Fault) UnmarshalText(text []byte) error {
 func faultOf(o *answer.Outcome, err, cause error) Fault {
 	switch o.Class {
 	case analysis.OK, analysis.Refused:
-		return None
+		return faultNone
 	case analysis.Timeout:
 		return phase(timeoutOf(cause), o)
 	case analysis.Cancelled, analysis.Abandoned:
-		return Stopped
+		return faultStopped
 	}
 	switch {
 	case o.Status == 0:
 		return connectFault(err)
 	case o.Status == http.StatusTooManyRequests:
-		return TooMany
+		return faultTooMany
 	case o.Status >= 300 && o.Status < 400:
-		return Redirected
+		return faultRedirected
 	case o.Status >= 400 && o.Status < 500:
-		return BadRequest
+		return faultBadRequest
 	case !good(o.Status):
-		return ServerError
+		return faultServerError
 	case o.Class == analysis.Error, o.Class == analysis.Limited:
-		return ErrorInStream
+		return faultErrorInStream
 	case o.Class == analysis.Truncated:
-		return Cut
+		return faultCut
 	case o.Class == analysis.Empty && (o.Choices > 0 || o.Finish != ""):
-		return None // an answer without tokens
+		return faultNone // an answer without tokens
 	}
-	return Malformed
+	return faultMalformed
 }
 
 func phase(t *timeoutError, o *answer.Outcome) Fault {
 	switch {
 	case t.what == idleText:
-		return Stalled
+		return faultStalled
 	case o.Status == 0 && t.what != firstText:
-		return LateHeader
+		return faultLateHeader
 	case o.Chunks == 0:
-		return LateToken
+		return faultLateToken
 	}
-	return LateEnd
+	return faultLateEnd
 }
 
 func connectFault(err error) Fault {
@@ -116,11 +123,11 @@ func connectFault(err error) Fault {
 	var authority x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &dns):
-		return Resolve
+		return faultResolve
 	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify), errors.As(err, &authority):
-		return TLS
+		return faultTLS
 	case errors.As(err, &op) && op.Op == "dial", errors.Is(err, context.DeadlineExceeded):
-		return Connect
+		return faultConnect
 	}
-	return Broken
+	return faultBroken
 }

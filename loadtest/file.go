@@ -52,7 +52,7 @@ type resultJSON struct {
 	Due          time.Time      `json:"due"`
 	Class        analysis.Class `json:"class"`
 	Why          string         `json:"why,omitempty"`
-	Fault        Fault          `json:"fault"`
+	Fault        Fault          `json:"fault,omitempty"`
 	TTFB         time.Duration  `json:"ttfb_ns"`
 	TTFT         time.Duration  `json:"ttft_ns"`
 	TTFC         time.Duration  `json:"ttfc_ns"`
@@ -186,11 +186,15 @@ func parseResult(line []byte) (Result, error) {
 	if min(j.Chunks, j.Coalesced, j.InputTokens, j.CachedTokens, j.OutputTokens, j.Reasoning) < 0 {
 		return Result{}, errors.New("a negative count of chunks or tokens")
 	}
+	fault, err := parseFault(string(j.Fault))
+	if err != nil {
+		return Result{}, err
+	}
 	if j.Timestamp.IsZero() || j.Due.IsZero() {
 		return Result{}, errors.New("no timestamp or no due, want a line that this package wrote")
 	}
 	r := Result{
-		Seq: j.Seq, Prompt: j.Prompt, Trimmed: j.Trimmed, Due: j.Due, Sent: j.Timestamp, Class: j.Class, Why: j.Why, Fault: j.Fault, Status: int(j.Code),
+		Seq: j.Seq, Prompt: j.Prompt, Trimmed: j.Trimmed, Due: j.Due, Sent: j.Timestamp, Class: j.Class, Why: j.Why, Fault: fault, Status: int(j.Code),
 		TTFB: j.TTFB, TTFT: j.TTFT, TTFC: j.TTFC, E2E: j.E2E, Latency: j.Latency, TPOT: j.TPOT, LongestGap: j.LongestGap,
 		BytesOut: j.BytesOut, BytesIn: j.BytesIn, Chunks: j.Chunks, Coalesced: j.Coalesced, InputTokens: j.InputTokens,
 		CachedTokens: j.CachedTokens, OutputTokens: j.OutputTokens, ReasoningTokens: j.Reasoning, TokenSource: j.TokenSource, NTPOT: j.NTPOT,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ import (
 func golden() Result {
 	at := time.Unix(1700000000, 800000000).UTC()
 	return Result{Seq: 8, Status: 503, Due: at, Sent: at, Latency: 900 * ms, BytesOut: 10, BytesIn: 100,
-		Class: analysis.Error, Why: "status 503", Fault: ServerError, Err: errors.New("503 Service Unavailable")}
+		Class: analysis.Error, Why: "status 503", Fault: faultServerError, Err: errors.New("503 Service Unavailable")}
 }
 
 func write(t *testing.T, f Format, results ...Result) string {
@@ -107,7 +108,7 @@ func TestReportFormats(t *testing.T) {
 	if got := back.TTFT.Quantile(0.5); back.Sent != 30 || (got-200*ms).Abs() > 200*time.Microsecond {
 		t.Errorf("sent %d, TTFT p50 %v", back.Sent, got)
 	}
-	if diff := cmp.Diff(report.Series(), back.Series()); diff != "" || back.TotalTokenRate() != report.TotalTokenRate() {
+	if diff := cmp.Diff(report.Series(), back.Series()); diff != "" || back.totalTokenRate() != report.totalTokenRate() {
 		t.Errorf("series (-before +after):\n%s", diff)
 	}
 	if a, b := report.String(), back.String(); strings.Split(a, "\n")[1] != strings.Split(b, "\n")[1] {
@@ -119,7 +120,7 @@ func TestReportFormats(t *testing.T) {
 		}
 	}
 	var log bytes.Buffer
-	if err := report.WriteHistogramLog(&log); err != nil {
+	if err := writeLog(&log, report); err != nil {
 		t.Fatal(err)
 	}
 	tags := 0
@@ -165,7 +166,7 @@ func TestHistogramLogGrowsWithTheRun(t *testing.T) {
 	if sum != *report.TTFT.histogram() || l.Err() != nil || strings.Count(log.String(), "StartTime:") != 1 {
 		t.Errorf("%d of %d, %v", sum.Count(), report.TTFT.Count(), l.Err())
 	}
-	if l = NewHistogramLog(brokenWriter{}); report.WriteHistogramLog(brokenWriter{}) == nil {
+	if l = NewHistogramLog(brokenWriter{}); writeLog(brokenWriter{}, report) == nil {
 		t.Error("no error of a broken writer")
 	}
 	if l.Add(report); l.Err() == nil {
@@ -215,4 +216,11 @@ func FuzzReadResults(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = Summarise(bytes.NewReader(data), SLO{TTFT: 1})
 	})
+}
+
+// writeLog writes a histogram log of a whole run.
+func writeLog(w io.Writer, r *Report) error {
+	l := NewHistogramLog(w)
+	l.Add(r)
+	return l.Err()
 }

@@ -66,7 +66,7 @@ func (r *Report) Verdict() checks.Result {
 		// Thresholds that hold despite a late generator hold all the more, but
 		// the load asked for was not applied; ones that are breached may be its
 		// own fault.
-		result.Summary = "the generator was the bottleneck: " + r.Generator.Reason()
+		result.Summary = "the generator was the bottleneck: " + r.Generator.reason()
 	case failure != nil:
 		result.Status, result.Err = checks.Fail, failure
 	case r.Interrupted:

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -123,31 +124,42 @@ func TestFaults(t *testing.T) {
 		want      Fault
 		transport http.RoundTripper
 	}{
-		{None, script{parts: spoken}},
-		{Resolve, fail(&net.OpError{Op: "dial", Err: &net.DNSError{}})},
-		{Connect, fail(&net.OpError{Op: "dial", Err: errors.New("refused")})},
-		{Broken, fail(io.ErrUnexpectedEOF)},
-		{LateHeader, roundTripFunc(func(r *http.Request) (*http.Response, error) { return nil, sleep(r.Context(), time.Hour) })},
-		{LateToken, script{parts: []part{{data: role}, hour}}},
-		{Stalled, script{parts: []part{{data: content("a")}, hour}}},
-		{Redirected, script{status: 302}}, {BadRequest, script{status: 404}}, {TooMany, script{status: 429}}, {ServerError, script{status: 502}},
-		{ErrorInStream, script{parts: []part{{data: event(`{"error":{"message":"no"}}`)}}}},
-		{Cut, script{parts: []part{{data: content("a")}}}},
-		{Malformed, script{parts: []part{{data: "<html>hello</html>"}}}},
+		{faultNone, script{parts: spoken}},
+		{faultResolve, fail(&net.OpError{Op: "dial", Err: &net.DNSError{}})},
+		{faultConnect, fail(&net.OpError{Op: "dial", Err: errors.New("refused")})},
+		{faultBroken, fail(io.ErrUnexpectedEOF)},
+		{faultLateHeader, roundTripFunc(func(r *http.Request) (*http.Response, error) { return nil, sleep(r.Context(), time.Hour) })},
+		{faultLateToken, script{parts: []part{{data: role}, hour}}},
+		{faultStalled, script{parts: []part{{data: content("a")}, hour}}},
+		{faultRedirected, script{status: 302}}, {faultBadRequest, script{status: 404}}, {faultTooMany, script{status: 429}}, {faultServerError, script{status: 502}},
+		{faultErrorInStream, script{parts: []part{{data: event(`{"error":{"message":"no"}}`)}}}},
+		{faultCut, script{parts: []part{{data: content("a")}}}},
+		{faultMalformed, script{parts: []part{{data: "<html>hello</html>"}}}},
 	}
 	for _, test := range tests {
 		p := plan(test.transport)
 		p.FirstToken, p.Idle, p.Timeout = 2*time.Second, time.Second, time.Minute
-		if test.want == LateHeader {
+		if test.want == faultLateHeader {
 			p.FirstToken = 0
 		}
 		report, results := simulate(t, p)
-		if results[0].Fault != test.want || test.want != None && report.Faults[test.want] != 1 {
+		if results[0].Fault != test.want || test.want != faultNone && report.Faults[test.want] != 1 {
 			t.Errorf("fault %v (%v), want %v", results[0].Fault, results[0].Err, test.want)
 		}
-		var back Fault
-		if text, _ := test.want.MarshalText(); back.UnmarshalText(text) != nil || back != test.want {
-			t.Errorf("%v does not survive its text", test.want)
+		if back, err := parseFault(string(test.want)); err != nil || back != test.want {
+			t.Errorf("%q is read as %q, %v", test.want, back, err)
 		}
+	}
+}
+
+func TestFaultsAreAClosedSet(t *testing.T) {
+	if f, err := parseFault("none"); err != nil || f != faultNone { // as older versions wrote it
+		t.Errorf("none is read as %q, %v", f, err)
+	}
+	if _, err := parseFault("gremlins"); err == nil {
+		t.Error("an unknown fault is accepted")
+	}
+	if err := json.Unmarshal([]byte(`{"faults":{"gremlins":1},"state":{"tally":{}}}`), new(Report)); err == nil {
+		t.Error("a report with an unknown fault is accepted")
 	}
 }

@@ -45,8 +45,8 @@ type Generator struct {
 	wall time.Duration // of which CPU is a share
 }
 
-// Reason returns all reasons in one line.
-func (g Generator) Reason() string { return strings.Join(g.Reasons, "; ") }
+// reason returns all reasons in one line.
+func (g Generator) reason() string { return strings.Join(g.Reasons, "; ") }
 
 // String returns the verdict in one line.
 func (g Generator) String() string {

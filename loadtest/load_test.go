@@ -37,7 +37,7 @@ func TestUsersTakeTurns(t *testing.T) {
 		return script{parts: []part{{at: 100 * ms, data: content("light") + goodTail}}}.RoundTrip(r)
 	})
 	report, _ := simulate(t, p)
-	if report.Sent != 60 || report.Interrupted || report.SchedLag.Max() != 0 || len(dues) != 15 {
+	if report.Sent != 60 || report.Interrupted || report.SchedLag.Quantile(1) != 0 || len(dues) != 15 {
 		t.Errorf("%d users:\n%v", len(dues), report)
 	}
 	for user, at := range dues {
@@ -48,7 +48,7 @@ func TestUsersTakeTurns(t *testing.T) {
 		}
 	}
 	p.Transport = script{parts: []part{{at: 20 * time.Second, data: content("a") + goodTail}}}
-	if report, _ = simulate(t, p); report.Sent != 60 || report.SchedLag.Max() != 15*time.Second || report.PeakConcurrency != 15 {
+	if report, _ = simulate(t, p); report.Sent != 60 || report.SchedLag.Quantile(1) != 15*time.Second || report.PeakConcurrency != 15 {
 		t.Errorf("answers that take longer than a turn: %v", report)
 	}
 }
@@ -65,10 +65,10 @@ func TestManyErrorsTakeBoundedMemory(t *testing.T) {
 	const n = 1_000_000
 	at := time.Unix(0, 0)
 	one := func(i int) {
-		res := Result{Seq: uint64(i), Due: at, Sent: at, Latency: time.Duration(i), Class: analysis.Error, Fault: Connect,
+		res := Result{Seq: uint64(i), Due: at, Sent: at, Latency: time.Duration(i), Class: analysis.Error, Fault: faultConnect,
 			Err: fmt.Errorf("dial tcp 127.0.0.1:%d: connection %d refused", i%65536, i)}
 		if i%4 == 0 {
-			res.Class, res.Fault = analysis.Timeout, LateHeader
+			res.Class, res.Fault = analysis.Timeout, faultLateHeader
 		}
 		r.add(res, chunks{})
 	}
@@ -80,7 +80,7 @@ func TestManyErrorsTakeBoundedMemory(t *testing.T) {
 		one(i)
 	}
 	after := memory()
-	if r.Classes[analysis.Error] != 750_000 || r.Classes[analysis.Timeout] != 250_000 || r.Faults[Connect] != 750_000 || len(r.FirstErrors) != 2 {
+	if r.Classes[analysis.Error] != 750_000 || r.Classes[analysis.Timeout] != 250_000 || r.Faults[faultConnect] != 750_000 || len(r.FirstErrors) != 2 {
 		t.Errorf("classes %v, faults %v, %d first errors", r.Classes, r.Faults, len(r.FirstErrors))
 	}
 	if after > before+1<<20 {

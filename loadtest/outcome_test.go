@@ -60,16 +60,16 @@ func TestPlainAnswers(t *testing.T) {
 		class  analysis.Class
 		fault  Fault
 	}{
-		{script{parts: []part{{data: "fine"}}}, analysis.OK, None},
-		{script{status: 204}, analysis.OK, None},
-		{script{header: http.Header{"Content-Type": {"text/html"}}, parts: []part{{data: "<p>"}}}, analysis.OK, None},
-		{script{header: http.Header{"Content-Type": {"application/json"}}, parts: []part{{data: `{"error":"x"}`}}}, analysis.OK, None},
-		{script{parts: []part{{data: "fi"}, {err: io.ErrUnexpectedEOF}}}, analysis.Truncated, Cut},
-		{script{parts: []part{{data: "fi"}, {at: 1000 * ms, data: "ne"}}}, analysis.Timeout, LateToken},
-		{script{status: 302}, analysis.Error, Redirected},
-		{script{status: 404}, analysis.Rejected, BadRequest},
-		{script{status: 429}, analysis.Limited, TooMany},
-		{script{status: 502}, analysis.Error, ServerError},
+		{script{parts: []part{{data: "fine"}}}, analysis.OK, faultNone},
+		{script{status: 204}, analysis.OK, faultNone},
+		{script{header: http.Header{"Content-Type": {"text/html"}}, parts: []part{{data: "<p>"}}}, analysis.OK, faultNone},
+		{script{header: http.Header{"Content-Type": {"application/json"}}, parts: []part{{data: `{"error":"x"}`}}}, analysis.OK, faultNone},
+		{script{parts: []part{{data: "fi"}, {err: io.ErrUnexpectedEOF}}}, analysis.Truncated, faultCut},
+		{script{parts: []part{{data: "fi"}, {at: 1000 * ms, data: "ne"}}}, analysis.Timeout, faultLateToken},
+		{script{status: 302}, analysis.Error, faultRedirected},
+		{script{status: 404}, analysis.Rejected, faultBadRequest},
+		{script{status: 429}, analysis.Limited, faultTooMany},
+		{script{status: 502}, analysis.Error, faultServerError},
 	} {
 		p := plan(test.script)
 		p.Prompts, p.Workload, p.Timeout = nil, workload.HTTP("", "/health", nil), 500*ms

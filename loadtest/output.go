@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -8,19 +9,10 @@ import (
 	"github.com/serin-go/serin/internal/hdr"
 )
 
-// WriteHistogramLog writes all durations of r as an HdrHistogram log of version
-// 1.3, one tagged histogram in microseconds for each kind; the tools of
-// hdrhistogram.org plot and merge it. For a line each second see
-// [HistogramLog].
-func (r *Report) WriteHistogramLog(w io.Writer) error {
-	l := NewHistogramLog(w)
-	l.add(r, r.Elapsed)
-	return l.Err()
-}
-
-// HistogramLog is an HdrHistogram log of version 1.3 with a line for each kind
-// of duration and each interval of a run, as it goes on: its Add is meant for
-// [Plan].OnInterval. It is not safe for concurrent use.
+// HistogramLog writes an HdrHistogram log of version 1.3, which the tools of
+// hdrhistogram.org plot and merge. It has a line for each kind of duration and each
+// interval, in microseconds. Add can be the [Plan].OnInterval of a run, or be called
+// once with the report of the whole run. It is not safe for concurrent use.
 type HistogramLog struct {
 	log *hdr.Log
 	at  time.Duration // where the next interval begins, since the start
@@ -29,10 +21,7 @@ type HistogramLog struct {
 // NewHistogramLog returns a log that writes to w.
 func NewHistogramLog(w io.Writer) *HistogramLog { return &HistogramLog{log: hdr.NewLog(w)} }
 
-// Add writes the durations of one interval.
-func (l *HistogramLog) Add(interval *Report) { l.add(interval, interval.Generator.wall) }
-
-// Err returns the first error of the writer. Nothing is written after it.
+// Err returns the first error of the writer. After an error, nothing is written.
 func (l *HistogramLog) Err() error {
 	if err := l.log.Err(); err != nil {
 		return fmt.Errorf("loadtest: write histogram log: %w", err)
@@ -40,21 +29,22 @@ func (l *HistogramLog) Err() error {
 	return nil
 }
 
-func (l *HistogramLog) add(r *Report, length time.Duration) {
+// Add writes the durations of r as the next interval.
+func (l *HistogramLog) Add(r *Report) {
+	length := cmp.Or(r.Generator.wall, r.Elapsed)
 	var all []hdr.Interval
 	for _, row := range r.rows() {
 		if row.d.Count() > 0 {
-			all = append(all, hdr.Interval{Tag: row.name, Max: row.d.Max(), Histogram: row.d.histogram()})
+			all = append(all, hdr.Interval{Tag: row.name, Max: row.d.Quantile(1), Histogram: row.d.histogram()})
 		}
 	}
 	l.log.Write(r.Began.Add(l.at), length, all)
 	l.at += length
 }
 
-// Summarise reads a file of results, as [Writer] wrote it in JSON lines, and
-// returns the report on them. The gaps between the single tokens are not in the
-// file, so ITL is empty; neither is what the generator used. SLOs are counted
-// anew.
+// Summarise returns the report of a file of results that [Writer] wrote as JSON
+// lines. The file has no gaps between tokens and no figures of the generator, so ITL
+// and ICL are empty. Goodput is computed for slos.
 func Summarise(in io.Reader, slos ...SLO) (*Report, error) {
 	r := newReport(Plan{LagBound: defaultLagBound, SLOs: slos}, "")
 	err := ReadResults(in, func(res Result) error {

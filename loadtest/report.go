@@ -88,9 +88,8 @@ func (r *Report) TokenRate() float64 {
 	return float64(r.OutputTokens) / r.Elapsed.Seconds()
 }
 
-// TotalTokenRate returns the tokens per second, input and output together, of
-// the whole run.
-func (r *Report) TotalTokenRate() float64 {
+// totalTokenRate returns the input and output tokens per second of the whole run.
+func (r *Report) totalTokenRate() float64 {
 	if r.Elapsed <= 0 {
 		return 0
 	}
@@ -116,7 +115,7 @@ func (r *Report) add(res Result, c chunks) {
 	}
 	r.firstDue, r.lastDue = span(r.firstDue, r.lastDue, res.Due)
 	r.firstSent, r.lastSent = span(r.firstSent, r.lastSent, res.Sent)
-	if res.Fault != None {
+	if res.Fault != faultNone {
 		r.Faults[res.Fault]++
 	}
 	r.Elapsed = max(r.Elapsed, res.Sent.Add(res.Latency).Sub(r.Began))
@@ -140,7 +139,7 @@ func (r *Report) add(res Result, c chunks) {
 	r.ReasoningTokens += res.ReasoningTokens
 	r.Chunks += res.Chunks
 	r.Coalesced += res.Coalesced
-	if res.TokenSource != NoTokens {
+	if res.TokenSource != "" {
 		r.TokenSources[res.TokenSource]++
 	}
 	r.tally.add(res)

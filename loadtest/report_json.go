@@ -66,7 +66,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Generator: r.Generator, Target: r.Target, Model: r.Model, Began: r.Began, Elapsed: r.Elapsed.Seconds(), Interrupted: r.Interrupted,
 		Aborted: r.Aborted, Sent: r.Sent, Unsent: r.Unsent, Trimmed: r.Trimmed, Missing: r.Missing, Notes: r.Notes, Classes: r.Classes, Faults: r.Faults,
 		FirstErrors: make(map[analysis.Class]string), Goodput: r.Goodput, Judged: r.Judged, Input: r.InputTokens, Cached: r.CachedTokens,
-		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.TotalTokenRate(),
+		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency,
 		Durations: make(map[string]*Distribution), Series: r.Series(),
 		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.series.json(), &r.tally},
@@ -93,7 +93,12 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		return errors.New("loadtest: the JSON is not that of a report: it has no state")
 	}
 	if n := min(j.Sent, j.Unsent, j.Trimmed, j.Missing, j.Chunks, j.Coalesced, j.Input, j.Output); n < 0 {
-		return invalid("report", n, "counts of at least 0")
+		return invalid("Report", n, "counts of at least 0")
+	}
+	for f := range j.Faults {
+		if _, err := parseFault(string(f)); err != nil {
+			return err
+		}
 	}
 	s := j.State
 	*r = Report{

@@ -57,14 +57,14 @@ func (r *Report) String() string {
 	}
 	if len(r.Faults) > 0 {
 		b.WriteString("\nFaults   ")
-		for f := range Fault(len(faultNames)) {
+		for _, f := range faults {
 			if n := r.Faults[f]; n > 0 {
 				fmt.Fprintf(&b, " %s %v;", units.Grouped(n), f)
 			}
 		}
 	}
 	for _, g := range r.Goodput {
-		fmt.Fprintf(&b, "\nGoodput   %.4g/s: %s of %s sent kept %v (%.4g %%)", g.Rate, units.Grouped(g.Good), units.Grouped(g.Sent), g.SLO, 100*g.Share())
+		fmt.Fprintf(&b, "\nGoodput   %.4g/s: %s of %s sent kept %v (%.4g %%)", g.Rate, units.Grouped(g.Good), units.Grouped(g.Sent), g.SLO, 100*g.share())
 	}
 	for _, j := range r.Judged {
 		fmt.Fprintf(&b, "\nThreshold %v: %s", j.Result.Status, j.Result.Summary)
@@ -75,7 +75,7 @@ func (r *Report) String() string {
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "\nNote      %s", note)
 	}
-	fmt.Fprintf(&b, "\nTokens    %s out (%.4g/s), %s in, %s cached, %.4g/s in all%s", units.Grouped(r.OutputTokens), r.TokenRate(), units.Grouped(r.InputTokens), units.Grouped(r.CachedTokens), r.TotalTokenRate(), r.tokenSource())
+	fmt.Fprintf(&b, "\nTokens    %s out (%.4g/s), %s in, %s cached, %.4g/s in all%s", units.Grouped(r.OutputTokens), r.TokenRate(), units.Grouped(r.InputTokens), units.Grouped(r.CachedTokens), r.totalTokenRate(), r.tokenSource())
 	if r.Coalesced > 0 {
 		fmt.Fprintf(&b, "; %.2g %% of the chunks coalesced", 100*float64(r.Coalesced)/float64(r.Chunks))
 	}
@@ -85,7 +85,7 @@ func (r *Report) String() string {
 			continue
 		}
 		fmt.Fprintf(&b, "%-18s%9s%9v%9v%9v%9v%9v%9v\n", row.name, units.Grouped(int(row.d.Count())), units.Short(row.d.Mean()),
-			units.Short(row.d.Quantile(0.5)), units.Short(row.d.Quantile(0.9)), units.Short(row.d.Quantile(0.99)), units.Short(row.d.Quantile(0.999)), units.Short(row.d.Max()))
+			units.Short(row.d.Quantile(0.5)), units.Short(row.d.Quantile(0.9)), units.Short(row.d.Quantile(0.99)), units.Short(row.d.Quantile(0.999)), units.Short(row.d.Quantile(1)))
 	}
 	for _, c := range classes {
 		if err := r.FirstErrors[c]; err != nil {

@@ -66,7 +66,6 @@ type Result struct {
 type TokenSource string
 
 const (
-	NoTokens      TokenSource = ""          // there are none
 	FromUsage     TokenSource = "usage"     // the server reported it
 	FromTokenizer TokenSource = "tokenizer" // [Plan.Tokenizer] counted the text
 	FromChunks    TokenSource = "chunks"    // each token chunk counts as one

@@ -39,14 +39,17 @@ type Search struct {
 
 // Step is one run of a search.
 type Step struct {
-	Rate      float64 // asked for, in requests a second
-	Good      int     // requests that kept the SLO, of Sent
-	Sent      int
-	Low, High float64 // bounds of the true share
-	// Kept says that Low reaches the share asked for, Broken that High does not.
-	// Neither means that the run was too short to tell.
+	Rate float64 // due, in requests per second
+	// Good of Sent requests were within the SLO. Low and High are confidence bounds
+	// for the true share.
+	Good, Sent int
+	Low, High  float64
+	// Kept means that Low is at least Search.Share, Broken that High is below it.
+	// If both are false, the run was too short to decide.
 	Kept, Broken bool
-	Report       *Report
+	// Throughput is the rate of OK answers per second, within the SLO or not.
+	Throughput float64
+	Report     *Report
 }
 
 // Capacity is what a search has found.
@@ -117,7 +120,7 @@ func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 			c.Reason = "the search was interrupted"
 			return c, nil
 		case step.Report.Generator.Bottleneck:
-			c.Reason = fmt.Sprintf("the generator was the bottleneck at %.4g/s: %s", rate, step.Report.Generator.Reason())
+			c.Reason = fmt.Sprintf("the generator was the bottleneck at %.4g/s: %s", rate, step.Report.Generator.reason())
 			return c, nil
 		case step.Kept:
 			c.Kept = rate
@@ -152,7 +155,7 @@ func (s Search) try(ctx context.Context, rate float64, n uint64) (Step, error) {
 		return Step{}, err
 	}
 	g := report.Goodput[0]
-	step := Step{Rate: rate, Good: g.Good, Sent: g.Sent, Report: report}
+	step := Step{Rate: rate, Good: g.Good, Sent: g.Sent, Throughput: throughputOf(report), Report: report}
 	step.Low, step.High = wilson(g.Good, g.Sent, s.Confidence)
 	step.Kept, step.Broken = step.Low >= s.Share, step.High < s.Share
 	return step, nil

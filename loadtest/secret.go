@@ -2,6 +2,8 @@ package loadtest
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,43 +12,37 @@ import (
 	"github.com/serin-go/serin/checks"
 )
 
-// Secret is a text that is sent but never shown: it formats and encodes as
-// "[secret]". The empty Secret is none.
+// Secret is a text that is never shown, such as an API key. It is formatted and
+// encoded as "[secret]", and as an empty text if it is empty. The conversion
+// string(s) returns the text itself.
 type Secret string
 
 const hidden = "[secret]"
 
-// String returns "[secret]", or nothing for the empty Secret.
-func (s Secret) String() string {
+// Format implements [fmt.Formatter] for all verbs.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.shown()) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.shown()), nil }
+
+func (s Secret) shown() string {
 	if s == "" {
 		return ""
 	}
 	return hidden
 }
 
-// GoString is String, for the formats that ask for it.
-func (s Secret) GoString() string { return s.String() }
-
-// MarshalText implements [encoding.TextMarshaler] by the text of String.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText implements [encoding.TextUnmarshaler], for configuration.
-func (s *Secret) UnmarshalText(text []byte) error {
-	*s = Secret(text)
-	return nil
-}
-
-// censor takes secrets out of texts: servers repeat in their errors what they
-// were sent.
+// censor removes secrets from texts, because the errors of servers may contain
+// parts of the request.
 type censor struct{ replace *strings.Replacer }
 
-// minSecret is the length below which a header's value is no secret but a word
-// that would be struck out everywhere.
+// minSecret is the shortest header value that is removed. Shorter ones are parts of
+// ordinary words.
 const minSecret = 8
 
-// newCensor knows the values of all headers that a user has set, the key, and
-// what the target's password and query say. Harmless values are struck out too:
-// nobody can tell which are.
+// newCensor returns a censor of the values of header, the key, and the password and
+// the query of the target. It also removes harmless values, since it cannot
+// distinguish them.
 func newCensor(header http.Header, key Secret, target *url.URL) censor {
 	var secrets []string
 	for name, values := range header {
@@ -67,7 +63,7 @@ func newCensor(header http.Header, key Secret, target *url.URL) censor {
 	for _, values := range target.Query() {
 		secrets = append(secrets, values...)
 	}
-	// The longest first, or a part of one would be struck out of it.
+	// The longest first: a secret can be part of another one.
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
 	for _, s := range secrets {
@@ -89,7 +85,7 @@ func (c censor) text(s string) string {
 	return c.replace.Replace(s)
 }
 
-// censored is an error whose text has lost its secrets. It still unwraps.
+// censored is an error with a text without secrets. It wraps the original error.
 type censored struct {
 	text string
 	err  error
@@ -109,7 +105,7 @@ func (c censor) error(err error) error {
 	}
 	var invalid *checks.InvalidError
 	if errors.As(err, &invalid) {
-		return err // it is about the plan, before anything was sent
+		return err // it is about the plan, not from a server
 	}
 	return &censored{text, err}
 }

@@ -68,5 +68,5 @@ type Goodput struct {
 	Rate float64 `json:"rate"`
 }
 
-// Share returns Good / Sent, or 0 when nothing was sent.
-func (g Goodput) Share() float64 { return float64(g.Good) / float64(max(1, g.Sent)) }
+// share returns Good / Sent, or 0 if nothing was sent.
+func (g Goodput) share() float64 { return float64(g.Good) / float64(max(1, g.Sent)) }

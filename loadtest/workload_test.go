@@ -1,7 +1,9 @@
 package loadtest
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -44,7 +46,7 @@ func TestInterfaces(t *testing.T) {
 			script{parts: []part{{at: 10 * ms, data: delta("li")}, {at: 20 * ms, data: delta("ght")},
 				{at: 30 * ms, data: event(`{"type":"response.completed","response":{"object":"response","status":"completed","usage":{"input_tokens":7,"output_tokens":5}}}`)}}}, 2, "light", 7, 5, FromUsage},
 		{Embeddings, "http://model.test/v1/embeddings", `{"model":"m","input":"What?"}`,
-			script{header: document, parts: []part{{at: 30 * ms, data: `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[` + strings.Repeat("0.125,", 40_000) + `1]}],"model":"m","usage":{"prompt_tokens":3,"total_tokens":3}}`}}}, 0, "", 3, 0, NoTokens},
+			script{header: document, parts: []part{{at: 30 * ms, data: `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[` + strings.Repeat("0.125,", 40_000) + `1]}],"model":"m","usage":{"prompt_tokens":3,"total_tokens":3}}`}}}, 0, "", 3, 0, ""},
 	}
 	for _, test := range tests {
 		p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
@@ -57,13 +59,13 @@ func TestInterfaces(t *testing.T) {
 		p.API, p.MaxTokens, p.Prompts, p.Record = test.api, 9, []workload.Prompt{workload.Ask("What?")}, true
 		report, results := simulate(t, p)
 		r := results[0]
-		if r.Class != analysis.OK || r.Fault != None || r.Chunks != test.chunks || r.InputTokens != test.in || r.OutputTokens != test.out || r.TokenSource != test.tokensFrom || r.Latency != 30*ms {
+		if r.Class != analysis.OK || r.Fault != faultNone || r.Chunks != test.chunks || r.InputTokens != test.in || r.OutputTokens != test.out || r.TokenSource != test.tokensFrom || r.Latency != 30*ms {
 			t.Errorf("%s: %+v", test.api, r)
 		}
 		if test.chunks > 0 && (r.TTFT != 10*ms || r.E2E != 20*ms || r.Recording.Text() != test.said) {
 			t.Errorf("%s: TTFT %v, E2E %v, said %q", test.api, r.TTFT, r.E2E, r.Recording.Text())
 		}
-		if want := map[TokenSource]int{test.tokensFrom: 1}; test.tokensFrom != NoTokens && !cmp.Equal(report.TokenSources, want) {
+		if want := map[TokenSource]int{test.tokensFrom: 1}; test.tokensFrom != "" && !cmp.Equal(report.TokenSources, want) {
 			t.Errorf("%s: sources %v", test.api, report.TokenSources)
 		}
 	}
@@ -96,8 +98,8 @@ func TestTokenizer(t *testing.T) {
 	if r.TokenSource != FromTokenizer || r.OutputTokens != 4 || r.InputTokens != 4 || r.TPOT != 30*ms || r.NTPOT != 47500*time.Microsecond {
 		t.Errorf("%+v", r)
 	}
-	if report.ITL.Count() != 4 || report.ITL.Min() != 20*ms || report.ITL.Max() != 30*ms || report.ICL.Count() != 2 || report.ICL.Max() != 60*ms || r.Recording != nil {
-		t.Errorf("ITL: %d from %v to %v, ICL: %d to %v", report.ITL.Count(), report.ITL.Min(), report.ITL.Max(), report.ICL.Count(), report.ICL.Max())
+	if report.ITL.Count() != 4 || report.ITL.Quantile(0) != 20*ms || report.ITL.Quantile(1) != 30*ms || report.ICL.Count() != 2 || report.ICL.Quantile(1) != 60*ms || r.Recording != nil {
+		t.Errorf("ITL: %d from %v to %v, ICL: %d to %v", report.ITL.Count(), report.ITL.Quantile(0), report.ITL.Quantile(1), report.ICL.Count(), report.ICL.Quantile(1))
 	}
 	if text := report.String(); !strings.Contains(text, "by the tokenizer") || !strings.Contains(text, "\nICL ") {
 		t.Errorf("%s", text)
@@ -157,8 +159,13 @@ func TestSecretsStayHidden(t *testing.T) {
 		}
 	})
 	key := Secret("abcdefgh")
-	if key.String() != hidden || key.GoString() != hidden || Secret("").String() != "" {
-		t.Errorf("%v %#v", key, key)
+	for _, verb := range []string{"%v", "%s", "%q", "%#v", "%+v", "%x", "%d", "%T%v"} {
+		if text := fmt.Sprintf(verb, key); strings.Contains(text, "abc") || strings.Contains(text, "6162") {
+			t.Errorf("%s shows %s", verb, text)
+		}
+	}
+	if data, err := json.Marshal(struct{ Key, Empty Secret }{Key: key}); err != nil || string(data) != `{"Key":"[secret]","Empty":""}` {
+		t.Errorf("%s, %v", data, err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks"
@@ -110,7 +111,7 @@ func outcome(r *loadtest.Report) error {
 		return nil
 	}
 	if r.Generator.Bottleneck {
-		return exit{cannotTell, "The generator was the bottleneck: " + r.Generator.Reason()}
+		return exit{cannotTell, "The generator was the bottleneck: " + strings.Join(r.Generator.Reasons, "; ")}
 	}
 	if r.Interrupted || r.Missing > 0 {
 		return exit{code: cannotTell}
@@ -175,7 +176,11 @@ func (o *options) publish(c console, r *loadtest.Report) error {
 		writeFile(c, o.json, func(w io.Writer) error { e := json.NewEncoder(w); e.SetIndent("", "  "); return e.Encode(r) }),
 	}
 	if o.plan.OnResult == nil { // otherwise it was written as it came
-		errs = append(errs, writeFile(c, o.hdr, r.WriteHistogramLog))
+		errs = append(errs, writeFile(c, o.hdr, func(w io.Writer) error {
+			l := loadtest.NewHistogramLog(w)
+			l.Add(r)
+			return l.Err()
+		}))
 	}
 	return errors.Join(errs...)
 }

@@ -192,7 +192,7 @@ func TestExitCodes(t *testing.T) {
 		{"serve-worker", wrongUse, "Token"}, {"sweep -steps 1", wrongUse, "steps is 1"},
 		{"report -type pie " + file, wrongUse, "want text, vegeta"}, {"report -type hist[x] " + file, wrongUse, "want text, vegeta"},
 		{"compare -workers http://a", wrongUse, "cannot compare"},
-		{"attack -rate 0 -dry-run", wrongUse, "Poisson rate is 0"},
+		{"attack -rate 0 -dry-run", wrongUse, "Poisson.Rate is 0"},
 		{"attack -rate 5 -arrivals constant -dry-run", 0, "Requests: 50"},
 		{"attack -arrivals never -dry-run", wrongUse, "-arrivals is"},
 		{"attack -slo speed=9", wrongUse, "want ttft"},
@@ -201,7 +201,7 @@ func TestExitCodes(t *testing.T) {
 		{"attack -duration 300ms -output 2 -rate 20 -arrivals constant -threshold latency<=1ns", breached, "breached"},
 		{"compare", wrongUse, "two files"},
 		{"report /none", wrongUse, "/none"},
-		{"search -from 9 -to 1", wrongUse, "From and To"},
+		{"search -from 9 -to 1", wrongUse, "Search.To"},
 	}
 	for _, test := range tests {
 		code, out, errs := command(t, strings.Fields(test.args)...)

@@ -1,6 +1,7 @@
 package loadotel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,7 +123,7 @@ func (r *Recorder) optionsOf(o outcome) (count, class metric.MeasurementOption) 
 	defer r.mu.Unlock()
 	if r.options[o] == nil {
 		name := attribute.String("loadtest.class", o.class.String())
-		r.options[o] = r.with(name, attribute.String("loadtest.fault", o.fault.String()))
+		r.options[o] = r.with(name, attribute.String("loadtest.fault", cmp.Or(string(o.fault), "none")))
 		r.classes[o.class] = r.with(name)
 	}
 	return r.options[o], r.classes[o.class]

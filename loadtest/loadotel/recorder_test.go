@@ -92,7 +92,7 @@ func TestRecorder(t *testing.T) {
 	good := loadtest.Result{Class: analysis.OK, Due: due, Sent: due.Add(time.Second), TTFT: time.Second, TPOT: time.Second / 8, Latency: 3 * time.Second, Chunks: 2, InputTokens: 5, OutputTokens: 7}
 	trimmed := good
 	trimmed.Trimmed = true
-	for _, res := range []loadtest.Result{good, good, trimmed, {Class: analysis.Timeout, Fault: loadtest.LateHeader, Due: due, Sent: due, Latency: time.Minute}} {
+	for _, res := range []loadtest.Result{good, good, trimmed, {Class: analysis.Timeout, Fault: "late header", Due: due, Sent: due, Latency: time.Minute}} {
 		r.Record(res)
 	}
 	want := map[string]float64{

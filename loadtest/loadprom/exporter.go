@@ -119,12 +119,9 @@ func kindOf(name string) string {
 }
 
 // byName calls each for the counts of m in the order of the keys.
-func byName[K interface {
-	cmp.Ordered
-	fmt.Stringer
-}](m map[K]int, each func(string, int)) {
+func byName[K cmp.Ordered](m map[K]int, each func(string, int)) {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		each(k.String(), m[k])
+		each(fmt.Sprint(k), m[k])
 	}
 }
 
