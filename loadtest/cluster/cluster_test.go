@@ -30,7 +30,7 @@ import (
 )
 
 const (
-	token   = "a token that nobody guesses"
+	token   = "a token that cannot be guessed"
 	fileVar = "SERIN_TEST_WORKER_RESULTS"
 )
 
@@ -337,7 +337,7 @@ func TestBadConfigurations(t *testing.T) {
 		}
 	}
 	if err != nil && strings.Contains(err.Error(), "short") {
-		t.Error("the error tells the token")
+		t.Error("the error has the token")
 	}
 	if _, err := cluster.New(cluster.Config{Token: token}); err == nil {
 		t.Error("no workers are accepted")
@@ -383,18 +383,18 @@ func TestWorkerRefuses(t *testing.T) {
 		{"Bearer wrong", "POST", "/v1/runs", "{}", 401, "token"},
 		{token, "GET", "/v1/clock", "", 401, "token"},
 		{"Bearer " + token, "GET", "/v1/clock", "", 200, "now"},
-		{"Bearer " + token, "POST", "/v1/runs", "{", 400, "cannot be read"},
+		{"Bearer " + token, "POST", "/v1/runs", "{", 400, "cannot parse"},
 		{"Bearer " + token, "POST", "/v1/runs", `{"id":"1","plan":{"colour":1}}`, 400, "colour"},
 		{"Bearer " + token, "POST", "/v1/runs", `{"id":"1","plan":{}}`, 422, "Target"},
 		{"Bearer " + token, "POST", "/v1/runs", `{"id":"1","plan":{"pacer":{}}}`, 400, "constant, poisson"},
-		{"Bearer " + token, "DELETE", "/v1/runs/7", "", 404, "no such run"},
+		{"Bearer " + token, "DELETE", "/v1/runs/7", "", 404, "unknown run"},
 	}
 	for _, test := range tests {
 		if status, text := post(test.auth, test.method, test.path, test.body); status != test.status || !strings.Contains(text, test.want) {
 			t.Errorf("%s %s %q: %d %s, want %d with %q", test.method, test.path, test.body, status, text, test.status, test.want)
 		}
 	}
-	// A coordinator whose token is another learns that at once.
+	// A coordinator whose token is another gets an error immediately.
 	c := coordinator(t, func(cfg *cluster.Config) { cfg.Token = "another token, as long" }, server.URL)
 	if _, err := c.Run(t.Context(), testPlan("http://127.0.0.1:1")); err == nil || !strings.Contains(err.Error(), "401") {
 		t.Errorf("%v", err)
@@ -420,7 +420,7 @@ func TestSilentWorkerIsLost(t *testing.T) {
 	c := coordinator(t, func(cfg *cluster.Config) { cfg.Silence = 2 * time.Second }, startWorker(t).URL, silent.URL)
 	got, err := c.Run(t.Context(), p)
 	text := fmt.Sprint(got)
-	if err != nil || !strings.Contains(text, "said nothing for 2s") || !strings.Contains(text, "clock off by 1h0m0") && !strings.Contains(text, "clock off by 59m59.9") || !strings.Contains(text, "took over") {
+	if err != nil || !strings.Contains(text, "no message for 2s") || !strings.Contains(text, "clock off by 1h0m0") && !strings.Contains(text, "clock off by 59m59.9") || !strings.Contains(text, "took over") {
 		t.Errorf("%v\n%v", err, got)
 	}
 }

@@ -10,29 +10,31 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
 )
 
-// Config says which workers a [Coordinator] has. Workers and Token are required.
+// Config configures a [Coordinator]. Workers and Token are required.
 type Config struct {
 	// Workers are the base URLs of the workers, such as http://10.0.0.7:8090.
 	Workers []string `env:"WORKERS"`
-	// Token is that of all workers, at least 16 bytes.
+	// Token is the token of all workers, at least 16 bytes.
 	Token loadtest.Secret `env:"TOKEN"`
-	// Lead is how long before its start a run is announced to the workers. Zero
-	// means 2 s; long traces need more.
+	// Lead is the time between the announcement of a run to the workers and its
+	// start. Long traces need more than the default. Default 2 s.
 	Lead time.Duration `env:"LEAD"`
-	// Silence is how long a worker may say nothing before it counts as lost; they
-	// say something each second. Zero means 5 s.
+	// Silence is the time without a message after which a worker is lost, at least
+	// 2 s. Workers send a message every second. Default 5 s.
 	Silence time.Duration `env:"SILENCE"`
-	// DeclareMissing leaves the share of a lost worker unsent, rather than to
-	// have another one take it over.
+	// DeclareMissing makes the rest of a lost worker's share count as missing. By
+	// default, another worker takes it over.
 	DeclareMissing bool `env:"DECLARE_MISSING"`
-	// Client speaks to the workers; it must have no Timeout. Nil means one of its
-	// own.
+	// Client sends the requests to workers. It must have no Timeout. If nil, the
+	// Coordinator has a client of its own.
 	Client *http.Client `env:", noinit"`
-	// Logger is told of workers that are lost. Nil discards.
+	// Logger logs lost workers. If nil, they are not logged.
 	Logger *slog.Logger `env:", noinit"`
 }
 
@@ -40,25 +42,24 @@ const (
 	defaultLead    = 2 * time.Second
 	defaultSilence = 5 * time.Second
 	minSilence     = 2 * heartbeat
-	// takeover is how long before it begins to send a worker is asked to take
-	// over the share of another.
+	// takeover is the time between the announcement of a takeover and its start.
 	takeover = 500 * time.Millisecond
 )
 
-// Coordinator spreads runs over workers. It is safe for concurrent use, though
-// two runs at once share the workers.
+// Coordinator runs load tests on several workers. It is safe for concurrent use.
+// Concurrent runs share the capacity of the workers.
 type Coordinator struct{ cfg Config }
 
-// New returns a coordinator. It speaks to nobody yet. The error joins a
-// [*checks.InvalidError] for each thing that is wrong with cfg.
-func New(cfg Config) (*Coordinator, error) {
-	errs := []error{checkToken("Token", cfg.Token)}
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid
+// field.
+func (cfg Config) Validate() error {
+	errs := []error{checkToken("Config.Token", cfg.Token)}
 	check := func(ok bool, field string, value any, want string) {
 		if !ok {
 			errs = append(errs, &checks.InvalidError{Package: "cluster", Field: "Config." + field, Value: value, Want: want})
 		}
 	}
-	check(len(cfg.Workers) > 0, "len(Workers)", len(cfg.Workers), "at least one worker")
+	check(len(cfg.Workers) > 0, "Workers", "[]", "at least one worker")
 	for i, w := range cfg.Workers {
 		u, err := url.Parse(w)
 		check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", fmt.Sprintf("Workers[%d]", i), w, "a URL such as http://10.0.0.7:8090")
@@ -66,7 +67,13 @@ func New(cfg Config) (*Coordinator, error) {
 	}
 	check(cfg.Lead >= 0, "Lead", cfg.Lead.String(), "at least 0")
 	check(cfg.Silence == 0 || cfg.Silence >= minSilence, "Silence", cfg.Silence.String(), "0, or at least "+minSilence.String())
-	if err := errors.Join(errs...); err != nil {
+	return errors.Join(errs...)
+}
+
+// New returns a coordinator without connecting to the workers. It returns the errors
+// of [Config.Validate].
+func New(cfg Config) (*Coordinator, error) {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Lead == 0 {
@@ -84,29 +91,29 @@ func New(cfg Config) (*Coordinator, error) {
 	return &Coordinator{cfg}, nil
 }
 
-// Run carries out p on all workers and returns the merged report. It is as
-// [loadtest.Run], with these differences:
+// Run runs p on all workers and returns the merged report. It differs from
+// [loadtest.Run] as follows:
 //
-//   - The workers must be there at the start: one that is not is an error.
-//   - What is code or secret cannot be sent: Header, APIKey, Tokenizer, Prepare,
-//     Transport and OnResult must not be set. The workers have their own.
-//   - OnInterval is given the intervals of the single workers.
-//   - Without a Pacer, Users and Requests are shared out among the workers, each
-//     of which begins with the first of the prompts.
-//   - The Generator's gap variations are not known of the whole.
+//   - All workers must be reachable at the start. An unreachable one is an error.
+//   - Header, APIKey, Tokenizer, Prepare, Transport and OnResult must not be set,
+//     since functions and secrets are not sent. The workers have their own.
+//   - OnInterval receives the intervals of the individual workers.
+//   - Without a Pacer, Users and Requests are divided among the workers. Each worker
+//     begins with the first prompt.
+//   - Generator.DueCV and SentCV are unknown.
 func (c *Coordinator) Run(ctx context.Context, p loadtest.Plan) (*loadtest.Report, error) {
 	if err := errors.Join(p.Validate(), sendable(p)); err != nil {
 		return nil, err
 	}
-	members, err := c.meet(ctx)
+	members, err := c.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p.Start = time.Now().Add(c.cfg.Lead)
-	return newRun(c.cfg, p, members).carryOut(ctx)
+	return newRun(c.cfg, p, members).execute(ctx)
 }
 
-// sendable reports what of p cannot be sent to workers.
+// sendable returns an error for each field of p that cannot be sent to workers.
 func sendable(p loadtest.Plan) error {
 	var errs []error
 	for _, f := range []struct {
@@ -117,7 +124,7 @@ func sendable(p loadtest.Plan) error {
 		{"Prepare", p.Prepare != nil}, {"Transport", p.Transport != nil}, {"OnResult", p.OnResult != nil},
 	} {
 		if f.set {
-			errs = append(errs, &checks.InvalidError{Package: "cluster", Field: "Plan." + f.field, Value: "set", Want: "none: it cannot be sent to workers, which have their own"})
+			errs = append(errs, &checks.InvalidError{Package: "cluster", Field: "Plan." + f.field, Value: "set", Want: "unset, since workers have their own"})
 		}
 	}
 	if _, err := p.MarshalJSON(); err != nil {
@@ -126,20 +133,13 @@ func sendable(p loadtest.Plan) error {
 	return errors.Join(errs...)
 }
 
-// meet asks all workers for their clocks.
-func (c *Coordinator) meet(ctx context.Context) ([]*member, error) {
+// connect reads the clocks of all workers. It fails with the first worker that does.
+func (c *Coordinator) connect(ctx context.Context) ([]*member, error) {
 	members := make([]*member, len(c.cfg.Workers))
-	errs := make([]error, len(members))
-	done := make(chan struct{})
+	group, ctx := errgroup.WithContext(ctx)
 	for i, url := range c.cfg.Workers {
 		members[i] = &member{cfg: c.cfg, url: url}
-		go func() {
-			errs[i] = members[i].readClock(ctx)
-			done <- struct{}{}
-		}()
+		group.Go(func() error { return members[i].readClock(ctx) })
 	}
-	for range members {
-		<-done
-	}
-	return members, errors.Join(errs...)
+	return members, group.Wait()
 }

@@ -1,45 +1,44 @@
-// Package cluster answers what a service can take from more load than one
-// machine can send: a [Coordinator] spreads one load test over several workers
-// and merges what they find, without loss, into one report.
+// Package cluster provides distributed load testing: a [Coordinator] spreads one
+// load test over several workers, for load that one machine cannot generate, and
+// merges their results without loss into one report.
 //
-// Each machine that shall send load serves a [Worker]:
+// Each load generator serves a [Worker]:
 //
 //	worker, err := cluster.NewWorker(cluster.WorkerConfig{Token: token})
 //	...
 //	http.ListenAndServe(":8090", worker)
 //
-// and one machine runs the plan:
+// One machine runs the plan:
 //
 //	c, err := cluster.New(cluster.Config{Workers: []string{"http://a:8090", "http://b:8090"}, Token: token})
 //	...
 //	report, err := c.Run(ctx, plan)
 //
-// [Coordinator.Run] is a [loadtest.Runner]: its Gate and the Run of a
-// [loadtest.Search] judge merged data, so no threshold is ever judged on the
-// share of one machine.
+// [Coordinator.Run] is a [loadtest.Runner]. Its Gate, and a [loadtest.Search] that
+// uses it, judge the merged data, so thresholds never apply to the share of one
+// worker.
 //
-// # How a run goes
+// # How a run works
 //
-// The plan's schedule is dealt out request by request ([pace.Shard]), so the
-// workers together send the same bytes at the same instants as one machine
-// would. The coordinator estimates by how much each worker's clock is off, and
-// all begin at one instant, which lies [Config].Lead ahead. Each second a worker
-// sends a report on that second, with its histograms in the V2 format of
-// HdrHistogram; these merge exactly, in any order. Report.Notes name each
-// worker, the offset of its clock and the share it sent.
+// The requests of the schedule are distributed in turn; see [pace.Shard]. The
+// workers together send the same bytes at the same instants as one machine would.
+// The coordinator estimates the clock offset of each worker. All workers start at
+// the same instant, [Config].Lead after the announcement. Every second, a worker
+// sends a report of that second with its HdrHistograms (V2), which merge exactly, in
+// any order. Report.Notes has each worker, its clock offset and its share.
 //
-// # When a worker is lost
+// # Worker failure
 //
-// A worker whose connection breaks, or that says nothing for [Config].Silence,
-// is lost. What it has reported counts. The rest of its share is taken over by
-// another worker within a second or so, or declared missing if
-// [Config].DeclareMissing says so or no worker is left. Requests of which nothing
-// is known are counted in Report.Missing, and a note says whose they were:
-// nothing is dropped in silence. A worker whose coordinator goes away stops.
+// A worker is lost if its connection breaks or if it sends nothing for
+// [Config].Silence. Its earlier reports count. Within about a second, another worker
+// takes over the rest of its share. With [Config].DeclareMissing, or if no worker is
+// left, the rest is declared missing. Report.Missing counts the requests whose
+// outcome is unknown, and a note has their number for each worker. A worker stops
+// when its coordinator disconnects.
 //
-// # Trust
+// # Security
 //
-// Who has the token can make a worker send any HTTP request; serve workers over
-// TLS or on a network of your own. Keys for the service under test are never
-// sent: each worker has its own [WorkerConfig].APIKey and Header.
+// A client with the token can make a worker send any HTTP request. Serve workers
+// over TLS or on a private network. Keys for the service under test are never
+// transferred: each worker has its own [WorkerConfig].APIKey and Header.
 package cluster

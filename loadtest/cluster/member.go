@@ -14,23 +14,22 @@ import (
 	"github.com/serin-go/serin/loadtest"
 )
 
-// member is a worker as its coordinator sees it.
+// member is the coordinator's view of a worker.
 type member struct {
 	cfg    Config
 	url    string
 	offset time.Duration // of its clock, ahead of ours
-	within time.Duration // how far off the offset may be
+	within time.Duration // the error bound of offset
 
 	lost  bool // guarded by the run
-	parts int  // that it was given; guarded by the run
+	parts int  // assigned to it; guarded by the run
 }
 
-// clockReadings is how many readings of a clock the best is taken of.
+// clockReadings is the number of readings of a clock.
 const clockReadings = 8
 
-// readClock estimates the offset of the worker's clock: of several readings, the
-// one with the shortest way there and back says most, and is off by no more than
-// half of that way.
+// readClock estimates the offset of the worker's clock. It uses the reading with the
+// shortest round trip, whose error is at most half of the round trip.
 func (m *member) readClock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.Silence)
 	defer cancel()
@@ -45,10 +44,10 @@ func (m *member) readClock(ctx context.Context) error {
 		took := time.Since(asked)
 		drain(resp.Body)
 		if err != nil || theirs.Now.IsZero() {
-			return fmt.Errorf("cluster: worker %s: its clock cannot be read: %w", m.url, errors.Join(err))
+			return fmt.Errorf("cluster: worker %s: cannot parse its clock: %w", m.url, errors.Join(err))
 		}
 		if i == 0 || took/2 < m.within {
-			// Round strips the monotonic reading: the other clock has none.
+			// Round removes the monotonic reading, which the other clock lacks.
 			m.offset, m.within = theirs.Now.Sub(asked.Add(took/2).Round(0)), took/2
 		}
 	}
@@ -56,11 +55,11 @@ func (m *member) readClock(ctx context.Context) error {
 }
 
 func drain(body io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(body, 64<<10)) // so that the connection can be used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(body, 64<<10)) // so that the connection is reused
 	_ = body.Close()
 }
 
-// refusedError is an answer of a worker that it will not do something.
+// refusedError is an answer of a worker with an error status.
 type refusedError struct {
 	worker string
 	status int
@@ -68,10 +67,11 @@ type refusedError struct {
 }
 
 func (e *refusedError) Error() string {
-	return fmt.Sprintf("cluster: worker %s refuses with status %d: %s", e.worker, e.status, e.why)
+	return fmt.Sprintf("cluster: worker %s: status %d: %s", e.worker, e.status, e.why)
 }
 
-// call sends one request and returns an answer with a good status.
+// call sends one request and returns its answer. A status other than 2xx is a
+// *refusedError.
 func (m *member) call(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(m.url, "/")+path, bytes.NewReader(body))
 	if err != nil {
@@ -87,7 +87,7 @@ func (m *member) call(ctx context.Context, method, path string, body []byte) (*h
 		return resp, nil
 	}
 	defer drain(resp.Body)
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // what came of it will do
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // a part is enough
 	var line runLine
 	if json.Unmarshal(text, &line) == nil && line.Error != "" {
 		text = []byte(line.Error)
@@ -95,10 +95,10 @@ func (m *member) call(ctx context.Context, method, path string, body []byte) (*h
 	return nil, &refusedError{m.url, resp.StatusCode, strings.TrimSpace(string(text))}
 }
 
-// follow lets the worker carry out p and calls each for all its intervals, on
-// our clock. It returns what the worker says that they add up to. When ctx ends,
-// the worker is told to stop, and given the time that it takes to report.
-func (m *member) follow(ctx context.Context, id string, p loadtest.Plan, each func(*loadtest.Report)) (totals, error) {
+// runPart runs p on the worker and calls each for all of its intervals, with their
+// instants on the clock of this process. It returns the totals that the worker
+// reports. When ctx ends, it stops the worker and waits for its last interval.
+func (m *member) runPart(ctx context.Context, id string, p loadtest.Plan, each func(*loadtest.Report)) (totals, error) {
 	patience := max(m.cfg.Silence, time.Until(p.Start)) + m.cfg.Silence
 	p.Start = p.Start.Add(m.offset)
 	body, err := json.Marshal(runRequest{id, p})
@@ -107,9 +107,9 @@ func (m *member) follow(ctx context.Context, id string, p loadtest.Plan, each fu
 	}
 	call, hangUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer hangUp(nil)
-	silence := time.AfterFunc(patience, func() { hangUp(fmt.Errorf("it said nothing for %v", m.cfg.Silence)) })
+	silence := time.AfterFunc(patience, func() { hangUp(fmt.Errorf("no message for %v", m.cfg.Silence)) })
 	defer silence.Stop()
-	defer context.AfterFunc(ctx, func() { m.tellToStop(call, id, hangUp) })()
+	defer context.AfterFunc(ctx, func() { m.stopRun(call, id, hangUp) })()
 
 	resp, err := m.call(call, http.MethodPost, runsPath, body)
 	if err != nil {
@@ -139,7 +139,7 @@ func (m *member) follow(ctx context.Context, id string, p loadtest.Plan, each fu
 	}
 }
 
-// reason returns why a call failed: our own reason to end it comes first.
+// reason returns the cause of the end of call, or err if call has not ended.
 func reason(call context.Context, err error) error {
 	if cause := context.Cause(call); cause != nil {
 		return cause
@@ -147,7 +147,7 @@ func reason(call context.Context, err error) error {
 	return err
 }
 
-func (m *member) tellToStop(call context.Context, id string, hangUp context.CancelCauseFunc) {
+func (m *member) stopRun(call context.Context, id string, hangUp context.CancelCauseFunc) {
 	ctx, cancel := context.WithTimeout(call, m.cfg.Silence)
 	defer cancel()
 	resp, err := m.call(ctx, http.MethodDelete, runsPath+"/"+id, nil)

@@ -13,12 +13,12 @@ import (
 	"github.com/serin-go/serin/loadtest"
 )
 
-// The interface of workers. Requests and answers are JSON; a run answers with
-// JSON lines, which come while it goes on.
+// The HTTP API of workers. Requests and answers are JSON. The answer to a run is a
+// stream of JSON lines.
 //
-//	GET    /v1/clock      the worker's clock
-//	POST   /v1/runs       run a part of a plan; ends when the connection does
-//	DELETE /v1/runs/{id}  end a run early; its last line tells what was found
+//	GET    /v1/clock      get the worker's clock
+//	POST   /v1/runs       run a part of a plan until the connection ends
+//	DELETE /v1/runs/{id}  end a run early; the stream ends with its totals
 const (
 	clockPath = "/v1/clock"
 	runsPath  = "/v1/runs"
@@ -35,15 +35,14 @@ type runRequest struct {
 	Plan loadtest.Plan `json:"plan"`
 }
 
-// runLine is one line of the answer. A line with nothing in it says that the
-// worker is alive.
+// runLine is one line of the answer. An empty one is a heartbeat.
 type runLine struct {
 	Interval *loadtest.Report `json:"interval,omitempty"`
 	Error    string           `json:"error,omitempty"`
 	Done     *totals          `json:"done,omitempty"` // the last line
 }
 
-// totals is what the intervals of a run must add up to.
+// totals are the sums over all intervals of a run.
 type totals struct {
 	Sent   int `json:"sent"`
 	Unsent int `json:"unsent"`
@@ -55,8 +54,7 @@ const (
 	authStart = "Bearer "
 )
 
-// checkToken says what is wrong with a token: one that can be guessed is worth
-// no more than none.
+// checkToken returns an error if the token is so short that it can be guessed.
 func checkToken(field string, token loadtest.Secret) error {
 	if len(token) < minToken {
 		return &checks.InvalidError{Package: "cluster", Field: field, Value: fmt.Sprintf("%d bytes", len(token)), Want: fmt.Sprintf("a secret of at least %d bytes, the same on all machines", minToken)}
@@ -64,12 +62,12 @@ func checkToken(field string, token loadtest.Secret) error {
 	return nil
 }
 
-// authorised compares tokens in constant time, also when their lengths differ.
+// authorised reports whether r has the token. It takes the same time for all tokens.
 func authorised(r *http.Request, token loadtest.Secret) bool {
 	given, found := strings.CutPrefix(r.Header.Get(authName), authStart)
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && found
 }
 
-// errLost is why a worker counts as lost.
-var errLost = errors.New("its answer ended in the middle")
+// errLost is the error of a stream that ends without totals.
+var errLost = errors.New("the stream ended early")

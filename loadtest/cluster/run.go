@@ -10,68 +10,69 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/pace"
 )
 
-// run is one plan on its way through all workers.
+// run is one run of a plan on all workers.
 type run struct {
 	cfg     Config
 	plan    loadtest.Plan
 	members []*member
 	stop    context.CancelCauseFunc
-	wait    sync.WaitGroup
+	group   *errgroup.Group // of parts; its first error is a worker's refusal
 
 	mu     sync.Mutex
 	parts  []*part
-	live   *loadtest.Report // all intervals so far, to judge by
-	looked time.Time        // when the thresholds were last looked at
-	failed error            // a worker refused: the whole cannot be
+	live   *loadtest.Report // all intervals so far, for the thresholds
+	looked time.Time        // of the last evaluation of the thresholds
 }
 
-// part is what one worker was asked to carry out. Only its own goroutine writes
-// to it, until that has ended.
+// part is a part of the plan on one worker. Only its own goroutine writes to it
+// until the goroutine has ended.
 type part struct {
 	worker *member
 	plan   loadtest.Plan
-	share  int // of the whole plan, from 0
-	// It is the rest of the share of a worker that was lost.
-	inherited bool
+	share  int // number of the share, from 0
+	// takenOver means that the part is the rest of a lost worker's share.
+	takenOver bool
 
-	report *loadtest.Report
-	lost   error // why it ended in the middle
-	after  time.Duration
-	next   *part         // took over what was left
-	until  time.Duration // when it did
-	amiss  int           // requests that the worker has sent and not reported
+	report     *loadtest.Report
+	lost       error         // why the worker was lost
+	after      time.Duration // since the start, when it was lost
+	next       *part         // took over the rest
+	until      time.Duration // since the start, when next began
+	unreported int           // requests in the worker's totals, but in no interval
 }
 
 func newRun(cfg Config, p loadtest.Plan, members []*member) *run {
 	return &run{cfg: cfg, plan: p, members: members, live: loadtest.NewReport(p, p.Start)}
 }
 
-// carryOut gives each worker its share and waits for all of them.
-func (r *run) carryOut(ctx context.Context) (*loadtest.Report, error) {
+// execute runs the shares of all workers and returns the merged report.
+func (r *run) execute(ctx context.Context) (*loadtest.Report, error) {
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	r.stop = stop
+	r.group, working = errgroup.WithContext(working) // a refusal ends all parts
 	for i, m := range r.members {
 		m.lost, m.parts = false, 0
 		if p, some := share(r.plan, i, len(r.members)); some {
 			r.begin(working, &part{worker: m, plan: p, share: i})
 		}
 	}
-	r.wait.Wait()
-	if r.failed != nil {
-		return nil, r.failed
+	if err := r.group.Wait(); err != nil {
+		return nil, err
 	}
 	end := time.Since(r.plan.Start)
 	return r.conclude(end, ctx.Err() != nil), nil
 }
 
-// share returns part i of n of a plan, and whether there is anything in it.
-// Thresholds are no matter of parts.
+// share returns share i of n of a plan and whether it has any requests. Thresholds
+// apply to the whole only.
 func share(p loadtest.Plan, i, n int) (loadtest.Plan, bool) {
 	p.Thresholds, p.AbortOnBreach, p.OnInterval = nil, false, nil
 	portion := func(whole int) int {
@@ -80,7 +81,7 @@ func share(p loadtest.Plan, i, n int) (loadtest.Plan, bool) {
 		}
 		return whole / n
 	}
-	if p.Pacer == nil { // a closed loop
+	if p.Pacer == nil { // closed loop
 		none := p.Requests > 0 && portion(p.Requests) == 0
 		p.Users, p.Requests = portion(p.Users), portion(p.Requests)
 		return p, p.Users > 0 && !none
@@ -101,10 +102,10 @@ func (r *run) begin(ctx context.Context, p *part) {
 	r.parts = append(r.parts, p)
 	p.worker.parts++
 	r.mu.Unlock()
-	r.wait.Go(func() {
+	r.group.Go(func() error {
 		p.report = loadtest.NewReport(p.plan, r.plan.Start)
 		first := true
-		sum, err := p.worker.follow(ctx, rand.Text(), p.plan, func(i *loadtest.Report) {
+		sum, err := p.worker.runPart(ctx, rand.Text(), p.plan, func(i *loadtest.Report) {
 			if first {
 				p.report, first = i, false
 			} else {
@@ -114,31 +115,24 @@ func (r *run) begin(ctx context.Context, p *part) {
 		})
 		var refused *refusedError
 		switch {
-		case errors.As(err, &refused) && !p.inherited:
-			r.refuse(err)
+		case errors.As(err, &refused) && !p.takenOver:
+			return err
 		case err != nil:
-			r.lose(ctx, p, err)
+			r.workerLost(ctx, p, err)
 		default:
-			p.amiss = sum.Sent + sum.Unsent - p.report.Sent - p.report.Unsent
+			p.unreported = sum.Sent + sum.Unsent - p.report.Sent - p.report.Unsent
 		}
+		return nil
 	})
 }
 
-// refuse ends the run: what one worker will not do, none will.
-func (r *run) refuse(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.failed = errors.Join(r.failed, err)
-	r.stop(err)
-}
-
-// abortAfter and abortEvery are those of loadtest.
+// abortAfter and abortEvery have the values of package loadtest.
 const (
 	abortAfter = 50
 	abortEvery = 500 * time.Millisecond
 )
 
-// observe takes in an interval of any worker.
+// observe adds an interval of any worker and evaluates the thresholds.
 func (r *run) observe(i *loadtest.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -164,27 +158,27 @@ func (r *run) observe(i *loadtest.Report) {
 	}
 }
 
-// lose deals with the loss of the worker of a part.
-func (r *run) lose(ctx context.Context, p *part, err error) {
+// workerLost handles the loss of the worker of p: another worker takes over the rest.
+func (r *run) workerLost(ctx context.Context, p *part, err error) {
 	at := time.Since(r.plan.Start)
 	p.lost, p.after = err, max(0, at)
-	r.cfg.Logger.WarnContext(ctx, "a worker was lost", "worker", p.worker.url, "after", at, "error", err)
+	r.cfg.Logger.WarnContext(ctx, "worker lost", "worker", p.worker.url, "after", at, "error", err)
 	r.mu.Lock()
 	p.worker.lost = true
-	heir := r.heir()
+	successor := r.successor()
 	r.mu.Unlock()
-	if heir == nil || r.cfg.DeclareMissing || ctx.Err() != nil {
+	if successor == nil || r.cfg.DeclareMissing || ctx.Err() != nil {
 		return
 	}
 	p.until = max(0, at+takeover)
 	if rest, some := p.rest(p.until); some {
-		p.next = &part{worker: heir, plan: rest, share: p.share, inherited: true}
+		p.next = &part{worker: successor, plan: rest, share: p.share, takenOver: true}
 		r.begin(ctx, p.next)
 	}
 }
 
-// heir returns the worker that has the fewest parts of those that are left.
-func (r *run) heir() *member {
+// successor returns the remaining worker with the fewest parts, or nil.
+func (r *run) successor() *member {
 	left := slices.DeleteFunc(slices.Clone(r.members), func(m *member) bool { return m.lost })
 	if len(left) == 0 {
 		return nil
@@ -192,7 +186,8 @@ func (r *run) heir() *member {
 	return slices.MinFunc(left, func(a, b *member) int { return cmp.Compare(a.parts, b.parts) })
 }
 
-// rest returns the plan of what is left of p from an instant on.
+// rest returns the plan for the part of p from an instant on, and whether it has any
+// requests.
 func (p *part) rest(from time.Duration) (loadtest.Plan, bool) {
 	rest := p.plan
 	if rest.Duration > 0 && from >= rest.Duration {
@@ -214,17 +209,17 @@ func (p *part) rest(from time.Duration) (loadtest.Plan, bool) {
 	return rest, true
 }
 
-// missing counts the requests of a lost part of which nothing is known, up to
-// the end of the run.
+// missing returns the number of requests of p whose outcome is unknown, up to the end
+// of the run.
 func (p *part) missing(end time.Duration) int {
 	if p.lost == nil {
-		return max(0, p.amiss)
+		return max(0, p.unreported)
 	}
 	if p.plan.Pacer == nil {
 		if p.next == nil && p.plan.Requests > 0 {
 			return max(0, p.plan.Requests-p.report.Sent)
 		}
-		return 0 // how many were under way is not known; the note says so
+		return 0 // the number of concurrent requests is unknown; see note
 	}
 	if d := p.plan.Duration; d > 0 {
 		end = min(end, d)
@@ -239,7 +234,7 @@ func (p *part) missing(end time.Duration) int {
 	return max(0, n-p.report.Sent-p.report.Unsent)
 }
 
-// conclude merges the parts.
+// conclude returns the merged report of all parts.
 func (r *run) conclude(end time.Duration, interrupted bool) *loadtest.Report {
 	out := loadtest.NewReport(r.plan, r.plan.Start)
 	for _, p := range r.parts {
@@ -255,20 +250,20 @@ func (r *run) conclude(end time.Duration, interrupted bool) *loadtest.Report {
 	return out
 }
 
-// note tells of one part in a sentence.
+// note describes a part for [loadtest.Report].Notes.
 func (p *part) note(missing, of int) string {
 	text := fmt.Sprintf("worker %s, clock off by %v +- %v, sent %d requests of share %d of %d", p.worker.url,
 		p.worker.offset.Round(time.Microsecond), p.worker.within.Round(time.Microsecond), p.report.Sent, p.share+1, of)
 	if p.lost != nil {
-		text += fmt.Sprintf("; it was LOST %v after the start (%v), and %d requests are missing", p.after.Round(time.Millisecond), p.lost, missing)
+		text += fmt.Sprintf("; LOST %v after the start (%v), %d requests missing", p.after.Round(time.Millisecond), p.lost, missing)
 		if p.plan.Pacer == nil && p.plan.Requests == 0 {
-			text += fmt.Sprintf(" besides up to %d that were under way", p.plan.Users)
+			text += fmt.Sprintf(" and up to %d that were in flight", p.plan.Users)
 		}
 		if p.next != nil {
 			text += fmt.Sprintf("; %s took over the rest from %v on", p.next.worker.url, p.until.Round(time.Millisecond))
 		}
 	} else if missing > 0 {
-		text += fmt.Sprintf("; its reports lack %d requests that it says it sent", missing)
+		text += fmt.Sprintf("; its reports lack %d requests of its totals", missing)
 	}
 	return text
 }

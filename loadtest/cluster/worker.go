@@ -13,23 +13,23 @@ import (
 	"github.com/serin-go/serin/loadtest"
 )
 
-// WorkerConfig says how a [Worker] works. Token is required.
+// WorkerConfig configures a [Worker]. Token is required.
 type WorkerConfig struct {
-	// Token is what a coordinator must present, at least 16 bytes.
+	// Token is the token that a coordinator must present, at least 16 bytes.
 	Token loadtest.Secret `env:"TOKEN"`
-	// APIKey and Header are sent with each request of the load test; they stay on
-	// this machine. See [loadtest.Plan].
+	// APIKey and Header are sent with each request of a load test. They are not sent
+	// to the coordinator. See [loadtest.Plan].
 	APIKey loadtest.Secret `env:"API_KEY"`
 	Header http.Header
-	// Tokenizer, Transport and OnResult are those of [loadtest.Plan]. OnResult
-	// may be called concurrently if several runs go on.
+	// Tokenizer, Transport and OnResult are used in each run; see [loadtest.Plan].
+	// Concurrent runs call OnResult concurrently.
 	Tokenizer func(text string) int
 	Transport http.RoundTripper
 	OnResult  func(loadtest.Result)
-	// MaxRuns is how many runs may go on at once; a worker that takes over the
-	// share of another has two. Zero means 16.
+	// MaxRuns is the largest number of concurrent runs. A worker that takes over the
+	// share of another one has two. Default 16.
 	MaxRuns int `env:"MAX_RUNS"`
-	// Logger is told of runs. Nil discards.
+	// Logger logs runs. If nil, they are not logged.
 	Logger *slog.Logger `env:", noinit"`
 }
 
@@ -39,9 +39,9 @@ const (
 	heartbeat      = time.Second
 )
 
-// Worker is the HTTP handler that carries out parts of load tests for a
-// [Coordinator]. It is safe for concurrent use. A run ends when its connection
-// does, so a worker never outlives its coordinator.
+// Worker is an HTTP handler that runs parts of load tests for a [Coordinator]. A run
+// ends when its connection ends, so it stops if the coordinator fails. A Worker is
+// safe for concurrent use.
 type Worker struct {
 	cfg WorkerConfig
 	mux http.ServeMux
@@ -84,7 +84,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if !authorised(r, w.cfg.Token) {
 		rw.Header().Set("WWW-Authenticate", "Bearer")
-		refuse(rw, http.StatusUnauthorized, "the token is not that of this worker")
+		refuse(rw, http.StatusUnauthorized, "wrong token")
 		return
 	}
 	w.mux.ServeHTTP(rw, r)
@@ -93,7 +93,7 @@ func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 func refuse(rw http.ResponseWriter, status int, why string) {
 	rw.Header().Set("Content-Type", "application/json")
 	rw.WriteHeader(status)
-	_ = json.NewEncoder(rw).Encode(runLine{Error: why}) // nobody else can be told
+	_ = json.NewEncoder(rw).Encode(runLine{Error: why}) // the client is gone
 }
 
 func (w *Worker) clock(rw http.ResponseWriter, _ *http.Request) {
@@ -101,11 +101,11 @@ func (w *Worker) clock(rw http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(rw).Encode(clockReply{time.Now()})
 }
 
-// run carries out one part of a plan and reports on it as it goes.
+// run runs one part of a plan and sends its intervals.
 func (w *Worker) run(rw http.ResponseWriter, r *http.Request) {
 	var asked runRequest
 	if err := json.NewDecoder(http.MaxBytesReader(rw, r.Body, maxPlan)).Decode(&asked); err != nil {
-		refuse(rw, http.StatusBadRequest, "the plan cannot be read: "+err.Error())
+		refuse(rw, http.StatusBadRequest, "cannot parse the plan: "+err.Error())
 		return
 	}
 	p := asked.Plan
@@ -117,7 +117,7 @@ func (w *Worker) run(rw http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	if !w.begin(asked.ID, cancel) {
-		refuse(rw, http.StatusTooManyRequests, "as many runs as this worker takes go on, or one of this name")
+		refuse(rw, http.StatusTooManyRequests, "too many runs, or one with this ID")
 		return
 	}
 	defer w.end(asked.ID)
@@ -127,17 +127,17 @@ func (w *Worker) run(rw http.ResponseWriter, r *http.Request) {
 	out.send(runLine{}) // the plan is accepted
 	p.OnInterval = func(report *loadtest.Report) { out.send(runLine{Interval: report}) }
 	log := w.cfg.Logger.With("run", asked.ID, "target", p.Target)
-	log.InfoContext(ctx, "a run begins", "start", p.Start)
+	log.InfoContext(ctx, "run started", "start", p.Start)
 	report, err := loadtest.Run(ctx, p)
 	if err != nil {
 		out.send(runLine{Error: err.Error(), Done: &totals{}})
 		return
 	}
-	log.InfoContext(ctx, "a run has ended", "sent", report.Sent, "interrupted", report.Interrupted)
+	log.InfoContext(ctx, "run ended", "sent", report.Sent, "interrupted", report.Interrupted)
 	out.send(runLine{Done: &totals{report.Sent, report.Unsent}})
 }
 
-// begin notes a run, unless there are too many.
+// begin registers a run. It returns false if there are too many.
 func (w *Worker) begin(id string, cancel context.CancelFunc) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -159,14 +159,14 @@ func (w *Worker) stop(rw http.ResponseWriter, r *http.Request) {
 	cancel := w.runs[r.PathValue("id")]
 	w.mu.Unlock()
 	if cancel == nil {
-		refuse(rw, http.StatusNotFound, "there is no such run")
+		refuse(rw, http.StatusNotFound, "unknown run")
 		return
 	}
 	cancel()
 	rw.WriteHeader(http.StatusNoContent)
 }
 
-// lines writes JSON lines, one at least each second.
+// lines writes JSON lines. It writes an empty one after a second without any.
 type lines struct {
 	mu   sync.Mutex
 	out  *json.Encoder
@@ -199,8 +199,8 @@ func newLines(rw http.ResponseWriter) *lines {
 	return l
 }
 
-// send writes one line. An error needs no care: the connection is broken then,
-// and with it the context of the run ends.
+// send writes one line. It ignores errors: when the connection breaks, the context
+// of the run ends.
 func (l *lines) send(line runLine) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
