@@ -9,20 +9,20 @@ import (
 	"github.com/serin-go/serin/loadtest/workload"
 )
 
-// API is one of the interfaces of the OpenAI API. It decides the path below the
-// target, the form of the body, and what a good answer is.
+// API is an endpoint of the OpenAI API. It decides the path below the target, the
+// form of the body, and how answers are parsed.
 type API string
 
 const (
-	// Chat is /chat/completions, streamed. It is the zero value's meaning too.
+	// Chat is /chat/completions, streamed. It is the default of a [Plan].
 	Chat API = "chat"
-	// Completions is /completions, streamed: the texts of a prompt's messages,
-	// with an empty line between them, are one text to continue.
+	// Completions is /completions, streamed. The text to complete consists of the
+	// texts of the prompt's messages with an empty line between them.
 	Completions API = "completions"
 	// Responses is /responses, streamed.
 	Responses API = "responses"
-	// Embeddings is /embeddings, which does not stream: there is Latency and
-	// there are input tokens, but no instants of tokens.
+	// Embeddings is /embeddings, which does not stream. Results have Latency and
+	// input tokens, but no durations of tokens.
 	Embeddings API = "embeddings"
 )
 
@@ -40,8 +40,8 @@ func (a API) path() string {
 	return "/chat/completions"
 }
 
-// below returns the URL of the interface at a base URL that has no path, has
-// that of a version such as /v1, or is that of an interface already.
+// below returns the URL of a at a base URL. The path of base is empty, a version such
+// as /v1, or the path of another API.
 func (a API) below(base *url.URL) *url.URL {
 	u := *base
 	path := strings.TrimRight(u.Path, "/")
@@ -58,8 +58,8 @@ func (a API) below(base *url.URL) *url.URL {
 	return &u
 }
 
-// encodeBody returns the JSON of the request for one prompt. Encoding is done
-// once for each prompt and before the run, so that none of it is measured.
+// encodeBody returns the JSON of the request for one prompt. The prompts of a plan are
+// encoded before the run, so that the time for it is not measured.
 func encodeBody(p Plan, prompt workload.Prompt) []byte {
 	var v any
 	switch p.API {
@@ -94,12 +94,12 @@ func encodeBody(p Plan, prompt workload.Prompt) []byte {
 	}
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("loadtest: a prompt has no JSON: %v", err)) // strings and numbers always have
+		panic(fmt.Sprintf("loadtest: encode a prompt: %v", err)) // cannot happen with strings and numbers
 	}
 	return body
 }
 
-// textOf returns the texts of all messages of p as one.
+// textOf returns the texts of all messages of p with empty lines between them.
 func textOf(p workload.Prompt) string {
 	texts := make([]string, len(p.Messages))
 	for i, m := range p.Messages {
@@ -108,8 +108,7 @@ func textOf(p workload.Prompt) string {
 	return strings.Join(texts, "\n\n")
 }
 
-// shown returns what may be written about where a request went: neither a
-// password nor the values of a query, which may be keys.
+// shown returns u without its password, query and fragment, which may be secrets.
 func shown(u *url.URL) string {
 	bare := *u
 	bare.User, bare.RawQuery, bare.Fragment = nil, "", ""

@@ -10,21 +10,21 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
-// collector gathers the results of all workers.
+// collector adds up the results of all workers of a run.
 type collector struct {
 	plan   Plan
 	target string
 	under  overlap
 	used   resources               // at the start
-	abort  context.CancelCauseFunc // nil: thresholds do not end the run
+	abort  context.CancelCauseFunc // ends the run; nil without AbortOnBreach
 
 	mu       sync.Mutex
 	report   *Report
-	interval *Report   // of this second, nil unless it is asked for
+	interval *Report   // of this second; nil without OnInterval
 	lately   resources // at the start of the interval
-	looked   time.Time // when the thresholds were last looked at
+	looked   time.Time // of the last evaluation of the thresholds
 
-	failed, wordless int // conversations that ended early, by the reason
+	failed, textless int // conversations that ended early, by cause
 }
 
 func newCollector(p Plan, s *sender) *collector {
@@ -51,15 +51,15 @@ func (c *collector) add(r Result, what chunks) {
 		c.interval.add(r, what)
 	}
 	if c.abort != nil && c.report.Sent >= abortAfter {
-		c.look(r.Sent.Add(r.Latency))
+		c.checkBreach(r.Sent.Add(r.Latency))
 	}
 	if c.plan.OnResult != nil {
 		c.plan.OnResult(r)
 	}
 }
 
-// look ends the run if a threshold is breached.
-func (c *collector) look(now time.Time) {
+// checkBreach ends the run if a threshold is breached.
+func (c *collector) checkBreach(now time.Time) {
 	if now.Sub(c.looked) < abortEvery {
 		return
 	}
@@ -74,7 +74,7 @@ func (c *collector) look(now time.Time) {
 	}
 }
 
-// skip counts requests that were due but came too late to be sent.
+// skip counts n requests that were due and not sent.
 func (c *collector) skip(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,24 +84,24 @@ func (c *collector) skip(n int) {
 	}
 }
 
-// breakOff counts a conversation that cannot continue after an answer.
-func (c *collector) breakOff(r Result) {
+// endConversation counts a conversation that ended early after r.
+func (c *collector) endConversation(r Result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case r.stopped():
 	case r.Class == analysis.OK, r.Class == analysis.Refused:
-		c.wordless++
+		c.textless++
 	default:
 		c.failed++
 	}
 }
 
-// interval is how often OnInterval is called.
+// interval is the time between calls of OnInterval.
 const interval = time.Second
 
-// everySecond calls OnInterval until the returned function is.
-func (c *collector) everySecond() (stop func()) {
+// startIntervals calls OnInterval every interval until stop is called.
+func (c *collector) startIntervals() (stop func()) {
 	if c.interval == nil {
 		return func() {}
 	}
@@ -113,7 +113,7 @@ func (c *collector) everySecond() (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				c.cut()
+				c.flushInterval()
 			case <-done:
 				return
 			}
@@ -125,8 +125,8 @@ func (c *collector) everySecond() (stop func()) {
 	}
 }
 
-// cut hands out the report of this interval and begins another.
-func (c *collector) cut() {
+// flushInterval passes the report of this interval to OnInterval and begins another.
+func (c *collector) flushInterval() {
 	fresh := newReport(c.plan, c.target)
 	c.mu.Lock()
 	r, before := c.interval, c.lately
@@ -135,20 +135,20 @@ func (c *collector) cut() {
 	r.Generator.since(before)
 	r.PeakConcurrency = c.under.recent()
 	r.finish()
-	c.plan.OnInterval(r) // without the lock: it may write to a network
+	c.plan.OnInterval(r) // without the lock, since it may block
 }
 
 // conclude returns the report of the whole run.
 func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	r := c.report
 	r.Interrupted = interrupted || r.Classes[analysis.Cancelled]+r.Classes[analysis.Abandoned] > 0
-	if n := c.failed + c.wordless; n > 0 {
+	if n := c.failed + c.textless; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s conversations ended before their last turn: %s after a failed answer, %s after an answer without text",
-			units.Grouped(n), units.Grouped(c.failed), units.Grouped(c.wordless)))
+			units.Grouped(n), units.Grouped(c.failed), units.Grouped(c.textless)))
 	}
 	if c.interval != nil {
 		c.interval.Interrupted, c.interval.Notes = r.Interrupted, r.Notes
-		c.cut()
+		c.flushInterval()
 	}
 	r.Judge(c.plan.Thresholds...)
 	r.Generator.since(c.used)

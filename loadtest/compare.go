@@ -12,39 +12,41 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/units"
 )
 
-// Comparison tells whether a candidate took the same load worse than a
-// baseline.
+// Comparison compares a candidate with a baseline under the same load.
 type Comparison struct {
 	Baseline, Candidate *Report
-	// Judgement is the word of sequential tests on pairs of requests, with the
-	// margins and the multiplicity control of its plan.
+	// Judgement is the result of sequential tests on pairs of requests, with the
+	// margins and the multiplicity control of the [analysis.Plan].
 	Judgement analysis.Judgement
-	// Differences are those of quantiles, with intervals that cover all of the
-	// true differences together with a probability of at least 95 %, if the
-	// requests of a run are independent of each other.
+	// Differences has the differences of quantiles. If the requests of a run are
+	// independent, the intervals cover all true differences simultaneously with a
+	// probability of at least 95 %.
 	Differences []Difference
 }
 
-// Difference is how much larger a quantile of the candidate is.
+// Difference is the difference of one quantile between candidate and baseline.
 type Difference struct {
-	Name                string // such as "TTFT p99", corrected
+	Name                string // such as "TTFT p99"; durations are corrected
 	Baseline, Candidate time.Duration
 	// Low and High bound Candidate - Baseline.
 	Low, High time.Duration
 }
 
-// arms of comparisons.
+// The arms of a comparison.
 const baselineArm, candidateArm = "baseline", "candidate"
 
-// Compare sends the requests of p to two targets, each pair at the same
-// instant, so that whatever else goes on hits both, and judges the candidate by
-// the plan of the analysis; its zero value means the defaults. Each target gets
-// the whole load. Thresholds of p are judged for each, but end neither run.
-// OnResult and OnInterval are called for both, never concurrently.
+// Compare sends the requests of p to two targets and judges the candidate by the plan
+// of the analysis, whose zero value has defaults. Both requests of a pair are sent at
+// the same instant, so that outside influences affect both. Each target receives the
+// whole load. Thresholds of p are evaluated for each target and do not end the runs.
+// OnResult and OnInterval are called for both, never concurrently. It returns the
+// errors of [Plan.Validate] and of the analysis plan.
 func Compare(ctx context.Context, p Plan, candidate string, how analysis.Plan) (*Comparison, error) {
 	other := p
 	other.Target = candidate
@@ -79,24 +81,26 @@ func Compare(ctx context.Context, p Plan, candidate string, how analysis.Plan) (
 		other.OnInterval = p.OnInterval
 	}
 	if p.Start.IsZero() {
-		p.Start = time.Now() // or the instants of the two would differ by that of their starts
+		p.Start = time.Now() // the same instants for both
 		other.Start = p.Start
 	}
 	var reports [2]*Report
-	var errs [2]error
-	var wg sync.WaitGroup
+	group, ctx := errgroup.WithContext(ctx)
 	for i, p := range []Plan{p, other} {
-		wg.Go(func() { reports[i], errs[i] = Run(ctx, p) })
+		group.Go(func() (err error) {
+			reports[i], err = Run(ctx, p)
+			return err
+		})
 	}
-	wg.Wait()
-	if err := errors.Join(errs[:]...); err != nil {
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	return c.conclude(reports[0], reports[1]), nil
 }
 
-// CompareFiles compares two runs of one plan that were recorded by a [Writer] as
-// JSON lines. Requests are paired by the time since their run began.
+// CompareFiles compares two runs of one plan that a [Writer] recorded as JSON lines.
+// Requests are paired by the time since the start of their run. It returns the errors
+// of [ReadResults] and of the analysis plan.
 func CompareFiles(baseline, candidate io.Reader, how analysis.Plan) (*Comparison, error) {
 	c, err := newJudge(how)
 	if err != nil {
@@ -125,7 +129,7 @@ func CompareFiles(baseline, candidate io.Reader, how analysis.Plan) (*Comparison
 			c.add(baselineArm, a)
 			a, moreA, errA = pull(0, nextA)
 		} else {
-			// Moved onto the time of the baseline, or they would not be of one time.
+			// Shifted to the time of the baseline, so that pairs are simultaneous.
 			b.Sent = b.Sent.Add(reports[0].Began.Sub(reports[1].Began))
 			b.Due = b.Due.Add(reports[0].Began.Sub(reports[1].Began))
 			c.add(candidateArm, b)
@@ -157,11 +161,11 @@ func resultsOf(in io.Reader) iter.Seq2[Result, error] {
 	}
 }
 
-// judge takes in the results of both arms as they come.
+// judge evaluates the results of both arms while they arrive.
 type judge struct {
 	recorder   *analysis.Recorder
 	comparison *analysis.Comparison
-	looked     time.Time
+	judged     time.Time
 }
 
 func newJudge(how analysis.Plan) (*judge, error) {
@@ -184,14 +188,14 @@ func (j *judge) add(arm string, r Result) {
 	o := observe(r)
 	o.Arm = arm
 	j.recorder.Record(o)
-	if o.At.Sub(j.looked) >= time.Second {
-		j.looked = o.At
+	if o.At.Sub(j.judged) >= time.Second {
+		j.judged = o.At
 		j.comparison.Judge(o.At)
 	}
 }
 
-// observe returns r as live traffic would have been recorded. Durations count
-// from the instant at which the request was due: a user waits since then.
+// observe returns the observation of r, as for live traffic. Durations count from the
+// instant at which the request was due.
 func observe(r Result) analysis.Observation {
 	o := analysis.Observation{
 		At: r.Sent.Add(r.Latency), ID: r.RequestID, Arm: targetArm, Class: r.Class, Latency: r.Latency + r.SchedLag(), ITL: r.TPOT,
@@ -204,7 +208,7 @@ func observe(r Result) analysis.Observation {
 }
 
 func (j *judge) conclude(a, b *Report) *Comparison {
-	c := &Comparison{Baseline: a, Candidate: b, Judgement: j.comparison.Judge(j.looked)}
+	c := &Comparison{Baseline: a, Candidate: b, Judgement: j.comparison.Judge(j.judged)}
 	kinds := []struct {
 		name string
 		a, b *Distribution
@@ -212,8 +216,8 @@ func (j *judge) conclude(a, b *Report) *Comparison {
 		{"TTFT", &a.CorrectedTTFT, &b.CorrectedTTFT}, {"TPOT", &a.TPOT, &b.TPOT}, {"Latency", &a.CorrectedLatency, &b.CorrectedLatency},
 	}
 	quantiles := []float64{0.5, 0.9, 0.99}
-	// Bonferroni: each of two intervals for each difference may miss on either
-	// side with an equal share of 5 %.
+	// Bonferroni: the 5 % are divided among all differences, two intervals for each,
+	// and two sides.
 	miss := 0.05 / float64(len(kinds)*len(quantiles)*4)
 	for _, k := range kinds {
 		if k.a.Count() == 0 || k.b.Count() == 0 {
@@ -230,11 +234,11 @@ func (j *judge) conclude(a, b *Report) *Comparison {
 	return c
 }
 
-// interval returns bounds of the true quantile, each of which is missed with
-// the given probability. The number of durations below the true quantile is
-// binomial whatever their distribution; its normal approximation with one rank
-// to spare gives the ranks. Where the sample is too small for a bound, it is the
-// extreme of the sample, which covers less.
+// interval returns confidence bounds of the true quantile, each with the given
+// probability of error. For any distribution, the number of durations below the true
+// quantile is binomial. The ranks of the bounds come from its normal approximation,
+// widened by one rank. If the sample is too small for a bound, the bound is the extreme
+// of the sample, which has a larger error.
 func (d *Distribution) interval(q, miss float64) (low, high time.Duration) {
 	n := float64(d.Count())
 	z := math.Sqrt2 * math.Erfinv(1-2*miss)
@@ -242,7 +246,7 @@ func (d *Distribution) interval(q, miss float64) (low, high time.Duration) {
 	return d.Quantile(q - half), d.Quantile(min(1, q+half))
 }
 
-// String returns the comparison as a text, without a final newline.
+// String returns the comparison as text without a final newline.
 func (c *Comparison) String() string {
 	var b strings.Builder
 	j := c.Judgement
@@ -251,7 +255,7 @@ func (c *Comparison) String() string {
 		fmt.Fprintf(&b, "%-9s %s requests, %.4g %% ok; generator %v\n", side.name, units.Grouped(side.r.Sent),
 			100*float64(side.r.Classes[analysis.OK])/float64(max(1, side.r.Sent)), side.r.Generator)
 	}
-	fmt.Fprintf(&b, "%-14s%12s%12s%10s   %s\n", "", baselineArm, candidateArm, "change", "95 % interval of the difference, all together")
+	fmt.Fprintf(&b, "%-14s%12s%12s%10s   %s\n", "", baselineArm, candidateArm, "change", "simultaneous 95 % interval of the difference")
 	for _, d := range c.Differences {
 		mark := ""
 		if cmp.Compare(d.Low, 0) > 0 || d.High < 0 {

@@ -22,8 +22,7 @@ type comparedSide struct {
 	Answered string
 }
 
-// WriteHTML writes c as one page that holds all it needs: no script, and
-// nothing that is fetched from anywhere.
+// WriteHTML writes c as a self-contained HTML page without scripts.
 func (c *Comparison) WriteHTML(w io.Writer) error {
 	widest := 0.01
 	for _, d := range c.Differences {
@@ -38,7 +37,7 @@ func (c *Comparison) WriteHTML(w io.Writer) error {
 	for _, s := range c.sides() {
 		sides = append(sides, comparedSide{s.name, s.r, fmt.Sprintf("%.4g %%", 100*float64(s.r.Classes[analysis.OK])/float64(max(1, s.r.Sent)))})
 	}
-	mood := "open" // nothing is proven either way
+	mood := "open" // undecided
 	switch c.Judgement.Verdict {
 	case analysis.Safe:
 		mood = ""
@@ -61,13 +60,13 @@ func (c *Comparison) WriteHTML(w io.Writer) error {
 	}})
 }
 
-// shares returns the bounds of the difference as shares of the baseline.
+// shares returns the bounds of the difference relative to the baseline.
 func (d Difference) shares() (low, high float64) {
 	base := max(1, float64(d.Baseline))
 	return float64(d.Low) / base, float64(d.High) / base
 }
 
-// change returns the difference as a share of the baseline, for people.
+// change returns the relative difference as text.
 func (d Difference) change() string {
 	if d.Baseline <= 0 {
 		return "-"
@@ -75,8 +74,8 @@ func (d Difference) change() string {
 	return fmt.Sprintf("%+.1f %%", 100*(float64(d.Candidate)/float64(d.Baseline)-1))
 }
 
-// bar draws the interval around a line at no difference; widest is the share at
-// either end.
+// bar draws the interval around a line at no difference. widest is the relative
+// difference at either end.
 func (d Difference) bar(widest float64) template.HTML {
 	const w = 220.0
 	low, high := d.shares()
@@ -93,7 +92,7 @@ func (d Difference) bar(widest float64) template.HTML {
 		w, 100*low, 100*high, w/2, w/2, colour, at(low), at(high), colour, at(mid)))
 }
 
-// ttftCourse is the p99 of the corrected TTFT over the run.
+// ttftCourse returns the p99 of the corrected TTFT over time.
 func (r *Report) ttftCourse(name, colour string) line {
 	l := line{name: name, colour: colour}
 	for _, i := range r.Series() {
@@ -106,7 +105,7 @@ func (r *Report) ttftCourse(name, colour string) line {
 	return l
 }
 
-// side is one of the runs of a comparison.
+// side is one run of a comparison.
 type side struct {
 	name string
 	r    *Report

@@ -15,12 +15,12 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
-// Curve is how latency rises with throughput: the steps of a sweep, in the order
-// of their rates.
+// Curve is the curve of latency over throughput: the steps of a sweep, in ascending
+// order of rate.
 type Curve struct {
 	Steps []Step
 	// Knee is the index of the step after which latency rises faster than
-	// throughput, -1 if there is no such bend.
+	// throughput, or -1 if there is no knee.
 	Knee int
 }
 
@@ -29,10 +29,10 @@ const (
 	maxSweep = 100
 )
 
-// Sweep runs the plan of s at steps rates from s.From to s.To, each a fixed
-// factor above the one before, whatever comes of them, and marks the knee. The
-// plan needs no SLO here. When ctx ends, so does the sweep, with the steps it
-// has. The error is a search that is not valid.
+// Sweep runs the plan of s at a number of rates from s.From to s.To, with a constant
+// factor between them, and marks the knee. steps is the number of rates, from 3 to 100.
+// The plan needs no SLO. When ctx ends, Sweep returns the completed steps. It returns
+// the errors of [Search.Validate].
 func Sweep(ctx context.Context, s Search, steps int) (Curve, error) {
 	if len(s.Plan.SLOs) == 0 {
 		s.Plan.SLOs = []SLO{{}}
@@ -53,7 +53,7 @@ func Sweep(ctx context.Context, s Search, steps int) (Curve, error) {
 			return newCurve(all), err
 		}
 		if ctx.Err() != nil {
-			break // a step that was cut short says nothing
+			break // an interrupted step is not reliable
 		}
 		all = append(all, step)
 		if s.OnStep != nil {
@@ -63,7 +63,7 @@ func Sweep(ctx context.Context, s Search, steps int) (Curve, error) {
 	return newCurve(all), nil
 }
 
-// Curve returns the steps of a search as a curve.
+// Curve returns the curve of the steps of a search.
 func (c Capacity) Curve() Curve { return newCurve(c.Steps) }
 
 func newCurve(steps []Step) Curve {
@@ -71,17 +71,17 @@ func newCurve(steps []Step) Curve {
 	slices.SortStableFunc(c.Steps, func(a, b Step) int { return cmp.Compare(a.Rate, b.Rate) })
 	x, y := make([]float64, len(c.Steps)), make([]float64, len(c.Steps))
 	for i, s := range c.Steps {
-		// Of the logarithm, or a step far beyond saturation would make all others
-		// look alike.
+		// The logarithm, because one step far beyond saturation would make the
+		// others look equal.
 		x[i], y[i] = s.Throughput, math.Log(max(1e-6, s.latency()))
 	}
 	c.Knee = knee(x, y)
 	return c
 }
 
-// minBend is how far from the straight line a curve must bend, in shares of its
-// range, and minRise how much its y must rise, for its knee to mean anything:
-// noise bends every line a little. Of logarithms, it is a factor of two.
+// A knee requires that the curve lies minBend of its range below the straight line and
+// rises by minRise, because noise bends every line. minRise is a factor of two in
+// latency.
 const (
 	minBend = 0.2
 	minRise = math.Ln2
@@ -90,7 +90,7 @@ const (
 // knee returns the index of the point at which a rising curve lies furthest
 // below the straight line from its first point to its last, both scaled to
 // their ranges, by V. Satopaa et al., "Finding a Kneedle in a haystack" (2011).
-// It is -1 for curves that do not bend.
+// It returns -1 if the curve does not bend.
 func knee(x, y []float64) int {
 	if len(x) < minSteps {
 		return -1
@@ -101,7 +101,7 @@ func knee(x, y []float64) int {
 	}
 	best, at := minBend, -1
 	reached := low
-	for i := range x[:len(x)-1] { // after the last one nothing rises any more
+	for i := range x[:len(x)-1] { // without the last point
 		reached = max(reached, y[i]) // a dip below is noise
 		if d := (x[i]-left)/(right-left) - (reached-low)/(high-low); d > best {
 			best, at = d, i
@@ -120,8 +120,8 @@ func throughputOf(r *Report) float64 {
 
 func throughput(s Step) float64 { return s.Throughput }
 
-// latency is what the knee is looked for in: the p99 of the corrected TTFT, or
-// of the latency where nothing streams.
+// latency returns the p99 of the corrected TTFT in seconds, or of the corrected
+// latency if answers are not streams.
 func (s Step) latency() float64 {
 	if s.Report == nil {
 		return 0
@@ -132,7 +132,7 @@ func (s Step) latency() float64 {
 	return s.Report.CorrectedTTFT.Quantile(0.99).Seconds()
 }
 
-// finding says in a sentence where the knee is.
+// finding describes the knee in a sentence.
 func (c Curve) finding() string {
 	if c.Knee < 0 {
 		return "No knee: latency does not bend within these rates."
@@ -141,8 +141,8 @@ func (c Curve) finding() string {
 	return fmt.Sprintf("The knee is at %.4g answers/s (%.4g/s asked), with a p99 of %v.", s.Throughput, s.Rate, units.Short(units.Seconds(s.latency())))
 }
 
-// String returns the curve as a text, one line for each step, without a final
-// newline. The knee is marked.
+// String returns one line for each step, with the knee marked, without a final
+// newline.
 func (c Curve) String() string {
 	var b strings.Builder
 	for i, s := range c.Steps {
@@ -155,8 +155,7 @@ func (c Curve) String() string {
 	return b.String() + c.finding()
 }
 
-// WriteHTML writes c as one page that holds all it needs: no script, and
-// nothing that is fetched from anywhere.
+// WriteHTML writes c as a self-contained HTML page without scripts.
 func (c Curve) WriteHTML(w io.Writer) error {
 	target := ""
 	over := func(name, colour string, x, y func(Step) float64) line {

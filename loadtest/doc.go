@@ -1,127 +1,116 @@
-// Package loadtest answers how much a language model service can take, and how
-// its streams feel to users, before users find out.
+// Package loadtest provides open-loop load testing of LLM services: time to first
+// token, inter-token latency, throughput and goodput of streams, corrected for
+// coordinated omission; capacity search; comparison of two versions; and a check
+// that gates a canary rollout on the result.
 //
-// [Run] carries out a [Plan]: it sends requests to a server that speaks the
-// OpenAI API at the instants that a [Pacer] sets, whether or not earlier requests
-// have been answered, as independent users would. It reads every stream to its
-// end and gives a [Report].
+// [Run] runs a [Plan]. It sends requests to a server with the OpenAI API at the
+// instants of a schedule, whether or not earlier requests have been answered, as
+// independent users do. It reads every stream to its end and returns a [Report].
 //
 //	report, err := loadtest.Run(ctx, loadtest.Plan{
 //		Target:   "http://127.0.0.1:8000",
 //		Model:    "my-model",
-//		Pacer:    pace.Poisson(20, 1), // 20 requests a second at random
+//		Pacer:    pace.Poisson(20, 1), // 20 requests per second at random
 //		Workload: workload.Synthetic{Input: workload.Length{Mean: 200, SD: 80, LogNormal: true}},
 //		Duration: time.Minute,
 //		SLOs:     []loadtest.SLO{{TTFT: 400 * time.Millisecond, TPOT: 50 * time.Millisecond}},
 //	})
 //	if err != nil {
-//		return err // the plan is not valid, and says all that is wrong with it
+//		return err // the plan is not valid
 //	}
 //	fmt.Println(report)
 //
-// The command in examples/loadtest does all of this from a terminal, and brings
-// a small model of its own to try it on.
+// The command in examples/loadtest has all of this on the command line, and a small
+// model to try it with.
 //
-// # What is measured
+// # Metrics
 //
-// A token chunk is a part of the stream that bears generated output: content,
-// reasoning, a refusal or a tool call that is not empty. The role chunk, the
-// finish chunk and the usage chunk are none. Counted from the instant at which
-// the request was sent:
+// A token chunk is a part of a stream with generated output: content, reasoning, a
+// refusal or a tool call that is not empty. The role chunk, the finish chunk and the
+// usage chunk are not token chunks. Durations count from the instant at which the
+// request was sent:
 //
-//   - TTFB: to the header of the response. It says little: servers send headers
-//     and the role chunk long before the model has thought of anything.
+//   - TTFB: to the header of the response. Servers send the header and the role chunk
+//     long before the first token, so it says little about the model.
 //   - TTFT: to the first token chunk.
 //   - TTFC: to the first chunk of content, which follows the reasoning.
 //   - E2E: to the last token chunk.
 //   - Latency: to the end of the response.
-//   - ICL: the gaps between successive token chunks, all requests' together. A
-//     chunk that arrived in one piece with the one before counts as a gap of 0.
-//   - ITL: the gaps between successive tokens. With a [Plan.Tokenizer] the tokens
-//     of a chunk are taken to be spread evenly over the gap before it; without
-//     one a chunk counts as one token, and ITL is ICL.
-//   - TPOT: (last token chunk - first token chunk) / (output tokens - 1), one
-//     value for each request. It does not contain the TTFT.
+//   - ICL: the gaps between successive token chunks of all requests. A chunk that
+//     arrived together with the previous one has a gap of 0.
+//   - ITL: the gaps between successive tokens. With a [Plan].Tokenizer, the tokens of a
+//     chunk are spread evenly over the gap before it. Without one, a chunk counts as
+//     one token, and ITL equals ICL.
+//   - TPOT: (last token chunk - first token chunk) / (output tokens - 1), one value for
+//     each request. It does not include the TTFT.
 //   - NTPOT: E2E / output tokens, one value for each request.
-//   - SchedLag: how much later than due the request was sent.
+//   - SchedLag: the delay between the instant at which a request was due and the
+//     instant at which it was sent.
 //
-// Each Read of a stream is timed once, when it returns and before anything is
-// parsed. Output tokens are those that the server reports as usage; else those
-// that the Tokenizer counts in the text; else the token chunks. The report says
-// which, see [TokenSource]. Failed streams keep their status, tokens and timing;
-// what went wrong is one of a closed set of [Fault]s.
+// Each Read of a stream is timed once, when it returns and before anything is parsed.
+// The number of output tokens comes from the server's usage report, or else from the
+// Tokenizer, or else from the number of token chunks; see [TokenSource]. Failed
+// streams keep their status, tokens and timing. The cause of a failure is a [Fault].
 //
-// The class of a request is the class that live traffic has for the same request
-// and answer: package answer recognises both. An answer that it does not
-// recognise is never OK. An answer to [HTTP] or [Targets] is OK if it is a whole
-// 2xx, whatever it says.
-//
-// Other tools use the same names for other things. A [Recording] of a stream
-// gives the figures of each by its own [Definition] of them.
+// The class of a request is the class that live traffic has for the same request and
+// answer; package answer computes both. An answer in an unknown format is never OK. An
+// answer to [workload.HTTP] or [workload.Targets] is OK if it is complete and its
+// status is 2xx.
 //
 // # Coordinated omission
 //
-// A load generator that falls behind its schedule waits when its users would
-// not, and its figures miss the worst of what they would have met. Here each
-// request knows when it was due, and every duration from the start of a request
-// has a corrected twin that counts from that instant. Believe those. SLOs,
-// thresholds and comparisons rest on them.
+// When a load generator falls behind its schedule, it does not measure what users
+// would have experienced in the meantime. This package knows when each request was
+// due. Every duration that starts with a request has a corrected twin, which counts
+// from that instant. SLOs, thresholds and comparisons use the corrected durations.
 //
-// Each report begins with the verdict of the [Generator] on itself: the rate and
-// the variation of arrivals that it reached against those asked for, its lag, its
-// share of coalesced chunks, pauses and processors. Believe no figure of a run in
-// which it was the bottleneck.
+// Each report begins with a [Generator], the assessment of the load generator itself:
+// the rate and the variation of arrivals compared to the schedule, the lag, the share
+// of coalesced chunks, garbage collection pauses and CPU use. If the generator was the
+// bottleneck, the other figures are not reliable.
 //
-// # When to send
+// # Schedules and requests
 //
-// [Constant], [Poisson], [Gamma], [Ramp] and [Sine] are schedules, [Stages] puts
-// them one after the other, and a [Trace] replays recorded traffic at any speed.
-// A schedule depends on nothing but its parameters: equal seeds give equal
-// instants and, with the workloads of this package, equal bytes. [Shard], [After]
-// and [First] are parts of a schedule whose requests ask what they would in the
-// whole. Users in a closed loop, and users who take turns in an open one, are a
-// matter of [Plan].Users; with Conversations they go on with what was said.
-// WarmUp and CoolDown are left out of all figures.
+// Package pace has the schedules: constant, Poisson, gamma, ramp, sine, stages, and
+// shards of a schedule. Package workload has the requests: prompts, conversations,
+// generated prompts, recorded traces, and HTTP requests of any kind. [API] selects the
+// API of the server. Equal seeds give equal instants and equal bytes.
 //
-// # What to send
+// [Plan].Users limits the load to a number of users who wait for answers, in a closed
+// loop or in turn at the instants of a schedule. WarmUp and CoolDown are excluded from
+// all durations.
 //
-// Prompts come from JSON lines ([ReadPrompts], [ReadConversations]), are made up
-// ([Synthetic]) or recorded ([ReadTrace]); [API] says which interface is asked.
-// [HTTP] and [ReadTargets], which reads vegeta's formats, send any requests.
-// Other workloads may be written: see [Workload].
+// Keys are set by [Plan].APIKey or Header. No [Result], report or error text contains
+// them, even if a server repeats them.
 //
-// Keys go into [Plan].APIKey or Header. No [Result], report or error text shows
-// them, even when a server repeats them.
+// # Reports
 //
-// # What to do with it
+// A [Report] is available as text, as JSON that can be read back, as an HdrHistogram
+// log and as an HTML page without scripts. [Writer] writes results to files that
+// vegeta can read; [ReadResults] and [Summarise] read them back. Package compat
+// computes the metrics of other tools and the reports of vegeta.
 //
-// A [Report] is text, JSON that is read back, an HdrHistogram log, or a page
-// without scripts. [Writer] streams results to files that vegeta reads,
-// [ReadResults] and [Summarise] read them back, and [VegetaReport] makes vegeta's
-// own reports of them. Memory is bounded however long a run is: results are let
-// go of, and distributions beyond 4,096 values are HdrHistograms with three
-// digits, which merge without loss ([Report.Merge]).
+// Memory is bounded in the length of a run: results are not retained, and
+// distributions of more than 4,096 values are HdrHistograms with three digits, which
+// merge without loss ([Report.Merge]).
 //
-// [Plan].Thresholds judge a run, and end it early if they shall; [Gate] makes a
-// check of one that a rollout can name. [Compare] sends the same load to two
-// targets and judges the second, and [CompareFiles] does so with two recorded
-// runs. [FindCapacity] looks for the highest rate at which an [SLO] holds, with
-// confidence bounds; [Sweep] draws throughput against latency with the knee
-// marked. [Recorder] writes down live traffic for replay.
+// [Plan].Thresholds are limits for a run and can end it early. [Gate] makes a check of
+// a run, which a rollout can name. [Compare] sends the same load to two targets and
+// judges the candidate; [CompareFiles] compares two recorded runs. [FindCapacity]
+// searches for the highest rate at which an [SLO] holds, with confidence bounds.
+// [Sweep] draws the curve of latency over throughput and marks its knee.
 //
-// OnResult and OnInterval of a plan tell of a run as it goes on. Package loadprom
-// makes metrics of that for Prometheus, package loadotel for OpenTelemetry, and
-// package cluster spreads a run over several machines.
+// OnResult and OnInterval of a plan report on a run while it is in progress. Package
+// loadprom exports that to Prometheus and package loadotel to OpenTelemetry. Package
+// cluster distributes a run over several machines.
 //
-// # Numbers of other tools
-//
-// Requests are sent by the vegeta library, which stays behind this package's own
-// types. A [Result] file has vegeta's members under vegeta's names, and more
-// besides; their latency is that to the end of the response, uncorrected.
+// Requests are sent by the vegeta library, which is not part of the API. Files of
+// results have the members that vegeta reads. Their latency ends with the response and
+// is not corrected.
 //
 // # What belongs here
 //
-// Load that this process generates, and what it measured. Analysis of live traffic
-// belongs to checks/analysis, and reading an answer to checks/analysis/answer. No
-// package here imports rollout.
+// Load that this process generates, and its measurements. Analysis of live traffic
+// belongs to checks/analysis, and parsing an answer to checks/analysis/answer. No
+// package below this one imports rollout.
 package loadtest

@@ -14,14 +14,14 @@ import (
 	"github.com/serin-go/serin/loadtest/workload"
 )
 
-// exchange is the memory that one request needs while it is under way.
+// exchange is the state of one pending request. It is pooled.
 type exchange struct {
 	reader answer.Reader
 	tokens []time.Duration // when token chunks arrived, since Sent
-	borne  []int           // how many tokens each of them bore, if that is known
+	counts []int           // tokens of each chunk, nil if unknown
 	bytes  int64
-	record *Recording // nil unless asked for
-	head   []byte     // the first bytes of an answer whose status is not 2xx
+	record *Recording // nil unless needed
+	head   []byte     // the first bytes of an answer with an error status
 	buf    [16 << 10]byte
 }
 
@@ -80,8 +80,8 @@ func (s *sender) send(j job, x *exchange) Result {
 // good reports whether a status is 2xx.
 func good(status int) bool { return status/100 == 2 }
 
-// conclude fills in the outcome of a request that has ended. err is what
-// interrupted it, or nil, and cause why its context ended, if it did.
+// conclude sets the outcome of a request that has ended. err is the error of the
+// connection, or nil. cause is the cause of the end of its context, or nil.
 func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) {
 	o := x.reader.End(result.Latency, causeOf(err, cause))
 	if j.plain && err == nil && good(result.Status) {
@@ -98,7 +98,7 @@ func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) 
 		x.tokens = x.tokens[:0]
 	}
 	if s.plan.Tokenizer != nil && x.record != nil {
-		x.borne = result.tokenize(*x.record, j.asked, s.plan.Tokenizer, len(x.tokens))
+		x.counts = result.tokenize(*x.record, j.asked, s.plan.Tokenizer, len(x.tokens))
 	}
 	if result.Chunks > 0 && result.OutputTokens > 0 {
 		result.NTPOT = result.E2E / time.Duration(result.OutputTokens)
@@ -109,7 +109,7 @@ func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) 
 	result.Err = s.censor.error(explain(&o, x.head, err, cause))
 }
 
-// causeOf returns why a response ended; see [sender.conclude].
+// causeOf returns the cause of the end of a response; see [sender.conclude].
 func causeOf(err, cause error) answer.Cause {
 	switch {
 	case err == nil:
@@ -122,8 +122,8 @@ func causeOf(err, cause error) answer.Cause {
 	return answer.Cause{Kind: answer.Broken, Err: err}
 }
 
-// explain returns the error of an outcome for people, or nil if the outcome is
-// good. It adds the first bytes of an answer whose status is not 2xx.
+// explain returns the error of an outcome, which may be nil. The error of a status
+// other than 2xx has the first bytes of the answer.
 func explain(o *answer.Outcome, head []byte, err, cause error) error {
 	switch {
 	case o.Err == nil:
@@ -138,17 +138,17 @@ func explain(o *answer.Outcome, head []byte, err, cause error) error {
 	return o.Err
 }
 
-// maxHead is how many bytes of an answer go into the text of an error.
+// maxHead is the number of bytes of an answer in the text of an error.
 const maxHead = 256
 
-// read has the reader read body, and keeps its first bytes, up to most. It
-// returns the instant of the end, and the error that ended it, or nil for an
-// ordinary end.
+// read passes body to the reader and keeps its first bytes, at most most. It calls
+// alive after each read. It returns the instant of the end, and the error if the end
+// is not io.EOF.
 func (x *exchange) read(body io.Reader, sent time.Time, most int, alive func()) (end time.Duration, err error) {
 	x.head = x.head[:0]
 	for {
 		n, err := body.Read(x.buf[:])
-		// The instant comes before everything else: what follows takes time.
+		// Before everything else, since the rest takes time.
 		at := time.Since(sent)
 		if x.record != nil {
 			x.record.add(x.buf[:n], at, err)
@@ -169,8 +169,8 @@ func (x *exchange) read(body io.Reader, sent time.Time, most int, alive func()) 
 	}
 }
 
-// measure copies tokens and instants into r. An answer that is no stream, or is
-// compressed, has no instants of tokens; its chunks are then not counted either.
+// measure copies tokens and durations into r. An answer that is not a stream, or is
+// compressed, has no durations of tokens and no chunks.
 func (r *Result) measure(o *answer.Outcome) {
 	r.InputTokens, r.CachedTokens = o.Usage.Input, min(o.Usage.Cached, o.Usage.Input)
 	r.FinishReason = o.Finish
@@ -190,17 +190,17 @@ func (r *Result) measure(o *answer.Outcome) {
 	r.OutputTokens, r.ReasoningTokens = o.Usage.Output, o.Usage.Reasoning
 }
 
-// tokenize counts the tokens of the answer, and of the prompt, where the server
-// has not reported them, and returns those of each of n chunks, nil if the
-// recording does not tell them apart.
-func (r *Result) tokenize(rec Recording, asked workload.Prompt, count func(string) int, n int) (borne []int) {
+// tokenize counts the tokens of the answer and the prompt that the server has not
+// reported. It returns the tokens of each of n chunks, or nil if the recording has
+// another number of chunks.
+func (r *Result) tokenize(rec Recording, asked workload.Prompt, count func(string) int, n int) (counts []int) {
 	var all strings.Builder
 	for _, text := range rec.texts() {
-		borne = append(borne, count(text))
+		counts = append(counts, count(text))
 		all.WriteString(text)
 	}
 	if r.TokenSource != FromUsage && all.Len() > 0 && !rec.Truncated {
-		// Of the whole: chunks are no borders of tokens.
+		// Of the whole text, since a token can span two chunks.
 		r.OutputTokens, r.TokenSource = count(all.String()), FromTokenizer
 		if r.Chunks > 1 && r.OutputTokens > 1 {
 			r.TPOT = (r.E2E - r.TTFT) / time.Duration(r.OutputTokens-1)
@@ -209,10 +209,10 @@ func (r *Result) tokenize(rec Recording, asked workload.Prompt, count func(strin
 	if r.InputTokens == 0 {
 		r.InputTokens = count(textOf(asked))
 	}
-	if len(borne) != n {
+	if len(counts) != n {
 		return nil
 	}
-	return borne
+	return counts
 }
 
 const (
@@ -220,10 +220,10 @@ const (
 	idleText  = "the next part of the stream"
 )
 
-// errStopped is the cause of requests that were cancelled with their run.
+// errStopped is the cause of requests that were canceled with their run.
 var errStopped = errors.New("loadtest: the run was stopped")
 
-// timeoutError is the cause of requests that took too long.
+// timeoutError is the cause of requests that exceeded a timeout.
 type timeoutError struct {
 	what  string
 	after time.Duration
@@ -233,8 +233,8 @@ func (e *timeoutError) Error() string {
 	return fmt.Sprintf("loadtest: %v passed without %s", e.after, e.what)
 }
 
-// watchdog cancels a request unless it is stopped or reset in time. The zero
-// value watches nothing.
+// watchdog cancels a request unless it is stopped or reset in time. The zero value
+// does nothing.
 type watchdog struct {
 	timer *time.Timer
 	after time.Duration
@@ -259,7 +259,7 @@ func (w watchdog) stop() {
 	}
 }
 
-// timeoutOf returns the timeout that ended a request, nil if none did.
+// timeoutOf returns the timeout that ended a request, or nil.
 func timeoutOf(cause error) *timeoutError {
 	var timeout *timeoutError
 	if !errors.As(cause, &timeout) {

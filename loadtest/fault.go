@@ -70,8 +70,7 @@ func parseFault(name string) (Fault, error) {
 	return faultNone, invalid("fault", name, "a known fault, such as connect")
 }
 
-// faultOf returns the fault of an outcome; see [sender.conclude] for err and
-// cause.
+// faultOf returns the fault of an outcome. See [sender.conclude] for err and cause.
 func faultOf(o *answer.Outcome, err, cause error) Fault {
 	switch o.Class {
 	case analysis.OK, analysis.Refused:

@@ -23,15 +23,15 @@ const maxLine = 16 << 20
 type Format string
 
 const (
-	// JSONLines has one object a line: vegeta's members, which its commands read,
-	// and those of this package besides. Nothing is lost but the text of errors
-	// above 1,000 bytes.
+	// JSONLines has one object on each line, with the members that vegeta reads and
+	// members for the other fields of a [Result] except Recording. Texts of errors
+	// are cut after 1,000 bytes.
 	JSONLines Format = "jsonl"
-	// CSV has the twelve columns of vegeta, without a header, and no more.
+	// CSV has the twelve columns of vegeta without a header.
 	CSV Format = "csv"
 )
 
-// resultJSON is a line of a JSON file. The first block is what vegeta reads.
+// resultJSON is a line of a JSON file. vegeta reads the first block.
 type resultJSON struct {
 	Attack    string        `json:"attack"`
 	Seq       uint64        `json:"seq"`
@@ -46,7 +46,7 @@ type resultJSON struct {
 	URL       string        `json:"url"`
 	Headers   *struct{}     `json:"headers"`
 
-	Own          bool           `json:"own_url,omitempty"` // method and url are the result's
+	Own          bool           `json:"own_url,omitempty"` // Method and URL are the result's, not the run's
 	Prompt       int            `json:"prompt"`
 	Trimmed      bool           `json:"trimmed,omitempty"`
 	Due          time.Time      `json:"due"`
@@ -72,9 +72,9 @@ type resultJSON struct {
 	RequestID    string         `json:"request_id,omitempty"`
 }
 
-// Writer writes results as they come, so that memory does not grow with their
-// number. It is not safe for concurrent use; OnResult of a [Plan] need not care.
-// Neither prompts nor headers are ever written.
+// Writer writes results to a file while a run is in progress. It does not write prompts
+// and headers. It is not safe for concurrent use. Its Write can be the OnResult of a
+// [Plan].
 type Writer struct {
 	format Format
 	attack string
@@ -84,9 +84,9 @@ type Writer struct {
 	err    error
 }
 
-// NewWriter returns a writer of results to w. attack names the run, target is
-// its URL; both go into each line, the URL without its password and query, which
-// may be secrets.
+// NewWriter returns a Writer to w. attack is the name of the run and target its URL.
+// Both are part of each line, the URL without password and query. It is an error if the
+// format is unknown.
 func NewWriter(w io.Writer, f Format, attack, target string) (*Writer, error) {
 	if f != JSONLines && f != CSV {
 		return nil, invalid("Format", string(f), "jsonl or csv")
@@ -94,14 +94,13 @@ func NewWriter(w io.Writer, f Format, attack, target string) (*Writer, error) {
 	if u, err := url.Parse(target); err == nil {
 		target = shown(u)
 	} else {
-		target = "" // whatever it is, it is not for files
+		target = "" // it may have a secret anywhere
 	}
 	buf := bufio.NewWriterSize(w, 64<<10)
 	return &Writer{format: f, attack: attack, target: target, buf: buf, csv: csv.NewWriter(buf)}, nil
 }
 
-// Write writes one result. The first error of the underlying writer is kept and
-// given by [Writer.Flush].
+// Write writes one result. [Writer.Flush] returns the first error.
 func (w *Writer) Write(r Result) {
 	if w.err != nil {
 		return
@@ -137,7 +136,7 @@ func (w *Writer) Write(r Result) {
 	w.err = err
 }
 
-// Flush writes what is still held back and returns the first error of all.
+// Flush writes buffered results and returns the first error of the underlying writer.
 func (w *Writer) Flush() error {
 	w.csv.Flush()
 	if err := errors.Join(w.csv.Error(), w.err, w.buf.Flush()); err != nil {
@@ -146,10 +145,10 @@ func (w *Writer) Flush() error {
 	return nil
 }
 
-// ReadResults calls each for every result of a file of JSON lines, in the order
-// of the file, without keeping them. The error is that of each, or says which
-// line cannot be read; a last line that was cut off is such an error too, and
-// comes after all whole lines were given.
+// ReadResults calls each for every result of a file of JSON lines, in the order of the
+// file. It stops at the first error of each and returns it. It is also an error if a
+// line cannot be parsed, such as an incomplete last line, which comes after all
+// complete lines.
 func ReadResults(r io.Reader, each func(Result) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
@@ -191,7 +190,7 @@ func parseResult(line []byte) (Result, error) {
 		return Result{}, err
 	}
 	if j.Timestamp.IsZero() || j.Due.IsZero() {
-		return Result{}, errors.New("no timestamp or no due, want a line that this package wrote")
+		return Result{}, errors.New("timestamp or due is missing")
 	}
 	r := Result{
 		Seq: j.Seq, Prompt: j.Prompt, Trimmed: j.Trimmed, Due: j.Due, Sent: j.Timestamp, Class: j.Class, Why: j.Why, Fault: fault, Status: int(j.Code),

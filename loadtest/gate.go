@@ -10,42 +10,40 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
-// Gate returns a check that runs p and judges the outcome by the thresholds,
-// to which those of the plan are added. A rollout names it among its preflight
-// checks, so that a version meets its load before it meets its users.
+// Gate returns a check that runs p and evaluates thresholds: the thresholds of p and
+// slo. As a preflight check of a rollout, it tests a candidate under load before the
+// candidate receives users.
 //
-// The check fails when a threshold is breached, which ends the run at once. It
-// is [checks.Unknown], and so opens nothing, when there is no threshold, when
-// the plan is not valid, when the run was interrupted, when requests are missing,
-// when something that a threshold asks for was not measured, and when the
-// generator was the bottleneck: then the figures are the generator's, not the
-// server's.
+// The check fails if a threshold is breached, which ends the run immediately. It is
+// [checks.Unknown], which does not open a gate, in these cases: there is no threshold,
+// the plan is not valid, the run was interrupted, requests are missing, a metric of a
+// threshold was not measured, or the generator was the bottleneck.
 //
-// It sends load each time it is asked. Plans without an end run until the
-// context of the check ends, and are Unknown.
+// Every evaluation of the check runs the plan. A plan without an end runs until the
+// context of the check ends, and is Unknown.
 func Gate(p Plan, slo ...analysis.Threshold) checks.Check { return Runner(Run).Gate(p, slo...) }
 
-// Runner carries out plans. [Run] is one; a coordinator of several machines has
-// another.
+// Runner runs plans, such as [Run], or on several machines the Run of a coordinator of
+// package cluster.
 type Runner func(ctx context.Context, p Plan) (*Report, error)
 
-// Gate returns the check that [Gate] does, of runs by run.
+// Gate returns the check of the function [Gate] with plans run by run.
 func (run Runner) Gate(p Plan, slo ...analysis.Threshold) checks.Check {
 	p.Thresholds = append(append([]analysis.Threshold(nil), p.Thresholds...), slo...)
 	p.AbortOnBreach = true
 	return checks.Func(func(ctx context.Context) checks.Result {
 		if len(p.Thresholds) == 0 {
-			return checks.Result{Summary: "nothing to judge the load test by", Err: invalid("Plan.Thresholds", "[]", "at least one threshold")}
+			return checks.Result{Summary: "load test not run: no thresholds", Err: invalid("Plan.Thresholds", "[]", "at least one threshold")}
 		}
 		report, err := run(ctx, p)
 		if err != nil {
-			return checks.Result{Summary: "the load test cannot be run", Err: err}
+			return checks.Result{Summary: "load test not run", Err: err}
 		}
 		return report.Verdict()
 	})
 }
 
-// Verdict judges the run by the thresholds of its plan, as [Gate] does.
+// Verdict returns the result of the run for its thresholds, as [Gate] does.
 func (r *Report) Verdict() checks.Result {
 	result := checks.Result{Evidence: map[string]string{
 		"target": r.Target, "requests": strconv.Itoa(r.Sent), "rate": fmt.Sprintf("%.4g/s", r.SentRate),
@@ -61,18 +59,17 @@ func (r *Report) Verdict() checks.Result {
 	failure := breach(r.Judged)
 	switch {
 	case len(r.Judged) == 0:
-		result.Summary = "no thresholds were set"
+		result.Summary = "no thresholds"
 	case r.Generator.Bottleneck:
-		// Thresholds that hold despite a late generator hold all the more, but
-		// the load asked for was not applied; ones that are breached may be its
-		// own fault.
+		// If thresholds hold, the load was lower than planned. If they are
+		// breached, the generator may be the cause.
 		result.Summary = "the generator was the bottleneck: " + r.Generator.reason()
 	case failure != nil:
 		result.Status, result.Err = checks.Fail, failure
 	case r.Interrupted:
 		result.Summary = "the run was interrupted; " + result.Summary
 	case r.Missing > 0:
-		result.Summary = fmt.Sprintf("of %d requests nothing is known; %s", r.Missing, result.Summary)
+		result.Summary = fmt.Sprintf("%d requests are missing; %s", r.Missing, result.Summary)
 	default:
 		result.Status = checks.Pass
 		for _, j := range r.Judged {

@@ -61,7 +61,7 @@ func TestGate(t *testing.T) {
 		r.Judge(p.Thresholds...)
 		return r, nil
 	})
-	if got := lossy.Gate(plan(nil), threshold(t, "latency p95 <= 1s")).Check(t.Context()); got.Status != checks.Unknown || !strings.Contains(got.Summary, "of 3 requests nothing is known") {
+	if got := lossy.Gate(plan(nil), threshold(t, "latency p95 <= 1s")).Check(t.Context()); got.Status != checks.Unknown || !strings.Contains(got.Summary, "3 requests are missing") {
 		t.Errorf("with requests missing: %+v", got)
 	}
 	if got := Gate(plan(failing)).Check(t.Context()); got.Status != checks.Unknown || got.Err == nil {

@@ -11,44 +11,43 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
-// Generator is the verdict of the load generator on itself. Figures are worth
-// something only when it was not the bottleneck.
+// Generator is the assessment of the load generator itself.
 type Generator struct {
-	// Bottleneck says that the figures tell of the generator rather than of the
-	// server. Reasons say why, one sentence each.
+	// Bottleneck means that the load generator was the bottleneck, so the figures of
+	// the report are not reliable. Reasons has the causes, one sentence each.
 	Bottleneck bool     `json:"bottleneck"`
 	Reasons    []string `json:"reasons,omitempty"`
 
-	// DueRate and SentRate are requests a second as asked for and as reached;
-	// DueCV and SentCV the coefficients of variation of the gaps between them,
-	// which are 0 for equal distances and 1 for independent users.
+	// DueRate and SentRate are the planned and the actual requests per second. DueCV
+	// and SentCV are the coefficients of variation of the gaps between requests: 0
+	// for equal gaps, 1 for independent users.
 	DueRate  float64 `json:"due_rate"`
 	SentRate float64 `json:"sent_rate"`
 	DueCV    float64 `json:"due_cv"`
 	SentCV   float64 `json:"sent_cv"`
-	// LagP99 is the p99 of SchedLag, LagBound what it may be.
+	// LagP99 is the p99 of SchedLag, LagBound the limit for it.
 	LagP99   time.Duration `json:"lag_p99_ns"`
 	LagBound time.Duration `json:"lag_bound_ns"`
-	// Coalesced is the share of token chunks that came in one piece with the one
-	// before.
+	// Coalesced is the share of token chunks that arrived together with the previous
+	// one.
 	Coalesced float64 `json:"coalesced"`
-	// GCPauses is how long the garbage collector has stopped the process, in
-	// all, and GCPauseMax about how long it did at worst.
+	// GCPauses is the total time of garbage collection pauses. GCPauseMax is the
+	// approximate length of the longest pause.
 	GCPauses   time.Duration `json:"gc_pauses_ns"`
 	GCPauseMax time.Duration `json:"gc_pause_max_ns"`
-	// CPU is the share of the processors' time that the process used, from 0 to
-	// 1, negative if that is unknown. It includes whatever else runs in the
-	// process, such as a server under test.
+	// CPU is the share of the available CPU time that the process used, from 0 to 1,
+	// or negative if unknown. It includes other work of the process, such as a server
+	// under test. Procs is GOMAXPROCS.
 	CPU   float64 `json:"cpu"`
 	Procs int     `json:"procs"`
 
-	wall time.Duration // of which CPU is a share
+	wall time.Duration // of the measurement of CPU
 }
 
 // reason returns all reasons in one line.
 func (g Generator) reason() string { return strings.Join(g.Reasons, "; ") }
 
-// String returns the verdict in one line.
+// String returns the assessment in one line.
 func (g Generator) String() string {
 	word := "ok"
 	if g.Bottleneck {
@@ -65,11 +64,10 @@ func (g Generator) String() string {
 	return text + fmt.Sprintf(", GC pauses %v", units.Short(g.GCPauses))
 }
 
-// cpuBound is the share of the processors' time above which timestamps wait for
-// a processor.
+// cpuBound is the CPU use above which timestamps are delayed.
 const cpuBound = 0.95
 
-// judge fills in the verdict from the figures.
+// judge sets Bottleneck and Reasons from the figures.
 func (g *Generator) judge() {
 	reason := func(bad bool, format string, args ...any) {
 		if bad {
@@ -78,11 +76,11 @@ func (g *Generator) judge() {
 		}
 	}
 	reason(g.LagP99 > g.LagBound, "the p99 of SchedLag, %v, exceeds %v", units.Short(g.LagP99), g.LagBound)
-	reason(g.CPU > cpuBound, "the process used %.0f %% of its %d processors", 100*g.CPU, g.Procs)
+	reason(g.CPU > cpuBound, "the process used %.0f %% of %d CPUs", 100*g.CPU, g.Procs)
 }
 
-// gaps gathers the variation of the gaps of a sequence, in constant memory.
-// The algorithm is Welford's.
+// gaps computes the variation of the gaps of a sequence in constant memory, by
+// Welford's algorithm.
 type gaps struct {
 	begun    bool
 	n        float64
@@ -108,7 +106,7 @@ func (g *gaps) cv() float64 {
 	return math.Sqrt(g.m2/(g.n-1)) / g.mean
 }
 
-// resources is what the process has used up so far.
+// resources is the resource use of the process up to an instant.
 type resources struct {
 	at     time.Time
 	cpu    float64
@@ -125,7 +123,7 @@ func readResources() resources {
 	return r
 }
 
-// since sets what was used since the earlier reading.
+// since sets the resource use since an earlier reading.
 func (g *Generator) since(before resources) {
 	now := readResources()
 	g.Procs, g.CPU = runtime.GOMAXPROCS(0), -1

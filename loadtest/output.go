@@ -15,7 +15,7 @@ import (
 // once with the report of the whole run. It is not safe for concurrent use.
 type HistogramLog struct {
 	log *hdr.Log
-	at  time.Duration // where the next interval begins, since the start
+	at  time.Duration // since the start, where the next interval begins
 }
 
 // NewHistogramLog returns a log that writes to w.

@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// overlap counts how many half-open intervals [begin, end) overlap, from their
-// ends in the order of time. At one instant ends come before begins: of two
-// requests one of which begins when the other ends, never both are under way.
+// overlap computes the peak number of concurrent requests, from their starts and ends
+// in order of time. A request that starts when another one ends does not overlap it.
 type overlap struct {
 	mu       sync.Mutex
 	now      time.Duration
 	under    int
-	peak     int // of what has been looked at since the start
-	lately   int // and since the last call of recent
+	peak     int // since the start
+	lately   int // since the last call of recent
 	anything bool
 }
 
@@ -23,8 +22,8 @@ func (o *overlap) leave(at time.Duration) { o.move(at, -1) }
 func (o *overlap) move(at time.Duration, by int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	// What was under way after all events of the instant before counts. Instants
-	// that come a little out of order, from concurrent requests, are of now.
+	// The number after all events of an instant counts. Events of concurrent
+	// requests can be slightly out of order; they count as of now.
 	if at > o.now || !o.anything {
 		o.note()
 		o.now, o.anything = at, true
@@ -43,7 +42,7 @@ func (o *overlap) most() int {
 	return max(o.peak, o.under)
 }
 
-// recent returns the peak since it was called last.
+// recent returns the peak since the previous call.
 func (o *overlap) recent() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()

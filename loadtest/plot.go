@@ -24,7 +24,7 @@ const (
 	green  = "#2e7d4f"
 )
 
-// plot draws lines as SVG. Points that are NaN interrupt their line.
+// plot draws lines as SVG. A NaN interrupts its line.
 func plot(title, xUnit, yUnit string, lines ...line) template.HTML {
 	const w, h, left, right, top, bottom = 560.0, 230.0, 56.0, 12.0, 46.0, 30.0
 	xMax, yMax := 0.0, 0.0
@@ -84,7 +84,7 @@ func plot(title, xUnit, yUnit string, lines ...line) template.HTML {
 	return template.HTML(b.String())
 }
 
-// step returns a round distance of which about four make up top.
+// step returns a round distance between ticks, for about four ticks up to top.
 func step(top float64) float64 {
 	if top <= 0 {
 		return 1

@@ -6,25 +6,24 @@ import (
 	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
-// Recording is one stream as it arrived: its bytes, and how many of them had
-// come by when.
+// Recording is an answer as it arrived: its bytes and the instants of its reads.
 type Recording struct {
 	Body  []byte
 	Reads []Read
-	// Form is the form of Body. The zero value means that its first bytes show it.
+	// Form is the format of Body. If zero, it is detected from the first bytes.
 	Form answer.Form
-	// Truncated says that the stream was longer than what is kept.
+	// Truncated means that the answer is longer than 4 MiB and Body is incomplete.
 	Truncated bool
 }
 
-// Read is one read of a stream: At is the instant since the request was sent,
-// Size the number of bytes. A Size of 0 is the end of the stream.
+// Read is one read of an answer: the time since the request was sent and the number of
+// bytes. A Size of 0 is the end of the answer.
 type Read struct {
 	At   time.Duration `json:"at_ns"`
 	Size int           `json:"size"`
 }
 
-// maxRecording is how many bytes of a stream are kept.
+// maxRecording is the largest length of Recording.Body in bytes.
 const maxRecording = 4 << 20
 
 func (r *Recording) add(p []byte, at time.Duration, err error) {
@@ -40,11 +39,10 @@ func (r *Recording) add(p []byte, at time.Duration, err error) {
 	}
 }
 
-// Text returns the content of the answer, without reasoning.
+// Text returns the content of the answer without reasoning.
 func (r Recording) Text() string { return answer.TextOf(answer.Route{}, r.Form, r.Body).Content }
 
-// texts returns the text of each chunk that bears any: content, reasoning or a
-// refusal.
+// texts returns the text of each chunk with content, reasoning or a refusal.
 func (r Recording) texts() (all []string) {
 	for p := range answer.Parts(answer.Route{}, r.Form, r.Body) {
 		if text := p.Content + p.Reasoning + p.Refusal; text != "" {

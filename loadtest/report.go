@@ -6,73 +6,70 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// Report is what a run has found. The package documentation defines the
-// durations. Its methods and distributions are safe for concurrent reading.
+// Report is the result of a run. The package documentation defines the durations. A
+// Report is safe for concurrent reading.
 type Report struct {
-	// Generator tells whether the figures below are to be believed.
+	// Generator has the reliability of the other figures.
 	Generator     Generator
 	Target, Model string
-	// Began is when the run began, Elapsed how long it took until the last
-	// request was finished.
+	// Began is the start of the run. Elapsed is the time from the start to the end of
+	// the last request.
 	Began   time.Time
 	Elapsed time.Duration
-	// Interrupted says that the context ended the run before its plan did, or cut
-	// off requests under way.
+	// Interrupted means that the context ended the run before its plan did, or
+	// canceled requests.
 	Interrupted bool
 
-	// Sent is the number of requests that were sent; each has a class. Unsent
-	// counts those that became due and were not sent because the run was
-	// interrupted.
+	// Sent is the number of requests that were sent; each has a class. Unsent is the
+	// number of requests that were due and not sent because the run was interrupted.
 	Sent, Unsent int
-	// Trimmed of those sent belong to the warm-up or the cool-down.
+	// Trimmed is the number of sent requests in the warm-up or the cool-down.
 	Trimmed int
 	Classes map[analysis.Class]int
-	// Faults counts what went wrong more closely.
+	// Faults has the number of requests with each fault.
 	Faults map[Fault]int
-	// FirstErrors holds the first error of each class that had any.
+	// FirstErrors has the first error of each class.
 	FirstErrors map[analysis.Class]error
 
-	// DueRate is the rate in requests a second at which requests were due,
-	// SentRate the one that was reached. Both are 0 for fewer than two requests.
+	// DueRate and SentRate are the planned and the actual rate in requests per second.
+	// Both are 0 for fewer than two requests.
 	DueRate, SentRate float64
 
 	InputTokens, CachedTokens, OutputTokens, ReasoningTokens int
-	// TokenSources says where the output tokens of how many requests come from.
+	// TokenSources has the number of requests for each source of output tokens.
 	TokenSources map[TokenSource]int
-	// Chunks is the number of token chunks, Coalesced how many of them arrived
-	// in one piece with the one before: their gaps of 0 are no news of the model.
+	// Chunks is the number of token chunks. Coalesced is the number of them that
+	// arrived together with the previous one, with a gap of 0.
 	Chunks, Coalesced int
 
-	// PeakConcurrency is the largest number of requests that were under way at
-	// one instant; of reports that were merged it is at most that. It is 0 when
-	// unknown, as it is for results that were read from a file.
+	// PeakConcurrency is the largest number of concurrent requests, and an upper bound
+	// of it in merged reports. It is 0 if unknown, as for results from a file.
 	PeakConcurrency int
 
-	// TTFB has all responses, TTFT, TTFC, ITL and ICL all token chunks that
-	// arrived, also those of answers that failed later. E2E, TPOT and NTPOT have
-	// the answers that came to their own end; Latency has these and, with the time
-	// they took in vain, those that ran into a timeout.
+	// TTFB includes all responses. TTFT, TTFC, ITL and ICL include all token chunks,
+	// even if the answer failed later. E2E, TPOT and NTPOT include complete answers.
+	// Latency includes complete answers and requests that timed out.
 	TTFB, TTFT, TTFC, ITL, ICL, TPOT, NTPOT, E2E, Latency Distribution
-	// SchedLag is how much later than due requests were sent.
+	// SchedLag is the delay of sending after the instant at which requests were due.
 	SchedLag Distribution
-	// The corrected twins count from the instant at which requests were due. ITL,
-	// ICL and TPOT have none: they do not depend on it.
+	// The corrected durations count from the instant at which requests were due. ITL,
+	// ICL and TPOT do not depend on it.
 	CorrectedTTFB, CorrectedTTFT, CorrectedTTFC, CorrectedNTPOT, CorrectedE2E, CorrectedLatency Distribution
-	// Late says that the p99 of SchedLag exceeds LagBound. The uncorrected
-	// figures are then better than what users would have met.
+	// Late means that the p99 of SchedLag exceeds LagBound. The uncorrected durations
+	// are then too short.
 	Late     bool
 	LagBound time.Duration
 
 	// Goodput has an entry for each SLO of the plan.
 	Goodput []Goodput
-	// Judged has an entry for each threshold of the plan.
+	// Judged has the result of each threshold of the plan.
 	Judged []Judged
-	// Aborted says which threshold ended the run, empty if none did.
+	// Aborted is the breached threshold that ended the run, or empty.
 	Aborted string
-	// Missing counts requests of which nothing is known, because the worker that
-	// was to send them was lost. They are neither sent nor unsent.
+	// Missing is the number of requests with an unknown outcome, because a worker of
+	// a cluster was lost. They do not count as sent or unsent.
 	Missing int
-	// Notes say what else should be known, one sentence each.
+	// Notes has further information, one sentence each.
 	Notes []string
 
 	firstDue, lastDue, firstSent, lastSent time.Time
@@ -96,17 +93,17 @@ func (r *Report) totalTokenRate() float64 {
 	return float64(r.InputTokens+r.OutputTokens) / r.Elapsed.Seconds()
 }
 
-// chunks are the token chunks of one answer: when each arrived, and how many
-// tokens it bore, nil for one each.
+// chunks are the token chunks of one answer: their instants and their numbers of
+// tokens, nil for one token each.
 type chunks struct {
 	at     []time.Duration
 	tokens []int
 }
 
-// maxErrorText is how many bytes of an error are kept.
+// maxErrorText is the largest length of the text of an error in bytes.
 const maxErrorText = 1000
 
-// add takes in one finished request and its token chunks.
+// add adds one request and its token chunks.
 func (r *Report) add(res Result, c chunks) {
 	r.Sent++
 	r.Classes[res.Class]++
@@ -197,8 +194,8 @@ func span(first, last, at time.Time) (time.Time, time.Time) {
 	return first, last
 }
 
-// NewReport returns an empty report of a run of p that began at an instant, to
-// which others can be added by [Report.Merge].
+// NewReport returns an empty report of a run of p that began at began. Other reports
+// can be added to it by [Report.Merge].
 func NewReport(p Plan, began time.Time) *Report {
 	p = p.withDefaults()
 	p.Start = began
@@ -224,7 +221,7 @@ func newReport(p Plan, target string) *Report {
 	return r
 }
 
-// finish computes what follows from the whole.
+// finish computes the rates and the assessment of the generator.
 func (r *Report) finish() {
 	for _, row := range r.rows() {
 		row.d.seal()
@@ -249,11 +246,10 @@ func (r *Report) finish() {
 	r.Late = r.SchedLag.Quantile(0.99) > r.LagBound
 }
 
-// Summary returns what [analysis.Threshold]s speak of, in the form in which live
-// traffic is summarised: rates, TTFT, ITL (the mean of each request, as
-// package analysis has it), latency and tokens per second.
+// Summary returns the metrics that an [analysis.Threshold] can have, in the form of the
+// summary of live traffic: rates, TTFT, ITL (the mean of each request, as in package
+// analysis), latency and tokens per second.
 func (r *Report) Summary() analysis.Summary { return r.tally.summary() }
 
-// Judge sets Judged to the word of the thresholds, which need not be those of
-// the plan.
+// Judge evaluates ts, which may differ from the plan's thresholds, and sets r.Judged.
 func (r *Report) Judge(ts ...analysis.Threshold) { r.Judged = r.tally.judge(ts) }

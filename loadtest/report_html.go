@@ -21,7 +21,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"percent": func(part, whole int) string { return fmt.Sprintf("%.3g %%", 100*float64(part)/float64(max(1, whole))) },
 }).ParseFS(pages, "*.html"))
 
-// writePage writes one page that holds all it needs.
+// writePage writes a self-contained page.
 func writePage(w io.Writer, name string, data any) error {
 	if err := templates.ExecuteTemplate(w, name, data); err != nil {
 		return fmt.Errorf("loadtest: write HTML: %w", err)
@@ -29,8 +29,7 @@ func writePage(w io.Writer, name string, data any) error {
 	return nil
 }
 
-// WriteHTML writes r as one page that holds all it needs: no script, and
-// nothing that is fetched from anywhere.
+// WriteHTML writes r as a self-contained HTML page without scripts.
 func (r *Report) WriteHTML(w io.Writer) error {
 	return writePage(w, "report.html", struct {
 		*Report
@@ -110,7 +109,7 @@ func (r *Report) plots() []template.HTML {
 	millis := func(f func(Interval) float64) func(Interval) float64 {
 		return func(i Interval) float64 {
 			if i.Sent == 0 {
-				return math.NaN() // nobody was there to measure
+				return math.NaN() // no requests
 			}
 			return 1000 * f(i)
 		}
@@ -127,8 +126,8 @@ func (r *Report) plots() []template.HTML {
 	}
 }
 
-// spectrum is quantile over the number of nines of its share: 1 is the p90, 2
-// the p99, 3 the p99.9.
+// spectrum returns quantiles over the number of nines: 1 is the p90, 2 the p99 and 3
+// the p99.9.
 func spectrum(name, colour string, d *Distribution) line {
 	l := line{name: name, colour: colour}
 	if d.Count() == 0 {
@@ -141,7 +140,7 @@ func spectrum(name, colour string, d *Distribution) line {
 	return l
 }
 
-// density is the share of the durations in each of 60 parts up to the p99.5.
+// density returns the share of the durations in each of 60 parts up to the p99.5.
 func density(name, colour string, d *Distribution) line {
 	l := line{name: name, colour: colour}
 	top := d.Quantile(0.995).Seconds()

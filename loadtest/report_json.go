@@ -10,8 +10,7 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// reportJSON is the form of a Report in JSON: figures for people, and the state
-// from which a program can go on.
+// reportJSON is the JSON of a Report: its figures, and the state for merging.
 type reportJSON struct {
 	Generator   Generator                 `json:"generator"`
 	Target      string                    `json:"target"`
@@ -45,7 +44,7 @@ type reportJSON struct {
 	State       stateJSON                 `json:"state"`
 }
 
-// stateJSON is what programs need besides the figures, to merge reports.
+// stateJSON is the state for merging that is not part of the figures.
 type stateJSON struct {
 	Elapsed   time.Duration `json:"elapsed_ns"`
 	LagBound  time.Duration `json:"lag_bound_ns"`
@@ -58,9 +57,8 @@ type stateJSON struct {
 	Tally     *tally        `json:"tally"`
 }
 
-// MarshalJSON implements [json.Marshaler]. All figures are there, the
-// distributions as histograms too; names in JSON carry their units. A Report is
-// read back from it.
+// MarshalJSON implements [json.Marshaler]. The JSON has all figures, with their units in
+// the names of members, and the distributions as histograms. It can be read back.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	j := reportJSON{
 		Generator: r.Generator, Target: r.Target, Model: r.Model, Began: r.Began, Elapsed: r.Elapsed.Seconds(), Interrupted: r.Interrupted,
@@ -81,16 +79,15 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. The report is as it was but for
-// the smallest of details: distributions are those of their histograms, and the
-// judgements of thresholds have lost their errors.
+// UnmarshalJSON implements [json.Unmarshaler]. Distributions have the precision of
+// their histograms, and the results of thresholds have no errors.
 func (r *Report) UnmarshalJSON(data []byte) error {
 	var j reportJSON
 	if err := json.Unmarshal(data, &j); err != nil {
 		return err
 	}
 	if j.State.Tally == nil {
-		return errors.New("loadtest: the JSON is not that of a report: it has no state")
+		return errors.New("loadtest: Report: member state is missing")
 	}
 	if n := min(j.Sent, j.Unsent, j.Trimmed, j.Missing, j.Chunks, j.Coalesced, j.Input, j.Output); n < 0 {
 		return invalid("Report", n, "counts of at least 0")
@@ -124,8 +121,8 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Durations returns all distributions of r by their names, which are those of
-// its text and JSON, such as "TTFT" and "corrected TTFT".
+// Durations returns all distributions of r with their names, such as "TTFT" and
+// "corrected TTFT".
 func (r *Report) Durations() iter.Seq2[string, *Distribution] {
 	return func(yield func(string, *Distribution) bool) {
 		for _, row := range r.rows() {
@@ -143,21 +140,19 @@ func ensure[K comparable](m map[K]int) map[K]int {
 	return m
 }
 
-// Merge adds what o has found to r, as if one run had sent the requests of
-// both: counts add up and distributions merge without loss. It is meant for runs
-// of parts of one schedule that went on side by side; see [Shard]. Thresholds
-// are not judged anew, and rates are those of both together. The variation of
-// gaps is not known of the whole, nor is PeakConcurrency, which becomes an upper
-// bound. o is not changed.
+// Merge adds o to r, as if one run had sent the requests of both. It is for simultaneous
+// runs of shards of one schedule; see [pace.Shard]. Counts add up and distributions
+// merge without loss. PeakConcurrency becomes an upper bound, and DueCV and SentCV
+// become unknown. Merge does not evaluate thresholds again; see [Report.Judge]. It does
+// not modify o.
 func (r *Report) Merge(o *Report) {
 	r.PeakConcurrency += o.PeakConcurrency
 	r.join(o, max(r.Generator.CPU, o.Generator.CPU))
 }
 
-// Append adds what o has found to r, which is an earlier part of the same run,
-// as [Plan].OnInterval gives them. It differs from [Report.Merge] in what cannot
-// be added: PeakConcurrency is the larger of both, and the use of processors is
-// that of both in turn.
+// Append adds o to r, where o is a later interval of the same run, such as from
+// [Plan].OnInterval. It differs from [Report.Merge]: PeakConcurrency is the larger one,
+// and the CPU use is the mean over time.
 func (r *Report) Append(o *Report) {
 	r.PeakConcurrency = max(r.PeakConcurrency, o.PeakConcurrency)
 	cpu := -1.0
@@ -220,8 +215,7 @@ func (r *Report) join(o *Report, cpu float64) {
 	r.finish()
 }
 
-// Shift moves all instants of r by d: onto another clock, for reports that come
-// from machines whose clocks differ.
+// Shift adds d to all instants of r, for a report of a machine with another clock.
 func (r *Report) Shift(d time.Duration) {
 	for _, at := range []*time.Time{&r.Began, &r.firstDue, &r.lastDue, &r.firstSent, &r.lastSent} {
 		if !at.IsZero() {

@@ -74,8 +74,8 @@ func TestReportText(t *testing.T) {
 	report.Generator.CPU, report.Generator.GCPauses = -1, 0 // those of this process are not known beforehand
 	want := strings.TrimPrefix(`
 Generator LATE, THE BOTTLENECK: 3.175/s of 5/s, lag p99 2m17s, GC pauses 0s
-          the p99 of SchedLag, 2m17s, exceeds 50ms: believe the corrected figures at most
-Requests  1,200 sent in 6m18s, 5/s due, 3.175/s reached, up to 1 at once
+          the p99 of SchedLag, 2m17s, exceeds 50ms: the figures are not reliable
+Requests  1,200 sent in 6m18s, 5/s due, 3.175/s reached, up to 1 concurrent
 Outcomes  1,200 ok (100 %)
 Tokens    7,200 out (19.04/s), 10,800 in, 4,800 cached, 47.59/s in all; as the server reported
                       count     mean      p50      p90      p99    p99.9      max

@@ -15,30 +15,29 @@ import (
 type row struct {
 	name  string
 	d     *Distribution
-	quiet bool // left out of the text
+	quiet bool // not in the text
 }
 
 func (r *Report) rows() []row {
 	return []row{
 		{"TTFB", &r.TTFB, false}, {"TTFT", &r.TTFT, false}, {"TTFC", &r.TTFC, false}, {"ITL", &r.ITL, false},
-		{"ICL", &r.ICL, r.TokenSources[FromTokenizer] == 0}, // it is ITL then
+		{"ICL", &r.ICL, r.TokenSources[FromTokenizer] == 0}, // equals ITL
 		{"TPOT", &r.TPOT, false}, {"NTPOT", &r.NTPOT, false}, {"E2E", &r.E2E, false}, {"Latency", &r.Latency, false}, {"SchedLag", &r.SchedLag, false},
 		{"corrected TTFB", &r.CorrectedTTFB, true}, {"corrected TTFT", &r.CorrectedTTFT, false}, {"corrected TTFC", &r.CorrectedTTFC, true},
 		{"corrected NTPOT", &r.CorrectedNTPOT, true}, {"corrected E2E", &r.CorrectedE2E, false}, {"corrected Latency", &r.CorrectedLatency, false},
 	}
 }
 
-// String returns the report as a text of about 20 lines, without a final
-// newline.
+// String returns the report as text of about 20 lines without a final newline.
 func (r *Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Generator %v\n", r.Generator)
 	for _, reason := range r.Generator.Reasons {
-		fmt.Fprintf(&b, "          %s: believe the corrected figures at most\n", reason)
+		fmt.Fprintf(&b, "          %s: the figures are not reliable\n", reason)
 	}
 	fmt.Fprintf(&b, "Requests  %s sent in %v, %.4g/s due, %.4g/s reached", units.Grouped(r.Sent), units.Short(r.Elapsed), r.DueRate, r.SentRate)
 	if r.PeakConcurrency > 0 {
-		fmt.Fprintf(&b, ", up to %s at once", units.Grouped(r.PeakConcurrency))
+		fmt.Fprintf(&b, ", up to %s concurrent", units.Grouped(r.PeakConcurrency))
 	}
 	if r.Trimmed > 0 {
 		fmt.Fprintf(&b, "; %s of them trimmed", units.Grouped(r.Trimmed))
@@ -95,7 +94,7 @@ func (r *Report) String() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// tokenSource says in words where the number of output tokens comes from.
+// tokenSource describes the sources of the number of output tokens.
 func (r *Report) tokenSource() string {
 	words := map[TokenSource]string{FromUsage: "as the server reported", FromTokenizer: "by the tokenizer", FromChunks: "counted as chunks"}
 	text := ""

@@ -6,63 +6,65 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// Result is one finished request. Durations count from Sent; the package
-// documentation defines them. A zero TTFB, TTFT, TTFC, E2E, TPOT or NTPOT means
-// that there was none.
+// Result is the result of one request. Durations count from Sent; the package
+// documentation defines them. A TTFB, TTFT, TTFC, E2E, TPOT or NTPOT of 0 means that
+// there is no such duration.
 type Result struct {
-	// Seq numbers the requests of a run from 0, in the order they were due.
+	// Seq is the number of the request in the schedule, from 0.
 	Seq uint64
-	// Prompt is the index of the prompt in [Plan.Prompts].
+	// Prompt is the index in [Plan].Prompts, or -1.
 	Prompt int
-	// Method and URL say where the request went if its [Workload] said so, without
-	// password and query; they are empty for prompts.
+	// Method and URL are the method and the URL of a request of a Workload with a
+	// body, without password and query. They are empty for prompts.
 	Method, URL string
-	// Trimmed says that the request belongs to the warm-up or the cool-down.
+	// Trimmed means that the request is in the warm-up or the cool-down.
 	Trimmed bool
-	// Due is when the request should have been sent, Sent when it was.
+	// Due is the instant at which the request was due, Sent the instant at which it
+	// was sent.
 	Due, Sent time.Time
 
-	// Class says how the request ended. It is the class that live traffic has for
-	// the same request and answer; see package answer.
+	// Class is the outcome. Live traffic has the same class for the same request and
+	// answer; see package answer.
 	Class analysis.Class
-	// Why is the reason of Class, one of a fixed set such as "no choices". It is ""
-	// for OK.
+	// Why is the reason for Class, one of a fixed set such as "no choices". It is
+	// empty for OK.
 	Why string
-	// Fault says what went wrong more closely, and in which phase.
+	// Fault is the cause of a failure.
 	Fault Fault
-	// Status is the HTTP status, 0 if there was no response.
+	// Status is the HTTP status, or 0 if there was no response.
 	Status int
-	// Err is what went wrong, for people. It is nil for OK and Refused.
+	// Err is the error with its text for people. It is nil for OK and Refused.
 	Err error
 
 	TTFB, TTFT, TTFC, E2E, Latency, TPOT, NTPOT time.Duration
 
 	// LongestGap is the longest ITL of the stream.
 	LongestGap time.Duration
-	// BytesOut is the size of the body that was sent, BytesIn of what arrived.
+	// BytesOut and BytesIn are the sizes of the bodies of request and answer.
 	BytesOut, BytesIn int64
 
-	// Chunks is the number of token chunks, Coalesced how many of them arrived
-	// in one piece with the one before.
+	// Chunks is the number of token chunks. Coalesced is the number of them that
+	// arrived together with the previous one.
 	Chunks, Coalesced int
 	// InputTokens includes CachedTokens, OutputTokens includes ReasoningTokens.
 	InputTokens, CachedTokens, OutputTokens, ReasoningTokens int
-	// TokenSource says where OutputTokens comes from.
+	// TokenSource is the source of OutputTokens.
 	TokenSource TokenSource
-	// FinishReason is why the model stopped, as the server put it.
+	// FinishReason is the finish reason from the server.
 	FinishReason string
 
 	// Version and RequestID are the response headers Serin-Version and
-	// Serin-Request-Id: which version served the request, and its name for
-	// feedback. They are empty when no Serin router is in the way.
+	// Serin-Request-Id of a Serin router: the version that served the request, and
+	// its ID for feedback.
 	Version, RequestID string
 
-	// Recording is the stream as it arrived, nil unless [Plan.Record] is set or
-	// when there was no response.
+	// Recording is the answer as it arrived. It is nil without [Plan].Record or if
+	// there was no response.
 	Recording *Recording
 }
 
-// TokenSource says where a number of output tokens comes from.
+// TokenSource is the source of a number of output tokens. It is empty if there are
+// no tokens.
 type TokenSource string
 
 const (
@@ -71,15 +73,15 @@ const (
 	FromChunks    TokenSource = "chunks"    // each token chunk counts as one
 )
 
-// SchedLag returns how much later than due the request was sent, at least 0.
+// SchedLag returns the delay between Due and Sent, at least 0.
 func (r Result) SchedLag() time.Duration { return max(0, r.Sent.Sub(r.Due)) }
 
-// stopped reports whether the request was cancelled together with its run.
+// stopped reports whether the request was canceled together with its run.
 func (r Result) stopped() bool {
 	return r.Class == analysis.Cancelled || r.Class == analysis.Abandoned
 }
 
-// complete reports whether the answer came to its own end.
+// complete reports whether the answer is complete.
 func (r Result) complete() bool {
 	switch r.Class {
 	case analysis.OK, analysis.Refused, analysis.Empty, analysis.Invalid:

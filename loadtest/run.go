@@ -9,13 +9,13 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// Run carries out p and blocks until all its requests are finished. The only
-// error is a plan that is not valid; see [Plan.Validate]. A server that fails,
-// or is not there at all, is a finding and part of the report.
+// Run runs p and returns when all its requests are finished. It returns the errors of
+// [Plan.Validate]. Failures of the server, even if it is unreachable, are part of the
+// report and not an error.
 //
-// When ctx ends, no more requests are sent, those under way are cancelled once
-// [Plan.Drain] has passed, and the report tells what was found until then. That
-// is the usual end of a plan that has neither Duration nor Requests.
+// When ctx ends, Run sends no more requests, cancels pending ones after [Plan].Drain,
+// and returns the report up to then. A plan without Duration and Requests usually ends
+// in this way.
 func Run(ctx context.Context, p Plan) (*Report, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -34,8 +34,8 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	defer end(nil)
 	out.began = time.Now()
 	if !p.Start.IsZero() {
-		out.began = out.began.Add(time.Until(p.Start)) // on the monotonic clock from here on
-		sleepUntil(ctx, time.Until(out.began))
+		out.began = out.began.Add(time.Until(p.Start)) // with a monotonic clock reading
+		pause(ctx, time.Until(out.began))
 	}
 	sched, release := &schedule{}, func() {}
 	if p.Users == 0 {
@@ -56,10 +56,10 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 		case <-requests.Done(): // Run has returned
 		}
 	})()
-	stop := results.everySecond()
+	stop := results.startIntervals()
 	interrupted := false
 	if p.Users > 0 {
-		interrupted = out.loop()
+		interrupted = out.runUsers()
 	} else {
 		out.attack()
 		interrupted = sched.interrupted()
@@ -72,22 +72,22 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 
 // attack sends the requests of the schedule.
 func (s *sender) attack() {
-	// An attacker serves one attack only, so each run has its own.
+	// An attacker can be used for one attack only.
 	attacker := vegeta.NewAttacker(
 		vegeta.Client(&http.Client{Transport: s}),
 		vegeta.MaxWorkers(uint64(s.plan.Workers)),
 		vegeta.MaxBody(0),
 	)
-	defer context.AfterFunc(s.run, func() { attacker.Stop() })() // it may be waiting for a worker
+	defer context.AfterFunc(s.run, func() { attacker.Stop() })() // it may wait for a worker
 	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodPost, URL: s.url.String()})
 	for range attacker.Attack(target, s.schedule, 0, "") {
-		// All there is to know has been collected by the sender.
+		// The sender has recorded the results.
 	}
 }
 
-// newTransport returns a Transport that keeps a connection for each worker: the
-// default one keeps two and would measure handshakes. It does not ask for
-// compression, which would hold back the chunks of streams.
+// newTransport returns a Transport with an idle connection for each worker. The
+// default of two connections would make most requests include a handshake. It
+// disables compression, which delays the chunks of streams.
 func newTransport(workers int) *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,

@@ -12,42 +12,42 @@ import (
 	"github.com/serin-go/serin/loadtest/pace"
 )
 
-// arrival is one request of a schedule: its number in the whole of it, which
-// decides what it asks, and when it is due.
+// arrival is one request of a schedule: its number, which decides its content, and the
+// instant at which it is due.
 type arrival struct {
 	number uint64
 	at     time.Duration
 }
 
-// schedule is the Pacer that vegeta is given: it hands out the arrivals of a
-// plan and remembers each until its request is sent.
+// schedule is the vegeta.Pacer of a run. It stores each arrival until its request is
+// sent.
 type schedule struct {
-	ctx   context.Context // ends the schedule; it lives as long as Run
+	ctx   context.Context // ends the schedule
 	next  func() (uint64, time.Duration, bool)
 	limit int           // requests, 0 = no limit
 	last  time.Duration // the latest arrival, 0 = no limit
-	began time.Time     // instants are counted from here
+	began time.Time     // the zero of instants
 	timer *time.Timer   // of Pace, which is never called concurrently
 
 	mu    sync.Mutex
-	due   map[uint64]arrival // by vegeta's own number
+	due   map[uint64]arrival // by vegeta's number
 	asked gaps               // between the instants at which requests are due
-	taken gaps               // between those at which they were
+	taken gaps               // between the instants at which they were sent
 	ended bool               // the plan has no more requests
 }
 
 var _ vegeta.Pacer = (*schedule)(nil)
 
-// newSchedule returns the schedule of p, which begins at the given instant, and
-// a function that releases it.
+// newSchedule returns the schedule of p, which begins at began, and a function that
+// releases its iterator.
 func newSchedule(ctx context.Context, p Plan, began time.Time) (*schedule, func()) {
 	next, stop := iter.Pull2(pace.Numbered(p.Pacer))
 	return &schedule{ctx: ctx, next: next, limit: p.Requests, last: p.Duration, began: began, due: make(map[uint64]arrival)}, stop
 }
 
-// wait returns how long after elapsed the request with the given number is due,
-// a negative time when it is late, and false when there are no more. vegeta
-// asks exactly once for each number, in order.
+// wait returns the time from elapsed until request seq is due, which is negative if the
+// request is late. It returns false at the end of the schedule. vegeta calls it once
+// for each number, in order.
 func (s *schedule) wait(elapsed time.Duration, seq uint64) (time.Duration, bool) {
 	var a arrival
 	ok := s.limit == 0 || seq < uint64(s.limit)
@@ -65,9 +65,9 @@ func (s *schedule) wait(elapsed time.Duration, seq uint64) (time.Duration, bool)
 	return a.at - elapsed, true
 }
 
-// Pace waits until the next request is due. It sleeps itself, because vegeta's
-// own sleep could not be interrupted; and it counts from the start of the
-// schedule, which several machines may share, rather than from vegeta's.
+// Pace waits until the next request is due. It sleeps itself, because the sleep of
+// vegeta cannot be interrupted. It counts from the start of the schedule, which
+// several machines may share, and not from the start of the attack.
 func (s *schedule) Pace(_ time.Duration, hits uint64) (time.Duration, bool) {
 	if s.ctx.Err() != nil {
 		return 0, true
@@ -89,13 +89,13 @@ func (s *schedule) Pace(_ time.Duration, hits uint64) (time.Duration, bool) {
 		return 0, false
 	case <-s.ctx.Done():
 		s.timer.Stop()
-		s.take(hits) // it was not due yet, so nobody misses it
+		s.take(hits) // not due yet, so not counted as unsent
 		return 0, true
 	}
 }
 
-// sleepUntil waits for d and reports whether ctx lasted that long.
-func sleepUntil(ctx context.Context, d time.Duration) bool {
+// pause waits for d. It returns false if ctx ends before.
+func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -106,11 +106,11 @@ func sleepUntil(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Rate is never asked for by an attack; the schedule has no single rate.
+// Rate implements [vegeta.Pacer]. An attack does not call it.
 func (s *schedule) Rate(time.Duration) float64 { return math.NaN() }
 
-// take returns the request with vegeta's number seq and when it was due, and
-// forgets it.
+// take removes the request with vegeta's number seq and returns its own number and the
+// instant at which it was due.
 func (s *schedule) take(seq uint64) (number uint64, due time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,14 +120,14 @@ func (s *schedule) take(seq uint64) (number uint64, due time.Time) {
 	return a.number, s.began.Add(a.at)
 }
 
-// interrupted reports whether requests remained when the attack ended.
+// interrupted reports whether the attack ended before the schedule.
 func (s *schedule) interrupted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.ended
 }
 
-// unsent returns how many requests became due and were never taken.
+// unsent returns the number of requests that were due and not taken.
 func (s *schedule) unsent() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,27 +13,26 @@ import (
 	"github.com/serin-go/serin/loadtest/pace"
 )
 
-// Search says how to look for the capacity of a target: the highest rate at
-// which requests keep an [SLO].
+// Search describes a search for the capacity of a target: the highest rate at which
+// requests keep an [SLO].
 type Search struct {
-	// Plan is run again and again, with a Pacer of its own in place of the
-	// plan's. Its first SLO is what must be kept; Duration is required and is that
-	// of each run.
+	// Plan is run at each rate, with a Poisson schedule in place of its Pacer. Its
+	// first SLO is the one to keep. Its Duration is required and applies to each run.
 	Plan Plan
-	// From and To bound the rates that are tried, in requests a second.
+	// From and To are the lowest and the highest rate in requests per second.
 	From, To float64
-	// Share of the requests must keep the SLO. Zero means 0.95.
+	// Share is the share of requests that must keep the SLO. Default 0.95.
 	Share float64
-	// Confidence is that of each run's bound on its share. Zero means 0.95.
+	// Confidence is the confidence of the bounds of each run's share. Default 0.95.
 	Confidence float64
-	// Precision is the ratio of the two bounds at which the search ends. Zero
-	// means 1.1.
+	// Precision is the ratio of Capacity.Broken to Capacity.Kept at which the search
+	// ends, above 1 and at most 10. Default 1.1.
 	Precision float64
-	// Seed makes the schedules, which are [Poisson].
+	// Seed is the seed of the Poisson schedules.
 	Seed uint64
-	// Run carries out the plans. Nil means [Run], on this machine.
+	// Run runs the plans. If nil, the function [Run] does.
 	Run Runner
-	// OnStep, if not nil, is called after each run.
+	// OnStep is called after each run. If nil, steps are only returned.
 	OnStep func(Step)
 }
 
@@ -52,18 +51,18 @@ type Step struct {
 	Report     *Report
 }
 
-// Capacity is what a search has found.
+// Capacity is the result of a search.
 type Capacity struct {
-	// Kept is the highest rate that was shown to keep the SLO, 0 if none was.
-	// Broken is the lowest above it that was not: shown to break it, or not shown
-	// to keep it. It is 0 if all kept it up to To.
+	// Kept is the highest rate that was shown to keep the SLO, or 0. Broken is the
+	// lowest rate above Kept that was not shown to keep it, or 0 if all rates up to To
+	// kept it.
 	Kept, Broken float64
 	Steps        []Step
-	// Reason says why the search ended.
+	// Reason is the reason for the end of the search.
 	Reason string
 }
 
-// Validate reports everything that is wrong with s.
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid field.
 func (s Search) Validate() error {
 	p := s.Plan
 	p.Pacer = pace.Constant(1)
@@ -91,14 +90,14 @@ func (s Search) withDefaults() Search {
 	return s
 }
 
-// maxSteps is more than any search needs: each halves the logarithm of what is
-// left.
+// maxSteps is more than any search needs, since each step halves the logarithm of the
+// range.
 const maxSteps = 40
 
-// FindCapacity carries out s: it doubles the rate until the SLO is not kept any
-// more, and then halves the range in between, by ratio. All runs are open-loop.
-// A run in which the generator was the bottleneck ends the search, as what
-// follows would tell of the generator. The error is a search that is not valid.
+// FindCapacity searches for the highest rate that keeps the SLO. It doubles the rate
+// until the SLO is not kept, and then bisects the range between, on a logarithmic scale.
+// All runs are open-loop. The search ends if the generator was the bottleneck of a run.
+// It returns the errors of [Search.Validate] and of s.Run.
 func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 	if err := s.Validate(); err != nil {
 		return Capacity{}, err
@@ -129,15 +128,15 @@ func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 		}
 		switch {
 		case c.Kept >= s.To:
-			c.Reason = "all rates kept it"
+			c.Reason = "all rates kept the SLO"
 			return c, nil
 		case c.Broken == 0:
 			rate = min(s.To, 2*rate)
 		case c.Kept == 0:
-			c.Reason = "not even the lowest rate kept it"
+			c.Reason = "the lowest rate did not keep the SLO"
 			return c, nil
 		case c.Broken/c.Kept <= s.Precision:
-			c.Reason = "the bounds are close enough"
+			c.Reason = "the bounds have the required precision"
 			return c, nil
 		default:
 			rate = math.Sqrt(c.Kept * c.Broken)
@@ -181,7 +180,7 @@ func or(v, otherwise float64) float64 {
 	return v
 }
 
-// String returns the steps and the result as a text, without a final newline.
+// String returns the steps and the result as text without a final newline.
 func (c Capacity) String() string {
 	var b strings.Builder
 	for _, s := range c.Steps {
@@ -198,9 +197,9 @@ func (c Capacity) String() string {
 	return b.String() + ": " + c.Reason
 }
 
-// String returns one line about the step.
+// String returns the step as one line.
 func (s Step) String() string {
-	word := "cannot tell"
+	word := "undecided"
 	if s.Kept {
 		word = "kept"
 	} else if s.Broken {

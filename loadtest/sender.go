@@ -16,29 +16,29 @@ import (
 	"github.com/serin-go/serin/loadtest/workload"
 )
 
-// sender is the RoundTripper inside vegeta. It ignores the request that vegeta
-// made but for its number, sends the planned one in its place, reads the answer
-// to its end and concludes the result. vegeta sees an empty answer: its own
-// measurements begin too early and lose what came before a failure.
+// sender is the RoundTripper of vegeta. It takes only the number of vegeta's request,
+// sends the planned request instead, reads the answer to its end and records the
+// result. vegeta receives an empty answer, because its own measurements begin too
+// early and are lost on a failure.
 type sender struct {
 	plan     Plan
-	run      context.Context // after its end nothing more is sent
-	requests context.Context // after its end requests under way are cancelled
+	run      context.Context // its end stops sending
+	requests context.Context // its end cancels pending requests
 	began    time.Time
 	schedule *schedule
 	results  *collector
 	url      *url.URL
-	plain    *url.URL     // the target as it was given
+	plain    *url.URL     // the target without the path of the API
 	keep     bool         // record all streams
 	bodies   [][]byte     // by prompt
 	asks     []answer.Ask // of the bodies
 	header   http.Header
-	own      http.Header // without what asks of models have
+	own      http.Header // of the plan only, for plain requests
 	censor   censor
 	base     http.RoundTripper
 
-	places     sync.Map // of a path: place
-	remembered atomic.Int64
+	locations sync.Map     // location by path
+	cached    atomic.Int64 // number of locations
 }
 
 // newSender returns the sender of a valid plan.
@@ -72,11 +72,10 @@ func newSender(p Plan) (*sender, error) {
 	return s, nil
 }
 
-// seqHeader is where vegeta puts the number of a request.
+// seqHeader is the header in which vegeta sends the number of a request.
 const seqHeader = "X-Vegeta-Seq"
 
-// RoundTrip sends one planned request. The error is for numbers that vegeta
-// did not make, which does not happen.
+// RoundTrip sends one planned request. It is an error if r is not from vegeta.
 func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	seq, err := strconv.ParseUint(r.Header.Get(seqHeader), 10, 64)
 	if err != nil {
@@ -86,35 +85,35 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.run.Err() != nil {
 		s.results.skip(1)
 	} else {
-		s.carryOut(s.job(number, due))
+		s.execute(s.job(number, due))
 	}
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
 }
 
-// carryOut sends one request and concludes its result.
-func (s *sender) carryOut(j job) Result {
+// execute sends one request and records its result.
+func (s *sender) execute(j job) Result {
 	x := exchanges.Get().(*exchange)
 	defer exchanges.Put(x)
 	result := s.send(j, x)
-	s.results.add(result, chunks{x.tokens, x.borne})
+	s.results.add(result, chunks{x.tokens, x.counts})
 	x.reader.Reset()
-	x.tokens, x.borne, x.bytes, x.record = x.tokens[:0], nil, 0, nil
+	x.tokens, x.counts, x.bytes, x.record = x.tokens[:0], nil, 0, nil
 	return result
 }
 
-// job is one request that is about to be sent.
+// job is one request to be sent.
 type job struct {
 	seq    uint64
 	due    time.Time
 	prompt int
 	asked  workload.Prompt // for the tokenizer
 	body   []byte
-	ask    *answer.Ask // of body with the header of the plan, or nil if it is not known yet
+	ask    *answer.Ask // of body with the plan's header, or nil if not yet parsed
 	method string
 	url    *url.URL
-	header http.Header // besides that of the plan, nil for none
-	plain  bool        // any 2xx is a good answer
-	shown  string      // where it goes, empty if to the endpoint
+	header http.Header // in addition to the plan's header
+	plain  bool        // a 2xx answer is OK
+	shown  string      // the URL for reports, empty for the endpoint
 }
 
 // job returns the planned request with the given number.
@@ -144,7 +143,7 @@ func (s *sender) job(number uint64, due time.Time) job {
 	return j
 }
 
-// ask returns what a request wants. Any answer will do for one that is plain.
+// ask returns the expected answer of a request. A plain request accepts any.
 func (s *sender) ask(j job, r *http.Request) answer.Ask {
 	contentType := r.Header.Get("Content-Type")
 	switch {
@@ -156,8 +155,8 @@ func (s *sender) ask(j job, r *http.Request) answer.Ask {
 	return s.askOf(r.Method, r.URL.Path, contentType, j.body)
 }
 
-// askOf returns what a request to a model wants. A path that is not known is
-// taken for the path of the plan's API.
+// askOf returns the expected answer of a request to a model. An unknown path counts as
+// the path of the plan's API.
 func (s *sender) askOf(method, path, contentType string, body []byte) answer.Ask {
 	route := answer.RouteOf(method, path)
 	if route.Kind == answer.UnknownKind {
@@ -166,58 +165,58 @@ func (s *sender) askOf(method, path, contentType string, body []byte) answer.Ask
 	return answer.AskOf(route, contentType, body)
 }
 
-// place is where a request goes, and what may be written about that.
-type place struct {
+// location is the URL of a request and its text for reports.
+type location struct {
 	url   *url.URL
 	shown string
 }
 
-// maxPlaces is how many places are remembered.
-const maxPlaces = 4096
+// maxLocations is the largest number of cached locations.
+const maxLocations = 4096
 
-// resolve returns the place of a path of a workload. Few workloads have many of
-// them, and working one out costs as much as all else about a short request.
-func (s *sender) resolve(path string, plain bool) place {
-	if known, ok := s.places.Load(path); ok {
-		return known.(place)
+// resolve returns the location of a path of a workload. It caches locations, because
+// parsing a URL costs as much as the rest of a short request.
+func (s *sender) resolve(path string, plain bool) location {
+	if known, ok := s.locations.Load(path); ok {
+		return known.(location)
 	}
-	at := place{url: s.url}
+	at := location{url: s.url}
 	if ref, err := url.Parse(path); err == nil && path != "" {
 		at.url = s.url.ResolveReference(ref)
 	} else if plain {
 		at.url = s.plain
 	}
 	at.shown = shown(at.url)
-	if s.remembered.Add(1) <= maxPlaces {
-		s.places.Store(path, at)
+	if s.cached.Add(1) <= maxLocations {
+		s.locations.Store(path, at)
 	}
 	return at
 }
 
-// request makes the planned request.
+// request returns the HTTP request of j.
 func (s *sender) request(ctx context.Context, j job) *http.Request {
 	header := s.header
 	if j.plain {
 		header = s.own
 	}
 	if len(j.header) > 0 || s.plan.Prepare != nil {
-		header = header.Clone() // otherwise all requests share it: a RoundTripper must not change it
+		header = header.Clone() // otherwise shared; a RoundTripper must not modify it
 	}
 	r := (&http.Request{
 		Method: j.method, URL: j.url, Host: j.url.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(j.body)),
 	}).WithContext(ctx)
 	if body := j.body; len(body) > 0 {
-		// With GetBody the transport can repeat a request that met a connection
-		// which the server had just closed.
+		// With GetBody the transport can resend a request if the server has just
+		// closed the connection.
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		r.Body, _ = r.GetBody()
 	}
 	for name, values := range j.header {
-		r.Header[name] = append([]string(nil), values...) // Prepare may change it
+		r.Header[name] = append([]string(nil), values...) // Prepare may modify it
 	}
 	if host := r.Header.Get("Host"); host != "" {
-		r.Host = host // the transport takes it from there
+		r.Host = host // the transport ignores the header
 	}
 	if s.plan.Prepare != nil {
 		s.plan.Prepare(j.seq, r)

@@ -7,23 +7,23 @@ import (
 	"github.com/serin-go/serin/internal/hdr"
 )
 
-// Interval is what happened in one part of a run. Requests belong to the
-// interval in which they were due. Durations are corrected and in seconds.
+// Interval has the figures of one interval of a run. A request counts in the interval
+// in which it was due. Durations are corrected and in seconds.
 type Interval struct {
 	Start   float64 `json:"start_s"`
 	Length  float64 `json:"length_s"`
 	Sent    int     `json:"sent"`
 	Failed  int     `json:"failed"`
 	Tokens  int     `json:"output_tokens"`
-	Active  float64 `json:"concurrency"` // mean number of requests under way
+	Active  float64 `json:"concurrency"` // mean number of concurrent requests
 	TTFT50  float64 `json:"ttft_p50_s"`
 	TTFT99  float64 `json:"ttft_p99_s"`
 	Whole50 float64 `json:"latency_p50_s"`
 	Whole99 float64 `json:"latency_p99_s"`
 }
 
-// series keeps a run's course in at most maxBins bins: when they do not
-// suffice, neighbours are merged and all become twice as wide.
+// series has the figures of a run over time in at most maxBins bins. When they are
+// full, pairs of neighbors are merged, so that bins become twice as wide.
 type series struct {
 	width time.Duration
 	bins  []bin
@@ -40,7 +40,7 @@ const (
 	firstBin = 250 * time.Millisecond
 )
 
-// at returns the bin of an instant since the start, after making room for it.
+// at returns the bin of an instant, given as time since the start.
 func (s *series) at(t time.Duration) *bin {
 	if s.width == 0 {
 		s.width = firstBin
@@ -80,7 +80,7 @@ func (b *bin) merge(o *bin) {
 	}
 }
 
-// merge adds a bin of another series with the given width.
+// merge adds bin i of another series with the given width.
 func (s *series) merge(width time.Duration, i int, b *bin) {
 	if s.width == 0 {
 		s.width = width
@@ -115,8 +115,7 @@ func (s *series) add(began time.Time, r Result) {
 	s.busy(max(0, r.Sent.Sub(began)), r.Latency)
 }
 
-// busy spreads the time of one request over the bins that it crosses, as far
-// as the course is shown.
+// busy adds the time of one request to the bins that it spans.
 func (s *series) busy(from, took time.Duration) {
 	s.at(from + took)
 	for end := from + took; from < end; {
@@ -127,8 +126,8 @@ func (s *series) busy(from, took time.Duration) {
 	}
 }
 
-// Series returns the course of the run in at most 240 intervals of equal
-// length, however long it was.
+// Series returns the figures of the run over time, in at most 240 intervals of equal
+// length.
 func (r *Report) Series() []Interval {
 	out := make([]Interval, len(r.series.bins))
 	for i, b := range r.series.bins {
@@ -144,8 +143,7 @@ func (r *Report) Series() []Interval {
 	return out
 }
 
-// binJSON is a bin of a series in JSON; those in which nothing happened are left
-// out.
+// binJSON is the JSON of a bin. Empty bins are omitted.
 type binJSON struct {
 	I       int           `json:"i"`
 	Sent    int           `json:"sent"`
@@ -171,7 +169,7 @@ func (s *series) json() seriesJSON {
 	return j
 }
 
-// restore sets s to what j says.
+// restore sets s from its JSON.
 func (s *series) restore(j seriesJSON) error {
 	*s = series{}
 	for _, b := range j.Bins {

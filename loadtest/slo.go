@@ -7,17 +7,16 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// SLO is what one request must keep to be good. All limits that are set must
-// hold, counted from the instant at which the request was due, so that a
-// generator that is late makes no request look better. A request that lacks a
-// value which is limited is not good, and neither is one without a usable
-// answer.
+// SLO is a set of limits for one request. A request is good if its class is OK and all
+// limits that are set hold. TTFT and Latency count from the instant at which the
+// request was due, so that a late generator does not improve them. A request that lacks
+// a limited value is not good.
 type SLO struct {
-	// Name is shown in reports. Empty means the text of the limits.
+	// Name is the name in reports. Default the text of the limits.
 	Name string `env:"NAME" json:"name,omitempty"`
-	// TTFT, TPOT, ITL and Latency are upper limits as the package documentation
-	// defines them; ITL limits the longest gap of a stream. Zero: no limit. TPOT
-	// and ITL do not ask for anything from answers of a single token chunk.
+	// TTFT, TPOT, ITL and Latency are upper limits of the durations in the package
+	// documentation. ITL limits the longest gap of a stream. Zero means no limit. An
+	// answer of one token chunk keeps every TPOT and ITL.
 	TTFT    time.Duration `env:"TTFT" json:"ttft_ns,omitempty"`
 	TPOT    time.Duration `env:"TPOT" json:"tpot_ns,omitempty"`
 	ITL     time.Duration `env:"ITL" json:"itl_ns,omitempty"`
@@ -47,7 +46,7 @@ func (s SLO) String() string {
 	return text
 }
 
-// Good reports whether r keeps s.
+// Good reports whether r is within s.
 func (s SLO) Good(r Result) bool {
 	lag := r.SchedLag()
 	return r.Class == analysis.OK &&
@@ -57,14 +56,14 @@ func (s SLO) Good(r Result) bool {
 		(s.Latency == 0 || r.Latency+lag <= s.Latency)
 }
 
-// Goodput is how many requests kept an [SLO].
+// Goodput is the number of requests that kept an [SLO].
 type Goodput struct {
 	SLO SLO `json:"slo"`
-	// Good of Sent requests kept it. Sent has all that were sent but those
-	// cancelled with the run, whatever became of them: failures are not good.
+	// Good of Sent requests kept the SLO. Sent includes failures and excludes
+	// requests that were canceled with the run.
 	Good int `json:"good"`
 	Sent int `json:"sent"`
-	// Rate is the good requests per second of the whole run.
+	// Rate is the number of good requests per second of the whole run.
 	Rate float64 `json:"rate"`
 }
 

@@ -9,17 +9,16 @@ import (
 	"github.com/serin-go/serin/internal/hist"
 )
 
-// tally holds what thresholds speak of: counts and histograms of the layout in
-// which live traffic is recorded, so that one threshold judges both alike.
-// Tallies of parts of a run add up without loss. The zero value is empty.
+// tally has the metrics of thresholds: counts, and histograms in the layout of live
+// traffic, so that a threshold has the same meaning for both. Tallies of parts of a run
+// merge without loss. The zero value is empty.
 type tally struct {
 	classes [analysis.NumClasses]uint64
-	// Of requests that have them; see amounts.
+	// Of the requests that have them; see amounts.
 	ttft, itl, latency, speed hist.Histogram
 }
 
-// add counts one request. Durations count from the instant at which it was due:
-// a user waits since then.
+// add adds one request. Durations count from the instant at which it was due.
 func (t *tally) add(r Result) {
 	t.classes[r.Class]++
 	observe := func(h *hist.Histogram, counts bool, seconds float64) {
@@ -58,8 +57,8 @@ func (t *tally) amounts() []amount {
 	return []amount{{analysis.TTFT(), &t.ttft}, {analysis.ITL(), &t.itl}, {analysis.Latency(), &t.latency}, {analysis.TokensPerSecond(), &t.speed}}
 }
 
-// rates are the metrics without one: which classes are counted, and which of
-// those are events.
+// rates are the metrics that are rates: events are the classes to count, population
+// the classes to divide by.
 func rates() []struct {
 	metric             analysis.Metric
 	population, events func(analysis.Class) bool
@@ -82,7 +81,7 @@ func rates() []struct {
 	}
 }
 
-// thresholdMetrics are the names that thresholds may speak of.
+// thresholdMetrics returns the names of the metrics that a threshold can have.
 func thresholdMetrics() (names []string) {
 	for _, r := range rates() {
 		names = append(names, r.metric.Name)
@@ -93,7 +92,7 @@ func thresholdMetrics() (names []string) {
 	return names
 }
 
-// summary returns t as live traffic would be summarised.
+// summary returns t in the form of a summary of live traffic.
 func (t *tally) summary() analysis.Summary {
 	s := analysis.Summary{Arm: targetArm, Classes: make(map[analysis.Class]int)}
 	count := func(in func(analysis.Class) bool) (n int) {
@@ -139,13 +138,13 @@ func (t *tally) judge(ts []analysis.Threshold) []Judged {
 	return out
 }
 
-// tallyJSON is the form of a tally in JSON.
+// tallyJSON is the JSON of a tally.
 type tallyJSON struct {
 	Classes map[analysis.Class]uint64 `json:"classes,omitempty"`
 	Values  map[string][]byte         `json:"values,omitempty"`
 }
 
-// MarshalJSON is part of that of a [Report].
+// MarshalJSON implements [json.Marshaler].
 func (t *tally) MarshalJSON() ([]byte, error) {
 	j := tallyJSON{make(map[analysis.Class]uint64), make(map[string][]byte)}
 	for c, n := range t.classes {
@@ -161,7 +160,7 @@ func (t *tally) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// UnmarshalJSON is part of that of a [Report].
+// UnmarshalJSON implements [json.Unmarshaler].
 func (t *tally) UnmarshalJSON(data []byte) error {
 	var j tallyJSON
 	if err := json.Unmarshal(data, &j); err != nil {

@@ -11,23 +11,23 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 )
 
-// targetArm is the name under which a run records its observations.
+// targetArm is the arm of the observations of a run.
 const targetArm = "target"
 
-// Judged is a threshold and what the run says about it.
+// Judged is a threshold and its result for a run.
 type Judged struct {
 	Threshold analysis.Threshold `json:"threshold"`
 	Result    checks.Result      `json:"result"`
 }
 
-// abortAfter is how many finished requests there must be before a threshold
-// may end a run, and abortEvery how often it is looked at.
+// A threshold can end a run after abortAfter requests. Thresholds are evaluated every
+// abortEvery.
 const (
 	abortAfter = 50
 	abortEvery = 500 * time.Millisecond
 )
 
-// BreachError is the cause of a run that was ended by a threshold.
+// BreachError is the error of a run whose thresholds are breached.
 type BreachError struct {
 	Breached []Judged
 }
@@ -37,7 +37,7 @@ func (e *BreachError) Error() string {
 	for i, b := range e.Breached {
 		texts[i] = b.Result.Summary
 	}
-	return "loadtest: a threshold is breached: " + strings.Join(texts, "; ")
+	return "loadtest: threshold breached: " + strings.Join(texts, "; ")
 }
 
 func breach(all []Judged) error {

@@ -10,33 +10,33 @@ import (
 	"github.com/serin-go/serin/loadtest/workload"
 )
 
-// loop lets all users of the plan work until the run ends. It reports whether
-// requests of the schedule, if there is one, remained.
-func (s *sender) loop() (interrupted bool) {
+// runUsers runs all users of the plan until the run ends. It reports whether the run
+// was interrupted before the end of the schedule.
+func (s *sender) runUsers() (interrupted bool) {
 	ctx, stop := s.run, context.CancelFunc(func() {})
 	if s.plan.Duration > 0 && s.plan.Pacer == nil {
 		ctx, stop = context.WithDeadline(s.run, s.began.Add(s.plan.Duration))
 	}
 	defer stop()
-	crowd := &crowd{sender: s}
+	all := &users{sender: s}
 	if s.plan.Pacer != nil {
-		crowd.turns = make([]chan arrival, s.plan.Users)
-		for i := range crowd.turns {
-			crowd.turns[i] = make(chan arrival, maxTurns)
+		all.turns = make([]chan arrival, s.plan.Users)
+		for i := range all.turns {
+			all.turns[i] = make(chan arrival, maxTurns)
 		}
 	}
-	var users sync.WaitGroup
+	var wait sync.WaitGroup
 	for i := range s.plan.Users {
-		users.Go(func() {
-			u := &user{crowd: crowd, index: i}
-			for u.talk(ctx) {
+		wait.Go(func() {
+			u := &user{users: all, index: i}
+			for u.next(ctx) {
 			}
 		})
 	}
-	interrupted = crowd.turns != nil && crowd.dispatch(ctx)
-	users.Wait()
-	for _, turns := range crowd.turns {
-		for range turns { // what was due, and no user came to it
+	interrupted = all.turns != nil && all.dispatch(ctx)
+	wait.Wait()
+	for _, turns := range all.turns {
+		for range turns { // due, but its user had no time
 			s.results.skip(1)
 			interrupted = true
 		}
@@ -44,20 +44,20 @@ func (s *sender) loop() (interrupted bool) {
 	return interrupted
 }
 
-// maxTurns is how many turns of one user may be late before the schedule waits.
+// maxTurns is the number of late requests of one user at which the schedule waits.
 const maxTurns = 4096
 
-// crowd is what users share.
-type crowd struct {
-	sender *sender
-	next   atomic.Uint64 // number of the next request, in a closed loop
-	talks  atomic.Uint64 // and of the next conversation
-	turns  []chan arrival
+// users is the state that users share.
+type users struct {
+	sender        *sender
+	requests      atomic.Uint64  // number of the next request in a closed loop
+	conversations atomic.Uint64  // number of the next conversation
+	turns         []chan arrival // by user; nil in a closed loop
 }
 
-// dispatch gives the arrivals of the schedule to the users in turn, each when it
-// is due. It reports whether some were left when ctx ended.
-func (c *crowd) dispatch(ctx context.Context) (left bool) {
+// dispatch passes the arrivals of the schedule to the users in turn, each when it is
+// due. It reports whether ctx ended before the schedule.
+func (c *users) dispatch(ctx context.Context) (left bool) {
 	defer func() {
 		for _, turns := range c.turns {
 			close(turns)
@@ -68,7 +68,7 @@ func (c *crowd) dispatch(ctx context.Context) (left bool) {
 		if p.Duration > 0 && at > p.Duration || p.Requests > 0 && i >= p.Requests {
 			return false
 		}
-		if ctx.Err() != nil || !sleepUntil(ctx, time.Until(c.sender.began.Add(at))) {
+		if ctx.Err() != nil || !pause(ctx, time.Until(c.sender.began.Add(at))) {
 			return true
 		}
 		select {
@@ -82,21 +82,20 @@ func (c *crowd) dispatch(ctx context.Context) (left bool) {
 	return false
 }
 
-// user is one user, who waits for the answer before asking again.
+// user is one user, who waits for the answer before the next request.
 type user struct {
-	*crowd
+	*users
 	index int
 }
 
-// talk carries out one request, or one conversation, with the pause after each
-// request. It reports whether to go on.
-func (u *user) talk(ctx context.Context) bool {
+// next runs one request or one conversation. It reports whether to continue.
+func (u *user) next(ctx context.Context) bool {
 	plan := u.sender.plan
 	if len(plan.Conversations) == 0 {
 		_, more := u.turn(ctx, nil)
 		return more
 	}
-	talk := plan.Conversations[int((u.talks.Add(1)-1)%uint64(len(plan.Conversations)))]
+	talk := plan.Conversations[int((u.conversations.Add(1)-1)%uint64(len(plan.Conversations)))]
 	var said []workload.Message
 	if talk.System != "" {
 		said = append(said, workload.Message{Role: "system", Content: talk.System})
@@ -111,9 +110,9 @@ func (u *user) talk(ctx context.Context) bool {
 		if result.Recording != nil && result.complete() {
 			answer = result.Recording.Text()
 		}
-		if answer == "" { // a user without an answer does not continue as if there were one
+		if answer == "" { // the next turn needs an answer
 			if i+1 < len(talk.Turns) {
-				u.sender.results.breakOff(result)
+				u.sender.results.endConversation(result)
 			}
 			break
 		}
@@ -122,7 +121,7 @@ func (u *user) talk(ctx context.Context) bool {
 	return true
 }
 
-// turn sends one request and then thinks.
+// turn sends one request and pauses for Think.
 func (u *user) turn(ctx context.Context, said []workload.Message) (Result, bool) {
 	s := u.sender
 	number, due, more := u.await(ctx)
@@ -137,23 +136,23 @@ func (u *user) turn(ctx context.Context, said []workload.Message) (Result, bool)
 		j = job{seq: number, due: due, prompt: -1, asked: prompt, body: encodeBody(s.plan, prompt), method: "POST", url: s.url}
 	}
 	if u.turns == nil {
-		j.due = time.Now() // a closed loop has no schedule to be late for
+		j.due = time.Now() // a closed loop has no lag
 	}
-	result := s.carryOut(j)
+	result := s.execute(j)
 	if s.plan.Think == 0 {
 		return result, true
 	}
-	return result, sleepUntil(ctx, s.plan.Think)
+	return result, pause(ctx, s.plan.Think)
 }
 
-// await returns the number of the user's next request and when it is due, as
-// soon as it is.
+// await waits until the user's next request is due and returns its number and that
+// instant. more is false at the end of the run.
 func (u *user) await(ctx context.Context) (number uint64, due time.Time, more bool) {
 	if ctx.Err() != nil {
 		return 0, due, false
 	}
 	if u.turns == nil {
-		number = u.next.Add(1) - 1
+		number = u.requests.Add(1) - 1
 		limit := u.sender.plan.Requests
 		return number, time.Now(), limit == 0 || number < uint64(limit)
 	}

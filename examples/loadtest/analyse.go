@@ -25,8 +25,8 @@ func report(_ context.Context, c console, args []string) error {
 	o.slos.parse = parseSLO
 	fs.Var(&o.slos, "slo", "what makes a request good, such as `ttft=400ms,tpot=50ms`; may be repeated")
 	o.thresholds.parse = analysis.ParseThreshold
-	fs.Var(&o.thresholds, "threshold", "what the run must have kept, such as `'ttft p95 <= 400ms'`; may be repeated")
-	if err := parse(fs, c, args, "loadtest report makes a report of results that attack -results has written, or of\nreports that attack -json has. Those of several processes, each with a -shard,\nmake one report.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl\n  loadtest report -type 'hist[10ms,100ms,1s]' results.jsonl"); err != nil {
+	fs.Var(&o.thresholds, "threshold", "a limit for the run, such as `'ttft p95 <= 400ms'`; may be repeated")
+	if err := parse(fs, c, args, "loadtest report makes a report from files that attack -results or attack -json has\nwritten. It merges the files of several processes, each with a -shard.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl\n  loadtest report -type 'hist[10ms,100ms,1s]' results.jsonl"); err != nil {
 		return err
 	}
 	if fs.NArg() == 0 {
@@ -43,7 +43,7 @@ func report(_ context.Context, c console, args []string) error {
 	if len(o.thresholds.values) > 0 {
 		r.Judge(o.thresholds.values...)
 	}
-	// A file that was cut off still tells what is in it.
+	// Even an incomplete file gives a report.
 	err = errors.Join(o.publish(c, r), err)
 	if err == nil && len(r.Judged) > 0 {
 		return outcome(r)
@@ -51,7 +51,7 @@ func report(_ context.Context, c console, args []string) error {
 	return err
 }
 
-// readReport reads reports in JSON and merges them, or else results.
+// readReport reads and merges reports in JSON, or else files of results.
 func readReport(names []string, slos []loadtest.SLO) (*loadtest.Report, error) {
 	var merged *loadtest.Report
 	for i, name := range names {
@@ -83,7 +83,7 @@ func readReport(names []string, slos []loadtest.SLO) (*loadtest.Report, error) {
 	return loadtest.Summarise(in, slos...)
 }
 
-// results reads files one after the other.
+// results returns the contents of files one after another.
 func results(names []string) (all io.Reader, end func(), err error) {
 	var parts []io.Reader
 	var files []*os.File
@@ -99,7 +99,7 @@ func results(names []string) (all io.Reader, end func(), err error) {
 			return nil, nil, err
 		}
 		files = append(files, f)
-		parts = append(parts, f, strings.NewReader("\n")) // in case the last line was cut off
+		parts = append(parts, f, strings.NewReader("\n")) // if the last line is incomplete
 	}
 	return io.MultiReader(parts...), end, nil
 }
@@ -141,10 +141,10 @@ func compare(ctx context.Context, c console, args []string) error {
 	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
 	o.sending(fs)
 	o.arrivals(fs)
-	fs.StringVar(&other, "candidate", "", "the `URL` of the server that is compared with -url")
+	fs.StringVar(&other, "candidate", "", "the `URL` of the server to compare with -url")
 	fs.StringVar(&o.html, "html", "", "write a page with plots to this `file`")
 	err := parse(fs, c, args, `loadtest compare sends the same requests at the same instants to two servers and
-judges the second one by sequential tests; or it compares two files of results.
+judges the second one by sequential tests. Or it compares two files of results.
 
   loadtest compare -url http://old:8000 -candidate http://new:8000 -model NAME -rate 20 -duration 2m -html compare.html
   loadtest compare old.jsonl new.jsonl`)
@@ -154,7 +154,7 @@ judges the second one by sequential tests; or it compares two files of results.
 	var found *loadtest.Comparison
 	switch {
 	case o.workers != "":
-		return errors.New("loadtest compare: -workers cannot compare, as pairs of requests must be sent by one machine")
+		return errors.New("loadtest compare: -workers cannot be used, since pairs of requests must be sent from one machine")
 	case fs.NArg() == 2 && other == "":
 		found, err = compareFiles(fs.Arg(0), fs.Arg(1))
 	case fs.NArg() == 0 && other != "" && o.plan.Target != "":
@@ -184,7 +184,7 @@ judges the second one by sequential tests; or it compares two files of results.
 	case analysis.Harmed:
 		return exit{code: breached}
 	}
-	return exit{code: cannotTell}
+	return exit{code: inconclusive}
 }
 
 func compareFiles(a, b string) (*loadtest.Comparison, error) {

@@ -19,11 +19,11 @@ import (
 	"github.com/serin-go/serin/loadtest/loadprom"
 )
 
-// files adds the flags that say where reports go.
+// files adds the flags for report files.
 func (o *options) files(fs *flag.FlagSet) {
 	fs.StringVar(&o.html, "html", "", "write a page with plots to this `file`")
 	fs.StringVar(&o.json, "json", "", "write the report as JSON to this `file`")
-	fs.StringVar(&o.hdr, "hdr", "", "write an HdrHistogram log to this `file`, with a line for each second as far as they are known")
+	fs.StringVar(&o.hdr, "hdr", "", "write an HdrHistogram log to this `file`, with a line for each second if possible")
 }
 
 func attack(ctx context.Context, c console, args []string) error {
@@ -32,11 +32,11 @@ func attack(ctx context.Context, c console, args []string) error {
 	o.sending(fs)
 	o.arrivals(fs)
 	o.files(fs)
-	fs.StringVar(&o.results, "results", "", "write each result to this `file` as it comes")
-	fs.StringVar(&o.format, "format", "jsonl", "of the results: jsonl (vegeta reads it) or csv")
+	fs.StringVar(&o.results, "results", "", "write each result to this `file` during the run")
+	fs.StringVar(&o.format, "format", "jsonl", "format of -results: jsonl (which vegeta can read) or csv")
 	fs.StringVar(&o.metrics, "metrics", "", "serve metrics for Prometheus at this `address`, such as :9095")
-	err := parse(fs, c, args, `loadtest attack sends chat requests at a rate, whatever the server does, and tells
-how its streams feel: when the first token comes, and how evenly the others.
+	err := parse(fs, c, args, `loadtest attack sends chat requests at a rate, independent of the answers, and measures
+the streams: the time to the first token and the gaps between tokens.
 
   loadtest attack -duration 5s
   loadtest attack -url http://127.0.0.1:8000 -model NAME -rate 20 -duration 1m -slo ttft=400ms,tpot=50ms -html report.html
@@ -65,7 +65,7 @@ how its streams feel: when the first token comes, and how evenly the others.
 	return errors.Join(o.publish(c, r), err, outcome(r))
 }
 
-// attack runs the plan and writes what can be written as it goes.
+// attack runs the plan and writes the files that are written during the run.
 func (o *options) attack(ctx context.Context, c console, run loadtest.Runner) (r *loadtest.Report, err error) {
 	record, err := o.recorder()
 	if err != nil {
@@ -84,7 +84,7 @@ func (o *options) attack(ctx context.Context, c console, run loadtest.Runner) (r
 			return nil, errors.Join(err, record.close())
 		}
 		server := &http.Server{Handler: exporter, ReadHeaderTimeout: 10 * time.Second}
-		go func() { _ = server.Serve(l) }() // it ends when the server is closed
+		go func() { _ = server.Serve(l) }() // returns when the server is closed
 		defer server.Close()
 		intervals = append(intervals, exporter.Add)
 	}
@@ -99,27 +99,27 @@ func (o *options) attack(ctx context.Context, c console, run loadtest.Runner) (r
 	return r, errors.Join(err, record.close())
 }
 
-// outcome says what the exit code shall be.
+// outcome returns an error with the exit code of a report.
 func outcome(r *loadtest.Report) error {
 	if len(r.Judged) > 0 {
 		switch v := r.Verdict(); v.Status {
 		case checks.Fail:
 			return exit{breached, "A threshold is breached: " + v.Summary}
 		case checks.Unknown:
-			return exit{cannotTell, "It cannot be told: " + v.Summary}
+			return exit{inconclusive, "Inconclusive: " + v.Summary}
 		}
 		return nil
 	}
 	if r.Generator.Bottleneck {
-		return exit{cannotTell, "The generator was the bottleneck: " + strings.Join(r.Generator.Reasons, "; ")}
+		return exit{inconclusive, "The generator was the bottleneck: " + strings.Join(r.Generator.Reasons, "; ")}
 	}
 	if r.Interrupted || r.Missing > 0 {
-		return exit{code: cannotTell}
+		return exit{code: inconclusive}
 	}
 	return nil
 }
 
-// describe says what would be sent.
+// describe prints what would be sent.
 func (o *options) describe(c console) error {
 	p := o.plan
 	to := p.Target
@@ -127,15 +127,15 @@ func (o *options) describe(c console) error {
 	case to == "" && o.targets != "":
 		to = "the servers in " + o.targets
 	case to == "":
-		to = "a small model of its own"
+		to = "a small model in this process"
 	}
 	what := p.Model
 	if o.targets != "" {
 		what = "HTTP requests"
 	}
-	fmt.Fprintf(c.out, "Would ask %s of %s", what, to)
+	fmt.Fprintf(c.out, "Would send requests for %s to %s", what, to)
 	if p.Users > 0 {
-		fmt.Fprintf(c.out, ", %d users in a closed loop, thinking for %v", p.Users, p.Think)
+		fmt.Fprintf(c.out, ", %d users in a closed loop with pauses of %v", p.Users, p.Think)
 	} else {
 		fmt.Fprintf(c.out, ", %v", p.Pacer)
 	}
@@ -145,15 +145,15 @@ func (o *options) describe(c console) error {
 		fmt.Fprint(c.out, ", to the end.\n")
 	}
 	for _, s := range p.SLOs {
-		fmt.Fprintf(c.out, "Good is: %v\n", s)
+		fmt.Fprintf(c.out, "SLO: %v\n", s)
 	}
 	for _, t := range p.Thresholds {
-		fmt.Fprintf(c.out, "Must keep: %v\n", t)
+		fmt.Fprintf(c.out, "Threshold: %v\n", t)
 	}
 	if p.Pacer == nil {
 		return nil
 	}
-	const most = 1_000_000 // the schedule may have no end
+	const most = 1_000_000 // the schedule may be endless
 	n := 0
 	for at := range p.Pacer.Arrivals() {
 		if p.Duration > 0 && at > p.Duration {
@@ -168,14 +168,14 @@ func (o *options) describe(c console) error {
 	return nil
 }
 
-// publish prints r and writes the files that were asked for.
+// publish prints r and writes the report files.
 func (o *options) publish(c console, r *loadtest.Report) error {
 	fmt.Fprintln(c.out, r)
 	errs := []error{
 		writeFile(c, o.html, r.WriteHTML),
 		writeFile(c, o.json, func(w io.Writer) error { e := json.NewEncoder(w); e.SetIndent("", "  "); return e.Encode(r) }),
 	}
-	if o.plan.OnResult == nil { // otherwise it was written as it came
+	if o.plan.OnResult == nil { // otherwise it was written during the run
 		errs = append(errs, writeFile(c, o.hdr, func(w io.Writer) error {
 			l := loadtest.NewHistogramLog(w)
 			l.Add(r)
@@ -185,7 +185,7 @@ func (o *options) publish(c console, r *loadtest.Report) error {
 	return errors.Join(errs...)
 }
 
-// writeFile writes a file unless its name is empty, and says so.
+// writeFile writes a file and prints its name. It does nothing if name is empty.
 func writeFile(c console, name string, write func(io.Writer) error) error {
 	if name == "" {
 		return nil
@@ -201,7 +201,7 @@ func writeFile(c console, name string, write func(io.Writer) error) error {
 	return nil
 }
 
-// recording are the files that are written while a run goes on, if any.
+// recording has the files that are written during a run.
 type recording struct {
 	results, histograms *os.File
 	writer              *loadtest.Writer
@@ -210,7 +210,7 @@ type recording struct {
 
 func (o *options) recorder() (r recording, err error) {
 	if o.workers != "" && o.results != "" {
-		return r, errors.New("-results goes with serve-worker when there are -workers: each has its own")
+		return r, errors.New("-results cannot be used with -workers: use it with serve-worker")
 	}
 	if o.results != "" {
 		if r.results, err = os.Create(o.results); err != nil {

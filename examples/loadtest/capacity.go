@@ -17,11 +17,11 @@ func search(ctx context.Context, c console, args []string) error {
 	fs := flag.NewFlagSet("search", flag.ContinueOnError)
 	o.sending(fs)
 	o.rates(fs, &s)
-	fs.Float64Var(&s.Share, "share", 0.95, "the share of requests that must be good")
-	fs.Float64Var(&s.Precision, "precision", 1.1, "the `ratio` of the bounds at which the search ends")
-	err := parse(fs, c, args, `loadtest search finds the highest rate at which requests are good. Each rate is
-sent for -duration, and counts only if the share of good requests is so with 95 %
-confidence; so short runs find less.
+	fs.Float64Var(&s.Share, "share", 0.95, "share of requests that must be good")
+	fs.Float64Var(&s.Precision, "precision", 1.1, "`ratio` of the bounds at which the search ends")
+	err := parse(fs, c, args, `loadtest search finds the highest rate at which requests are good. It sends each rate
+for -duration. A rate counts if the share of good requests is high enough with 95 %
+confidence, so short runs find lower rates.
 
   loadtest search -slo ttft=400ms -duration 10s -from 5
   loadtest search -url http://127.0.0.1:8000 -model NAME -slo ttft=1s,tpot=50ms -duration 1m`)
@@ -37,13 +37,13 @@ confidence; so short runs find less.
 	if err != nil {
 		return err
 	}
-	text := found.String() // its steps have been shown as they came
+	text := found.String() // the steps were printed during the search
 	fmt.Fprintln(c.out, text[strings.LastIndexByte(text, '\n')+1:])
 	if err := writeFile(c, o.html, found.Curve().WriteHTML); err != nil {
 		return err
 	}
 	if found.Kept == 0 {
-		return exit{code: cannotTell}
+		return exit{code: inconclusive}
 	}
 	return nil
 }
@@ -55,9 +55,9 @@ func sweep(ctx context.Context, c console, args []string) error {
 	fs := flag.NewFlagSet("sweep", flag.ContinueOnError)
 	o.sending(fs)
 	o.rates(fs, &s)
-	fs.IntVar(&steps, "steps", 8, "how many rates to try, from 3 to 100")
-	err := parse(fs, c, args, `loadtest sweep runs a plan at several rates and draws latency over throughput, with
-the knee marked: the rate after which latency rises faster than throughput.
+	fs.IntVar(&steps, "steps", 8, "number of rates, from 3 to 100")
+	err := parse(fs, c, args, `loadtest sweep runs a plan at several rates and draws latency over throughput. It marks
+the knee: the rate after which latency rises faster than throughput.
 
   loadtest sweep -from 5 -to 200 -duration 10s -html sweep.html
   loadtest sweep -url http://127.0.0.1:8000 -model NAME -from 1 -to 64 -steps 7 -duration 1m -html sweep.html`)
@@ -79,25 +79,25 @@ the knee marked: the rate after which latency rises faster than throughput.
 		return err
 	}
 	if len(curve.Steps) < steps {
-		return exit{cannotTell, "Interrupted."}
+		return exit{inconclusive, "Interrupted."}
 	}
 	return nil
 }
 
-// rates adds the flags that say which rates to try.
+// rates adds the flags for the range of rates.
 func (o *options) rates(fs *flag.FlagSet, s *loadtest.Search) {
-	fs.Float64Var(&s.From, "from", 1, "the lowest `rate`, in requests a second")
+	fs.Float64Var(&s.From, "from", 1, "the lowest `rate` in requests per second")
 	fs.Float64Var(&s.To, "to", 1000, "the highest `rate`")
 	fs.StringVar(&o.html, "html", "", "write a page with plots to this `file`")
 }
 
-// searching makes the plan of a search or a sweep.
+// searching completes a search or a sweep from the flags.
 func (o *options) searching(c console, s *loadtest.Search) (stop func(), err error) {
 	if len(o.slos.values) == 0 {
 		o.slos.values = []loadtest.SLO{{TTFT: time.Second}}
-		fmt.Fprintln(c.err, "No -slo, so a request is good when its first token comes within 1s.")
+		fmt.Fprintln(c.err, "No -slo: a request is good if its first token arrives within 1s.")
 	}
-	o.shape, o.rate = "poisson", 1 // the search has a pacer of its own
+	o.shape, o.rate = "poisson", 1 // not used by the search
 	if s.Run, err = o.runner(c); err != nil {
 		return nil, err
 	}

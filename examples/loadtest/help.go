@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// sections are the flags in the order in which people need them.
+// sections are the flags in the order of the help text.
 var sections = []struct{ title, flags string }{
 	{"Where to send", "url candidate api model header workers listen"},
 	{"What to send", "prompts conversations targets targets-format input output prefix seed"},
@@ -19,10 +19,9 @@ var sections = []struct{ title, flags string }{
 	{"What to show and write", "type html json hdr results format metrics dry-run"},
 }
 
-// parse parses flags, and tells of all that are wrong at once. Its error is one
-// for the exit code of wrong use.
+// parse parses flags. Its error has all problems and the exit code of wrong use.
 func parse(fs *flag.FlagSet, c console, args []string, intro string) error {
-	fs.SetOutput(io.Discard) // the flag package would stop at the first
+	fs.SetOutput(io.Discard) // package flag stops at the first problem
 	fs.Usage = func() {}
 	var errs []error
 	for rest := args; ; rest = fs.Args() {
@@ -44,22 +43,22 @@ func parse(fs *flag.FlagSet, c console, args []string, intro string) error {
 	return nil
 }
 
-// explain returns the flags of fs by section, those without one last.
+// explain returns the help text of the flags of fs by section.
 func explain(fs *flag.FlagSet) string {
 	var b strings.Builder
-	var told []string
+	var done []string
 	section := func(title string, names []string) {
 		begun := false
 		for _, name := range names {
 			f := fs.Lookup(name)
-			if f == nil || slices.Contains(told, name) {
+			if f == nil || slices.Contains(done, name) {
 				continue
 			}
 			if !begun {
 				begun = true
 				fmt.Fprintf(&b, "\n%s:\n", title)
 			}
-			told = append(told, name)
+			done = append(done, name)
 			value, text := flag.UnquoteUsage(f)
 			if value != "" {
 				value = " " + value
@@ -80,10 +79,10 @@ func explain(fs *flag.FlagSet) string {
 	return b.String()
 }
 
-// noArguments is for commands that take flags only.
+// noArguments returns an error if fs has arguments that are not flags.
 func noArguments(fs *flag.FlagSet) error {
 	if fs.NArg() > 0 {
-		return exit{wrongUse, fmt.Sprintf("loadtest %s: %q is no flag, want none but flags", fs.Name(), fs.Arg(0))}
+		return exit{wrongUse, fmt.Sprintf("loadtest %s: unexpected argument %q, want flags only", fs.Name(), fs.Arg(0))}
 	}
 	return nil
 }

@@ -1,9 +1,9 @@
-// Command loadtest tells what a language model service can take, and how its
-// streams feel to users.
+// Command loadtest is a load testing tool for LLM services. It measures time to first
+// token, inter-token latency, throughput, goodput and capacity.
 //
 //	go run ./examples/loadtest attack -duration 5s
 //
-// Without -url it starts a small language model of its own and attacks that.
+// Without -url it starts a small language model and tests that.
 package main
 
 import (
@@ -17,16 +17,16 @@ import (
 	"syscall"
 )
 
-const usage = `loadtest tells what a language model service can take, and how its streams feel.
+const usage = `loadtest measures the capacity of an LLM service and the latency of its streams.
 
-  loadtest attack        send requests at a rate, whatever the server does, and report
-  loadtest search        find the highest rate at which requests keep a limit
+  loadtest attack        send requests at a rate, independent of the answers, and report
+  loadtest search        find the highest rate at which requests are within limits
   loadtest sweep         draw latency over throughput, with the knee marked
   loadtest compare       send the same requests to two servers, or compare two files
-  loadtest report        make a report of files of results
+  loadtest report        make a report from files of results
   loadtest serve-worker  send a share of another machine's load test
 
-Try this first; it brings a small model of its own:
+Try this first; it starts a small model:
 
   loadtest attack -duration 5s
 
@@ -34,13 +34,11 @@ Each command explains its flags:
 
   loadtest attack -help
 
-Exit codes: 0 all is well, 1 a threshold is breached or the candidate is worse,
-2 wrong use, 3 it cannot be told (interrupted, requests missing, or the generator
-was too slow).
+Exit codes: 0 success, 1 a threshold is breached or the candidate is worse, 2 wrong
+use, 3 inconclusive (interrupted, requests missing, or the generator was too slow).
 `
 
-// exit is an error that carries an exit code. The text may be empty when all
-// has been said.
+// exit is an error with an exit code. An empty text is not printed.
 type exit struct {
 	code int
 	text string
@@ -49,12 +47,12 @@ type exit struct {
 func (e exit) Error() string { return e.text }
 
 const (
-	breached   = 1
-	wrongUse   = 2
-	cannotTell = 3
+	breached     = 1
+	wrongUse     = 2
+	inconclusive = 3
 )
 
-// console is where a command reads its surroundings and writes its words.
+// console has the environment and the outputs of a command.
 type console struct {
 	out, err io.Writer
 	getenv   func(string) string
@@ -69,7 +67,7 @@ func main() {
 	os.Exit(run(ctx, c, os.Args[1:]))
 }
 
-// run carries out one command and returns the exit code.
+// run runs one command and returns the exit code.
 func run(ctx context.Context, c console, args []string) int {
 	commands := map[string]func(context.Context, console, []string) error{
 		"attack": attack, "search": search, "sweep": sweep, "compare": compare, "report": report, "serve-worker": serveWorker,
@@ -80,7 +78,7 @@ func run(ctx context.Context, c console, args []string) int {
 	}
 	command, ok := commands[args[0]]
 	if !ok {
-		fmt.Fprintf(c.err, "loadtest: there is no command %q\n\n%s", args[0], usage)
+		fmt.Fprintf(c.err, "loadtest: unknown command %q\n\n%s", args[0], usage)
 		return wrongUse
 	}
 	err := command(ctx, c, args[1:])

@@ -50,7 +50,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	return p
 }
 
-// firstLine keeps output, and tells of its first line.
+// firstLine keeps output and sends its first line to a channel.
 type firstLine struct{ p *process }
 
 func (f *firstLine) Write(b []byte) (int, error) {
@@ -173,11 +173,11 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"", 0, "loadtest attack"},
 		{"help", 0, "Exit codes"},
-		{"atack", wrongUse, `no command "atack"`},
+		{"atack", wrongUse, `unknown command "atack"`},
 		{"attack -help", 0, "\nWhen to send:\n  -rate requests\n"}, {"sweep -help", 0, "knee"}, {"serve-worker -help", 0, "LOADTEST_TOKEN"},
 		{"attack -trace " + file + " -window 5m -dry-run", wrongUse, "-window is"},
-		{"attack -api responses", wrongUse, "needs a -url"},
-		{"attack extra", wrongUse, `"extra" is no flag`},
+		{"attack -api responses", wrongUse, "requires -url"},
+		{"attack extra", wrongUse, `unexpected argument "extra"`},
 		{"attack -rate x -slo speed=9 -threshold none -colour -seed -1", wrongUse, "invalid value \"x\" for flag -rate"},
 		{"attack -rate x -slo speed=9 -threshold none -colour -seed -1", wrongUse, "want ttft"},
 		{"attack -rate x -slo speed=9 -threshold none -colour -seed -1", wrongUse, "-threshold"},
@@ -186,12 +186,12 @@ func TestExitCodes(t *testing.T) {
 		{"attack -rate -1 -timeout -1s -api telepathy -dry-run", wrongUse, "Timeout"},
 		{"attack -rate -1 -timeout -1s -api telepathy -dry-run", wrongUse, "API"},
 		{"attack -header X:${NOT_SET} -dry-run", wrongUse, "NOT_SET} is not set"},
-		{"attack -targets /none -dry-run", wrongUse, "/none"}, {"attack -conversations -users 2 -dry-run", wrongUse, "needs -prompts"},
+		{"attack -targets /none -dry-run", wrongUse, "/none"}, {"attack -conversations -users 2 -dry-run", wrongUse, "requires -prompts"},
 		{"attack -workers http://127.0.0.1:1 -duration 1s -url http://127.0.0.1:1", wrongUse, "Token"},
 		{"attack -workers x -header a:b -results r -url http://127.0.0.1:1", wrongUse, "stay on their machine"},
 		{"serve-worker", wrongUse, "Token"}, {"sweep -steps 1", wrongUse, "steps is 1"},
 		{"report -type pie " + file, wrongUse, "want text, vegeta"}, {"report -type hist[x] " + file, wrongUse, "want text, vegeta"},
-		{"compare -workers http://a", wrongUse, "cannot compare"},
+		{"compare -workers http://a", wrongUse, "-workers cannot be used"},
 		{"attack -rate 0 -dry-run", wrongUse, "Poisson.Rate is 0"},
 		{"attack -rate 5 -arrivals constant -dry-run", 0, "Requests: 50"},
 		{"attack -arrivals never -dry-run", wrongUse, "-arrivals is"},
@@ -206,7 +206,7 @@ func TestExitCodes(t *testing.T) {
 	for _, test := range tests {
 		code, out, errs := command(t, strings.Fields(test.args)...)
 		if test.code == breached && strings.Contains(errs, "generator was the bottleneck") {
-			continue // a busy machine: nothing can be told, and the command says so
+			continue // a busy machine: the result is inconclusive, and the command says so
 		}
 		if code != test.code || !strings.Contains(out+errs, test.want) || strings.Contains(out, "\nMore:") {
 			t.Errorf("%s: exit code %d, want %d with %q:\n%s%s", test.args, code, test.code, test.want, out, errs)
@@ -219,7 +219,7 @@ func TestInterruptedRunReports(t *testing.T) {
 	cancel()
 	var o, e bytes.Buffer
 	code := run(ctx, console{out: &o, err: &e, getenv: func(string) string { return "" }}, []string{"attack"})
-	if code != cannotTell || !strings.Contains(o.String(), "interrupted") {
+	if code != inconclusive || !strings.Contains(o.String(), "interrupted") {
 		t.Errorf("%d:\n%s%s", code, o.String(), e.String())
 	}
 }
@@ -242,10 +242,10 @@ func TestInterruptedProcess(t *testing.T) {
 		if err := p.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
-		_ = p.Wait() // the exit code tells
+		_ = p.Wait() // the exit code is checked
 		t.Logf("interrupted %v after the start of the run: ended %v later", after, time.Since(began))
 		out := p.out.String()
-		if p.ProcessState.ExitCode() != cannotTell || !strings.Contains(out, "interrupted") || after > 0 && !strings.Contains(out, " stopped;") {
+		if p.ProcessState.ExitCode() != inconclusive || !strings.Contains(out, "interrupted") || after > 0 && !strings.Contains(out, " stopped;") {
 			t.Errorf("exit code %d:\n%s%s", p.ProcessState.ExitCode(), out, p.errs.String())
 		}
 		whole := new(loadtest.Report)
@@ -295,7 +295,7 @@ func TestWorkersOfTheCommand(t *testing.T) {
 	}
 	report := filepath.Join(t.TempDir(), "r.json")
 	c := start(t, env, "attack", "-url", url, "-workers", strings.Join(urls, ","), "-duration", "1s", "-rate", "50", "-arrivals", "constant", "-output", "3", "-json", report)
-	_ = c.Wait() // the exit code tells
+	_ = c.Wait() // the exit code is checked
 	out := c.out.String()
 	if !strings.Contains(out, "Requests  50 sent") || !strings.Contains(out, "share 2 of 2") || strings.Contains(out, "MISSING") {
 		t.Errorf("exit code %d:\n%s%s", c.ProcessState.ExitCode(), out, c.errs.String())

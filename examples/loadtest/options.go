@@ -21,8 +21,7 @@ import (
 	"github.com/serin-go/serin/loadtest/workload"
 )
 
-// options are the flags that say what to send. All commands that send share
-// them.
+// options has the flags of all commands that send requests.
 type options struct {
 	plan loadtest.Plan
 
@@ -45,7 +44,7 @@ type options struct {
 	dry                 bool
 }
 
-// list is a flag that may be given several times.
+// list is a flag that can be repeated.
 type list[T any] struct {
 	parse  func(string) (T, error)
 	values []T
@@ -61,48 +60,48 @@ func (l *list[T]) Set(s string) error {
 	return err
 }
 
-// sending adds the flags that say what to send where.
+// sending adds the flags for the target and the requests.
 func (o *options) sending(fs *flag.FlagSet) {
 	p := &o.plan
-	fs.StringVar(&p.Target, "url", "", "the `URL` of a server with the OpenAI API; empty starts a small model here")
-	fs.StringVar((*string)(&p.API), "api", "chat", "the `interface` to ask: chat, completions, responses or embeddings")
-	fs.StringVar(&p.Model, "model", modeltest.DefaultModel, "the `name` of the model to ask for")
+	fs.StringVar(&p.Target, "url", "", "the `URL` of a server with the OpenAI API; by default a small model in this process")
+	fs.StringVar((*string)(&p.API), "api", "chat", "the `API` to call: chat, completions, responses or embeddings")
+	fs.StringVar(&p.Model, "model", modeltest.DefaultModel, "the `name` of the model")
 	fs.DurationVar(&p.Duration, "duration", 10*time.Second, "how long to send; 0 until interrupted, or to the end of a trace")
-	fs.StringVar(&o.prompts, "prompts", "", "a `file` of prompts in JSON lines; empty makes prompts up")
+	fs.StringVar(&o.prompts, "prompts", "", "a `file` of prompts in JSON lines; by default prompts are generated")
 	fs.StringVar(&o.targets, "targets", "", "send the HTTP requests of this `file` instead, in a format of vegeta")
-	fs.StringVar(&o.targetForm, "targets-format", "http", "of -targets: http or json")
-	fs.IntVar(&o.input, "input", 100, "mean `tokens` of made-up prompts, log-normal")
-	fs.IntVar(&o.output, "output", 64, "most `tokens` of each answer")
-	fs.IntVar(&o.prefix, "prefix", 0, "`tokens` that all made-up prompts begin with")
-	fs.Uint64Var(&o.seed, "seed", 1, "makes arrivals and prompts; equal seeds send equal bytes at equal instants")
-	fs.IntVar(&p.Workers, "in-flight", 0, "most `requests` under way at once, in each process; 0 means 10,000")
-	fs.DurationVar(&p.Timeout, "timeout", 0, "bounds each request; 0 means 2 minutes")
-	fs.DurationVar(&p.FirstToken, "first-token-timeout", 0, "bounds the time to the first token; 0 means -timeout")
-	fs.DurationVar(&p.Idle, "idle-timeout", 0, "bounds the silence within a stream; 0 means -timeout")
-	fs.DurationVar(&p.WarmUp, "warmup", 0, "leave out what is due before")
-	fs.DurationVar(&p.CoolDown, "cooldown", 0, "leave out what is due in the last part of -duration")
+	fs.StringVar(&o.targetForm, "targets-format", "http", "format of -targets: http or json")
+	fs.IntVar(&o.input, "input", 100, "mean `tokens` of generated prompts, log-normal")
+	fs.IntVar(&o.output, "output", 64, "largest number of `tokens` of an answer")
+	fs.IntVar(&o.prefix, "prefix", 0, "number of `tokens` of the shared start of generated prompts")
+	fs.Uint64Var(&o.seed, "seed", 1, "seed of arrivals and prompts; equal seeds give equal bytes at equal instants")
+	fs.IntVar(&p.Workers, "in-flight", 0, "largest number of concurrent `requests` of each process; 0 means 10,000")
+	fs.DurationVar(&p.Timeout, "timeout", 0, "limit for each request; 0 means 2 minutes")
+	fs.DurationVar(&p.FirstToken, "first-token-timeout", 0, "limit for the time to the first token; 0 means -timeout")
+	fs.DurationVar(&p.Idle, "idle-timeout", 0, "limit for the time between two parts of a stream; 0 means -timeout")
+	fs.DurationVar(&p.WarmUp, "warmup", 0, "exclude requests due before")
+	fs.DurationVar(&p.CoolDown, "cooldown", 0, "exclude requests due in the last part of -duration")
 	o.slos.parse = parseSLO
-	fs.Var(&o.slos, "slo", "what makes a request good, such as `ttft=400ms,tpot=50ms,itl=1s,latency=5s`; may be repeated")
+	fs.Var(&o.slos, "slo", "limits for a good request, such as `ttft=400ms,tpot=50ms,itl=1s,latency=5s`; may be repeated")
 	o.headers.parse = parseHeader
-	fs.Var(&o.headers, "header", "a header such as `'Name: value'`; may be repeated. ${NAME} stands for a variable of the environment, and OPENAI_API_KEY is sent as bearer token")
-	fs.StringVar(&o.workers, "workers", "", "send from these machines, `URLs` with commas between, each of which runs loadtest serve-worker; LOADTEST_TOKEN is their token")
+	fs.Var(&o.headers, "header", "a header such as `'Name: value'`; may be repeated. ${NAME} is replaced by the environment variable, and OPENAI_API_KEY is sent as bearer token")
+	fs.StringVar(&o.workers, "workers", "", "send from the machines at these comma-separated `URLs`, which run loadtest serve-worker; LOADTEST_TOKEN is their token")
 }
 
-// arrivals adds the flags that say when to send.
+// arrivals adds the flags for the schedule.
 func (o *options) arrivals(fs *flag.FlagSet) {
-	fs.Float64Var(&o.rate, "rate", 10, "`requests` a second")
-	fs.StringVar(&o.shape, "arrivals", "poisson", "`how` they come: poisson, constant, gamma:SHAPE (bursts below 1), ramp (from 0), sine:PERIOD")
+	fs.Float64Var(&o.rate, "rate", 10, "`requests` per second")
+	fs.StringVar(&o.shape, "arrivals", "poisson", "`kind` of schedule: poisson, constant, gamma:SHAPE (bursts below 1), ramp (from 0), sine:PERIOD")
 	fs.StringVar(&o.trace, "trace", "", "replay the arrivals and lengths of this `file` instead (Azure, BurstGPT, Mooncake)")
-	fs.Float64Var(&o.speedup, "speedup", 1, "replay the trace so many `times` faster")
+	fs.Float64Var(&o.speedup, "speedup", 1, "speed of the replay as a `factor`")
 	fs.StringVar(&o.window, "window", "", "the part of the trace to replay, in recorded time, such as `10m-20m`")
-	fs.IntVar(&o.plan.Users, "users", 0, "a closed loop of so `many` users instead of a rate")
-	fs.BoolVar(&o.talk, "conversations", false, "let each of -users ask all turns of the -prompts, with what was said before")
-	fs.DurationVar(&o.plan.Think, "think", 0, "how long each user waits between requests")
-	fs.StringVar(&o.part, "shard", "", "send only part `i/n` of the schedule, from 0/n; n processes together send what one would")
+	fs.IntVar(&o.plan.Users, "users", 0, "a closed loop of this `number` of users instead of a rate")
+	fs.BoolVar(&o.talk, "conversations", false, "send all turns of the -prompts as conversations of the -users")
+	fs.DurationVar(&o.plan.Think, "think", 0, "pause of each user between requests")
+	fs.StringVar(&o.part, "shard", "", "send only shard `i/n` of the schedule, from 0/n; n processes together send what one process would")
 	o.thresholds.parse = analysis.ParseThreshold
-	fs.Var(&o.thresholds, "threshold", "what the run must keep, such as `'ttft p95 <= 400ms'`; may be repeated")
-	fs.BoolVar(&o.plan.AbortOnBreach, "abort", false, "end the run as soon as a threshold is breached")
-	fs.BoolVar(&o.dry, "dry-run", false, "say what would be sent, and send nothing")
+	fs.Var(&o.thresholds, "threshold", "a limit for the run, such as `'ttft p95 <= 400ms'`; may be repeated")
+	fs.BoolVar(&o.plan.AbortOnBreach, "abort", false, "end the run when a threshold is breached")
+	fs.BoolVar(&o.dry, "dry-run", false, "print what would be sent without sending")
 }
 
 func parseSLO(text string) (loadtest.SLO, error) {
@@ -127,9 +126,9 @@ func parseHeader(text string) (string, error) {
 	return text, nil
 }
 
-// header returns the headers of the flags, with variables of the environment
-// filled in. A variable that is not set is an error: a request without its key
-// would test something else.
+// header returns the headers of the flags with their environment variables replaced. A
+// variable that is not set is an error, because requests without a key would not test
+// the service.
 func (o *options) header(c console) (http.Header, error) {
 	h := make(http.Header)
 	var errs []error
@@ -149,25 +148,25 @@ func (o *options) header(c console) (http.Header, error) {
 
 var variable = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
-// finish turns the flags into a plan, and starts a model if there is no server.
-// The returned function ends that. The error joins all that is wrong.
+// finish makes a plan of the flags and starts a model if there is no -url. The returned
+// function stops the model. The error joins all problems.
 func (o *options) finish(c console) (stop func(), err error) {
 	p := &o.plan
 	p.MaxTokens, p.SLOs, p.Thresholds = o.output, o.slos.values, o.thresholds.values
 	header, err := o.header(c)
 	errs := []error{err, o.ask(), o.pace()}
-	if o.workers == "" { // otherwise they have their own
+	if o.workers == "" { // workers have headers and keys of their own
 		p.Header = header
 		if p.Target != "" || o.targets != "" {
 			p.APIKey = loadtest.Secret(c.getenv("OPENAI_API_KEY"))
 		}
 	} else if len(header) > 0 {
-		errs = append(errs, errors.New("-header goes with serve-worker when there are -workers: headers may be secrets, which stay on their machine"))
+		errs = append(errs, errors.New("-header cannot be used with -workers: use it with serve-worker, so that secrets stay on their machine"))
 	}
 	if o.part != "" && p.Pacer != nil {
 		var i, n int
 		if _, err := fmt.Sscanf(o.part, "%d/%d", &i, &n); err != nil {
-			errs = append(errs, fmt.Errorf("-shard is %q, want a part of a whole, such as 0/2", o.part))
+			errs = append(errs, fmt.Errorf("-shard is %q, want i/n, such as 0/2", o.part))
 		} else {
 			p.Pacer = pace.Shard(p.Pacer, i, n)
 		}
@@ -175,10 +174,10 @@ func (o *options) finish(c console) (stop func(), err error) {
 	own := p.Target == "" && o.targets == ""
 	valid := *p
 	if own {
-		valid.Target = "http://127.0.0.1" // a model's, which is not there yet
+		valid.Target = "http://127.0.0.1" // the model is not started yet
 	}
 	if own && (p.API == loadtest.Embeddings || p.API == loadtest.Responses) {
-		errs = append(errs, fmt.Errorf("-api is %s, which needs a -url: the small model has chat and completions only", p.API))
+		errs = append(errs, fmt.Errorf("-api is %s, which requires -url: the small model has chat and completions only", p.API))
 	}
 	if errors.Join(errs...) == nil {
 		errs = append(errs, valid.Validate())
@@ -192,11 +191,11 @@ func (o *options) finish(c console) (stop func(), err error) {
 	if p.Target, stop, err = startModel(p.Model); err != nil {
 		return func() {}, err
 	}
-	fmt.Fprintf(c.err, "No -url, so this attacks a small model of its own at %s.\n", p.Target)
+	fmt.Fprintf(c.err, "No -url: testing a small model at %s.\n", p.Target)
 	return stop, nil
 }
 
-// open reads a file by a function, and tells its name in the error.
+// open reads a file by a function. Its errors have the name of the file.
 func open[T any](name string, read func(io.Reader) (T, error)) (v T, err error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -209,7 +208,7 @@ func open[T any](name string, read func(io.Reader) (T, error)) (v T, err error) 
 	return v, err
 }
 
-// ask says what to ask.
+// ask sets the requests of the plan.
 func (o *options) ask() (err error) {
 	p := &o.plan
 	switch {
@@ -222,7 +221,7 @@ func (o *options) ask() (err error) {
 		}
 		return err
 	case o.talk && o.prompts == "":
-		return errors.New("-conversations needs -prompts, a file whose lines have turns")
+		return errors.New("-conversations requires -prompts, a file whose lines have turns")
 	case o.talk:
 		p.Conversations, err = open(o.prompts, workload.ReadConversations)
 		return err
@@ -235,7 +234,7 @@ func (o *options) ask() (err error) {
 	return nil
 }
 
-// pace says when to ask.
+// pace sets the schedule of the plan.
 func (o *options) pace() error {
 	if o.trace != "" {
 		from, to, err := parseWindow(o.window)
@@ -279,7 +278,7 @@ func (o *options) pace() error {
 	return nil
 }
 
-// parseWindow reads a window such as 10m-20m; the empty one is everything.
+// parseWindow parses a window such as 10m-20m. An empty text means everything.
 func parseWindow(text string) (from, to time.Duration, err error) {
 	if text == "" {
 		return 0, 0, nil

@@ -10,8 +10,8 @@ import (
 	"github.com/serin-go/serin/loadtest"
 )
 
-// progress shows how a run goes: a line that is redrawn on a terminal, and one
-// line every ten seconds otherwise.
+// progress prints the progress of a run: a line that is updated on a terminal, or else
+// a line every ten seconds.
 type progress struct {
 	c     console
 	total time.Duration // 0: unknown
@@ -21,14 +21,14 @@ type progress struct {
 
 	mu               sync.Mutex
 	sent, ok, tokens int
-	last             *loadtest.Report // the last interval in which something was finished
+	last             *loadtest.Report // the last interval with answers
 }
 
 func newProgress(c console, total time.Duration) *progress {
 	return &progress{c: c, total: total, began: time.Now(), done: make(chan struct{})}
 }
 
-// interval takes in what was found in one second.
+// interval adds the report of one second.
 func (p *progress) interval(r *loadtest.Report) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +82,7 @@ func (p *progress) line(elapsed time.Duration) string {
 		text += fmt.Sprintf(", TTFT p50 %v p99 %v", r.CorrectedTTFT.Quantile(0.5).Round(time.Millisecond), r.CorrectedTTFT.Quantile(0.99).Round(time.Millisecond))
 	}
 	if r := p.last; r != nil && r.PeakConcurrency > 0 {
-		text += fmt.Sprintf(", %d at once", r.PeakConcurrency)
+		text += fmt.Sprintf(", %d concurrent", r.PeakConcurrency)
 	}
 	return text
 }

@@ -18,10 +18,10 @@ import (
 	"github.com/serin-go/serin/loadtest/cluster"
 )
 
-// tokenVar names the variable with what workers and their coordinators share.
+// tokenVar is the environment variable with the token of workers and coordinators.
 const tokenVar = "LOADTEST_TOKEN"
 
-// runner returns what carries out plans: this process, or workers.
+// runner returns the Runner of plans: this process, or workers.
 func (o *options) runner(c console) (loadtest.Runner, error) {
 	if o.workers == "" {
 		return loadtest.Run, nil
@@ -41,12 +41,12 @@ func serveWorker(ctx context.Context, c console, args []string) error {
 	fs := flag.NewFlagSet("serve-worker", flag.ContinueOnError)
 	fs.StringVar(&listen, "listen", "127.0.0.1:8090", "the `address` to serve at, such as :8090 for all networks")
 	o.headers.parse = parseHeader
-	fs.Var(&o.headers, "header", "a header of the requests that are sent, such as `'Name: value'`; may be repeated. ${NAME} stands for a variable of the environment, and OPENAI_API_KEY is sent as bearer token")
-	fs.StringVar(&o.results, "results", "", "write each result of all runs to this `file` as it comes")
-	fs.StringVar(&o.format, "format", "jsonl", "of the results: jsonl (vegeta reads it) or csv")
-	err := parse(fs, c, args, `loadtest serve-worker sends a share of the load of other machines' tests, for
-loadtest attack -workers. Who knows the token in LOADTEST_TOKEN can make it send
-any HTTP request, so serve it on a network of your own.
+	fs.Var(&o.headers, "header", "a header of the requests that are sent, such as `'Name: value'`; may be repeated. ${NAME} is replaced by the environment variable, and OPENAI_API_KEY is sent as bearer token")
+	fs.StringVar(&o.results, "results", "", "write each result of all runs to this `file` during the run")
+	fs.StringVar(&o.format, "format", "jsonl", "format of -results: jsonl (which vegeta can read) or csv")
+	err := parse(fs, c, args, `loadtest serve-worker sends a share of a load test that another machine runs with
+loadtest attack -workers. A client with the token in LOADTEST_TOKEN can make it send
+any HTTP request, so serve it on a private network.
 
   LOADTEST_TOKEN=... loadtest serve-worker -listen :8090`)
 	if err = cmp.Or(err, noArguments(fs)); err != nil {
@@ -77,7 +77,7 @@ any HTTP request, so serve it on a network of your own.
 	}
 	fmt.Fprintf(c.out, "Serving a worker at http://%s\n", l.Addr())
 	server := &http.Server{Handler: worker, ReadHeaderTimeout: 10 * time.Second}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // ends the runs under way
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // ends the runs in progress
 	if err = server.Serve(l); errors.Is(err, http.ErrServerClosed) || errors.Is(err, os.ErrClosed) {
 		err = nil
 	}

@@ -7,10 +7,9 @@ import (
 	"math"
 )
 
-// The binary form: a version; sum, minimum and maximum as floats; the numbers
-// of clamped and invalid values; then for each bucket in use the distance from
-// the one before it and its count, as varints. The histogram of a latency takes
-// about a kilobyte.
+// The binary form: a version; sum, minimum and maximum as floats; the numbers of clamped
+// and invalid values; then two varints for each bucket in use, the distance from the
+// previous one and the count. A histogram of latencies takes about a kilobyte.
 const (
 	version   = 1
 	headBytes = 1 + 3*8
@@ -41,10 +40,10 @@ func (h *Histogram) AppendTo(b []byte) []byte {
 // MarshalBinary implements [encoding.BinaryMarshaler].
 func (h *Histogram) MarshalBinary() ([]byte, error) { return h.AppendTo(nil), nil }
 
-var errCut = errors.New("hist: the data end too early")
+var errCut = errors.New("hist: the data are incomplete")
 
-// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. If the data cannot be
-// those of a histogram it returns an error and leaves h unchanged.
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. If data is not a histogram, it
+// returns an error and does not change h.
 func (h *Histogram) UnmarshalBinary(data []byte) error {
 	if err := Check(data); err != nil {
 		return err
@@ -54,8 +53,8 @@ func (h *Histogram) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// MergeBinary adds the values of another histogram, given its binary form. On an error h
-// is unchanged.
+// MergeBinary adds the values of another histogram, given in binary form. If data is not a
+// histogram, it returns an error and does not change h.
 func (h *Histogram) MergeBinary(data []byte) error {
 	if err := Check(data); err != nil {
 		return err
@@ -64,13 +63,13 @@ func (h *Histogram) MergeBinary(data []byte) error {
 	return nil
 }
 
-// Check reports whether data can be the binary form of a histogram.
+// Check returns an error if data is not the binary form of a histogram.
 func Check(data []byte) error {
 	_, err := parse(data, func(int, uint32) {})
 	return err
 }
 
-// add adds what data holds, which has been checked.
+// add adds the histogram in data, which has been checked.
 func (h *Histogram) add(data []byte) {
 	n, _ := parse(data, func(i int, count uint32) {
 		h.counts[i] = uint32(min(uint64(h.counts[i])+uint64(count), math.MaxUint32))
@@ -85,7 +84,7 @@ func (h *Histogram) add(data []byte) {
 	h.sum += n.sum
 }
 
-// head is everything of a histogram but its buckets.
+// head has the fields of a histogram without its buckets.
 type head struct {
 	sum, least, most        float64
 	count, clamped, invalid uint64
@@ -140,14 +139,14 @@ func parse(data []byte, put func(bucket int, count uint32)) (n head, err error) 
 	return n, n.check(int(first), int(at))
 }
 
-// check reports whether the parts of h, whose smallest and largest values are in
-// its first and its last bucket, fit together.
+// check returns an error if the fields of h contradict each other. first and last are the
+// first and the last bucket in use.
 func (h *head) check(first, last int) error {
 	least, most := h.least, h.most
 	switch {
 	case h.count == 0:
 		if h.sum != 0 || least != 0 || most != 0 || h.clamped != 0 {
-			return errors.New("hist: sum, minimum or maximum of no values")
+			return errors.New("hist: a sum, minimum or maximum without values")
 		}
 	case !(least >= 0 && least <= most && most <= math.MaxFloat64):
 		return fmt.Errorf("hist: minimum %v and maximum %v", least, most)

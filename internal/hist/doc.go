@@ -1,9 +1,9 @@
-// Package hist answers: how are these values distributed, to within 1.6 %, in
-// 16 KB whatever their number?
+// Package hist provides log-linear histograms with 1.6 % precision in 16 KB of memory,
+// which merge without loss.
 //
-// A [Histogram] is log-linear: each octave (a factor of two) is cut into 64
-// buckets of equal width. The bucket of a value is found in its floating-point
-// representation by a shift and a subtraction, so adding costs a few
-// nanoseconds and no allocation. Histograms of equal layout add up, bucket by
-// bucket, without loss: those of two replicas give that of their union.
+// A [Histogram] divides each octave (a factor of two) into 64 buckets of equal width.
+// The bucket of a value follows from its floating-point representation by a shift and a
+// subtraction, so adding takes a few nanoseconds and no allocation. All histograms have
+// the same layout. Merging the histograms of two replicas gives the same result as one
+// histogram of all values.
 package hist

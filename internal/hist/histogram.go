@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// The layout: 63 octaves from 2^-33 (0.12 ns in seconds) to 2^30 (34 years),
-// 64 buckets each. With 32-bit counters that is 15.75 KB, which leaves room for
-// the rest of a Histogram within 16 KB.
+// The layout: 63 octaves from 2^-33 (0.12 ns in seconds) to 2^30 (34 years) with 64
+// buckets each. With 32-bit counters that is 15.75 KB, so that a Histogram fits into
+// 16 KB.
 const (
 	logBuckets = 6
 	perOctave  = 1 << logBuckets
@@ -20,31 +20,31 @@ const (
 	firstIndex   = (exponentBias + minExp) << logBuckets
 )
 
-// Width is the largest width of a bucket relative to its values. No quantile
-// is off by more.
+// Width is the largest width of a bucket relative to its values, and so the largest
+// relative error of a quantile.
 const Width = 1.0 / perOctave
 
 // Histogram counts positive values in buckets of at most 1.6 % relative width.
-// The zero value is empty and ready to use. It is not safe for concurrent use:
-// whoever owns it guards it. It must not be copied carelessly, being 16 KB
-// large.
+// The zero value is empty and ready to use. It is not safe for concurrent use. It has
+// 16 KB, so copies are expensive.
 //
-// Values from 2^-33 to 2^30 find their own bucket. Zero and smaller values count
-// in the first bucket and larger ones in the last; [Histogram.Clamped] tells how
-// many. Minimum, maximum and sum are exact for those too.
+// Values from 2^-33 to 2^30 have a bucket. Smaller values, zero included, count in the
+// first bucket and larger ones in the last; [Histogram.Clamped] is the number of both.
+// Minimum, maximum and sum are exact for all values.
 type Histogram struct {
 	counts  [numBuckets]uint32
 	count   uint64
 	clamped uint64
 	invalid uint64
 	sum     float64
-	// The largest value, and the complement of the smallest, as bits: those of
-	// positive numbers are in the order of the numbers, and zeros stand for none.
+	// The bits of the largest value and the complement of the bits of the smallest
+	// one. The bits of positive numbers have the order of the numbers. Zero means
+	// that there are no values.
 	maxBits, notMinBits uint64
 }
 
-// Add counts v. A negative, infinite or NaN value is not counted but for
-// [Histogram.Invalid]. A bucket that has reached 2^32-1 stays there.
+// Add counts v. A negative, infinite or NaN value counts only for [Histogram.Invalid]. A
+// bucket does not grow beyond 2^32-1.
 func (h *Histogram) Add(v float64) {
 	b := math.Float64bits(v)
 	i := b>>(mantissaBits-logBuckets) - firstIndex
@@ -65,13 +65,13 @@ func (h *Histogram) Add(v float64) {
 	}
 }
 
-// addOutside counts a value outside the layout, if it is one at all.
+// addOutside counts a value outside the layout or an invalid one.
 func (h *Histogram) addOutside(v float64) {
 	if !(v >= 0 && v <= math.MaxFloat64) {
 		h.invalid++
 		return
 	}
-	v += 0 // of the two zeros, the positive one
+	v += 0 // makes -0 a positive zero
 	h.clamped++
 	h.count++
 	h.sum += v
@@ -83,9 +83,8 @@ func (h *Histogram) addOutside(v float64) {
 	h.notMinBits = max(h.notMinBits, ^math.Float64bits(v))
 }
 
-// index returns the bucket of v, which may lie outside the layout. It reads
-// exponent and leading mantissa bits as one number: they grow by one from each
-// bucket to the next.
+// index returns the bucket of v, which may lie outside the layout. The exponent and the
+// leading bits of the mantissa are one number, which grows by one from bucket to bucket.
 func index(v float64) int {
 	return int(math.Float64bits(v)>>(mantissaBits-logBuckets)) - firstIndex
 }
@@ -93,31 +92,30 @@ func index(v float64) int {
 // bucket returns the bucket in which v counts.
 func bucket(v float64) int { return clamp(index(v), 0, numBuckets-1) }
 
-// lo and hi bound the buckets in use, which are few: scans visit only them. h is
-// not empty.
+// lo and hi return the first and the last bucket in use. h must not be empty.
 func (h *Histogram) lo() int { return bucket(h.Min()) }
 func (h *Histogram) hi() int { return bucket(h.Max()) }
 
-// bound returns the lower bound of bucket i, which is the upper bound of the
-// bucket before it.
+// bound returns the lower bound of bucket i, which is the upper bound of the previous
+// bucket.
 func bound(i int) float64 {
 	return math.Float64frombits(uint64(i+firstIndex) << (mantissaBits - logBuckets))
 }
 
-// Count returns how many values were counted.
+// Count returns the number of counted values.
 func (h *Histogram) Count() uint64 { return h.count }
 
-// Clamped returns how many of the counted values were outside the layout.
+// Clamped returns the number of counted values outside the layout.
 func (h *Histogram) Clamped() uint64 { return h.clamped }
 
-// Invalid returns how many values were negative, infinite or NaN, and so were
-// not counted.
+// Invalid returns the number of negative, infinite and NaN values, which are not
+// counted.
 func (h *Histogram) Invalid() uint64 { return h.invalid }
 
 // Sum returns the sum of the counted values.
 func (h *Histogram) Sum() float64 { return h.sum }
 
-// Mean returns the mean of the counted values, 0 if there are none.
+// Mean returns the mean of the counted values, or 0 if h is empty.
 func (h *Histogram) Mean() float64 {
 	if h.count == 0 {
 		return 0
@@ -125,7 +123,7 @@ func (h *Histogram) Mean() float64 {
 	return min(h.sum, math.MaxFloat64) / float64(h.count)
 }
 
-// Min returns the smallest counted value, 0 if there is none.
+// Min returns the smallest counted value, or 0 if h is empty.
 func (h *Histogram) Min() float64 {
 	if h.count == 0 {
 		return 0
@@ -133,13 +131,12 @@ func (h *Histogram) Min() float64 {
 	return math.Float64frombits(^h.notMinBits)
 }
 
-// Max returns the largest counted value, 0 if there is none.
+// Max returns the largest counted value, or 0 if h is empty.
 func (h *Histogram) Max() float64 { return math.Float64frombits(h.maxBits) }
 
-// Quantile returns the value that a share q of the counted values does not
-// exceed: the one of rank ceil(q*count), to within [Width] relative error.
-// Quantile(0) is the minimum and Quantile(1) the maximum, exactly. It returns 0
-// if there are no values; q outside 0 to 1 means the nearer end, NaN means 0.
+// Quantile returns the value of rank ceil(q*count), with a relative error of at most
+// [Width]. Quantile(0) is the minimum and Quantile(1) the maximum, exactly. It returns 0
+// if h is empty. A q below 0 and NaN count as 0, a q above 1 counts as 1.
 func (h *Histogram) Quantile(q float64) float64 {
 	switch {
 	case h.count == 0:
@@ -157,15 +154,15 @@ func (h *Histogram) Quantile(q float64) float64 {
 			below += n
 			continue
 		}
-		// The values of a bucket are taken to be spread evenly over it.
+		// Assume that values are spread evenly over the bucket.
 		from, to := bound(i), bound(i+1)
 		return clamp(from+(to-from)*(rank-below-0.5)/n, h.Min(), h.Max())
 	}
-	return h.Max() // only when a bucket is full
+	return h.Max() // only if a bucket has reached 2^32-1
 }
 
-// Quantiles puts the quantiles qs, which rise, into dst, as [Histogram.Quantile]
-// gives them, in one pass.
+// Quantiles sets dst to the quantiles qs, which must be in ascending order, in one pass.
+// The results are equal to [Histogram.Quantile].
 func (h *Histogram) Quantiles(dst, qs []float64) {
 	if h.count == 0 {
 		clear(dst)
@@ -190,9 +187,8 @@ func (h *Histogram) Quantiles(dst, qs []float64) {
 	}
 }
 
-// CountAbove returns how many of the counted values are larger than v. Of those
-// in v's own bucket it takes the share that lies above v if they are spread
-// evenly. NaN is above everything.
+// CountAbove returns the number of counted values larger than v. It assumes that the
+// values in the bucket of v are spread evenly. No value is larger than NaN.
 func (h *Histogram) CountAbove(v float64) float64 {
 	switch {
 	case h.count == 0 || !(v < h.Max()):
@@ -209,8 +205,8 @@ func (h *Histogram) CountAbove(v float64) float64 {
 	return above
 }
 
-// Buckets yields the upper bound of each bucket that holds values, in ascending
-// order, with how many it holds. Values in it are below the bound.
+// Buckets yields the buckets in use in ascending order: the exclusive upper bound of each
+// and its count.
 func (h *Histogram) Buckets() iter.Seq2[float64, int] {
 	return func(yield func(float64, int) bool) {
 		if h.count == 0 {
@@ -224,8 +220,8 @@ func (h *Histogram) Buckets() iter.Seq2[float64, int] {
 	}
 }
 
-// Merge adds the values of o to h. It equals adding them one by one, but for
-// the rounding of the sum. o is not changed.
+// Merge adds the values of o to h. Except for the rounding of the sum, the result equals
+// adding them one by one. It does not change o.
 func (h *Histogram) Merge(o *Histogram) {
 	h.invalid += o.invalid
 	if o.count == 0 {

@@ -276,7 +276,7 @@ func arrival(r loadtest.Recording, offset int) time.Duration {
 	return *end(r)
 }
 
-// end returns the instant of the last read, or nil if there is none.
+// end returns the instant of the last read, or nil without reads.
 func end(r loadtest.Recording) *time.Duration {
 	if len(r.Reads) == 0 {
 		return nil

@@ -1,6 +1,6 @@
-// Package loadotel answers how a load test shows up in OpenTelemetry: a
-// [Recorder] turns each result into measurements of the metrics API. It needs
-// the API only; where they go is for the provider to say.
+// Package loadotel exports load test results as OpenTelemetry metrics. A [Recorder]
+// records each result by the metrics API. The package depends on the API only, not on
+// the SDK.
 //
 //	metrics, err := loadotel.New(loadotel.Config{MeterProvider: provider})
 //	...
@@ -14,8 +14,8 @@
 //	loadtest.duration             s          histogram  to the end of the answer, by loadtest.class
 //	loadtest.time_to_first_token  s          histogram  of streams that had one
 //	loadtest.time_per_output_token s         histogram  the TPOT of complete streams
-//	loadtest.sched_lag            s          histogram  how late the request was sent
+//	loadtest.sched_lag            s          histogram  the delay of sending
 //
-// Durations count from when requests were due, so they hold against coordinated
-// omission; loadtest.sched_lag tells how much of them is the generator's.
+// Durations count from the instant at which requests were due, so they are corrected for
+// coordinated omission. They include loadtest.sched_lag, the delay of the generator.
 package loadotel

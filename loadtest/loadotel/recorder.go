@@ -18,13 +18,12 @@ import (
 // ScopeName is the name of the instrumentation scope.
 const ScopeName = "github.com/serin-go/serin/loadtest/loadotel"
 
-// Config says where measurements go. The zero value sends them to the global
-// provider.
+// Config configures a [Recorder]. Every zero value is valid.
 type Config struct {
-	// MeterProvider makes the instruments. Nil means the global one.
+	// MeterProvider creates the instruments. If nil, the global provider does.
 	MeterProvider metric.MeterProvider
-	// Attributes are put on each measurement; their number of values multiplies
-	// that of series, so keep to a few, such as the name of a test.
+	// Attributes are added to each measurement, such as the name of the test. Each
+	// combination of values has its own time series, so use few values.
 	Attributes []attribute.KeyValue
 }
 
@@ -37,17 +36,17 @@ type Recorder struct {
 	attributes                     []attribute.KeyValue
 
 	mu      sync.Mutex
-	options map[outcome]metric.MeasurementOption // one for each that has come up
+	options map[outcome]metric.MeasurementOption // one for each outcome so far
 	classes map[analysis.Class]metric.MeasurementOption
 }
 
-// outcome is what requests are counted by. There are few: both sets are closed.
+// outcome has the attributes of a count. There are few, since both sets are closed.
 type outcome struct {
 	class analysis.Class
 	fault loadtest.Fault
 }
 
-// New returns a recorder. The error is that of the provider.
+// New returns a recorder. It returns the errors of the provider.
 func New(cfg Config) (*Recorder, error) {
 	if cfg.MeterProvider == nil {
 		cfg.MeterProvider = otel.GetMeterProvider()
@@ -68,16 +67,16 @@ func New(cfg Config) (*Recorder, error) {
 		note(err)
 		return h
 	}
-	r.requests = counter("loadtest.requests", "{request}", "Requests that were finished")
-	r.tokens = counter("loadtest.tokens", "{token}", "Tokens of requests and answers")
-	// Bounds as the semantic conventions advise for the like of these.
+	r.requests = counter("loadtest.requests", "{request}", "Number of requests")
+	r.tokens = counter("loadtest.tokens", "{token}", "Number of tokens of requests and answers")
+	// The bounds that the semantic conventions recommend for similar metrics.
 	whole := []float64{0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
 	first := []float64{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 	each := []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5}
 	r.duration = histogram("loadtest.duration", "Time from when a request was due to the end of its answer", whole...)
 	r.ttft = histogram("loadtest.time_to_first_token", "Time from when a request was due to its first token", first...)
 	r.tpot = histogram("loadtest.time_per_output_token", "Mean time between the output tokens of an answer", each...)
-	r.schedLag = histogram("loadtest.sched_lag", "How much later than due a request was sent", each...)
+	r.schedLag = histogram("loadtest.sched_lag", "Time from when a request was due to when it was sent", each...)
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("loadotel: %w", err)
 	}
@@ -89,11 +88,10 @@ func (r *Recorder) with(more ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(all...))
 }
 
-// Record records one result; it is meant for OnResult of a [loadtest.Plan].
-// Results of the warm-up and the cool-down are counted, and their durations left
-// out.
+// Record records one result. It can be the OnResult of a [loadtest.Plan]. It counts
+// results of the warm-up and the cool-down and omits their durations.
 func (r *Recorder) Record(res loadtest.Result) {
-	ctx := context.Background() // a result belongs to no span
+	ctx := context.Background() // a result has no span
 	count, class := r.optionsOf(outcome{res.Class, res.Fault})
 	r.requests.Add(ctx, 1, count)
 	if res.InputTokens > 0 {
@@ -116,7 +114,7 @@ func (r *Recorder) Record(res loadtest.Result) {
 	}
 }
 
-// optionsOf returns attributes that were made before: making them costs more
+// optionsOf returns the attributes of o from a cache, because creating them costs more
 // than a measurement.
 func (r *Recorder) optionsOf(o outcome) (count, class metric.MeasurementOption) {
 	r.mu.Lock()

@@ -15,8 +15,8 @@ import (
 	"github.com/serin-go/serin/loadtest"
 )
 
-// Exporter adds up the intervals of runs and serves them to Prometheus. Make one
-// by [New]. It is safe for concurrent use.
+// Exporter adds up the intervals of runs and serves them to Prometheus. Make one by
+// [New]. It is safe for concurrent use.
 type Exporter struct {
 	mu   sync.Mutex
 	sum  *loadtest.Report // nil before the first interval
@@ -25,11 +25,11 @@ type Exporter struct {
 
 var _ http.Handler = (*Exporter)(nil)
 
-// New returns an exporter that has seen nothing.
+// New returns an exporter without data.
 func New() *Exporter { return new(Exporter) }
 
-// Add takes in one interval; it is meant for OnInterval of a
-// [loadtest.Plan]. Intervals of several runs add up.
+// Add adds one interval. It can be the OnInterval of a [loadtest.Plan]. Intervals of
+// several runs add up.
 func (e *Exporter) Add(interval *loadtest.Report) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -43,20 +43,20 @@ func (e *Exporter) Add(interval *loadtest.Report) {
 	e.last = interval
 }
 
-// ServeHTTP answers with all families.
+// ServeHTTP serves all metrics.
 func (e *Exporter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	_, _ = e.WriteTo(w) // the client is gone then
+	_, _ = e.WriteTo(w) // an error means that the client is gone
 }
 
-// WriteTo writes all families to w.
+// WriteTo writes all metrics to w.
 func (e *Exporter) WriteTo(w io.Writer) (int64, error) {
 	n, err := io.WriteString(w, e.text())
 	return int64(n), err
 }
 
-// bounds are those of the buckets, in seconds: from half a millisecond, which a
-// gap between tokens may take, to the minutes of long answers.
+// bounds are the bounds of the buckets in seconds, from short gaps between tokens to
+// long answers.
 var bounds = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}
 
 func (e *Exporter) text() string {
@@ -67,22 +67,22 @@ func (e *Exporter) text() string {
 	if r == nil {
 		return ""
 	}
-	p.family("requests_total", "counter", "Requests that were finished.")
+	p.family("requests_total", "counter", "Number of requests.")
 	byName(r.Classes, func(name string, n int) { p.sample("requests_total", "class", name, float64(n)) })
-	p.family("faults_total", "counter", "What went wrong with requests.")
+	p.family("faults_total", "counter", "Number of failed requests by cause.")
 	byName(r.Faults, func(name string, n int) { p.sample("faults_total", "fault", name, float64(n)) })
 	p.family("unsent_total", "counter", "Requests that were due and not sent.")
 	p.sample("unsent_total", "", "", float64(r.Unsent))
-	p.family("tokens_total", "counter", "Tokens; cached ones are among the input, reasoning among the output.")
+	p.family("tokens_total", "counter", "Number of tokens. Input includes cached, output includes reasoning.")
 	for _, t := range []struct {
 		name string
 		n    int
 	}{{"input", r.InputTokens}, {"cached", r.CachedTokens}, {"output", r.OutputTokens}, {"reasoning", r.ReasoningTokens}} {
 		p.sample("tokens_total", "direction", t.name, float64(t.n))
 	}
-	p.family("chunks_total", "counter", "Chunks of streams that bore tokens.")
+	p.family("chunks_total", "counter", "Number of chunks with tokens.")
 	p.sample("chunks_total", "", "", float64(r.Chunks))
-	p.family("coalesced_chunks_total", "counter", "Chunks that came in one piece with the one before.")
+	p.family("coalesced_chunks_total", "counter", "Number of chunks that arrived together with the previous one.")
 	p.sample("coalesced_chunks_total", "", "", float64(r.Coalesced))
 	p.family("good_requests_total", "counter", "Requests that kept an SLO.")
 	for _, g := range r.Goodput {
@@ -100,8 +100,8 @@ func (e *Exporter) text() string {
 		name, help string
 		v          float64
 	}{
-		{"peak_concurrency", "The most requests that were under way at once in the last interval.", float64(e.last.PeakConcurrency)},
-		{"cpu_ratio", "The share of its processors' time that the generator used in the last interval.", max(0, e.last.Generator.CPU)},
+		{"peak_concurrency", "Largest number of concurrent requests in the last interval.", float64(e.last.PeakConcurrency)},
+		{"cpu_ratio", "CPU use of the generator in the last interval, from 0 to 1.", max(0, e.last.Generator.CPU)},
 		{"generator_bottleneck", "1 if the generator was the bottleneck in the last interval.", bottleneck},
 	} {
 		p.family(g.name, "gauge", g.help)
@@ -110,7 +110,7 @@ func (e *Exporter) text() string {
 	return p.String()
 }
 
-// kindOf returns the label of a duration: "corrected TTFT" is corrected_ttft.
+// kindOf returns the label of a duration, such as corrected_ttft.
 func kindOf(name string) string {
 	if name == "SchedLag" {
 		return "sched_lag"

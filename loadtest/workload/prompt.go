@@ -32,7 +32,8 @@ func Ask(text string) Prompt {
 // If an answer fails or has no text, the conversation ends early and the report
 // counts it.
 type Conversation struct {
-	// System is the first message, with the role "system". If empty, there is none.
+	// System is the text of the first message, with the role "system". If empty, the
+	// conversation begins with a turn.
 	System string   `json:"system,omitempty"`
 	Turns  []string `json:"turns"`
 }
