@@ -51,7 +51,7 @@ var ladder = map[string][]string{
 	"loadtest/modeltest":               {"checks"},
 	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest", "loadtest/pace"},
 	"loadtest/loadprom":                {"loadtest"},
-	"loadtest/loadotel":                {"checks/analysis", "loadtest"},
+	"loadtest/loadotel":                {"checks", "checks/analysis", "loadtest"},
 }
 
 // What vegeta and the API of OpenTelemetry bring with them.

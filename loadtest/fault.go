@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -60,14 +61,14 @@ var faults = []Fault{faultResolve, faultConnect, faultTLS, faultBroken, faultLat
 	faultBadRequest, faultTooMany, faultServerError, faultErrorInStream, faultCut, faultMalformed, faultStopped}
 
 // parseFault returns the fault with the given name. Older versions wrote "none".
-func parseFault(name string) (Fault, error) {
-	switch f := Fault(name); {
-	case f == faultNone || f == "none":
+func parseFault(name Fault) (Fault, error) {
+	switch {
+	case name == faultNone || name == "none":
 		return faultNone, nil
-	case slices.Contains(faults, f):
-		return f, nil
+	case slices.Contains(faults, name):
+		return name, nil
 	}
-	return faultNone, invalid("fault", name, "a known fault, such as connect")
+	return faultNone, fmt.Errorf("unknown fault %.64q", string(name))
 }
 
 // faultOf returns the fault of an outcome. See [sender.conclude] for err and cause.

@@ -160,14 +160,14 @@ func ReadResults(r io.Reader, each func(Result) error) error {
 		}
 		result, err := parseResult(lines.Bytes())
 		if err != nil {
-			return fmt.Errorf("loadtest: results, line %d: %w", n, err)
+			return fmt.Errorf("loadtest: results: line %d: %w", n, err)
 		}
 		if err := each(result); err != nil {
 			return err
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("loadtest: results, line %d: %w", n+1, err)
+		return fmt.Errorf("loadtest: results: line %d: %w", n+1, err)
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func parseResult(line []byte) (Result, error) {
 	if min(j.Chunks, j.Coalesced, j.InputTokens, j.CachedTokens, j.OutputTokens, j.Reasoning) < 0 {
 		return Result{}, errors.New("a negative count of chunks or tokens")
 	}
-	fault, err := parseFault(string(j.Fault))
+	fault, err := parseFault(j.Fault)
 	if err != nil {
 		return Result{}, err
 	}

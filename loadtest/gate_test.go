@@ -146,7 +146,7 @@ func TestFaults(t *testing.T) {
 		if results[0].Fault != test.want || test.want != faultNone && report.Faults[test.want] != 1 {
 			t.Errorf("fault %v (%v), want %v", results[0].Fault, results[0].Err, test.want)
 		}
-		if back, err := parseFault(string(test.want)); err != nil || back != test.want {
+		if back, err := parseFault(test.want); err != nil || back != test.want {
 			t.Errorf("%q is read as %q, %v", test.want, back, err)
 		}
 	}

@@ -3,6 +3,7 @@ package loadtest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"time"
@@ -93,8 +94,8 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		return invalid("Report", n, "counts of at least 0")
 	}
 	for f := range j.Faults {
-		if _, err := parseFault(string(f)); err != nil {
-			return err
+		if _, err := parseFault(f); err != nil {
+			return fmt.Errorf("loadtest: Report: %w", err)
 		}
 	}
 	s := j.State

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 )
@@ -18,7 +19,7 @@ import (
 // ScopeName is the name of the instrumentation scope.
 const ScopeName = "github.com/serin-go/serin/loadtest/loadotel"
 
-// Config configures a [Recorder]. Every zero value is valid.
+// Config configures a [Recorder]. The zero value is valid.
 type Config struct {
 	// MeterProvider creates the instruments. If nil, the global provider does.
 	MeterProvider metric.MeterProvider
@@ -46,8 +47,24 @@ type outcome struct {
 	fault loadtest.Fault
 }
 
-// New returns a recorder. It returns the errors of the provider.
+// Validate returns an error that joins a [*checks.InvalidError] for each invalid
+// attribute: one without a key or a value.
+func (cfg Config) Validate() error {
+	var errs []error
+	for i, a := range cfg.Attributes {
+		if !a.Valid() {
+			errs = append(errs, &checks.InvalidError{Package: "loadotel", Field: fmt.Sprintf("Config.Attributes[%d]", i), Value: string(a.Key), Want: "an attribute with a key and a value"})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// New returns a recorder. It returns the errors of [Config.Validate] and of the
+// provider.
 func New(cfg Config) (*Recorder, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	if cfg.MeterProvider == nil {
 		cfg.MeterProvider = otel.GetMeterProvider()
 	}

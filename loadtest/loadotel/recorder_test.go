@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/loadotel"
@@ -139,4 +141,15 @@ func ExampleRecorder() {
 	plan := loadtest.Plan{Target: "http://127.0.0.1:8080", Model: "tinylm", Pacer: pace.Constant(1), OnResult: metrics.Record}
 	fmt.Println(plan.OnResult != nil)
 	// Output: true
+}
+
+func TestAttributesAreValidated(t *testing.T) {
+	_, err := loadotel.New(loadotel.Config{Attributes: []attribute.KeyValue{attribute.String("test", "a"), {}, attribute.String("", "b")}})
+	var fields []string
+	for e := range checks.Invalid(err) {
+		fields = append(fields, e.Field)
+	}
+	if want := []string{"Config.Attributes[1]", "Config.Attributes[2]"}; !slices.Equal(fields, want) {
+		t.Errorf("invalid fields %v, want %v", fields, want)
+	}
 }
