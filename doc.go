@@ -51,9 +51,13 @@
 // Load tests:
 //
 //   - loadtest: open-loop load tests of token streams, as a check that gates a stage
+//   - loadtest/pace: schedules: constant, Poisson, ramps, shards of a schedule
+//   - loadtest/workload: prompts, conversations, traces and HTTP requests
+//   - loadtest/compat: metrics as other tools define them, and reports of vegeta
 //   - loadtest/cluster: one load test from many machines
 //   - loadtest/loadprom: metrics of a load test for Prometheus
 //   - loadtest/loadotel: metrics of a load test for OpenTelemetry
+//   - loadtest/modeltest: a small LLM server for tests
 //
 // Versions:
 //
