@@ -27,13 +27,9 @@ type collector struct {
 	failed, textless int // conversations that ended early, by cause
 }
 
-func newCollector(p Plan, s *sender) *collector {
-	c := &collector{plan: p, target: shown(s.url), used: readResources()}
-	if modelless(p.Workload) {
-		c.target = shown(s.plain)
-	}
-	p.Start = s.began
-	c.plan = p
+// newCollector returns the collector of a run of p that began at p.Start.
+func newCollector(p Plan, target string) *collector {
+	c := &collector{plan: p, target: target, used: readResources()}
 	c.report = newReport(p, c.target)
 	if p.OnInterval != nil {
 		c.interval, c.lately = newReport(p, c.target), c.used

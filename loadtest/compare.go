@@ -268,3 +268,21 @@ func (c *Comparison) String() string {
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
+
+// change returns the relative difference as text.
+func (d Difference) change() string {
+	if d.Baseline <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%+.1f %%", 100*(float64(d.Candidate)/float64(d.Baseline)-1))
+}
+
+// side is one run of a comparison.
+type side struct {
+	name string
+	r    *Report
+}
+
+func (c *Comparison) sides() []side {
+	return []side{{baselineArm, c.Baseline}, {candidateArm, c.Candidate}}
+}

@@ -66,14 +66,6 @@ func (d Difference) shares() (low, high float64) {
 	return float64(d.Low) / base, float64(d.High) / base
 }
 
-// change returns the relative difference as text.
-func (d Difference) change() string {
-	if d.Baseline <= 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%+.1f %%", 100*(float64(d.Candidate)/float64(d.Baseline)-1))
-}
-
 // bar draws the interval around a line at no difference. widest is the relative
 // difference at either end.
 func (d Difference) bar(widest float64) template.HTML {
@@ -103,14 +95,4 @@ func (r *Report) ttftCourse(name, colour string) line {
 		l.x, l.y = append(l.x, i.Start+i.Length/2), append(l.y, y)
 	}
 	return l
-}
-
-// side is one run of a comparison.
-type side struct {
-	name string
-	r    *Report
-}
-
-func (c *Comparison) sides() []side {
-	return []side{{baselineArm, c.Baseline}, {candidateArm, c.Candidate}}
 }

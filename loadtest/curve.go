@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/units"
 )
 
@@ -108,14 +107,6 @@ func knee(x, y []float64) int {
 		}
 	}
 	return at
-}
-
-// throughputOf returns the OK answers per second of a run.
-func throughputOf(r *Report) float64 {
-	if r.Elapsed <= 0 {
-		return 0
-	}
-	return float64(r.Classes[analysis.OK]) / r.Elapsed.Seconds()
 }
 
 func throughput(s Step) float64 { return s.Throughput }

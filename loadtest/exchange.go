@@ -77,9 +77,6 @@ func (s *sender) send(j job, x *exchange) Result {
 	return result
 }
 
-// good reports whether a status is 2xx.
-func good(status int) bool { return status/100 == 2 }
-
 // conclude sets the outcome of a request that has ended. err is the error of the
 // connection, or nil. cause is the cause of the end of its context, or nil.
 func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) {
@@ -215,55 +212,16 @@ func (r *Result) tokenize(rec Recording, asked workload.Prompt, count func(strin
 	return counts
 }
 
-const (
-	firstText = "the first token"
-	idleText  = "the next part of the stream"
-)
-
 // errStopped is the cause of requests that were canceled with their run.
 var errStopped = errors.New("loadtest: the run was stopped")
 
-// timeoutError is the cause of requests that exceeded a timeout.
-type timeoutError struct {
-	what  string
-	after time.Duration
-}
-
-func (e *timeoutError) Error() string {
-	return fmt.Sprintf("loadtest: %v passed without %s", e.after, e.what)
-}
-
-// watchdog cancels a request unless it is stopped or reset in time. The zero value
-// does nothing.
-type watchdog struct {
-	timer *time.Timer
-	after time.Duration
-}
-
-func watch(after time.Duration, what string, cancel context.CancelCauseFunc) watchdog {
-	if after == 0 {
-		return watchdog{}
-	}
-	return watchdog{time.AfterFunc(after, func() { cancel(&timeoutError{what, after}) }), after}
-}
-
-func (w watchdog) reset() {
-	if w.timer != nil {
-		w.timer.Reset(w.after)
-	}
-}
-
-func (w watchdog) stop() {
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-}
-
-// timeoutOf returns the timeout that ended a request, or nil.
-func timeoutOf(cause error) *timeoutError {
-	var timeout *timeoutError
-	if !errors.As(cause, &timeout) {
-		return nil
-	}
-	return timeout
+// execute sends one request and records its result.
+func (s *sender) execute(j job) Result {
+	x := exchanges.Get().(*exchange)
+	defer exchanges.Put(x)
+	result := s.send(j, x)
+	s.results.add(result, chunks{x.tokens, x.counts})
+	x.reader.Reset()
+	x.tokens, x.counts, x.bytes, x.record = x.tokens[:0], nil, 0, nil
+	return result
 }

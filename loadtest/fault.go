@@ -131,3 +131,6 @@ func connectFault(err error) Fault {
 	}
 	return faultBroken
 }
+
+// good reports whether a status is 2xx.
+func good(status int) bool { return status/100 == 2 }

@@ -141,10 +141,6 @@ const (
 	maxWorkers      = 1_000_000
 )
 
-func invalid(field string, value any, want string) error {
-	return &checks.InvalidError{Package: "loadtest", Field: field, Value: value, Want: want}
-}
-
 // Validate returns an error that joins a [*checks.InvalidError] for each invalid
 // field. A Pacer or a Workload of your own may report errors of other types.
 func (p Plan) Validate() error {

@@ -194,33 +194,6 @@ func span(first, last, at time.Time) (time.Time, time.Time) {
 	return first, last
 }
 
-// NewReport returns an empty report of a run of p that began at began. Other reports
-// can be added to it by [Report.Merge].
-func NewReport(p Plan, began time.Time) *Report {
-	p = p.withDefaults()
-	p.Start = began
-	target := p.Target
-	if u, err := p.endpoint(); err == nil {
-		target = shown(u)
-	}
-	r := newReport(p, target)
-	r.Generator.CPU = -1
-	r.finish()
-	return r
-}
-
-// newReport returns the empty report of a run.
-func newReport(p Plan, target string) *Report {
-	r := &Report{
-		Target: target, Model: p.Model, Began: p.Start, LagBound: p.LagBound, TokenSources: make(map[TokenSource]int),
-		Classes: make(map[analysis.Class]int), Faults: make(map[Fault]int), FirstErrors: make(map[analysis.Class]error),
-	}
-	for _, s := range p.SLOs {
-		r.Goodput = append(r.Goodput, Goodput{SLO: s})
-	}
-	return r
-}
-
 // finish computes the rates and the assessment of the generator.
 func (r *Report) finish() {
 	for _, row := range r.rows() {
@@ -253,3 +226,24 @@ func (r *Report) Summary() analysis.Summary { return r.tally.summary() }
 
 // Judge evaluates ts, which may differ from the plan's thresholds, and sets r.Judged.
 func (r *Report) Judge(ts ...analysis.Threshold) { r.Judged = r.tally.judge(ts) }
+
+// row is one kind of duration of a report.
+type row struct {
+	name  string
+	d     *Distribution
+	quiet bool // not in the text
+}
+
+func (r *Report) rows() []row {
+	return []row{
+		{"TTFB", &r.TTFB, false}, {"TTFT", &r.TTFT, false}, {"TTFC", &r.TTFC, false}, {"ITL", &r.ITL, false},
+		{"ICL", &r.ICL, r.TokenSources[FromTokenizer] == 0}, // equals ITL
+		{"TPOT", &r.TPOT, false}, {"NTPOT", &r.NTPOT, false}, {"E2E", &r.E2E, false}, {"Latency", &r.Latency, false}, {"SchedLag", &r.SchedLag, false},
+		{"corrected TTFB", &r.CorrectedTTFB, true}, {"corrected TTFT", &r.CorrectedTTFT, false}, {"corrected TTFC", &r.CorrectedTTFC, true},
+		{"corrected NTPOT", &r.CorrectedNTPOT, true}, {"corrected E2E", &r.CorrectedE2E, false}, {"corrected Latency", &r.CorrectedLatency, false},
+	}
+}
+
+// Series returns the figures of the run over time, in at most 240 intervals of equal
+// length.
+func (r *Report) Series() []Interval { return r.series.intervals() }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -139,88 +138,4 @@ func ensure[K comparable](m map[K]int) map[K]int {
 		return make(map[K]int)
 	}
 	return m
-}
-
-// Merge adds o to r, as if one run had sent the requests of both. It is for simultaneous
-// runs of shards of one schedule; see [pace.Shard]. Counts add up and distributions
-// merge without loss. PeakConcurrency becomes an upper bound, and DueCV and SentCV
-// become unknown. Merge does not evaluate thresholds again; see [Report.Judge]. It does
-// not modify o.
-func (r *Report) Merge(o *Report) {
-	r.PeakConcurrency += o.PeakConcurrency
-	r.join(o, max(r.Generator.CPU, o.Generator.CPU))
-}
-
-// Append adds o to r, where o is a later interval of the same run, such as from
-// [Plan].OnInterval. It differs from [Report.Merge]: PeakConcurrency is the larger one,
-// and the CPU use is the mean over time.
-func (r *Report) Append(o *Report) {
-	r.PeakConcurrency = max(r.PeakConcurrency, o.PeakConcurrency)
-	cpu := -1.0
-	if mine, theirs := r.Generator, o.Generator; mine.wall+theirs.wall > 0 && theirs.CPU >= 0 {
-		cpu = (max(0, mine.CPU)*mine.wall.Seconds() + theirs.CPU*theirs.wall.Seconds()) / (mine.wall + theirs.wall).Seconds()
-	}
-	wall := r.Generator.wall + o.Generator.wall
-	r.join(o, cpu)
-	r.Generator.wall = wall
-}
-
-func (r *Report) join(o *Report, cpu float64) {
-	r.Elapsed = max(r.Elapsed, o.Elapsed)
-	r.Interrupted = r.Interrupted || o.Interrupted
-	if r.Aborted == "" {
-		r.Aborted = o.Aborted
-	}
-	r.Sent, r.Unsent, r.Trimmed, r.Missing = r.Sent+o.Sent, r.Unsent+o.Unsent, r.Trimmed+o.Trimmed, r.Missing+o.Missing
-	r.Notes = append(r.Notes[:len(r.Notes):len(r.Notes)], o.Notes...)
-	for c, n := range o.Classes {
-		r.Classes[c] += n
-	}
-	for f, n := range o.Faults {
-		r.Faults[f] += n
-	}
-	for s, n := range o.TokenSources {
-		r.TokenSources[s] += n
-	}
-	firsts := maps.Clone(o.FirstErrors)
-	maps.Copy(firsts, r.FirstErrors)
-	r.FirstErrors = firsts
-	r.InputTokens, r.CachedTokens = r.InputTokens+o.InputTokens, r.CachedTokens+o.CachedTokens
-	r.OutputTokens, r.ReasoningTokens = r.OutputTokens+o.OutputTokens, r.ReasoningTokens+o.ReasoningTokens
-	r.Chunks, r.Coalesced = r.Chunks+o.Chunks, r.Coalesced+o.Coalesced
-	for i := range min(len(r.Goodput), len(o.Goodput)) {
-		r.Goodput[i].Good += o.Goodput[i].Good
-		r.Goodput[i].Sent += o.Goodput[i].Sent
-	}
-	theirs := o.rows()
-	for i, row := range r.rows() {
-		row.d.merge(theirs[i].d)
-	}
-	for i := range o.series.bins {
-		r.series.merge(o.series.width, i, &o.series.bins[i])
-	}
-	r.tally.merge(&o.tally)
-	for _, at := range []time.Time{o.firstDue, o.lastDue} {
-		if !at.IsZero() {
-			r.firstDue, r.lastDue = span(r.firstDue, r.lastDue, at)
-		}
-	}
-	for _, at := range []time.Time{o.firstSent, o.lastSent} {
-		if !at.IsZero() {
-			r.firstSent, r.lastSent = span(r.firstSent, r.lastSent, at)
-		}
-	}
-	mine := r.Generator
-	r.Generator = Generator{CPU: cpu, Procs: max(mine.Procs, o.Generator.Procs),
-		GCPauses: mine.GCPauses + o.Generator.GCPauses, GCPauseMax: max(mine.GCPauseMax, o.Generator.GCPauseMax)}
-	r.finish()
-}
-
-// Shift adds d to all instants of r, for a report of a machine with another clock.
-func (r *Report) Shift(d time.Duration) {
-	for _, at := range []*time.Time{&r.Began, &r.firstDue, &r.lastDue, &r.firstSent, &r.lastSent} {
-		if !at.IsZero() {
-			*at = at.Add(d)
-		}
-	}
 }

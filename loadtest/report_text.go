@@ -11,23 +11,6 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
-// row is one kind of duration of a report.
-type row struct {
-	name  string
-	d     *Distribution
-	quiet bool // not in the text
-}
-
-func (r *Report) rows() []row {
-	return []row{
-		{"TTFB", &r.TTFB, false}, {"TTFT", &r.TTFT, false}, {"TTFC", &r.TTFC, false}, {"ITL", &r.ITL, false},
-		{"ICL", &r.ICL, r.TokenSources[FromTokenizer] == 0}, // equals ITL
-		{"TPOT", &r.TPOT, false}, {"NTPOT", &r.NTPOT, false}, {"E2E", &r.E2E, false}, {"Latency", &r.Latency, false}, {"SchedLag", &r.SchedLag, false},
-		{"corrected TTFB", &r.CorrectedTTFB, true}, {"corrected TTFT", &r.CorrectedTTFT, false}, {"corrected TTFC", &r.CorrectedTTFC, true},
-		{"corrected NTPOT", &r.CorrectedNTPOT, true}, {"corrected E2E", &r.CorrectedE2E, false}, {"corrected Latency", &r.CorrectedLatency, false},
-	}
-}
-
 // String returns the report as text of about 20 lines without a final newline.
 func (r *Report) String() string {
 	var b strings.Builder

@@ -2,11 +2,7 @@ package loadtest
 
 import (
 	"context"
-	"net"
-	"net/http"
 	"time"
-
-	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
 // Run runs p and returns when all its requests are finished. It returns the errors of
@@ -44,7 +40,8 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	defer release()
 	requests, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	results := newCollector(p, out)
+	p.Start = out.began
+	results := newCollector(p, out.target())
 	if p.AbortOnBreach {
 		results.abort = end
 	}
@@ -68,35 +65,4 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	results.skip(sched.unsent())
 	closed := p.Users > 0 && p.Pacer == nil
 	return results.conclude(interrupted || closed && ctx.Err() != nil, sched), nil
-}
-
-// attack sends the requests of the schedule.
-func (s *sender) attack() {
-	// An attacker can be used for one attack only.
-	attacker := vegeta.NewAttacker(
-		vegeta.Client(&http.Client{Transport: s}),
-		vegeta.MaxWorkers(uint64(s.plan.Workers)),
-		vegeta.MaxBody(0),
-	)
-	defer context.AfterFunc(s.run, func() { attacker.Stop() })() // it may wait for a worker
-	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodPost, URL: s.url.String()})
-	for range attacker.Attack(target, s.schedule, 0, "") {
-		// The sender has recorded the results.
-	}
-}
-
-// newTransport returns a Transport with an idle connection for each worker. The
-// default of two connections would make most requests include a handshake. It
-// disables compression, which delays the chunks of streams.
-func newTransport(workers int) *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true,
-		MaxIdleConnsPerHost:   workers,
-		IdleConnTimeout:       90 * time.Second,
-		ExpectContinueTimeout: time.Second,
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/units"
 	"github.com/serin-go/serin/loadtest/pace"
 )
@@ -207,4 +208,12 @@ func (s Step) String() string {
 	}
 	return fmt.Sprintf("%9.4g/s  %s of %s good, %.1f to %.1f %%: %s; TTFT p99 %v, out %.4g tokens/s", s.Rate, units.Grouped(s.Good), units.Grouped(s.Sent),
 		100*s.Low, 100*s.High, word, units.Short(s.Report.CorrectedTTFT.Quantile(0.99)).Round(time.Microsecond), s.Report.TokenRate())
+}
+
+// throughputOf returns the OK answers per second of a run.
+func throughputOf(r *Report) float64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return float64(r.Classes[analysis.OK]) / r.Elapsed.Seconds()
 }

@@ -109,3 +109,10 @@ func (c censor) error(err error) error {
 	}
 	return &censored{text, err}
 }
+
+// shown returns u without its password, query and fragment, which may be secrets.
+func shown(u *url.URL) string {
+	bare := *u
+	bare.User, bare.RawQuery, bare.Fragment = nil, "", ""
+	return bare.String()
+}

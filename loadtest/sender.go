@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,35 +69,6 @@ func newSender(p Plan) (*sender, error) {
 		s.asks[i] = s.askOf(http.MethodPost, endpoint.Path, s.header.Get("Content-Type"), s.bodies[i])
 	}
 	return s, nil
-}
-
-// seqHeader is the header in which vegeta sends the number of a request.
-const seqHeader = "X-Vegeta-Seq"
-
-// RoundTrip sends one planned request. It is an error if r is not from vegeta.
-func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
-	seq, err := strconv.ParseUint(r.Header.Get(seqHeader), 10, 64)
-	if err != nil {
-		return nil, err
-	}
-	number, due := s.schedule.take(seq)
-	if s.run.Err() != nil {
-		s.results.skip(1)
-	} else {
-		s.execute(s.job(number, due))
-	}
-	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
-}
-
-// execute sends one request and records its result.
-func (s *sender) execute(j job) Result {
-	x := exchanges.Get().(*exchange)
-	defer exchanges.Put(x)
-	result := s.send(j, x)
-	s.results.add(result, chunks{x.tokens, x.counts})
-	x.reader.Reset()
-	x.tokens, x.counts, x.bytes, x.record = x.tokens[:0], nil, 0, nil
-	return result
 }
 
 // job is one request to be sent.
@@ -222,4 +192,12 @@ func (s *sender) request(ctx context.Context, j job) *http.Request {
 		s.plan.Prepare(j.seq, r)
 	}
 	return r
+}
+
+// target returns the URL of the target for reports.
+func (s *sender) target() string {
+	if modelless(s.plan.Workload) {
+		return shown(s.plain)
+	}
+	return shown(s.url)
 }

@@ -126,12 +126,11 @@ func (s *series) busy(from, took time.Duration) {
 	}
 }
 
-// Series returns the figures of the run over time, in at most 240 intervals of equal
-// length.
-func (r *Report) Series() []Interval {
-	out := make([]Interval, len(r.series.bins))
-	for i, b := range r.series.bins {
-		w := r.series.width.Seconds()
+// intervals returns the figures of all bins.
+func (s *series) intervals() []Interval {
+	out := make([]Interval, len(s.bins))
+	for i, b := range s.bins {
+		w := s.width.Seconds()
 		out[i] = Interval{Start: float64(i) * w, Length: w, Sent: b.sent, Failed: b.failed, Tokens: b.tokens, Active: b.busy.Seconds() / w}
 		if b.ttft != nil {
 			out[i].TTFT50, out[i].TTFT99 = b.ttft.Quantile(0.5), b.ttft.Quantile(0.99)

@@ -2,9 +2,13 @@ package loadtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/hist"
 )
@@ -178,4 +182,17 @@ func (t *tally) UnmarshalJSON(data []byte) error {
 		}
 	}
 	return nil
+}
+
+func checkThresholds(ts []analysis.Threshold) error {
+	var errs []error
+	names := thresholdMetrics()
+	for i, t := range ts {
+		if err := t.Validate(); err != nil {
+			errs = append(errs, checks.Within(err, "loadtest", "Threshold", fmt.Sprintf("Plan.Thresholds[%d]", i)))
+		} else if !slices.Contains(names, t.Metric) {
+			errs = append(errs, invalid(fmt.Sprintf("Plan.Thresholds[%d].Metric", i), t.Metric, "one of "+strings.Join(names, ", ")))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -1,8 +1,6 @@
 package loadtest
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -46,17 +44,4 @@ func breach(all []Judged) error {
 		return nil
 	}
 	return &BreachError{failed}
-}
-
-func checkThresholds(ts []analysis.Threshold) error {
-	var errs []error
-	names := thresholdMetrics()
-	for i, t := range ts {
-		if err := t.Validate(); err != nil {
-			errs = append(errs, checks.Within(err, "loadtest", "Threshold", fmt.Sprintf("Plan.Thresholds[%d]", i)))
-		} else if !slices.Contains(names, t.Metric) {
-			errs = append(errs, invalid(fmt.Sprintf("Plan.Thresholds[%d].Metric", i), t.Metric, "one of "+strings.Join(names, ", ")))
-		}
-	}
-	return errors.Join(errs...)
 }

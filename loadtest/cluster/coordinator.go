@@ -3,11 +3,8 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,59 +13,9 @@ import (
 	"github.com/serin-go/serin/loadtest"
 )
 
-// Config configures a [Coordinator]. Workers and Token are required.
-type Config struct {
-	// Workers are the base URLs of the workers, such as http://10.0.0.7:8090.
-	Workers []string `env:"WORKERS"`
-	// Token is the token of all workers, at least 16 bytes.
-	Token loadtest.Secret `env:"TOKEN"`
-	// Lead is the time between the announcement of a run to the workers and its
-	// start. Long traces need more than the default. Default 2 s.
-	Lead time.Duration `env:"LEAD"`
-	// Silence is the time without a message after which a worker is lost, at least
-	// 2 s. Workers send a message every second. Default 5 s.
-	Silence time.Duration `env:"SILENCE"`
-	// DeclareMissing makes the rest of a lost worker's share count as missing. By
-	// default, another worker takes it over.
-	DeclareMissing bool `env:"DECLARE_MISSING"`
-	// Client sends the requests to workers. It must have no Timeout. If nil, the
-	// Coordinator has a client of its own.
-	Client *http.Client `env:", noinit"`
-	// Logger logs lost workers. If nil, they are not logged.
-	Logger *slog.Logger `env:", noinit"`
-}
-
-const (
-	defaultLead    = 2 * time.Second
-	defaultSilence = 5 * time.Second
-	minSilence     = 2 * heartbeat
-	// takeover is the time between the announcement of a takeover and its start.
-	takeover = 500 * time.Millisecond
-)
-
 // Coordinator runs load tests on several workers. It is safe for concurrent use.
 // Concurrent runs share the capacity of the workers.
 type Coordinator struct{ cfg Config }
-
-// Validate returns an error that joins a [*checks.InvalidError] for each invalid
-// field.
-func (cfg Config) Validate() error {
-	errs := []error{checkToken("Config.Token", cfg.Token)}
-	check := func(ok bool, field string, value any, want string) {
-		if !ok {
-			errs = append(errs, &checks.InvalidError{Package: "cluster", Field: "Config." + field, Value: value, Want: want})
-		}
-	}
-	check(len(cfg.Workers) > 0, "Workers", "[]", "at least one worker")
-	for i, w := range cfg.Workers {
-		u, err := url.Parse(w)
-		check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", fmt.Sprintf("Workers[%d]", i), w, "a URL such as http://10.0.0.7:8090")
-		check(!slices.Contains(cfg.Workers[:i], w), fmt.Sprintf("Workers[%d]", i), w, "each worker once")
-	}
-	check(cfg.Lead >= 0, "Lead", cfg.Lead.String(), "at least 0")
-	check(cfg.Silence == 0 || cfg.Silence >= minSilence, "Silence", cfg.Silence.String(), "0, or at least "+minSilence.String())
-	return errors.Join(errs...)
-}
 
 // New returns a coordinator without connecting to the workers. It returns the errors
 // of [Config.Validate].

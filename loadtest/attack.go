@@ -1,0 +1,60 @@
+package loadtest
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+)
+
+// attack sends the requests of the schedule.
+func (s *sender) attack() {
+	// An attacker can be used for one attack only.
+	attacker := vegeta.NewAttacker(
+		vegeta.Client(&http.Client{Transport: s}),
+		vegeta.MaxWorkers(uint64(s.plan.Workers)),
+		vegeta.MaxBody(0),
+	)
+	defer context.AfterFunc(s.run, func() { attacker.Stop() })() // it may wait for a worker
+	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodPost, URL: s.url.String()})
+	for range attacker.Attack(target, s.schedule, 0, "") {
+		// The sender has recorded the results.
+	}
+}
+
+// seqHeader is the header in which vegeta sends the number of a request.
+const seqHeader = "X-Vegeta-Seq"
+
+// RoundTrip sends one planned request. It is an error if r is not from vegeta.
+func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
+	seq, err := strconv.ParseUint(r.Header.Get(seqHeader), 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	number, due := s.schedule.take(seq)
+	if s.run.Err() != nil {
+		s.results.skip(1)
+	} else {
+		s.execute(s.job(number, due))
+	}
+	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
+}
+
+// newTransport returns a Transport with an idle connection for each worker. The
+// default of two connections would make most requests include a handshake. It
+// disables compression, which delays the chunks of streams.
+func newTransport(workers int) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true,
+		MaxIdleConnsPerHost:   workers,
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+}
