@@ -131,7 +131,8 @@ func testPlan(target string) loadtest.Plan {
 
 func coordinator(t *testing.T, change func(*cluster.Config), urls ...string) *cluster.Coordinator {
 	t.Helper()
-	cfg := cluster.Config{Workers: urls, Token: token, Lead: 300 * time.Millisecond}
+	// A worker on a busy machine may have to wait for a processor.
+	cfg := cluster.Config{Workers: urls, Token: token, Lead: 300 * time.Millisecond, Silence: time.Minute}
 	if change != nil {
 		change(&cfg)
 	}
@@ -229,6 +230,7 @@ func TestKilledWorker(t *testing.T) {
 			a, b := startChild(t), startChild(t)
 			p := testPlan(target)
 			p.Duration = 6 * time.Second // time to notice the loss, and to take over, on a busy machine
+			p.Pacer = pace.Poisson(50, 2)
 			whole := 0
 			for at := range p.Pacer.Arrivals() {
 				if at > p.Duration {
