@@ -13,15 +13,16 @@ import (
 
 // Server is an [http.Handler]. Set its fields before the first request.
 type Server struct {
-	// Token is what requests must bear. Empty means that any will do.
+	// Token is the bearer token of requests. If empty, any token is accepted.
 	Token string
-	// Validate says what is wrong with an object that is to replace another one.
+	// Validate returns an error if after must not replace before. If nil, every
+	// object is valid.
 	Validate func(before, after map[string]any) error
-	// Gateway returns the conditions Accepted and ResolvedRefs of the route, given
-	// how often its status was read under this generation. Nil accepts at once.
+	// Gateway returns the conditions Accepted and ResolvedRefs of the route. reads is
+	// the number of reads of this generation. If nil, both are true immediately.
 	Gateway func(generation int64, reads int) (accepted, resolved Condition)
-	// Before, if not nil, sees each request first, and answers it if it returns
-	// true.
+	// Before is called first for each request. If it returns true, it has answered
+	// the request. If nil, it is not called.
 	Before func(http.ResponseWriter, *http.Request) bool
 
 	mu     sync.Mutex
@@ -36,11 +37,10 @@ type Condition struct {
 	Generation     int64
 }
 
-// True is a condition that holds for a generation of the route.
+// True returns a condition with status True for a generation of the route.
 func True(generation int64) Condition { return Condition{"True", "OK", generation} }
 
-// New returns a server of the route given as JSON; it panics if it is none, as it
-// is part of a test.
+// New returns a server of the route given as JSON. It panics if object is not JSON.
 func New(object string) *Server {
 	s := &Server{}
 	if err := decode([]byte(object), &s.object); err != nil {
@@ -51,21 +51,21 @@ func New(object string) *Server {
 	return s
 }
 
-// Object returns the route as it is now.
+// Object returns a copy of the route.
 func (s *Server) Object() map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return clone(s.object)
 }
 
-// Writes returns how many patches were accepted.
+// Writes returns the number of accepted patches.
 func (s *Server) Writes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.writes
 }
 
-// Edit changes the route as another client would do it.
+// Edit changes the route like another client.
 func (s *Server) Edit(change func(object map[string]any)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +79,7 @@ func (s *Server) meta() map[string]any {
 	return m
 }
 
-// Path is where the API server has the route.
+// Path returns the URL path of the route.
 func (s *Server) Path() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
