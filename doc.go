@@ -41,6 +41,8 @@
 //   - strategies: canary, blue-green, A/B, shadow and rolling deployments, as data
 //     and one pure function
 //   - checks: checks that gate a stage and fail closed
+//   - checks/checkstest: a conformance suite for checks
+//   - strategies/strategytest: a conformance suite for strategies
 //   - checks/analysis: statistical canary analysis of live traffic
 //   - checks/analysis/answer: what a response of an LLM API contains, and whether it
 //     is complete
@@ -61,7 +63,8 @@
 //
 // Versions:
 //
-//   - versioning: semantic versions, npm ranges, Conventional Commits and changelogs
+//   - versioning: semantic versions, npm ranges and Conventional Commits
+//   - versioning/changelog: the next version, release notes and changelogs
 //   - versioning/gitlog: commits and tags of a git repository
 //   - versioning/model: manifests of model versions, and how large a change is
 //   - versioning/registry: one digest per version of a model, and aliases
