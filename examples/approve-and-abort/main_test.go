@@ -16,7 +16,7 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{
-		"ana approves: rollout: chat/1: cannot approve: ana started the rollout, and four eyes are asked for",
+		"ana approves: rollout: chat/1: cannot approve: ana started the rollout, and four eyes are required",
 		"without a second factor: rollout: chat/1: cannot approve: ben has not proved a second factor",
 		"ana may not abort on target chat",
 		"chat/1 is promoted: 1.5.0 has 100%",
