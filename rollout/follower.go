@@ -421,7 +421,7 @@ func (d *driver) localRollback(ctx context.Context) {
 }
 
 // followFirst follows the document of a target of which nothing is followed yet, as it was read
-// with err. It returns nil if there is none, or if it cannot be followed, which is noted.
+// with err. It returns nil for no document, and for one that cannot be followed, which it notes.
 func (m *member) followFirst(ctx context.Context, entry Entry, err error, sent time.Time) *driver {
 	state := m.e.states[m.target]
 	switch {

@@ -137,7 +137,7 @@ func (p Plan) stage(s strategies.Stage, t analysis.Traffic, proven bool, warn fu
 		warn("it goes on without the proof that it asks for when its limit has passed")
 	}
 	if a := s.Approve; a != nil && a.OnTimeout == strategies.ActionContinue {
-		warn("it begins without approval when nobody answers")
+		warn("it begins without approval when the time for approvals has passed")
 	}
 	return sf, err
 }

@@ -65,20 +65,21 @@ func (l *Lasting) look(t *tests, now time.Time, length time.Duration) {
 				}
 			}
 			e := &t.epochs[i][k]
-			// What lasts no longer than Persist is in the loudest stretch of the sum. It is
-			// also in two adjacent blocks of each replica, which are at most twice its
-			// loudest one. The smaller of these two bounds is left out.
+			// A burst no longer than Persist is in the loudest stretch of the sum, and mostly
+			// in the loudest block of each replica: the smaller of both is left out. A burst
+			// that crosses the border of a replica's blocks is left out in part only, as in
+			// one process.
 			apart := max(e.loudest, is.read[i][k]-e.began, 0)
 			if first { // it is not known when what there is has come
 				*loudest = apart
 			}
-			e.loudest, e.began = min(2*apart, *loudest), is.read[i][k] // no block is open
+			e.loudest, e.began = min(apart, *loudest), is.read[i][k] // no block is open
 			for j := range loud {
 				apart := max(e.loud[j], e.open[j], 0)
 				if first {
 					loud[j] = apart
 				}
-				e.loud[j] = min(2*apart, loud[j])
+				e.loud[j] = min(apart, loud[j])
 			}
 			e.every, e.open = is.every[i][k], evalue.Moments{}
 		}

@@ -1,3 +1,3 @@
 // Package oteltest is a module of its own that tests what Serin gives to
-// OpenTelemetry with its SDK, which nobody who imports Serin links.
+// OpenTelemetry with its SDK, which no importer of Serin links.
 package oteltest

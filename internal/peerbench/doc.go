@@ -1,5 +1,5 @@
 // Package peerbench holds this library against its peers, in a module of its
-// own so that nobody who uses the library has to fetch them.
+// own, so that users of the library do not fetch them.
 //
 //	cd internal/peerbench && go test -bench . -benchmem
 package peerbench
