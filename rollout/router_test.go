@@ -40,6 +40,7 @@ func (r *reluctant) share() strategies.Weight {
 func TestRouterThatTakesNoSplit(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		run(t, func(t *testing.T, _ *target, cfg rollout.Config) {
+			cfg.Checkpoint = 10 * time.Second // which puts the split in force again
 			leader, follower := &expiring{}, &reluctant{}
 			open1 := func(name string, s rollout.Splitter) *rollout.Engine {
 				c := cfg
