@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // InvalidError means that a package of this module does not accept a value in a plan, a
@@ -23,12 +25,15 @@ type InvalidError struct {
 	Want string
 }
 
+// userinfo is what a URL may hold before its host: a name and a password.
+var userinfo = regexp.MustCompile(`://[^/\s"]*@`)
+
 // Error returns "package: field is value, want accepted values". It quotes texts that are
 // empty or contain unprintable characters.
 func (e *InvalidError) Error() string {
-	value := fmt.Sprint(e.Value)
-	if quoted := strconv.Quote(value); value == "" || !strings.HasPrefix(value, `"`) && !strings.Contains(value, `"`) && quoted != `"`+value+`"` {
-		value = quoted
+	value := userinfo.ReplaceAllString(fmt.Sprint(e.Value), "://xxxxx@")
+	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		value = strconv.Quote(value)
 	}
 	return fmt.Sprintf("%s: %s is %s, want %s", e.Package, e.Field, value, e.Want)
 }
@@ -71,14 +76,19 @@ func Within(err error, pkg, root, path string) error {
 		}
 		return errors.Join(errs...)
 	}
-	var invalid *InvalidError
-	if !errors.As(err, &invalid) {
+	invalid, ok := err.(*InvalidError)
+	if !ok {
+		if inner := errors.Unwrap(err); inner != nil && errors.As(inner, new(*InvalidError)) {
+			return Within(inner, pkg, root, path)
+		}
 		return err
 	}
 	at := *invalid
 	at.Package = pkg
-	if rest, ok := strings.CutPrefix(at.Field, root); ok && root != "" {
+	if rest, ok := strings.CutPrefix(at.Field, root); ok && root != "" && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 		at.Field = path + rest
+	} else if strings.HasPrefix(at.Field, "[") {
+		at.Field = path + at.Field
 	} else {
 		at.Field = path + "." + at.Field
 	}

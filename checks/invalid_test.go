@@ -69,3 +69,26 @@ func TestWithinNamesThePathOnce(t *testing.T) {
 		t.Error("nil became an error")
 	}
 }
+
+func TestInvalidErrorHidesPasswords(t *testing.T) {
+	for value, want := range map[string]string{
+		"http://user:hunter2@h?x":     "p: F is http://xxxxx@h?x, want w",
+		`"https://user:hunter2@h/v1"`: `p: F is "https://xxxxx@h/v1", want w`,
+		"http://h/a@b":                "p: F is http://h/a@b, want w",
+	} {
+		if got := (&checks.InvalidError{Package: "p", Field: "F", Value: value, Want: "w"}).Error(); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+	if got := (&checks.InvalidError{Package: "p", Field: "F", Value: "a\"b\nc\x1b[31m", Want: "w"}).Error(); got != `p: F is "a\"b\nc\x1b[31m", want w` {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWithinKeepsWhatIsWrapped(t *testing.T) {
+	a, b := &checks.InvalidError{Package: "p", Field: "Splitter.X"}, &checks.InvalidError{Package: "p", Field: "[3].Name"}
+	err := checks.Within(fmt.Errorf("in between: %w", errors.Join(a, b)), "q", "Split", "Plan")
+	if got, want := fields(err), []string{"q Plan.Splitter.X", "q Plan[3].Name"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
