@@ -223,7 +223,7 @@ func (m Metric) defaults() Metric {
 			m.Tolerance = Plus(0.01)
 		}
 	}
-	if m.Margin == (Margin{}) {
+	if m.Margin == (Margin{}) && m.Kind >= 0 && int(m.Kind) < len(kindNames) {
 		m.Margin = [...]Margin{Rate: {Factor: 2, Points: 0.003, AtMost: 0.025}, Amount: Times(1.2), Score: Plus(0.05)}[m.Kind]
 	}
 	return m

@@ -262,6 +262,15 @@ func parseArrival(line []byte) (arrival, error) {
 // Len returns the number of requests.
 func (t *Trace) Len() int { return len(t.arrivals) }
 
+// Validate returns a [*checks.InvalidError] if t is nil or has no requests, as the zero
+// Trace.
+func (t *Trace) Validate() error {
+	if t == nil || len(t.arrivals) == 0 {
+		return invalid("Trace", 0, "at least one request; see ReadTrace")
+	}
+	return nil
+}
+
 // Arrivals implements [pace.Pacer].
 func (t *Trace) Arrivals() iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
