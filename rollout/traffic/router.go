@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/strategies"
@@ -138,7 +139,7 @@ func build(cfg Config) (*Router, error) {
 	}
 	errs = append(errs, r.validateCredentials(cfg.Split.Baseline())...)
 	if len(cfg.Split.Arms) > 0 {
-		errs = append(errs, cfg.Split.Validate())
+		errs = append(errs, checks.Within(cfg.Split.Validate(), "traffic", "Split", "Config.Split"))
 		for _, a := range cfg.Split.Arms {
 			if a.Weight > 0 && r.arms[a.Name] == nil {
 				errs = append(errs, &NoBackendError{Arm: a.Name})
@@ -194,7 +195,7 @@ func (r *Router) SetSplit(ctx context.Context, split strategies.Split) error {
 		return fmt.Errorf("traffic: %w", context.Cause(ctx))
 	}
 	if err := split.Validate(); err != nil {
-		return err
+		return checks.Within(err, "traffic", "Split", "Split")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
