@@ -13,9 +13,9 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// Actor is who asked for something. It is recorded with everything that they
-// bring about. Who they are, and that they are who they say, is established by
-// the program that calls; see [Config.Authorize].
+// Actor identifies the person or program that issued a command. It is recorded with every
+// event that the command causes. The calling program authenticates it; see
+// [Config.Authorize].
 type Actor struct {
 	// Name is what people know the person or the program by. It must not be empty, has
 	// at most 128 bytes, and only characters that show, without combining ones.
@@ -106,10 +106,10 @@ func (r Roles) Authorize(_ context.Context, by Actor, what Action, target string
 			}
 		}
 	}
-	return &ForbiddenError{Actor: by.Name, Action: what, Target: target, Reason: fmt.Sprintf("none of the roles %q may", by.Roles)}
+	return &ForbiddenError{Actor: by.Name, Action: what, Target: target, Reason: fmt.Sprintf("no role in %q permits %q", by.Roles, what)}
 }
 
-// authorize asks who is configured to know.
+// authorize asks the configured Authorizer.
 func (e *Engine) authorize(ctx context.Context, by Actor, what Action, target string) error {
 	if err := by.validate(); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (o order) conflict(d *document) error {
 	case o.seq != 0 && d.Changed > o.seq:
 		return &ConflictError{Rollout: d.ID, Reason: fmt.Sprintf("event %d came after event %d: %s", d.Changed, o.seq, d.Reason)}
 	case o.plan != "" && o.plan != d.Digest:
-		return &ConflictError{Rollout: d.ID, Reason: "the plan is another one: " + d.Digest}
+		return &ConflictError{Rollout: d.ID, Reason: fmt.Sprintf("plan digest mismatch: rollout has %s, command expects %s", d.Digest, bound(o.plan, maxNameSize))}
 	}
 	return nil
 }

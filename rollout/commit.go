@@ -215,7 +215,7 @@ func (d *driver) apply(ctx context.Context) {
 			shares[a.Name] = float64(a.Weight)
 		}
 		if err := d.seen.Expect(split.Generation, shares); err != nil {
-			d.e.cfg.Logger.ErrorContext(ctx, "shares not compared", "rollout", d.id, "error", err)
+			d.e.cfg.Logger.ErrorContext(ctx, "cannot set expected traffic shares", "rollout", d.id, "error", err)
 		}
 	}
 	d.e.know(d.doc)

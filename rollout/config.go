@@ -72,9 +72,9 @@ type Config struct {
 	// all.
 	Logger *slog.Logger `env:", noinit"`
 
-	// Authorize decides who may do what. Nil lets everybody do everything, as
-	// long as they give a name.
-	Authorize Authorizer `env:", noinit"`
+	// Authorize decides which actor may do what. If nil, every actor with a name may do
+	// everything.
+	Authorize Authorizer
 	// Roles are the roles that people can have. A plan whose approvals ask for another one,
 	// such as a misspelt one, is refused: the approval could never be given. Empty means
 	// that any role is possible.
@@ -83,13 +83,13 @@ type Config struct {
 	// a condition, or by the state of the rollout. It cannot stop anything, must not
 	// block, and must be safe for concurrent use. A panic is logged. Nil calls nothing;
 	// the Logger receives each refusal in either case.
-	Refused func(context.Context, Refusal) `env:", noinit"`
+	Refused func(context.Context, Refusal)
 	// Demands returns what a target asks of every plan, which no plan can loosen: Start
 	// and Retry refuse one that is weaker with a [*WeakPlanError]. Demands that have
 	// changed when a rollout is taken up pause it. It must be safe for concurrent use and
 	// must not block. A panic, or a demand that is not valid, refuses every plan. Nil
 	// demands nothing.
-	Demands func(target string) Demand `env:", noinit"`
+	Demands func(target string) Demand
 	// Sinks receive every event at least once, by name; see [Sink].
 	Sinks map[string]Sink
 
@@ -101,18 +101,18 @@ type Config struct {
 	// while the Store could not take that, so that a restart does not bring their
 	// candidates back; see [LastResortFile]. Nil keeps nothing: a restart then gives
 	// the candidate nothing until the Store takes a write, and judges it again.
-	LastResort LastResort `env:", noinit"`
+	LastResort LastResort
 
 	// LastKnown keeps, outside of the Store, the last committed split of each target, so
 	// that this process can start while the Store does not answer; see [LastKnownFile].
 	// If nil, a target keeps its splitter's own split until the Store answers.
-	LastKnown LastKnown `env:", noinit"`
+	LastKnown LastKnown
 	// Anchor knows heads of audit trails from another place than the Store. It is asked
 	// when a target is taken up: a document that is older than the anchor's head, or does
 	// not lead there, is not followed; see [OvertakenError]. While the anchor does not
 	// answer, the target is not followed either. If nil, the trail in the Store alone is
 	// compared.
-	Anchor Anchor `env:", noinit"`
+	Anchor Anchor
 
 	// Replica names this process among those that share the store; it is unique
 	// among them, and better the same after a restart. Empty means that no other

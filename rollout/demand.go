@@ -110,6 +110,14 @@ func (d Demand) Validate() error {
 	if d.MinBake < 0 {
 		bad("MinBake", d.MinBake, "a duration >= 0")
 	}
+	for field, names := range map[string][]string{"Preflight": d.Preflight, "Postflight": d.Postflight} {
+		if i := slices.Index(names, ""); i >= 0 {
+			bad(fmt.Sprintf("%s[%d]", field, i), "", "the name of a check")
+		}
+	}
+	if d.Approve != nil {
+		errs = append(errs, checks.Within(d.Approve.Validate(), "rollout", "Approval", "Demand.Approve"))
+	}
 	for i, n := range d.Never {
 		if !slices.Contains(nevers, n) {
 			bad(fmt.Sprintf("Never[%d]", i), fmt.Sprintf("%q", n), "one of "+strings.Join(nevers, ", "))
@@ -119,9 +127,9 @@ func (d Demand) Validate() error {
 }
 
 // Check reports everything in which p is weaker than d, as a [*WeakPlanError], or that p
-// itself is not valid.
+// or d is not valid.
 func (d Demand) Check(p Plan) error {
-	if err := p.Validate(); err != nil {
+	if err := errors.Join(d.Validate(), p.Validate()); err != nil {
 		return err
 	}
 	p, err := p.compile()

@@ -223,7 +223,7 @@ func (d *driver) takeUp(ctx context.Context) error {
 	if err != nil {
 		d.postpone()
 		d.apply(ctx)
-		d.e.cfg.Logger.ErrorContext(ctx, "rollout not taken up yet; the baseline serves", "rollout", d.id, "error", err)
+		d.e.cfg.Logger.ErrorContext(ctx, "cannot continue the rollout; serving baseline, retrying", "rollout", d.id, "error", err)
 	}
 	return err
 }
@@ -469,7 +469,7 @@ func (d *driver) ordered(ctx context.Context, o order, x *exit) error {
 	case x != nil && x == d.force.exit() && err != nil:
 		d.unstored(ctx, err)
 	case errors.Is(err, ErrConflict) && !final:
-		err = &ConflictError{Rollout: d.id, Reason: "others were faster five times"}
+		err = &ConflictError{Rollout: d.id, Reason: "the rollout changed concurrently five times; retry"}
 	}
 	return err
 }

@@ -172,7 +172,7 @@ func (e *Engine) observe(id ID, from uint64) {
 		if failed == nil || e.ctx.Err() != nil {
 			return
 		}
-		e.cfg.Logger.ErrorContext(e.ctx, "observer has to wait", "rollout", id, "error", failed)
+		e.cfg.Logger.ErrorContext(e.ctx, "cannot read events for the observer; retrying", "rollout", id, "error", failed)
 		sleep(e.ctx, retryAfter)
 	}
 }
@@ -223,6 +223,9 @@ func (e *Engine) Do(ctx context.Context, id ID, c strategies.Command, by Actor, 
 	}
 	if err := e.authorize(ctx, by, Action(c.String()), id.Target()); err != nil {
 		return err
+	}
+	if c == strategies.Supersede {
+		return &checks.InvalidError{Package: "rollout", Field: "Command", Value: c, Want: "another command: a rollout is superseded by Start with Plan.Supersede"}
 	}
 	o := order{Command: c, by: by}
 	for _, opt := range opts {

@@ -108,7 +108,7 @@ type UnstoredError struct {
 }
 
 func (e *UnstoredError) Error() string {
-	return fmt.Sprintf("rollout: %s: the candidate is out here, but %s is not stored yet; it is tried again: %v", e.Rollout, e.Command, e.Err)
+	return fmt.Sprintf("rollout: %s: the candidate is removed in this process, but %s is not stored yet; retrying: %v", e.Rollout, e.Command, e.Err)
 }
 
 // Unwrap returns what the store said.

@@ -100,7 +100,7 @@ func (d *driver) merged(base, own analysis.Evidence) (analysis.Evidence, error) 
 	return m, nil
 }
 
-// publish makes known what this process has seen, if there is any news.
+// publish stores the evidence of this process for the leader, if it has changed.
 func (d *driver) publish(ctx context.Context, own map[string]analysis.Evidence) error {
 	value, err := packEvidence(own)
 	if err != nil || bytes.Equal(value, d.own.value) {
@@ -143,8 +143,8 @@ func (d *driver) gather(ctx context.Context, now time.Time) (missing error) {
 	if err != nil {
 		return err
 	}
-	// What a decision rests on must outlive this process: it is published first,
-	// and what comes in meanwhile has to wait.
+	// A decision must rest on evidence that outlives this process. So the evidence is
+	// published first, and later observations count in the next tick.
 	missing = d.publish(ctx, own)
 	changed, err := d.readOthers(ctx)
 	missing = errors.Join(missing, err)

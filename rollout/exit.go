@@ -62,7 +62,7 @@ func (f *force) split() (s strategies.Split, lowered string) {
 	case f.out != nil && f.out.arms == nil:
 		return s.RollBack(), "not stored yet: " + f.out.reason()
 	case f.stale:
-		return s.RollBack(), "no word from the store"
+		return s.RollBack(), "store unreachable"
 	case f.twin:
 		return s.RollBack(), "another process has the same Replica name"
 	case f.unproved:
@@ -218,7 +218,7 @@ func (d *driver) unstored(ctx context.Context, err error) {
 		return
 	}
 	pause := d.postpone()
-	d.e.cfg.Logger.ErrorContext(ctx, "candidate out here, not stored yet", "rollout", d.id, "reason", x.reason(), "tries", d.tries, "next", pause, "error", err)
+	d.e.cfg.Logger.ErrorContext(ctx, "candidate removed locally; rollback not stored, retrying", "rollout", d.id, "reason", x.reason(), "tries", d.tries, "next", pause, "error", err)
 	d.e.remember(ctx, d.id, x)
 }
 

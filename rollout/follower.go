@@ -143,16 +143,16 @@ func (m *member) claim(ctx context.Context, d *driver) {
 	if d.doc.Epoch < epoch && !d.doc.Phase.Terminal() {
 		var unreadable *evidenceError
 		if err := d.gather(ctx, m.e.cfg.wall()); err != nil && !errors.As(err, &unreadable) {
-			m.e.cfg.Logger.WarnContext(ctx, "not taken over yet", "rollout", d.id, "error", err)
+			m.e.cfg.Logger.WarnContext(ctx, "cannot lead yet: evidence incomplete", "rollout", d.id, "error", err)
 			return
 		}
 		if err := d.claim(ctx, epoch, fmt.Sprintf("%s leads now", m.e.cfg.Replica)); err != nil {
-			m.e.cfg.Logger.WarnContext(ctx, "not taken over", "rollout", d.id, "error", err)
+			m.e.cfg.Logger.WarnContext(ctx, "cannot lead: claim not stored", "rollout", d.id, "error", err)
 			return
 		}
 	}
 	if err := d.regate(ctx); err != nil {
-		m.e.cfg.Logger.WarnContext(ctx, "not taken over", "rollout", d.id, "error", err)
+		m.e.cfg.Logger.WarnContext(ctx, "cannot lead: claim not stored", "rollout", d.id, "error", err)
 		return
 	}
 	d.role = leader
@@ -266,7 +266,7 @@ func (m *member) readFailed(ctx context.Context, err error, sent time.Time) {
 	if d != nil && m.partitioned {
 		serves = armList(d.view.Load().doc.Split.RollBack())
 	}
-	m.e.cfg.Logger.ErrorContext(ctx, "no word from the store", "target", m.target, "serves", serves, "error", err)
+	m.e.cfg.Logger.ErrorContext(ctx, "store unreachable", "target", m.target, "serves", serves, "error", err)
 }
 
 // join follows a rollout that this process has not known.

@@ -3,11 +3,13 @@ package rollout
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -112,6 +114,11 @@ func TestFormerNames(t *testing.T) {
 	err = json.Unmarshal([]byte(`{"target": "chat", "stages": [{"name": "a/b", "contest": true, "allot" : {"floor": 800}}], "analysis": {"watch_run_length": 5000}}`), &p)
 	if err != nil || p.Stages[0].Allocate == nil || p.Stages[0].Allocate.Floor != 800 || p.Analysis.MonitorRunLength != 5000 {
 		t.Errorf("the plan is read as %+v, %v", p, err)
+	}
+
+	var invalid *checks.InvalidError
+	if err := json.Unmarshal([]byte(`{"target": "chat", "monitor_ns": 3600000000000, "watch_ns": 1}`), &p); !errors.As(err, &invalid) {
+		t.Errorf("a field by both of its names: %v", err)
 	}
 
 	trail, err := os.ReadFile("testdata/former/audit.jsonl")

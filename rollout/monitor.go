@@ -29,7 +29,7 @@ func (d *driver) monitored(ctx context.Context, now time.Time) {
 		if err != nil {
 			// Too little was seen of the baseline to say what it was.
 			d.unmonitored = true
-			d.e.cfg.Logger.InfoContext(ctx, "the candidate is not held against the baseline's past", "rollout", d.id, "reason", err)
+			d.e.cfg.Logger.InfoContext(ctx, "monitoring disabled: too few baseline observations", "rollout", d.id, "reason", err)
 			return
 		}
 		d.monitor = w

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -128,9 +129,13 @@ func (p Plan) Digest() string {
 func (p *Plan) UnmarshalJSON(data []byte) error {
 	type plain Plan
 	for _, f := range formerFields {
-		if bytes.Contains(data, f.quoted) {
-			data = f.key.ReplaceAll(data, f.now)
+		if !bytes.Contains(data, f.quoted) {
+			continue
 		}
+		if f.both(data) {
+			return &checks.InvalidError{Package: "rollout", Field: "Plan", Value: fmt.Sprintf("JSON with %s and its former name %s", f.name, f.quoted), Want: "one of them"}
+		}
+		data = f.key.ReplaceAll(data, f.now)
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
@@ -154,6 +159,7 @@ var formerFields = func() (all []formerField) {
 	} {
 		all = append(all, formerField{
 			quoted: []byte(`"` + former + `"`),
+			name:   []byte(`"` + now + `"`),
 			key:    regexp.MustCompile(`"` + former + `"(\s*:)`),
 			now:    []byte(`"` + now + `"$1`),
 		})
@@ -162,10 +168,14 @@ var formerFields = func() (all []formerField) {
 }()
 
 type formerField struct {
-	quoted []byte // the name as JSON
+	quoted []byte // the former name as JSON
+	name   []byte // the name of today as JSON
 	key    *regexp.Regexp
 	now    []byte
 }
+
+// both reports whether data has the former name and the name of today as well.
+func (f formerField) both(data []byte) bool { return f.key.Match(data) && bytes.Contains(data, f.name) }
 
 // compile returns p with its stages filled in.
 func (p Plan) compile() (Plan, error) {
@@ -176,12 +186,25 @@ func (p Plan) compile() (Plan, error) {
 	if p.Strategy == nil {
 		p.Strategy = strategies.Canary{}
 	}
+	if v := reflect.ValueOf(p.Strategy); v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return p, &checks.InvalidError{Package: "rollout", Field: strategyName(p.Strategy), Value: "a nil pointer", Want: "a strategy"}
+		}
+		if s, ok := v.Elem().Interface().(strategies.Strategy); ok {
+			p.Strategy = s
+		}
+	}
 	var err error
 	p.Stages, err = p.Strategy.Stages(p.Baseline.Arm(), p.Candidate.Arm())
 	if c, zero := p.Strategy.(strategies.Canary); zero && err == nil && c.Bake == 0 && c.MinSamples == 0 {
 		p.expose()
 	}
 	return p, err
+}
+
+// strategyName returns the name of the type of s, by which its errors name their fields.
+func strategyName(s strategies.Strategy) string {
+	return strings.TrimPrefix(strings.TrimPrefix(fmt.Sprintf("%T", s), "*"), "strategies.")
 }
 
 // minBake is how long a stage lasts at least for which nothing was said.
@@ -221,7 +244,7 @@ func (p Plan) Validate() error {
 	if p.Baseline.Version == p.Candidate.Version {
 		bad("Candidate.Version", p.Candidate.Version, "another version than the baseline's")
 	}
-	strategy := strings.TrimPrefix(fmt.Sprintf("%T", p.Strategy), "strategies.")
+	strategy := strategyName(p.Strategy)
 	p, err := p.compile()
 	if err != nil {
 		errs = append(errs, checks.Within(err, "rollout", strategy, "Plan.Strategy"))

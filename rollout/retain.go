@@ -30,10 +30,10 @@ type Retain struct {
 	For time.Duration `env:"FOR"`
 	// Archive seals what is about to be deleted. It is required where Rollouts or For is
 	// set.
-	Archive Archiver `env:", noinit"`
+	Archive Archiver
 	// Hold reports whether a rollout must stay, such as during an investigation. A panic
 	// counts as true and is logged. If nil, no rollout is held.
-	Hold func(ID) bool `env:", noinit"`
+	Hold func(ID) bool
 }
 
 // MinRetained is how many of the newest rollouts of a target a [Retain] never removes.

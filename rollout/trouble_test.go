@@ -346,7 +346,7 @@ func TestTroubleIsLoggedRarely(t *testing.T) {
 					t.Errorf("replica %q: %q is logged %d times in %v", replica, message, n, lasts)
 				}
 			}
-			if serves := log.attrs["no word from the store/serves"]; replica != "" && serves != "[{1.4.0 100%} {1.5.0 0%}]" {
+			if serves := log.attrs["store unreachable/serves"]; replica != "" && serves != "[{1.4.0 100%} {1.5.0 0%}]" {
 				t.Errorf("it says that this serves: %q", serves)
 			}
 		})

@@ -188,7 +188,7 @@ func TestWayBackIsFree(t *testing.T) {
 						switch {
 						case statusErr != nil:
 							t.Fatal(statusErr)
-						case st.Lowered == "no word from the store": // before it knew of harm
+						case st.Lowered == "store unreachable": // before it knew of harm
 							return
 						case fault.silent && (st.Phase.Terminal() || !strings.HasPrefix(st.Lowered, "not stored yet: ")):
 							t.Errorf("nothing is stored: %v, lowered %q", st.Phase, st.Lowered)

@@ -1,10 +1,13 @@
 package strategies
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // DefaultPatience is the Timeout of an [Approval] if it is zero.
@@ -247,6 +250,17 @@ func (a Approval) Judge(votes []Vote, starter string) (Consent, string) {
 		text += ", still needed: " + strings.Join(words, ", ")
 	}
 	return Awaited, text
+}
+
+// Validate reports everything that is wrong with a, joined; each problem is a
+// [*checks.InvalidError].
+func (a Approval) Validate() error {
+	var errs []error
+	a.problems(func(field string, value any, want string) {
+		field = "Approval" + strings.TrimPrefix(field, "Approve")
+		errs = append(errs, &checks.InvalidError{Package: "strategies", Field: field, Value: value, Want: want})
+	})
+	return errors.Join(errs...)
 }
 
 func (a *Approval) problems(bad func(field string, value any, want string)) {

@@ -1,0 +1,100 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/strategies"
+)
+
+func invalidFields(err error) (all []string) {
+	for invalid := range checks.Invalid(err) {
+		all = append(all, invalid.Field)
+	}
+	return all
+}
+
+// TestPointerToAStrategy: a pointer means what it points to, and nil is refused.
+func TestPointerToAStrategy(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		e := open(t, cfg)
+		p := plan()
+		p.Strategy = &strategies.Canary{}
+		st := status(t, e, begin(t, e, p))
+		if first := st.Plan.Stages[0]; first.Bake == 0 || first.MinSamples < 20 {
+			t.Errorf("the first stage lasts %v and %d requests", first.Bake, first.MinSamples)
+		}
+	})
+	p := plan()
+	p.Strategy = (*strategies.Canary)(nil)
+	if got := invalidFields(p.Validate()); !slices.Equal(got, []string{"Plan.Strategy"}) {
+		t.Errorf("a nil pointer: %q", got)
+	}
+	p.Strategy = &strategies.Canary{Weights: []strategies.Weight{0}}
+	if got := invalidFields(p.Validate()); !slices.Equal(got, []string{"Plan.Strategy.Weights[0]"}) {
+		t.Errorf("a pointer to a bad strategy: %q", got)
+	}
+}
+
+// TestMetricOfNoKind: a metric whose kind is not known is reported.
+func TestMetricOfNoKind(t *testing.T) {
+	p := plan()
+	p.Analysis.Metrics = []analysis.Metric{{Name: "x", Kind: 99}}
+	if got := invalidFields(p.Validate()); !slices.Contains(got, "Plan.Analysis.Metrics[0].Kind") {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestBadDemand: a demand that is not valid demands nothing in silence.
+func TestBadDemand(t *testing.T) {
+	for want, d := range map[string]rollout.Demand{
+		"Demand.Approve.Need": {Approve: &strategies.Approval{Need: 99}},
+		"Demand.Never[0]":     {Never: []string{"supersedes"}},
+		"Demand.MinStages":    {MinStages: -1},
+		"Demand.Preflight[0]": {Preflight: []string{""}},
+	} {
+		if got := invalidFields(d.Validate()); !slices.Contains(got, want) {
+			t.Errorf("Validate: %q, want %s", got, want)
+		}
+		if got := invalidFields(d.Check(plan())); !slices.Contains(got, want) {
+			t.Errorf("Check: %q, want %s", got, want)
+		}
+	}
+}
+
+// TestSupersedeIsNoCommandOfPeople: only a newer rollout supersedes one.
+func TestSupersedeIsNoCommandOfPeople(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		e := open(t, cfg)
+		id := begin(t, e, lastingPlan())
+		var invalid *checks.InvalidError
+		if err := e.Do(t.Context(), id, strategies.Supersede, ana); !errors.As(err, &invalid) || invalid.Field != "Command" {
+			t.Errorf("Do = %v", err)
+		}
+		if st := status(t, e, id); st.Phase.Terminal() {
+			t.Errorf("%v: %s", st.Phase, st.Reason)
+		}
+	})
+}
+
+// TestConfigFromVariables reads the fields of a Config that a variable can hold.
+func TestConfigFromVariables(t *testing.T) {
+	var cfg rollout.Config
+	err := envconfig.ProcessWith(context.Background(), &envconfig.Config{Target: &cfg, Lookuper: envconfig.MapLookuper(map[string]string{
+		"TICK": "2s", "LEASE": "7s", "REPLICA": "a", "ROLES": "sre,dev", "RETAIN_ROLLOUTS": "9",
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Tick != 2*time.Second || cfg.Lease != 7*time.Second || cfg.Replica != "a" || len(cfg.Roles) != 2 || cfg.Retain.Rollouts != 9 || cfg.Logger != nil {
+		t.Errorf("%+v", cfg)
+	}
+}
