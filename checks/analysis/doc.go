@@ -1,5 +1,5 @@
-// Package analysis answers: what was seen on live traffic, and is the candidate
-// worse?
+// Package analysis provides statistical canary analysis of live LLM traffic by
+// anytime-valid tests (e-values): is the candidate worse than the baseline?
 //
 // A [Recorder] follows requests from their assignment to their end: who assigns a
 // request says so with [Recorder.Begin], and ends the [Flight] with the outcome, an

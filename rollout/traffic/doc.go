@@ -1,6 +1,6 @@
-// Package traffic answers who serves this request, and what happened to it. Its
-// [Router] splits live traffic between versions of a model and measures every
-// request:
+// Package traffic is a router and reverse proxy for canary releases, A/B tests and shadow
+// traffic of LLM versions. Its [Router] splits live requests, token streams included,
+// between versions of a model and measures every request:
 //
 //	router, err := traffic.New(traffic.Config{
 //		Arms: map[string]traffic.Backend{

@@ -45,9 +45,9 @@ func (t *table) remembered(unit string) (i int, generation uint64) {
 	return -1, 0
 }
 
-// due returns the index of the arm that is due to a unit, killed or not, and how
-// chance has placed it there: the arm that is remembered, else the arm of the slot. It
-// remembers the latter if keep says so. The placement has no arm yet.
+// due returns the index of the arm for unit and how it was chosen: the remembered arm, or
+// else the arm of the unit's slot, which it remembers if keep is set. It ignores Kill. The
+// placement has no arm yet.
 func (t *table) due(unit string, keep bool) (int, placement) {
 	p := placement{why: ByWeight, slot: uint16(t.slot(&t.hash, unit)), generation: t.split.Generation}
 	if i, generation := t.remembered(unit); i >= 0 {

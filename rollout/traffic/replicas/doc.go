@@ -1,13 +1,13 @@
-// Package replicas answers which of the servers of a version takes a request. A
-// [Pool] is an [http.RoundTripper] over several servers that serve the same, for
-// the backend of an arm of package traffic:
+// Package replicas provides load balancing, hedging and queueing over the servers of one
+// model version. A [Pool] is an [http.RoundTripper] over several equal servers, for the
+// backend of an arm of package traffic:
 //
 //	pool, err := replicas.New(replicas.Config{Replicas: []replicas.Replica{{URL: "http://10.0.0.1:8000"}, {URL: "http://10.0.0.2:8000"}}})
 //	router, err := traffic.New(traffic.Config{Arms: map[string]traffic.Backend{
 //		"1.5.0": {URL: "http://chat-1-5-0", Transport: pool},
 //	}})
 //
-// # Who is chosen
+// # Load balancing
 //
 // [PowerOfTwo] looks at two servers by chance and takes the one with less to do: of
 // requests in flight and time to the first byte, since requests to models differ too
@@ -18,7 +18,7 @@
 // rendezvous hashing): take the conversation as the key, or the beginning of the
 // prompt ([PromptPrefix]). When servers come or go, only their keys move.
 //
-// # Who is left out
+// # Ejection
 //
 // A server whose health check does not pass, twice in a row; one that is being
 // removed; and one that has failed [Config].EjectAfter times in a row while another
