@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -96,5 +97,37 @@ func TestConfigFromVariables(t *testing.T) {
 	}
 	if cfg.Tick != 2*time.Second || cfg.Lease != 7*time.Second || cfg.Replica != "a" || len(cfg.Roles) != 2 || cfg.Retain.Rollouts != 9 || cfg.Logger != nil {
 		t.Errorf("%+v", cfg)
+	}
+}
+
+// TestPlanFieldsOfJSON: what a plan in JSON gets wrong is named.
+func TestPlanFieldsOfJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"target": 7}`:                        "Plan.target",
+		`{"monitor_ns": "1h"}`:                 "Plan.monitor_ns",
+		`{"stages": [{"bake_ns": "1h"}]}`:      "Plan.stages.bake_ns",
+		`{"foo": 1}`:                           "Plan",
+		`{"stages": [{"until": "nope"}]}`:      "Until",
+		`{"stages": [{"on_limit": "abort!"}]}`: "Action",
+	} {
+		var p rollout.Plan
+		if got := invalidFields(json.Unmarshal([]byte(text), &p)); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: %q, want %s", text, got, want)
+		}
+	}
+}
+
+// TestPlansThatPromiseTooMuch: what a plan names must be there when it is needed.
+func TestPlansThatPromiseTooMuch(t *testing.T) {
+	for want, change := range map[string]func(*rollout.Plan){
+		"Plan.Goal":            func(p *rollout.Plan) { p.Goal = "nope" },
+		"Plan.Windows[0].Zone": func(p *rollout.Plan) { p.Windows = []rollout.Window{{Zone: "Local"}} },
+		"Plan.RampDown":        func(p *rollout.Plan) { p.RampDown = strategies.RampSteps(strategies.Percent(50), -1, time.Minute) },
+	} {
+		p := plan()
+		change(&p)
+		if got := invalidFields(p.Validate()); !slices.Equal(got, []string{want}) {
+			t.Errorf("%q, want %s", got, want)
+		}
 	}
 }

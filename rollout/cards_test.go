@@ -158,10 +158,10 @@ var cards = []struct {
 	}},
 	{"C29", "bad plans are refused before they begin, and the field is named", func(t *testing.T, c *card) {
 		for want, change := range map[string]func(*rollout.Plan){
-			"Plan.Strategy.Weights[0]":     func(p *rollout.Plan) { p.Strategy = strategies.Canary{Weights: []strategies.Weight{10_001}} },
-			"Plan.Strategy.Stages[0].Bake": func(p *rollout.Plan) { p.Strategy = strategies.Canary{Bake: -time.Second} },
-			"Plan.Candidate.Version":       func(p *rollout.Plan) { p.Candidate = p.Baseline },
-			"Plan.Preflight[1]":            func(p *rollout.Plan) { p.Preflight = []string{"pass", "of no one"} },
+			"Plan.Strategy.Weights[0]": func(p *rollout.Plan) { p.Strategy = strategies.Canary{Weights: []strategies.Weight{10_001}} },
+			"Plan.Strategy.Bake":       func(p *rollout.Plan) { p.Strategy = strategies.Canary{Bake: -time.Second} },
+			"Plan.Candidate.Version":   func(p *rollout.Plan) { p.Candidate = p.Baseline },
+			"Plan.Preflight[1]":        func(p *rollout.Plan) { p.Preflight = []string{"pass", "of no one"} },
 			"Plan.Strategy.Stages[0].Split.Rules[0].Arm": func(p *rollout.Plan) {
 				p.Strategy = strategies.Adjust(p.Strategy, "canary 50%", func(s *strategies.Stage) {
 					s.Split.Rules = []strategies.Rule{{Arm: "1.9.0", Header: "x"}}

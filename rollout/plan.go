@@ -145,6 +145,13 @@ func (p *Plan) UnmarshalJSON(data []byte) error {
 		if errors.As(err, &invalid) {
 			return err
 		}
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			return &checks.InvalidError{Package: "rollout", Field: "Plan." + wrong.Field, Value: "a JSON " + wrong.Value, Want: "a value for " + wrong.Type.String()}
+		}
+		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			return &checks.InvalidError{Package: "rollout", Field: "Plan", Value: "with a member " + name, Want: "members of a plan, with stages in place of a strategy"}
+		}
 		return &checks.InvalidError{Package: "rollout", Field: "Plan", Value: strings.TrimPrefix(err.Error(), "json: "), Want: "the JSON of a plan, with stages in place of a strategy"}
 	}
 	*p = Plan(read)

@@ -44,8 +44,11 @@ func (p Plan) validateRivals(bad func(field string, value any, want string)) {
 	if len(p.Rivals) > 0 && contests != 1 {
 		bad("Rivals", len(p.Rivals), "one stage that is a contest, such as the one of strategies.AB")
 	}
-	if m := p.Analysis.Metrics; p.Goal != "" && m != nil &&
-		!slices.ContainsFunc(m, func(m analysis.Metric) bool { return m.Name == p.Goal }) {
+	metrics := p.Analysis.Metrics
+	if metrics == nil {
+		metrics = analysis.DefaultMetrics()
+	}
+	if p.Goal != "" && !slices.ContainsFunc(metrics, func(m analysis.Metric) bool { return m.Name == p.Goal }) {
 		bad("Goal", fmt.Sprintf("%q", p.Goal), "the name of a metric of the analysis")
 	}
 }

@@ -70,12 +70,13 @@ func (w Window) problems(bad func(field string, value any, want string)) {
 	if _, err := days(w.Days); err != nil {
 		bad("Days", fmt.Sprintf("%q", w.Days), `days and ranges such as "mon-tue,thu"`)
 	}
-	for field, s := range map[string]string{"From": w.From, "To": w.To} {
-		if _, _, err := clock(s); err != nil {
-			bad(field, fmt.Sprintf("%q", s), `a time of day such as "09:00"`)
+	for _, f := range []struct{ field, clock string }{{"From", w.From}, {"To", w.To}} {
+		if _, _, err := clock(f.clock); err != nil {
+			bad(f.field, fmt.Sprintf("%q", f.clock), `a time of day such as "09:00"`)
 		}
 	}
-	if _, err := time.LoadLocation(w.Zone); err != nil {
+	// Local differs between machines.
+	if _, err := time.LoadLocation(w.Zone); err != nil || w.Zone == "Local" {
 		bad("Zone", fmt.Sprintf("%q", w.Zone), "an IANA time zone that this system knows")
 	}
 	if w.Budget < 0 || w.Budget > MaxBudget {

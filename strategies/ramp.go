@@ -49,9 +49,12 @@ func RampSteps(from Weight, n int, each time.Duration) []RampStep {
 	return steps
 }
 
-// ValidateRampSteps returns an [*checks.InvalidError] unless there are at most [MaxStages]
+// ValidateRampSteps returns an [*checks.InvalidError] unless steps is nil or has 1 to [MaxStages]
 // steps, each with a weight below the one before and a positive duration.
 func ValidateRampSteps(steps []RampStep) error {
+	if steps != nil && len(steps) == 0 {
+		return &checks.InvalidError{Package: "strategies", Field: "RampDown", Value: "empty", Want: "nil for none, or steps: RampSteps returns none for shares and numbers that it cannot use"}
+	}
 	if len(steps) > MaxStages {
 		return &checks.InvalidError{Package: "strategies", Field: "RampDown", Value: len(steps), Want: fmt.Sprintf("at most %d steps", MaxStages)}
 	}

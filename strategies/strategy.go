@@ -61,6 +61,14 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 			})
 		}
 	}
+	// What applies to each stage is reported once, as a field of the Canary.
+	each := Stage{
+		Name: "each", Split: Split{Arms: []Arm{{"baseline", Full}}}, Approve: c.Approve,
+		Bake: c.Bake, Limit: c.Limit, MinSamples: c.MinSamples, OnLimit: c.OnLimit, OnNoEvidence: c.OnNoEvidence,
+	}
+	if err := ValidateStages([]Stage{each}); err != nil {
+		errs = append(errs, checks.Within(err, "strategies", "Stages[0]", "Canary"))
+	}
 	if errs != nil {
 		return nil, errors.Join(errs...)
 	}

@@ -29,7 +29,7 @@ func (n names[T]) string(v T) string {
 func (n names[T]) marshal(v T) ([]byte, error) {
 	s, ok := n.name(v)
 	if !ok {
-		return nil, &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("%T", v), Value: int(v), Want: n.want()}
+		return nil, &checks.InvalidError{Package: "strategies", Field: typeName(v), Value: int(v), Want: n.want()}
 	}
 	return []byte(s), nil
 }
@@ -45,8 +45,10 @@ func (n names[T]) unmarshal(v *T, text []byte) error {
 			return nil
 		}
 	}
-	return &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("%T", *v), Value: fmt.Sprintf("%q", text), Want: n.want()}
+	return &checks.InvalidError{Package: "strategies", Field: typeName(*v), Value: fmt.Sprintf("%q", text), Want: n.want()}
 }
+
+func typeName(v any) string { return strings.TrimPrefix(fmt.Sprintf("%T", v), "strategies.") }
 
 func (n names[T]) want() string { return "one of " + strings.Join(n, ", ") }
 
