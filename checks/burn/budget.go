@@ -30,7 +30,7 @@ type Config struct {
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &checks.InvalidError{Package: "burn", Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "burn", Field: "Config." + field, Value: value, Want: want})
 	}
 	if c.Objective == 0 || c.Objective >= million {
 		bad("Objective", c.Objective, "above 0% and below 100%")

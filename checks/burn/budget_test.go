@@ -103,7 +103,7 @@ func TestRowV39LimitsThatCannotFire(t *testing.T) {
 		{"66.6666%", "66.6667%"},
 	} {
 		windows := DefaultWindows()[i : i+1]
-		if err := (Config{Objective: MustObjective(tt.below), Windows: windows}).Validate(); !invalidIn(err, "Windows[0].Spend") {
+		if err := (Config{Objective: MustObjective(tt.below), Windows: windows}).Validate(); !invalidIn(err, "Config.Windows[0].Spend") {
 			t.Errorf("%s: %v, want a limit that cannot fire", tt.below, err)
 		}
 		if err := (Config{Objective: MustObjective(tt.from), Windows: windows}).Validate(); err != nil {

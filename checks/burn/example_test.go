@@ -28,5 +28,5 @@ func ExampleBudget() {
 func ExampleNew() {
 	_, err := burn.New(burn.Config{Objective: burn.MustObjective("90%"), Windows: burn.DefaultWindows()[:1]})
 	fmt.Println(err)
-	// Output: burn: Windows[0].Spend is 200, want less, because at 90% a full outage does not reach a burn rate of 14.4
+	// Output: burn: Config.Windows[0].Spend is 200, want less, because at 90% a full outage does not reach a burn rate of 14.4
 }

@@ -33,17 +33,21 @@ type Analysis struct {
 
 var _ checks.Check = (*Analysis)(nil)
 
-// New returns an analysis. It returns all problems of cfg, joined. Each is an
-// [*checks.InvalidError].
-func New(cfg Config) (*Analysis, error) {
+// Validate returns all problems of cfg, joined. Each is an [*checks.InvalidError].
+func (cfg Config) Validate() error {
 	var errs []error
 	if cfg.Source == nil {
-		errs = append(errs, &checks.InvalidError{Package: "external", Field: "Source", Value: "nil", Want: "a source"})
+		errs = append(errs, &checks.InvalidError{Package: "external", Field: "Config.Source", Value: "nil", Want: "a source"})
 	}
 	if cfg.Timeout < 0 {
-		errs = append(errs, &checks.InvalidError{Package: "external", Field: "Timeout", Value: cfg.Timeout, Want: "a duration >= 0; 0 stands for 30s"})
+		errs = append(errs, &checks.InvalidError{Package: "external", Field: "Config.Timeout", Value: cfg.Timeout, Want: "a duration >= 0; 0 stands for 30s"})
 	}
-	if err := errors.Join(append(errs, ValidateMetrics(cfg.Metrics))...); err != nil {
+	return errors.Join(append(errs, checks.Within(ValidateMetrics(cfg.Metrics), "external", "Metrics", "Config.Metrics"))...)
+}
+
+// New returns an analysis. It returns the errors of [Config.Validate].
+func New(cfg Config) (*Analysis, error) {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Timeout == 0 {

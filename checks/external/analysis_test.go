@@ -237,10 +237,10 @@ func TestNewReportsEverything(t *testing.T) {
 		}
 	}
 	want := []string{
-		"Source", "Timeout", "Metrics[0].Name", "Metrics[0].Query",
-		"Metrics[1].Interval", "Metrics[1].Count", "Metrics[1].FailureLimit", "Metrics[1].InconclusiveLimit",
-		"Metrics[1].ConsecutiveErrorLimit", "Metrics[1].ConsecutiveSuccessLimit", "Metrics[1].Keep",
-		"Metrics[2].Name", "Metrics[2].Interval", "Metrics[2].FailureLimit",
+		"Config.Source", "Config.Timeout", "Config.Metrics[0].Name", "Config.Metrics[0].Query",
+		"Config.Metrics[1].Interval", "Config.Metrics[1].Count", "Config.Metrics[1].FailureLimit", "Config.Metrics[1].InconclusiveLimit",
+		"Config.Metrics[1].ConsecutiveErrorLimit", "Config.Metrics[1].ConsecutiveSuccessLimit", "Config.Metrics[1].Keep",
+		"Config.Metrics[2].Name", "Config.Metrics[2].Interval", "Config.Metrics[2].FailureLimit",
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)

@@ -81,7 +81,7 @@ func TestCardA17InitialDelay(t *testing.T) {
 		{Name: "a", Query: "q", InitialDelay: -time.Second}, {Name: "b", Query: "q"},
 	}})
 	var invalid *checks.InvalidError
-	if !errors.As(err, &invalid) || invalid.Field != "Metrics[0].InitialDelay" {
+	if !errors.As(err, &invalid) || invalid.Field != "Config.Metrics[0].InitialDelay" {
 		t.Errorf("a negative delay: %v", err)
 	}
 }

@@ -127,13 +127,21 @@ type Store struct {
 // set.
 func Open(path string) (*Store, error) { return New(Config{Path: path}) }
 
-// New opens a store. The error wraps [ErrLocked] if the file is in use. It is a
+// Validate returns a [*checks.InvalidError] if cfg has no Path.
+func (cfg Config) Validate() error {
+	if cfg.Path == "" {
+		return &checks.InvalidError{Package: "boltstore", Field: "Config.Path", Value: "", Want: "the name of a file"}
+	}
+	return nil
+}
+
+// New opens a store. It returns the errors of [Config.Validate]. Otherwise the error wraps [ErrLocked] if the file is in use. It is a
 // [*FormatError] if an earlier version has written the file, and a [*DamagedError] if it
 // is not a store or cannot be trusted.
 func New(cfg Config) (s *Store, err error) {
 	defer contain(cfg.Path, "", &err)()
-	if cfg.Path == "" {
-		return nil, &checks.InvalidError{Package: "boltstore", Field: "Config.Path", Value: "", Want: "the name of a file"}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	found, err := inspect(cfg.Path)
 	if err != nil {

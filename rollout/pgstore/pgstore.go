@@ -50,26 +50,34 @@ var (
 	_ rollout.Conditional = (*Store)(nil)
 )
 
-// Open connects to a server that takes writes, and creates the table if it does not
-// exist. After a failover it does not stay connected to a server that has become a
-// standby. It returns [*checks.InvalidError] values, joined, or the server's error.
-func Open(ctx context.Context, cfg Config) (*Store, error) {
-	if cfg.Table == "" {
-		cfg.Table = "serin"
-	}
+// Validate reports everything that is wrong with cfg, joined; each problem is a
+// [*checks.InvalidError].
+func (cfg Config) Validate() error {
 	var errs []error
-	if !tableName.MatchString(cfg.Table) {
+	if cfg.Table != "" && !tableName.MatchString(cfg.Table) {
 		errs = append(errs, &checks.InvalidError{Package: "pgstore", Field: "Config.Table", Value: cfg.Table, Want: "a name that matches " + tableName.String()})
 	}
 	if cfg.URL == "" {
 		errs = append(errs, &checks.InvalidError{Package: "pgstore", Field: "Config.URL", Value: "", Want: "where the database is, such as postgres://host/db"})
-	}
-	pc, err := pgxpool.ParseConfig(cfg.URL)
-	if err != nil && cfg.URL != "" {
+	} else if _, err := pgxpool.ParseConfig(cfg.URL); err != nil {
 		errs = append(errs, &checks.InvalidError{Package: "pgstore", Field: "Config.URL", Value: "...", Want: "what pgx can parse: " + err.Error()})
 	}
-	if err := errors.Join(errs...); err != nil {
+	return errors.Join(errs...)
+}
+
+// Open connects and creates the table if it is not there. It connects only to a server
+// that takes writes, so it does not stay with a server that has become a standby. It
+// returns the errors of [Config.Validate], or the error of the server.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if cfg.Table == "" {
+		cfg.Table = "serin"
+	}
+	pc, err := pgxpool.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("pgstore: %w", err)
 	}
 	pc.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	pool, err := pgxpool.NewWithConfig(ctx, pc)

@@ -49,12 +49,11 @@ type Source struct {
 
 var _ external.Source = (*Source)(nil)
 
-// New returns a source. It does not connect to the server. It returns all problems of
-// cfg, joined. Each is an [*checks.InvalidError].
-func New(cfg Config) (*Source, error) {
+// Validate returns all problems of cfg, joined. Each is an [*checks.InvalidError].
+func (cfg Config) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
-		errs = append(errs, &checks.InvalidError{Package: "prometheus", Field: field, Value: value, Want: want})
+		errs = append(errs, &checks.InvalidError{Package: "prometheus", Field: "Config." + field, Value: value, Want: want})
 	}
 	u, err := url.Parse(cfg.Address)
 	switch {
@@ -69,8 +68,14 @@ func New(cfg Config) (*Source, error) {
 	if cfg.MaxBytes < 0 {
 		bad("MaxBytes", cfg.MaxBytes, "a number >= 0; 0 stands for 8 MiB")
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	return errors.Join(errs...)
+}
+
+// New returns a source. It does not connect to the server. It returns the errors of
+// [Config.Validate].
+func New(cfg Config) (*Source, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
@@ -83,6 +88,10 @@ func New(cfg Config) (*Source, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	u, err := url.Parse(cfg.Address)
+	if err != nil {
+		return nil, err
 	}
 	return &Source{cfg: cfg, url: u.JoinPath("api/v1/query").String()}, nil
 }
