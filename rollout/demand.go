@@ -153,24 +153,21 @@ func (d Demand) Check(p Plan) error {
 	weak("RollbackFree", p.RollbackFree, strong.RollbackFree)
 	d.weakStages(p, weak)
 	if d.Digest {
-		for _, r := range append([]string{p.Baseline.Digest, p.Candidate.Digest}, rivalDigests(p)...) {
-			if r == "" {
-				e.Missing = append(e.Missing, &checks.InvalidError{Package: "rollout", Field: "Plan.Candidate.Digest", Value: `""`, Want: "a digest of each release"})
-				break
+		without := func(field, digest string) {
+			if digest == "" {
+				e.Missing = append(e.Missing, &checks.InvalidError{Package: "rollout", Field: "Plan." + field + ".Digest", Value: "", Want: "a digest of each release"})
 			}
+		}
+		without("Baseline", p.Baseline.Digest)
+		without("Candidate", p.Candidate.Digest)
+		for i, r := range p.Rivals {
+			without(fmt.Sprintf("Rivals[%d]", i), r.Digest)
 		}
 	}
 	if len(e.Missing) == 0 {
 		return nil
 	}
 	return e
-}
-
-func rivalDigests(p Plan) (all []string) {
-	for _, r := range p.Rivals {
-		all = append(all, r.Digest)
-	}
-	return all
 }
 
 // weakStages reports what d demands of the stages of p and they do not have.

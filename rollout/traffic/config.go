@@ -195,11 +195,15 @@ type Config struct {
 	// instead. What was held is passed on with the first bytes after that time, or
 	// beyond 64 KiB of a stream or 1 MiB of a document. 0 means [DefaultPeekTimeout];
 	// negative holds nothing back but the header.
+	// The variable HOLD_BACK, its former name, is read without a prefix if PEEK_TIMEOUT is
+	// not set.
 	PeekTimeout time.Duration `env:"PEEK_TIMEOUT, default=$HOLD_BACK"`
 
 	// FallbackRatio bounds the load that fallbacks may add to the baseline: in ten
 	// seconds 100 requests, and this many for each that it serves anyway. Beyond
 	// that callers see the candidate's failures. 0 means [DefaultFallbackRatio].
+	// The variable RESCUE_RATIO, its former name, is read without a prefix if
+	// FALLBACK_RATIO is not set.
 	FallbackRatio float64 `env:"FALLBACK_RATIO, default=$RESCUE_RATIO"`
 
 	// Drain is how long an arm may go on with the requests that it is serving when
@@ -209,6 +213,8 @@ type Config struct {
 	Drain time.Duration `env:"DRAIN"`
 
 	// NoFallback lets the failures of candidates reach the callers.
+	// The variable NO_RESCUE, its former name, is read without a prefix if NO_FALLBACK is
+	// not set.
 	NoFallback bool `env:"NO_FALLBACK, default=$NO_RESCUE"`
 
 	// NoSecondOpinion lets a candidate reject requests by a status from 400 to 499
