@@ -54,7 +54,7 @@ func (e *Engine) refuse(ctx context.Context, by Actor, what Action, target strin
 	default:
 		return // it was not refused, it did not succeed
 	}
-	e.cfg.Logger.WarnContext(ctx, "command refused", "action", r.Action, "by", by.Name, "subject", by.Subject, "target", target, "rollout", id, "rule", r.Rule, "reason", r.Reason)
+	e.cfg.Logger.WarnContext(ctx, "action refused", "action", r.Action, "by", by.Name, "subject", by.Subject, "target", target, "rollout", id, "rule", r.Rule, "reason", r.Reason)
 	if e.cfg.Refused == nil {
 		return
 	}

@@ -84,7 +84,7 @@ func TestRefused(t *testing.T) {
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				if lines := strings.Count(log.String(), "msg=refused"); lines != len(want) {
+				if lines := strings.Count(log.String(), `msg="action refused"`); lines != len(want) {
 					t.Errorf("%d refusals are in the log, want %d", lines, len(want))
 				}
 				if !slices.Equal(got, want) {
