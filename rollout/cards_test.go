@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -170,12 +171,7 @@ var cards = []struct {
 		} {
 			p := steps(time.Minute, 5000)
 			change(&p)
-			_, err := c.e.Start(t.Context(), p, ana)
-			found := false
-			for invalid := range checks.Invalid(err) {
-				found = found || invalid.Field == want
-			}
-			if !found {
+			if _, err := c.e.Start(t.Context(), p, ana); !slices.Contains(invalidFields(err), want) {
 				t.Errorf("Start = %v, want to hear of %s", err, want)
 			}
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/serin-go/serin/strategies"
 )
 
-// TestFreezeAtTheEndOfAWatch: the end of monitoring gives the candidate what was held back,
+// TestFreezeAtTheEndOfMonitoring: the end of monitoring gives the candidate what was held back,
 // and so waits for the end of a freeze, as a stage does.
-func TestFreezeAtTheEndOfAWatch(t *testing.T) {
+func TestFreezeAtTheEndOfMonitoring(t *testing.T) {
 	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 		e := open(t, cfg)
 		go tgt.serve(t.Context(), 100*time.Millisecond)

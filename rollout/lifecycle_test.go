@@ -160,9 +160,9 @@ func TestApprovalEnds(t *testing.T) {
 	}
 }
 
-// TestWatch keeps a holdback after the last stage, and harm in that time still
+// TestMonitor keeps a holdback after the last stage, and harm in that time still
 // takes everything back.
-func TestWatch(t *testing.T) {
+func TestMonitor(t *testing.T) {
 	for _, harm := range []bool{false, true} {
 		run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
 			healthy(t, tgt)

@@ -114,7 +114,7 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 		"what is held back moves in a freeze", "../strategies/next.go",
 		"	gives := d.Do == DoEnter && (d.Phase == Monitoring || d.Phase == Promoted) && s.HeldBack\n",
 		"	gives := false\n",
-		"FreezeAtTheEndOfAWatch",
+		"FreezeAtTheEndOfMonitoring",
 	},
 	{
 		"blue-green that waits for a request", "../strategies/bluegreen.go",

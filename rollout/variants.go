@@ -212,9 +212,9 @@ func (d *driver) variantState(arm string, j analysis.Judgement, e analysis.Evide
 }
 
 // gain returns how much better the candidate seems to be in one metric, and the standard
-// deviation of that. It takes the effect's interval for that of a normal distribution. The
-// effect's interval is valid at all times, so it is wider than at one time, and traffic
-// moves carefully.
+// deviation of that number. It derives the deviation from the effect's interval as if the
+// effect were normally distributed. The interval is valid at all times, so it is wider
+// than an interval for one time, and traffic moves carefully.
 func gain(j analysis.Judgement, goal string) (value, spread float64, known bool) {
 	for _, f := range j.Metrics {
 		if f.Metric != goal || !f.Effect.Known {

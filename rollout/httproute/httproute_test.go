@@ -215,7 +215,7 @@ func TestRoutesThatDoNotFit(t *testing.T) {
 		"no rule with them":      {strings.NewReplacer("chat-blue", "x", "chat-green", "y").Replace(chat), "", "spec.rules"},
 		"no rule of that name":   {chat, "talk", "spec.rules"},
 		"the rule of another":    {chat, "rest", "spec.rules[1].backendRefs[0].weight"},
-		"a weight that is none":  {edit(`10000`, `"many"`), "", "spec.rules[0].backendRefs[0].weight"},
+		"a weight of letters":    {edit(`10000`, `"many"`), "", "spec.rules[0].backendRefs[0].weight"},
 		"a weight below nothing": {edit(`10000`, `-1`), "", "spec.rules[0].backendRefs[0].weight"},
 		"a nameless backend":     {edit(`"name": "chat-blue", `, ``), "", "spec.rules[0].backendRefs[0].name"},
 		"another kind":           {edit(`"HTTPRoute"`, `"GRPCRoute"`), "", "kind"},

@@ -274,7 +274,7 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// TestNoFallback shows what callers get where nobody can help: the failures of the
+// TestNoFallback shows what callers get without a fallback: the failures of the
 // baseline, and of a candidate whose failures are not to be hidden.
 func TestNoFallback(t *testing.T) {
 	want := map[string]answer{

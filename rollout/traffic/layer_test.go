@@ -50,9 +50,9 @@ func servedBy(r *traffic.Router, header ...string) string {
 	return said(w)
 }
 
-// TestLanes: two experiments in one layer exclude each other, units of a holdout
-// see none, and the shares within the layers are those of the splits.
-func TestLanes(t *testing.T) {
+// TestLayers: two experiments in one layer exclude each other, units of a holdout meet
+// no experiment, and within its layer each split keeps its shares.
+func TestLayers(t *testing.T) {
 	const n = 20_000
 	layers := func(from, to strategies.Weight, salt string) *traffic.Router {
 		return newLocal(t, func(c *traffic.Config) {
@@ -93,9 +93,9 @@ func TestLanes(t *testing.T) {
 	}
 }
 
-// TestLanesEnd: a version that has won is for all, and who was kept from it
-// before was not compared.
-func TestLanesEnd(t *testing.T) {
+// TestLayersEnd: a version that has won serves all units. Units that were kept from it
+// before were not compared.
+func TestLayersEnd(t *testing.T) {
 	r := newLocal(t, func(c *traffic.Config) {
 		c.Split, c.Layers = split(1, strategies.Full-1), []traffic.Layer{{Salt: "none", From: 0, To: 1}}
 	})
@@ -126,7 +126,7 @@ func TestLanesEnd(t *testing.T) {
 	}
 }
 
-func TestLanesValidate(t *testing.T) {
+func TestLayersValidate(t *testing.T) {
 	_, err := traffic.New(traffic.Config{
 		Arms:   map[string]traffic.Backend{"old": {}},
 		Layers: []traffic.Layer{{From: 5, To: 5}, {From: 0, To: 10_001}, {From: 0, To: 10_000}},
