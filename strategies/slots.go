@@ -1,6 +1,7 @@
 package strategies
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -66,9 +67,8 @@ func (s Split) Slots() []uint8 {
 		}
 	}
 	for _, r := range runs {
-		for range min(r.Slots, Full-Weight(len(slots))) {
-			slots = append(slots, uint8(r.Arm))
-		}
+		n := max(0, min(r.Slots, Full-Weight(len(slots))))
+		slots = append(slots, bytes.Repeat([]byte{uint8(r.Arm)}, int(n))...)
 	}
 	return slots[:Full] // the rest is zero: the baseline
 }
