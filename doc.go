@@ -47,6 +47,7 @@
 //   - checks/analysis/answer: what a response of an LLM API contains, and whether it
 //     is complete
 //   - checks/burn: SLO error budgets and burn rates
+//   - checks/health: liveness, readiness and startup probes, and graceful shutdown
 //   - checks/external: metrics that are measured elsewhere
 //   - checks/external/prometheus: a source of metrics in Prometheus
 //

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -296,6 +298,61 @@ func TestHealthIsPlainData(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	})
+}
+
+// downPlane takes no split while it is down.
+type downPlane struct {
+	*target
+	down atomic.Bool
+}
+
+func (p *downPlane) SetSplit(ctx context.Context, s strategies.Split) error {
+	if p.down.Load() {
+		return errors.New("connection refused")
+	}
+	return p.target.SetSplit(ctx, s)
+}
+
+// TestHealthChecks: the checks of an engine say what is wrong, and only that.
+func TestHealthChecks(t *testing.T) {
+	run(t, func(t *testing.T, tgt *target, cfg rollout.Config) {
+		healthy(t, tgt)
+		store := newFaulty(cfg.Store)
+		cfg.Store, cfg.Replica = store, "a"
+		plane := &downPlane{target: tgt}
+		cfg.Targets = map[string]rollout.Splitter{"chat": plane}
+		e := open(t, cfg)
+		expect := func(when string, want map[string]checks.Status) {
+			t.Helper()
+			for name, c := range rollout.Health(e) {
+				r := c.Check(t.Context())
+				if target, aspect, ok := strings.Cut(name, " "); ok && target == "chat" {
+					name = aspect
+				}
+				if w, ok := want[name]; ok && r.Status != w || !ok && r.Status != checks.Pass {
+					t.Errorf("%s: %s is %v: %s %v", when, name, r.Status, r.Summary, r.Err)
+				}
+			}
+		}
+		expect("without a rollout", nil)
+		p := plan()
+		p.Strategy = strategies.Canary{Weights: []strategies.Weight{1000, 5000}, Bake: time.Hour}
+		id := begin(t, e, p)
+		time.Sleep(time.Minute)
+		plane.down.Store(true)
+		if err := e.Do(t.Context(), id, strategies.Promote, ana); err == nil {
+			t.Error("the split is in force")
+		}
+		expect("while the plane refuses", map[string]checks.Status{"split": checks.Fail})
+		plane.down.Store(false)
+		time.Sleep(time.Minute)
+		expect("in a rollout", nil)
+		store.befall(faults["nothing works"].fault)
+		time.Sleep(time.Minute)
+		expect("without the store", map[string]checks.Status{"store": checks.Fail, "dead letters": checks.Unknown})
+		e.Close()
+		expect("closed", map[string]checks.Status{"store": checks.Fail, "rollout": checks.Fail, "split": checks.Fail, "dead letters": checks.Unknown})
 	})
 }
 
