@@ -4,19 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/kube"
 )
-
-// Where Kubernetes puts what a pod needs to speak with the API server.
-const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/"
 
 // Config configures a [Splitter]. Name is required; in a cluster that is enough.
 type Config struct {
@@ -52,10 +46,6 @@ type Config struct {
 	DangerouslySkipStatus bool `env:"DANGEROUSLY_SKIP_STATUS"`
 }
 
-// name is a DNS subdomain, which is what Kubernetes accepts; it cannot change
-// the path that it becomes a part of.
-var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-
 // Validate reports everything that is wrong with c, joined; each problem is an
 // [*checks.InvalidError].
 func (c Config) Validate() error {
@@ -63,23 +53,22 @@ func (c Config) Validate() error {
 	bad := func(field string, value any, want string) {
 		errs = append(errs, &checks.InvalidError{Package: "httproute", Field: "Config." + field, Value: value, Want: want})
 	}
-	if !name.MatchString(c.Name) {
-		bad("Name", fmt.Sprintf("%q", c.Name), "the name of an HTTPRoute, which matches "+name.String())
+	if !kube.Name.MatchString(c.Name) {
+		bad("Name", fmt.Sprintf("%q", c.Name), "the name of an HTTPRoute, which matches "+kube.Name.String())
 	}
-	if c.Namespace != "" && !name.MatchString(c.Namespace) {
-		bad("Namespace", fmt.Sprintf("%q", c.Namespace), "a name that matches "+name.String())
+	if c.Namespace != "" && !kube.Name.MatchString(c.Namespace) {
+		bad("Namespace", fmt.Sprintf("%q", c.Namespace), "a name that matches "+kube.Name.String())
 	}
-	if c.Rule != "" && !name.MatchString(c.Rule) {
-		bad("Rule", fmt.Sprintf("%q", c.Rule), "the name of a rule, which matches "+name.String())
+	if c.Rule != "" && !kube.Name.MatchString(c.Rule) {
+		bad("Rule", fmt.Sprintf("%q", c.Rule), "the name of a rule, which matches "+kube.Name.String())
 	}
 	for _, arm := range slices.Sorted(maps.Keys(c.Arms)) {
-		if !name.MatchString(c.Arms[arm]) {
-			bad(fmt.Sprintf("Arms[%q]", arm), fmt.Sprintf("%q", c.Arms[arm]), "the name of a backendRef, which matches "+name.String())
+		if !kube.Name.MatchString(c.Arms[arm]) {
+			bad(fmt.Sprintf("Arms[%q]", arm), fmt.Sprintf("%q", c.Arms[arm]), "the name of a backendRef, which matches "+kube.Name.String())
 		}
 	}
-	u, err := url.Parse(c.server())
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		bad("Server", fmt.Sprintf("%q", c.Server), "a URL such as https://10.0.0.1:6443, or nothing within a cluster")
+	if !c.kube().ValidServer() {
+		bad("Server", fmt.Sprintf("%q", c.Server), kube.WantServer)
 	}
 	if c.Timeout < 0 {
 		bad("Timeout", c.Timeout, "a duration >= 0")
@@ -87,28 +76,15 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// server returns the URL of the API server, or "" if it is not configured.
-func (c Config) server() string {
-	if c.Server != "" {
-		return c.Server
+// kube returns how the API server is reached.
+func (c Config) kube() kube.Config {
+	return kube.Config{
+		Server: c.Server, TokenFile: c.TokenFile, CAFile: c.CAFile, NamespaceFile: c.NamespaceFile,
+		Namespace: c.Namespace, Client: c.Client,
 	}
-	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
-	if host == "" || port == "" {
-		return ""
-	}
-	return "https://" + net.JoinHostPort(host, port)
 }
 
 func (c Config) withDefaults() Config {
-	orElse := func(s *string, otherwise string) {
-		if *s == "" {
-			*s = otherwise
-		}
-	}
-	c.Server = c.server()
-	orElse(&c.TokenFile, serviceAccount+"token")
-	orElse(&c.CAFile, serviceAccount+"ca.crt")
-	orElse(&c.NamespaceFile, serviceAccount+"namespace")
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
 	}

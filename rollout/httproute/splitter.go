@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/kube"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -18,7 +19,7 @@ type Splitter struct {
 	cfg Config
 
 	mu          sync.Mutex
-	client      *http.Client
+	client      *kube.Client
 	route, path string // "" until connected
 	generation  uint64 // of the split that was set last
 }
@@ -69,8 +70,8 @@ func (s *Splitter) plan(split strategies.Split) (want map[string]int64, serves [
 	owner := map[string]string{}
 	for i, a := range split.Arms {
 		field, ref := fmt.Sprintf("Split.Arms[%d].Name", i), s.refOf(a.Name)
-		if !name.MatchString(ref) {
-			bad(field, fmt.Sprintf("%q", a.Name), "an arm of Config.Arms, or the name of a backendRef, which matches "+name.String())
+		if !kube.Name.MatchString(ref) {
+			bad(field, fmt.Sprintf("%q", a.Name), "an arm of Config.Arms, or the name of a backendRef, which matches "+kube.Name.String())
 		}
 		if other, taken := owner[ref]; taken {
 			bad(field, fmt.Sprintf("%q", a.Name), fmt.Sprintf("an arm whose backendRef %s does not serve arm %q too", ref, other))
