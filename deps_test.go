@@ -41,6 +41,7 @@ var ladder = map[string][]string{
 	"rollout/storetest":                {"rollout"},
 	"rollout/storetest/proctest":       {"rollout", "strategies", "checks/analysis", "versioning"},
 	"rollout/traffic":                  {"checks", "strategies", "checks/analysis", "checks/analysis/answer"},
+	"rollout/traffic/autoscale":        {"checks", "strategies", "rollout/traffic/replicas"},
 	"rollout/traffic/cache":            {"checks", "rollout/traffic", "checks/analysis", "checks/analysis/answer"},
 	"rollout/traffic/cost":             {"rollout/traffic", "checks", "checks/analysis"},
 	"rollout/traffic/replicas":         {"checks"},
@@ -67,20 +68,21 @@ var (
 // foreign says which other modules each package may link, whoever of its
 // imports brings them in. Only the standard library and these.
 var foreign = map[string][]string{
-	"rollout/audit":            {"golang.org/x/mod"},
-	"rollout/boltstore":        {"go.etcd.io/bbolt", "golang.org/x/sys"},
-	"rollout/rolloutotel":      otel,
-	"rollout/storetest":        {"github.com/google/go-cmp", "github.com/anishathalye/porcupine"},
-	"rollout/traffic":          otel,
-	"rollout/traffic/cache":    append(slices.Clone(otel), "github.com/maypok86/otter/v2"),
-	"rollout/traffic/cost":     otel,
-	"rollout/traffic/replicas": {"github.com/cespare/xxhash/v2"},
-	"rollout/traffic/sticky":   append(slices.Clone(otel), "github.com/maypok86/otter/v2"),
-	"loadtest":                 vegeta,
-	"loadtest/cluster":         vegeta,
-	"loadtest/compat":          vegeta,
-	"loadtest/loadprom":        vegeta,
-	"loadtest/loadotel":        slices.Concat(vegeta, otel),
+	"rollout/audit":             {"golang.org/x/mod"},
+	"rollout/boltstore":         {"go.etcd.io/bbolt", "golang.org/x/sys"},
+	"rollout/rolloutotel":       otel,
+	"rollout/storetest":         {"github.com/google/go-cmp", "github.com/anishathalye/porcupine"},
+	"rollout/traffic":           otel,
+	"rollout/traffic/cache":     append(slices.Clone(otel), "github.com/maypok86/otter/v2"),
+	"rollout/traffic/cost":      otel,
+	"rollout/traffic/replicas":  {"github.com/cespare/xxhash/v2"},
+	"rollout/traffic/autoscale": {"github.com/cespare/xxhash/v2"},
+	"rollout/traffic/sticky":    append(slices.Clone(otel), "github.com/maypok86/otter/v2"),
+	"loadtest":                  vegeta,
+	"loadtest/cluster":          vegeta,
+	"loadtest/compat":           vegeta,
+	"loadtest/loadprom":         vegeta,
+	"loadtest/loadotel":         slices.Concat(vegeta, otel),
 }
 
 // standardOnly are the packages that link the standard library and nothing else.

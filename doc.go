@@ -28,6 +28,7 @@
 //
 //   - rollout/traffic: a router and reverse proxy that splits, measures, mirrors and
 //     falls back
+//   - rollout/traffic/autoscale: how many replicas each version needs
 //   - rollout/traffic/replicas: load balancing over the servers of one version
 //   - rollout/traffic/cache: a cache of answers to equal requests
 //   - rollout/traffic/cost: price books, cost ledgers and budgets per tenant

@@ -64,6 +64,17 @@ func PlanOf(ctx context.Context) (Plan, bool) {
 	return p, ok
 }
 
+// SplitOf returns the split of the stage that a check with this context is asked about. ok
+// is false outside of a gate.
+func SplitOf(ctx context.Context) (s strategies.Split, ok bool) {
+	p, ok := PlanOf(ctx)
+	subject, of := checks.SubjectOf(ctx)
+	if !ok || !of || subject.Stage >= len(p.Stages) {
+		return strategies.Split{}, false
+	}
+	return p.Stages[subject.Stage].Split, true
+}
+
 // about returns a context that says what checks are asked about.
 func (d *driver) about(ctx context.Context, phase strategies.Phase, stage int) context.Context {
 	p := d.doc.Plan

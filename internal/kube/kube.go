@@ -91,8 +91,8 @@ func (e *AuthorityError) Error() string {
 	return fmt.Sprintf("kube: %s holds no certificate in PEM", e.File)
 }
 
-// Connect reads the files that do not change. It sends no request. Errors are those of the
-// files, a [*NamespaceError] or an [*AuthorityError].
+// Connect reads the files that do not change. It sends no request. Its errors are a failure
+// to read a file, a [*NamespaceError] or an [*AuthorityError].
 func Connect(c Config) (*Client, error) {
 	orElse := func(s, otherwise string) string {
 		if s == "" {
