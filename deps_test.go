@@ -46,6 +46,8 @@ var ladder = map[string][]string{
 	"rollout/traffic/cost":             {"rollout/traffic", "checks", "checks/analysis"},
 	"rollout/traffic/replicas":         {"checks"},
 	"rollout/traffic/sticky":           {"checks", "rollout/traffic"},
+	"rollout/traffic/internal/metrics": {"rollout/traffic", "checks/analysis", "strategies"},
+	"rollout/traffic/trafficprom":      {"checks", "rollout/traffic", "rollout/traffic/internal/metrics"},
 	"loadtest":                         {"checks", "checks/analysis", "checks/analysis/answer", "loadtest/pace", "loadtest/workload"},
 	"loadtest/pace":                    {"checks"},
 	"loadtest/workload":                {"checks", "checks/analysis/answer", "loadtest/pace"},
@@ -63,26 +65,29 @@ var (
 		"golang.org/x/net", "golang.org/x/text", "golang.org/x/sync"}
 	otel = []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/auto/sdk",
 		"github.com/cespare/xxhash/v2", "github.com/go-logr/logr", "github.com/go-logr/stdr"}
+	xxhash = []string{"github.com/cespare/xxhash/v2"}
 )
 
 // foreign says which other modules each package may link, whoever of its
 // imports brings them in. Only the standard library and these.
 var foreign = map[string][]string{
-	"rollout/audit":             {"golang.org/x/mod"},
-	"rollout/boltstore":         {"go.etcd.io/bbolt", "golang.org/x/sys"},
-	"rollout/rolloutotel":       otel,
-	"rollout/storetest":         {"github.com/google/go-cmp", "github.com/anishathalye/porcupine"},
-	"rollout/traffic":           otel,
-	"rollout/traffic/cache":     append(slices.Clone(otel), "github.com/maypok86/otter/v2"),
-	"rollout/traffic/cost":      otel,
-	"rollout/traffic/replicas":  {"github.com/cespare/xxhash/v2"},
-	"rollout/traffic/autoscale": {"github.com/cespare/xxhash/v2"},
-	"rollout/traffic/sticky":    append(slices.Clone(otel), "github.com/maypok86/otter/v2"),
-	"loadtest":                  vegeta,
-	"loadtest/cluster":          vegeta,
-	"loadtest/compat":           vegeta,
-	"loadtest/loadprom":         vegeta,
-	"loadtest/loadotel":         slices.Concat(vegeta, otel),
+	"rollout/audit":               {"golang.org/x/mod"},
+	"rollout/boltstore":           {"go.etcd.io/bbolt", "golang.org/x/sys"},
+	"rollout/rolloutotel":         otel,
+	"rollout/storetest":           {"github.com/google/go-cmp", "github.com/anishathalye/porcupine"},
+	"rollout/traffic":             xxhash,
+	"rollout/traffic/cache":       append(slices.Clone(xxhash), "github.com/maypok86/otter/v2"),
+	"rollout/traffic/cost":        xxhash,
+	"rollout/traffic/replicas":    xxhash,
+	"rollout/traffic/autoscale":   xxhash,
+	"rollout/traffic/sticky":      append(slices.Clone(xxhash), "github.com/maypok86/otter/v2"),
+	"rollout/traffic/trafficprom": xxhash,
+
+	"loadtest":          vegeta,
+	"loadtest/cluster":  vegeta,
+	"loadtest/compat":   vegeta,
+	"loadtest/loadprom": vegeta,
+	"loadtest/loadotel": slices.Concat(vegeta, otel),
 }
 
 // standardOnly are the packages that link the standard library and nothing else.

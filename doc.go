@@ -33,6 +33,7 @@
 //   - rollout/traffic/cache: a cache of answers to equal requests
 //   - rollout/traffic/cost: price books, cost ledgers and budgets per tenant
 //   - rollout/traffic/sticky: session affinity
+//   - rollout/traffic/trafficprom: metrics of the router for Prometheus
 //   - rollout/haproxy: splits in HAProxy
 //   - rollout/nginx: splits in nginx
 //   - rollout/httproute: splits in the HTTPRoutes of a Kubernetes gateway

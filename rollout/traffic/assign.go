@@ -100,6 +100,7 @@ func (a Assignment) Done(o analysis.Observation) bool {
 			Usage: answer.Usage{Input: o.InputTokens, Output: o.OutputTokens, Cached: o.CachedTokens, Reported: o.OutputTokens > 0},
 		})
 	}
+	a.meter(&o)
 	a.router.report(a.table, a.arm, o, &a.flight, a.why, false)
 	return true
 }

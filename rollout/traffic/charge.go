@@ -222,17 +222,22 @@ func (e *accountError) refusal() *RefusedError {
 	return refused
 }
 
-// second returns the attempt at the baseline after the first one, nil if the request
-// is not charged.
-func (l *leg) second(base *arm, opinion bool) *leg {
-	if l == nil {
-		return nil
-	}
+// second returns the attempt at the baseline after the first one. Where the request is
+// not charged, only the metrics learn of it.
+func (x *exchange) second(req *http.Request, body *payload, base *arm, opinion bool) *leg {
 	a := Fallback
 	if opinion {
 		a = Opinion
 	}
-	return &leg{bill: l.bill, arm: base, attempt: a, began: time.Now()}
+	first := x.leg
+	if first == nil {
+		first = &leg{bill: &bill{router: x.router}}
+		_ = first.open(x, req, body) // no account could refuse it
+		if first.bill != nil {
+			first.bill.model = x.model
+		}
+	}
+	return &leg{bill: first.bill, arm: base, attempt: a, began: time.Now()}
 }
 
 // copied returns the attempt of a copy for an arm. The account of the request does
@@ -323,6 +328,7 @@ func (l *leg) charge(a Attempt, out *answer.Outcome) {
 		c.Cost = l.arm.stats.learned.carry(sum)
 	}
 	c.Estimated = c.Why != ""
+	b.meter(l.arm, &c)
 	if b.account != nil {
 		c.Paid = true
 		if p := contain(func() { b.account.Charge(c) }); p != nil {

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/metric"
-
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
@@ -241,10 +239,6 @@ type Config struct {
 	// Logger logs fallbacks and panics in handlers, at most once a second
 	// for each arm. Nil discards.
 	Logger *slog.Logger `env:", noinit"`
-
-	// MeterProvider exports the counters of [Router.Stats] as observable
-	// instruments. Nil means the global one.
-	MeterProvider metric.MeterProvider
 }
 
 // Backend says how one version is reached. Which fields it needs depends on the
@@ -285,6 +279,11 @@ type Backend struct {
 	// credential in Header; without a URL, the version has an account of its own. It is
 	// never logged.
 	Account string
+	// Provider names who serves the models, for metrics: at most 64 letters, digits and
+	// characters of "._-". The OpenTelemetry conventions have names such as
+	// azure.ai.openai. Default: the provider to which the host of URL belongs, or else
+	// the provider whose interface a request uses.
+	Provider string
 	// Price is what the version's tokens cost. The zero Price is unknown.
 	Price Price
 	// PriceOf returns the price of the model that an answer names, "" if it names
@@ -298,9 +297,6 @@ const (
 	RequestHeader = "Serin-Request-Id"
 	CacheHeader   = "Serin-Cache"
 )
-
-// ScopeName is the name of the OpenTelemetry instrumentation scope.
-const ScopeName = "github.com/serin-go/serin/rollout/traffic"
 
 // NoBackendError says that a split gives traffic to an arm that the router has
 // no backend for. The split that was in force stays in force.
@@ -418,6 +414,9 @@ func (b Backend) validate(name string) error {
 				bad(fmt.Sprintf(".Header[%q]", name), "a value with a line end or NUL", "a value of one line") // which may be a secret
 			}
 		}
+	}
+	if !providerName(b.Provider) {
+		bad(".Provider", fmt.Sprintf("%.80q", b.Provider), "at most 64 letters, digits and characters of \"._-\"")
 	}
 	if b.Credentials > Drop {
 		bad(".Credentials", b.Credentials, "Auto, Pass or Drop")

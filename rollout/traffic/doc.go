@@ -193,7 +193,6 @@
 //
 // # Dependencies
 //
-// xxhash and the OpenTelemetry metric interfaces; of this module strategies,
-// checks/analysis and checks/analysis/answer. It does not import package rollout, which
+// xxhash; of this module strategies, checks/analysis and checks/analysis/answer. It does not import package rollout, which
 // hands it splits through [Router.SetSplit].
 package traffic

@@ -397,6 +397,7 @@ func (x *exchange) report() {
 	if x.why != ByCache && x.arm == x.table.baseline() && !x.fallback {
 		x.router.limits.patience.observe(x.ask, &x.outcome, x.endedAt)
 	}
+	x.meter(&o)
 	x.router.report(x.table, x.arm, o, &x.flight, x.why, x.fallback)
 }
 

@@ -68,7 +68,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !opinion {
 		x.fellBack()
 	}
-	l := x.leg.second(base, opinion)
+	l := x.second(req, &c.body, base, opinion)
 	ctx, cancel = context.WithCancelCause(x.context(req.Context(), l))
 	second := r.serve(&writer{ResponseWriter: w, x: x, arm: base, cancel: cancel, opinion: opinion, leg: l}, req, req.WithContext(ctx), &c.body)
 	l.end(second.ending)

@@ -279,6 +279,7 @@ func (c *copied) run() {
 	x.end(e)
 	o := x.observation()
 	c.arm.stats.copies.count(o.Class)
+	x.meterCopy(&o)
 	q.pay(o.Cost)
 	if c.void.Load() { // or the candidate would answer for requests that the baseline was spared
 		x.flight.void(o.At, "cached")

@@ -46,6 +46,7 @@ type Router struct {
 	unserved      names // requests that no arm was asked
 	panics        names // of functions of the configuration
 	hooks         hookLog
+	meters        meters
 
 	mayForce             func(*http.Request, string) bool
 	tenant, conversation func(*http.Request) string
@@ -101,13 +102,10 @@ func New(cfg Config) (*Router, error) {
 		return nil, err
 	}
 	r.publish()
-	if err := r.export(cfg.MeterProvider); err != nil {
-		return nil, fmt.Errorf("traffic: %w", err)
-	}
 	return r, nil
 }
 
-// build returns a Router that is not exported yet.
+// build returns a Router that is not published yet.
 func build(cfg Config) (*Router, error) {
 	units := cfg.Unit != nil
 	cfg = cfg.withDefaults()
@@ -121,7 +119,7 @@ func build(cfg Config) (*Router, error) {
 		noFallback: cfg.NoFallback, logger: cfg.Logger, epoch: time.Now(), arms: make(map[string]*arm, len(cfg.Arms)),
 		mayForce: cfg.MayForce, tenant: cfg.Tenant, conversation: cfg.Conversation, sticky: cfg.Sticky, killed: make(map[string]bool),
 	}
-	r.pins.shared, r.bodies.limit = cfg.Pins, cfg.BodyMemory
+	r.pins.shared, r.bodies.limit, r.meters = cfg.Pins, cfg.BodyMemory, newMeters()
 	r.limits.set(cfg)
 	trusted, invalid := newTrustedProxies(cfg.TrustedProxies)
 	r.trusted, errs = trusted, append(errs, invalid...)

@@ -21,6 +21,8 @@ type stats struct {
 	copies    copyStats
 	learned   learned
 	life      life
+	series    allSeries
+	backend   atomic.Pointer[served]
 }
 
 func newStats(arm string) *stats { return &stats{arm: arm} }
@@ -71,26 +73,31 @@ func (r *Router) Unserved() map[string]uint64 { return r.unserved.all() }
 func (r *Router) Stats() []ArmStats {
 	var all []ArmStats
 	for _, s := range *r.known.Load() {
-		a := ArmStats{
-			Arm: s.arm, InFlight: int(s.inFlight.Load()), Fallbacks: s.fallbacks.Load(), Stale: s.stale.Load(),
-			Why: s.why.why.all(), FinishReasons: s.why.finish.all(), ByClass: make(map[analysis.Class]uint64),
-		}
-		for c := range s.byClass {
-			if n := s.byClass[c].Load(); n > 0 {
-				a.ByClass[analysis.Class(c)] = n
-				a.Requests += n
-			}
-		}
-		all = append(all, a)
+		all = append(all, s.public())
 	}
 	return all
 }
 
-// publish makes the present arms visible to Stats and to OpenTelemetry, which
-// must not wait for the lock. The caller holds r.mu, or has the Router to itself.
+func (s *stats) public() ArmStats {
+	a := ArmStats{
+		Arm: s.arm, InFlight: int(s.inFlight.Load()), Fallbacks: s.fallbacks.Load(), Stale: s.stale.Load(),
+		Why: s.why.why.all(), FinishReasons: s.why.finish.all(), ByClass: make(map[analysis.Class]uint64),
+	}
+	for c := range s.byClass {
+		if n := s.byClass[c].Load(); n > 0 {
+			a.ByClass[analysis.Class(c)] = n
+			a.Requests += n
+		}
+	}
+	return a
+}
+
+// publish makes the present arms visible to Stats and Metrics, which must not wait for
+// the lock. The caller holds r.mu, or has the Router to itself.
 func (r *Router) publish() {
 	list := make([]*stats, 0, len(r.arms))
 	for _, a := range r.arms {
+		a.stats.backend.Store(&served{base: a.address(), name: a.backend.Provider})
 		list = append(list, a.stats)
 	}
 	slices.SortFunc(list, func(a, b *stats) int { return strings.Compare(a.arm, b.arm) })

@@ -133,7 +133,7 @@ func (r *Router) roundTrip(c *call, req *http.Request) (*http.Response, error) {
 	if !opinion {
 		x.fellBack()
 	}
-	second := &reply{instead: true, leg: x.leg.second(base, opinion)}
+	second := &reply{instead: true, leg: x.second(req, &c.body, base, opinion)}
 	second.copy(r, x, req)
 	resp, e2 := second.exchange(r, base, &c.body, false)
 	if resp == nil {
