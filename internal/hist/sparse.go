@@ -19,12 +19,20 @@ type Sparse struct {
 // Add counts v. Values outside the layout count in the first bucket or in the last one. A
 // negative, infinite or NaN value does not count.
 func (s *Sparse) Add(v float64) {
-	if !(v >= 0 && v <= math.MaxFloat64) {
-		return
+	i := math.Float64bits(v)>>(mantissaBits-logBuckets) - firstIndex
+	if i >= numBuckets { // also if v is negative
+		if !(v >= 0 && v <= math.MaxFloat64) {
+			return
+		}
+		i = uint64(bucket(v + 0))
 	}
 	s.count++
 	s.sum += v
-	s.octave(bucket(v+0) / perOctave)[bucket(v+0)%perOctave]++
+	o := s.octaves[i/perOctave]
+	if o == nil {
+		o = s.octave(int(i / perOctave))
+	}
+	o[i%perOctave]++
 }
 
 func (s *Sparse) octave(i int) *[perOctave]uint64 {

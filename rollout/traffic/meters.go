@@ -3,7 +3,6 @@ package traffic
 import (
 	"maps"
 	"math"
-	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
@@ -29,17 +28,20 @@ const (
 	otherModel = "other"
 	// What is smaller or larger counts as these, so that a histogram has at most 38
 	// octaves of 512 bytes.
-	minSeconds, maxSeconds = 1e-6, 1e5
-	maxTokens              = 1 << 30
+	minDuration = time.Microsecond
+	maxDuration = 100_000 * time.Second
+	maxTokens   = 1 << 30
 )
 
 // sample is what was measured of one request or one attempt. A duration of 0 is unknown.
 type sample struct {
 	series                                  *series
-	duration, firstByte, ttft, perToken     time.Duration
+	duration, firstByte, ttft               time.Duration
+	perToken                                time.Duration // of gaps tokens
+	gaps                                    uint32
 	cost                                    analysis.Money // negative: unknown
-	input, output, cached, write, reasoning int64
-	audioIn, imageIn, audioOut, imageOut    int32
+	input, output, cached, write, reasoning uint32
+	audioIn, imageIn, audioOut, imageOut    uint32
 	class                                   analysis.Class
 	ended                                   bool // a request has ended, not only one of its attempts
 	billed                                  bool // tokens and cost count
@@ -48,13 +50,14 @@ type sample struct {
 
 // use takes the tokens of u.
 func (s *sample) use(u *answer.Usage) {
-	s.input, s.output, s.reported = int64(u.Input), int64(u.Output), u.Reported
-	s.cached, s.write, s.reasoning = int64(u.Cached), int64(u.CacheWrite), int64(u.Reasoning)
-	s.audioIn, s.imageIn = narrow(u.AudioInput), narrow(u.ImageInput)
-	s.audioOut, s.imageOut = narrow(u.AudioOutput), narrow(u.ImageOutput)
+	s.input, s.output, s.reported = count32(u.Input), count32(u.Output), u.Reported
+	s.cached, s.write, s.reasoning = count32(u.Cached), count32(u.CacheWrite), count32(u.Reasoning)
+	s.audioIn, s.imageIn = count32(u.AudioInput), count32(u.ImageInput)
+	s.audioOut, s.imageOut = count32(u.AudioOutput), count32(u.ImageOutput)
 }
 
-func narrow(n int) int32 { return int32(min(n, math.MaxInt32)) }
+// count32 returns a number of tokens as it is counted. No request has 2^30.
+func count32(n int) uint32 { return uint32(max(0, min(n, maxTokens))) }
 
 // meters are the buffers of a router.
 type meters struct {
@@ -78,15 +81,16 @@ func newMeters() meters {
 
 // add takes a sample. It does not keep s.
 func (m *meters) add(s *sample) {
-	first := rand.Uint32()
+	first := uint32(uint64(s.duration+s.firstByte) * 0x9e3779b97f4a7c15 >> 32) // the nanoseconds are as good as random
+	mask := uint32(len(m.buffers) - 1)
 	for i := range uint32(len(m.buffers)) {
-		if b := &m.buffers[(first+i)%uint32(len(m.buffers))]; b.mu.TryLock() {
+		if b := &m.buffers[(first+i)&mask]; b.mu.TryLock() {
 			b.add(s)
 			b.mu.Unlock()
 			return
 		}
 	}
-	b := &m.buffers[first%uint32(len(m.buffers))]
+	b := &m.buffers[first&mask]
 	b.mu.Lock()
 	b.add(s)
 	b.mu.Unlock()
@@ -102,21 +106,20 @@ func (b *buffer) add(s *sample) {
 
 // empty moves the samples to their histograms.
 func (b *buffer) empty() {
-	var locked *series
-	for i := range b.samples[:b.n] {
-		s := &b.samples[i]
-		if s.series != locked {
-			if locked != nil {
-				locked.mu.Unlock()
-			}
-			locked = s.series
-			locked.mu.Lock()
+	all := b.samples[:b.n]
+	for i := range all {
+		to := all[i].series
+		if to == nil {
+			continue // done with an earlier one
 		}
-		locked.add(s)
-		s.series = nil // which a buffer must not keep of an arm that is gone
-	}
-	if locked != nil {
-		locked.mu.Unlock()
+		to.mu.Lock()
+		for j := i; j < len(all); j++ {
+			if s := &all[j]; s.series == to {
+				to.add(s)
+				s.series = nil // a buffer must not keep an arm that is gone
+			}
+		}
+		to.mu.Unlock()
 	}
 	b.n = 0
 }
@@ -174,30 +177,33 @@ func (s *series) add(m *sample) {
 	if class != analysis.OK && class != analysis.Refused {
 		return
 	}
-	addSeconds(&s.perToken, m.perToken)
+	if m.perToken > 0 && m.gaps > 0 {
+		s.perToken.Add(max(minDuration.Seconds(), seconds(m.perToken)/float64(m.gaps)))
+	}
 	if m.reported || m.input > 0 {
-		s.input.Add(float64(min(m.input, maxTokens)))
+		s.input.Add(float64(m.input))
 	}
 	if m.reported {
-		s.output.Add(float64(min(m.output, maxTokens)))
+		s.output.Add(float64(m.output))
 	}
 }
 
 func addSeconds(h *hist.Sparse, d time.Duration) {
 	if d > 0 {
-		h.Add(max(minSeconds, min(d.Seconds(), maxSeconds)))
+		h.Add(seconds(d))
 	}
 }
 
+// seconds returns a duration within the bounds of histograms.
+func seconds(d time.Duration) float64 { return float64(max(minDuration, min(d, maxDuration))) * 1e-9 }
+
 func (s *series) count(m *sample) {
 	t := &s.tokens
-	audio, image := int64(m.audioIn), int64(m.imageIn)
-	t.Input.add(m.input-audio-image, audio, image)
-	audio, image = int64(m.audioOut), int64(m.imageOut)
-	t.Output.add(m.output-audio-image, audio, image)
-	t.CacheRead += uint64(max(0, m.cached))
-	t.CacheWrite += uint64(max(0, m.write))
-	t.Reasoning += uint64(max(0, m.reasoning))
+	t.Input.add(m.input, m.audioIn, m.imageIn)
+	t.Output.add(m.output, m.audioOut, m.imageOut)
+	t.CacheRead += uint64(m.cached)
+	t.CacheWrite += uint64(m.write)
+	t.Reasoning += uint64(m.reasoning)
 	if m.cost < 0 {
 		s.unpriced++
 	} else if s.cost <= math.MaxInt64-m.cost {
@@ -205,23 +211,36 @@ func (s *series) count(m *sample) {
 	}
 }
 
-func (c *Modalities) add(other, audio, image int64) {
-	c.Other += uint64(max(0, other))
-	c.Audio += uint64(max(0, audio))
-	c.Image += uint64(max(0, image))
+// add counts tokens, of which some are audio and some are images.
+func (c *Modalities) add(all, audio, image uint32) {
+	c.Other += uint64(all - min(all, audio+image))
+	c.Audio += uint64(audio)
+	c.Image += uint64(image)
 }
 
 // allSeries are the series of one arm, which outlive a change of its backend.
 type allSeries struct {
 	known atomic.Pointer[map[seriesKey]*series]
 	mu    sync.Mutex
+	// recent spares most requests a look into known. The place of a key depends on the
+	// length of its model and on the last byte.
+	recent [8]atomic.Pointer[series]
 }
 
 // of returns the series of an interface and a model.
 func (a *allSeries) of(api answer.API, model string) *series {
 	key := seriesKey{model, seriesOf(api)}
+	place := len(model)
+	if place > 0 {
+		place += int(model[place-1])
+	}
+	recent := &a.recent[place%len(a.recent)]
+	if s := recent.Load(); s != nil && s.key == key {
+		return s
+	}
 	if known := a.known.Load(); known != nil {
 		if s := (*known)[key]; s != nil {
+			recent.Store(s)
 			return s
 		}
 	}
@@ -252,15 +271,6 @@ func (a *allSeries) make(key seriesKey) *series {
 	return s
 }
 
-// perToken returns the mean time of an output token after the first one, 0 if that is
-// not known.
-func perToken(o *answer.Outcome) time.Duration {
-	if o.First <= 0 || o.Last <= o.First || o.Usage.Output < 2 {
-		return 0
-	}
-	return (o.Last - o.First) / time.Duration(o.Usage.Output-1)
-}
-
 // meter counts an exchange that has ended and been observed.
 func (x *exchange) meter(o *analysis.Observation) {
 	kind := x.ask.Route.Kind
@@ -269,13 +279,16 @@ func (x *exchange) meter(o *analysis.Observation) {
 	}
 	s := sample{
 		series: x.arm.stats.series.of(x.ask.Route.API, x.model), class: o.Class, ended: true, duration: o.Latency,
-		firstByte: x.outcome.FirstByte, ttft: o.TTFT, perToken: perToken(&x.outcome),
+		firstByte: x.outcome.FirstByte, ttft: o.TTFT,
 		billed: (x.leg == nil || x.leg.bill == nil) && x.status != 0, cost: o.Cost,
 	}
 	if failedForFree(&x.outcome) {
 		s.cost = 0
 	}
 	s.use(&x.outcome.Usage)
+	if x.outcome.First > 0 && s.output > 1 {
+		s.perToken, s.gaps = x.outcome.Last-x.outcome.First, s.output-1
+	}
 	x.router.meters.add(&s)
 }
 
@@ -307,8 +320,8 @@ func (a *Assignment) meter(o *analysis.Observation) {
 	}
 	s := sample{
 		series: a.arm.stats.series.of(api, bounded.Name(o.Model)), class: o.Class, ended: true, duration: o.Latency,
-		ttft: o.TTFT, perToken: o.ITL, billed: true, cost: o.Cost,
-		input: int64(o.InputTokens), output: int64(o.OutputTokens), cached: int64(o.CachedTokens), reported: o.OutputTokens > 0,
+		ttft: o.TTFT, perToken: o.ITL, gaps: 1, billed: true, cost: o.Cost,
+		input: count32(o.InputTokens), output: count32(o.OutputTokens), cached: count32(o.CachedTokens), reported: o.OutputTokens > 0,
 	}
 	a.router.meters.add(&s)
 }
