@@ -34,6 +34,8 @@
 //   - rollout/traffic/cost: price books, cost ledgers and budgets per tenant
 //   - rollout/traffic/sticky: session affinity
 //   - rollout/traffic/trafficprom: metrics of the router for Prometheus
+//   - rollout/traffic/trafficotel: metrics and traces of the router for OpenTelemetry (a
+//     module)
 //   - rollout/haproxy: splits in HAProxy
 //   - rollout/nginx: splits in nginx
 //   - rollout/httproute: splits in the HTTPRoutes of a Kubernetes gateway

@@ -13,6 +13,7 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/attempts"
+	"github.com/serin-go/serin/internal/traced"
 )
 
 // Attempt is the role of one of the attempts to have a request answered.
@@ -130,7 +131,8 @@ const whyLost = "another server answered"
 // bill is what charging one request needs.
 type bill struct {
 	router                *Router
-	account               Account // nil if only Config.Charged wants to know
+	account               Account        // nil if only Config.Charged wants to know
+	traced                traced.Request // nil if the request is not traced
 	request, unit, tenant string
 	ask                   answer.Ask
 	model                 string // that is asked for, wherever the request names it
@@ -153,13 +155,14 @@ type leg struct {
 	hit, ended bool // a cache has answered
 }
 
-// leg returns the first attempt of a request, nil if it is not charged.
+// leg returns the first attempt of a request, nil if it is neither charged nor traced.
 func (r *Router) leg(ctx context.Context) *leg {
 	account, _ := ctx.Value(accountKey).(Account)
-	if r.charged == nil && account == nil {
+	follower := traced.From(ctx)
+	if r.charged == nil && account == nil && follower == nil {
 		return nil
 	}
-	return &leg{bill: &bill{router: r, account: account}}
+	return &leg{bill: &bill{router: r, account: account, traced: follower}}
 }
 
 // in returns a context in which transports can find the attempt.
@@ -329,6 +332,9 @@ func (l *leg) charge(a Attempt, out *answer.Outcome) {
 	}
 	c.Estimated = c.Why != ""
 	b.meter(l.arm, &c)
+	if a != First { // which is traced when it is observed
+		b.traceAttempt(l.arm, a, out)
+	}
 	if b.account != nil {
 		c.Paid = true
 		if p := contain(func() { b.account.Charge(c) }); p != nil {

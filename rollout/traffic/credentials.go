@@ -93,6 +93,7 @@ func (r *Router) dress(a *arm, out *http.Request, mirror bool) {
 	if base := r.table.Load().baseline(); base != nil {
 		baseline = base.address()
 	}
+	a.dropBaggage(out.Header, baseline)
 	if a.ownCredential || !a.backend.Credentials.passes(a.address(), baseline, mirror) {
 		dropCredentials(out.Header)
 		if query := dropKey(out.URL.RawQuery); query != out.URL.RawQuery {

@@ -118,6 +118,7 @@ func (r *Router) begin(x *exchange, req *http.Request, body *payload, received b
 		}
 	}
 	x.model = x.asked(req)
+	x.traceAssigned()
 	if t.mirrors != nil {
 		r.mirror(t, x, req, body, received)
 	}
@@ -212,7 +213,7 @@ func (x *exchange) start(status int, h http.Header) {
 	x.unmet = !x.hit
 	x.reader = answer.Get()
 	x.reader.Ask, x.reader.FinishReasons = x.ask, x.router.finishReasons
-	x.reader.Names = x.arm.backend.PriceOf != nil || len(x.arm.backend.Price.Tiers) > 0
+	x.reader.Names = x.arm.backend.PriceOf != nil || len(x.arm.backend.Price.Tiers) > 0 || x.leg != nil && x.leg.bill != nil && x.leg.bill.traced != nil
 	x.reader.Start(status, h)
 }
 
@@ -398,6 +399,9 @@ func (x *exchange) report() {
 		x.router.limits.patience.observe(x.ask, &x.outcome, x.endedAt)
 	}
 	x.meter(&o)
+	if x.leg != nil {
+		x.leg.bill.traceAttempt(x.arm, First, &x.outcome)
+	}
 	x.router.report(x.table, x.arm, o, &x.flight, x.why, x.fallback)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/traced"
 )
 
 // Mirroring says how copies of requests are made for the mirrors of a split
@@ -133,6 +134,7 @@ type copied struct {
 	unit       string
 	ask        answer.Ask
 	leg        *leg
+	traced     traced.Request    // nil if the request is not traced
 	assigned   analysis.Assigned // what the recorder learns when it is sent
 	sent       bool              // its flight has begun
 	void       atomic.Bool       // a cache has answered the request, and not its arm
@@ -189,6 +191,9 @@ func (r *Router) mirror(t *table, x *exchange, req *http.Request, body *payload,
 			}
 			if r.charged != nil && x.leg != nil {
 				c.leg = x.leg.copied(m.arm)
+			}
+			if x.leg != nil && x.leg.bill != nil {
+				c.traced = x.leg.bill.traced
 			}
 			held = share{} // the copy gives it back
 			if q.cfg.Compare != nil {
@@ -269,7 +274,9 @@ func (c *copied) run() {
 	defer cancel()
 	x := &exchange{router: r, arm: c.arm, generation: c.generation, unit: c.unit, id: newID(), ask: c.ask, label: r.labels.of(c.method, c.path).name, began: time.Now(), tenant: c.assigned.Tenant, model: c.assigned.Model, leg: c.leg, keyed: len(c.header["Idempotency-Key"]) > 0}
 	kept := keeper{limit: c.primary.limit}
+	ended := c.traceCopy()
 	e := c.send(ctx, x, &kept)
+	defer func() { ended(&x.outcome) }()
 	var misfit *ShapeError
 	if isBodyMemory(e.broken) || errors.As(e.broken, &misfit) {
 		c.arm.stats.copies.dropped.Add(1)
