@@ -195,7 +195,7 @@ func addSeconds(h *hist.Sparse, d time.Duration) {
 }
 
 // seconds returns a duration within the bounds of histograms.
-func seconds(d time.Duration) float64 { return float64(max(minDuration, min(d, maxDuration))) * 1e-9 }
+func seconds(d time.Duration) float64 { return float64(max(minDuration, min(d, maxDuration))) / 1e9 }
 
 func (s *series) count(m *sample) {
 	t := &s.tokens
