@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,15 +17,12 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/external"
+	"github.com/serin-go/serin/internal/promtest"
 )
 
 // startServer starts a real Prometheus that scrapes an endpoint of this test.
 func startServer(t *testing.T) *Source {
 	t.Helper()
-	binary, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("no prometheus in the path; on Debian: apt-get install prometheus")
-	}
 	var count atomic.Int64
 	metrics := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		requests := count.Add(1000) // at each scrape
@@ -41,34 +34,7 @@ func startServer(t *testing.T) *Source {
 		fmt.Fprintf(w, "# TYPE queue gauge\nqueue{shard=\"0\"} 3\nqueue{shard=\"1\"} NaN\nqueue{shard=\"2\"} +Inf\n")
 	}))
 	t.Cleanup(metrics.Close)
-	dir := t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	target := strings.TrimPrefix(metrics.URL, "http://")
-	text := fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n- {job_name: gateway, static_configs: [{targets: ['%s']}]}\n", target)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	// A port that was free a moment ago.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	var log strings.Builder
-	cmd := exec.Command(binary, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
-	s, err := New(Config{Address: "http://" + address})
+	s, err := New(Config{Address: promtest.Start(t, metrics.URL)})
 	if err != nil {
 		t.Fatal(err)
 	}
