@@ -79,32 +79,30 @@ func newMeters() meters {
 	return meters{buffers: make([]buffer, n)}
 }
 
-// add takes a sample. It does not keep s.
-func (m *meters) add(s *sample) {
-	first := uint32(uint64(s.duration+s.firstByte) * 0x9e3779b97f4a7c15 >> 32) // the nanoseconds are as good as random
+// lock returns a buffer that is locked, and its next sample, which may have any values.
+// What was measured decides which one. The caller has to call [buffer.take].
+func (m *meters) lock(measured time.Duration) (*buffer, *sample) {
+	first := uint32(uint64(measured) * 0x9e3779b97f4a7c15 >> 32) // the nanoseconds are as good as random
 	mask := uint32(len(m.buffers) - 1)
-	for i := range uint32(len(m.buffers)) {
-		if b := &m.buffers[(first+i)&mask]; b.mu.TryLock() {
-			b.add(s)
-			b.mu.Unlock()
-			return
+	b := &m.buffers[first&mask]
+	for i := range mask + 1 {
+		if other := &m.buffers[(first+i)&mask]; other.mu.TryLock() {
+			return other, &other.samples[other.n]
 		}
 	}
-	b := &m.buffers[first&mask]
 	b.mu.Lock()
-	b.add(s)
-	b.mu.Unlock()
+	return b, &b.samples[b.n]
 }
 
-// add takes a sample. The caller holds b.mu, as for empty.
-func (b *buffer) add(s *sample) {
-	b.samples[b.n] = *s
+// take takes the sample that was filled in, and unlocks the buffer.
+func (b *buffer) take() {
 	if b.n++; b.n == len(b.samples) {
 		b.empty()
 	}
+	b.mu.Unlock()
 }
 
-// empty moves the samples to their histograms.
+// empty moves the samples to their histograms. The caller holds b.mu.
 func (b *buffer) empty() {
 	all := b.samples[:b.n]
 	for i := range all {
@@ -277,8 +275,10 @@ func (x *exchange) meter(o *analysis.Observation) {
 	if kind != answer.Inference && kind != answer.UnknownKind || x.why == ByCache || x.hit {
 		return
 	}
-	s := sample{
-		series: x.arm.stats.series.of(x.ask.Route.API, x.model), class: o.Class, ended: true, duration: o.Latency,
+	to := x.arm.stats.series.of(x.ask.Route.API, x.model)
+	b, s := x.router.meters.lock(o.Latency)
+	*s = sample{
+		series: to, class: o.Class, ended: true, duration: o.Latency,
 		firstByte: x.outcome.FirstByte, ttft: o.TTFT,
 		billed: (x.leg == nil || x.leg.bill == nil) && x.status != 0, cost: o.Cost,
 	}
@@ -289,7 +289,7 @@ func (x *exchange) meter(o *analysis.Observation) {
 	if x.outcome.First > 0 && s.output > 1 {
 		s.perToken, s.gaps = x.outcome.Last-x.outcome.First, s.output-1
 	}
-	x.router.meters.add(&s)
+	b.take()
 }
 
 // meterCopy counts what a copy for a mirror has cost, unless it is charged.
@@ -297,19 +297,23 @@ func (x *exchange) meterCopy(o *analysis.Observation) {
 	if x.leg != nil && x.leg.bill != nil || x.hit || x.status == 0 {
 		return
 	}
-	s := sample{series: x.arm.stats.series.of(x.ask.Route.API, x.model), billed: true, cost: o.Cost}
+	to := x.arm.stats.series.of(x.ask.Route.API, x.model)
+	b, s := x.router.meters.lock(o.Latency)
+	*s = sample{series: to, billed: true, cost: o.Cost}
 	if failedForFree(&x.outcome) {
 		s.cost = 0
 	}
 	s.use(&x.outcome.Usage)
-	x.router.meters.add(&s)
+	b.take()
 }
 
 // meter counts what is charged for an attempt.
 func (b *bill) meter(a *arm, c *Charge) {
-	s := sample{series: a.stats.series.of(b.ask.Route.API, bounded.Name(b.model)), billed: true, cost: c.Cost}
+	to := a.stats.series.of(b.ask.Route.API, bounded.Name(b.model))
+	into, s := b.router.meters.lock(time.Duration(c.At.Nanosecond()))
+	*s = sample{series: to, billed: true, cost: c.Cost}
 	s.use(&c.Usage)
-	b.router.meters.add(&s)
+	into.take()
 }
 
 // meter counts an assignment that has ended.
@@ -318,10 +322,12 @@ func (a *Assignment) meter(o *analysis.Observation) {
 	if method, path, ok := strings.Cut(o.Route, " "); ok {
 		api = a.router.labels.of(method, path).route.API
 	}
-	s := sample{
-		series: a.arm.stats.series.of(api, bounded.Name(o.Model)), class: o.Class, ended: true, duration: o.Latency,
+	to := a.arm.stats.series.of(api, bounded.Name(o.Model))
+	b, s := a.router.meters.lock(o.Latency)
+	*s = sample{
+		series: to, class: o.Class, ended: true, duration: o.Latency,
 		ttft: o.TTFT, perToken: o.ITL, gaps: 1, billed: true, cost: o.Cost,
 		input: count32(o.InputTokens), output: count32(o.OutputTokens), cached: count32(o.CachedTokens), reported: o.OutputTokens > 0,
 	}
-	a.router.meters.add(&s)
+	b.take()
 }

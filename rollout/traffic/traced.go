@@ -23,7 +23,7 @@ func (a *arm) dropBaggage(h http.Header, baseline *url.URL) {
 	}
 }
 
-// traceAssigned tells a tracer which arm was chosen.
+// traceAssigned reports to a tracer which arm was chosen.
 func (x *exchange) traceAssigned() {
 	if x.leg == nil || x.leg.bill == nil || x.leg.bill.traced == nil {
 		return
@@ -37,7 +37,7 @@ func (x *exchange) traceAssigned() {
 	})
 }
 
-// traceAttempt tells a tracer how an attempt has ended.
+// traceAttempt reports to a tracer how an attempt has ended.
 func (b *bill) traceAttempt(a *arm, role Attempt, out *answer.Outcome) {
 	if b == nil || b.traced == nil {
 		return
@@ -46,7 +46,7 @@ func (b *bill) traceAttempt(a *arm, role Attempt, out *answer.Outcome) {
 	b.traced.Attempted(attempted(a, role, out))
 }
 
-// traceCopy tells a tracer that a copy is about to be sent. What it returns takes how the
+// traceCopy reports to a tracer that a copy is about to be sent. What it returns takes how the
 // copy has ended.
 func (c *copied) traceCopy() (ended func(*answer.Outcome)) {
 	ended = func(*answer.Outcome) {}
