@@ -300,8 +300,12 @@ func (x *exchange) end(e ending) *answer.Outcome {
 	}
 	x.outcome = r.End(x.endedAt.Sub(x.began)-x.caller.total, e.cause())
 	answer.Put(r)
-	if errors.Is(e.gone, errCut) && x.outcome.Class == analysis.Abandoned {
+	switch abandoned := x.outcome.Class == analysis.Abandoned; {
+	case e.gone == errCut && abandoned:
 		x.outcome.Class, x.outcome.Why = analysis.Cancelled, "drained"
+	case e.gone == ErrCut && (abandoned || x.outcome.Class == analysis.Cancelled):
+		x.outcome.Class, x.outcome.Why = analysis.Cancelled, "cut"
+		x.arm.stats.cut.Add(1)
 	}
 	x.router.reclassify(x.ask, x.head, &x.outcome)
 	if x.leg != nil && !x.hit && (x.status != 0 || x.leg.reached(e)) {

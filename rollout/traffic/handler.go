@@ -197,7 +197,7 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any, drained bool)
 	default:
 		e.broken = fmt.Errorf("traffic: the handler panicked: %v", p)
 	}
-	if e.gone = ctx.Err(); e.gone == nil {
+	if e.gone = left(ctx); e.gone == nil {
 		e.gone = wr.gone
 	}
 	if e.gone == nil && drained {
@@ -214,6 +214,8 @@ func (t *attempt) conclude(ctx context.Context, wr *writer, p any, drained bool)
 		}
 	}
 	switch {
+	case e.gone == ErrCut && wr.unfinished(*e, p):
+		t.panicked = wr.cutShort()
 	case wr.refused && p == nil, wr.refused && p == http.ErrAbortHandler:
 		wr.conclude()
 	case p != nil && e.expired == nil || wr.sent && e.expired != nil:
@@ -272,6 +274,5 @@ func (r *Router) reject(w http.ResponseWriter, err error) {
 
 // noMemory answers a request whose body finds no room in memory.
 func noMemory(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", "1")
-	writeError(w, http.StatusServiceUnavailable, "too many requests are being held; send this one again later")
+	unavailable(w, "too many requests are being held; send this one again later")
 }

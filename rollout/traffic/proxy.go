@@ -116,7 +116,14 @@ func newTransport() http.RoundTripper {
 }
 
 // upstreamError answers a request that got no answer.
-func upstreamError(w http.ResponseWriter, _ *http.Request, err error) {
+func upstreamError(w http.ResponseWriter, req *http.Request, err error) {
+	if left(req.Context()) == ErrCut {
+		if w, ok := w.(*writer); ok {
+			w.failure = ErrCut
+		}
+		unavailable(w, cutText)
+		return
+	}
 	slow := errors.Is(err, errSlowBody)
 	if w, ok := w.(*writer); ok {
 		w.failure = err
@@ -139,6 +146,12 @@ func upstreamError(w http.ResponseWriter, _ *http.Request, err error) {
 func writeError(w http.ResponseWriter, status int, message string) {
 	body := fmt.Sprintf(`{"error":{"message":%q,"type":"server_error","param":null,"code":%d}}`+"\n", message, status)
 	writeJSON(w, status, body)
+}
+
+// unavailable answers a request that may be sent again soon.
+func unavailable(w http.ResponseWriter, message string) {
+	w.Header().Set("Retry-After", "1")
+	writeError(w, http.StatusServiceUnavailable, message)
 }
 
 func writeJSON(w http.ResponseWriter, status int, body string) {

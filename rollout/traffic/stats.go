@@ -16,6 +16,7 @@ type stats struct {
 	fallbacks atomic.Uint64
 	byClass   [analysis.NumClasses]atomic.Uint64
 	stale     atomic.Uint64
+	cut       atomic.Uint64
 	why       reasons
 	logged    atomic.Int64 // when, in nanoseconds since 1970
 	copies    copyStats
@@ -54,6 +55,9 @@ type ArmStats struct {
 	// Stale is how often a request was sent once more because the server had closed
 	// an idle connection before it answered. It is not a failure of the arm.
 	Stale uint64
+	// Cut is how many requests [ErrCut] ended before the arm had answered them whole,
+	// those that it served in place of another arm included.
+	Cut uint64
 	// ByClass counts Requests by their class; classes that did not occur are
 	// absent.
 	ByClass map[analysis.Class]uint64
@@ -80,7 +84,7 @@ func (r *Router) Stats() []ArmStats {
 
 func (s *stats) public() ArmStats {
 	a := ArmStats{
-		Arm: s.arm, InFlight: int(s.inFlight.Load()), Fallbacks: s.fallbacks.Load(), Stale: s.stale.Load(),
+		Arm: s.arm, InFlight: int(s.inFlight.Load()), Fallbacks: s.fallbacks.Load(), Stale: s.stale.Load(), Cut: s.cut.Load(),
 		Why: s.why.why.all(), FinishReasons: s.why.finish.all(), ByClass: make(map[analysis.Class]uint64),
 	}
 	for c := range s.byClass {

@@ -477,14 +477,14 @@ var errClosed = errors.New("traffic: the body was closed before its end")
 // but a server may also end its answer well when it was given up, or its caller left.
 func (b *reply) bodyEnding(err error) ending {
 	if err == io.EOF {
-		return ending{expired: b.progress.ended(), gone: b.caller.Err()}
+		return ending{expired: b.progress.ended(), gone: left(b.caller)}
 	}
 	return b.ending(err)
 }
 
 // ending interprets an error of the arm's connection.
 func (b *reply) ending(err error) ending {
-	e := ending{expired: b.progress.ended(), gone: b.caller.Err(), unsent: attempts.Unsent(err)}
+	e := ending{expired: b.progress.ended(), gone: left(b.caller), unsent: attempts.Unsent(err)}
 	if e.expired == nil && e.gone == nil && b.cancel != nil && context.Cause(b.out.Context()) == errCut {
 		e.gone = errCut
 	}
@@ -501,6 +501,9 @@ func (b *reply) finish(e ending) {
 	b.ended = true
 	if b.instead {
 		b.leg.end(e)
+		if e.gone == ErrCut && !ended {
+			b.arm.stats.cut.Add(1)
+		}
 	}
 	b.mu.Unlock()
 	if ended {

@@ -53,6 +53,7 @@ type writer struct {
 	declined bool          // the arm has refused that
 	read     int           // bytes of the refusal
 	filter   *usageFilter  // takes it out of the answer, or nil
+	tail     tail          // of what was passed on
 	gone     error         // why the caller could not be written to
 }
 
@@ -124,9 +125,11 @@ func (w *writer) forget() {
 // pass passes on a part of the answer.
 func (w *writer) pass(p []byte) (int, error) {
 	if w.filter == nil {
+		w.tail.add(p)
 		return w.ResponseWriter.Write(p)
 	}
 	if out := w.filter.feed(p); len(out) > 0 {
+		w.tail.add(out)
 		if _, err := w.ResponseWriter.Write(out); err != nil {
 			return 0, err
 		}
