@@ -4,22 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // ErrCut is the cause by which a server ends the requests that are left when its time
-// to shut down is over. The server cancels the contexts of its requests with it:
-//
-//	base, cut := context.WithCancelCause(context.Background())
-//	server := &http.Server{Handler: router, BaseContext: func(net.Listener) context.Context { return base }}
-//	...
-//	if server.Shutdown(limit) != nil { // the streams have not ended in time
-//		cut(traffic.ErrCut)
-//	}
+// to shut down is over: it cancels their contexts with it. [Graceful] does so for an
+// [http.Server].
 //
 // A stream of events or of lines then ends with an error in the form of its interface. A
 // caller without a byte of the answer gets a 503. In all other cases, and within an
@@ -27,6 +24,45 @@ import (
 // [analysis.Cancelled], say nothing about their arms, and are counted as
 // [ArmStats].Cut. No arm is asked in place of another one.
 var ErrCut = errors.New("traffic: cut at shutdown")
+
+// CutTime is how long requests have to end after they were cut.
+const CutTime = 10 * time.Second
+
+// Graceful prepares server, which must not serve yet, for a shutdown that breaks off no
+// answer, and returns that shutdown. It may be called once. The function closes the
+// listeners and idle connections, and waits until the requests under way have ended.
+// Requests that have not ended when ctx ends are cut with [ErrCut]; what is left
+// [CutTime] later loses its connection. It returns nil if all requests have ended by
+// themselves, and an error that wraps ErrCut otherwise.
+//
+// [http.Server.Serve] returns when the shutdown begins: a program must wait for the
+// function, not for Serve. Connections that a handler has taken over, as for WebSocket,
+// are not waited for, and end when ctx ends.
+func Graceful(server *http.Server) (shutdown func(ctx context.Context) error) {
+	base, cut := context.WithCancelCause(context.Background())
+	before := server.BaseContext
+	server.BaseContext = func(l net.Listener) context.Context {
+		if before == nil {
+			return base
+		}
+		ctx, end := context.WithCancelCause(before(l))
+		context.AfterFunc(base, func() { end(ErrCut) })
+		return ctx
+	}
+	return func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if err == nil {
+			return nil
+		}
+		cut(ErrCut)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CutTime)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			err = errors.Join(err, server.Close())
+		}
+		return fmt.Errorf("%w: %w", ErrCut, err)
+	}
+}
 
 // cutText is what the callers of such requests read.
 const cutText = "the server is shutting down; send the request again"

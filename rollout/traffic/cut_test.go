@@ -293,3 +293,67 @@ func TestLeavingIsNotCut(t *testing.T) {
 		t.Errorf("%v, %d cut", o.Class, s.Cut)
 	}
 }
+
+// TestGraceful: requests end whole if they end in time, and are cut if they do not. The
+// server accepts no connection from the beginning of its shutdown on.
+func TestGraceful(t *testing.T) {
+	type key struct{}
+	for name, inTime := range map[string]bool{"in time": true, "too late": false} {
+		for _, base := range []bool{true, false} {
+			t.Run(name, func(t *testing.T) {
+				s := newSlow()
+				r, _ := newRouter(t, "", serve(t, s.ServeHTTP), nil)
+				server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+					if (req.Context().Value(key{}) != nil) != base {
+						t.Errorf("the context of the server's own has a value: %t", !base)
+					}
+					r.ServeHTTP(w, req)
+				})}
+				if base {
+					server.BaseContext = func(net.Listener) context.Context { return context.WithValue(t.Context(), key{}, 1) }
+				}
+				shutdown := traffic.Graceful(server)
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				served, ended := make(chan error, 1), make(chan error, 1)
+				go func() { served <- server.Serve(l) }()
+				resp, err := http.Post("http://"+l.Addr().String()+chat, "application/json", strings.NewReader(streaming))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				<-s.begun
+				limit, expire := context.WithCancel(t.Context())
+				defer expire()
+				go func() { ended <- shutdown(limit) }()
+				if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+					t.Error(err)
+				}
+				waitFor(t, func() bool {
+					conn, err := net.Dial("tcp", l.Addr().String())
+					if err == nil {
+						conn.Close()
+					}
+					return err != nil
+				})
+				if inTime {
+					close(s.release)
+				} else {
+					expire()
+				}
+				body, err := io.ReadAll(resp.Body)
+				if err != nil || strings.HasSuffix(string(body), done) != inTime || strings.Contains(string(body), `"error"`) == inTime {
+					t.Errorf("the caller got %q, %v", body, err)
+				}
+				if err := <-ended; errors.Is(err, traffic.ErrCut) == inTime {
+					t.Errorf("the shutdown returned %v", err)
+				}
+				if s := r.Stats()[0]; (s.Cut == 0) != inTime || s.Requests != 1 {
+					t.Errorf("%d of %d requests cut", s.Cut, s.Requests)
+				}
+			})
+		}
+	}
+}

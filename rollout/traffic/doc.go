@@ -79,7 +79,7 @@
 // What it ends with may be bounded: [Config].Drain says how long an arm may go on
 // that has lost all traffic, [Router.Drained] waits until it is empty, and
 // [Router.Generations] counts what is under way. A server that shuts down ends what is
-// left with [ErrCut]: streams end with an error, and are counted as cut.
+// left with [ErrCut], as [Graceful] does: streams end with an error, and are counted.
 //
 // [Config].Exposed receives which unit met which arm and why, for analyses
 // elsewhere. Arms that rules, the header Serin-Arm, layers or Kill have decided are marked
