@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -101,6 +102,24 @@ func ReadBook(r io.Reader) (*Book, error) {
 		prices[name] = e.price()
 	}
 	return NewBook(prices)
+}
+
+// ReadBookFile reads the book of a file as [ReadBook] does. The empty name returns the zero
+// Book.
+func ReadBookFile(name string) (*Book, error) {
+	if name == "" {
+		return new(Book), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("cost: price book: %w", err)
+	}
+	defer f.Close()
+	b, err := ReadBook(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return b, nil
 }
 
 // entry is a price in JSON.
