@@ -42,6 +42,7 @@ var ladder = map[string][]string{
 	"rollout/storetest/proctest":       {"rollout", "strategies", "checks/analysis", "versioning"},
 	"rollout/traffic":                  {"checks", "strategies", "checks/analysis", "checks/analysis/answer"},
 	"rollout/traffic/autoscale":        {"checks", "strategies", "rollout/traffic/replicas"},
+	"rollout/traffic/apikeys":          {"checks", "checks/analysis"},
 	"rollout/traffic/cache":            {"checks", "rollout/traffic", "checks/analysis", "checks/analysis/answer"},
 	"rollout/traffic/cost":             {"rollout/traffic", "checks", "checks/analysis"},
 	"rollout/traffic/replicas":         {"checks"},

@@ -31,6 +31,7 @@
 //   - rollout/traffic/autoscale: how many replicas each version needs
 //   - rollout/traffic/replicas: load balancing over the servers of one version
 //   - rollout/traffic/cache: a cache of answers to equal requests
+//   - rollout/traffic/apikeys: API keys of callers, with teams and budgets
 //   - rollout/traffic/cost: price books, cost ledgers and budgets per tenant
 //   - rollout/traffic/sticky: session affinity
 //   - rollout/traffic/trafficprom: metrics of the router for Prometheus
