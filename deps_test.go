@@ -33,6 +33,7 @@ var ladder = map[string][]string{
 	"rollout":                          {"strategies", "checks", "checks/analysis", "versioning"},
 	"rollout/audit":                    {"rollout", "strategies"},
 	"rollout/boltstore":                {"checks", "rollout"},
+	"rollout/envfile":                  {"checks"},
 	"rollout/haproxy":                  {"checks", "rollout", "strategies"},
 	"rollout/httproute":                {"checks", "rollout", "strategies"},
 	"rollout/memstore":                 {"rollout"},

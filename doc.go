@@ -20,6 +20,7 @@
 //   - rollout/natsstore: a store in a NATS JetStream bucket, for many processes (a
 //     module)
 //   - rollout/memstore: a store in memory, for tests
+//   - rollout/envfile: the settings of a service from a configuration file
 //   - rollout/storetest: a conformance suite for stores
 //   - rollout/storetest/proctest: tests of a store with processes that are killed
 //   - rollout/storetest/etcd: the suite over etcd (a module with tests only)
