@@ -51,8 +51,8 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	fallback := r.mayFallBack(x, base, &c.body, req) && base.backend.Handler != nil
 	c.writer = writer{ResponseWriter: w, x: x, arm: x.arm, timed: c.body.timed, cancel: cancel, fallback: fallback, measured: true}
 	first := r.serve(&c.writer, req, in, &c.body)
-	if c.body.timed.isLate() {
-		r.unserved.add("body too slow")
+	if why := c.body.timed.fault(); why != "" {
+		r.unserved.add(why)
 		x.dismiss(first.ending)
 		first.repanic()
 		return

@@ -134,6 +134,11 @@ func upstreamError(w http.ResponseWriter, req *http.Request, err error) {
 		writeError(w, http.StatusRequestTimeout, slowBody)
 		return
 	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		writeError(w, http.StatusRequestEntityTooLarge, "the body of the request is too large")
+		return
+	}
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		writeError(w, http.StatusGatewayTimeout, "the model did not answer in time")

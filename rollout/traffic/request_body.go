@@ -84,6 +84,18 @@ type timedBody struct {
 	untimed    bool         // the server below has no deadlines
 	due        atomic.Int64 // of the read under way, in nanoseconds since 1970; 0 between reads
 	late       atomic.Bool
+	large      atomic.Bool // a limit of the server has ended it, as of http.MaxBytesReader
+}
+
+// fault returns why the caller is to blame for a request that failed, or "".
+func (b *timedBody) fault() string {
+	switch {
+	case b.isLate():
+		return "body too slow"
+	case b != nil && b.large.Load():
+		return "body too large"
+	}
+	return ""
 }
 
 // isLate reports whether the body did not come in time. A server cancels its
@@ -115,6 +127,10 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		n, err = b.await(p, time.Until(due))
 	} else {
 		n, err = b.ReadCloser.Read(p)
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		b.large.Store(true)
 	}
 	var timeout net.Error
 	if err != nil && (errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()) {
