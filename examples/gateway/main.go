@@ -1,15 +1,19 @@
 // Command gateway is a complete OpenAI-compatible LLM gateway with canary rollouts of
-// new model versions, to start from.
+// new model versions, to start from. README.md says how a team runs it in Kubernetes.
 //
 //	GATEWAY_TOKEN=secret go run ./examples/gateway
 //	curl localhost:8080/v1/chat/completions -d '{"model":"tinylm","stream":true,"messages":[{"role":"user","content":"What is light?"}]}'
-//	curl -H 'Authorization: Bearer secret' -X POST localhost:8080/rollout/start    # or abort, pause, resume, promote
-//	curl -H 'Authorization: Bearer secret' localhost:8080/rollout                  # the status
-//	curl localhost:8080/v1/feedback -d '{"id":"<header Serin-Request-Id>","score":1}'
 //
-// A user is the header X-User or the field user. Without STABLE_URL
-// and CANDIDATE_URL two small models in this process stand for the versions. A
-// gateway that is started again continues its rollout. Metrics are at /metrics.
+// On a second listener, for operators and their tools:
+//
+//	curl -H 'Authorization: Bearer secret' -X POST localhost:8081/rollout/start    # or abort, pause, resume, promote
+//	curl -H 'Authorization: Bearer secret' localhost:8081/rollout                  # the status
+//	curl -d id=<header Serin-Request-Id> -d score=1 localhost:8081/feedback
+//	curl localhost:8081/metrics
+//
+// A user is the header X-User or the field user, or the key that was sent. Without
+// STABLE_URL and CANDIDATE_URL two small models in this process stand for the versions. A
+// gateway that is started again continues its rollout.
 package main
 
 import (
@@ -19,12 +23,17 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,32 +43,65 @@ import (
 	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
+	"github.com/serin-go/serin/rollout/envfile"
 	"github.com/serin-go/serin/rollout/traffic"
+	"github.com/serin-go/serin/rollout/traffic/apikeys"
+	"github.com/serin-go/serin/rollout/traffic/cost"
+	"github.com/serin-go/serin/rollout/traffic/trafficprom"
 	"github.com/serin-go/serin/strategies"
 	"github.com/serin-go/serin/versioning"
 )
 
+// config holds the settings, from the environment or from members of the same names in a
+// file. The environment goes before the file.
 type config struct {
-	Addr         string             `env:"GATEWAY_ADDR, default=localhost:8080"`
-	Store        string             `env:"GATEWAY_STORE, default=gateway.db"` // the file that keeps rollouts
-	Token        string             `env:"GATEWAY_TOKEN"`                     // for /rollout, which is closed without one
+	Addr   string   `env:"GATEWAY_ADDR, default=localhost:8080"`       // for callers
+	Admin  string   `env:"GATEWAY_ADMIN_ADDR, default=localhost:8081"` // for operators; do not expose it
+	Store  string   `env:"GATEWAY_STORE, default=gateway.db"`          // the file that keeps rollouts
+	Token  secret   `env:"GATEWAY_TOKEN"`                              // for /rollout, which is closed without one
+	Keys   string   `env:"GATEWAY_KEYS"`                               // the file with the keys of callers, see package apikeys
+	Prices string   `env:"GATEWAY_PRICES"`                             // the file with the prices of models, see package cost
+	Models []string `env:"GATEWAY_MODELS, default=tinylm"`             // that callers are offered
+
 	Stable       versioning.Version `env:"STABLE_VERSION, default=1.4.0"`
 	StableURL    string             `env:"STABLE_URL"`
+	StableKey    secret             `env:"STABLE_KEY"` // for its servers, in place of the caller's
 	Candidate    versioning.Version `env:"CANDIDATE_VERSION, default=1.5.0"`
 	CandidateURL string             `env:"CANDIDATE_URL"`
-	Bake         time.Duration      `env:"ROLLOUT_BAKE, default=1m"` // the least time of each stage
-	Drain        time.Duration      `env:"DRAIN, default=10m"`       // for requests under way when the gateway is stopped
+	CandidateKey secret             `env:"CANDIDATE_KEY"`
+
+	Bake  time.Duration `env:"ROLLOUT_BAKE, default=1m"`   // the least time of each stage
+	Stall time.Duration `env:"REQUEST_STALL, default=10s"` // for the next byte of a request's body
+	Delay time.Duration `env:"DRAIN_DELAY, default=15s"`   // until balancers know that the gateway is not ready
+	Drain time.Duration `env:"DRAIN, default=10m"`         // for requests under way after that
 }
+
+// secret is a setting that is not printed.
+type secret string
+
+func (s secret) String() string { return strings.Repeat("(set)", min(len(s), 1)) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
-	var c config
+	file := flag.String("config", os.Getenv("GATEWAY_CONFIG"), "a JSON `file` with settings")
+	check := flag.Bool("check", false, "print what the configuration means, and exit")
+	flag.Parse()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	err := envconfig.Process(ctx, &c)
+	g := &gateway{log: log}
+	settings, err := envfile.Read(*file)
 	if err == nil {
-		err = serve(ctx, c, log, func(addr string) { log.Info("gateway listens", "addr", addr) })
+		err = errors.Join(envconfig.ProcessWith(ctx, &envconfig.Config{Target: &g.config, Lookuper: settings}), settings.Unused())
+	}
+	if err == nil {
+		err = g.prepare()
+	}
+	if err == nil && *check {
+		fmt.Printf("%+v\nteams with keys: %q\nterminationGracePeriodSeconds: more than %.0f\n",
+			g.config, g.access.Load().keys.Teams(), (g.Delay + g.Drain + traffic.CutTime).Seconds())
+	} else if err == nil {
+		err = g.serve(ctx, func(callers, admin string) { log.Info("gateway listens", "callers", callers, "admin", admin) })
 	}
 	if err != nil {
 		log.Error("gateway", "error", err)
@@ -69,78 +111,199 @@ func main() {
 
 type gateway struct {
 	config
+	log    *slog.Logger
+	access atomic.Pointer[access]
 	router *traffic.Router
-	engine *rollout.Engine
+	engine atomic.Pointer[rollout.Engine] // nil until the store is open
+
+	draining atomic.Bool
+}
+
+// access says who may ask, and what that costs.
+type access struct {
+	keys   *apikeys.Keys
+	prices *cost.Book
+}
+
+// reload reads the keys and the prices. If that fails, those before stay in force.
+func (g *gateway) reload() error {
+	keys, err := apikeys.ReadFile(g.Keys)
+	prices, failed := cost.ReadBookFile(g.Prices)
+	if err = errors.Join(err, failed); err == nil {
+		g.access.Store(&access{keys, prices})
+	}
+	return err
+}
+
+// authenticate returns the team of a request, and whether it may ask. Replace it to have
+// another service decide.
+func (g *gateway) authenticate(r *http.Request) (team string, ok bool) {
+	if g.Keys == "" {
+		return "", true
+	}
+	return g.access.Load().keys.Authenticate(r)
+}
+
+// prepare makes everything that needs no network.
+func (g *gateway) prepare() error {
+	arms := make(map[string]traffic.Backend)
+	for _, v := range []struct {
+		versioning.Version
+		url string
+		key secret
+	}{{g.Stable, g.StableURL, g.StableKey}, {g.Candidate, g.CandidateURL, g.CandidateKey}} {
+		b := traffic.Backend{URL: v.url, Credentials: traffic.Drop, PriceOf: func(model string) (traffic.Price, bool) { return g.access.Load().prices.Price(model) }}
+		if v.key != "" {
+			b.Header = http.Header{"Authorization": {"Bearer " + string(v.key)}}
+		}
+		if v.url == "" {
+			lm, err := modeltest.New(modeltest.Config{Models: g.Models, TTFT: 50 * time.Millisecond, TimePerToken: 5 * time.Millisecond, Jitter: 0.3})
+			if err != nil {
+				return err
+			}
+			b.Handler = lm
+		}
+		arms[v.String()] = b
+	}
+	split := strategies.Split{Arms: []strategies.Arm{{Name: g.Stable.String(), Weight: strategies.Full}}}
+	router, err := traffic.New(traffic.Config{Arms: arms, Split: split, Unit: user, Tenant: apikeys.TeamOf, RequestStall: g.Stall, Logger: g.log})
+	g.router = router
+	return errors.Join(err, g.plan().Validate(), g.reload())
 }
 
 // serve runs the gateway until ctx ends, and then lets requests finish.
-func serve(ctx context.Context, c config, log *slog.Logger, ready func(addr string)) (err error) {
-	g := &gateway{config: c}
-	if g.router, err = route(c, log); err != nil {
-		return err
-	}
-	store, err := boltstore.Open(c.Store)
+func (g *gateway) serve(ctx context.Context, ready func(callers, admin string)) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	callers, err := net.Listen("tcp", g.Addr)
 	if err != nil {
 		return err
+	}
+	defer callers.Close()
+	admin, err := net.Listen("tcp", g.Admin)
+	if err != nil {
+		return err
+	}
+	public := &http.Server{ // the router limits the times of bodies and answers
+		Handler: http.MaxBytesHandler(g.public(), 64<<20), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+	shutdown := traffic.Graceful(public)
+	private := &http.Server{Handler: g.private(), ReadTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
+	defer private.Close()
+	failed := make(chan error, 2)
+	go func() { failed <- public.Serve(callers) }()
+	go func() { failed <- private.Serve(admin) }()
+	var working sync.WaitGroup
+	defer working.Wait()
+	rolling, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end() // when all requests have ended
+	working.Go(func() { g.roll(rolling) })
+	ready(callers.Addr().String(), admin.Addr().String())
+	for ctx.Err() == nil {
+		select {
+		case err := <-failed:
+			return err
+		case <-hup:
+			g.log.Info("keys and prices are read again", "error", g.reload())
+		case <-ctx.Done():
+		}
+	}
+	g.draining.Store(true)
+	time.Sleep(g.Delay)
+	limit, cancel := context.WithTimeout(rolling, g.Drain)
+	defer cancel()
+	if err := shutdown(limit); err != nil {
+		g.log.Warn("requests were cut", "error", err)
+	}
+	var requests, cuts uint64
+	for _, s := range g.router.Stats() {
+		requests, cuts = requests+s.Requests, cuts+s.Cut
+	}
+	g.log.Info("gateway ends", "requests", requests, "cut", cuts)
+	return nil
+}
+
+// roll leads the rollouts until ctx ends. While the store cannot be opened, the baseline
+// serves.
+func (g *gateway) roll(ctx context.Context) {
+	store, err := boltstore.Open(g.Store)
+	for ; err != nil; store, err = boltstore.Open(g.Store) {
+		g.log.Error("the store cannot be opened; the baseline serves", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
 	}
 	defer store.Close()
-	g.engine, err = rollout.Open(ctx, rollout.Config{
-		Store: store, Targets: map[string]rollout.Splitter{"chat": g.router}, Observer: rollout.Log(log), Logger: log,
+	engine, err := rollout.Open(ctx, rollout.Config{
+		Store: store, Targets: map[string]rollout.Splitter{"chat": g.router}, Observer: rollout.Log(g.log), Logger: g.log,
 	})
 	if err != nil {
-		return err
+		g.log.Error("rollouts cannot be led; the baseline serves", "error", err)
+		return
 	}
-	defer g.engine.Close()
+	defer engine.Close()
+	g.engine.Store(engine)
+	<-ctx.Done()
+}
 
-	mux := http.NewServeMux()
-	mux.Handle("/v1/", g.router)
-	mux.HandleFunc("POST /v1/feedback", g.feedback)
-	mux.HandleFunc("GET /metrics", g.metrics)
+// public serves callers.
+func (g *gateway) public() http.Handler {
+	var models http.Handler = g.router
+	if ledger, err := cost.NewLedger(cost.Config{Logger: g.log}); err == nil && g.Keys != "" {
+		models = ledger.Guard(g.router, apikeys.TeamOf, func(team string) analysis.Money { return g.access.Load().keys.Budget(team) })
+	} else {
+		g.log.Warn("open to every caller, since GATEWAY_KEYS is not set")
+	}
+	mux, list := g.probes(), traffic.ModelList(g.Models...)
+	mux.Handle("/v1/", apikeys.Require(models, g.authenticate))
+	mux.Handle("GET /v1/models", apikeys.Require(list, g.authenticate))
+	mux.Handle("GET /v1/models/", apikeys.Require(list, g.authenticate))
+	return mux
+}
+
+// private serves operators and their tools.
+func (g *gateway) private() http.Handler {
+	mux := g.probes()
+	mux.Handle("GET /metrics", trafficprom.New(g.router))
 	mux.HandleFunc("GET /rollout", g.rollout)
 	mux.HandleFunc("POST /rollout/{command}", g.rollout)
-	listener, err := net.Listen("tcp", c.Addr)
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	drained := make(chan error, 1)
-	context.AfterFunc(ctx, func() {
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
-		defer cancel()
-		drained <- server.Shutdown(limit)
-	})
-	ready(listener.Addr().String())
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return <-drained // Serve returns when Shutdown begins
+	mux.HandleFunc("POST /feedback", g.feedback)
+	return mux
 }
 
-// route makes the router, with a backend for each version.
-func route(c config, log *slog.Logger) (*traffic.Router, error) {
-	arms := make(map[string]traffic.Backend)
-	for version, url := range map[string]string{c.Stable.String(): c.StableURL, c.Candidate.String(): c.CandidateURL} {
-		backend := traffic.Backend{URL: url}
-		if url == "" {
-			lm, err := modeltest.New(modeltest.Config{TTFT: 50 * time.Millisecond, TimePerToken: 5 * time.Millisecond, Jitter: 0.3})
-			if err != nil {
-				return nil, err
+// probes answers 200, or 503 with the reason.
+func (g *gateway) probes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/livez", "/startupz", "/readyz"} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			switch engine := g.engine.Load(); {
+			case path == "/livez":
+			case path == "/readyz" && g.draining.Load():
+				http.Error(w, "draining", http.StatusServiceUnavailable)
+			case engine == nil:
+				http.Error(w, "the store is not open", http.StatusServiceUnavailable)
+			case !engine.Health()[0].Follows || engine.Health()[0].PlaneErr != nil:
+				http.Error(w, "the split is not in force", http.StatusServiceUnavailable)
 			}
-			backend.Handler = lm
-		}
-		arms[version] = backend
+		})
 	}
-	all := []strategies.Arm{{Name: c.Stable.String(), Weight: strategies.Full}}
-	return traffic.New(traffic.Config{Arms: arms, Split: strategies.Split{Arms: all}, Unit: user, Logger: log})
+	return mux
 }
 
-// user returns the user of a request.
+// user returns the user of a request within its team, or its key.
 func user(r *http.Request) string {
 	var body struct{ User string }
 	if r.Header.Get("X-User") == "" {
 		_ = json.NewDecoder(r.Body).Decode(&body) // what is not JSON is for the model to refuse
 	}
-	return cmp.Or(r.Header.Get("X-User"), body.User, rand.Text()) // else a new user each time
+	team, name := apikeys.TeamOf(r), cmp.Or(r.Header.Get("X-User"), body.User)
+	if team != "" && name == "" {
+		return apikeys.HashOf(r)
+	}
+	return cmp.Or(strings.Trim(team+"/"+name, "/"), rand.Text()) // else a new user each time
 }
 
 // plan raises the candidate's share stage by stage, and watches it afterwards.
@@ -157,49 +320,37 @@ func (c config) plan() rollout.Plan {
 
 // rollout starts a rollout, gives it a command, or only returns its status.
 func (g *gateway) rollout(w http.ResponseWriter, r *http.Request) {
-	if g.Token == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+g.Token)) != 1 {
+	engine := g.engine.Load()
+	if g.Token == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+string(g.Token))) != 1 {
 		http.Error(w, "want Authorization: Bearer, with the token of GATEWAY_TOKEN", http.StatusUnauthorized)
+		return
+	} else if engine == nil {
+		http.Error(w, "the store is not open", http.StatusServiceUnavailable)
 		return
 	}
 	admin := rollout.Actor{Name: "admin"}
 	var command strategies.Command
-	st, err := g.engine.Newest(r.Context(), "chat")
+	st, err := engine.Newest(r.Context(), "chat")
 	if name := r.PathValue("command"); name == "start" {
-		_, err = g.engine.Start(r.Context(), g.plan(), admin)
+		_, err = engine.Start(r.Context(), g.plan(), admin)
 	} else if name != "" && err == nil {
 		if err = command.UnmarshalText([]byte(name)); err == nil {
-			err = g.engine.Do(r.Context(), st.ID, command, admin)
+			err = engine.Do(r.Context(), st.ID, command, admin)
 		}
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
-	} else if st, err = g.engine.Newest(r.Context(), "chat"); err == nil {
+	} else if st, err = engine.Newest(r.Context(), "chat"); err == nil {
 		_ = json.NewEncoder(w).Encode(st) // a client that has gone needs no answer
 	}
 }
 
-// feedback records a user's rating of an answer.
+// feedback records a user's rating of an answer, a score from 0 to 1.
 func (g *gateway) feedback(w http.ResponseWriter, r *http.Request) {
-	var f struct {
-		ID    string
-		Score float64
-	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1000)).Decode(&f); err != nil || f.ID == "" {
-		http.Error(w, `want {"id":"...","score":0 to 1}`, http.StatusBadRequest)
+	score, err := strconv.ParseFloat(r.FormValue("score"), 64)
+	if err != nil || r.FormValue("id") == "" {
+		http.Error(w, "want id and score", http.StatusBadRequest)
 		return
 	}
-	fmt.Fprintln(w, g.router.Feedback(f.ID, f.Score))
-}
-
-// metrics returns counters of each version for Prometheus.
-func (g *gateway) metrics(w http.ResponseWriter, _ *http.Request) {
-	for _, s := range g.router.Stats() {
-		fmt.Fprintf(w, "serin_in_flight{arm=%q} %d\nserin_fallbacks_total{arm=%q} %d\n", s.Arm, s.InFlight, s.Arm, s.Fallbacks)
-		for class, n := range s.ByClass {
-			fmt.Fprintf(w, "serin_requests_total{arm=%q,class=%q} %d\n", s.Arm, class, n)
-		}
-	}
-	for _, a := range g.router.Split().Arms {
-		fmt.Fprintf(w, "serin_weight{arm=%q} %g\n", a.Name, float64(a.Weight)/float64(strategies.Full))
-	}
+	fmt.Fprintln(w, g.router.Feedback(r.FormValue("id"), score))
 }
