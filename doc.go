@@ -14,6 +14,7 @@
 //     approvals, freeze windows, events, one process or many
 //   - rollout/audit: verification, signed checkpoints, exports and archives of the
 //     audit trail
+//   - rollout/audit/audittest: a conformance suite for anchors that keep checkpoints
 //   - rollout/rolloutotel: traces and metrics of rollouts for OpenTelemetry
 //   - rollout/boltstore: a store in one file, for one process
 //   - rollout/pgstore: a store in PostgreSQL, for many processes (a module)
@@ -22,6 +23,7 @@
 //   - rollout/memstore: a store in memory, for tests
 //   - rollout/envfile: the settings of a service from a configuration file
 //   - rollout/storetest: a conformance suite for stores
+//   - rollout/rollouttest: conformance suites for splitters, sinks, observers and anchors
 //   - rollout/storetest/proctest: tests of a store with processes that are killed
 //   - rollout/storetest/etcd: the suite over etcd (a module with tests only)
 //
@@ -38,6 +40,7 @@
 //   - rollout/traffic/trafficprom: metrics of the router for Prometheus
 //   - rollout/traffic/trafficotel: metrics and traces of the router for OpenTelemetry (a
 //     module)
+//   - rollout/traffic/traffictest: a conformance suite for stores of session affinity
 //   - rollout/haproxy: splits in HAProxy
 //   - rollout/nginx: splits in nginx
 //   - rollout/httproute: splits in the HTTPRoutes of a Kubernetes gateway
@@ -47,7 +50,7 @@
 //   - strategies: canary, blue-green, A/B, shadow and rolling deployments, as data
 //     and one pure function
 //   - checks: checks that gate a stage and fail closed
-//   - checks/checkstest: a conformance suite for checks
+//   - checks/checkstest: conformance suites for checks and sources of metrics
 //   - strategies/strategytest: a conformance suite for strategies
 //   - checks/analysis: statistical canary analysis of live traffic
 //   - checks/analysis/answer: what a response of an LLM API contains, and whether it
@@ -66,6 +69,7 @@
 //   - loadtest/cluster: one load test from many machines
 //   - loadtest/loadprom: metrics of a load test for Prometheus
 //   - loadtest/loadotel: metrics of a load test for OpenTelemetry
+//   - loadtest/plantest: conformance suites for schedules and workloads
 //   - loadtest/modeltest: a small LLM server for tests
 //
 // Versions:

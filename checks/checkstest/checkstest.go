@@ -1,20 +1,17 @@
-// Package checkstest is a conformance test suite for implementations of checks.Check,
-// such as health checks and deployment gates.
+// Package checkstest provides conformance suites for implementations of checks.Check, such
+// as health checks and deployment gates, and of external.Source, such as clients of a
+// monitoring system.
 package checkstest
 
 import (
 	"context"
 	"encoding/json"
 	"reflect"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/suitetest"
 )
-
-// patience is the time after which a call of Check counts as hanging.
-const patience = 30 * time.Second
 
 // Exercise runs the conformance suite: results are consistent, calls may be repeated and
 // concurrent, a call returns after its context has ended, and the digest is stable. open
@@ -32,14 +29,9 @@ func Exercise(t *testing.T, open func(t *testing.T) checks.Check) {
 // call calls c and checks its result. It fails the test if c hangs.
 func call(ctx context.Context, t *testing.T, c checks.Check) {
 	t.Helper()
-	done := make(chan checks.Result, 1)
-	go func() { done <- c.Check(ctx) }()
-	select {
-	case r := <-done:
-		consistent(t, r)
-	case <-time.After(patience):
-		t.Errorf("Check has not returned after %v; it must return soon after its context ends", patience)
-	}
+	var r checks.Result
+	suitetest.Call(t, "Check", func() { r = c.Check(ctx) })
+	consistent(t, r)
 }
 
 // consistent checks a result.
@@ -73,11 +65,7 @@ func repeated(t *testing.T, open func(*testing.T) checks.Check) {
 
 func concurrent(t *testing.T, open func(*testing.T) checks.Check) {
 	c := open(t)
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() { call(t.Context(), t, c) })
-	}
-	all.Wait()
+	suitetest.Together(t, "Check", func(int) { consistent(t, c.Check(t.Context())) })
 }
 
 func cancelled(t *testing.T, open func(*testing.T) checks.Check) {
@@ -86,10 +74,8 @@ func cancelled(t *testing.T, open func(*testing.T) checks.Check) {
 	cancel()
 	call(before, t, c)
 	during, cancel := context.WithCancel(t.Context())
-	var all sync.WaitGroup
-	all.Go(func() { call(during, t, c) })
-	cancel()
-	all.Wait()
+	go cancel()
+	call(during, t, c)
 	call(t.Context(), t, c) // it still works
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/checkstest"
 	"github.com/serin-go/serin/checks/external"
 	"github.com/serin-go/serin/internal/promtest"
 )
@@ -63,6 +64,11 @@ func eventually(t *testing.T, s *Source, query string) []float64 {
 func TestRealServer(t *testing.T) {
 	s := startServer(t)
 	eventually(t, s, `rate(requests_total{version="1.4.0"}[5s])`)
+	t.Run("Conformance", func(t *testing.T) {
+		checkstest.Source(t, func(*testing.T) (external.Source, checkstest.Queries) {
+			return s, checkstest.Queries{Scalar: `scalar(vector(0.25))`, Series: `queue`, NoData: `no_such_metric`}
+		})
+	})
 	for _, tt := range []struct {
 		query string
 		want  []float64

@@ -15,6 +15,7 @@ import (
 	"github.com/serin-go/serin/internal/heaptest"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/sticky"
+	"github.com/serin-go/serin/rollout/traffic/traffictest"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -26,6 +27,10 @@ func newStore(t testing.TB, cfg sticky.Config) *sticky.Store {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+func TestConformance(t *testing.T) {
+	traffictest.Sticky(t, func(t *testing.T) traffic.Sticky { return newStore(t, sticky.Config{}) })
 }
 
 // TestWhatIsPutIsThere reads what was written a moment ago, from many goroutines.
