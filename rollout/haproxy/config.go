@@ -32,7 +32,8 @@ type Config struct {
 	// asked for, in hundredths of a percent. Zero means [DefaultTolerance].
 	// Whatever it is, an arm is never further off than a tenth of its share.
 	Tolerance strategies.Weight `env:"TOLERANCE"`
-	// Timeout bounds one SetSplit or Describe. Zero means 2 s.
+	// Timeout bounds one SetSplit or Describe, and then undoing it. A command that was
+	// sent has its own Timeout, even if the context ends. Zero means 2 s.
 	Timeout time.Duration `env:"TIMEOUT"`
 }
 

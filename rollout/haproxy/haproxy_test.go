@@ -1,24 +1,21 @@
 package haproxy_test
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/internal/planetest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/haproxy"
 	"github.com/serin-go/serin/strategies"
@@ -31,9 +28,8 @@ var (
 
 // plane is the real haproxy in front of two backends, blue and green.
 type plane struct {
+	*planetest.Servers
 	socket, url string
-	served      map[string]*atomic.Int64
-	events      chan struct{} // a stream sends one event for each
 }
 
 // start runs haproxy with more in its section "backend chat".
@@ -43,7 +39,7 @@ func start(t *testing.T, more string) *plane {
 	if err != nil {
 		t.Skip("haproxy is not installed; apt-get install haproxy")
 	}
-	p := &plane{served: map[string]*atomic.Int64{}, events: make(chan struct{})}
+	p := &plane{Servers: planetest.Start(t)}
 	dir, err := os.MkdirTemp("", "haproxy") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
@@ -76,9 +72,7 @@ frontend front
 backend chat
 %s
 `, p.socket, more)
-	for _, name := range []string{"blue", "green"} {
-		fmt.Fprintf(&cfg, "    server %s %s cookie %s weight %d\n", name, p.upstream(t, name), name, map[string]int{"blue": 1}[name])
-	}
+	fmt.Fprintf(&cfg, "    server blue %s cookie blue weight 1\n    server green %s cookie green weight 0\n", p.Blue, p.Green)
 	conf := filepath.Join(dir, "cfg")
 	if err := os.WriteFile(conf, []byte(cfg.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -102,31 +96,6 @@ backend chat
 	return nil
 }
 
-func (p *plane) upstream(t *testing.T, name string) string {
-	n := new(atomic.Int64)
-	p.served[name] = n
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n.Add(1)
-		if r.URL.Path != "/stream" {
-			_, _ = io.WriteString(w, name)
-			return
-		}
-		w.Header().Set("Content-Type", "text/event-stream")
-		for i := range 20 {
-			fmt.Fprintf(w, "data: %s %d\n\n", name, i)
-			_ = http.NewResponseController(w).Flush()
-			select {
-			case <-p.events:
-			case <-r.Context().Done():
-				return
-			}
-		}
-		_, _ = io.WriteString(w, "data: [DONE]\n\n")
-	}))
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
-}
-
 func (p *plane) splitter(t *testing.T, cfg haproxy.Config) *haproxy.Splitter {
 	t.Helper()
 	if cfg.Address == "" {
@@ -148,23 +117,15 @@ func (p *plane) splitter(t *testing.T, cfg haproxy.Config) *haproxy.Splitter {
 
 func (p *plane) get(t *testing.T, cookies ...*http.Cookie) (string, *http.Response) {
 	t.Helper()
-	req, err := http.NewRequest("GET", p.url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	header := make(http.Header)
 	for _, c := range cookies {
-		req.AddCookie(c)
+		header.Add("Cookie", c.Name+"="+c.Value)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	body, resp, err := planetest.Get(http.DefaultClient, p.url, header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("got status %d, body %q, error %v", resp.StatusCode, body, err)
-	}
-	return string(body), resp
+	return body, resp
 }
 
 func split(candidate strategies.Weight) strategies.Split {
@@ -203,16 +164,15 @@ func TestFivePercentIsInForceAndCounted(t *testing.T) {
 		p.get(t)
 	}
 	// Round robin is exact to within one turn.
-	if got := p.served["green"].Load(); got < requests/20-1 || got > requests/20+1 {
+	if got := p.Served["green"].Load(); got < requests/20-1 || got > requests/20+1 {
 		t.Errorf("green served %d of %d requests, want %d", got, requests, requests/20)
 	}
-	set(t, s, strategies.Percent(5)) // again: nothing changes
 	set(t, s, 0)
-	before := p.served["green"].Load()
+	before := p.Served["green"].Load()
 	for range 200 {
 		p.get(t)
 	}
-	if got := p.served["green"].Load() - before; got != 0 {
+	if got := p.Served["green"].Load() - before; got != 0 {
 		t.Errorf("green served %d requests with weight 0", got)
 	}
 	set(t, s, strategies.Full)
@@ -229,27 +189,12 @@ func TestStreamsFinishAcrossASwitch(t *testing.T) {
 		p := start(t, balance)
 		s := p.splitter(t, haproxy.Config{})
 		set(t, s, strategies.Full)
-		resp, err := http.Get(p.url + "/stream")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		lines := bufio.NewScanner(resp.Body)
-		for i := range 20 {
-			if !lines.Scan() || lines.Text() != fmt.Sprintf("data: green %d", i) || !lines.Scan() {
-				t.Fatalf("event %d: %q, %v", i, lines.Text(), lines.Err())
+		p.Finishes(t, http.DefaultClient, p.url, func() {
+			set(t, s, 0)
+			if body, _ := p.get(t); body != "blue" {
+				t.Errorf("%s serves after the switch", body)
 			}
-			if i == 5 {
-				set(t, s, 0)
-				if body, _ := p.get(t); body != "blue" {
-					t.Errorf("%s serves after the switch", body)
-				}
-			}
-			p.events <- struct{}{}
-		}
-		if !lines.Scan() || lines.Text() != "data: [DONE]" {
-			t.Errorf("the stream ends with %q, %v", lines.Text(), lines.Err())
-		}
+		})
 	}
 }
 
@@ -336,30 +281,5 @@ func order(t *testing.T, socket, command string) {
 	_, _ = io.WriteString(c, command+"\n")
 	if answer, err := io.ReadAll(c); err != nil || strings.TrimSpace(string(answer)) != "" {
 		t.Fatalf("%s: %q, %v", command, answer, err)
-	}
-}
-
-func TestOlderGenerationsAreIgnored(t *testing.T) {
-	p := start(t, "    balance roundrobin")
-	s := p.splitter(t, haproxy.Config{})
-	newer, older := split(500), split(5000)
-	newer.Generation, older.Generation = 7, 6
-	for _, sp := range []strategies.Split{newer, older} {
-		if err := s.SetSplit(t.Context(), sp); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if diff := cmp.Diff(map[string]int{"blue": 19, "green": 1}, weights(t, s)); diff != "" {
-		t.Errorf("weights (-want +got):\n%s", diff)
-	}
-}
-
-func TestACallerWhoHasGone(t *testing.T) {
-	p := start(t, "    balance roundrobin")
-	s := p.splitter(t, haproxy.Config{})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.SetSplit(ctx, split(500)); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
 	}
 }

@@ -19,6 +19,7 @@ const maxAnswer = 4 << 20
 // API does by itself: the answer ends with the connection.
 type runtime struct {
 	network, address, backend string
+	timeout                   time.Duration // of one order
 }
 
 // do sends one command and returns the answer without the space around it.
@@ -45,9 +46,16 @@ func (r runtime) do(ctx context.Context, command string) (string, error) {
 	return "", fmt.Errorf("haproxy: %s: %w", command, err)
 }
 
-// order sends a command whose answer is empty when it was carried out.
+// order sends a command whose answer is empty when it was carried out. It waits for the
+// answer even if ctx ends meanwhile: HAProxy may carry out a command without a reader
+// later than the commands that undo it.
 func (r runtime) order(ctx context.Context, format string, args ...any) error {
 	command := fmt.Sprintf(format, args...)
+	if ctx.Err() != nil {
+		return fmt.Errorf("haproxy: %s: %w", command, context.Cause(ctx))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timeout)
+	defer cancel()
 	answer, err := r.do(ctx, command)
 	if err == nil && answer != "" {
 		err = &CommandError{Command: command, Answer: shorten(answer)}

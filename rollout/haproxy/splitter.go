@@ -44,7 +44,7 @@ func New(cfg Config) (*Splitter, error) {
 		arms[arm] = slices.Clone(servers)
 	}
 	cfg.Arms = arms
-	return &Splitter{cfg: cfg, api: runtime{network: cfg.Network, address: cfg.Address, backend: cfg.Backend}}, nil
+	return &Splitter{cfg: cfg, api: runtime{network: cfg.Network, address: cfg.Address, backend: cfg.Backend, timeout: cfg.Timeout}}, nil
 }
 
 // CanSplit implements rollout.Prober. It reports, joined, everything in s that
