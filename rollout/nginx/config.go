@@ -36,7 +36,8 @@ type Config struct {
 	Test []string `env:"TEST"`
 	// Reload is the command that has nginx load it. Default nginx -s reload.
 	Reload []string `env:"RELOAD"`
-	// Timeout bounds one SetSplit, and then undoing it. Default 10 s.
+	// Timeout bounds the test of a file, then loading it, and then undoing it. Default
+	// 10 s.
 	Timeout time.Duration `env:"TIMEOUT"`
 }
 

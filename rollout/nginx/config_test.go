@@ -15,19 +15,11 @@ import (
 )
 
 // fields returns the fields of all InvalidErrors in err.
-func fields(err error) []string {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []string
-		for _, e := range joined.Unwrap() {
-			all = append(all, fields(e)...)
-		}
-		return all
+func fields(err error) (all []string) {
+	for invalid := range checks.Invalid(err) {
+		all = append(all, invalid.Field)
 	}
-	var invalid *checks.InvalidError
-	if errors.As(err, &invalid) {
-		return []string{invalid.Field}
-	}
-	return nil
+	return all
 }
 
 func TestConfigNamesAllProblems(t *testing.T) {

@@ -1,22 +1,19 @@
 package nginx_test
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/internal/planetest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/nginx"
 	"github.com/serin-go/serin/strategies"
@@ -29,10 +26,9 @@ var (
 
 // plane is the real nginx in front of two upstreams, blue and green.
 type plane struct {
+	*planetest.Servers
 	dir, url, status string
 	test, reload     []string
-	served           map[string]*atomic.Int64
-	events           chan struct{} // a stream sends one event for each
 	client           *http.Client
 }
 
@@ -43,7 +39,7 @@ func start(t *testing.T, key string) (*plane, *nginx.Splitter) {
 		t.Skip("nginx is not installed; apt-get install nginx-light")
 	}
 	p := &plane{
-		dir: t.TempDir(), served: map[string]*atomic.Int64{}, events: make(chan struct{}),
+		Servers: planetest.Start(t), dir: t.TempDir(),
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	front, status := freePorts(t)
@@ -69,7 +65,7 @@ server {
     location = /arm { return 200 $chat; }
 }
 }
-`, p.dir, p.upstream(t, "blue"), p.upstream(t, "green"), front)
+`, p.dir, p.Blue, p.Green, front)
 	path := filepath.Join(p.dir, "nginx.conf")
 	p.test = []string{program, "-t", "-c", path, "-p", p.dir}
 	p.reload = []string{program, "-s", "reload", "-c", path, "-p", p.dir}
@@ -129,31 +125,6 @@ func freePorts(t *testing.T) (single, pair int) {
 	return 0, 0
 }
 
-func (p *plane) upstream(t *testing.T, name string) string {
-	n := new(atomic.Int64)
-	p.served[name] = n
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n.Add(1)
-		if r.URL.Path != "/stream" {
-			_, _ = io.WriteString(w, name)
-			return
-		}
-		w.Header().Set("Content-Type", "text/event-stream")
-		for i := range 20 {
-			fmt.Fprintf(w, "data: %s %d\n\n", name, i)
-			_ = http.NewResponseController(w).Flush()
-			select {
-			case <-p.events:
-			case <-r.Context().Done():
-				return
-			}
-		}
-		_, _ = io.WriteString(w, "data: [DONE]\n\n")
-	}))
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
-}
-
 func (p *plane) splitter(t *testing.T, cfg nginx.Config) *nginx.Splitter {
 	t.Helper()
 	cfg.Path, cfg.Variable, cfg.Status = filepath.Join(p.dir, "conf.d", "chat.conf"), "chat", p.status
@@ -177,23 +148,15 @@ func (p *plane) splitter(t *testing.T, cfg nginx.Config) *nginx.Splitter {
 // get asks for a path over a connection of its own; headers are pairs.
 func (p *plane) get(t *testing.T, path string, headers ...string) string {
 	t.Helper()
-	req, err := http.NewRequest("GET", p.url+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	header := make(http.Header)
 	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
+		header.Set(headers[i], headers[i+1])
 	}
-	resp, err := p.client.Do(req)
+	body, _, err := planetest.Get(p.client, p.url+path, header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: status %d, body %q, error %v", path, resp.StatusCode, body, err)
-	}
-	return string(body)
+	return body
 }
 
 func split(candidate strategies.Weight) strategies.Split {
@@ -242,7 +205,7 @@ func TestFivePercentIsInForceAndCounted(t *testing.T) {
 	for range 1000 {
 		p.get(t, "/") // without a user: drawn at random
 	}
-	if got := p.served["green"].Load(); got < 5 || got > 120 {
+	if got := p.Served["green"].Load(); got < 5 || got > 120 {
 		t.Errorf("green served %d of 1000 anonymous requests, want about 50", got)
 	}
 	set(t, s, split(2500))
@@ -270,46 +233,15 @@ func TestFivePercentIsInForceAndCounted(t *testing.T) {
 	}
 }
 
-// Whatever was in force before, no request that comes after SetSplit has
-// returned is served under it, and none is lost.
-func TestNothingIsServedUnderTheSplitBefore(t *testing.T) {
-	p, s := start(t, "")
-	for range 5 {
-		for arm, w := range map[string]strategies.Weight{"blue": 0, "green": strategies.Full} {
-			set(t, s, split(w))
-			for range 50 {
-				if got := p.get(t, "/"); got != arm {
-					t.Fatalf("%s serves, want %s", got, arm)
-				}
-			}
-		}
-	}
-}
-
 func TestStreamsFinishAcrossAReload(t *testing.T) {
 	p, s := start(t, "")
 	set(t, s, split(strategies.Full))
-	resp, err := p.client.Get(p.url + "/stream")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
-	for i := range 20 {
-		if !lines.Scan() || lines.Text() != fmt.Sprintf("data: green %d", i) || !lines.Scan() {
-			t.Fatalf("event %d: %q, %v", i, lines.Text(), lines.Err())
+	p.Finishes(t, p.client, p.url, func() {
+		set(t, s, split(0))
+		if got := p.get(t, "/"); got != "blue" {
+			t.Errorf("%s serves after the switch", got)
 		}
-		if i == 5 {
-			set(t, s, split(0))
-			if got := p.get(t, "/"); got != "blue" {
-				t.Errorf("%s serves after the switch", got)
-			}
-		}
-		p.events <- struct{}{}
-	}
-	if !lines.Scan() || lines.Text() != "data: [DONE]" {
-		t.Errorf("the stream ends with %q, %v", lines.Text(), lines.Err())
-	}
+	})
 }
 
 func TestRules(t *testing.T) {

@@ -81,7 +81,8 @@ func (s *Splitter) Render(split strategies.Split) ([]byte, error) {
 // and nginx loads that again if it may have loaded the new one; the error says if that
 // fails too. It returns the errors of [Splitter.CanSplit], a [*CommandError], a
 // [*MismatchError], or an error of the file system. A split with an older generation
-// than the last one is ignored.
+// than the last one is ignored. Once nginx has been asked to load the file, the end of ctx
+// is ignored, and Config.Timeout alone bounds the wait.
 func (s *Splitter) SetSplit(ctx context.Context, split strategies.Split) error {
 	if err := s.problems(split); err != nil {
 		return err
@@ -129,27 +130,39 @@ func (s *Splitter) SetSplit(ctx context.Context, split strategies.Split) error {
 	if e == nil && reloaded {
 		e = run(undo, s.cfg.Reload)
 	}
+	if e == nil && reloaded && inForce != "" {
+		e = s.inForce(undo, strings.TrimPrefix(inForce, s.answer("")), other, listen)
+	}
 	if e != nil {
 		err = errors.Join(err, fmt.Errorf("nginx: the file before is not in force again: %w", e))
 	}
 	return err
 }
 
-// load has nginx load the file. It reports whether nginx may have begun to.
+// load has nginx load the file. It reports whether nginx may have begun to. From then on
+// the end of ctx is ignored: until workers answer, it is unknown which file they have read.
 func (s *Splitter) load(ctx context.Context, version, listen, other string) (bool, error) {
 	if err := run(ctx, s.cfg.Test); err != nil {
 		return false, err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Timeout)
+	defer cancel()
 	if err := run(ctx, s.cfg.Reload); err != nil {
 		return true, err
 	}
+	return true, s.inForce(ctx, version, listen, other)
+}
+
+// inForce waits until workers answer with a version on the address listen, and none accept
+// on the address other.
+func (s *Splitter) inForce(ctx context.Context, version, listen, other string) error {
 	if err := s.await(ctx, version, func() (string, bool) {
 		got := s.ask(ctx, listen)
 		return fmt.Sprintf("%s answers %q", listen, got), got == s.answer(version)
 	}); err != nil {
-		return true, err
+		return err
 	}
-	return true, s.await(ctx, version, func() (string, bool) {
+	return s.await(ctx, version, func() (string, bool) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", other)
 		if err == nil {
 			_ = conn.Close()
