@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/former"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -48,6 +49,20 @@ type Demand struct {
 	Never []string `json:"never,omitempty"`
 	// RollbackFree allows plans to go back without Approve; see [Plan.RollbackWindow].
 	RollbackFree bool `json:"rollback_free,omitempty"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It reads the names of earlier versions too.
+// A field that no demand has is a [*checks.InvalidError] that names it: what is not
+// understood would not be demanded.
+func (d *Demand) UnmarshalJSON(data []byte) error {
+	type plain Demand
+	var read plain
+	err := former.Decode(data, &read, former.Name{Now: "monitor_ns", Former: "watch_ns"}, former.Name{Now: "rollback_free", Former: "return_free"})
+	if err != nil {
+		return unreadable(err, "Demand", "a demand")
+	}
+	*d = Demand(read)
+	return nil
 }
 
 // The entries of [Demand.Never].

@@ -90,6 +90,23 @@ func (k *Kind) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// UnmarshalJSON implements [json.Unmarshaler]. It reads events of earlier versions too.
+// Members that it does not know, as of later versions, are ignored.
+func (e *Event) UnmarshalJSON(data []byte) error {
+	type plain Event
+	read := struct {
+		*plain
+		Watch *analysis.MonitorReport `json:"watch"` // Monitor in formats before 2
+	}{plain: (*plain)(e)}
+	if err := json.Unmarshal(data, &read); err != nil {
+		return err
+	}
+	if e.Format < 2 && e.Monitor == nil {
+		e.Monitor = read.Watch
+	}
+	return nil
+}
+
 // eventFormat is the number of the form in which events are written.
 const eventFormat = 2
 

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -144,5 +146,68 @@ func TestFormerNames(t *testing.T) {
 	var old Event
 	if err := json.Unmarshal([]byte(`{"kind":"reweighed"}`), &old); err != nil || old.Kind != Rebalanced {
 		t.Errorf("reweighed is read as %q, %v", old.Kind, err)
+	}
+}
+
+// TestFormerNamesAlone decodes each type by itself.
+func TestFormerNamesAlone(t *testing.T) {
+	var stage strategies.Stage
+	if err := json.Unmarshal([]byte(`{"name": "a/b", "contest": true, "allot": {"floor": 800}}`), &stage); err != nil || stage.Allocate == nil || stage.Allocate.Floor != 800 {
+		t.Errorf("the stage is read as %+v, %v", stage, err)
+	}
+	var plan analysis.Plan
+	if err := json.Unmarshal([]byte(`{"watch_run_length": 5000}`), &plan); err != nil || plan.MonitorRunLength != 5000 {
+		t.Errorf("the plan of the analysis is read as %+v, %v", plan, err)
+	}
+	var demand Demand
+	if err := json.Unmarshal([]byte(`{"watch_ns": 3600000000000, "return_free": true}`), &demand); err != nil || demand.Monitor != time.Hour || !demand.RollbackFree {
+		t.Errorf("the demand is read as %+v, %v", demand, err)
+	}
+	trail, err := os.ReadFile("testdata/former/audit.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	monitored := 0
+	for line := range bytes.Lines(trail) {
+		var e Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Monitor != nil {
+			monitored++
+		}
+	}
+	if monitored == 0 {
+		t.Error("no event has a report of monitoring")
+	}
+}
+
+// TestNamesAreNotMembers has checks with the names of members, as values and in other
+// objects than the member that was renamed.
+func TestNamesAreNotMembers(t *testing.T) {
+	var p Plan
+	err := json.Unmarshal([]byte(`{"target": "chat", "watch_ns": 1, "preflight": ["monitor_ns", "descent"], "descent": [], "postflight": ["ramp_down"]}`), &p)
+	if err != nil || p.Monitor != 1 || p.RampDown == nil || !slices.Equal(p.Preflight, []string{"monitor_ns", "descent"}) {
+		t.Errorf("the plan is read as %+v, %v", p, err)
+	}
+	for text, want := range map[string]string{
+		`{"stages": [{"allot": {}, "allocate": {}}]}`:                   "Stage",
+		`{"stages": [{"nmae": "x"}]}`:                                   "Plan",
+		`{"stages": [{"bake_ns": "1h"}]}`:                               "Plan.stages.bake_ns",
+		`{"analysis": {"window": 1}}`:                                   "Plan",
+		`{"analysis": {"window_ns": "1m"}}`:                             "Plan.analysis.window_ns",
+		`{"analysis": {"watch_run_length":1, "monitor_run_length": 1}}`: "Plan",
+		`{"watch_ns": 1, "monitor_ns" : 1}`:                             "Plan",
+	} {
+		var invalid *checks.InvalidError
+		if err := json.Unmarshal([]byte(text), new(Plan)); !errors.As(err, &invalid) || invalid.Field != want {
+			t.Errorf("%s: %v, want an InvalidError about %s", text, err, want)
+		}
+	}
+	var invalid *checks.InvalidError
+	for text, want := range map[string]string{`{"monitor": 1}`: "Demand", `{"watch_ns": 1, "monitor_ns": 1}`: "Demand", `{"min_stages": "x"}`: "Demand.min_stages"} {
+		if err := json.Unmarshal([]byte(text), new(Demand)); !errors.As(err, &invalid) || invalid.Field != want {
+			t.Errorf("%s: %v, want an InvalidError about %s", text, err, want)
+		}
 	}
 }

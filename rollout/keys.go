@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"github.com/serin-go/serin/checks/analysis"
 )
 
 // documentKey is where the newest rollout of a target is stored.
@@ -48,16 +46,6 @@ func unmarshalEvent(b []byte, ev *Event) error {
 	if err := json.Unmarshal(b, ev); err != nil {
 		return fmt.Errorf("rollout: an audit entry cannot be read: %w", err)
 	}
-	if ev.Format >= 2 || ev.Monitor != nil {
-		return nil
-	}
-	var former struct {
-		Watch *analysis.MonitorReport `json:"watch"` // Monitor
-	}
-	if err := json.Unmarshal(b, &former); err != nil {
-		return fmt.Errorf("rollout: an audit entry cannot be read: %w", err)
-	}
-	ev.Monitor = former.Watch
 	return nil
 }
 

@@ -159,7 +159,7 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 		"ChangedChecksVoidVotes",
 	},
 	{
-		"fields of a plan that are not understood", "plan.go",
+		"fields of a plan that are not understood", "../internal/former/former.go",
 		"	d.DisallowUnknownFields()\n",
 		"",
 		"PlanInJSON",

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/former"
 	"github.com/serin-go/serin/strategies"
 	"github.com/serin-go/serin/versioning"
 )
@@ -128,61 +128,42 @@ func (p Plan) Digest() string {
 // [*checks.InvalidError] that names it: what is not understood would not be carried out.
 func (p *Plan) UnmarshalJSON(data []byte) error {
 	type plain Plan
-	for _, f := range formerFields {
-		if !bytes.Contains(data, f.quoted) {
-			continue
-		}
-		if f.both(data) {
-			return &checks.InvalidError{Package: "rollout", Field: "Plan", Value: fmt.Sprintf("JSON with %s and its former name %s", f.name, f.quoted), Want: "one of them"}
-		}
-		data = f.key.ReplaceAll(data, f.now)
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	var read plain
-	if err := d.Decode(&read); err != nil {
-		var invalid *checks.InvalidError
-		if errors.As(err, &invalid) {
-			return err
-		}
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) && wrong.Field != "" {
-			return &checks.InvalidError{Package: "rollout", Field: "Plan." + wrong.Field, Value: "a JSON " + wrong.Value, Want: "a value for " + wrong.Type.String()}
-		}
-		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-			return &checks.InvalidError{Package: "rollout", Field: "Plan", Value: "with a member " + name, Want: "members of a plan, with stages in place of a strategy"}
-		}
-		return &checks.InvalidError{Package: "rollout", Field: "Plan", Value: strings.TrimPrefix(err.Error(), "json: "), Want: "the JSON of a plan, with stages in place of a strategy"}
+	if err := former.Decode(data, &read, formerPlan...); err != nil {
+		return unreadable(err, "Plan", "a plan, with stages in place of a strategy")
 	}
 	*p = Plan(read)
 	return nil
 }
 
-// formerFields are the members of plans that had another name in earlier versions.
-var formerFields = func() (all []formerField) {
-	for former, now := range map[string]string{
-		"watch_ns": "monitor_ns", "descent": "ramp_down", "return_window_ns": "rollback_window_ns", "return_free": "rollback_free",
-		"allot": "allocate", "watch_run_length": "monitor_run_length",
-	} {
-		all = append(all, formerField{
-			quoted: []byte(`"` + former + `"`),
-			name:   []byte(`"` + now + `"`),
-			key:    regexp.MustCompile(`"` + former + `"(\s*:)`),
-			now:    []byte(`"` + now + `"$1`),
-		})
+// unreadable returns the error of decoding a type as a [*checks.InvalidError].
+func unreadable(err error, typ, what string) error {
+	bad := func(field string, value any, want string) error {
+		return &checks.InvalidError{Package: "rollout", Field: field, Value: value, Want: want}
 	}
-	return all
-}()
-
-type formerField struct {
-	quoted []byte // the former name as JSON
-	name   []byte // the name of today as JSON
-	key    *regexp.Regexp
-	now    []byte
+	var both *former.BothError
+	if errors.As(err, &both) {
+		return bad(typ, both, "one of them")
+	}
+	var invalid *checks.InvalidError
+	if errors.As(err, &invalid) {
+		return err
+	}
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		return bad(typ+"."+wrong.Field, "a JSON "+wrong.Value, "a value for "+wrong.Type.String())
+	}
+	if name, ok := former.Unknown(err); ok {
+		return bad(typ, "with a member "+name, "members of "+what)
+	}
+	return bad(typ, strings.TrimPrefix(err.Error(), "json: "), "the JSON of "+what)
 }
 
-// both reports whether data has the former name and the name of today as well.
-func (f formerField) both(data []byte) bool { return f.key.Match(data) && bytes.Contains(data, f.name) }
+// formerPlan are the members of plans that had another name in earlier versions.
+var formerPlan = []former.Name{
+	{Now: "monitor_ns", Former: "watch_ns"}, {Now: "ramp_down", Former: "descent"},
+	{Now: "rollback_window_ns", Former: "return_window_ns"}, {Now: "rollback_free", Former: "return_free"},
+}
 
 // compile returns p with its stages filled in.
 func (p Plan) compile() (Plan, error) {

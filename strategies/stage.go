@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/former"
 )
 
 // DefaultLimit is the Limit of a [Stage] if it is zero.
@@ -58,6 +59,22 @@ type Stage struct {
 	// Approve is the approval before the stage and its checks. If nil, none is
 	// required.
 	Approve *Approval `json:"approve,omitempty"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It reads the names of earlier versions too. A
+// member that no stage has is an error: what is not understood would not be carried out.
+func (s *Stage) UnmarshalJSON(data []byte) error {
+	type plain Stage
+	var read plain
+	if err := former.Decode(data, &read, former.Name{Now: "allocate", Former: "allot"}); err != nil {
+		var both *former.BothError
+		if errors.As(err, &both) {
+			return &checks.InvalidError{Package: "strategies", Field: "Stage", Value: both, Want: "one of them"}
+		}
+		return err
+	}
+	*s = Stage(read)
+	return nil
 }
 
 // limit returns the effective Limit.

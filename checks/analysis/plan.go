@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/former"
 )
 
 // Plan says how candidates are judged. The zero value is ready to use, and each
@@ -77,6 +78,22 @@ type Plan struct {
 	// Window is how far apart in time requests may be and still be compared for the
 	// effect that is reported. Zero means one minute. Tests pair nothing in time.
 	Window time.Duration `json:"window_ns,omitempty"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It reads the names of earlier versions too. A
+// member that no plan has is an error: what is not understood would not be judged.
+func (p *Plan) UnmarshalJSON(data []byte) error {
+	type plain Plan
+	var read plain
+	if err := former.Decode(data, &read, former.Name{Now: "monitor_run_length", Former: "watch_run_length"}); err != nil {
+		var both *former.BothError
+		if errors.As(err, &both) {
+			return &checks.InvalidError{Package: "analysis", Field: "Plan", Value: both, Want: "one of them"}
+		}
+		return err
+	}
+	*p = Plan(read)
+	return nil
 }
 
 // Warm says how long a version takes to get warm: connections, caches, a first batch.
