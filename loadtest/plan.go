@@ -157,13 +157,11 @@ func (p Plan) Validate() error {
 	check(len(p.Prompts) > 0 || p.Workload != nil || len(p.Conversations) > 0, "Prompts", "[]", "at least one prompt")
 	check(len(p.Conversations) == 0 || p.Users > 0, "Users", p.Users, "at least one for Conversations")
 	for i, c := range p.Conversations {
-		check(c.Validate() == nil, fmt.Sprintf("Conversations[%d]", i), c, "at least one turn, none of them empty")
+		errs = append(errs, checks.Within(c.Validate(), "loadtest", "Conversation", fmt.Sprintf("Plan.Conversations[%d]", i)))
 	}
 	errs = append(errs, checks.Within(validate(p.Workload), "loadtest", "", "Plan.Workload"))
 	for i, prompt := range p.Prompts {
-		if err := prompt.Validate(); err != nil {
-			errs = append(errs, invalid(fmt.Sprintf("Plan.Prompts[%d]", i), prompt, "a valid prompt: "+err.Error()))
-		}
+		errs = append(errs, checks.Within(prompt.Validate(), "loadtest", "Prompt", fmt.Sprintf("Plan.Prompts[%d]", i)))
 	}
 	check(p.Users >= 0 && p.Users <= maxWorkers, "Users", p.Users, fmt.Sprintf("0 to %d", maxWorkers))
 	check(p.Users > 0 || p.Pacer != nil, "Pacer", nil, "a schedule such as pace.Constant(10), or Users")

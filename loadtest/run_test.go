@@ -288,7 +288,7 @@ func TestValidateReportsAllProblems(t *testing.T) {
 		Target: "localhost:80", Prompts: []workload.Prompt{{}}, Duration: -1, Requests: -1, MaxTokens: -1,
 		Timeout: -1, FirstToken: -1, Idle: -1, Drain: -1, Workers: -1, LagBound: -1, Pacer: pace.Constant(0),
 	})
-	want := []string{"Plan.Target", "Plan.Model", "Plan.Prompts[0]", "Plan.Pacer.Constant.Rate", "Plan.Duration", "Plan.Timeout", "Plan.FirstToken",
+	want := []string{"Plan.Target", "Plan.Model", "Plan.Prompts[0].Messages", "Plan.Pacer.Constant.Rate", "Plan.Duration", "Plan.Timeout", "Plan.FirstToken",
 		"Plan.Idle", "Plan.Drain", "Plan.LagBound", "Plan.Requests", "Plan.MaxTokens", "Plan.Workers"}
 	if diff := cmp.Diff(want, invalidFields(err)); diff != "" {
 		t.Errorf("invalid fields (-want +got):\n%s", diff)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 )
 
@@ -21,13 +22,14 @@ func Marshal(p Pacer) ([]byte, error) {
 }
 
 // Unmarshal returns the Pacer that [Marshal] wrote. It does not validate the
-// Pacer's parameters. Unknown members are errors.
+// Pacer's parameters. Other JSON, also with unknown members, is a
+// [*checks.InvalidError].
 func Unmarshal(data []byte) (Pacer, error) {
 	var j pacerJSON
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&j); err != nil {
-		return nil, fmt.Errorf("pace: %w", err)
+		return nil, invalid("pacer", strings.TrimPrefix(err.Error(), "json: "), "the JSON of a schedule")
 	}
 	return j.pacer()
 }

@@ -45,7 +45,7 @@ func ExampleReadPrompts_errors() {
 {"prompt": "cut o`))
 	fmt.Println(err)
 	// Output:
-	// workload: prompts: line 2: message 1 has no content
-	// workload: prompts: line 3: no messages, want at least one
+	// workload: prompts: line 2: Prompt.Messages[0].Content is "", want a text
+	// workload: prompts: line 3: Prompt.Messages is [], want at least one message
 	// workload: prompts: line 4: unexpected end of JSON input
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -38,13 +39,14 @@ func Marshal(w Workload) ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// Unmarshal returns the Workload that [Marshal] wrote. Unknown members are errors.
+// Unmarshal returns the Workload that [Marshal] wrote. Other JSON, also with unknown
+// members, is a [*checks.InvalidError].
 func Unmarshal(data []byte) (Workload, error) {
 	var j workloadJSON
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&j); err != nil {
-		return nil, fmt.Errorf("workload: %w", err)
+		return nil, invalid("workload", strings.TrimPrefix(err.Error(), "json: "), "the JSON of a workload")
 	}
 	switch {
 	case j.Synthetic != nil:

@@ -38,8 +38,10 @@ func TestInvalidWorkloads(t *testing.T) {
 			t.Errorf("%s: %v, want an invalid %s", text, err, field)
 		}
 	}
-	if _, err := Unmarshal([]byte(`{"synthetic":{"colour":1}}`)); err == nil {
-		t.Error("an unknown member is accepted")
+	for _, text := range []string{`{"synthetic":{"colour":1}}`, `[]`, `{"synthetic":`} {
+		if _, err := Unmarshal([]byte(text)); !errors.As(err, &invalid) || invalid.Field != "workload" {
+			t.Errorf("%s: %v, want an invalid workload", text, err)
+		}
 	}
 	if err := (*Targets)(nil).Validate(); !errors.As(err, &invalid) {
 		t.Errorf("no targets: %v", err)

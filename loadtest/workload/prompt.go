@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"strings"
 )
 
 // Prompt is the prompt of one request: the messages of a chat.
@@ -38,12 +38,19 @@ type Conversation struct {
 	Turns  []string `json:"turns"`
 }
 
-// Validate returns an error if c has no turns or an empty turn.
+// Validate returns an error that joins a [*checks.InvalidError] for each empty turn, or one
+// if c has no turns.
 func (c Conversation) Validate() error {
-	if len(c.Turns) == 0 || slices.Contains(c.Turns, "") {
-		return errors.New("no turns, or an empty turn")
+	if len(c.Turns) == 0 {
+		return invalid("Conversation.Turns", "[]", "at least one turn")
 	}
-	return nil
+	var errs []error
+	for i, turn := range c.Turns {
+		if turn == "" {
+			errs = append(errs, invalid(fmt.Sprintf("Conversation.Turns[%d]", i), turn, "a text"))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // maxLine is the length in bytes of the longest line of a file.
@@ -57,7 +64,9 @@ type LineError struct {
 }
 
 func (e *LineError) Error() string {
-	return fmt.Sprintf("workload: %s: line %d: %v", e.File, e.Line, e.Err)
+	problem := strings.TrimPrefix(e.Err.Error(), "workload: ")
+	problem = strings.ReplaceAll(problem, "\nworkload: ", "; ")
+	return fmt.Sprintf("workload: %s: line %d: %s", e.File, e.Line, problem)
 }
 
 // Unwrap returns Err.
@@ -167,18 +176,20 @@ func parsePrompt(line []byte) (Prompt, error) {
 	return found[0], found[0].Validate()
 }
 
-// Validate returns an error if p has no messages, or one without role or content.
+// Validate returns an error that joins a [*checks.InvalidError] for each message without a
+// role or content, or one if p has no messages.
 func (p Prompt) Validate() error {
 	if len(p.Messages) == 0 {
-		return errors.New("no messages, want at least one")
+		return invalid("Prompt.Messages", "[]", "at least one message")
 	}
+	var errs []error
 	for i, m := range p.Messages {
 		if m.Role == "" {
-			return fmt.Errorf("message %d has no role", i+1)
+			errs = append(errs, invalid(fmt.Sprintf("Prompt.Messages[%d].Role", i), m.Role, "a role such as user"))
 		}
 		if m.Content == "" {
-			return fmt.Errorf("message %d has no content", i+1)
+			errs = append(errs, invalid(fmt.Sprintf("Prompt.Messages[%d].Content", i), m.Content, "a text"))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-go/serin/checks"
 )
 
 func TestReadPrompts(t *testing.T) {
@@ -29,20 +31,27 @@ func TestReadPromptsNamesTheLines(t *testing.T) {
 {"prompt": "x", "turns": ["y"]}
 {"turns": []}
 {"messages": []}
-{"messages": [{"content": "x"}]}
+{"messages": [{"content": "x"}, {"role": "user"}]}
 {"messages": [{"role": "user", "content": ["x"]}]}
 ["x"]`))
-	for _, want := range []string{
-		"line 2: unexpected end of JSON input", "line 3: message 1 has no content", `line 5: 0 of "prompt"`, `line 6: 2 of "prompt"`,
-		"line 7: no messages", "line 8: no messages", "line 9: message 1 has no role", "line 10: json", "line 11: json",
-	} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("no %q in:\n%v", want, err)
+	got := make(map[int][]string) // the fields of each line
+	joined, _ := err.(interface{ Unwrap() []error })
+	for _, err := range joined.Unwrap() {
+		var line *LineError
+		if !errors.As(err, &line) || strings.Count(err.Error(), "workload: ") != 1 {
+			t.Fatalf("%v, want a LineError with one prefix", err)
+		}
+		got[line.Line] = []string{}
+		for invalid := range checks.Invalid(err) {
+			got[line.Line] = append(got[line.Line], invalid.Field)
 		}
 	}
-	var line *LineError
-	if !errors.As(err, &line) || line.Line != 2 {
-		t.Errorf("the first error is %v, want that of line 2", line)
+	want := map[int][]string{
+		2: {}, 3: {"Prompt.Messages[0].Content"}, 5: {}, 6: {}, 7: {"Prompt.Messages"}, 8: {"Prompt.Messages"},
+		9: {"Prompt.Messages[0].Role", "Prompt.Messages[1].Content"}, 10: {}, 11: {},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if _, err := ReadPrompts(strings.NewReader("\n\n")); err == nil {
 		t.Error("a file without prompts is accepted")
@@ -91,5 +100,20 @@ func TestReadConversations(t *testing.T) {
 	}
 	if _, err := ReadConversations(strings.NewReader("{\"turns\":[\"a\",\"\"]}\n{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}\n{")); err == nil || !strings.Contains(err.Error(), "line 1") || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "line 3") {
 		t.Errorf("bad conversations: %v", err)
+	}
+}
+
+func TestInvalidConversations(t *testing.T) {
+	for _, tt := range []struct {
+		turns []string
+		want  []string
+	}{{nil, []string{"Conversation.Turns"}}, {[]string{"a", "", "b", ""}, []string{"Conversation.Turns[1]", "Conversation.Turns[3]"}}, {[]string{"a"}, nil}} {
+		var got []string
+		for invalid := range checks.Invalid(Conversation{Turns: tt.turns}.Validate()) {
+			got = append(got, invalid.Field)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", tt.turns, diff)
+		}
 	}
 }
