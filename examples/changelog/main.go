@@ -37,10 +37,15 @@ func main() {
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "changelog:", err)
+			complain(os.Stderr, err)
 		}
 		os.Exit(1)
 	}
+}
+
+// complain writes err with the name of the program, which is the name of the package too.
+func complain(w io.Writer, err error) {
+	fmt.Fprintln(w, "changelog:", strings.TrimPrefix(err.Error(), "changelog: "))
 }
 
 // settings are the flags.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/serin-go/serin/versioning/changelog"
 )
 
 func TestChangelog(t *testing.T) {
@@ -106,5 +108,18 @@ func TestLintAndCut(t *testing.T) {
 				t.Errorf("lint after the release: %v\n%s", err, &out)
 			}
 		})
+	}
+}
+
+func TestErrorsHaveOnePrefix(t *testing.T) {
+	_, err := changelog.ReadHistory(t.Context(), nil, changelog.HistoryOptions{})
+	for text, err := range map[string]error{
+		"changelog: source: missing (have nil, want a Source)\n": err,
+		"changelog: file does not exist\n":                       os.ErrNotExist,
+	} {
+		var b strings.Builder
+		if complain(&b, err); b.String() != text {
+			t.Errorf("got %q, want %q", b.String(), text)
+		}
 	}
 }

@@ -1,7 +1,9 @@
 package traffic
 
 import (
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
@@ -96,8 +98,8 @@ func (p Price) Validate(name string) (errs []error) {
 		}
 		errs = append(errs, q.Validate(name)...)
 	}
-	for tier, q := range p.Tiers {
-		inner(name+".Tiers["+tier+"]", q)
+	for _, tier := range slices.Sorted(maps.Keys(p.Tiers)) {
+		inner(name+".Tiers["+tier+"]", p.Tiers[tier])
 	}
 	if long := p.LongContext; long.Price != nil {
 		if long.Above <= 0 {

@@ -98,8 +98,13 @@ func ReadBook(r io.Reader) (*Book, error) {
 		return nil, errors.New("cost: price book: something follows the end of the object")
 	}
 	prices := make(map[string]traffic.Price, len(entries))
-	for name, e := range entries {
-		prices[name] = e.price()
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
+		prices[name] = e.price(fmt.Sprintf("%q", name), &errs)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return NewBook(prices)
 }
@@ -147,52 +152,66 @@ type entry struct {
 	} `json:"long_context"`
 }
 
-func (e *entry) price() traffic.Price {
+// price returns the price of a model. It adds to errs an error for each amount that is
+// none, with the path of its field.
+func (e *entry) price(path string, errs *[]error) traffic.Price {
 	if e == nil {
 		return traffic.Price{}
 	}
-	p := traffic.Price{
-		Input: e.Input.Money(), Output: e.Output.Money(), CacheRead: e.CacheRead.Money(), CacheWrite: e.CacheWrite.Money(),
-		CacheWriteHour: e.CacheWriteHour.Money(), Reasoning: e.Reasoning.Money(), AudioIn: e.AudioIn.Money(), ImageIn: e.ImageIn.Money(),
-		AudioOut: e.AudioOut.Money(), ImageOut: e.ImageOut.Money(), Request: e.Request.Money(), WebSearch: e.WebSearch.Money(),
-		WebFetch: e.WebFetch.Money(), Image: e.Image.Money(), AudioMinute: e.AudioMinute.Money(), MillionCharacters: e.MillionCharacters.Money(),
+	money := func(field string, a amount) analysis.Money {
+		if a.want != "" {
+			*errs = append(*errs, &checks.InvalidError{Package: "cost", Field: path + "." + field, Value: a.text, Want: a.want})
+		}
+		return a.money
 	}
-	for name, tier := range e.Tiers {
+	p := traffic.Price{
+		Input: money("Input", e.Input), Output: money("Output", e.Output), CacheRead: money("CacheRead", e.CacheRead),
+		CacheWrite: money("CacheWrite", e.CacheWrite), CacheWriteHour: money("CacheWriteHour", e.CacheWriteHour),
+		Reasoning: money("Reasoning", e.Reasoning), AudioIn: money("AudioIn", e.AudioIn), ImageIn: money("ImageIn", e.ImageIn),
+		AudioOut: money("AudioOut", e.AudioOut), ImageOut: money("ImageOut", e.ImageOut), Request: money("Request", e.Request),
+		WebSearch: money("WebSearch", e.WebSearch), WebFetch: money("WebFetch", e.WebFetch), Image: money("Image", e.Image),
+		AudioMinute: money("AudioMinute", e.AudioMinute), MillionCharacters: money("MillionCharacters", e.MillionCharacters),
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Tiers)) {
 		if p.Tiers == nil {
 			p.Tiers = make(map[string]traffic.Price, len(e.Tiers))
 		}
-		p.Tiers[name] = tier.price()
+		p.Tiers[name] = e.Tiers[name].price(path+".Tiers["+name+"]", errs)
 	}
 	if e.LongContext != nil {
-		long := e.LongContext.Price.price()
+		long := e.LongContext.Price.price(path+".LongContext.Price", errs)
 		p.LongContext = traffic.LongContext{Above: e.LongContext.Above, Price: &long}
 	}
 	return p
 }
 
 // amount is a decimal number of JSON in millionths, without detours through binary
-// fractions.
-type amount analysis.Money
-
-// Money returns a as what it is.
-func (a amount) Money() analysis.Money { return analysis.Money(a) }
+// fractions. If text is no amount, want says what is accepted.
+type amount struct {
+	money      analysis.Money
+	text, want string
+}
 
 // maxAmount is beyond all prices, and far from an overflow.
 const maxAmount = 1e15
 
-// UnmarshalJSON implements [json.Unmarshaler].
+// UnmarshalJSON implements [json.Unmarshaler]. It returns no error: only the entry knows
+// the path.
 func (a *amount) UnmarshalJSON(text []byte) error {
-	whole, fraction, _ := strings.Cut(string(text), ".")
+	*a = amount{text: string(text)}
+	whole, fraction, _ := strings.Cut(a.text, ".")
 	if len(fraction) > 6 || whole == "" {
-		return &checks.InvalidError{Package: "cost", Field: "a price", Value: string(text), Want: "a decimal number with at most six digits behind the point"}
+		a.want = "a decimal number with at most six digits behind the point"
+		return nil
 	}
 	n := int64(0)
 	for _, c := range whole + fraction + strings.Repeat("0", 6-len(fraction)) {
 		if c < '0' || c > '9' || n > maxAmount {
-			return &checks.InvalidError{Package: "cost", Field: "a price", Value: string(text), Want: "a decimal number from 0 to 1000000000"}
+			a.want = "a decimal number from 0 to 1000000000"
+			return nil
 		}
 		n = 10*n + int64(c-'0')
 	}
-	*a = amount(n)
+	a.money = analysis.Money(n)
 	return nil
 }

@@ -50,8 +50,8 @@ func TestBook(t *testing.T) {
 
 func TestInvalidBooks(t *testing.T) {
 	for text, want := range map[string]string{ // the field, or "" for an error of package json
-		`{"a":{"inputs":1}}`: "", `{"a":{"input":-1}}`: "a price", `{"a":{"input":1e3}}`: "a price", `{"a":{"input":"1"}}`: "a price", `{"a":{"input":0.0000001}}`: "a price",
-		`{"a":{}}`: `"a"`, `{"":{"input":1}}`: `""`, `{"a*b":{"input":1}}`: `"a*b"`, `{"a":{"input":1}} {}`: "", `[1]`: "", `{"a":{"input":99999999999999}}`: "a price",
+		`{"a":{"inputs":1}}`: "", `{"a":{"input":-1}}`: `"a".Input`, `{"a":{"input":1e3}}`: `"a".Input`, `{"a":{"input":"1"}}`: `"a".Input`, `{"a":{"input":0.0000001}}`: `"a".Input`,
+		`{"a":{}}`: `"a"`, `{"":{"input":1}}`: `""`, `{"a*b":{"input":1}}`: `"a*b"`, `{"a":{"input":1}} {}`: "", `[1]`: "", `{"a":{"input":99999999999999}}`: `"a".Input`,
 		`{"a":{"cached":1}}`: "", `{"a":{"tiers":{"batch":{"inputs":1}}}}`: "", `{"a":{"tiers":{"batch":null}}}`: `"a".Tiers[batch]`,
 		`{"a":{"long_context":{"price":{"input":1}}}}`: `"a".LongContext.Above`, `{"a":{"long_context":{"above":1}}}`: `"a".LongContext.Price`, ``: "",
 	} {
@@ -61,14 +61,28 @@ func TestInvalidBooks(t *testing.T) {
 			t.Errorf("%s: %v, want an error about %s", text, err, want)
 		}
 	}
-	_, err := cost.NewBook(map[string]traffic.Price{"a": {Input: -1}, "b": {CacheRead: -1}})
-	var fields []string
-	for bad := range checks.Invalid(err) {
-		fields = append(fields, bad.Field)
-	}
-	if diff := cmp.Diff([]string{`"a".Input`, `"b".CacheRead`}, fields); diff != "" {
+	_, err := cost.ReadBook(strings.NewReader(`{"b":{"input":"x","long_context":{"above":1,"price":{"output":-1}}},"a":{"tiers":{"c":{"image":1e9},"b":{"request":-1}}}}`))
+	if diff := cmp.Diff([]string{`"a".Tiers[b].Request`, `"a".Tiers[c].Image`, `"b".Input`, `"b".LongContext.Price.Output`}, fields(err)); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}
+	for range 20 {
+		_, err = cost.NewBook(map[string]traffic.Price{"a": {Input: 1, Tiers: map[string]traffic.Price{"b": {Input: -1}, "a": {Input: -1}, "c": {}}}})
+		if diff := cmp.Diff([]string{`"a".Tiers[a].Input`, `"a".Tiers[b].Input`, `"a".Tiers[c]`}, fields(err)); diff != "" {
+			t.Fatalf("fields (-want +got):\n%s", diff)
+		}
+	}
+	_, err = cost.NewBook(map[string]traffic.Price{"a": {Input: -1}, "b": {CacheRead: -1}})
+	if diff := cmp.Diff([]string{`"a".Input`, `"b".CacheRead`}, fields(err)); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}
+
+// fields returns the fields of all InvalidErrors in err.
+func fields(err error) (all []string) {
+	for bad := range checks.Invalid(err) {
+		all = append(all, bad.Field)
+	}
+	return all
 }
 
 func FuzzReadBook(f *testing.F) {
