@@ -64,5 +64,11 @@ func (ab AB) Stages(baseline, candidate string) ([]Stage, error) {
 			Until: UntilBaked,
 		},
 	}
-	return stages, ValidateStages(stages)
+	names := [][2]string{
+		{"Stages[0].Limit", "AB.Horizon"}, {"Stages[0].OnLimit", "AB.OnTie"}, {"Stages[].Split.Arms[1].Name", "candidate"},
+	}
+	for i := range ab.Rivals {
+		names = append(names, [2]string{fmt.Sprintf("Stages[0].Split.Arms[%d].Name", i+2), fmt.Sprintf("AB.Rivals[%d]", i)})
+	}
+	return stages, validate(stages, append(names, [2]string{"Stages[0].Split.Arms", "AB.Rivals"}, [2]string{"Stages[0]", "AB"})...)
 }

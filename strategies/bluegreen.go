@@ -65,7 +65,10 @@ func (b BlueGreen) Stages(baseline, candidate string) ([]Stage, error) {
 			OnNoEvidence: ActionContinue, EvidenceLimit: keep, // no request is required
 		},
 	}
-	return stages, ValidateStages(stages)
+	return stages, validate(stages,
+		[2]string{"Stages[0].Split.Rules[0]", "BlueGreen.Preview"}, [2]string{"Stages[0].Bake", "BlueGreen.Warm"},
+		[2]string{"Stages[1].Bake", "BlueGreen.Keep"}, [2]string{"Stages[1].EvidenceLimit", "BlueGreen.Keep"},
+		[2]string{"Stages[].Split.Arms[1].Name", "candidate"}, [2]string{"Stages[1]", "BlueGreen"})
 }
 
 // limitFor returns a limit that is long enough for the bake time.

@@ -48,5 +48,5 @@ func (r Rolling) Stages(baseline, candidate string) ([]Stage, error) {
 		}
 	}
 	stages[len(stages)-2].Until = UntilSafe
-	return stages, ValidateStages(stages)
+	return stages, validate(stages, [2]string{"Stages[].Split.Arms[1].Name", "candidate"}, [2]string{"Stages[]", "Rolling"}, [2]string{"Stages", "Rolling.Batch"})
 }

@@ -33,5 +33,6 @@ func (s Shadow) Stages(baseline, candidate string) ([]Stage, error) {
 		Bake: s.Bake, Limit: s.Limit, MinSamples: s.MinSamples,
 		Until: s.Until, OnLimit: s.OnLimit, OnNoEvidence: s.OnNoEvidence,
 	}}
-	return stages, ValidateStages(stages)
+	return stages, validate(stages, [2]string{"Stages[0].Split.Mirrors[0].Share", "Shadow.Share"},
+		[2]string{"Stages[0].Split.Arms[1].Name", "candidate"}, [2]string{"Stages[0].Split.Mirrors[0].Arm", "candidate"}, [2]string{"Stages[0]", "Shadow"})
 }

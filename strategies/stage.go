@@ -174,7 +174,7 @@ func ValidateStages(stages []Stage) error {
 		if _, ok := untilNames.name(s.Until); !ok {
 			bad("Until", int(s.Until), "UntilSafe or UntilBaked")
 		}
-		if s.EvidenceLimit < 0 || s.EvidenceLimit > s.limit() {
+		if s.EvidenceLimit < 0 || s.EvidenceLimit > max(0, s.limit()) {
 			bad("EvidenceLimit", s.EvidenceLimit, fmt.Sprintf("0 (for Limit) to Limit, %v", s.limit()))
 		}
 		action := func(field string, a Action) {

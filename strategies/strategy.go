@@ -103,7 +103,45 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	}
 	last := &stages[len(stages)-1]
 	last.Approve, last.Before = c.Approve, c.Before
-	return stages, ValidateStages(stages)
+	return stages, validate(stages, [2]string{"Stages[].Split.Arms[1].Name", "candidate"}, [2]string{"Stages[]", "Canary"}, [2]string{"Stages", "Canary.Weights"})
+}
+
+// validate returns the problems of the stages that a strategy has made, under the fields
+// of the strategy that they come from. names pairs the path of a generated field, or its
+// beginning, with the field; "Stages[]" stands for every stage. The first pair that fits
+// counts, and each field is reported once.
+func validate(stages []Stage, names ...[2]string) error {
+	var errs []error
+	reported := make(map[string]bool)
+	for invalid := range checks.Invalid(ValidateStages(stages)) {
+		at := *invalid
+		for _, n := range names {
+			if rest, ok := below(invalid.Field, n[0]); ok {
+				at.Field = n[1] + rest
+				break
+			}
+		}
+		if !reported[at.Field] {
+			reported[at.Field] = true
+			errs = append(errs, &at)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// below returns what follows path in field.
+func below(field, path string) (rest string, ok bool) {
+	if beginning, end, every := strings.Cut(path, "[]"); every {
+		if rest, ok = strings.CutPrefix(field, beginning+"["); ok {
+			_, rest, ok = strings.Cut(rest, "]")
+		}
+		if ok {
+			rest, ok = strings.CutPrefix(rest, end)
+		}
+	} else {
+		rest, ok = strings.CutPrefix(field, path)
+	}
+	return rest, ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // Sequence returns a strategy that runs strategies in order. Its Stages returns an

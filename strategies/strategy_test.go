@@ -3,6 +3,7 @@ package strategies_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,12 +82,12 @@ func TestBadStrategies(t *testing.T) {
 		{"proof at a weight it has not", strategies.Canary{Prove: 700}, []string{"Canary.Prove is 7%"}},
 		{"proof at full weight", strategies.Canary{Prove: strategies.Full}, []string{"Canary.Prove is 100%"}},
 		{"switch without a check", strategies.BlueGreen{}, []string{"BlueGreen.Smoke is empty", "DangerouslySwitchUnchecked"}},
-		{"preview by nothing", strategies.BlueGreen{Smoke: []string{"x"}, Preview: strategies.Rule{Value: "1"}}, []string{"Split.Rules[0].Header"}},
+		{"preview by nothing", strategies.BlueGreen{Smoke: []string{"x"}, Preview: strategies.Rule{Value: "1"}}, []string{"BlueGreen.Preview.Header"}},
 		{"everything to B", strategies.AB{Share: strategies.Full}, []string{"AB.Share is 10000"}},
-		{"horizon before bake", strategies.AB{Bake: time.Hour, Horizon: time.Minute}, []string{"Limit is 1m0s"}},
+		{"horizon before bake", strategies.AB{Bake: time.Hour, Horizon: time.Minute}, []string{"AB.Horizon is 1m0s"}},
 		{"one replica", strategies.Rolling{Replicas: 1}, []string{"Rolling.Replicas is 1"}},
 		{"all replicas at once", strategies.Rolling{Replicas: 3, Batch: 3}, []string{"Rolling.Batch is 3"}},
-		{"copies over full", strategies.Shadow{Share: 10_001}, []string{"Split.Mirrors[0].Share is 10001"}},
+		{"copies over full", strategies.Shadow{Share: 10_001}, []string{"Shadow.Share is 10001"}},
 		{"a stage that is not there", strategies.Adjust(canary(5), "canary 7%", func(*strategies.Stage) {}), []string{"Adjust.stage", "canary 0.05%"}},
 		{"adjusted badly", strategies.Adjust(canary(5), "canary 0.05%", func(s *strategies.Stage) { s.MinSamples = -1 }), []string{"MinSamples is -1"}},
 		{"approval", strategies.Canary{Approve: &strategies.Approval{Need: 11, MFA: -1, Timeout: -1, OnTimeout: 9}}, []string{"Approve.Need", "Approve.MFA", "Approve.Timeout", "Approve.OnTimeout"}},
@@ -120,6 +121,48 @@ func TestBadStrategies(t *testing.T) {
 	if _, err := (strategies.Canary{}).Stages("same", "same"); err == nil {
 		t.Error("a canary of a version with itself was accepted")
 	}
+}
+
+// TestFieldsOfStrategies: a mistake in a generated stage is named by the field of the
+// strategy that it comes from.
+func TestFieldsOfStrategies(t *testing.T) {
+	many := make([]strategies.Weight, strategies.MaxStages+1)
+	for i := range many {
+		many[i] = strategies.Weight(i + 1)
+	}
+	approve := &strategies.Approval{Need: 11}
+	for name, tt := range map[string]struct {
+		strategy strategies.Strategy
+		want     []string
+	}{
+		"canary":       {strategies.Canary{Bake: -1, MinSamples: -1, Approve: approve}, []string{"Canary.Bake", "Canary.MinSamples", "Canary.Approve.Need"}},
+		"many weights": {strategies.Canary{Weights: many}, []string{"Canary.Weights"}},
+		"a/b":          {strategies.AB{Bake: -1, MinSamples: -1, Horizon: -1, OnTie: 9, Allocate: new(strategies.Allocation)}, []string{"AB.Bake", "AB.Horizon", "AB.MinSamples", "AB.OnTie", "AB.Allocate"}},
+		"a/b/n":        {strategies.AB{Rivals: []string{"c", "", "b", "a"}, Allocate: &strategies.Allocation{Every: -1, Floor: strategies.Full}}, []string{"AB.Rivals[1]", "AB.Rivals[2]", "AB.Rivals[3]", "AB.Allocate.Every", "AB.Allocate.Floor"}},
+		"blue-green":   {strategies.BlueGreen{Approve: approve, Warm: -1, Keep: -1, Preview: strategies.Rule{Value: "1"}}, []string{"BlueGreen.Preview.Header", "BlueGreen.Warm", "BlueGreen.Keep", "BlueGreen.Approve.Need"}},
+		"shadow":       {strategies.Shadow{Share: 10_001, Bake: -1, Limit: -1, MinSamples: -1, OnLimit: 9, OnNoEvidence: 9, Until: 9}, []string{"Shadow.Share", "Shadow.Bake", "Shadow.Limit", "Shadow.MinSamples", "Shadow.Until", "Shadow.OnLimit", "Shadow.OnNoEvidence"}},
+		"rolling":      {strategies.Rolling{Replicas: 3, Bake: -1, OnLimit: 9}, []string{"Rolling.Bake", "Rolling.OnLimit"}},
+		"many batches": {strategies.Rolling{Replicas: 1000}, []string{"Rolling.Batch"}},
+	} {
+		_, err := tt.strategy.Stages("a", "b")
+		if got := fieldsOf(err); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+	for _, s := range []strategies.Strategy{strategies.Canary{}, strategies.AB{}, strategies.BlueGreen{Approve: new(strategies.Approval)}, strategies.Shadow{}, strategies.Rolling{Replicas: 3}} {
+		_, err := s.Stages("same", "same")
+		if got := fieldsOf(err); !slices.Equal(got, []string{"candidate"}) {
+			t.Errorf("%T of a version with itself: %q, want candidate", s, got)
+		}
+	}
+}
+
+// fieldsOf returns the fields of all InvalidErrors in err.
+func fieldsOf(err error) (all []string) {
+	for invalid := range checks.Invalid(err) {
+		all = append(all, invalid.Field)
+	}
+	return all
 }
 
 func TestSequence(t *testing.T) {
