@@ -13,6 +13,7 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -128,6 +129,47 @@ func TestPlansThatPromiseTooMuch(t *testing.T) {
 		change(&p)
 		if got := invalidFields(p.Validate()); !slices.Equal(got, []string{want}) {
 			t.Errorf("%q, want %s", got, want)
+		}
+	}
+}
+
+// TestConfigErrorsAreSorted: the errors of a Config come in the same order each time.
+func TestConfigErrorsAreSorted(t *testing.T) {
+	cfg := rollout.Config{
+		Store:   new(memstore.Store),
+		Targets: map[string]rollout.Splitter{"b": nil, "a": nil, "c": nil},
+		Checks:  map[string]checks.Check{"e": nil, "d": nil, "f": nil},
+		Sinks:   map[string]rollout.Sink{"h": nil, "g": nil, "i": nil},
+	}
+	want := []string{
+		`Config.Targets["a"]`, `Config.Targets["b"]`, `Config.Targets["c"]`, `Config.Checks["d"]`, `Config.Checks["e"]`, `Config.Checks["f"]`,
+		`Config.Sinks["g"]`, `Config.Sinks["h"]`, `Config.Sinks["i"]`,
+	}
+	for range 20 {
+		if got := invalidFields(cfg.Validate()); !slices.Equal(got, want) {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestLeaseBelowPoll: a leader that looks less often than its lease lasts would lose it.
+func TestLeaseBelowPoll(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*rollout.Config)
+		want   []string
+	}{
+		"lease below poll":                {func(c *rollout.Config) { c.Lease, c.Poll = time.Second, 2*time.Second }, []string{"Config.Lease"}},
+		"lease below the default of poll": {func(c *rollout.Config) { c.Lease = 400 * time.Millisecond }, []string{"Config.Lease"}},
+		"poll above the default of lease": {func(c *rollout.Config) { c.Poll = 6 * time.Second }, []string{"Config.Lease"}},
+		"poll as long as the lease":       {func(c *rollout.Config) { c.Lease, c.Poll = time.Second, time.Second }, nil},
+		"negative":                        {func(c *rollout.Config) { c.Lease = -1 }, []string{"Config.Lease"}},
+		"no other process uses the store": {func(c *rollout.Config) { c.Replica, c.Poll = "", time.Minute }, nil},
+		"the defaults":                    {func(*rollout.Config) {}, nil},
+	} {
+		cfg := rollout.Config{Store: new(memstore.Store), Replica: "a"}
+		tt.change(&cfg)
+		if got := invalidFields(cfg.Validate()); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
 }

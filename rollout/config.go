@@ -1,11 +1,14 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,7 +125,8 @@ type Config struct {
 	// Lease is how long a leader may be silent before
 	// another one takes over, Poll how often each looks into the store, and
 	// Validity how long a split is relied on without a word from the store.
-	// Zero means 5 s, 500 ms and 5 s. They mean nothing without Replica. Where the
+	// Zero means 5 s, 500 ms and 5 s. They mean nothing without Replica. With it, Lease is
+	// at least Poll. Where the
 	// store gives hints and there are more than 20 processes, each looks less often
 	// than Poll, but within Validity while a rollout is active.
 	Lease    time.Duration `env:"LEASE"`
@@ -162,7 +166,8 @@ func (c Config) Validate() error {
 	if c.Store == nil {
 		bad("Store", nil, "a store, such as one that boltstore.Open returns")
 	}
-	for name, s := range c.Targets {
+	for _, name := range slices.Sorted(maps.Keys(c.Targets)) {
+		s := c.Targets[name]
 		if !targetName.MatchString(name) {
 			bad("Targets", fmt.Sprintf("%q", name), "names that match "+targetName.String())
 		}
@@ -170,12 +175,13 @@ func (c Config) Validate() error {
 			bad(fmt.Sprintf("Targets[%q]", name), nil, "a splitter")
 		}
 	}
-	for name, c := range c.Checks {
-		if c == nil {
+	for _, name := range slices.Sorted(maps.Keys(c.Checks)) {
+		if c.Checks[name] == nil {
 			bad(fmt.Sprintf("Checks[%q]", name), nil, "a check")
 		}
 	}
-	for name, s := range c.Sinks {
+	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
+		s := c.Sinks[name]
 		if s == nil || !sinkName.MatchString(name) {
 			bad(fmt.Sprintf("Sinks[%q]", name), s, "a sink under a name that matches "+sinkName.String())
 		}
@@ -191,8 +197,22 @@ func (c Config) Validate() error {
 			bad(f.name, f.d, "a duration >= 0")
 		}
 	}
+	if lease, poll := cmp.Or(c.Lease, defaultLease), cmp.Or(c.Poll, defaultPoll); c.shared() && 0 < lease && lease < poll {
+		bad("Lease", lease, fmt.Sprintf("at least Poll, %v: a leader shows that it is alive at each look", poll))
+	}
 	c.Retain.validate(bad)
 	return errors.Join(errs...)
+}
+
+const (
+	defaultLease = 5 * time.Second
+	defaultPoll  = 500 * time.Millisecond
+)
+
+// shared reports whether other processes may use the store.
+func (c Config) shared() bool {
+	s, ok := c.Store.(Sharer)
+	return c.Replica != "" || ok && s.Shared()
 }
 
 func (c Config) withDefaults() Config {
@@ -205,10 +225,10 @@ func (c Config) withDefaults() Config {
 	orElse(&c.Checkpoint, 10*time.Second)
 	orElse(&c.CheckTimeout, 10*time.Minute)
 	orElse(&c.CheckValid, 10*time.Minute)
-	orElse(&c.Lease, 5*time.Second)
-	orElse(&c.Poll, 500*time.Millisecond)
+	orElse(&c.Lease, defaultLease)
+	orElse(&c.Poll, defaultPoll)
 	orElse(&c.Validity, 5*time.Second)
-	if s, ok := c.Store.(Sharer); ok && s.Shared() && c.Replica == "" {
+	if c.Replica == "" && c.shared() {
 		c.Replica = strings.ToLower(rand.Text())
 	}
 	c.Store = &patient{Store: c.Store}
