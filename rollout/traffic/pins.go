@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/origin"
 )
 
 // pins remembers the arms that made ids, in its own table or in a shared one.
@@ -57,7 +57,7 @@ func (a *arm) accountOf() account {
 	case a.backend.Account != "":
 		write("account", a.backend.Account)
 	case a.upstream != nil:
-		write("url", a.upstream.base.Scheme, strings.ToLower(a.upstream.base.Host))
+		write("url", origin.Of(a.upstream.base))
 		for _, name := range credentialHeaders {
 			write(a.backend.Header[name]...)
 			write("")

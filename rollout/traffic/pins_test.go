@@ -637,6 +637,8 @@ func TestAccounts(t *testing.T) {
 		"two hosts, one account":           {traffic.Backend{URL: "http://a", Account: "x"}, traffic.Backend{URL: "http://b", Account: "x", Header: keyed("k")}, true},
 		"one host, two accounts":           {traffic.Backend{URL: "http://a", Account: "x"}, traffic.Backend{URL: "http://a", Account: "y"}, false},
 		"two handlers":                     {traffic.Backend{Handler: http.NotFoundHandler()}, traffic.Backend{Handler: http.NotFoundHandler()}, false},
+		"one host, spelt in two ways":      {traffic.Backend{URL: "http://a:80/v1/"}, traffic.Backend{URL: "HTTP://A"}, true},
+		"one host, two ports":              {traffic.Backend{URL: "http://a:443"}, traffic.Backend{URL: "http://a"}, false},
 		"two handlers with an account":     {traffic.Backend{Handler: http.NotFoundHandler(), Account: "x"}, traffic.Backend{Handler: http.NotFoundHandler(), Account: "x"}, true},
 		"an account that is named like it": {traffic.Backend{Handler: http.NotFoundHandler()}, traffic.Backend{Account: "old"}, false},
 	} {

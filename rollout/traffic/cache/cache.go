@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,8 @@ import (
 // Config says what a [Cache] keeps. The zero Config is ready to use.
 type Config struct {
 	// MaxBytes bounds all stored answers together, with their keys and headers, and
-	// MaxAnswer the body of a single one, in bytes. Default 64 MiB and 1 MiB.
+	// MaxAnswer the body of a single one, in bytes. MaxAnswer is at most MaxBytes.
+	// Default 64 MiB and 1 MiB, or MaxBytes if that is less.
 	// Answers on their way may take another quarter of MaxBytes, or MaxAnswer if that
 	// is more; requests beyond pass by the cache.
 	MaxBytes  int64 `env:"MAX_BYTES"`
@@ -109,21 +111,28 @@ func (s *stored) good(f freshness, now time.Time) (age time.Duration, ok bool) {
 	return age, since < s.life && s.life-since >= f.minFresh && (!f.limited || age <= f.maxAge)
 }
 
+const defaultMaxBytes int64 = 64 << 20
+
 // Validate reports everything that is wrong with cfg, joined; each problem is a
 // [*checks.InvalidError].
 func (cfg Config) Validate() error {
 	var errs []error
-	for field, v := range map[string]int64{"MaxBytes": cfg.MaxBytes, "MaxAnswer": cfg.MaxAnswer, "TTL": int64(cfg.TTL)} {
-		if v < 0 {
-			errs = append(errs, &checks.InvalidError{Package: "cache", Field: "Config." + field, Value: v, Want: "a value >= 0"})
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{{"MaxBytes", cfg.MaxBytes}, {"MaxAnswer", cfg.MaxAnswer}, {"TTL", int64(cfg.TTL)}} {
+		if f.value < 0 {
+			errs = append(errs, &checks.InvalidError{Package: "cache", Field: "Config." + f.name, Value: f.value, Want: "a value >= 0"})
 		}
+	}
+	if most := cmp.Or(max(0, cfg.MaxBytes), defaultMaxBytes); cfg.MaxAnswer > most {
+		errs = append(errs, &checks.InvalidError{Package: "cache", Field: "Config.MaxAnswer", Value: cfg.MaxAnswer, Want: fmt.Sprintf("at most MaxBytes, %d", most)})
 	}
 	for _, name := range cfg.Keep {
 		if !keepable(name) {
 			errs = append(errs, &checks.InvalidError{Package: "cache", Field: "Config.Keep", Value: fmt.Sprintf("%.64q", name), Want: "names of headers that belong to an answer, not to a connection or a request"})
 		}
 	}
-	slices.SortFunc(errs, func(a, b error) int { return len(a.Error()) - len(b.Error()) })
 	return errors.Join(errs...)
 }
 
@@ -134,7 +143,7 @@ func New(cfg Config) (*Cache, error) {
 		return nil, err
 	}
 	if cfg.MaxBytes == 0 {
-		cfg.MaxBytes = 64 << 20
+		cfg.MaxBytes = defaultMaxBytes
 	}
 	if cfg.MaxAnswer == 0 {
 		cfg.MaxAnswer = 1 << 20

@@ -368,6 +368,17 @@ func TestBadConfig(t *testing.T) {
 			t.Errorf("Keep of %q: %v", name, err)
 		}
 	}
+	for _, cfg := range []cache.Config{{MaxBytes: 1000, MaxAnswer: 1001}, {MaxAnswer: 64<<20 + 1}} {
+		var invalid *checks.InvalidError
+		if err := cfg.Validate(); !errors.As(err, &invalid) || invalid.Field != "Config.MaxAnswer" {
+			t.Errorf("%d of %d bytes: %v, want an invalid MaxAnswer", cfg.MaxAnswer, cfg.MaxBytes, err)
+		}
+	}
+	for _, cfg := range []cache.Config{{MaxBytes: 1000, MaxAnswer: 1000}, {MaxBytes: 1000}, {MaxAnswer: 64 << 20}, {MaxBytes: 128 << 20, MaxAnswer: 100 << 20}} {
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%d of %d bytes: %v", cfg.MaxAnswer, cfg.MaxBytes, err)
+		}
+	}
 	_, err := cache.New(cache.Config{MaxBytes: -1, MaxAnswer: -1, TTL: -1, Keep: []string{"Set-Cookie"}})
 	fields := map[string]bool{}
 	for invalid := range checks.Invalid(err) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/origin"
 	"github.com/serin-go/serin/internal/resend"
 )
 
@@ -106,10 +107,10 @@ func (c Config) Validate() error {
 	seen := make(map[string]bool)
 	for i, r := range c.Replicas {
 		errs = append(errs, r.validate(fmt.Sprintf("Config.Replicas[%d]", i)))
-		if seen[r.URL] {
+		if seen[r.origin()] {
 			bad(fmt.Sprintf("Replicas[%d].URL", i), r.URL, "a server that is not there already")
 		}
-		seen[r.URL] = true
+		seen[r.origin()] = true
 	}
 	if c.Policy < PowerOfTwo || c.Policy > Affine {
 		bad("Policy", int(c.Policy), "PowerOfTwo, LeastLoaded, Weighted or Affine")
@@ -126,6 +127,15 @@ func (c Config) Validate() error {
 		bad("MaxQueue", c.MaxQueue, "0, since MaxInFlight is no limit")
 	}
 	return errors.Join(errs...)
+}
+
+// origin returns the URL in a form that is equal for equal servers.
+func (r Replica) origin() string {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return r.URL
+	}
+	return origin.Of(u)
 }
 
 func (r Replica) validate(field string) error {

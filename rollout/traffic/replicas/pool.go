@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/origin"
 )
 
 // Pool is an [http.RoundTripper] over several servers. It is safe for concurrent
@@ -72,7 +73,7 @@ func (p *Pool) Add(r Replica) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := *p.list.Load()
-	if slices.ContainsFunc(list, func(n *replica) bool { return n.name == r.URL && !n.leaving.Load() }) {
+	if slices.ContainsFunc(list, func(n *replica) bool { return origin.Of(n.url) == r.origin() && !n.leaving.Load() }) {
 		return &checks.InvalidError{Package: "replicas", Field: "Replica.URL", Value: r.URL, Want: "a server that is not there already"}
 	}
 	n := newReplica(r, p.now())
@@ -85,16 +86,18 @@ func (p *Pool) Add(r Replica) error {
 // Remove takes a server out of the pool: it gets no more requests, and Remove
 // returns when the requests that it has have ended. Errors: the cause of the end of
 // ctx, with how many requests there were then; the server stays out. An unknown one
-// is out already.
+// is out already. The case of the host, a default port and a slash at the end do not count.
 func (p *Pool) Remove(ctx context.Context, url string) error {
 	p.mu.Lock()
 	var gone *replica
+	server := Replica{URL: url}.origin()
 	list := slices.Clone(*p.list.Load())
 	list = slices.DeleteFunc(list, func(r *replica) bool {
-		if r.name == url {
-			gone = r
+		if origin.Of(r.url) != server {
+			return false
 		}
-		return r.name == url
+		gone = r
+		return true
 	})
 	p.list.Store(&list)
 	p.mu.Unlock()

@@ -543,8 +543,23 @@ func TestBadConfig(t *testing.T) {
 		}
 	}
 	p := newPool(t, &servers{}, 1, nil)
-	if err := p.Add(replicas.Replica{URL: "http://r0"}); err == nil {
-		t.Error("the same server twice")
+	for _, url := range []string{"http://r0", "HTTP://R0/", "http://r0:80"} {
+		if err := p.Add(replicas.Replica{URL: url}); err == nil {
+			t.Errorf("%s is added, which is there as http://r0", url)
+		}
+		c := replicas.Config{Replicas: []replicas.Replica{{URL: "http://r0"}, {URL: url}}}
+		var invalid *checks.InvalidError
+		if err := c.Validate(); !errors.As(err, &invalid) || invalid.Field != "Config.Replicas[1].URL" {
+			t.Errorf("%s beside http://r0: %v", url, err)
+		}
+	}
+	for _, url := range []string{"https://r0", "http://r0:8080"} {
+		if err := p.Add(replicas.Replica{URL: url}); err != nil {
+			t.Errorf("%s is another server than http://r0: %v", url, err)
+		}
+	}
+	if err := p.Remove(t.Context(), "http://R0:80/"); err != nil || p.Add(replicas.Replica{URL: "http://r0"}) != nil {
+		t.Errorf("http://r0 is not removed under another spelling, %v", err)
 	}
 	if err := p.Remove(t.Context(), "http://nobody"); err != nil {
 		t.Error(err)
