@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,15 @@ const (
 // UnitHeader is the request header that names the unit of assignment unless
 // [Config].Unit says otherwise.
 const UnitHeader = "Serin-Unit"
+
+// Former holds environment variables under the names of earlier versions. go-envconfig
+// reads them with the prefix of the [Config]. A field of the Config that is not zero counts
+// before its former name.
+type Former struct {
+	HoldBack    time.Duration `env:"HOLD_BACK"`    // Config.PeekTimeout
+	RescueRatio float64       `env:"RESCUE_RATIO"` // Config.FallbackRatio
+	NoRescue    bool          `env:"NO_RESCUE"`    // Config.NoFallback
+}
 
 // Config says what a [Router] is made of. Only Arms is required. New does not
 // keep the map.
@@ -193,16 +203,14 @@ type Config struct {
 	// instead. What was held is passed on with the first bytes after that time, or
 	// beyond 64 KiB of a stream or 1 MiB of a document. 0 means [DefaultPeekTimeout];
 	// negative holds nothing back but the header.
-	// The variable HOLD_BACK, its former name, is read without a prefix if PEEK_TIMEOUT is
-	// not set.
-	PeekTimeout time.Duration `env:"PEEK_TIMEOUT, default=$HOLD_BACK"`
+	// See [Former] for its former name as a variable.
+	PeekTimeout time.Duration `env:"PEEK_TIMEOUT"`
 
 	// FallbackRatio bounds the load that fallbacks may add to the baseline: in ten
 	// seconds 100 requests, and this many for each that it serves anyway. Beyond
 	// that callers see the candidate's failures. 0 means [DefaultFallbackRatio].
-	// The variable RESCUE_RATIO, its former name, is read without a prefix if
-	// FALLBACK_RATIO is not set.
-	FallbackRatio float64 `env:"FALLBACK_RATIO, default=$RESCUE_RATIO"`
+	// It is finite. See [Former] for its former name as a variable.
+	FallbackRatio float64 `env:"FALLBACK_RATIO"`
 
 	// Drain is how long an arm may go on with the requests that it is serving when
 	// a split takes all its traffic away. Those that have not ended by then are
@@ -211,9 +219,11 @@ type Config struct {
 	Drain time.Duration `env:"DRAIN"`
 
 	// NoFallback lets the failures of candidates reach the callers.
-	// The variable NO_RESCUE, its former name, is read without a prefix if NO_FALLBACK is
-	// not set.
-	NoFallback bool `env:"NO_FALLBACK, default=$NO_RESCUE"`
+	// See [Former] for its former name as a variable.
+	NoFallback bool `env:"NO_FALLBACK"`
+
+	// Former holds variables of earlier versions. The zero value holds none.
+	Former Former
 
 	// NoSecondOpinion lets a candidate reject requests by a status from 400 to 499
 	// without asking the baseline whether it would. With a second opinion, a request
@@ -321,6 +331,9 @@ func (cfg Config) withDefaults() Config {
 			cfg.Split.Arms = []strategies.Arm{{Name: name, Weight: strategies.Full}}
 		}
 	}
+	cfg.PeekTimeout = cmp.Or(cfg.PeekTimeout, cfg.Former.HoldBack)
+	cfg.FallbackRatio = cmp.Or(cfg.FallbackRatio, cfg.Former.RescueRatio)
+	cfg.NoFallback = cfg.NoFallback || cfg.Former.NoRescue
 	if cfg.Unit == nil {
 		cfg.Unit = UnitOf
 	}
@@ -377,8 +390,8 @@ func (cfg Config) validateFields() error {
 	if math.IsNaN(cfg.Patience) || math.IsInf(cfg.Patience, 0) {
 		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: "Config.Patience", Value: cfg.Patience, Want: "a finite factor, 0 for the default, or a negative number for none"})
 	}
-	if !(cfg.FallbackRatio >= 0) {
-		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: "Config.FallbackRatio", Value: cfg.FallbackRatio, Want: "a number >= 0, or 0 for the default"})
+	if !(cfg.FallbackRatio >= 0) || math.IsInf(cfg.FallbackRatio, 0) {
+		errs = append(errs, &checks.InvalidError{Package: "traffic", Field: "Config.FallbackRatio", Value: cfg.FallbackRatio, Want: "a finite number > 0, or 0 for the default"})
 	}
 	if len(cfg.Split.Arms) == 0 && len(cfg.Arms) > 1 {
 		errs = append(errs, &checks.InvalidError{

@@ -67,3 +67,6 @@ func (f *Flights) done(number int, o analysis.Observation) {
 	defer f.mu.Unlock()
 	f.all[number].Done = append(f.all[number].Done, o)
 }
+
+// WithDefaults returns the Config that New makes of cfg.
+func WithDefaults(cfg Config) Config { return cfg.withDefaults() }

@@ -396,8 +396,8 @@ func TestMeasure(t *testing.T) {
 }
 
 // TestConfigFromEnvironment fills the plain fields of a Config from variables, by their
-// names of today and by the names of earlier versions, which are read without a prefix
-// only. A name of today wins.
+// names of today and by the names of earlier versions, with a prefix and without one. A
+// name of today wins.
 func TestConfigFromEnvironment(t *testing.T) {
 	type vars = map[string]string
 	want := traffic.Config{MaxBody: 1000, FirstByteTimeout: 3 * time.Second, PeekTimeout: time.Second, FallbackRatio: 0.5, NoFallback: true}
@@ -406,12 +406,19 @@ func TestConfigFromEnvironment(t *testing.T) {
 		"former names":   {"MAX_BODY": "1000", "FIRST_BYTE_TIMEOUT": "3s", "HOLD_BACK": "1s", "RESCUE_RATIO": "0.5", "NO_RESCUE": "true"},
 		"both":           {"MAX_BODY": "1000", "FIRST_BYTE_TIMEOUT": "3s", "PEEK_TIMEOUT": "1s", "FALLBACK_RATIO": "0.5", "NO_FALLBACK": "true", "HOLD_BACK": "2s", "RESCUE_RATIO": "2", "NO_RESCUE": "false"},
 	} {
-		var cfg traffic.Config
-		if err := envconfig.ProcessWith(t.Context(), &envconfig.Config{Target: &cfg, Lookuper: envconfig.MapLookuper(env)}); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if !reflect.DeepEqual(cfg, want) {
-			t.Errorf("%s: %+v", name, cfg)
+		for _, prefix := range []string{"", "CHAT_"} {
+			prefixed := vars{}
+			for key, value := range env {
+				prefixed[prefix+key] = value
+			}
+			var cfg traffic.Config
+			if err := envconfig.ProcessWith(t.Context(), &envconfig.Config{Target: &cfg, Lookuper: envconfig.PrefixLookuper(prefix, envconfig.MapLookuper(prefixed))}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			got := traffic.WithDefaults(cfg)
+			if got.MaxBody != want.MaxBody || got.FirstByteTimeout != want.FirstByteTimeout || got.PeekTimeout != want.PeekTimeout || got.FallbackRatio != want.FallbackRatio || got.NoFallback != want.NoFallback {
+				t.Errorf("%s with the prefix %q: %+v", name, prefix, got)
+			}
 		}
 	}
 	var none traffic.Config

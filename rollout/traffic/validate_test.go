@@ -2,6 +2,7 @@ package traffic_test
 
 import (
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/serin-go/serin/checks"
@@ -32,5 +33,16 @@ func TestConfigValidate(t *testing.T) {
 	}
 	if err := (traffic.Config{Arms: map[string]traffic.Backend{"1.4.0": {URL: "http://127.0.0.1:8080"}}}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFallbackRatio: the ratio is a finite number.
+func TestFallbackRatio(t *testing.T) {
+	for _, ratio := range []float64{math.Inf(1), math.Inf(-1), math.NaN(), -0.1} {
+		var invalid *checks.InvalidError
+		err := traffic.Config{Arms: map[string]traffic.Backend{"1.4.0": {}}, FallbackRatio: ratio}.Validate()
+		if !errors.As(err, &invalid) || invalid.Field != "Config.FallbackRatio" {
+			t.Errorf("%v: %v, want an invalid FallbackRatio", ratio, err)
+		}
 	}
 }
