@@ -341,7 +341,7 @@ var cards = []struct {
 		p := steps(0)
 		p.Strategy = nil
 		p.Stages = []strategies.Stage{{Name: "a", Split: strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: 9000}, {Name: "stray", Weight: 1000}}}}}
-		if _, err := c.e.Start(t.Context(), p, ana); err == nil || !strings.Contains(err.Error(), "stray") {
+		if _, err := c.e.Start(t.Context(), p, ana); !slices.Contains(invalidFields(err), "Plan.Stages[0].Split.Arms") {
 			t.Errorf("Start = %v, want to hear of the stray arm", err)
 		}
 	}},

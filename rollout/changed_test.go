@@ -3,7 +3,6 @@ package rollout_test
 import (
 	"encoding/json"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -63,18 +62,18 @@ func TestPlanInJSONIsReadWhole(t *testing.T) {
 	if err := json.Unmarshal(text, &read); err != nil || read.Digest() != p.Digest() {
 		t.Errorf("%v, digest %s, want %s", err, read.Digest(), p.Digest())
 	}
-	for field, bad := range map[string]string{
-		`"strategy"`: `{"target": "chat", "strategy": {"canary": {}}}`,
-		`"watch"`:    `{"target": "chat", "watch": "24h"}`,
-		`"aprove"`:   `{"stages": [{"name": "x", "aprove": {"need": 2}}]}`,
-		`"alpha"`:    `{"analysis": {"alpha": 0.5}}`,
-		"Plan":       `{"target": 5}`,
+	for bad, want := range map[string]checks.InvalidError{
+		`{"target": "chat", "strategy": {"canary": {}}}`:     {Field: "Plan", Value: `with a member "strategy"`},
+		`{"target": "chat", "watch": "24h"}`:                 {Field: "Plan", Value: `with a member "watch"`},
+		`{"stages": [{"name": "x", "aprove": {"need": 2}}]}`: {Field: "Plan", Value: `with a member "aprove"`},
+		`{"analysis": {"alpha": 0.5}}`:                       {Field: "Plan", Value: `with a member "alpha"`},
+		`{"target": 5}`:                                      {Field: "Plan.target", Value: "a JSON number"},
 	} {
 		var p rollout.Plan
 		err := json.Unmarshal([]byte(bad), &p)
 		var invalid *checks.InvalidError
-		if !errors.As(err, &invalid) || !strings.Contains(err.Error(), field) {
-			t.Errorf("%s: %v", bad, err)
+		if !errors.As(err, &invalid) || invalid.Field != want.Field || invalid.Value != want.Value {
+			t.Errorf("%s: %v, want %s: %v", bad, err, want.Field, want.Value)
 		}
 	}
 }

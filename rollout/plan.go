@@ -229,15 +229,21 @@ func (p Plan) Validate() error {
 	if !targetName.MatchString(p.Target) {
 		bad("Target", fmt.Sprintf("%q", p.Target), "a name that matches "+targetName.String())
 	}
-	if p.Baseline.Version == p.Candidate.Version {
-		bad("Candidate.Version", p.Candidate.Version, "another version than the baseline's")
-	}
 	strategy := strategyName(p.Strategy)
 	p, err := p.compile()
-	if err != nil {
-		errs = append(errs, checks.Within(err, "rollout", strategy, "Plan.Strategy"))
+	same := p.Baseline.Version == p.Candidate.Version
+	if err = checks.Within(err, "rollout", strategy, "Plan.Strategy"); err != nil {
+		for invalid := range checks.Invalid(err) {
+			if invalid.Field == "Plan.Strategy.candidate" { // the argument of Stages
+				invalid.Field, same = "Plan.Candidate.Version", false
+			}
+		}
+		errs = append(errs, err)
 	} else if err := strategies.ValidateStages(p.Stages); err != nil {
 		errs = append(errs, checks.Within(err, "rollout", "", "Plan"))
+	}
+	if same {
+		bad("Candidate.Version", p.Candidate.Version, "another version than the baseline's")
 	}
 	for i, s := range p.Stages {
 		for _, a := range s.Split.Arms {

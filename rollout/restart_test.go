@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
@@ -123,7 +124,7 @@ func TestCustomMetricSurvivesARestart(t *testing.T) {
 		p.Analysis.Metrics = append(analysis.DefaultMetrics(), long)
 		e := open(t, cfg)
 		var invalid *checks.InvalidError
-		if _, err := e.Start(t.Context(), p, ana); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "long answers") {
+		if _, err := e.Start(t.Context(), p, ana); !errors.As(err, &invalid) || invalid.Field != fmt.Sprintf("Plan.Analysis.Metrics[%d]", len(p.Analysis.Metrics)-1) {
 			t.Errorf("Start with a metric that a restart would lose = %v", err)
 		}
 		e.Close()
@@ -334,8 +335,8 @@ func TestLaterEngineTakesOver(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		e := open(t, cfg)
-		if err := old.Do(t.Context(), id, strategies.Promote, ana); !errors.Is(err, rollout.ErrConflict) && (err == nil || !strings.Contains(err.Error(), "another engine")) {
-			t.Errorf("a command to the old engine = %v, want it to say that another engine drives", err)
+		if err := old.Do(t.Context(), id, strategies.Promote, ana); !errors.Is(err, rollout.ErrConflict) {
+			t.Errorf("a command to the old engine = %v, want an error that wraps %v", err, rollout.ErrConflict)
 		}
 		finish(t, e, id) // verifies the chain
 	})

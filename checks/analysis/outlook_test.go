@@ -1,14 +1,13 @@
 package analysis
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/serin-go/serin/checks"
+	"github.com/google/go-cmp/cmp"
 )
 
 // The outlook is right: medians and 90th percentiles of simulated rollouts.
@@ -110,21 +109,15 @@ func TestOutlookRefuses(t *testing.T) {
 	_, err := (Plan{AlphaPromote: 3}).Outlook(Traffic{
 		PerSecond: math.NaN(), Share: 1, Rates: map[string]float64{"x": 0}, Measured: map[string]float64{"y": 2}, Spread: -1, ScoreSpread: math.Inf(1),
 	})
-	for _, want := range []string{"AlphaPromote", "PerSecond", "Share", `Rates["x"]`, `Measured["y"]`, "Spread", "ScoreSpread"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not mention %s: %v", want, err)
-		}
+	want := []string{"Plan.AlphaPromote", "Traffic.PerSecond", "Traffic.Share", `Traffic.Rates["x"]`, `Traffic.Measured["y"]`, "Traffic.Spread", "Traffic.ScoreSpread"}
+	if diff := cmp.Diff(want, invalidFields(err)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 	_, err = (Plan{}).Outlook(Traffic{PerSecond: 1, Share: 0.5},
 		Regression{}, Regression{Metrics: []string{nameErrors, nameLatency}, To: 2}, Regression{Metrics: []string{nameSpeed}, Times: 2},
 		Regression{Metrics: []string{nameLatency}, Times: math.NaN()})
-	for _, want := range []string{"regressions[0].Metrics", "regressions[1].Metrics", "regressions[1].To", "regressions[2].Metrics", "regressions[3].Times"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not mention %s: %v", want, err)
-		}
-	}
-	var invalid *checks.InvalidError
-	if !errors.As(err, &invalid) {
-		t.Error("the error is not an InvalidError")
+	want = []string{"regressions[0].Metrics", "regressions[1].Metrics", "regressions[1].To", "regressions[2].Metrics", "regressions[3].Times"}
+	if diff := cmp.Diff(want, invalidFields(err)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"math"
 	"reflect"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/serin-go/serin/checks"
 )
 
@@ -125,6 +125,14 @@ func TestRecorderMemory(t *testing.T) {
 	}
 }
 
+// invalidFields returns the fields of all InvalidErrors in err.
+func invalidFields(err error) (all []string) {
+	for invalid := range checks.Invalid(err) {
+		all = append(all, invalid.Field)
+	}
+	return all
+}
+
 func TestNewRecorderReportsEverything(t *testing.T) {
 	plan := Plan{
 		Metrics: []Metric{
@@ -143,19 +151,15 @@ func TestNewRecorderReportsEverything(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, text := range []string{
-		"Metrics[0].Name", "Metrics[0].Kind", "Metrics[0].Better", "Metrics[0].Role", "Metrics[0].Weight",
-		"Metrics[1].Of", "Metrics[2].Name", "Metrics[3].Kind", "Metrics[4].Margin", "Metrics[4].Tolerance",
-		"Metrics[5].Margin", "Metrics[6].Margin", "AlphaRollback", "AlphaPromote", "MinSamples", "Window",
-		"Breakers[0].Metric", "Breakers[0].Above", "Persist", "Warm", "baseline", "candidates[1]", "candidates[2]",
-	} {
-		if !strings.Contains(err.Error(), text) {
-			t.Errorf("the error does not mention %s:\n%v", text, err)
-		}
+	want := []string{
+		"Plan.Metrics[0].Name", "Plan.Metrics[0].Kind", "Plan.Metrics[0].Better", "Plan.Metrics[0].Role", "Plan.Metrics[0].Weight",
+		"Plan.Metrics[1].Of", "Plan.Metrics[2].Of", "Plan.Metrics[2].Name", "Plan.Metrics[3].Kind, Better, Unit",
+		"Plan.Metrics[4].Tolerance", "Plan.Metrics[4].Margin", "Plan.Metrics[5].Margin", "Plan.Metrics[6].Margin",
+		"Plan.AlphaRollback", "Plan.AlphaPromote", "Plan.MinSamples", "Plan.Persist", "Plan.Warm", "Plan.Window",
+		"Plan.Breakers[0].Metric", "Plan.Breakers[0].Above", "baseline", "candidates[1]", "candidates[2]",
 	}
-	var invalid *checks.InvalidError
-	if !errors.As(err, &invalid) {
-		t.Error("the error is not an InvalidError")
+	if diff := cmp.Diff(want, invalidFields(err)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for name, p := range map[string]Plan{
 		"empty metrics":   {Metrics: []Metric{}},
