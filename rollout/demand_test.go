@@ -186,7 +186,7 @@ func TestDemandsOverARestart(t *testing.T) {
 		e = open(t, cfg)
 		time.Sleep(5 * time.Second)
 		st := status(t, e, id)
-		if !st.Paused || !strings.Contains(st.Reason, "(demands)") || !strings.Contains(st.Reason, "Plan.Monitor is 0s") || st.Digest == digest {
+		if !st.Paused || rule(t, e, id) != "gates" || !strings.Contains(st.Reason, "Plan.Monitor") || st.Digest == digest {
 			t.Errorf("under new demands it is paused: %v, %s, digest %s, was %s", st.Paused, st.Reason, st.Digest, digest)
 		}
 		if err := e.Do(t.Context(), id, strategies.Abort, ana); err != nil {

@@ -105,7 +105,7 @@ func TestRestartWithoutACheckPauses(t *testing.T) {
 		cfg.Checks = nil
 		e = open(t, cfg)
 		st, err := e.Status(t.Context(), id)
-		if err != nil || !st.Paused || !strings.Contains(st.Reason, "no check is bound to pass") {
+		if err != nil || !st.Paused || rule(t, e, id) != "unbound" || !strings.Contains(st.Reason, "pass") {
 			t.Errorf("paused %v, %q, %v; want it paused with the name of the check", st.Paused, st.Reason, err)
 		}
 	})

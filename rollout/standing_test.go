@@ -217,7 +217,7 @@ func TestStandingCheckIsNotKnown(t *testing.T) {
 				t.Fatalf("paused within the time of grace: %s", st.Reason)
 			}
 			time.Sleep(20 * time.Second)
-			if st := status(t, e, id); !st.Paused || !strings.Contains(st.Reason, "vendor: not known for 2m") {
+			if st := status(t, e, id); !st.Paused || rule(t, e, id) != strategies.RuleStanding || !strings.Contains(st.Reason, "vendor") {
 				t.Fatalf("paused %v: %s", st.Paused, st.Reason)
 			}
 			time.Sleep(looks * time.Second)

@@ -94,7 +94,7 @@ func TestContestNobodyLeft(t *testing.T) {
 		go tgt.serve(t.Context(), 20*time.Millisecond)
 		e := open(t, cfg)
 		end := last(finish(t, e, begin(t, e, contest())))
-		if end.Phase != strategies.RolledBack || !strings.Contains(end.Reason, "no candidate is left") || tgt.current().Weight("1.4.0") != strategies.Full {
+		if end.Phase != strategies.RolledBack || end.Rule != "harm" || tgt.current().Weight("1.4.0") != strategies.Full {
 			t.Errorf("%v: %s, split %v", end.Phase, end.Reason, tgt.current().Arms)
 		}
 	})
