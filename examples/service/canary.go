@@ -10,13 +10,21 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	client "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/serin-go/serin/checks/health"
 	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/pgstore"
 	"github.com/serin-go/serin/rollout/traffic"
+	"github.com/serin-go/serin/rollout/traffic/trafficotel"
 	"github.com/serin-go/serin/strategies"
 	"github.com/serin-go/serin/versioning"
 )
@@ -27,6 +35,9 @@ type deployment struct {
 	router *traffic.Router
 	engine *rollout.Engine
 	store  rollout.Store
+	health *health.Monitor
+	meters *metric.MeterProvider
+	scrape http.Handler // of metrics
 }
 
 // open makes the router and opens the engine, which continues a rollout under way.
@@ -59,10 +70,42 @@ func open(ctx context.Context, c config, log *slog.Logger) (_ *deployment, err e
 	if d.engine, err = rollout.Open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
+	if err = d.observe(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	return d, nil
 }
 
-func (d *deployment) Close() error { return errors.Join(d.engine.Close(), d.store.Close()) }
+// observe makes the probes, and the metrics for Prometheus.
+func (d *deployment) observe() (err error) {
+	d.health, err = health.New(health.Config{Components: slices.Concat(
+		health.Components(rollout.Health(d.engine), health.Component{Shared: true}), // all replicas have the store in common
+		health.Components(traffic.Health(d.router), health.Component{Matters: health.Warn}),
+	)})
+	if err != nil {
+		return err
+	}
+	producer, err := trafficotel.NewProducer(d.router, trafficotel.Config{})
+	if err != nil {
+		return err
+	}
+	registry := client.NewRegistry()
+	exporter, err := prometheus.New(prometheus.WithRegisterer(registry), prometheus.WithProducer(producer))
+	if err != nil {
+		return err
+	}
+	d.meters = metric.NewMeterProvider(metric.WithReader(exporter))
+	d.scrape = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	return nil
+}
+
+func (d *deployment) Close() error {
+	err := errors.Join(d.engine.Close(), d.store.Close())
+	if d.meters != nil {
+		err = errors.Join(err, d.meters.Shutdown(context.Background()))
+	}
+	return err
+}
 
 // plan gives the candidate 5, 25, 50 and 100 % of the users, each for Bake or longer.
 func (d *deployment) plan() rollout.Plan {
@@ -119,6 +162,10 @@ func (d *deployment) admin() http.Handler {
 		}
 		_ = json.NewEncoder(w).Encode(st)
 	}
+	mux.Handle("/livez", d.health.Live())
+	mux.Handle("/readyz", d.health.Ready())
+	mux.Handle("/startupz", d.health.Startup())
+	mux.Handle("GET /metrics", d.scrape)
 	mux.HandleFunc("GET /rollout", func(w http.ResponseWriter, r *http.Request) { status(w, r, nil) })
 	mux.HandleFunc("POST /rollout/{command}", func(w http.ResponseWriter, r *http.Request) {
 		by := rollout.Actor{Name: cmp.Or(r.Header.Get("X-User"), "operator")}

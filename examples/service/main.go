@@ -6,6 +6,7 @@
 //	curl -H 'X-User: ana' 'localhost:8080/ask?q=What+is+light'
 //	curl -X POST localhost:8081/rollout/start    # or abort, pause, resume, promote
 //	curl localhost:8081/rollout                  # the status
+//	curl localhost:8081/metrics                  # also /livez, /readyz and /startupz
 //
 // Without STABLE_URL and CANDIDATE_URL two small models in this process serve.
 // Rollouts are stored in PostgreSQL if DATABASE_URL is set, and in a file otherwise.
@@ -29,6 +30,8 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/serin-go/serin/checks/health"
+	"github.com/serin-go/serin/rollout/traffic/trafficotel"
 	"github.com/serin-go/serin/versioning"
 )
 
@@ -48,7 +51,8 @@ type config struct {
 	Dir      string        `env:"STATE_DIR, default=."` // for files, on a disk that survives a restart
 	Bake     time.Duration `env:"ROLLOUT_BAKE, default=1m"`
 	Tick     time.Duration `env:"ROLLOUT_TICK, default=1s"`
-	Drain    time.Duration `env:"DRAIN, default=1m"` // for requests in flight at a shutdown
+	Notice   time.Duration `env:"DRAIN_NOTICE, default=15s"` // for load balancers to notice a shutdown
+	Drain    time.Duration `env:"DRAIN, default=1m"`         // for requests in flight after that
 }
 
 func main() {
@@ -86,7 +90,7 @@ func serve(ctx context.Context, c config, log *slog.Logger, ready func(users, ad
 		option.WithAPIKey(c.Key),
 		option.WithBaseURL("http://model/v1"), // the router replaces the host
 		option.WithMaxRetries(0),              // the router falls back
-		option.WithHTTPClient(&http.Client{Transport: d.router.RoundTripper()}),
+		option.WithHTTPClient(&http.Client{Transport: trafficotel.RoundTripper(d.router.RoundTripper())}),
 	)
 	users, err := net.Listen("tcp", c.Addr)
 	if err != nil {
@@ -97,21 +101,26 @@ func serve(ctx context.Context, c config, log *slog.Logger, ready func(users, ad
 		return errors.Join(err, users.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for listener, handler := range map[net.Listener]http.Handler{users: asks(client, c.Model, log), admin: d.admin()} {
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	public := &http.Server{Handler: d.health.Track(asks(client, c.Model, log)), ReadHeaderTimeout: 10 * time.Second}
+	private := &http.Server{Handler: d.admin(), ReadHeaderTimeout: 10 * time.Second}
+	for listener, server := range map[net.Listener]*http.Server{users: public, admin: private} {
 		group.Go(func() error {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 				return err
 			}
 			return nil
 		})
-		group.Go(func() error {
-			<-ctx.Done()
-			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
-			defer cancel()
-			return server.Shutdown(limit)
-		})
 	}
+	group.Go(func() error { return d.health.Run(models) }) // until the requests have ended
+	group.Go(func() error {
+		<-ctx.Done()
+		defer stop()
+		rest := context.WithoutCancel(ctx)
+		if cut := d.health.Drain(rest, health.Drain{Notice: c.Notice, Streams: c.Drain}); cut > 0 {
+			log.Warn("requests were cut", "requests", cut)
+		}
+		return errors.Join(public.Shutdown(rest), private.Close())
+	})
 	ready(users.Addr().String(), admin.Addr().String())
 	return group.Wait()
 }

@@ -27,7 +27,7 @@ import (
 // run starts the service, and ends it with the test or when stop is called.
 func run(t *testing.T, env map[string]string) (users, admin string, stop func()) {
 	t.Helper()
-	env["ADDR"], env["ADMIN_ADDR"] = "127.0.0.1:0", "127.0.0.1:0"
+	env["ADDR"], env["ADMIN_ADDR"], env["DRAIN_NOTICE"] = "127.0.0.1:0", "127.0.0.1:0", "-1ns"
 	if env["STATE_DIR"] == "" {
 		env["STATE_DIR"] = t.TempDir()
 	}
@@ -218,4 +218,47 @@ func postgres(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = program("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop") })
 	return fmt.Sprintf("postgres://serin@127.0.0.1:%d/postgres?sslmode=disable", port)
+}
+
+// TestProbesAndMetrics asks what Kubernetes and Prometheus ask. The metrics have the names
+// of the golden file that both exporters of the router are held to.
+func TestProbesAndMetrics(t *testing.T) {
+	users, admin, _ := run(t, map[string]string{"STABLE_URL": model(t), "CANDIDATE_URL": model(t)})
+	for _, path := range []string{"/livez", "/startupz", "/readyz"} {
+		code := 0
+		for range 10_000 { // until the first results are there
+			if code, _ = request(t, http.MethodGet, admin+path, ""); code == http.StatusOK {
+				break
+			}
+		}
+		if code != http.StatusOK {
+			t.Errorf("%s: status %d", path, code)
+		}
+	}
+	for range 20 {
+		if code, _ := request(t, http.MethodGet, users+"/ask?q=What+is+light", "ana"); code != http.StatusOK {
+			t.Fatalf("status %d", code)
+		}
+	}
+	code, body := request(t, http.MethodGet, admin+"/metrics", "")
+	if code != http.StatusOK {
+		t.Fatalf("metrics: status %d: %s", code, body)
+	}
+	for _, want := range []string{
+		`gen_ai_client_inference_duration_seconds_count{`, `gen_ai_client_inference_time_to_first_chunk_seconds_bucket{`,
+		`gen_ai_client_inference_usage_output_tokens_total{`, `serin_traffic_time_per_output_token_seconds_sum{`,
+		`serin_traffic_requests_total{`, `serin_traffic_weight{`, `serin_arm="1.4.0"`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the metrics do not contain %s", want)
+		}
+	}
+	if _, err := exec.LookPath("promtool"); err != nil {
+		t.Skip("needs promtool: apt-get install prometheus")
+	}
+	check := exec.Command("promtool", "check", "metrics")
+	check.Stdin = strings.NewReader(body)
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
 }
