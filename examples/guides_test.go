@@ -11,6 +11,7 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/checks/health"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/audit"
@@ -20,7 +21,7 @@ import (
 )
 
 // These functions hold the code that the guides show. They are compiled and not run.
-var _ = []any{routing, routes, budget, people, several, retain, outage, unit, lowTraffic, shadow, gate, forecast}
+var _ = []any{routing, routes, budget, people, several, retain, outage, unit, lowTraffic, shadow, gate, forecast, withHealth}
 
 func routing(pool14, pool15 http.RoundTripper, book *cost.Book, ledger *cost.Ledger, judge func(context.Context, traffic.Pair) (float64, float64, bool), warehouse func(traffic.Exposure)) traffic.Config {
 	return traffic.Config{
@@ -119,4 +120,17 @@ func gate(plan loadtest.Plan, limit analysis.Threshold) map[string]checks.Check 
 func forecast(plan rollout.Plan) (rollout.Forecast, error) {
 	forecast, err := plan.Forecast(analysis.Traffic{PerSecond: 0.5})
 	return forecast, err
+}
+
+// withHealth adds probes and a graceful shutdown to a service.
+func withHealth(ctx context.Context, engine *rollout.Engine, mux *http.ServeMux, service http.Handler) (*http.Server, error) {
+	monitor, err := health.New(health.Config{Components: health.Components(rollout.Health(engine), health.Component{Shared: true})})
+	if err != nil {
+		return nil, err
+	}
+	go monitor.Run(ctx)
+	mux.Handle("/livez", monitor.Live())
+	mux.Handle("/readyz", monitor.Ready())
+	server := &http.Server{Handler: monitor.Track(service)}
+	return server, nil
 }

@@ -39,7 +39,9 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/health"
 	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
@@ -114,9 +116,8 @@ type gateway struct {
 	log    *slog.Logger
 	access atomic.Pointer[access]
 	router *traffic.Router
+	health *health.Monitor
 	engine atomic.Pointer[rollout.Engine] // nil until the store is open
-
-	draining atomic.Bool
 }
 
 // access says who may ask, and what that costs.
@@ -167,8 +168,9 @@ func (g *gateway) prepare() error {
 	}
 	split := strategies.Split{Arms: []strategies.Arm{{Name: g.Stable.String(), Weight: strategies.Full}}}
 	router, err := traffic.New(traffic.Config{Arms: arms, Split: split, Unit: user, Tenant: apikeys.TeamOf, RequestStall: g.Stall, Logger: g.log})
-	g.router = router
-	return errors.Join(err, g.plan().Validate(), g.reload())
+	monitor, failed := health.New(health.Config{Every: time.Second, Components: []health.Component{{Name: "rollouts", Check: checks.Func(g.leads)}}})
+	g.router, g.health = router, monitor
+	return errors.Join(err, failed, g.plan().Validate(), g.reload())
 }
 
 // serve runs the gateway until ctx ends, and then lets requests finish.
@@ -199,6 +201,7 @@ func (g *gateway) serve(ctx context.Context, ready func(callers, admin string)) 
 	rolling, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end() // when all requests have ended
 	working.Go(func() { g.roll(rolling) })
+	working.Go(func() { _ = g.health.Run(rolling) })
 	ready(callers.Addr().String(), admin.Addr().String())
 	for ctx.Err() == nil {
 		select {
@@ -209,8 +212,7 @@ func (g *gateway) serve(ctx context.Context, ready func(callers, admin string)) 
 		case <-ctx.Done():
 		}
 	}
-	g.draining.Store(true)
-	time.Sleep(g.Delay)
+	g.health.Drain(rolling, health.Drain{Notice: max(g.Delay, 1), Streams: -1}) // balancers notice meanwhile
 	limit, cancel := context.WithTimeout(rolling, g.Drain)
 	defer cancel()
 	if err := shutdown(limit); err != nil {
@@ -274,22 +276,23 @@ func (g *gateway) private() http.Handler {
 	return mux
 }
 
-// probes answers 200, or 503 with the reason.
+// leads reports whether the engine follows the newest rollout and its split is in force.
+func (g *gateway) leads(context.Context) checks.Result {
+	switch engine := g.engine.Load(); {
+	case engine == nil:
+		return checks.Result{Status: checks.Fail, Summary: "the store is not open"}
+	case !engine.Health()[0].Follows || engine.Health()[0].PlaneErr != nil:
+		return checks.Result{Status: checks.Fail, Summary: "the split is not in force"}
+	}
+	return checks.Result{Status: checks.Pass}
+}
+
+// probes answers Kubernetes and load balancers.
 func (g *gateway) probes() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, path := range []string{"/livez", "/startupz", "/readyz"} {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
-			switch engine := g.engine.Load(); {
-			case path == "/livez":
-			case path == "/readyz" && g.draining.Load():
-				http.Error(w, "draining", http.StatusServiceUnavailable)
-			case engine == nil:
-				http.Error(w, "the store is not open", http.StatusServiceUnavailable)
-			case !engine.Health()[0].Follows || engine.Health()[0].PlaneErr != nil:
-				http.Error(w, "the split is not in force", http.StatusServiceUnavailable)
-			}
-		})
-	}
+	mux.Handle("/livez", g.health.Live())
+	mux.Handle("/startupz", g.health.Startup())
+	mux.Handle("/readyz", g.health.Ready())
 	return mux
 }
 
