@@ -239,11 +239,12 @@ func (p Plan) Validate() error {
 			}
 		}
 		errs = append(errs, err)
-	} else if err := strategies.ValidateStages(p.Stages); err != nil {
-		errs = append(errs, checks.Within(err, "rollout", "", "Plan"))
 	}
 	if same {
 		bad("Candidate.Version", p.Candidate.Version, "another version than the baseline's")
+	}
+	if err == nil {
+		errs = append(errs, checks.Within(strategies.ValidateStages(p.Stages), "rollout", "", "Plan"))
 	}
 	for i, s := range p.Stages {
 		for _, a := range s.Split.Arms {
