@@ -35,5 +35,6 @@
 // [Monitor.Track] for that. A main function calls Drain, [net/http.Server.Shutdown],
 // rollout.Engine.Close, and closes the store, in this order.
 //
-// The package uses only the standard library.
+// Package grpchealth, a module of its own, serves the same by gRPC. This package uses only
+// the standard library.
 package health
