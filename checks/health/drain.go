@@ -101,8 +101,9 @@ func (m *Monitor) InFlight() int {
 // with an error event. Drain returns the number of requests that were cut, when all have
 // ended, or when a request does not end within five seconds after it was cut.
 //
-// The end of ctx ends Notice and Streams. Only the first call of Drain has an effect; others
-// wait for it and return the same number.
+// The end of ctx ends Notice and Streams. Do not pass the context that the signal of the
+// shutdown has ended, but [context.WithoutCancel] of it. Only the first call of Drain has
+// an effect; others wait for it and return the same number.
 func (m *Monitor) Drain(ctx context.Context, d Drain) (cut int) {
 	m.requests.once.Do(func() {
 		m.mu.Lock()
