@@ -6,9 +6,11 @@ require (
 	github.com/DataDog/sketches-go v1.4.8
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/Masterminds/semver/v3 v3.5.0
+	github.com/alexliesenfeld/health v0.8.0
 	github.com/blang/semver/v4 v4.0.0
 	github.com/growthbook/growthbook-golang v0.7.0
 	github.com/hashicorp/go-version v1.9.0
+	github.com/hellofresh/health-go/v5 v5.5.4
 	github.com/launchdarkly/go-sdk-common/v3 v3.4.0
 	github.com/launchdarkly/go-server-sdk-evaluation/v3 v3.0.1
 	github.com/open-feature/go-sdk v1.20.0
@@ -23,6 +25,8 @@ require (
 	github.com/launchdarkly/go-semver v1.0.3 // indirect
 	github.com/mailru/easyjson v0.7.7 // indirect
 	github.com/tmaxmax/go-sse v0.10.0 // indirect
+	go.opentelemetry.io/otel v1.44.0 // indirect
+	go.opentelemetry.io/otel/trace v1.44.0 // indirect
 	go.uber.org/mock v0.6.0 // indirect
 	google.golang.org/protobuf v1.36.11 // indirect
 )
