@@ -56,24 +56,30 @@ func (r *rule) holds(s *subject) bool {
 }
 
 // cookie returns the value of the first cookie with the given name, as
-// [http.Request.Cookie] does but without parsing the others.
+// [http.Request.Cookie] does but without parsing the others and without a limit on
+// their number.
 func cookie(lines []string, name string) string {
 	for _, line := range lines {
 		for line != "" {
 			var part string
 			part, line, _ = strings.Cut(line, ";")
 			key, value, _ := strings.Cut(textproto.TrimString(part), "=")
-			if textproto.TrimString(key) == name {
-				value = textproto.TrimString(value)
-				if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
-					value = value[1 : n-1]
-				}
+			if textproto.TrimString(key) != name {
+				continue
+			}
+			if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
+				value = value[1 : n-1]
+			}
+			if !strings.ContainsFunc(value, notInCookie) {
 				return value
 			}
 		}
 	}
 	return ""
 }
+
+// notInCookie reports the runes that make net/http leave a cookie out.
+func notInCookie(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
 
 // query returns the first value of a parameter of a query string, as
 // [url.Values.Get] does but without parsing the others.
