@@ -1,0 +1,170 @@
+package probe
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+)
+
+const (
+	defaultTimeout = 10 * time.Second
+	maxBody        = 1 << 20
+)
+
+// probe is a check with a digest of its requirements.
+type probe struct {
+	checks.Func
+	digest string
+}
+
+// Digest implements [checks.Digester].
+func (p *probe) Digest() string { return p.digest }
+
+// newProbe returns a check of one kind. limit ends each run; zero means 10 s. requirements
+// identify what the check requires; they marshal to JSON and hold no secrets. If invalid is
+// an error, look never runs.
+func newProbe(kind string, limit time.Duration, requirements any, invalid error, look func(ctx context.Context) checks.Result) checks.Check {
+	text, err := json.Marshal(requirements)
+	if invalid = errors.Join(invalid, err); invalid != nil {
+		look = func(context.Context) checks.Result {
+			return checks.Result{Summary: "the options of the probe are invalid", Err: invalid}
+		}
+	}
+	if limit <= 0 {
+		limit = defaultTimeout
+	}
+	sum := sha256.Sum256(fmt.Appendf(text, "\n%s", kind))
+	return &probe{digest: "sha256:" + hex.EncodeToString(sum[:]), Func: func(ctx context.Context) checks.Result {
+		within, cancel := context.WithTimeoutCause(ctx, limit, &slowError{limit})
+		defer cancel()
+		if err := ctx.Err(); err != nil {
+			return checks.Result{Summary: "not looked at", Err: err}
+		}
+		return look(within)
+	}}
+}
+
+// slowError means that a check has reached its own time limit.
+type slowError struct{ limit time.Duration }
+
+func (e *slowError) Error() string { return fmt.Sprintf("no result within %v", e.limit) }
+
+func (e *slowError) Timeout() bool { return true }
+
+// invalid collects what is wrong with options.
+type invalid struct {
+	options string
+	errs    []error
+}
+
+// add adds one field, and err returns all as one error.
+func (v *invalid) add(field string, value any, want string) {
+	v.errs = append(v.errs, &checks.InvalidError{Package: "probe", Field: v.options + "." + field, Value: value, Want: want})
+}
+
+func (v *invalid) err() error { return errors.Join(v.errs...) }
+
+// positive refuses negative durations.
+func (v *invalid) positive(field string, d time.Duration) {
+	if d < 0 {
+		v.add(field, d, "a positive duration, or 0 for the default")
+	}
+}
+
+// url parses an absolute URL with one of the schemes, such as "http" and "https".
+func (v *invalid) url(field, raw string, schemes ...string) *url.URL {
+	u, err := url.Parse(raw)
+	if err == nil && u.Host != "" {
+		for _, s := range schemes {
+			if strings.EqualFold(u.Scheme, s) {
+				return u
+			}
+		}
+	}
+	v.add(field, shown(u), "a URL such as "+schemes[0]+"://host/path")
+	return &url.URL{}
+}
+
+// shown is a URL without user, query and fragment, which may hold secrets.
+func shown(u *url.URL) string {
+	if u == nil {
+		return "not a URL"
+	}
+	return (&url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path}).String()
+}
+
+// failed is the result after err: Unknown if it says nothing about the thing that was
+// looked at, Fail otherwise.
+func failed(ctx context.Context, what string, err error) checks.Result {
+	if slow := (*slowError)(nil); errors.As(context.Cause(ctx), &slow) {
+		return checks.Result{Status: checks.Fail, Summary: what + ": " + slow.Error(), Err: slow}
+	}
+	if ctx.Err() != nil {
+		return checks.Result{Summary: what + ": not looked at", Err: ctx.Err()}
+	}
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		err = e.Err // without the URL, which may hold secrets
+	}
+	r := checks.Result{Summary: what + ": " + err.Error(), Err: err}
+	if answered(err) {
+		r.Status = checks.Fail
+	}
+	return r
+}
+
+// answered reports whether err comes from the other side, or from its absence.
+func answered(err error) bool {
+	if e := (*net.DNSError)(nil); errors.As(err, &e) {
+		return e.IsNotFound
+	}
+	for _, e := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, syscall.ENOENT, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	var (
+		slow   interface{ Timeout() bool }
+		record tls.RecordHeaderError
+		alert  tls.AlertError
+		chain  *tls.CertificateVerificationError
+	)
+	return errors.As(err, &slow) && slow.Timeout() || errors.Is(err, http.ErrSchemeMismatch) ||
+		errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &chain)
+}
+
+// client is c, or a client of its own that keeps no connection, without redirects.
+func client(c *http.Client) *http.Client {
+	if c == nil {
+		c = &http.Client{Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, ForceAttemptHTTP2: true,
+		}}
+	}
+	own := *c
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
+}
+
+// errLong means that a body exceeds 1 MiB.
+var errLong = errors.New("the body exceeds 1 MiB")
+
+// readAll reads a body up to 1 MiB.
+func readAll(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		return nil, errLong
+	}
+	return body, err
+}
