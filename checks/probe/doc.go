@@ -6,7 +6,7 @@
 //		probe.HTTP(probe.HTTPOptions{URL: "https://gateway.example.com/healthz"}),
 //		probe.TLS(probe.TLSOptions{Addr: "gateway.example.com:443"}),
 //		probe.SQL(probe.SQLOptions{DB: db}),
-//		probe.Completion(probe.CompletionOptions{URL: "http://10.0.0.7:8000", Model: "chat"}),
+//		probe.Completion(probe.Endpoint{URL: "http://10.0.0.7:8000", Model: "chat"}, probe.CompletionOptions{}),
 //	)
 //
 // Each function returns a [checks.Check] for a gate of a rollout, a component of package

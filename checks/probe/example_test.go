@@ -6,8 +6,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/serin-go/serin/checks/probe"
+	"github.com/serin-go/serin/loadtest/modeltest"
 )
 
 func ExampleHTTP() {
@@ -18,4 +20,61 @@ func ExampleHTTP() {
 	r := probe.HTTP(probe.HTTPOptions{URL: server.URL, JSON: map[string]string{"/status": "pass"}}).Check(context.Background())
 	fmt.Println(r.Status)
 	// Output: fail
+}
+
+func ExampleCompletion() {
+	model, err := modeltest.New(modeltest.Config{Seed: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewServer(model)
+	defer server.Close()
+	chat := probe.Endpoint{URL: server.URL, Model: modeltest.DefaultModel}
+	r := probe.Completion(chat, probe.CompletionOptions{Stream: true, MaxTTFT: time.Minute}).Check(context.Background())
+	fmt.Println(r.Status, r.Evidence["output_tokens"], r.Evidence["finish"])
+	// Output: pass 8 length
+}
+
+// answers is a server that gives one answer.
+func answers(document string) *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, document)
+	}))
+}
+
+func ExampleEmbedding() {
+	server := answers(`{"object":"list","model":"embed","data":[{"index":0,"embedding":[0.6,0.8]}]}`)
+	defer server.Close()
+	model := probe.Endpoint{URL: server.URL, Model: "embed"}
+	fmt.Println(probe.Embedding(model, probe.EmbeddingOptions{Dimension: 1024}).Check(context.Background()).Summary)
+	// Output: the embedding of embed has dimension 2, want 1024
+}
+
+func ExampleModeration() {
+	server := answers(`{"id":"modr-1","model":"guard","results":[{"flagged":true}]}`)
+	defer server.Close()
+	model := probe.Endpoint{URL: server.URL, Model: "guard"}
+	fmt.Println(probe.Moderation(model, probe.ModerationOptions{}).Check(context.Background()).Summary)
+	// Output: guard flags a harmless text
+}
+
+func ExampleJSONMode() {
+	server := answers(`{"object":"chat.completion","model":"chat","choices":[{"index":0,"message":{"role":"assistant",
+		"content":"{\"capital\":\"Paris\",\"population\":\"two\"}"},"finish_reason":"stop"}]}`)
+	defer server.Close()
+	model := probe.Endpoint{URL: server.URL, Model: "chat"}
+	fmt.Println(probe.JSONMode(model, probe.JSONModeOptions{}).Check(context.Background()).Summary)
+	// Output: chat does not keep to a JSON schema: "population" is string, want number
+}
+
+func ExampleToolCall() {
+	server := answers(`{"object":"chat.completion","model":"chat","choices":[{"index":0,"message":{"role":"assistant","content":null,
+		"tool_calls":[{"id":"1","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Paris\"}"}}]},
+		"finish_reason":"tool_calls"}]}`)
+	defer server.Close()
+	model := probe.Endpoint{URL: server.URL, Model: "chat"}
+	fmt.Println(probe.ToolCall(model, probe.ToolCallOptions{}).Check(context.Background()).Summary)
+	// Output: chat calls a tool
 }
