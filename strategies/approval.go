@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/quorum"
 )
 
 // DefaultPatience is the Timeout of an [Approval] if it is zero.
@@ -59,17 +60,10 @@ type ApprovalRule struct {
 }
 
 // takes reports whether a person with these roles can approve for r.
-func (r ApprovalRule) takes(roles []string) bool {
-	return len(r.Roles) == 0 || slices.ContainsFunc(roles, func(s string) bool { return slices.Contains(r.Roles, s) })
-}
+func (r ApprovalRule) takes(roles []string) bool { return quorum.Rule(r).Takes(roles) }
 
 // String returns the rule in words: "2 of sre or lead".
-func (r ApprovalRule) String() string {
-	if len(r.Roles) == 0 {
-		return fmt.Sprintf("%d of any role", r.Need)
-	}
-	return fmt.Sprintf("%d of %s", r.Need, strings.Join(r.Roles, " or "))
-}
+func (r ApprovalRule) String() string { return quorum.Rule(r).String() }
 
 // Vote is the vote of one person on one approval.
 type Vote struct {
@@ -88,12 +82,7 @@ type Vote struct {
 // Person returns the identity of a voter: the subject or, if it is empty, the name in
 // lower case and without surrounding space. Votes with equal identities are from one
 // person.
-func Person(subject, name string) string {
-	if subject != "" {
-		return subject
-	}
-	return strings.ToLower(strings.TrimSpace(name))
-}
+func Person(subject, name string) string { return quorum.Person(subject, name) }
 
 // Person returns the identity of the voter.
 func (v Vote) Person() string { return Person(v.Subject, v.Who) }
@@ -128,40 +117,19 @@ func (a Approval) Demands() []ApprovalRule {
 	return all
 }
 
-// place assigns votes to rules, as many as possible. It returns the rules with the number
-// of people that they still need. It finds a maximum bipartite matching by augmenting
-// paths: a vote may move another one to a different rule.
+// place counts votes for rules; see [quorum.Place].
 func place(rules []ApprovalRule, votes []Vote) (missing []ApprovalRule, placed int) {
-	held := make([][]int, len(rules)) // votes by rule
-	var seat func(vote int, seen []bool) bool
-	seat = func(vote int, seen []bool) bool {
-		for i, r := range rules {
-			if seen[i] || !r.takes(votes[vote].Roles) {
-				continue
-			}
-			seen[i] = true
-			if len(held[i]) < r.Need {
-				held[i] = append(held[i], vote)
-				return true
-			}
-			for j, other := range held[i] {
-				if seat(other, seen) {
-					held[i][j] = vote
-					return true
-				}
-			}
-		}
-		return false
-	}
-	for vote := range votes {
-		if seat(vote, make([]bool, len(rules))) {
-			placed++
-		}
-	}
+	internal := make([]quorum.Rule, len(rules))
 	for i, r := range rules {
-		if r.Need -= len(held[i]); r.Need > 0 {
-			missing = append(missing, r)
-		}
+		internal[i] = quorum.Rule(r)
+	}
+	roles := make([][]string, len(votes))
+	for i, v := range votes {
+		roles[i] = v.Roles
+	}
+	left, placed := quorum.Place(internal, roles)
+	for _, r := range left {
+		missing = append(missing, ApprovalRule(r))
 	}
 	return missing, placed
 }
