@@ -58,6 +58,7 @@
 //   - checks/burn: SLO error budgets and burn rates
 //   - checks/health: liveness, readiness and startup probes, and graceful shutdown
 //   - checks/health/grpchealth: these probes by the gRPC health protocol (a module)
+//   - checks/checklist: the deployment checklist as code, with evidence, waivers and reports
 //   - checks/probe: checks of HTTP, TLS, DNS, SQL, disks, clocks, metrics and model servers
 //   - checks/external: metrics that are measured elsewhere
 //   - checks/external/prometheus: a source of metrics in Prometheus

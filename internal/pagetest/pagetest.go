@@ -1,0 +1,67 @@
+// Package pagetest looks at HTML pages in Chromium: errors on the console, and violations
+// of accessibility rules by axe-core.
+package pagetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"html"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Accessible fails the test if axe-core finds a violation on the page, in a wide and in a
+// narrow window, with a light and with a dark colour scheme. It skips the test without
+// Chromium or without the npm package axe-core in the folder SERIN_NODE_MODULES.
+func Accessible(t *testing.T, page []byte) {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("install chromium to look at the page")
+	}
+	axe, err := os.ReadFile(filepath.Join(os.Getenv("SERIN_NODE_MODULES"), "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Skip("install axe-core with npm, and set SERIN_NODE_MODULES to the folder node_modules")
+	}
+	end := []byte("</body>")
+	if bytes.Count(page, end) != 1 {
+		t.Fatal("the page has no body")
+	}
+	script := "<script>" + strings.ReplaceAll(string(axe), "</script>", `<\/script>`) + `</script><script>
+axe.run().then(r => { document.title = JSON.stringify({passes: r.passes.length, violations: r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html).join(" "))}) })
+</script></body>`
+	file := filepath.Join(t.TempDir(), "page.html")
+	if err := os.WriteFile(file, bytes.Replace(page, end, []byte(script), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []string{"1100,1200", "390,1800"} {
+		for _, scheme := range []string{"0", "1"} { // dark, light
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			cmd := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+				"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
+				"--window-size="+size, "--blink-settings=preferredColorScheme="+scheme, "--virtual-time-budget=20000", "--dump-dom", "file://"+file)
+			dom, err := cmd.Output()
+			cancel()
+			if err != nil {
+				t.Skipf("chromium does not run here: %v", err)
+			}
+			_, title, _ := strings.Cut(string(dom), "<title>")
+			title, _, _ = strings.Cut(title, "</title>")
+			var found struct {
+				Passes     int
+				Violations []string
+			}
+			if err := json.Unmarshal([]byte(html.UnescapeString(title)), &found); err != nil || found.Passes == 0 {
+				t.Fatalf("axe-core has not finished: %v, title %.200q", err, title)
+			}
+			for _, v := range found.Violations {
+				t.Errorf("window %s, colour scheme %s: %s", size, scheme, v)
+			}
+		}
+	}
+}
