@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/serin-go/serin/internal/merkle"
 	"github.com/serin-go/serin/rollout"
 )
 
@@ -42,7 +43,7 @@ type archiveHead struct {
 	Format   int             `json:"format"`
 	Rollout  rollout.ID      `json:"rollout"`
 	Entries  int             `json:"entries"`
-	Before   frontier        `json:"before"`
+	Before   merkle.Frontier `json:"before"`
 	Document json.RawMessage `json:"document,omitempty"`
 }
 
@@ -96,7 +97,7 @@ func (a Archive) Archive(_ context.Context, r rollout.Record) (receipt []byte, e
 		return nil, fmt.Errorf("audit: archive: %w", err)
 	}
 	file := bytes.Join(append(append([][]byte{first}, l.lines...), last, nil), []byte("\n"))
-	end, err := l.hashes.end()
+	end, err := l.tree.End()
 	if err != nil {
 		return nil, err
 	}
@@ -125,9 +126,12 @@ func (l *Log) whole(id rollout.ID, ended bool) error {
 }
 
 // after returns an empty log that goes on from a frontier, with the given rollout.
-func after(f frontier, first uint64) (*Log, error) {
-	h, err := f.after()
-	return &Log{first: first, hashes: h}, err
+func after(f merkle.Frontier, first uint64) (*Log, error) {
+	tree, err := f.After()
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return &Log{first: first, tree: tree}, nil
 }
 
 // removed returns the empty log that begins after what was removed from a store.
@@ -145,9 +149,9 @@ func removed(ctx context.Context, s rollout.Store, target string) (*Log, error) 
 	if err := json.Unmarshal(entry.Value, &at); err != nil {
 		return nil, fmt.Errorf("audit: %s: %w", entry.Key, err)
 	}
-	var f frontier
+	var f merkle.Frontier
 	if json.Unmarshal(at.Receipt, &f) != nil {
-		f = frontier{} // of another archiver
+		f = merkle.Frontier{} // of another archiver
 	}
 	return after(f, at.First)
 }
@@ -221,15 +225,15 @@ func (l *Log) Join(before ...*Log) (*Log, error) {
 	for i, part := range append(before[:len(before):len(before)], l) {
 		if i == 0 {
 			var err error
-			if all, err = after(part.hashes.frontier, part.first); err != nil {
+			if all, err = after(part.tree.Begin(), part.first); err != nil {
 				return nil, err
 			}
 		}
-		end, err := all.hashes.end()
+		end, err := all.tree.End()
 		if err != nil {
 			return nil, err
 		}
-		if have, want := fmt.Sprint(part.hashes.frontier), fmt.Sprint(end); have != want {
+		if have, want := fmt.Sprint(part.tree.Begin()), fmt.Sprint(end); have != want {
 			return nil, fmt.Errorf("%w: part %d goes on from entry %d, the one before it ends with %d", ErrForked, i, part.Archived(), all.Size())
 		}
 		for _, line := range part.lines {

@@ -1,15 +1,14 @@
 package audit
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/serin-go/serin/internal/merkle"
 	"github.com/serin-go/serin/rollout"
 )
 
@@ -45,52 +44,37 @@ func (l *Log) sign(s note.Signer, target, more string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("%s%s\n%d\n%s\n", origin, target, l.Size(), root)
+	c := merkle.Checkpoint{Origin: origin + target, Size: int64(l.Size()), Root: root}
 	if more != "" {
-		text += more + "\n"
+		c.More = append(c.More, more)
 	}
 	if n := len(l.events); n > 0 && l.events[n-1].Rollout != "" {
 		last := l.events[n-1]
-		text += fmt.Sprintf(headLine+"\n", last.Rollout, last.Seq, last.Hash)
+		c.More = append(c.More, fmt.Sprintf(headLine, last.Rollout, last.Seq, last.Hash))
 	}
-	signed, err := note.Sign(&note.Note{Text: text}, s)
+	signed, err := c.Sign(s)
 	if err != nil {
-		return nil, fmt.Errorf("audit: signing a checkpoint: %w", err)
+		return nil, fmt.Errorf("audit: %w", err)
 	}
 	return signed, nil
 }
 
 // openCheckpoint checks the signature of a checkpoint and reads it.
 func openCheckpoint(signed []byte, v note.Verifier) (checkpoint, error) {
-	n, err := note.Open(signed, note.VerifierList(v))
+	m, err := merkle.Open(signed, v)
 	if err != nil {
-		return checkpoint{}, fmt.Errorf("audit: checkpoint: %w", err)
+		return checkpoint{}, fmt.Errorf("audit: %w", err)
 	}
-	bad := func(what string) (checkpoint, error) {
-		return checkpoint{}, fmt.Errorf("audit: checkpoint: %s in %q", what, n.Text)
-	}
-	lines := strings.Split(n.Text, "\n")
-	if len(lines) < 4 {
-		return bad("not three lines")
-	}
-	target, ok := strings.CutPrefix(lines[0], origin)
+	target, ok := strings.CutPrefix(m.Origin, origin)
 	if !ok {
-		return bad("the log is of another kind")
+		return checkpoint{}, fmt.Errorf("audit: checkpoint: the log is of another kind, %q", m.Origin)
 	}
-	size, err := strconv.ParseInt(lines[1], 10, 64)
-	if err != nil || size < 0 || strconv.FormatInt(size, 10) != lines[1] {
-		return bad("no size")
-	}
-	root, err := base64.StdEncoding.DecodeString(lines[2])
-	if err != nil || len(root) != len(tlog.Hash{}) {
-		return bad("no root")
-	}
-	c := checkpoint{target: target, size: size, root: tlog.Hash(root)}
-	for _, line := range lines[3:] {
+	c := checkpoint{target: target, size: m.Size, root: m.Root}
+	for _, line := range m.More {
 		switch {
 		case strings.HasPrefix(line, "head "):
 			if _, err := fmt.Sscanf(line, headLine, &c.head.Rollout, &c.head.Seq, &c.head.Hash); err != nil {
-				return bad("no head")
+				return checkpoint{}, fmt.Errorf("audit: checkpoint: no head in %q", line)
 			}
 		case c.more == "":
 			c.more = line
@@ -119,7 +103,7 @@ func (l *Log) Extends(signed []byte, v note.Verifier) error {
 	case c.size > int64(l.Size()):
 		return fmt.Errorf("%w: it has %d entries, %d were signed", ErrForked, l.Size(), c.size)
 	case c.size < int64(l.Archived()):
-		return fmt.Errorf("%w, with entry %d, and %d were signed: join it with its archives", errArchived, l.Archived(), c.size)
+		return fmt.Errorf("audit: %w, with entry %d, and %d were signed: join it with its archives", merkle.ErrArchived, l.Archived(), c.size)
 	}
 	root, err := l.Root(int(c.size))
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/serin-go/serin/internal/merkle"
 	"github.com/serin-go/serin/rollout"
 )
 
@@ -26,7 +27,7 @@ type Log struct {
 	first  uint64 // the number of its first rollout, 0 and 1 if none is archived
 	lines  [][]byte
 	events []rollout.Event // of the lines that could be read; the zero Event stands for one that could not
-	hashes hashes
+	tree   merkle.Tree
 
 	stored *rollout.Head // of the newest document in the store; nil if that is not known
 }
@@ -132,7 +133,7 @@ func (l *Log) add(line []byte) {
 		ev = rollout.Event{}
 	}
 	l.lines, l.events = append(l.lines, line), append(l.events, ev)
-	l.hashes.add(line)
+	l.tree.Add(line)
 }
 
 // Len returns the number of entries that l holds.
@@ -140,7 +141,7 @@ func (l *Log) Len() int { return len(l.lines) }
 
 // Archived returns the number of entries before those that l holds: they were archived and
 // removed, and l knows their hashes.
-func (l *Log) Archived() int { return int(l.hashes.frontier.Size) }
+func (l *Log) Archived() int { return int(l.tree.Begin().Size) }
 
 // Size returns the number of entries of the whole log, which checkpoints are about.
 func (l *Log) Size() int { return l.Archived() + l.Len() }
