@@ -39,6 +39,7 @@ var ladder = map[string][]string{
 	"rollout/envfile":                  {"checks"},
 	"rollout/haproxy":                  {"checks", "rollout", "strategies"},
 	"rollout/httproute":                {"checks", "rollout", "strategies"},
+	"rollout/ledger":                   {"rollout", "rollout/audit", "checks", "checks/checklist", "strategies"},
 	"rollout/memstore":                 {"rollout"},
 	"rollout/nginx":                    {"checks", "rollout", "strategies"},
 	"rollout/rollouttest":              {"rollout", "rollout/memstore", "strategies", "checks", "checks/analysis", "versioning"},
@@ -80,6 +81,7 @@ var (
 // imports brings them in. Only the standard library and these.
 var foreign = map[string][]string{
 	"rollout/audit":               {"golang.org/x/mod"},
+	"rollout/ledger":              {"golang.org/x/mod"},
 	"rollout/boltstore":           {"go.etcd.io/bbolt", "golang.org/x/sys"},
 	"rollout/rolloutotel":         otel,
 	"rollout/storetest":           {"github.com/google/go-cmp", "github.com/anishathalye/porcupine"},

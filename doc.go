@@ -14,6 +14,8 @@
 //     approvals, freeze windows, events, one process or many
 //   - rollout/audit: verification, signed checkpoints, exports and archives of the
 //     audit trail
+//   - rollout/ledger: a tamper-evident record of votes, waivers, reviews and refusals,
+//     and bundles of evidence for auditors
 //   - rollout/audit/audittest: a conformance suite for anchors that keep checkpoints
 //   - rollout/rolloutotel: traces and metrics of rollouts for OpenTelemetry
 //   - rollout/boltstore: a store in one file, for one process

@@ -37,8 +37,9 @@ type Actor struct {
 // person returns what is compared where it matters whether two actors are one.
 func (a Actor) person() string { return strategies.Person(a.Subject, a.Name) }
 
-// validate reports everything that is wrong with a, joined.
-func (a Actor) validate() error {
+// Validate reports everything that is wrong with a, joined; each problem is a
+// [*checks.InvalidError].
+func (a Actor) Validate() error {
 	var errs []error
 	bad := func(field string, value any, want string) {
 		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Actor." + field, Value: value, Want: want})
@@ -111,7 +112,7 @@ func (r Roles) Authorize(_ context.Context, by Actor, what Action, target string
 
 // authorize asks the configured Authorizer.
 func (e *Engine) authorize(ctx context.Context, by Actor, what Action, target string) error {
-	if err := by.validate(); err != nil {
+	if err := by.Validate(); err != nil {
 		return err
 	}
 	if e.cfg.Authorize == nil {

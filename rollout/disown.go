@@ -30,7 +30,7 @@ func (e *Engine) Disown(ctx context.Context, subject, why string, by Actor) ([]I
 	if strings.TrimSpace(subject) == "" || len(subject) > 255 {
 		return nil, &checks.InvalidError{Package: "rollout", Field: "Disown.subject", Value: fmt.Sprintf("%q", bound(subject, maxNameSize)), Want: "the subject or name of a person, at most 255 bytes"}
 	}
-	if err := by.validate(); err != nil {
+	if err := by.Validate(); err != nil {
 		return nil, err
 	}
 	e.mu.Lock()

@@ -293,7 +293,7 @@ func sameRoles(a, b []string) bool {
 
 // accept returns every reason why the engine cannot carry out p, joined.
 func (e *Engine) accept(p Plan, by Actor) error {
-	errs := []error{p.Validate(), by.validate()}
+	errs := []error{p.Validate(), by.Validate()}
 	splitter := e.cfg.Targets[p.Target]
 	if splitter == nil && targetName.MatchString(p.Target) && !e.remote {
 		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Plan.Target", Value: p.Target, Want: "a target of Config.Targets"})

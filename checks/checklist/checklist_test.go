@@ -541,7 +541,12 @@ func TestReportsAreKept(t *testing.T) {
 	if r.Status != checks.Pass || !strings.Contains(string(k.reports[r.Evidence["report"]]), "fine") {
 		t.Errorf("%+v, kept %q", r, k.reports)
 	}
+	again := l.Check(k)
+	first := again.Check(about(t, subject))
 	k.err = errors.New("disk")
+	if r := again.Check(about(t, subject)); r.Status != checks.Pass || r.Evidence["report"] != first.Evidence["report"] {
+		t.Errorf("%+v after %+v: an equal result is stored again", r, first)
+	}
 	if r := l.Check(k).Check(about(t, subject)); r.Status != checks.Unknown || !errors.Is(r.Err, k.err) {
 		t.Errorf("%+v", r)
 	}

@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/serin-go/serin/checks"
@@ -272,7 +274,9 @@ func (r Report) WriteJSON(w io.Writer) error {
 }
 
 // Reports is an optional interface for a [Source]. If implemented, the check of a list
-// stores each report under its sum, so that the evidence of a result leads to every line.
+// stores its reports under their sums, so that the evidence of a result leads to every line.
+// While status and summary stay the same, the result names the report with which they
+// began.
 type Reports interface {
 	KeepReport(ctx context.Context, sum string, report []byte) error
 }
@@ -281,33 +285,49 @@ type Reports interface {
 type check struct {
 	list *List
 	src  Source
+
+	mu      sync.Mutex
+	subject checks.Subject
+	last    checks.Result // whose report was stored
 }
 
 // Check returns a check of the whole list, for rollout.Config.Checks. Its digest is the
 // digest of the list, so that an approval does not survive a list that has lost an item.
 // Concurrent calls for one subject share one evaluation. See [Report.Result].
-func (l *List) Check(src Source) checks.Check { return checks.Cached(0, check{l, src}) }
+func (l *List) Check(src Source) checks.Check { return checks.Cached(0, &check{list: l, src: src}) }
 
 // Digest implements checks.Digester.
-func (c check) Digest() string { return c.list.digest }
+func (c *check) Digest() string { return c.list.digest }
 
 // Check implements checks.Check.
-func (c check) Check(ctx context.Context) checks.Result {
+func (c *check) Check(ctx context.Context) checks.Result {
 	if err := ctx.Err(); err != nil {
 		return checks.Result{Summary: "checklist " + c.list.name + " is not evaluated", Err: err}
 	}
 	r := c.list.Run(ctx, c.src)
 	res := r.Result()
-	if keep, ok := c.src.(Reports); ok {
-		var b bytes.Buffer
-		err := r.WriteJSON(&b)
-		if err == nil {
-			err = keep.KeepReport(ctx, res.Evidence["report"], b.Bytes())
-		}
-		if err != nil {
-			return checks.Result{Summary: "the report of checklist " + r.List + " is not stored", Evidence: res.Evidence, Err: err}
-		}
+	keep, ok := c.src.(Reports)
+	if !ok {
+		return res
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	subject := r.Subject
+	subject.Until = time.Time{}
+	if c.subject == subject && c.last.Status == res.Status && c.last.Summary == res.Summary {
+		res.Evidence = maps.Clone(c.last.Evidence)
+		return res
+	}
+	var b bytes.Buffer
+	err := r.WriteJSON(&b)
+	if err == nil {
+		err = keep.KeepReport(ctx, res.Evidence["report"], b.Bytes())
+	}
+	if err != nil {
+		return checks.Result{Summary: "the report of checklist " + r.List + " is not stored", Evidence: res.Evidence, Err: err}
+	}
+	c.subject, c.last = subject, res
+	res.Evidence = maps.Clone(res.Evidence)
 	return res
 }
 

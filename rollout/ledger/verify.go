@@ -1,0 +1,208 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/merkle"
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/audit"
+)
+
+// Verify reads all entries from the store and verifies the chain, that nothing is missing
+// that this process has seen, and that the ledger extends the last checkpoint of
+// [Config.Anchor]. Errors are a [*TamperError], one that wraps [audit.ErrForked], or errors
+// of the store and the anchor.
+func (l *Ledger) Verify(ctx context.Context) error {
+	return l.scan(ctx, func(uint64, []byte) {})
+}
+
+// scan verifies the ledger, and calls each for every line.
+func (l *Ledger) scan(ctx context.Context, each func(seq uint64, line []byte)) error {
+	l.mu.Lock()
+	seen, hash := l.seq, l.hash
+	l.mu.Unlock()
+	var tree merkle.Tree
+	prev := ""
+	for line, err := range l.lines(ctx) {
+		if err != nil {
+			return err
+		}
+		seq := uint64(tree.Size()) + 1
+		if prev, err = verify(line, seq, prev); err != nil {
+			return err
+		}
+		tree.Add(line)
+		each(seq, line)
+		if seq == seen && prev != hash {
+			return &TamperError{Seq: seq, Reason: "it is another one than before"}
+		}
+	}
+	if n := uint64(tree.Size()); n < seen {
+		return &TamperError{Seq: n + 1, Reason: "it is missing"}
+	}
+	return l.extends(ctx, &tree)
+}
+
+// origin is the first line of a checkpoint, and the name of the ledger for its anchor. It
+// cannot be the name of a target.
+func (l *Ledger) origin() string { return "serin/ledger/" + l.cfg.Name }
+func (l *Ledger) anchored() string {
+	return "~ledger-" + l.cfg.Name
+}
+
+// extends reports whether a tree extends the last checkpoint of the anchor.
+func (l *Ledger) extends(ctx context.Context, t *merkle.Tree) error {
+	if l.cfg.Anchor == nil {
+		return nil
+	}
+	signed, err := l.cfg.Anchor.Latest(ctx, l.anchored())
+	if errors.Is(err, rollout.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ledger: anchor: %w", err)
+	}
+	return l.matches(signed, t)
+}
+
+// matches reports whether a tree extends a checkpoint.
+func (l *Ledger) matches(signed []byte, t *merkle.Tree) error {
+	c, err := merkle.Open(signed, l.verifier)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ledger: %w", err)
+	case c.Origin != l.origin():
+		return fmt.Errorf("ledger: the checkpoint is of %q, want %q", c.Origin, l.origin())
+	case c.Size > t.Size():
+		return fmt.Errorf("ledger: it has %d entries, %d were signed: %w", t.Size(), c.Size, audit.ErrForked)
+	}
+	root, err := t.Root(c.Size)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if root != c.Root {
+		return fmt.Errorf("ledger: one of its first %d entries differs: %w", c.Size, audit.ErrForked)
+	}
+	return nil
+}
+
+// errNoSigner means that checkpoints are asked for without a key.
+var errNoSigner = &checks.InvalidError{Package: "ledger", Field: "Config.Signer", Value: nil, Want: "a signer, for checkpoints"}
+
+// Checkpoint signs the present state of the ledger. Keep what it returns in another place.
+// Without [Config.Signer] it returns a [*checks.InvalidError].
+func (l *Ledger) Checkpoint() ([]byte, error) {
+	if l.cfg.Signer == nil {
+		return nil, errNoSigner
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sign()
+}
+
+// sign signs the tree. l.mu is held.
+func (l *Ledger) sign() ([]byte, error) {
+	root, err := l.tree.Root(l.tree.Size())
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	signed, err := merkle.Checkpoint{Origin: l.origin(), Size: l.tree.Size(), Root: root}.Sign(l.cfg.Signer)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	return signed, nil
+}
+
+// seal keeps a checkpoint with the anchor if the ledger has grown.
+func (l *Ledger) seal(ctx context.Context) error {
+	if l.cfg.Anchor == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken != nil || l.sealed == l.tree.Size() {
+		return l.broken
+	}
+	// Another process may have sealed more.
+	if err := errors.Join(l.refresh(ctx), l.extends(ctx, &l.tree)); err != nil {
+		return err
+	}
+	signed, err := l.sign()
+	if err != nil {
+		return err
+	}
+	if err := l.cfg.Anchor.Keep(ctx, l.anchored(), signed); err != nil {
+		return fmt.Errorf("ledger: anchor: %w", err)
+	}
+	l.sealed = l.tree.Size()
+	return nil
+}
+
+// Inclusion proves that one entry is in a ledger.
+type Inclusion struct {
+	Seq  uint64           `json:"seq"`
+	Size int64            `json:"size"` // of the ledger, in entries
+	Line string           `json:"line"` // the exact entry
+	Path tlog.RecordProof `json:"path"`
+}
+
+// Prove returns a proof that the entry seq is in the ledger. A checkpoint suffices to check
+// it.
+func (l *Ledger) Prove(ctx context.Context, seq uint64) (Inclusion, error) {
+	e, err := l.cfg.Store.Get(ctx, l.key(seq))
+	if err != nil {
+		return Inclusion{}, fmt.Errorf("ledger: entry %d: %w", seq, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.refresh(ctx); err != nil {
+		return Inclusion{}, err
+	}
+	if seq == 0 || seq > l.seq {
+		return Inclusion{}, fmt.Errorf("ledger: entry %d: %w", seq, rollout.ErrNotFound)
+	}
+	path, err := tlog.ProveRecord(l.tree.Size(), int64(seq)-1, &l.tree)
+	if err != nil {
+		return Inclusion{}, fmt.Errorf("ledger: %w", err)
+	}
+	return Inclusion{Seq: seq, Size: l.tree.Size(), Line: string(e.Value), Path: path}, nil
+}
+
+// Check reports whether p proves that its entry is in the ledger of a checkpoint.
+func (p Inclusion) Check(checkpoint []byte, v note.Verifier) error {
+	c, err := merkle.Open(checkpoint, v)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if c.Size != p.Size || p.Seq == 0 {
+		return fmt.Errorf("ledger: the proof is about a ledger of %d entries, the checkpoint about one of %d", p.Size, c.Size)
+	}
+	if err := tlog.CheckRecord(p.Path, c.Size, c.Root, int64(p.Seq)-1, tlog.RecordHash([]byte(p.Line))); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return nil
+}
+
+// Intact returns a check that [Ledger.Verify] finds nothing. Damage is Fail; a store or an
+// anchor that does not answer is Unknown.
+func (l *Ledger) Intact() checks.Check {
+	return checks.Func(func(ctx context.Context) checks.Result {
+		err := l.Verify(ctx)
+		var tampered *TamperError
+		switch {
+		case err == nil:
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("the ledger is intact up to entry %d", l.seq)}
+		case errors.As(err, &tampered), errors.Is(err, audit.ErrForked):
+			return checks.Result{Status: checks.Fail, Summary: err.Error(), Err: err}
+		}
+		return checks.Result{Summary: "the ledger cannot be verified", Err: err}
+	})
+}

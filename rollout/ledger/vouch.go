@@ -1,0 +1,246 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/checklist"
+	"github.com/serin-go/serin/internal/quorum"
+	"github.com/serin-go/serin/rollout"
+)
+
+// The bounds of what people may say, in bytes.
+const (
+	minReason = 20
+	maxReason = 4 << 10
+	maxNote   = 64 << 10
+)
+
+// Proof is what a person gives with a vote.
+type Proof struct {
+	// Reject rejects the item instead of vouching for it.
+	Reject bool
+	// Reason is the reason in words. A rejection has one.
+	Reason string
+	// Link is the address of the proof, and Sum "sha256:" with the digest of what is there.
+	Link, Sum string
+}
+
+// Waiver accepts an item that does not hold, for a time.
+type Waiver struct {
+	Item    string
+	Subject checks.Subject
+	// Reason has at least 20 characters.
+	Reason string
+	// Until is the end, at most [Config.MaxWaiver] from now.
+	Until time.Time
+}
+
+// problems collects what is wrong with arguments.
+type problems struct{ errs []error }
+
+func (p *problems) add(field string, value any, want string) {
+	p.errs = append(p.errs, &checks.InvalidError{Package: "ledger", Field: field, Value: value, Want: want})
+}
+
+func (p *problems) reason(field, s string, least int) {
+	if n := utf8.RuneCountInString(strings.TrimSpace(s)); n < least || len(s) > maxReason {
+		p.add(field, fmt.Sprintf("%d characters", n), fmt.Sprintf("%d characters to %d bytes", least, maxReason))
+	}
+}
+
+// item returns the item with an id of the configured lists, or nil if there are no lists.
+func (l *Ledger) item(p *problems, field, id string) *checklist.Item {
+	for _, list := range l.cfg.Lists {
+		for _, i := range list.Items {
+			if i.ID == id {
+				return &i
+			}
+		}
+	}
+	if id == "" || len(l.cfg.Lists) > 0 {
+		p.add(field, id, "the ID of an item of the lists")
+	}
+	return nil
+}
+
+// about checks that a subject names what evidence of an item is about.
+func (p *problems) about(i *checklist.Item, s checks.Subject) {
+	if i == nil {
+		return
+	}
+	switch {
+	case i.Scope == checklist.OfCandidate && s.Digest == "":
+		p.add("Subject.Digest", s.Digest, "the digest of the candidate")
+	case i.Scope == checklist.OfPlan && s.Plan == "":
+		p.add("Subject.Plan", s.Plan, "the digest of the plan")
+	case i.Scope == checklist.OfTarget && s.Target == "":
+		p.add("Subject.Target", s.Target, "a target")
+	}
+}
+
+// admit checks an actor and their right.
+func (l *Ledger) admit(ctx context.Context, p *problems, by rollout.Actor, what rollout.Action, target string) error {
+	if err := errors.Join(append(p.errs, by.Validate())...); err != nil {
+		return err
+	}
+	if l.cfg.Authorize == nil {
+		return nil
+	}
+	err := l.cfg.Authorize(ctx, by, what, target)
+	if err == nil {
+		return nil
+	}
+	reason := err.Error()
+	if f := (*rollout.ForbiddenError)(nil); errors.As(err, &f) {
+		reason = f.Reason
+	} else {
+		err = &rollout.ForbiddenError{Actor: by.Name, Action: what, Target: target, Reason: reason, Err: err}
+	}
+	l.Refused(ctx, rollout.Refusal{By: by, Action: what, Target: target, Rule: "authorize", Reason: reason})
+	return err
+}
+
+func person(by rollout.Actor) checklist.Person {
+	return checklist.Person{Subject: by.Subject, Name: by.Name, Roles: by.Roles, Proved: by.Proved}
+}
+
+// record writes a record of a person.
+func (l *Ledger) record(ctx context.Context, r checklist.Record, by rollout.Actor) (checklist.Record, error) {
+	r.By, r.At = person(by), now()
+	e, err := l.append(ctx, Entry{At: r.At, Kind: Kind(r.Kind), By: by, Record: &r})
+	if err != nil {
+		return checklist.Record{}, err
+	}
+	r.Seq = e.Seq
+	return r, nil
+}
+
+// Vouch records that a person vouches for an item, or rejects it, and returns the record
+// with its number. It refuses a vote that could not count: for an item that no person
+// vouches for, from a role that may not, without the second factor or the proof that the
+// item requires. Errors are [*checks.InvalidError] values, joined, a
+// [*rollout.ForbiddenError], or errors of the store; after one of these the vote may have
+// been written nevertheless.
+func (l *Ledger) Vouch(ctx context.Context, item string, s checks.Subject, v Proof, by rollout.Actor) (checklist.Record, error) {
+	var p problems
+	r := checklist.Record{Kind: checklist.Vote, Item: item, Subject: s, Reason: v.Reason, Link: v.Link, Sum: v.Sum, Result: checks.Result{Status: checks.Pass}}
+	least := 0
+	if v.Reject {
+		r.Result.Status, least = checks.Fail, 1
+	}
+	p.reason("Proof.Reason", v.Reason, least)
+	if len(v.Link) > maxReason {
+		p.add("Proof.Link", fmt.Sprintf("%d bytes", len(v.Link)), fmt.Sprintf("at most %d bytes", maxReason))
+	}
+	if _, err := reportKey(v.Sum); v.Sum != "" && err != nil {
+		p.add("Proof.Sum", v.Sum, "sha256: and 64 hexadecimal digits")
+	}
+	i := l.item(&p, "item", item)
+	p.about(i, s)
+	switch {
+	case i == nil:
+	case i.Attest == nil:
+		p.add("item", item, "an item that people vouch for")
+	default:
+		a := i.Attest
+		takes := len(a.Rules) == 0
+		for _, rule := range a.Rules {
+			takes = takes || quorum.Rule(rule).Takes(by.Roles)
+		}
+		if !takes {
+			p.add("by.Roles", by.Roles, "a role that may vouch for the item")
+		}
+		if !v.Reject && a.Proof && (v.Link == "" || v.Sum == "") {
+			p.add("Proof.Link", v.Link, "a link and a sum, which the item requires")
+		}
+		if age := now().Sub(by.Proved); !v.Reject && a.MFA > 0 && age > a.MFA {
+			p.add("by.Proved", by.Proved, fmt.Sprintf("a second factor at most %v ago", a.MFA))
+		}
+		if !v.Reject && a.Others && s.Starter != "" && (s.Starter == quorum.Person(by.Subject, by.Name) || quorum.Person("", by.Name) == quorum.Person("", s.Starter)) {
+			p.add("by", by.Name, "another person than the one who started the rollout")
+		}
+	}
+	if err := l.admit(ctx, &p, by, ActionAttest, s.Target); err != nil {
+		return checklist.Record{}, err
+	}
+	return l.record(ctx, r, by)
+}
+
+// Waive records a waiver, and returns the record with its number. It refuses waivers of
+// firm items. Errors are as for [Ledger.Vouch].
+func (l *Ledger) Waive(ctx context.Context, w Waiver, by rollout.Actor) (checklist.Record, error) {
+	var p problems
+	p.reason("Waiver.Reason", w.Reason, minReason)
+	if left := time.Until(w.Until); left <= 0 || left > l.cfg.MaxWaiver {
+		p.add("Waiver.Until", w.Until, fmt.Sprintf("a time in the future, at most %v from now", l.cfg.MaxWaiver))
+	}
+	i := l.item(&p, "Waiver.Item", w.Item)
+	p.about(i, w.Subject)
+	switch {
+	case i == nil:
+	case i.Firm:
+		p.add("Waiver.Item", w.Item, "an item that is not firm")
+	case i.Attest != nil && i.Attest.Others && w.Subject.Starter != "" && (w.Subject.Starter == quorum.Person(by.Subject, by.Name) || quorum.Person("", by.Name) == quorum.Person("", w.Subject.Starter)):
+		p.add("by", by.Name, "another person than the one who started the rollout")
+	}
+	if err := l.admit(ctx, &p, by, ActionWaive, w.Subject.Target); err != nil {
+		return checklist.Record{}, err
+	}
+	return l.record(ctx, checklist.Record{Kind: checklist.Waiver, Item: w.Item, Subject: w.Subject, Reason: w.Reason, Until: w.Until.UTC()}, by)
+}
+
+// Withdraw takes back the vote, the waiver or the result with a number. It takes effect
+// with the next evaluation of the list. Errors are as for [Ledger.Vouch]; the number of
+// another entry is a [*checks.InvalidError].
+func (l *Ledger) Withdraw(ctx context.Context, seq uint64, why string, by rollout.Actor) error {
+	var p problems
+	p.reason("why", why, 1)
+	l.mu.Lock()
+	err := l.refresh(ctx)
+	var of checklist.Record
+	for _, records := range l.items {
+		for _, r := range records {
+			if r.Seq == seq && r.Kind != checklist.Withdrawal {
+				of = r
+			}
+		}
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if of.Item == "" {
+		p.add("seq", seq, "the number of a vote, a waiver or a result")
+	}
+	if err := l.admit(ctx, &p, by, ActionWithdraw, of.Subject.Target); err != nil {
+		return err
+	}
+	_, err = l.record(ctx, checklist.Record{Kind: checklist.Withdrawal, Item: of.Item, Subject: of.Subject, Reason: why, Of: seq}, by)
+	return err
+}
+
+// Note records a security event, an erasure or a change of configuration. name says what
+// happened, in at most 128 bytes; what holds details, which marshal to at most 64 KiB of
+// JSON. Errors are as for [Ledger.Vouch].
+func (l *Ledger) Note(ctx context.Context, name string, what any, by rollout.Actor) error {
+	var p problems
+	if strings.TrimSpace(name) == "" || len(name) > 128 {
+		p.add("name", name, "1 to 128 bytes")
+	}
+	details, err := json.Marshal(what)
+	if err != nil || len(details) > maxNote {
+		p.add("what", fmt.Sprintf("%T", what), fmt.Sprintf("a value that marshals to at most %d bytes of JSON", maxNote))
+	}
+	if err := l.admit(ctx, &p, by, ActionNote, ""); err != nil {
+		return err
+	}
+	_, err = l.append(ctx, Entry{At: now(), Kind: Noted, By: by, Name: name, Note: details})
+	return err
+}
