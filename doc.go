@@ -43,6 +43,7 @@
 //   - rollout/traffic/trafficotel: metrics and traces of the router for OpenTelemetry (a
 //     module)
 //   - rollout/traffic/traffictest: a conformance suite for stores of session affinity
+//   - rollout/drill: rehearsals of autoscaler, load balancer, cache and dead replicas
 //   - rollout/haproxy: splits in HAProxy
 //   - rollout/nginx: splits in nginx
 //   - rollout/httproute: splits in the HTTPRoutes of a Kubernetes gateway

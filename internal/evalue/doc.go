@@ -22,6 +22,7 @@
 //	Regression, Ridge      what covariates explain of an outcome (CUPED)
 //	Detector               a change at an unknown time, at a given rate of false alarms
 //	PSI                    the population stability index, with a limit
+//	ChiSquaredTail         p-values of chi-squared tests, for one look only
 //
 // All states are plain data, survive JSON, and add up over blocks, stages and
 // replicas. The exception is a Detector, which forgets. Replicas add up the

@@ -50,12 +50,12 @@ func PSI(base, cand []int, alpha float64) (index, limit float64) {
 // of freedom exceeds with probability 1-p, for p in (0, 1).
 func chiSquaredQuantile(p, df float64) float64 {
 	lo, hi := 0.0, df+10
-	for chiSquaredTail(hi, df) > 1-p {
+	for ChiSquaredTail(hi, df) > 1-p {
 		hi *= 2
 	}
 	for hi-lo > 1e-12*hi {
 		x := (lo + hi) / 2
-		if chiSquaredTail(x, df) > 1-p {
+		if ChiSquaredTail(x, df) > 1-p {
 			lo = x
 		} else {
 			hi = x
@@ -67,11 +67,11 @@ func chiSquaredQuantile(p, df float64) float64 {
 	return (lo + hi) / 2
 }
 
-// chiSquaredTail returns the probability that a chi-squared variable with df
+// ChiSquaredTail returns the probability that a chi-squared variable with df
 // degrees of freedom exceeds x: the regularised incomplete gamma function
 // Q(df/2, x/2), by its series or its continued fraction, whichever converges
 // (Abramowitz and Stegun 6.5.29 and 6.5.31, the latter by Lentz's method).
-func chiSquaredTail(x, df float64) float64 {
+func ChiSquaredTail(x, df float64) float64 {
 	if x <= 0 {
 		return 1
 	}

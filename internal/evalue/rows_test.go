@@ -130,11 +130,11 @@ func TestRow67And69ChiSquared(t *testing.T) {
 	}
 	for _, df := range []float64{1, 2, 3, 9, 50, 400} {
 		for _, p := range []float64{0.001, 0.05, 0.5, 0.95, 0.99, 0.9999} {
-			near(t, fmt.Sprintf("quantile of %v, %v", p, df), chiSquaredTail(chiSquaredQuantile(p, df), df), 1-p, 1e-10)
+			near(t, fmt.Sprintf("quantile of %v, %v", p, df), ChiSquaredTail(chiSquaredQuantile(p, df), df), 1-p, 1e-10)
 		}
 	}
-	near(t, "one degree", chiSquaredTail(1.959963984540054*1.959963984540054, 1), 0.05, 1e-14)
-	near(t, "two degrees", chiSquaredTail(7, 2), math.Exp(-3.5), 1e-15)
+	near(t, "one degree", ChiSquaredTail(1.959963984540054*1.959963984540054, 1), 0.05, 1e-14)
+	near(t, "two degrees", ChiSquaredTail(7, 2), math.Exp(-3.5), 1e-15)
 }
 
 // mismatch returns the p-value of the chi-squared test of a split, which is
@@ -148,7 +148,7 @@ func mismatch(counts []int, weights []float64) float64 {
 		e := n * weights[i] / sum
 		x += (float64(c) - e) * (float64(c) - e) / e
 	}
-	return chiSquaredTail(x, float64(len(counts)-1))
+	return ChiSquaredTail(x, float64(len(counts)-1))
 }
 
 func TestRow71Holm(t *testing.T) {

@@ -1,0 +1,254 @@
+package drill_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/checkstest"
+	"github.com/serin-go/serin/rollout/drill"
+)
+
+var oneTwoOne = map[string]int{"a": 1, "b": 2, "c": 1}
+
+// fixed answers with the given number of requests for each of the servers a, b, c.
+func fixed(a, b, c int) func(context.Context, int) (string, error) {
+	return func(_ context.Context, seq int) (string, error) {
+		switch {
+		case seq < a:
+			return "a", nil
+		case seq < a+b:
+			return "b", nil
+		case seq < a+b+c:
+			return "c", nil
+		}
+		return "", errTwin
+	}
+}
+
+// drawn answers by chance, in proportion to the weights. Request seq always has the same
+// answer.
+func drawn(seed uint64, weights map[string]float64) func(context.Context, int) (string, error) {
+	servers := slices.Sorted(maps.Keys(weights))
+	total := 0.0
+	for _, w := range weights {
+		total += w
+	}
+	return func(_ context.Context, seq int) (string, error) {
+		x := rand.New(rand.NewPCG(seed, uint64(seq))).Float64() * total
+		for _, s := range servers {
+			if x -= weights[s]; x < 0 {
+				return s, nil
+			}
+		}
+		return servers[len(servers)-1], nil
+	}
+}
+
+func TestBalanceComputesP(t *testing.T) {
+	for _, tt := range []struct {
+		a, b, c int
+		chi2, p string
+		status  checks.Status
+	}{
+		{480, 1040, 480, "3.2", "0.2019", checks.Pass},
+		{400, 1200, 400, "80", "4.248e-18", checks.Fail},
+		{500, 1000, 500, "0", "1", checks.Pass}, // closer than chance
+		{0, 1000, 1000, "1000", "7.125e-218", checks.Fail},
+	} {
+		res := drill.Balance(drill.BalanceOptions{Send: fixed(tt.a, tt.b, tt.c), Weights: oneTwoOne}).Check(t.Context())
+		want(t, res, tt.status)
+		if e := res.Evidence; e["chi-squared"] != tt.chi2 || e["degrees of freedom"] != "2" || e["p"] != tt.p {
+			t.Errorf("%d, %d, %d: %v, want chi-squared %s and p %s", tt.a, tt.b, tt.c, e, tt.chi2, tt.p)
+		}
+	}
+}
+
+// TestBalanceFindsAPreferredServer: of weights 1:2:1, one server gets 20 % more than its
+// share, and the others have the rest.
+func TestBalanceFindsAPreferredServer(t *testing.T) {
+	preferred := map[string]float64{"a": 0.3, "b": 0.5 * 0.7 / 0.75, "c": 0.25 * 0.7 / 0.75}
+	fair := map[string]float64{"a": 0.25, "b": 0.5, "c": 0.25}
+	want(t, drill.Balance(drill.BalanceOptions{Send: drawn(1, preferred), Weights: oneTwoOne}).Check(t.Context()), checks.Fail)
+	want(t, drill.Balance(drill.BalanceOptions{Send: drawn(1, fair), Weights: oneTwoOne}).Check(t.Context()), checks.Pass)
+	found, alarms := 0, 0
+	const runs = 50
+	for seed := range uint64(runs) {
+		if drill.Balance(drill.BalanceOptions{Send: drawn(seed, preferred), Weights: oneTwoOne}).Check(t.Context()).Status == checks.Fail {
+			found++
+		}
+		if drill.Balance(drill.BalanceOptions{Send: drawn(seed, fair), Weights: oneTwoOne}).Check(t.Context()).Status != checks.Pass {
+			alarms++
+		}
+	}
+	t.Logf("found in %d of %d runs, false alarms in %d", found, runs, alarms)
+	if found < 45 || alarms > 0 {
+		t.Errorf("found in %d of %d runs, false alarms in %d", found, runs, alarms)
+	}
+}
+
+func TestBalanceUnknownServer(t *testing.T) {
+	send := func(_ context.Context, seq int) (string, error) {
+		return []string{"a", "b", "c", "b"}[seq%4][:1], nil
+	}
+	res := drill.Balance(drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1, "b": 2}}).Check(t.Context())
+	want(t, res, checks.Fail)
+	if !strings.Contains(res.Summary, `"c"`) {
+		t.Errorf("%q does not name the server", res.Summary)
+	}
+}
+
+func TestBalanceFailedRequests(t *testing.T) {
+	var asked atomic.Int64
+	every := func(n int) func(context.Context, int) (string, error) {
+		return func(_ context.Context, seq int) (string, error) {
+			asked.Add(1)
+			if seq%n == 0 {
+				return "", errTwin
+			}
+			return []string{"a", "b", "c", "b"}[(seq/n)%4], nil
+		}
+	}
+	res := drill.Balance(drill.BalanceOptions{Send: every(100), Weights: oneTwoOne}).Check(t.Context())
+	want(t, res, checks.Unknown)
+	if !errors.Is(res.Err, errTwin) {
+		t.Errorf("%v, want the error of the request", res.Err)
+	}
+	if n := asked.Load(); n > 100 {
+		t.Errorf("%d requests after the first one had failed, want no more than were in flight", n)
+	}
+	want(t, drill.Balance(drill.BalanceOptions{Send: every(100), Weights: oneTwoOne, MaxFailed: 0.01}).Check(t.Context()), checks.Pass)
+	want(t, drill.Balance(drill.BalanceOptions{Send: every(99), Weights: oneTwoOne, MaxFailed: 0.01}).Check(t.Context()), checks.Unknown)
+}
+
+func TestBalanceInvalidOptions(t *testing.T) {
+	send := fixed(480, 1040, 480)
+	for name, tt := range map[string]struct {
+		o    drill.BalanceOptions
+		want []string
+	}{
+		"zero":             {drill.BalanceOptions{}, []string{"BalanceOptions.Send", "BalanceOptions.Weights"}},
+		"one server":       {drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1}}, []string{"BalanceOptions.Weights"}},
+		"weight 0":         {drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1, "b": 0}}, []string{`BalanceOptions.Weights["b"]`}},
+		"expects below 5":  {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: 19}, []string{"BalanceOptions.N"}},
+		"fewer by failure": {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: 20, MaxFailed: 0.05}, []string{"BalanceOptions.N"}},
+		"negative":         {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: -1, MinP: -1, MaxFailed: -1, Concurrency: -1}, []string{"BalanceOptions.Concurrency", "BalanceOptions.MaxFailed", "BalanceOptions.MinP", "BalanceOptions.N"}},
+		"too much":         {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: 1e6 + 1, MinP: 1, MaxFailed: 1, Concurrency: 1001}, []string{"BalanceOptions.Concurrency", "BalanceOptions.MaxFailed", "BalanceOptions.MinP", "BalanceOptions.N"}},
+		"never enough":     {drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1, "b": 1e6}}, []string{"BalanceOptions.Weights"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := fields(t, drill.Balance(tt.o).Check(t.Context())); !slices.Equal(got, tt.want) {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
+	}
+	want(t, drill.Balance(drill.BalanceOptions{Send: fixed(5, 10, 5), Weights: oneTwoOne, N: 20}).Check(t.Context()), checks.Pass)
+}
+
+func TestBalanceConformance(t *testing.T) {
+	checkstest.Exercise(t, func(*testing.T) checks.Check {
+		return drill.Balance(drill.BalanceOptions{Send: fixed(480, 1040, 480), Weights: oneTwoOne})
+	})
+	digests(t, drill.Balance(drill.BalanceOptions{Send: fixed(1, 1, 1), Weights: oneTwoOne}),
+		drill.Balance(drill.BalanceOptions{Weights: map[string]int{"c": 1, "b": 2, "a": 1}, N: 2000}),
+		drill.Balance(drill.BalanceOptions{Weights: map[string]int{"c": 1, "b": 2, "a": 2}}),
+		drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, N: 2001}),
+		drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, MinP: 0.01}))
+}
+
+// TestPanicsAreContained: a function that panics, or ends its goroutine, is a request that
+// failed.
+func TestPanicsAreContained(t *testing.T) {
+	res := drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, Send: func(context.Context, int) (string, error) { panic("twin") }}).Check(t.Context())
+	want(t, res, checks.Unknown)
+	if p := new(checks.PanicError); !errors.As(res.Err, &p) || p.Value != "twin" {
+		t.Errorf("%v, want the panic", res.Err)
+	}
+	res = drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, Send: func(context.Context, int) (string, error) { quits(); return "a", nil }}).Check(t.Context())
+	want(t, res, checks.Unknown)
+}
+
+// TestOneRunAtATime: a second run is refused while the first one runs, and also while a
+// function has not returned that the first one has abandoned.
+func TestOneRunAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		c := drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, Concurrency: 1, Send: func(context.Context, int) (string, error) {
+			<-release
+			return "a", nil
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		first := make(chan checks.Result)
+		go func() { first <- c.Check(ctx) }()
+		synctest.Wait()
+		if res := c.Check(t.Context()); res.Status != checks.Unknown || !errors.Is(res.Err, drill.ErrBusy) {
+			t.Errorf("%v, %v, want ErrBusy", res.Status, res.Err)
+		}
+		cancel()
+		began := time.Now()
+		res := <-first
+		want(t, res, checks.Unknown)
+		if !errors.Is(res.Err, context.Canceled) {
+			t.Errorf("%v, want the cause of the end", res.Err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("returned %v after the end of its context, want 1s", took)
+		}
+		if res := c.Check(t.Context()); !errors.Is(res.Err, drill.ErrBusy) {
+			t.Errorf("%v, want ErrBusy while a request has not returned", res.Err)
+		}
+		close(release)
+		synctest.Wait()
+		want(t, c.Check(t.Context()), checks.Fail) // all by a
+	})
+}
+
+// TestErrorsHideSecrets: URLs in errors of the twin lose password and query.
+func TestErrorsHideSecrets(t *testing.T) {
+	res := drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, Send: func(context.Context, int) (string, error) {
+		return "", fmt.Errorf("ask: %w", &url.Error{Op: "Post", URL: "https://ana:secret1@twin.example/v1?key=secret2", Err: errTwin})
+	}}).Check(t.Context())
+	text := res.Err.Error()
+	if strings.Contains(text, "secret") || strings.Contains(text, "ana") || !strings.Contains(text, "twin.example/v1") {
+		t.Error(text)
+	}
+	if !errors.Is(res.Err, errTwin) {
+		t.Error("the error is not wrapped")
+	}
+	long := drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, Send: func(context.Context, int) (string, error) {
+		return "", errors.New(strings.Repeat("\x00ü", 1<<20))
+	}}).Check(t.Context())
+	if n := len(long.Err.Error()); n > 1024 || strings.Contains(long.Err.Error(), "\x00") {
+		t.Errorf("an error of %d bytes", n)
+	}
+}
+
+// ExampleBalance tests whether a load balancer follows its weights.
+func ExampleBalance() {
+	servers := []string{"gpu-1", "gpu-2", "gpu-3", "gpu-2"}
+	check := drill.Balance(drill.BalanceOptions{
+		// Send asks the load balancer of the twin. Here, it goes round robin.
+		Send: func(_ context.Context, seq int) (string, error) { return servers[seq%4], nil },
+		Weights: map[string]int{
+			"gpu-1": 1, "gpu-2": 2, "gpu-3": 1,
+		},
+	})
+	res := check.Check(context.Background())
+	fmt.Println(res.Status, res.Summary)
+	n, _ := strconv.Atoi(res.Evidence["requests"])
+	fmt.Println(n, "requests, p", res.Evidence["p"])
+	// Output:
+	// pass 2000 answers of 3 servers follow the weights, p 1
+	// 2000 requests, p 1
+}
