@@ -219,7 +219,7 @@ func TestAutoscalerLoadIsOpen(t *testing.T) {
 			t.Errorf("%d requests in 20 s, want 50 a second", n)
 		}
 		if f := res.Evidence["failed"]; f < "240" || f > "260" {
-			t.Errorf("%s requests timed out, want those of the first 5 s", f)
+			t.Errorf("%s requests timed out, want the requests of the first 5 s", f)
 		}
 	})
 }

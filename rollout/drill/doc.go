@@ -7,7 +7,7 @@
 //		Send:    func(ctx context.Context, _ int) (server string, err error) { return ask(ctx, pool) },
 //		Weights: map[string]int{"10.0.0.1:8000": 1, "10.0.0.2:8000": 2, "10.0.0.3:8000": 1},
 //	})
-//	report := checks.Run(ctx, suite)
+//	report := checks.Run(ctx, suite) // pass, or which server answers too often
 //
 // A drill sends requests, adds load and stops servers. Therefore it never runs on what
 // serves users. It runs on a twin: a copy of the service with the same configuration and
@@ -29,6 +29,9 @@
 // The checks of this package are safe for concurrent use. At most one run of a check is in
 // flight; another call meanwhile returns Unknown with [ErrBusy]. A run lasts as long as its
 // options say, up to many minutes. Give a rollout the cached result: see [checks.Cached].
+//
+// Drills of one twin disturb each other: a server that DeadReplica has stopped gets less than
+// its share. Run them one after the other. [checks.Run] runs its checks concurrently.
 //
 // A run ends what it started, also if its context ends or a function of the options panics:
 // requests are cancelled, and a server that was stopped is started again. The functions must
