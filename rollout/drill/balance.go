@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/evalue"
@@ -33,6 +34,9 @@ type BalanceOptions struct {
 	// MaxFailed is the share of the requests that may fail, from 0 to below 1. With more
 	// the check is Unknown, since the answers of the others say little.
 	MaxFailed float64
+	// Timeout is the limit of one request. A request without an answer has failed. Default
+	// 30 s.
+	Timeout time.Duration
 }
 
 // Balance returns a check that a load balancer follows its weights. It sends N requests,
@@ -69,6 +73,7 @@ func Balance(o BalanceOptions) checks.Check {
 	if !(o.MaxFailed >= 0 && o.MaxFailed < 1) {
 		v.invalid("MaxFailed", o.MaxFailed, "0 to below 1")
 	}
+	v.span("Timeout", &o.Timeout, 30*time.Second)
 	switch {
 	case o.N < 1 || o.N > 1e6:
 		v.invalid("N", o.N, "1 to 1,000,000, or 0 for 2,000")
@@ -83,7 +88,7 @@ func Balance(o BalanceOptions) checks.Check {
 		}
 	}
 	return newDrill("balance", v.err(), func(r *run) checks.Result { return balance(r, o) },
-		o.Weights, o.N, o.Concurrency, o.MinP, o.MaxFailed)
+		o.Weights, o.N, o.Concurrency, o.MinP, o.MaxFailed, o.Timeout)
 }
 
 // counts are the answers of a balance drill.
@@ -129,7 +134,7 @@ func balance(r *run, o BalanceOptions) checks.Result {
 	for range min(o.Concurrency, o.N) {
 		workers.Go(func() {
 			for seq, ok := take(); ok; seq, ok = take() {
-				note(call(r.ctx, r, "Send", 0, func(ctx context.Context) (string, error) { return o.Send(ctx, seq) }))
+				note(call(r.ctx, r, "Send", o.Timeout, func(ctx context.Context) (string, error) { return o.Send(ctx, seq) }))
 			}
 		})
 	}

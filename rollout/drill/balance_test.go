@@ -132,6 +132,26 @@ func TestBalanceFailedRequests(t *testing.T) {
 	want(t, drill.Balance(drill.BalanceOptions{Send: every(99), Weights: oneTwoOne, MaxFailed: 0.01}).Check(t.Context()), checks.Unknown)
 }
 
+// TestBalanceHangs: a request without an answer has failed.
+func TestBalanceHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := fixed(480, 1040, 480)
+		send := func(ctx context.Context, seq int) (string, error) {
+			if seq == 7 {
+				<-ctx.Done()
+				return "", ctx.Err()
+			}
+			return answers(ctx, seq)
+		}
+		res := drill.Balance(drill.BalanceOptions{Send: send, Weights: oneTwoOne}).Check(t.Context())
+		want(t, res, checks.Unknown)
+		if !errors.Is(res.Err, context.DeadlineExceeded) {
+			t.Error(res.Err)
+		}
+		want(t, drill.Balance(drill.BalanceOptions{Send: send, Weights: oneTwoOne, MaxFailed: 0.001}).Check(t.Context()), checks.Pass)
+	})
+}
+
 func TestBalanceInvalidOptions(t *testing.T) {
 	send := fixed(480, 1040, 480)
 	for name, tt := range map[string]struct {
@@ -143,7 +163,7 @@ func TestBalanceInvalidOptions(t *testing.T) {
 		"weight 0":         {drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1, "b": 0}}, []string{`BalanceOptions.Weights["b"]`}},
 		"expects below 5":  {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: 19}, []string{"BalanceOptions.N"}},
 		"fewer by failure": {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: 20, MaxFailed: 0.05}, []string{"BalanceOptions.N"}},
-		"negative":         {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: -1, MinP: -1, MaxFailed: -1, Concurrency: -1}, []string{"BalanceOptions.Concurrency", "BalanceOptions.MaxFailed", "BalanceOptions.MinP", "BalanceOptions.N"}},
+		"negative":         {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: -1, MinP: -1, MaxFailed: -1, Concurrency: -1, Timeout: -1}, []string{"BalanceOptions.Concurrency", "BalanceOptions.MaxFailed", "BalanceOptions.MinP", "BalanceOptions.N", "BalanceOptions.Timeout"}},
 		"too much":         {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: 1e6 + 1, MinP: 1, MaxFailed: 1, Concurrency: 1001}, []string{"BalanceOptions.Concurrency", "BalanceOptions.MaxFailed", "BalanceOptions.MinP", "BalanceOptions.N"}},
 		"never enough":     {drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1, "b": 1e6}}, []string{"BalanceOptions.Weights"}},
 	} {

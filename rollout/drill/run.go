@@ -108,19 +108,15 @@ func (r *run) sleep(d time.Duration) bool {
 }
 
 // call calls f, a function of the options with the given name, with a context that ends
-// after limit, and with ctx. If limit is 0, only ctx ends it. A panic is an error. If f
-// has not returned within the grace period after the end of its context, call returns
-// without it, and ends the run.
+// after limit, and with ctx. A panic is an error. If f has not returned within the grace
+// period after the end of its context, call returns without it, and ends the run.
 func call[T any](ctx context.Context, r *run, name string, limit time.Duration, f func(context.Context) (T, error)) (T, error) {
 	if ctx.Err() != nil {
 		var none T
 		return none, fmt.Errorf("%s: not called: %w", name, context.Cause(ctx))
 	}
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	type outcome struct {
 		value T
 		err   error
