@@ -203,7 +203,7 @@ func (p *parser) help(f *family) bool {
 		if p.s[p.i] != '\\' || p.om {
 			continue
 		}
-		if p.i++; p.i == len(p.s) || p.s[p.i] != '\\' && p.s[p.i] != 'n' {
+		if p.i++; p.i == len(p.s) || p.s[p.i] != '\\' && p.s[p.i] != 'n' && p.s[p.i] != '"' { // \" as in labels
 			return p.fail(`an escape \\ or \n`)
 		}
 	}

@@ -1,6 +1,7 @@
 package exposition_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -45,7 +46,7 @@ func TestParse(t *testing.T) {
 	}{
 		{"empty", text, "", nil},
 		{"blank lines and comments", text, "\n \t\n# a comment\n#\n# EOF\n#TYPED\n", nil},
-		{"types", text, "# HELP a_total Of \\\\ and \\n.\n# TYPE a_total counter\na_total 3\n# TYPE b gauge\nb{} -1.5e3\nc 0\n# TYPE d untyped\nd 1\n# HELP d\n",
+		{"types", text, "# HELP a_total Of \\\\ and \\n and \\\".\n# TYPE a_total counter\na_total 3\n# TYPE b gauge\nb{} -1.5e3\nc 0\n# TYPE d untyped\nd 1\n# HELP d\n",
 			[]string{"1 a_total 3", "2 b -1500", "0 c 0", "0 d 1"}},
 		{"histogram", text, "# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\nh_other 1\nh_created 5\n",
 			[]string{`3 h_bucket le="0.5" 1`, `3 h_bucket le="+Inf" 2`, "3 h_sum 3", "3 h_count 2", "0 h_other 1", "0 h_created 5"}},
@@ -319,4 +320,16 @@ func FuzzParse(f *testing.F) {
 
 func quote(s string) string {
 	return `"` + strings.NewReplacer("\\", `\\`, "\"", `\"`, "\n", `\n`).Replace(s) + `"`
+}
+
+func TestReadAll(t *testing.T) {
+	if page, err := exposition.ReadAll(strings.NewReader("a 1\n")); err != nil || string(page) != "a 1\n" {
+		t.Errorf("%q %v", page, err)
+	}
+	if _, err := exposition.ReadAll(bytes.NewReader(make([]byte, exposition.MaxPage+1))); !errors.Is(err, exposition.ErrLong) {
+		t.Errorf("a page that is too long: %v", err)
+	}
+	if _, err := exposition.ReadAll(bytes.NewReader(make([]byte, exposition.MaxPage))); err != nil {
+		t.Errorf("a page that is as long as allowed: %v", err)
+	}
 }
