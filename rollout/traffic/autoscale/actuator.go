@@ -95,7 +95,8 @@ type scaleJSON struct {
 	} `json:"spec"`
 }
 
-// StatusError is an answer of the API server or of a webhook other than success.
+// StatusError is an answer of the API server, of a webhook or of a metrics page other than
+// success.
 type StatusError struct {
 	Request string // such as "PATCH /apis/..."
 	Code    int    // such as 403

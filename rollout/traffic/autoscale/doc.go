@@ -21,6 +21,9 @@
 // target. Where the number rises, it counts as zero. If all signals are missing, the number
 // stays, and the decision is Unknown.
 //
+// [Metrics] reads the signals from the metrics pages of vLLM, SGLang, TGI, llama.cpp and
+// Triton. [Servers] has those of servers that this process runs. Any other [Source] will do.
+//
 // # Rollouts
 //
 // [Floors] computes what each version needs before its share of traffic grows, and
