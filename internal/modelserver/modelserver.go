@@ -48,6 +48,12 @@ const (
 // Has reports whether servers of a kind have a metric for a signal.
 func (k Kind) Has(s Signal) bool { return len(k.Names(s)) > 0 }
 
+// Always reports whether every version of the servers of a kind has a metric for a signal,
+// from its start on.
+func (k Kind) Always(s Signal) bool {
+	return (k == VLLM || k == SGLang) && (s == Running || s == Waiting || s == KVUse)
+}
+
 // Names returns the names of the metrics for a signal, the newest first.
 func (k Kind) Names(s Signal) []string {
 	var names []string
