@@ -3,7 +3,8 @@
 //
 // [Parse] yields the samples of a page in their order. A line that the format does not
 // allow is an error with its number, and ends the page. So does a page that stops in the
-// middle: without a line feed at its end, or without "# EOF" in OpenMetrics.
+// middle: without a line feed at its end, or without "# EOF" in OpenMetrics. The scraper of
+// Prometheus accepts a text page without the line feed; the format, and promtool, do not.
 //
 //	var waiting float64
 //	for s, err := range exposition.Parse(page, contentType) {

@@ -35,8 +35,8 @@ func (e *ContentTypeError) Error() string {
 
 // Parse yields the samples of a page in the format of its content type. If a line cannot be
 // parsed, the last pair has an error: a [*SyntaxError] or a [*ContentTypeError]. What came
-// before is then not to be relied on. The caller bounds the size of the page; Parse needs
-// memory in proportion to it. It makes one copy of the page, and few other allocations.
+// before is then not to be relied on. The caller bounds the size of the page. Parse makes one
+// copy of it, and few other allocations. It accepts at most 65,536 metric families.
 func Parse(page []byte, contentType string) iter.Seq2[Sample, error] {
 	return func(yield func(Sample, error) bool) {
 		om, ok := isOpenMetrics(contentType)
@@ -71,6 +71,10 @@ func isOpenMetrics(contentType string) (om, ok bool) {
 	}
 	return false, false
 }
+
+// maxFamilies bounds the metric families of a page, and so the memory for a page that is
+// made to need much of it.
+const maxFamilies = 1 << 16
 
 // family is what is known about a metric family.
 type family struct {
@@ -171,8 +175,9 @@ func (p *parser) comment() bool {
 	}
 	f := p.families[name]
 	if f == nil {
-		f = new(family)
-		p.families[name] = f
+		if f, ok = p.newFamily(name); !ok {
+			return false
+		}
 		p.name, p.family = "", nil
 	}
 	if p.om && f.sample {
@@ -356,6 +361,15 @@ var openMetricsSuffixes = map[Type][]string{
 	Info:           {"_info"},
 }
 
+func (p *parser) newFamily(name string) (f *family, ok bool) {
+	if len(p.families) == maxFamilies {
+		return nil, p.fail("at most 65536 metrics")
+	}
+	f = new(family)
+	p.families[name] = f
+	return f, true
+}
+
 // familyOf returns the family of a sample, and the suffix of the sample in it.
 func (p *parser) familyOf(name string) (f *family, suffix string, ok bool) {
 	last := strings.LastIndexByte(name, '_')
@@ -380,8 +394,9 @@ func (p *parser) familyOf(name string) (f *family, suffix string, ok bool) {
 		}
 	}
 	if f == nil {
-		f = new(family)
-		p.families[name] = f
+		if f, ok = p.newFamily(name); !ok {
+			return nil, "", false
+		}
 	}
 	p.name, p.family = name, f
 	return f, suffix, true

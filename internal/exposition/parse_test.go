@@ -274,6 +274,29 @@ func TestParseAllocations(t *testing.T) {
 	}
 }
 
+// A page of names without an end is refused before it takes much memory.
+func TestParseFamilies(t *testing.T) {
+	read := func(page string) (err error) {
+		for _, err = range exposition.Parse([]byte(page), text) {
+		}
+		return err
+	}
+	var samples, types strings.Builder
+	for i := range 1 << 16 {
+		fmt.Fprintf(&samples, "a%d 1\n", i)
+		fmt.Fprintf(&types, "# TYPE a%d gauge\n", i)
+	}
+	for _, page := range []string{samples.String(), types.String()} {
+		if err := read(page); err != nil {
+			t.Error(err)
+		}
+		var syntax *exposition.SyntaxError
+		if err := read(page + "# TYPE b gauge\nb 1\n"); !errors.As(err, &syntax) || syntax.Line != 1<<16+1 {
+			t.Errorf("%v, want an error of line 65537", err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, page := range []string{
 		"# HELP a Text.\n# TYPE a counter\na{b=\"c\\n\"} 1 2\n", "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 1\n# EOF\n",
