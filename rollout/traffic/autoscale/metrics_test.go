@@ -89,13 +89,13 @@ func TestMetricsErrors(t *testing.T) {
 	url := pages(t, map[string]string{"/cut": "vllm:num_requests_waiting 1\nvllm:num_requests_wai"})
 	down := httptest.NewServer(nil)
 	down.Close()
-	m := metrics(t, autoscale.MetricsConfig{Kind: "vllm", Waiting: 30}, url+"/cut?token=hidden", strings.Replace(url, "//", "//ana:hidden@", 1)+"/none", down.URL, "nowhere", ":hidden")
+	m := metrics(t, autoscale.MetricsConfig{Kind: "vllm", Waiting: 30}, url+"/cut?token=hidden", strings.Replace(url, "//", "//ana:hidden@", 1)+"/none", down.URL+"/?token=hidden", "nowhere", ":hidden")
 	_, err := m.Measure(t.Context(), "a")
 	var page *autoscale.PageError
 	var status *autoscale.StatusError
 	var syntax *exposition.SyntaxError
 	var invalid *checks.InvalidError
-	if !errors.As(err, &page) || page.URL != url+"/cut" && page.URL != url+"/none" && page.URL != down.URL && page.URL != "a URL that is not valid" {
+	if !errors.As(err, &page) || page.URL != url+"/cut" && page.URL != url+"/none" && page.URL != down.URL+"/" && page.URL != "a URL that is not valid" {
 		t.Errorf("%v, want an error of a page", err)
 	}
 	if !errors.As(err, &status) || status.Code != http.StatusServiceUnavailable {
