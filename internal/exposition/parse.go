@@ -93,6 +93,8 @@ type parser struct {
 	name      string // of the last sample
 	family    *family
 	names     []string // of the labels of a line
+	le        string   // the value of this label of a line, with its escapes
+	quantile  string   // likewise
 	sample    Sample
 	hasSample bool
 }
@@ -249,6 +251,7 @@ func (p *parser) unit(f *family, name string) bool {
 // readSample reads a line with a sample.
 func (p *parser) readSample() bool {
 	s := Sample{om: p.om}
+	p.le, p.quantile = "", ""
 	if !p.at('{') {
 		var ok bool
 		if s.Name = p.cursor.name(colon); s.Name == "" {
@@ -279,7 +282,7 @@ func (p *parser) readSample() bool {
 	}
 	f.sample = true
 	s.Type = f.typ
-	if !p.checkLabels(s, suffix) {
+	if !p.checkLabels(s.Type, suffix) {
 		return false
 	}
 	if !p.value(&s) {
@@ -297,7 +300,7 @@ func (p *parser) labels(metric string) (text, name string, ok bool) {
 	start := p.i
 	p.names = p.names[:0]
 	for p.blanks(); !p.at('}'); p.blanks() {
-		item, _, isLabel, ok := p.item()
+		item, value, isLabel, ok := p.item()
 		switch {
 		case !ok:
 			return "", "", false
@@ -307,7 +310,12 @@ func (p *parser) labels(metric string) (text, name string, ok bool) {
 			name = item
 		case item == "__name__":
 			return "", "", p.fail("a label with another name than __name__")
-		default:
+		case item == "le":
+			p.le = value
+		case item == "quantile":
+			p.quantile = value
+		}
+		if isLabel {
 			p.names = append(p.names, item)
 		}
 		if p.blanks(); p.at('}') {
@@ -403,24 +411,16 @@ func (p *parser) familyOf(name string) (f *family, suffix string, ok bool) {
 }
 
 // checkLabels checks the labels that a bucket and a quantile must have.
-func (p *parser) checkLabels(s Sample, suffix string) bool {
-	label := ""
-	switch s.Type {
+func (p *parser) checkLabels(t Type, suffix string) bool {
+	switch t {
 	case Histogram, GaugeHistogram:
-		if suffix == "_bucket" {
-			label = "le"
+		if _, ok := parseFloat(p.le); !ok && suffix == "_bucket" {
+			return p.fail("a label le with a number")
 		}
 	case Summary:
-		if suffix != "_sum" && suffix != "_count" && suffix != "_created" {
-			label = "quantile"
+		if _, ok := parseFloat(p.quantile); !ok && suffix != "_sum" && suffix != "_count" && suffix != "_created" {
+			return p.fail("a label quantile with a number")
 		}
-	}
-	if label == "" {
-		return true
-	}
-	value, ok := s.Label(label)
-	if _, number := parseFloat(value); !ok || !number {
-		return p.fail("a label " + label + " with a number")
 	}
 	return true
 }
@@ -504,8 +504,11 @@ func (p *parser) timestamp(t *time.Time) bool {
 
 // parseFloat parses a decimal number, an infinity or NaN.
 func parseFloat(s string) (float64, bool) {
-	if strings.ContainsAny(s, "pP_xX") {
-		return 0, false
+	for i := range len(s) {
+		switch s[i] {
+		case 'p', 'P', '_', 'x', 'X': // which are Go's
+			return 0, false
+		}
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	return v, err == nil
