@@ -22,7 +22,7 @@
 // stays, and the decision is Unknown.
 //
 // [Metrics] reads the signals from the metrics pages of vLLM, SGLang, TGI, llama.cpp and
-// Triton. [Servers] has those of servers that this process runs. Any other [Source] will do.
+// Triton. [Servers] measures servers that this process runs. Any other [Source] will do.
 //
 // # Rollouts
 //
