@@ -83,7 +83,7 @@ func TestBalanceFindsAPreferredServer(t *testing.T) {
 	want(t, drill.Balance(drill.BalanceOptions{Send: drawn(1, preferred), Weights: oneTwoOne}).Check(t.Context()), checks.Fail)
 	want(t, drill.Balance(drill.BalanceOptions{Send: drawn(1, fair), Weights: oneTwoOne}).Check(t.Context()), checks.Pass)
 	found, alarms := 0, 0
-	const runs = 50
+	const runs = 25
 	for seed := range uint64(runs) {
 		if drill.Balance(drill.BalanceOptions{Send: drawn(seed, preferred), Weights: oneTwoOne}).Check(t.Context()).Status == checks.Fail {
 			found++
@@ -93,7 +93,7 @@ func TestBalanceFindsAPreferredServer(t *testing.T) {
 		}
 	}
 	t.Logf("found in %d of %d runs, false alarms in %d", found, runs, alarms)
-	if found < 45 || alarms > 0 {
+	if found < 22 || alarms > 0 {
 		t.Errorf("found in %d of %d runs, false alarms in %d", found, runs, alarms)
 	}
 }
@@ -120,13 +120,13 @@ func TestBalanceFailedRequests(t *testing.T) {
 			return []string{"a", "b", "c", "b"}[(seq/n)%4], nil
 		}
 	}
-	res := drill.Balance(drill.BalanceOptions{Send: every(100), Weights: oneTwoOne}).Check(t.Context())
+	res := drill.Balance(drill.BalanceOptions{Send: every(100), Weights: oneTwoOne, Concurrency: 1}).Check(t.Context())
 	want(t, res, checks.Unknown)
 	if !errors.Is(res.Err, errTwin) {
 		t.Errorf("%v, want the error of the request", res.Err)
 	}
-	if n := asked.Load(); n > 100 {
-		t.Errorf("%d requests after the first one had failed, want no more than were in flight", n)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("%d requests, want none after the first one has failed", n)
 	}
 	want(t, drill.Balance(drill.BalanceOptions{Send: every(100), Weights: oneTwoOne, MaxFailed: 0.01}).Check(t.Context()), checks.Pass)
 	want(t, drill.Balance(drill.BalanceOptions{Send: every(99), Weights: oneTwoOne, MaxFailed: 0.01}).Check(t.Context()), checks.Unknown)
