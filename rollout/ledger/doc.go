@@ -1,8 +1,9 @@
 // Package ledger is a tamper-evident record of what people vouch for, waive, review and are
 // refused: the evidence behind a deployment checklist.
 //
-//	led, err := ledger.Open(ctx, ledger.Config{Store: store, Lists: []*checklist.List{list}})
+//	led, err := ledger.Open(ctx, ledger.Config{Store: store})
 //	defer led.Close()
+//	led.Use(list)
 //	engine, err := rollout.Open(ctx, rollout.Config{
 //		Checks:  map[string]checks.Check{"ready": list.Check(led)},
 //		Refused: led.Refused,

@@ -22,12 +22,13 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	led, err := ledger.Open(ctx, ledger.Config{Store: new(memstore.Store), Lists: []*checklist.List{list}})
+	led, err := ledger.Open(ctx, ledger.Config{Store: new(memstore.Store)})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer led.Close()
+	led.Use(list)
 	release := checks.Subject{Target: "chat", Candidate: "1.5.0", Digest: "sha256:5f0c"}
 	ready := list.Check(led) // for rollout.Config.Checks
 	ctx = checks.WithSubject(ctx, release)

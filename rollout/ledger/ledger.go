@@ -43,9 +43,6 @@ type Config struct {
 	// Name distinguishes ledgers in one store: at most 40 of a-z, 0-9 and '-'. Default
 	// "main".
 	Name string `env:"NAME"`
-	// Lists are the checklists that people vouch for. If there are any, votes and waivers
-	// for other items are refused, and so are those that could never count.
-	Lists []*checklist.List `env:", noinit"`
 	// Authorize decides which actor may do what. If nil, every actor with a name may do
 	// everything.
 	Authorize rollout.Authorizer `env:", noinit"`
@@ -92,9 +89,6 @@ func (c Config) Validate() error {
 	if c.Anchor != nil && c.Signer == nil {
 		bad("Signer", nil, "a signer, since Anchor is set")
 	}
-	if slices.Contains(c.Lists, nil) {
-		bad("Lists", nil, "lists that are not nil")
-	}
 	seen := make(map[string]bool)
 	for i, t := range c.Targets {
 		if t == "" || t == Trail || seen[t] {
@@ -127,6 +121,7 @@ type Ledger struct {
 	sealed int64                         // size of the tree at the last checkpoint
 	items  map[string][]checklist.Record // by item
 	broken error                         // why the chain does not verify
+	lists  []*checklist.List
 
 	refusals counts
 	ended    chan struct{} // closed by Close
@@ -309,6 +304,19 @@ func (l *Ledger) append(ctx context.Context, e Entry) (Entry, error) {
 			return Entry{}, err
 		}
 		return e, nil
+	}
+}
+
+// Use adds checklists that people vouch for. From then on, votes and waivers for other items
+// are refused, and so are those that could never count. Without lists, the ledger takes all
+// of them, and a list decides when it is evaluated. Nil lists are ignored.
+func (l *Ledger) Use(lists ...*checklist.List) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, list := range lists {
+		if list != nil {
+			l.lists = append(l.lists, list)
+		}
 	}
 }
 

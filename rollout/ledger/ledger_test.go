@@ -86,7 +86,8 @@ func TestLedgerCarriesAList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		checklists := list(t)
 		store := new(memstore.Store)
-		l := open(t, ledger.Config{Store: store, Lists: []*checklist.List{checklists}})
+		l := open(t, ledger.Config{Store: store})
+		l.Use(checklists, nil)
 		ready := checklists.Check(l)
 		ctx := checks.WithSubject(t.Context(), subject)
 		look := func(want checks.Status) checks.Result {
@@ -151,7 +152,8 @@ func TestLedgerCarriesAList(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	l := open(t, ledger.Config{Lists: []*checklist.List{list(t)}, MaxWaiver: 7 * day})
+	l := open(t, ledger.Config{MaxWaiver: 7 * day})
+	l.Use(list(t))
 	ctx := t.Context()
 	soon := time.Now().Add(day)
 	good := ledger.Waiver{Item: "tuning", Subject: subject, Reason: "retuning is planned for the next sprint", Until: soon}
@@ -207,13 +209,13 @@ func TestBadInput(t *testing.T) {
 	if all := entries(t, l); len(all) != 0 {
 		t.Errorf("%+v", all)
 	}
-	bad := ledger.Config{Name: "A b", MaxWaiver: -1, Key: "x", Anchor: audit.Dir(""), Lists: []*checklist.List{nil}, Targets: []string{"chat", "chat", ""}}
+	bad := ledger.Config{Name: "A b", MaxWaiver: -1, Key: "x", Anchor: audit.Dir(""), Targets: []string{"chat", "chat", ""}}
 	_, err := ledger.Open(ctx, bad)
 	var fields []string
 	for e := range checks.Invalid(err) {
 		fields = append(fields, strings.TrimPrefix(e.Field, "Config."))
 	}
-	if got := strings.Join(fields, " "); got != "Store Name MaxWaiver Key Signer Lists Targets[1] Targets[2]" {
+	if got := strings.Join(fields, " "); got != "Store Name MaxWaiver Key Signer Targets[1] Targets[2]" {
 		t.Error(got)
 	}
 }
@@ -666,7 +668,8 @@ func TestWaiverLapses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(memstore.Store)
 		checklists := list(t)
-		l := open(t, ledger.Config{Store: store, Lists: []*checklist.List{checklists}})
+		l := open(t, ledger.Config{Store: store})
+		l.Use(checklists, nil)
 		p := &pool{}
 		e, err := rollout.Open(t.Context(), rollout.Config{Store: store, Targets: map[string]rollout.Splitter{"chat": p},
 			Checks: map[string]checks.Check{"ready": checklists.Check(l)}, Refused: l.Refused})

@@ -55,16 +55,19 @@ func (p *problems) reason(field, s string, least int) {
 	}
 }
 
-// item returns the item with an id of the configured lists, or nil if there are no lists.
+// item returns the item with an id of the lists, or nil if there are no lists.
 func (l *Ledger) item(p *problems, field, id string) *checklist.Item {
-	for _, list := range l.cfg.Lists {
+	l.mu.Lock()
+	lists := l.lists
+	l.mu.Unlock()
+	for _, list := range lists {
 		for _, i := range list.Items {
 			if i.ID == id {
 				return &i
 			}
 		}
 	}
-	if id == "" || len(l.cfg.Lists) > 0 {
+	if id == "" || len(lists) > 0 {
 		p.add(field, id, "the ID of an item of the lists")
 	}
 	return nil
