@@ -202,8 +202,8 @@ func (h half) after(lapsed string) half {
 func (e *evaluation) looked(ctx context.Context, p *pending, res checks.Result) {
 	i := p.item
 	h := half{state: stateOf(res.Status), text: res.Summary, err: res.Err, since: e.now, evidence: res.Evidence}
-	if h.text == "" && res.Err != nil {
-		h.text = res.Err.Error()
+	if res.Err != nil && !h.state.Holds() {
+		h.text = strings.TrimPrefix(h.text+": "+res.Err.Error(), ": ")
 	}
 	switch {
 	case i.Valid > 0 && !p.stored.At.IsZero() && h.state == Unknown:

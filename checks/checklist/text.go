@@ -58,8 +58,12 @@ func (r Report) about() string {
 
 // short shortens a digest.
 func short(digest string) string {
-	if hex, ok := strings.CutPrefix(digest, "sha256:"); ok && len(hex) > 12 {
+	hex, named := strings.CutPrefix(digest, "sha256:")
+	switch {
+	case named && len(hex) > 12:
 		return "sha256:" + hex[:12]
+	case len(hex) == 64:
+		return hex[:12]
 	}
 	return digest
 }
