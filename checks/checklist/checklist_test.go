@@ -319,6 +319,7 @@ func TestListState(t *testing.T) {
 		"all pass":         {[]checklist.Item{{ID: "a", Check: pass}, {ID: "b", Check: pass}}, checks.Pass, 1},
 		"one fails":        {[]checklist.Item{{ID: "a", Check: pass}, {ID: "b", Check: fail}}, checks.Fail, 0.5},
 		"one is unknown":   {[]checklist.Item{{ID: "a", Check: pass}, {ID: "b", Check: unknown}}, checks.Unknown, 0.5},
+		"no vote":          {[]checklist.Item{{ID: "a", Check: pass}, {ID: "b", Attest: &checklist.Attest{}}}, checks.Fail, 0.5},
 		"failure is worse": {[]checklist.Item{{ID: "a", Check: unknown}, {ID: "b", Check: fail}}, checks.Fail, 0},
 		"should fails":     {[]checklist.Item{{ID: "a", Check: pass}, {ID: "b", Check: fail, Level: checklist.Should}}, checks.Warn, 0.5},
 		"info fails":       {[]checklist.Item{{ID: "a", Check: pass}, {ID: "b", Check: fail, Level: checklist.Info}}, checks.Pass, 0.5},

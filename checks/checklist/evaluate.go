@@ -146,6 +146,7 @@ type half struct {
 	since, till time.Time
 	link, sum   string
 	evidence    map[string]string
+	lacking     bool // it is known that evidence of people is missing
 }
 
 // stored evaluates an item from its records. It returns the item if its check must run.
@@ -194,6 +195,7 @@ func (e *evaluation) stored(i *Item, records []Record, err error) *pending {
 func (h half) after(lapsed string) half {
 	if lapsed != "" && !h.state.Holds() {
 		h.text += "; " + lapsed
+		h.lacking = true
 	}
 	return h
 }
@@ -258,6 +260,7 @@ func both(i *Item, check, votes half) half {
 	worst.text = check.text + "; " + votes.text
 	worst.people, worst.link, worst.sum, worst.evidence = votes.people, votes.link, votes.sum, check.evidence
 	worst.err = cmp.Or(check.err, votes.err)
+	worst.lacking = votes.lacking
 	worst.till = earliest(check.till, votes.till)
 	return worst
 }
@@ -418,7 +421,7 @@ func (p Person) show() string { return cmp.Or(p.Name, p.Subject) }
 // votes evaluates what people say about an item.
 func (e *evaluation) votes(i *Item, records []Record) half {
 	if m := e.missing(i.Scope); m != "" {
-		return half{text: m}
+		return half{text: m, lacking: true}
 	}
 	a, rules := i.Attest, i.Attest.rules()
 	last := make(map[string]Record)
@@ -485,7 +488,7 @@ func (e *evaluation) votes(i *Item, records []Record) half {
 	if why != "" {
 		text += "; " + why
 	}
-	return half{text: text}
+	return half{text: text, lacking: true}
 }
 
 // until is the end of a vote.

@@ -27,9 +27,9 @@ type Report struct {
 	Digest  string         `json:"digest"`
 	Subject checks.Subject `json:"subject"`
 	At      time.Time      `json:"at"`
-	// State is Fail if an item of level Must is Fail or Expired, Unknown if another one
-	// does not hold, Warn if an item warns, is waived, or is of level Should and does not
-	// hold, and otherwise Pass.
+	// State is Fail if an item of level Must is Fail or Expired, or lacks votes or a
+	// waiver that has ended. It is Unknown if another one does not hold, Warn if an item
+	// warns, is waived, or is of level Should and does not hold, and otherwise Pass.
 	State State `json:"state"`
 	// Score is the score of the weakest section, from 0 to 1. It informs, and opens
 	// nothing.
@@ -74,10 +74,13 @@ type ItemReport struct {
 	Evidence map[string]string `json:"evidence,omitempty"`
 	Controls []string          `json:"controls,omitempty"`
 	Runbook  string            `json:"runbook,omitempty"`
+
+	lacking bool
 }
 
 // with returns r with what is known about it.
 func (r ItemReport) with(h half) ItemReport {
+	r.lacking = h.lacking
 	r.State, r.Since, r.Until, r.Evidence = h.state, h.since.UTC(), h.till.UTC(), h.evidence
 	// Texts come from outside: without control characters, and bounded.
 	r.Text, r.Link, r.Sum = visible.Line(cut(h.text, maxText)), visible.Line(cut(h.link, maxText)), visible.Line(cut(h.sum, maxText))
@@ -143,7 +146,7 @@ func (r ItemReport) weight() State {
 		return Pass
 	case r.State.Holds() || r.Level == Should:
 		return Warn
-	case r.State == Fail || r.State == Expired:
+	case r.State == Fail || r.State == Expired || r.lacking:
 		return Fail
 	}
 	return Unknown

@@ -40,7 +40,7 @@ func Example() {
 	fmt.Println(led.Verify(ctx))
 	// Output:
 	// pass <nil>
-	// unknown <nil>
+	// fail <nil>
 	// <nil>
 }
 
