@@ -125,6 +125,9 @@ func failed(ctx context.Context, what string, err error) checks.Result {
 	return r
 }
 
+// remoteAlert is the operation of a [net.OpError] that package tls returns for an alert.
+const remoteAlert = "remote error"
+
 // answered reports whether err comes from the other side, or from its absence.
 func answered(err error) bool {
 	if e := (*net.DNSError)(nil); errors.As(err, &e) {
@@ -137,12 +140,13 @@ func answered(err error) bool {
 	}
 	var (
 		slow   interface{ Timeout() bool }
+		remote *net.OpError
 		record tls.RecordHeaderError
 		alert  tls.AlertError
 		chain  *tls.CertificateVerificationError
 	)
 	return errors.As(err, &slow) && slow.Timeout() || errors.Is(err, http.ErrSchemeMismatch) ||
-		errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &chain)
+		errors.As(err, &remote) && remote.Op == remoteAlert || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &chain)
 }
 
 // client is c, or a client of its own that keeps no connection, without redirects.

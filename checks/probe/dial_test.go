@@ -1,0 +1,65 @@
+package probe_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/checkstest"
+	"github.com/serin-go/serin/checks/probe"
+)
+
+func TestDial(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	path := filepath.Join(t.TempDir(), "s")
+	unix, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close()
+	if r := want(t, probe.TCP(tcp.Addr().String()), checks.Pass); r.Evidence["address"] != tcp.Addr().String() || r.Evidence["milliseconds"] == "" {
+		t.Error(r.Evidence)
+	}
+	want(t, probe.TCP(closed(t)), checks.Fail)
+	want(t, probe.Unix(path), checks.Pass)
+	want(t, probe.Unix(path+"x"), checks.Fail)
+	checkstest.Exercise(t, func(*testing.T) checks.Check { return probe.TCP(tcp.Addr().String()) })
+	checkstest.Exercise(t, func(*testing.T) checks.Check { return probe.Unix(path) })
+	for _, c := range []checks.Check{probe.TCP("host"), probe.Unix(""), probe.Ping(nil)} {
+		if got := fields(t, c); len(got) != 1 {
+			t.Error(got)
+		}
+	}
+}
+
+type pinger func(context.Context) error
+
+func (p pinger) Ping(ctx context.Context) error { return p(ctx) }
+
+func TestPing(t *testing.T) {
+	var answer error
+	c := probe.Ping(pinger(func(ctx context.Context) error { return errors.Join(answer, ctx.Err()) }))
+	if r := want(t, c, checks.Pass); r.Evidence["milliseconds"] == "" {
+		t.Error(r.Evidence)
+	}
+	checkstest.Exercise(t, func(*testing.T) checks.Check { return c })
+	answer = fmt.Errorf("dial redis://user:hidden@10.0.0.1 password=hidden&x: %w", net.ErrClosed)
+	r := want(t, c, checks.Fail)
+	if !errors.Is(r.Err, net.ErrClosed) || strings.Contains(fmt.Sprint(r, r.Err), "hidden") {
+		t.Error(r)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c = probe.Ping(pinger(func(ctx context.Context) error { cancel(); <-ctx.Done(); return ctx.Err() }))
+	if r := c.Check(ctx); r.Status != checks.Unknown || !errors.Is(r.Err, context.Canceled) {
+		t.Error(r)
+	}
+}
