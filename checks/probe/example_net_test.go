@@ -79,3 +79,22 @@ func ExamplePing() {
 	fmt.Println(r.Status, r.Summary)
 	// Output: pass ping answered
 }
+
+func ExampleGoroutines() {
+	check := probe.Goroutines(probe.GoroutinesOptions{Max: 5000, Slope: 1000})
+	r := check.Check(context.Background())
+	fmt.Println(r.Status, r.Err)
+	// Output: unknown the growth is known after 10 minutes
+}
+
+func ExampleClock() {
+	var urls []string
+	for range 3 {
+		server := httptest.NewServer(http.NotFoundHandler())
+		defer server.Close()
+		urls = append(urls, server.URL)
+	}
+	r := probe.Clock(probe.ClockOptions{URLs: urls}).Check(context.Background())
+	fmt.Println(r.Status, r.Summary)
+	// Output: pass the clock is right within 2s, by 3 of 3 servers
+}

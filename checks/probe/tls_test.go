@@ -17,6 +17,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -300,7 +301,7 @@ func TestTLSUnclear(t *testing.T) {
 }
 
 func TestTLSNoServer(t *testing.T) {
-	plain := strings.TrimPrefix(serve(t, nil), "http://")
+	plain := strings.TrimPrefix(serve(t, http.NotFound), "http://")
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // connects, but does not answer
 	if err != nil {
 		t.Fatal(err)

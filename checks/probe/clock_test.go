@@ -1,0 +1,92 @@
+package probe_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/checkstest"
+	"github.com/serin-go/serin/checks/probe"
+)
+
+// remote answers as a server whose clock differs from the one of this host, by its name.
+type remote map[string]struct {
+	ahead, trip time.Duration
+	age         string
+	err         error
+}
+
+func (s remote) RoundTrip(r *http.Request) (*http.Response, error) {
+	c := s[r.URL.Host]
+	time.Sleep(c.trip / 2)
+	h := http.Header{"Date": {time.Now().Add(c.ahead).UTC().Format(http.TimeFormat)}}
+	if c.age != "" {
+		h.Set("Age", c.age)
+	}
+	if c.ahead == never {
+		h.Set("Date", "yesterday")
+	}
+	time.Sleep(c.trip - c.trip/2)
+	if c.err != nil {
+		return nil, c.err
+	}
+	return &http.Response{StatusCode: 404, Header: h, Body: http.NoBody}, nil
+}
+
+const never = 1 << 50
+
+func TestClock(t *testing.T) {
+	broken := errors.New("broken")
+	const s = time.Second
+	for name, c := range map[string]struct {
+		servers remote
+		max     time.Duration
+		want    checks.Status
+	}{
+		"right":                {remote{}, 0, checks.Pass},
+		"right, at 1 s":        {remote{}, s, checks.Pass},
+		"ahead":                {remote{"a": {ahead: -3 * s}, "b": {ahead: -3 * s}, "c": {ahead: -3 * s}}, 0, checks.Fail},
+		"behind":               {remote{"a": {ahead: 3 * s}, "b": {ahead: 3 * s}, "c": {ahead: 3 * s}}, 0, checks.Fail},
+		"behind by less":       {remote{"a": {ahead: 3 * s}, "b": {ahead: 3 * s}, "c": {ahead: 3 * s}}, 4 * s, checks.Pass},
+		"slow, but right":      {remote{"a": {trip: 3 * s}, "b": {trip: 3 * s}, "c": {trip: 3 * s}}, 0, checks.Pass},
+		"too slow":             {remote{"a": {trip: 5 * s}, "b": {trip: 5 * s}}, 0, checks.Unknown},
+		"one server is wrong":  {remote{"a": {ahead: time.Hour}}, 0, checks.Pass},
+		"one is right":         {remote{"a": {ahead: time.Hour}, "b": {ahead: time.Minute}}, 0, checks.Fail},
+		"they disagree":        {remote{"a": {ahead: time.Hour}, "b": {ahead: -time.Hour}}, 0, checks.Unknown},
+		"one does not answer":  {remote{"a": {err: broken}}, 0, checks.Pass},
+		"two do not answer":    {remote{"a": {err: broken}, "b": {err: broken}}, 0, checks.Unknown},
+		"one, and one wrong":   {remote{"a": {err: broken}, "b": {ahead: time.Hour}}, 0, checks.Unknown},
+		"two are caches":       {remote{"a": {age: "60"}, "b": {age: "1"}}, 0, checks.Unknown},
+		"two fresh from cache": {remote{"a": {age: "0"}, "b": {age: "0"}}, 0, checks.Pass},
+		"two without a date":   {remote{"a": {ahead: never}, "b": {ahead: never}}, 0, checks.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for range 7 { // at several fractions of a second
+					time.Sleep(s / 7)
+					r := want(t, probe.Clock(probe.ClockOptions{
+						URLs: []string{"http://a", "http://b?k=hidden", "http://c"}, Max: c.max, Client: &http.Client{Transport: c.servers},
+					}), c.want)
+					if (r.Status == checks.Unknown) != (r.Err != nil) || strings.Contains(r.Summary, "hidden") {
+						t.Errorf("%+v", r)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestClockOfServers(t *testing.T) {
+	urls := []string{serve(t, http.NotFound), serve(t, http.NotFound), serve(t, http.NotFound)}
+	r := want(t, probe.Clock(probe.ClockOptions{URLs: urls, Max: 30 * time.Second}), checks.Pass)
+	for _, u := range urls {
+		if r.Evidence[strings.TrimPrefix(u, "http://")] == "" {
+			t.Error(r.Evidence)
+		}
+	}
+	checkstest.Exercise(t, func(*testing.T) checks.Check { return probe.Clock(probe.ClockOptions{URLs: urls}) })
+}
