@@ -3,7 +3,9 @@ package probe
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks"
@@ -47,7 +49,9 @@ func dial(network, addr string, invalid error) checks.Check {
 // hostPort returns the host of an address that has a host and a port from 1 to 65535.
 func (v *invalid) hostPort(field, addr string) string {
 	host, port, err := net.SplitHostPort(addr)
-	if n, numeric := strconv.ParseUint(port, 10, 16); err != nil || host == "" || numeric != nil || n == 0 {
+	n, numeric := strconv.ParseUint(port, 10, 16)
+	_, ip := netip.ParseAddr(host)
+	if err != nil || host == "" || numeric != nil || n == 0 || strings.Contains(host, ":") && ip != nil {
 		v.add(field, addr, "an address such as host:443")
 		return ""
 	}

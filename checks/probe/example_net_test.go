@@ -98,3 +98,30 @@ func ExampleClock() {
 	fmt.Println(r.Status, r.Summary)
 	// Output: pass the clock is right within 2s, by 3 of 3 servers
 }
+
+func ExampleDNS() {
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	go func() { // answers that no name exists
+		query := make([]byte, 512)
+		for {
+			n, from, err := server.ReadFrom(query)
+			if err != nil {
+				return
+			}
+			query[2], query[3] = 0x81, 0x83
+			server.WriteTo(query[:n], from)
+		}
+	}()
+	r := probe.DNS(probe.DNSOptions{
+		Name:   "gateway.example.com",
+		Want:   []string{"192.0.2.10"},
+		Server: server.LocalAddr().String(),
+	}).Check(context.Background())
+	fmt.Println(r.Status, r.Summary)
+	// Output: fail gateway.example.com: the name does not exist
+}

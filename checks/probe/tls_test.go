@@ -323,7 +323,7 @@ func TestTLSBadOptions(t *testing.T) {
 	if s := fmt.Sprint(got); s != "[TLSOptions.Addr TLSOptions.Left TLSOptions.MaxTime TLSOptions.Min TLSOptions.ALPN[1]]" {
 		t.Error(s)
 	}
-	for _, addr := range []string{"", ":443", "host:", "host:0", "host:65536", "host:https", "a:b:1"} {
+	for _, addr := range []string{"", ":443", "host:", "host:0", "host:65536", "host:https", "a:b:1", "[a:b]:1"} {
 		if got := fields(t, probe.TLS(probe.TLSOptions{Addr: addr})); len(got) != 1 {
 			t.Errorf("%q: %v", addr, got)
 		}
