@@ -2,6 +2,7 @@ package probe_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"net"
 	"net/http"
@@ -124,4 +125,17 @@ func ExampleDNS() {
 	}).Check(context.Background())
 	fmt.Println(r.Status, r.Summary)
 	// Output: fail gateway.example.com: the name does not exist
+}
+
+func ExampleSQL() {
+	db, err := sql.Open("pgx", "postgres://serin@db.internal/serin") // with a driver for PostgreSQL
+	if err != nil {
+		fmt.Println("no driver")
+		db = nil
+	}
+	check := probe.SQL(probe.SQLOptions{DB: db, Replica: true, MaxLag: 5 * time.Second})
+	fmt.Println(check.Check(context.Background()).Status)
+	// Output:
+	// no driver
+	// unknown
 }

@@ -2,6 +2,8 @@ package probe
 
 import (
 	"context"
+	"errors"
+	"net"
 	"regexp"
 	"time"
 
@@ -16,7 +18,7 @@ type Pinger interface {
 }
 
 // Ping returns a check that p answers within 10 seconds. An error of Ping is a Fail, unless
-// the context has ended. Evidence: milliseconds.
+// the context has ended or the error says that a resolver does not answer. Evidence: milliseconds.
 func Ping(p Pinger) checks.Check {
 	bad := &invalid{options: "Ping"}
 	if p == nil {
@@ -33,10 +35,11 @@ func Ping(p Pinger) checks.Check {
 }
 
 // refused is the result after an error of a client. It is a Fail unless the context has
-// ended: clients wrap the errors of the network in ways that [failed] does not recognize.
+// ended, or a resolver does not answer. Clients wrap the other errors of the network in ways
+// that [failed] does not recognize.
 func refused(ctx context.Context, what string, err error) checks.Result {
 	r := failed(ctx, what, &clientError{err})
-	if ctx.Err() == nil {
+	if dns := (*net.DNSError)(nil); ctx.Err() == nil && !errors.As(err, &dns) {
 		r.Status = checks.Fail
 	}
 	return r
