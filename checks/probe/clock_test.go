@@ -46,30 +46,33 @@ func TestClock(t *testing.T) {
 		servers remote
 		max     time.Duration
 		want    checks.Status
+		more    []string
 	}{
-		"right":                {remote{}, 0, checks.Pass},
-		"right, at 1 s":        {remote{}, s, checks.Pass},
-		"ahead":                {remote{"a": {ahead: -3 * s}, "b": {ahead: -3 * s}, "c": {ahead: -3 * s}}, 0, checks.Fail},
-		"behind":               {remote{"a": {ahead: 3 * s}, "b": {ahead: 3 * s}, "c": {ahead: 3 * s}}, 0, checks.Fail},
-		"behind by less":       {remote{"a": {ahead: 3 * s}, "b": {ahead: 3 * s}, "c": {ahead: 3 * s}}, 4 * s, checks.Pass},
-		"slow, but right":      {remote{"a": {trip: 3 * s}, "b": {trip: 3 * s}, "c": {trip: 3 * s}}, 0, checks.Pass},
-		"too slow":             {remote{"a": {trip: 5 * s}, "b": {trip: 5 * s}}, 0, checks.Unknown},
-		"one server is wrong":  {remote{"a": {ahead: time.Hour}}, 0, checks.Pass},
-		"one is right":         {remote{"a": {ahead: time.Hour}, "b": {ahead: time.Minute}}, 0, checks.Fail},
-		"they disagree":        {remote{"a": {ahead: time.Hour}, "b": {ahead: -time.Hour}}, 0, checks.Unknown},
-		"one does not answer":  {remote{"a": {err: broken}}, 0, checks.Pass},
-		"two do not answer":    {remote{"a": {err: broken}, "b": {err: broken}}, 0, checks.Unknown},
-		"one, and one wrong":   {remote{"a": {err: broken}, "b": {ahead: time.Hour}}, 0, checks.Unknown},
-		"two are caches":       {remote{"a": {age: "60"}, "b": {age: "1"}}, 0, checks.Unknown},
-		"two fresh from cache": {remote{"a": {age: "0"}, "b": {age: "0"}}, 0, checks.Pass},
-		"two without a date":   {remote{"a": {ahead: never}, "b": {ahead: never}}, 0, checks.Unknown},
+		"right":                 {remote{}, 0, checks.Pass, nil},
+		"right, at 1 s":         {remote{}, s, checks.Pass, nil},
+		"ahead":                 {remote{"a": {ahead: -3 * s}, "b": {ahead: -3 * s}, "c": {ahead: -3 * s}}, 0, checks.Fail, nil},
+		"behind":                {remote{"a": {ahead: 3 * s}, "b": {ahead: 3 * s}, "c": {ahead: 3 * s}}, 0, checks.Fail, nil},
+		"behind by less":        {remote{"a": {ahead: 3 * s}, "b": {ahead: 3 * s}, "c": {ahead: 3 * s}}, 4 * s, checks.Pass, nil},
+		"slow, but right":       {remote{"a": {trip: 3 * s}, "b": {trip: 3 * s}, "c": {trip: 3 * s}}, 0, checks.Pass, nil},
+		"too slow":              {remote{"a": {trip: 5 * s}, "b": {trip: 5 * s}}, 0, checks.Unknown, nil},
+		"one server is wrong":   {remote{"a": {ahead: time.Hour}}, 0, checks.Pass, nil},
+		"one is right":          {remote{"a": {ahead: time.Hour}, "b": {ahead: time.Minute}}, 0, checks.Fail, nil},
+		"they disagree":         {remote{"a": {ahead: time.Hour}, "b": {ahead: -time.Hour}}, 0, checks.Unknown, nil},
+		"one does not answer":   {remote{"a": {err: broken}}, 0, checks.Pass, nil},
+		"two do not answer":     {remote{"a": {err: broken}, "b": {err: broken}}, 0, checks.Unknown, nil},
+		"one, and one wrong":    {remote{"a": {err: broken}, "b": {ahead: time.Hour}}, 0, checks.Unknown, nil},
+		"two of five are right": {remote{"a": {err: broken}, "b": {err: broken}, "c": {err: broken}}, 0, checks.Unknown, []string{"http://d", "http://e"}},
+		"three of five":         {remote{"a": {err: broken}, "b": {err: broken}}, 0, checks.Pass, []string{"http://d", "http://e"}},
+		"two are caches":        {remote{"a": {age: "60"}, "b": {age: "1"}}, 0, checks.Unknown, nil},
+		"two fresh from cache":  {remote{"a": {age: "0"}, "b": {age: "0"}}, 0, checks.Pass, nil},
+		"two without a date":    {remote{"a": {ahead: never}, "b": {ahead: never}}, 0, checks.Unknown, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for range 7 { // at several fractions of a second
 					time.Sleep(s / 7)
 					r := want(t, probe.Clock(probe.ClockOptions{
-						URLs: []string{"http://a", "http://b?k=hidden", "http://c"}, Max: c.max, Client: &http.Client{Transport: c.servers},
+						URLs: append(c.more, "http://a", "http://b?k=hidden", "http://c"), Max: c.max, Client: &http.Client{Transport: c.servers},
 					}), c.want)
 					if (r.Status == checks.Unknown) != (r.Err != nil) || strings.Contains(r.Summary, "hidden") {
 						t.Errorf("%+v", r)

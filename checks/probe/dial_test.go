@@ -2,12 +2,16 @@ package probe_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/checkstest"
@@ -61,5 +65,36 @@ func TestPing(t *testing.T) {
 	c = probe.Ping(pinger(func(ctx context.Context) error { cancel(); <-ctx.Done(); return ctx.Err() }))
 	if r := c.Check(ctx); r.Status != checks.Unknown || !errors.Is(r.Err, context.Canceled) {
 		t.Error(r)
+	}
+}
+
+// TestNothingIsLeft: checks leave no goroutines behind, and so no connections of a client.
+func TestNothingIsLeft(t *testing.T) {
+	root := issue(t, "root", 900*day, nil, nil, nil)
+	secure := listen(t, &tls.Config{Certificates: []tls.Certificate{chain(issue(t, "127.0.0.1", 90*day, root, nil, nil))}}, nil)
+	urls := []string{serve(t, http.NotFound), serve(t, http.NotFound), serve(t, http.NotFound)}
+	dns := (&nameServer{zone: zone(), cut: true}).start(t)
+	before := runtime.NumGoroutine()
+	for range 20 {
+		for _, c := range []checks.Check{
+			probe.TLS(probe.TLSOptions{Addr: secure, Roots: pool(root)}),
+			probe.TLS(probe.TLSOptions{Addr: secure}),
+			probe.Clock(probe.ClockOptions{URLs: urls}),
+			probe.Redirects(urls[0]),
+			probe.HSTS(probe.HSTSOptions{URL: "https://localhost"}),
+			probe.DNS(probe.DNSOptions{Name: "both.test", Server: dns.addr}),
+			probe.TCP(secure),
+		} {
+			c.Check(t.Context())
+		}
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(time.Minute); runtime.NumGoroutine() > before+5; { // the servers end theirs later
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
 	}
 }

@@ -30,7 +30,8 @@ type DNSOptions struct {
 	// are compared without regard to case and the final dot. Default: any answer.
 	Want []string
 	// Server is the IP address or the host of the server, with or without a port. Default:
-	// the servers of /etc/resolv.conf, one after the other.
+	// the servers of /etc/resolv.conf, one after the other. It is required on systems
+	// without that file.
 	Server string
 	// MinTTL is the least time to live of the answers, in whole seconds. The TTL of an
 	// answer from a cache decreases: Server should be an authoritative server. Default 0.

@@ -349,6 +349,59 @@ func TestDNSBadOptions(t *testing.T) {
 	}
 }
 
+// TestDNSMessage: answers to "a.test", which is at offset 12.
+func TestDNSMessage(t *testing.T) {
+	const header, question, owner = "\x00\x07\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00", "\x01a\x04test\x00\x00\x01\x00\x01", "\xc0\x0c"
+	const in, ttl = "\x00\x01", "\x00\x00\x00\x09"
+	a := func(owner string) string { return owner + "\x00\x01" + in + ttl + "\x00\x04\x01\x02\x03\x04" }
+	ask := strings.Repeat
+	many := strings.Replace(header, "\x00\x01\x00\x00\x00\x00", "\x00\x02\x00\x00\x00\x00", 1)
+	for name, c := range map[string]struct {
+		msg  string
+		want string // or "error"
+		ttl  uint32
+	}{
+		"answer":                    {header + question + a(owner), "[1.2.3.4]", 9},
+		"upper case":                {header + strings.ToUpper(question) + a("\x01A\x04tEsT\x00"), "[1.2.3.4]", 9},
+		"another owner":             {header + question + a("\x01b\xc0\x0e"), "[]", 0},
+		"a dot in a label":          {header + question + a("\x06a.test\x00"), "[]", 0},
+		"TTL beyond 31 bits":        {header + question + owner + "\x00\x01" + in + "\x80\x00\x00\x00" + "\x00\x04\x01\x02\x03\x04", "[1.2.3.4]", 0},
+		"another class":             {header + question + owner + "\x00\x01\x00\x03" + ttl + "\x00\x04\x01\x02\x03\x04", "[]", 0},
+		"another type":              {header + question + owner + "\x01\x01" + in + ttl + "\x00\x02xx", "[]", 0},
+		"longest name":              {header + question + a(ask("\x3f"+ask("x", 63), 3)+"\x3d"+ask("x", 61)+"\x00"), "[]", 0},
+		"name too long":             {header + question + a(ask("\x3f"+ask("x", 63), 3)+"\x3e"+ask("x", 62)+"\x00"), "error", 0},
+		"label type 0x40":           {header + question + a("\x41"+ask("x", 65)+"\x00"), "error", 0},
+		"pointer to itself":         {header + question + a("\xc0\x18"), "error", 0},
+		"pointer forwards":          {header + question + a("\xc0\x1a"), "error", 0},
+		"pointer cut off":           {header + question + "\xc0", "error", 0},
+		"short data":                {header + question + owner + "\x00\x01" + in + ttl + "\x00\x03\x01\x02\x03", "error", 0},
+		"long data":                 {header + question + owner + "\x00\x01" + in + ttl + "\x00\x05\x01\x02\x03\x04\x05", "error", 0},
+		"data cut off":              {header + question + owner + "\x00\x01" + in + ttl + "\x00\x04\x01", "error", 0},
+		"text beyond its record":    {header + question + owner + "\x00\x10" + in + ttl + "\x00\x02\x02x", "error", 0},
+		"a record is missing":       {many + question + a(owner), "error", 0},
+		"no question":               {strings.Replace(header, "\x00\x01", "\x00\x00", 1), "error", 0},
+		"no question, name error":   {strings.Replace(strings.Replace(header, "\x80", "\x83", 1), "\x00\x01", "\x00\x00", 1), "error", 0},
+		"no question, server error": {strings.Replace(strings.Replace(header, "\x80", "\x82", 1), "\x00\x01", "\x00\x00", 1), "[]", 0},
+		"two questions":             {strings.Replace(header, "\x00\x01", "\x00\x02", 1) + question + question, "error", 0},
+		"another ID":                {strings.Replace(header, "\x07", "\x08", 1) + question + a(owner), "error", 0},
+		"a query":                   {strings.Replace(header, "\x81", "\x01", 1) + question + a(owner), "error", 0},
+		"another name":              {header + strings.Replace(question, "a", "b", 1) + a(owner), "error", 0},
+		"another type of question":  {header + strings.Replace(question, "\x00\x00\x01", "\x00\x00\x02", 1) + a(owner), "error", 0},
+		"another class of question": {header + question[:len(question)-1] + "\x03" + a(owner), "error", 0},
+		"empty":                     {"", "error", 0},
+		"header cut off":            {header[:11], "error", 0},
+	} {
+		values, ttl, err := probe.ParseDNS([]byte(c.msg), 7, "a.test", "A")
+		got := fmt.Sprint(values)
+		if err != nil {
+			got = "error"
+		}
+		if got != c.want || got == "[1.2.3.4]" && ttl != c.ttl {
+			t.Errorf("%s: %s with TTL %d, want %s with %d: %v", name, got, ttl, c.want, c.ttl, err)
+		}
+	}
+}
+
 // FuzzDNSAnswer: an answer is parsed without a panic, and its values are bounded.
 func FuzzDNSAnswer(f *testing.F) {
 	s := &nameServer{zone: zone()}

@@ -26,3 +26,8 @@ func ParseDNS(msg []byte, id uint16, name, kind string) (values []string, ttl ui
 	a, err := parseAnswer(msg, id, name, dnsTypes[kind])
 	return a.values, a.ttl, err
 }
+
+// DiskOf is [Disk] of a file system with these bytes and inodes.
+func DiskOf(o DiskOptions, available, used, total, inodesFree, inodes uint64) checks.Check {
+	return diskOf(o, func(string) (space, error) { return space{available, used, total, inodesFree, inodes}, nil })
+}

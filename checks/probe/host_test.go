@@ -3,6 +3,7 @@ package probe_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -29,6 +30,31 @@ func unsupported(t *testing.T, all ...checks.Check) bool {
 		}
 	}
 	return true
+}
+
+func TestDiskLimits(t *testing.T) {
+	const gib = 1 << 30
+	for name, c := range map[string]struct {
+		o                                          probe.DiskOptions
+		available, used, total, inodesFree, inodes uint64
+		want                                       checks.Status
+	}{
+		"defaults":             {probe.DiskOptions{}, 10, 90, 110, 5, 100, checks.Pass}, // 10 bytes are for root
+		"too little space":     {probe.DiskOptions{}, 9, 90, 110, 5, 100, checks.Fail},
+		"too few inodes":       {probe.DiskOptions{}, 10, 90, 110, 4, 100, checks.Fail},
+		"no inodes to run out": {probe.DiskOptions{}, 10, 90, 110, 0, 0, checks.Pass},
+		"other shares":         {probe.DiskOptions{MinFree: 0.5, MinInodes: 0.5}, 50, 50, 100, 50, 100, checks.Pass},
+		"below other shares":   {probe.DiskOptions{MinFree: 0.5, MinInodes: 0.51}, 50, 50, 100, 50, 100, checks.Fail},
+		"bytes":                {probe.DiskOptions{MinBytes: gib}, gib, gib, 2 * gib, 1, 1, checks.Pass},
+		"too few bytes":        {probe.DiskOptions{MinBytes: gib}, gib - 1, gib, 2 * gib, 1, 1, checks.Fail},
+		"no blocks":            {probe.DiskOptions{}, 0, 0, 0, 0, 0, checks.Unknown},
+		"full for users":       {probe.DiskOptions{}, 0, 0, 10, 1, 1, checks.Fail},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.o.Path = "/"
+			want(t, probe.DiskOf(c.o, c.available, c.used, c.total, c.inodesFree, c.inodes), c.want)
+		})
+	}
 }
 
 func TestDisk(t *testing.T) {
@@ -98,6 +124,14 @@ func TestMemory(t *testing.T) {
 		"pod/memory.max": "200000\n", "pod/memory.current": "150000\n", "pod/memory.stat": "inactive_file 0\n",
 		"pod/a/memory.max": "max\n", "pod/a/memory.current": "100000\n", "pod/a/memory.stat": "inactive_file 0\n",
 	}
+	nested := func(own, parent string) map[string]string {
+		return map[string]string{
+			"pod/memory.max": "200000\n", "pod/memory.current": parent, "pod/memory.stat": "inactive_file 0\n",
+			"pod/a/memory.max": "100000\n", "pod/a/memory.current": own, "pod/a/memory.stat": "inactive_file 0\n",
+		}
+	}
+	both := maps.Clone(container)
+	maps.Copy(both, pod)
 	one := map[string]string{"memory/docker/a/memory.limit_in_bytes": "100000\n", "memory/docker/a/memory.usage_in_bytes": "90000\n", "memory/docker/a/memory.stat": "inactive_file 1\ntotal_inactive_file 15000\n"}
 	unlimited := map[string]string{"memory/memory.limit_in_bytes": "9223372036854771712\n", "memory/memory.usage_in_bytes": "5\n", "memory/memory.stat": "total_inactive_file 5\n"}
 	for name, c := range map[string]struct {
@@ -106,6 +140,9 @@ func TestMemory(t *testing.T) {
 	}{
 		"container":               {host("0::/\n", container), "0.800", "control group /", "80000"},
 		"limit of the parent":     {host("0::/pod/a\n", pod), "0.750", "control group /pod", "150000"},
+		"limit of the group":      {host("0::/pod/a\n", nested("90000", "100000")), "0.900", "control group /pod/a", "90000"},
+		"both, the parent's":      {host("0::/pod/a\n", nested("90000", "195000")), "0.975", "control group /pod", "195000"},
+		"other hierarchies":       {host("0::/\n9:name=systemd:/pod\n8:pids:/pod\n", both), "0.800", "control group /", "80000"},
 		"no limit":                {host("0::/user/a\n", nil), "0.600", "system", "614400"},
 		"limit above the memory":  {host("0::/\n", map[string]string{"memory.max": "99999999999", "memory.current": "1", "memory.stat": "inactive_file 0\n"}), "0.600", "system", "614400"},
 		"group of the host":       {host("0::/docker/a\n", container), "0.800", "control group /", "80000"},
@@ -124,6 +161,7 @@ func TestMemory(t *testing.T) {
 	fsys := host("0::/\n", container)
 	want(t, probe.MemoryIn(fsys, 0.8), checks.Pass)
 	want(t, probe.MemoryIn(fsys, 0.79), checks.Fail)
+	want(t, probe.MemoryIn(host("0::/\n", map[string]string{"memory.max": "0", "memory.current": "0", "memory.stat": "inactive_file 0\n"}), 1), checks.Fail)
 	for _, broken := range []string{"proc/meminfo", "sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current", "sys/fs/cgroup/memory.stat"} {
 		fsys := host("0::/\n", container)
 		fsys[broken] = &fstest.MapFile{Data: []byte("x")}

@@ -20,7 +20,7 @@ func Redirects(rawURL string) checks.Check {
 	bad := &invalid{options: "Redirects"}
 	u := bad.url("url", rawURL, "http")
 	return newProbe("redirects", 0, shown(u), bad.err(), func(ctx context.Context) checks.Result {
-		resp, err := get(ctx, nil, rawURL)
+		resp, err := getURL(ctx, nil, rawURL)
 		if err != nil {
 			return failed(ctx, shown(u), err)
 		}
@@ -57,8 +57,8 @@ func slash(u *url.URL) string {
 	return u.EscapedPath()
 }
 
-// get sends a GET request with c, or with a client that keeps no connections.
-func get(ctx context.Context, c *http.Client, rawURL string) (*http.Response, error) {
+// getURL sends a GET request with c, or with a client that keeps no connections.
+func getURL(ctx context.Context, c *http.Client, rawURL string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func HSTS(o HSTSOptions) checks.Check {
 		o.Min = 180 * 24 * time.Hour
 	}
 	return newProbe("hsts", 0, []any{shown(u), o.Min, o.Subdomains}, bad.err(), func(ctx context.Context) checks.Result {
-		resp, err := get(ctx, o.Client, o.URL)
+		resp, err := getURL(ctx, o.Client, o.URL)
 		if err != nil {
 			return failed(ctx, shown(u), err)
 		}

@@ -216,7 +216,13 @@ func certificates(o TLSOptions, h handshake, evidence map[string]string) (string
 		}
 	}
 	add("version", tls.VersionName(h.version))
+	ends := func(first *x509.Certificate) {
+		add("days", strconv.Itoa(int(math.Floor(time.Until(first.NotAfter).Hours()/24))))
+		add("until", first.NotAfter.UTC().Format(time.RFC3339))
+		add("first", title(first))
+	}
 	if h.chain != nil {
+		ends(expiring(h.chain.UnverifiedCertificates))
 		for _, c := range h.chain.UnverifiedCertificates {
 			if alg := c.SignatureAlgorithm; outdated(alg) && c.Issuer.String() != c.Subject.String() {
 				return fmt.Sprintf("%s is signed with %v", title(c), alg), errors.Join(x509.InsecureAlgorithmError(alg), h.chain.Err)
@@ -236,15 +242,12 @@ func certificates(o TLSOptions, h handshake, evidence map[string]string) (string
 		return "the certificate was not verified", nil
 	}
 	chain, first := lasting(s.VerifiedChains)
-	left := time.Until(first.NotAfter)
-	add("days", strconv.Itoa(int(math.Floor(left.Hours()/24))))
-	add("until", first.NotAfter.UTC().Format(time.RFC3339))
-	add("first", title(first))
+	ends(first)
 	if text := weakness(chain); text != "" {
 		return text, nil
 	}
-	if left < o.Left {
-		return fmt.Sprintf("%s is valid until %s, %s less than required", title(first), first.NotAfter.UTC().Format(time.RFC3339), (o.Left - left).Round(time.Hour)), nil
+	if left := time.Until(first.NotAfter); left < o.Left {
+		return fmt.Sprintf("%s is valid for %v more, want %v", title(first), left.Round(time.Minute), o.Left), nil
 	}
 	if len(o.ALPN) > 0 && s.NegotiatedProtocol == "" {
 		return "the server selects none of the protocols " + strings.Join(o.ALPN, ", "), nil
@@ -261,16 +264,22 @@ func certificates(o TLSOptions, h handshake, evidence map[string]string) (string
 // lasting returns the chain that lasts longest, and its certificate that expires first. It
 // prefers chains without weaknesses.
 func lasting(chains [][]*x509.Certificate) (chain []*x509.Certificate, first *x509.Certificate) {
-	if i := slices.IndexFunc(chains, func(c []*x509.Certificate) bool { return weakness(c) == "" }); i >= 0 {
-		chains = slices.DeleteFunc(slices.Clone(chains), func(c []*x509.Certificate) bool { return weakness(c) != "" })
+	strong := slices.DeleteFunc(slices.Clone(chains), func(c []*x509.Certificate) bool { return weakness(c) != "" })
+	if len(strong) > 0 {
+		chains = strong
 	}
 	for _, c := range chains {
-		ends := slices.MinFunc(c, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		ends := expiring(c)
 		if first == nil || ends.NotAfter.After(first.NotAfter) {
 			chain, first = c, ends
 		}
 	}
 	return chain, first
+}
+
+// expiring returns the certificate that expires first.
+func expiring(certs []*x509.Certificate) *x509.Certificate {
+	return slices.MinFunc(certs, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
 }
 
 // weakness says which certificate of a chain has a weak key or signature, or "".

@@ -206,9 +206,15 @@ func TestTLSCertificates(t *testing.T) {
 	fresh := issue(t, "new root", 900*day, nil, nil, nil)
 	crossed := issue(t, "new root", -day, old, fresh.key, nil)
 	leaf := issue(t, "127.0.0.1", 90*day, fresh, nil, nil)
+	expired := issue(t, "127.0.0.1", -day, root, nil, nil)
 	// The other certificate of the old root has not expired, but expires soon.
 	ending := issue(t, "old root", 5*day, nil, old.key, nil)
 	crossedSoon := issue(t, "new root", 5*day, ending, fresh.key, nil)
+
+	// A root with a weak key lasts longer than the new root.
+	ends30 := issue(t, "new root", 30*day, nil, fresh.key, nil)
+	weakRoot := issue(t, "weak root", 900*day, nil, short, nil)
+	crossedWeak := issue(t, "new root", 900*day, weakRoot, fresh.key, nil)
 
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
@@ -224,7 +230,7 @@ func TestTLSCertificates(t *testing.T) {
 		"good":              {[]*issued{leaf}, probe.TLSOptions{Roots: pool(fresh)}, checks.Pass, nil, leaf},
 		"wrong name":        {[]*issued{leaf}, probe.TLSOptions{Roots: pool(fresh), Name: "example.com"}, checks.Fail, &name, nil},
 		"unknown authority": {[]*issued{leaf}, probe.TLSOptions{Roots: pool(root)}, checks.Fail, &authority, nil},
-		"expired":           {[]*issued{issue(t, "127.0.0.1", -day, root, nil, nil)}, probe.TLSOptions{Roots: pool(root)}, checks.Fail, &invalid, nil},
+		"expired":           {[]*issued{expired}, probe.TLSOptions{Roots: pool(root)}, checks.Fail, &invalid, expired},
 		"20 days left":      {[]*issued{issue(t, "127.0.0.1", 20*day, root, nil, nil)}, probe.TLSOptions{Roots: pool(root)}, checks.Fail, nil, nil},
 		"21 days left":      {[]*issued{issue(t, "127.0.0.1", 21*day, root, nil, nil)}, probe.TLSOptions{Roots: pool(root)}, checks.Pass, nil, nil},
 		"20 are enough":     {[]*issued{issue(t, "127.0.0.1", 20*day, root, nil, nil)}, probe.TLSOptions{Roots: pool(root), Left: 20 * day}, checks.Pass, nil, nil},
@@ -237,6 +243,8 @@ func TestTLSCertificates(t *testing.T) {
 		"only the expired root":                   {[]*issued{leaf, crossed}, probe.TLSOptions{Roots: pool(old)}, checks.Fail, &invalid, nil},
 		"the chain that lasts longest":            {[]*issued{leaf, crossedSoon}, probe.TLSOptions{Roots: pool(fresh, ending)}, checks.Pass, nil, leaf},
 		"only the chain that ends soon":           {[]*issued{leaf, crossedSoon}, probe.TLSOptions{Roots: pool(ending)}, checks.Fail, nil, nil},
+		"the chain without a weak key":            {[]*issued{leaf, crossedWeak}, probe.TLSOptions{Roots: pool(ends30, weakRoot)}, checks.Pass, nil, ends30},
+		"only a chain with a weak key":            {[]*issued{leaf, crossedWeak}, probe.TLSOptions{Roots: pool(weakRoot)}, checks.Fail, nil, nil},
 		"RSA with 1024 bits":                      {[]*issued{issue(t, "127.0.0.1", 90*day, root, weak, nil)}, probe.TLSOptions{Roots: pool(root)}, checks.Fail, nil, nil},
 		"RSA with 2048 bits":                      {[]*issued{issue(t, "127.0.0.1", 90*day, root, strong, nil)}, probe.TLSOptions{Roots: pool(root)}, checks.Pass, nil, nil},
 		"P-224":                                   {[]*issued{issue(t, "127.0.0.1", 90*day, betweenP224, nil, nil), betweenP224}, probe.TLSOptions{Roots: pool(root)}, checks.Fail, nil, nil},
@@ -253,7 +261,7 @@ func TestTLSCertificates(t *testing.T) {
 				t.Errorf("error %T %v, want %T", r.Err, r.Err, c.err)
 			}
 			for _, e := range []any{&name, &authority, &invalid, &algorithm} {
-				if c.err == nil && errors.As(r.Err, e) {
+				if (c.err == nil || e == &algorithm && c.err != e) && errors.As(r.Err, e) {
 					t.Errorf("error %T", r.Err)
 				}
 			}
@@ -268,35 +276,65 @@ func TestTLSCertificates(t *testing.T) {
 }
 
 // TestTLSUnclear: a server that does not refuse old versions by an alert may accept them
-// from others.
+// from others. OpenSSL refuses those that its security level excludes by internal_error, as
+// package tls does if GetConfigForClient fails.
 func TestTLSUnclear(t *testing.T) {
 	root := issue(t, "root", 900*day, nil, nil, nil)
 	leaf := issue(t, "127.0.0.1", 90*day, root, nil, nil)
-	for name, hang := range map[string]bool{"silent": true, "closed": false} {
+	const newer = "closed, of a version that may be accepted"
+	for name, c := range map[string]struct {
+		hang bool
+		old  func(net.Conn, uint16) error
+		want checks.Status
+	}{
+		"silent": {true, func(net.Conn, uint16) error { return nil }, checks.Unknown},
+		"closed": {false, func(c net.Conn, _ uint16) error { return c.Close() }, checks.Unknown},
+		"alert":  {false, func(net.Conn, uint16) error { return nil }, checks.Pass},
+		"unrecognized name, which is not about the version": {false, alert(112), checks.Unknown},
+		"protocol version": {false, alert(70), checks.Pass},
+		newer: {false, func(c net.Conn, version uint16) error {
+			if version == tls.VersionTLS12 {
+				return c.Close()
+			}
+			return nil
+		}, checks.Pass},
+	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+			checked := make(chan struct{})
 			var shaken atomic.Int64
 			config := &tls.Config{Certificates: []tls.Certificate{chain(leaf)}}
 			config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-				if slices.Max(hello.SupportedVersions) < tls.VersionTLS12 {
-					if hang {
-						<-ctx.Done()
-					}
-					return nil, hello.Conn.Close()
+				version := slices.Max(hello.SupportedVersions)
+				if version == tls.VersionTLS13 || version == tls.VersionTLS12 && name != newer {
+					return nil, nil
 				}
-				return nil, nil
+				if c.hang {
+					<-checked
+				}
+				return nil, errors.Join(c.old(hello.Conn, version), errors.New("too old"))
 			}
 			addr := listen(t, config, func(_ *tls.Conn, err error) {
-				if err == nil && shaken.Add(1) == 2 && hang {
+				if err == nil && shaken.Add(1) == 2 && c.hang {
 					cancel()
 				}
 			})
 			r := probe.TLS(probe.TLSOptions{Addr: addr, Roots: pool(root)}).Check(ctx)
-			if r.Status != checks.Unknown || r.Err == nil || r.Evidence["versions"] != "1.2, 1.3" {
+			close(checked)
+			versions := map[bool]string{true: "1.3", false: "1.2, 1.3"}[name == newer]
+			if r.Status != c.want || (r.Err == nil) != (c.want == checks.Pass) || r.Evidence["versions"] != versions {
 				t.Errorf("%+v", r)
 			}
 		})
+	}
+}
+
+// alert sends an alert and closes the connection.
+func alert(description byte) func(net.Conn, uint16) error {
+	return func(c net.Conn, _ uint16) error {
+		_, err := c.Write([]byte{21, 3, 1, 0, 2, 2, description})
+		return errors.Join(err, c.Close())
 	}
 }
 
@@ -374,6 +412,7 @@ func TestTLSStapled(t *testing.T) {
 		"revoked":                  {ocsp(t, root, root, leaf, "R", "1"), checks.Fail},
 		"unknown":                  {ocsp(t, root, root, leaf, "", "1"), checks.Fail},
 		"without end":              {ocsp(t, root, root, leaf, "V", ""), checks.Fail},
+		"for two certificates":     {ocsp(t, root, root, leaf, "V", "1", another), checks.Pass},
 		"for another certificate":  {ocsp(t, root, root, another, "V", "1"), checks.Fail},
 		"signed by another key":    {ocsp(t, stranger, stranger, leaf, "V", "1"), checks.Fail},
 		"signature damaged":        {damaged, checks.Fail},
@@ -398,15 +437,24 @@ func TestTLSStapled(t *testing.T) {
 			t.Errorf("after %d hours: %v", hours, err)
 		}
 	}
+	t.Run("malformed requirement", func(t *testing.T) {
+		malformed := issue(t, "127.0.0.1", 90*day, root, nil, func(c *x509.Certificate) {
+			staple(c)
+			c.ExtraExtensions[0].Value = []byte{5}
+		})
+		addr := listen(t, &tls.Config{Certificates: []tls.Certificate{chain(malformed)}}, nil)
+		want(t, probe.TLS(probe.TLSOptions{Addr: addr, Roots: pool(root)}), checks.Fail)
+	})
 	t.Run("not required", func(t *testing.T) {
 		addr := listen(t, &tls.Config{Certificates: []tls.Certificate{chain(issue(t, "127.0.0.1", 90*day, root, nil, nil))}}, nil)
 		want(t, probe.TLS(probe.TLSOptions{Addr: addr, Roots: pool(root)}), checks.Pass)
 	})
 }
 
-// ocsp returns the response of a responder of an authority about a certificate. status is
-// the status in the database of openssl, or empty if the certificate is not in it.
-func ocsp(t *testing.T, authority, responder, about *issued, status, days string) []byte {
+// ocsp returns the response of a responder of an authority about a certificate, after those
+// in before. status is the status in the database of openssl, or empty if the certificate is
+// not in it.
+func ocsp(t *testing.T, authority, responder, about *issued, status, days string, before ...*issued) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	write := func(name, kind string, der []byte) string {
@@ -433,9 +481,12 @@ func ocsp(t *testing.T, authority, responder, about *issued, status, days string
 	}
 	out := filepath.Join(dir, "response")
 	ca := write("ca", "CERTIFICATE", authority.Raw)
-	args := []string{"ocsp", "-index", database, "-CA", ca, "-issuer", ca, "-cert", write("leaf", "CERTIFICATE", about.Raw),
+	args := []string{"ocsp", "-index", database, "-CA", ca, "-issuer", ca,
 		"-rsigner", write("signer", "CERTIFICATE", responder.Raw), "-rkey", write("key", "PRIVATE KEY", key),
 		"-rmd", "sha256", "-no_nonce", "-noverify", "-respout", out}
+	for i, c := range append(before, about) {
+		args = append(args, "-cert", write(fmt.Sprint(i), "CERTIFICATE", c.Raw))
+	}
 	if days != "" {
 		args = append(args, "-ndays", days)
 	}
