@@ -29,6 +29,7 @@ var ladder = map[string][]string{
 	"checks/health":                    {"checks"},
 	"checks/checklist":                 {"checks"},
 	"checks/checklist/packs":           {"checks", "checks/checklist"},
+	"checks/people":                    {"checks", "checks/checklist"},
 	"checks/probe":                     {"checks", "checks/analysis", "checks/analysis/answer"},
 	"checks/external/prometheus":       {"checks", "checks/external"},
 	"strategies":                       {"checks", "checks/analysis"},
@@ -104,7 +105,7 @@ var foreign = map[string][]string{
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
-var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "strategies", "rollout", "rollout/memstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
+var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "strategies", "rollout", "rollout/memstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -64,6 +64,7 @@
 //   - checks/checklist: the deployment checklist as code, with evidence, waivers and reports
 //   - checks/checklist/packs: the controls of GDPR, CCPA, EU AI Act, NIST AI RMF, ISO 42001
 //     and SOC 2 as data, and which of them a checklist covers
+//   - checks/people: on-call rosters without holes, training, reachable escalation contacts
 //   - checks/probe: checks of HTTP, TLS, DNS, SQL, disks, clocks, metrics and model servers
 //   - checks/external: metrics that are measured elsewhere
 //   - checks/external/prometheus: a source of metrics in Prometheus
