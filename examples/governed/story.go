@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/checklist"
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/ledger"
+	"github.com/serin-go/serin/rollout/memstore"
+	"github.com/serin-go/serin/strategies"
+)
+
+// The people of the story.
+var (
+	ana = rollout.Actor{Name: "ana", Subject: "idp:ana", Roles: []string{"sre"}}
+	ben = rollout.Actor{Name: "ben", Subject: "idp:ben", Roles: []string{"developer"}}
+	eve = rollout.Actor{Name: "eve", Subject: "idp:eve", Roles: []string{"security"}}
+	lea = rollout.Actor{Name: "lea", Subject: "idp:lea", Roles: []string{"lead"}}
+	pia = rollout.Actor{Name: "pia", Subject: "idp:pia", Roles: []string{"privacy"}}
+)
+
+// proof is the assessment that pia points to.
+var proof = ledger.Proof{Reason: "assessed", Link: "https://wiki.example.com/dpia-2026.pdf", Sum: "sha256:1d44a3b2c1908f7e6d5c4b3a29180f7e6d5c4b3a2918070605040302010f0e0d"}
+
+// story is one run of the example.
+type story struct {
+	out    io.Writer
+	tw     *twin
+	led    *ledger.Ledger
+	list   *checklist.List
+	engine *rollout.Engine
+}
+
+func run(ctx context.Context, out io.Writer, dir string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tw, err := newTwin(ctx)
+	if err != nil {
+		return err
+	}
+	go tw.users(ctx)
+	private, public, err := note.GenerateKey(nil, "governed")
+	if err != nil {
+		return err
+	}
+	signer, err := note.NewSigner(private)
+	if err != nil {
+		return err
+	}
+	store := new(memstore.Store)
+	led, err := ledger.Open(ctx, ledger.Config{Store: store, Targets: []string{"chat"}, Signer: signer, Key: public})
+	if err != nil {
+		return err
+	}
+	defer led.Close()
+	list, err := deployment(tw, led)
+	if err != nil {
+		return err
+	}
+	led.Use(list)
+	ready := list.Only("infrastructure", "security", "testing", "documentation", "deployment", "ongoing")
+	engine, err := rollout.Open(ctx, rollout.Config{
+		Store: store, Targets: map[string]rollout.Splitter{"chat": tw.router}, Refused: led.Refused, Tick: 200 * time.Millisecond,
+		Checks: map[string]checks.Check{"ready": ready.Check(led), "reviewed": list.Only("after").Check(led)},
+	})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	for tw.budget.Check(ctx).Status == checks.Unknown && ctx.Err() == nil {
+		time.Sleep(20 * time.Millisecond) // until there was some traffic
+	}
+	s := &story{out, tw, led, list, engine}
+	report, st, err := s.tell(ctx)
+	if err != nil {
+		return err
+	}
+	if err := save(ctx, dir, report, led, ledger.Bundle{Report: report, Plan: st.Plan}); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nThe reports and evidence.zip are in %s.\n", dir)
+	return nil
+}
+
+func (s *story) say(format string, args ...any) { fmt.Fprintf(s.out, "\n== "+format+"\n\n", args...) }
+
+// tell runs the story, and returns the last report and the state of the rollout.
+func (s *story) tell(ctx context.Context) (r checklist.Report, st rollout.Status, err error) {
+	s.say("ben starts 1.5.0; most items have evidence")
+	subject := checks.Subject{Target: "chat", Digest: digests["1.5.0"]}
+	if err := s.prepare(ctx, subject); err != nil {
+		return r, st, err
+	}
+	id, err := s.engine.Start(ctx, plan(s.tw), ben)
+	if err != nil {
+		return r, st, err
+	}
+	st, err = s.wait(ctx, id, func(st rollout.Status) bool { return st.Phase.Terminal() })
+	if err != nil {
+		return r, st, err
+	}
+	fmt.Fprintf(s.out, "%s is %v: %s\n\n", id, st.Phase, st.Reason)
+	if err := s.report(ctx, st).WriteText(s.out); err != nil {
+		return r, st, err
+	}
+
+	s.say("eve raises the version of TLS, ben runs 1.5.0 in staging, pia vouches and grants a waiver")
+	s.tw.edge.least.Store(0x0303)
+	_, err1 := s.led.Vouch(ctx, "staging", subject, ledger.Proof{Reason: "48 h in staging"}, ben)
+	_, err2 := s.led.Vouch(ctx, "compliance-audits", subject, proof, pia)
+	waiver, err3 := s.led.Waive(ctx, ledger.Waiver{Item: "model-tuning", Subject: subject, Reason: "retuning is planned for the next sprint", Until: time.Now().Add(14 * day)}, pia)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return r, st, err
+	}
+	if id, err = s.engine.Start(ctx, plan(s.tw), ben); err != nil {
+		return r, st, err
+	}
+	st, err = s.wait(ctx, id, func(st rollout.Status) bool { return st.Phase.Terminal() || st.Stage == 1 })
+	if err != nil || st.Phase.Terminal() {
+		return r, st, errors.Join(err, s.unexpected(ctx, st))
+	}
+	fmt.Fprintf(s.out, "%s is at stage %s\n", id, st.Plan.Stages[st.Stage].Name)
+
+	s.say("pia withdraws the waiver while the candidate serves")
+	if err := s.led.Withdraw(ctx, waiver.Seq, "the drift is larger than was reported", pia); err != nil {
+		return r, st, err
+	}
+	st, err = s.wait(ctx, id, func(st rollout.Status) bool { return st.Phase.Terminal() || st.Paused })
+	if err != nil || !st.Paused {
+		return r, st, errors.Join(err, s.unexpected(ctx, st))
+	}
+	fmt.Fprintf(s.out, "%s is paused: %s\n", id, st.Reason)
+
+	s.say("ben retunes the model, pia vouches for it, ana resumes")
+	if _, err := s.led.Vouch(ctx, "model-tuning", subject, ledger.Proof{Reason: "retuned, PSI 0.04"}, pia); err != nil {
+		return r, st, err
+	}
+	if err := s.engine.Do(ctx, id, strategies.Resume, ana); err != nil {
+		return r, st, err
+	}
+	st, err = s.wait(ctx, id, func(st rollout.Status) bool { return st.Phase.Terminal() })
+	if err != nil || st.Phase != strategies.Promoted {
+		return r, st, errors.Join(err, s.unexpected(ctx, st))
+	}
+	fmt.Fprintf(s.out, "%s is %v\n\n", id, st.Phase)
+	r = s.report(ctx, st)
+	return r, st, r.WriteText(s.out)
+}
+
+// prepare gives the evidence that there is before the first start.
+func (s *story) prepare(ctx context.Context, subject checks.Subject) error {
+	owners := map[string]rollout.Actor{"ana": ana, "ben": ben, "eve": eve, "lea": lea, "pia": pia}
+	missing := []string{"staging", "compliance-audits", "model-tuning"}
+	var errs []error
+	for _, i := range s.list.Items {
+		if i.Attest == nil || slices.Contains(missing, i.ID) {
+			continue
+		}
+		by := owners[i.Owner]
+		if len(i.Attest.Rules) > 0 {
+			by = pia
+		}
+		_, err := s.led.Vouch(ctx, i.ID, subject, proof, by)
+		errs = append(errs, err)
+	}
+	old := subject
+	old.Digest = digests["1.4.0"] // the evidence of another release
+	_, err := s.led.Vouch(ctx, "staging", old, ledger.Proof{Reason: "48 h in staging"}, ben)
+	return errors.Join(append(errs, err)...)
+}
+
+// report evaluates the whole list for a rollout.
+func (s *story) report(ctx context.Context, st rollout.Status) checklist.Report {
+	ctx = checks.WithSubject(ctx, checks.Subject{Rollout: string(st.ID), Target: "chat", Model: "chat", Baseline: "1.4.0", Candidate: "1.5.0",
+		Digest: digests["1.5.0"], Plan: st.Digest, Starter: ben.Subject, Until: time.Now().Add(time.Hour)})
+	return s.list.Run(ctx, s.led)
+}
+
+// wait waits until a rollout is as wanted.
+func (s *story) wait(ctx context.Context, id rollout.ID, done func(rollout.Status) bool) (rollout.Status, error) {
+	for {
+		st, err := s.engine.Status(ctx, id)
+		if err != nil || done(st) {
+			return st, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return st, ctx.Err()
+		}
+	}
+}
+
+// unexpected describes a rollout that did not end as it should.
+func (s *story) unexpected(ctx context.Context, st rollout.Status) error {
+	s.report(ctx, st).WriteText(s.out)
+	return fmt.Errorf("%s is %v, paused %v: %s", st.ID, st.Phase, st.Paused, st.Reason)
+}

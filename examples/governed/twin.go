@@ -1,0 +1,320 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/serin-go/serin/checks/burn"
+	"github.com/serin-go/serin/loadtest/modeltest"
+	"github.com/serin-go/serin/loadtest/workload"
+	"github.com/serin-go/serin/rollout/drill"
+	"github.com/serin-go/serin/rollout/traffic"
+	"github.com/serin-go/serin/rollout/traffic/autoscale"
+	"github.com/serin-go/serin/rollout/traffic/cache"
+	"github.com/serin-go/serin/rollout/traffic/replicas"
+	"github.com/serin-go/serin/strategies"
+	"github.com/serin-go/serin/versioning"
+)
+
+var prompts = []workload.Prompt{workload.Ask("What is light?"), workload.Ask("Why is the sky blue?")}
+
+// The contents of the two releases.
+var digests = map[string]string{
+	"1.4.0": "sha256:1f0c9a4e5b7d2c3f8a6e1d0b9c8f7a6e5d4c3b2a1908f7e6d5c4b3a29180f7e6",
+	"1.5.0": "sha256:5f0c9a4e5b7d2c3f8a6e1d0b9c8f7a6e5d4c3b2a1908f7e6d5c4b3a29180f7e6",
+}
+
+// twin is everything that the checklist looks at: two versions of a model behind a router,
+// and copies of the infrastructure without users, which the drills may break.
+type twin struct {
+	models map[string]*model
+	router *traffic.Router // serves the users
+	drills *traffic.Router // a copy with the weights 3:1
+	cache  *cache.Cache
+	budget *burn.Budget
+	pool   *pool
+	scaled *scaled
+	edge   *edge
+}
+
+// model is one version of the model, served over HTTP.
+type model struct {
+	url     string
+	handler http.Handler
+}
+
+func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
+
+func newTwin(ctx context.Context) (*twin, error) {
+	tw := &twin{models: make(map[string]*model), scaled: &scaled{}}
+	arms := make(map[string]traffic.Backend)
+	for version := range digests {
+		lm, err := modeltest.New(modeltest.Config{Models: []string{"chat"}, Length: 8})
+		if err != nil {
+			return nil, err
+		}
+		tw.models[version] = &model{handler: lm}
+		if tw.models[version].url, _, err = listen(ctx, "127.0.0.1:0", tw.models[version], nil); err != nil {
+			return nil, err
+		}
+		arms[version] = traffic.Backend{URL: tw.models[version].url}
+	}
+	split := func(baseline strategies.Weight) strategies.Split {
+		return strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: baseline}, {Name: "1.5.0", Weight: strategies.Full - baseline}}}
+	}
+	var errs [6]error
+	tw.router, errs[0] = traffic.New(traffic.Config{Arms: arms, Split: split(strategies.Full)})
+	tw.drills, errs[1] = traffic.New(traffic.Config{Arms: arms, Split: split(strategies.Percent(75))})
+	tw.cache, errs[2] = cache.New(cache.Config{TTL: time.Second})
+	tw.budget, errs[3] = burn.New(burn.Config{Objective: burn.MustObjective("99%")})
+	tw.pool, errs[4] = newPool(ctx)
+	tw.edge, errs[5] = newEdge(ctx)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	go tw.scaled.run(ctx)
+	return tw, nil
+}
+
+func (tw *twin) release(version string) versioning.Release {
+	return versioning.Release{Model: "chat", Version: versioning.MustParse(version), Digest: digests[version]}
+}
+
+// users sends requests through the router until ctx ends.
+func (tw *twin) users(ctx context.Context) {
+	front, _, err := listen(ctx, "127.0.0.1:0", tw.router, nil)
+	if err != nil {
+		return
+	}
+	for n := 0; ctx.Err() == nil; n++ {
+		go func() {
+			err := ask(ctx, front, fmt.Sprintf("user-%d", n))
+			if ctx.Err() == nil {
+				tw.budget.Record(err == nil)
+			}
+		}()
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// ask asks a model one question.
+func ask(ctx context.Context, base, user string) error {
+	body := bytes.NewReader([]byte(`{"model":"chat","messages":[{"role":"user","content":"What is light?"}]}`))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Serin-Unit", user)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return nil
+}
+
+// assign returns the version that a user gets, for the drill of the weights.
+func (tw *twin) assign(_ context.Context, seq int) (string, error) {
+	return tw.drills.Arm(fmt.Sprintf("user-%d", seq)), nil
+}
+
+// front and forget are the cache of the service, for the drill of the cache.
+func (tw *twin) front(version string, origin http.RoundTripper) (http.Handler, error) {
+	at, err := url.Parse(tw.models["1.4.0"].url)
+	if err != nil {
+		return nil, err
+	}
+	proxy := httputil.NewSingleHostReverseProxy(at)
+	proxy.Transport = tw.cache.Transport(version, origin)
+	return proxy, nil
+}
+
+func (tw *twin) forget(_ context.Context, version string) error {
+	tw.cache.Forget(version)
+	return nil
+}
+
+// warm are the options of the drill that the baseline can take all traffic back.
+func (tw *twin) warm() drill.WarmBaselineOptions {
+	return drill.WarmBaselineOptions{
+		Split: func(context.Context) (strategies.Split, error) { // after the last stage
+			return strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0"}, {Name: "1.5.0", Weight: strategies.Full}}}, nil
+		},
+		Load:     func(context.Context) (float64, error) { return 100, nil },
+		Capacity: 200,
+		Ready:    func(context.Context, string) (int, error) { return 1, nil },
+		Send:     func(ctx context.Context, version string) error { return ask(ctx, tw.models[version].url, "drill") },
+	}
+}
+
+// pool is three replicas behind a pool, one of which the drill kills.
+type pool struct {
+	replicas *replicas.Pool
+	mu       sync.Mutex
+	addr     map[string]string
+	end      map[string]func()
+}
+
+func newPool(ctx context.Context) (*pool, error) {
+	p := &pool{addr: make(map[string]string), end: make(map[string]func())}
+	cfg := replicas.Config{EjectAfter: 1, HealthEvery: 200 * time.Millisecond, SlowStart: -1}
+	for _, name := range []string{"r1", "r2", "r3"} {
+		p.addr[name] = "127.0.0.1:0"
+		if err := p.start(ctx, name); err != nil {
+			return nil, err
+		}
+		cfg.Replicas = append(cfg.Replicas, replicas.Replica{URL: "http://" + p.addr[name]})
+	}
+	var err error
+	p.replicas, err = replicas.New(cfg)
+	return p, err
+}
+
+func (p *pool) start(_ context.Context, name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Served-By", name) })
+	at, end, err := listen(context.Background(), p.addr[name], handler, nil)
+	if err != nil {
+		return err
+	}
+	p.addr[name], p.end[name] = at[len("http://"):], end
+	return nil
+}
+
+func (p *pool) stop(_ context.Context, name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end[name]()
+	return nil
+}
+
+func (p *pool) send(ctx context.Context, _ int) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://pool/", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := p.replicas.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	return resp.Header.Get("Served-By"), nil
+}
+
+// scaled is a copy of the service whose replicas serve 2 requests at a time each. Its scaler
+// decides ten times a second, so that the drill does not take minutes.
+type scaled struct {
+	inFlight, desired atomic.Int64
+}
+
+func (s *scaled) send(ctx context.Context, _ int) error {
+	s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
+	select {
+	case <-time.After(100 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *scaled) want(context.Context) (int, error) { return int(s.desired.Load()), nil }
+
+func (s *scaled) run(ctx context.Context) {
+	scaler := autoscale.Scaler{Min: 2, Max: 20, StabilizeDown: 2 * time.Second}
+	var state autoscale.State
+	s.desired.Store(2)
+	for tick := time.Tick(100 * time.Millisecond); ctx.Err() == nil; {
+		select {
+		case <-ctx.Done():
+		case at := <-tick:
+			n := int(s.desired.Load())
+			var d autoscale.Decision
+			d, state = scaler.Next(autoscale.Input{At: at, Ready: n, Desired: n, Signals: []autoscale.Signal{
+				{Name: "in flight", Sum: float64(s.inFlight.Load()), Known: n, Target: 2}}}, state)
+			s.desired.Store(int64(d.Replicas))
+		}
+	}
+}
+
+// edge is a TLS server that accepts TLS 1.1 until it is mended.
+type edge struct {
+	addr  string
+	roots *x509.CertPool
+	least atomic.Uint32
+}
+
+func newEdge(ctx context.Context) (*edge, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * day), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	e := &edge{roots: x509.NewCertPool()}
+	e.roots.AddCert(leaf)
+	e.least.Store(tls.VersionTLS11)
+	cert := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	config := &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: uint16(e.least.Load())}, nil
+	}}
+	at, _, err := listen(ctx, "127.0.0.1:0", http.NotFoundHandler(), config)
+	if err != nil {
+		return nil, err
+	}
+	e.addr = at[len("https://"):]
+	return e, nil
+}
+
+// listen serves h until ctx ends or end is called. It returns the URL.
+func listen(ctx context.Context, addr string, h http.Handler, secure *tls.Config) (at string, end func(), err error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", nil, err
+	}
+	at = "http://" + l.Addr().String()
+	if secure != nil {
+		at, l = "https://"+l.Addr().String(), tls.NewListener(l, secure)
+	}
+	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: 10 * time.Second}
+	go srv.Serve(l)
+	context.AfterFunc(ctx, func() { srv.Close() })
+	return at, func() { srv.Close() }, nil
+}
