@@ -19,8 +19,9 @@
 // # Packs
 //
 // [All] returns the ready packs: gdpr, ccpa, aiact, nist-ai-rmf, iso42001 and soc2. Each one
-// names what it was checked against, and on which day. A [Pack] is plain data: a program may
-// change its copy, or read packs of its own with [Parse]:
+// names what it was checked against, and on which day: public summaries, not the official
+// texts. A [Pack] is plain data: a program may change its copy, or read packs of its own
+// with [Parse]:
 //
 //	{
 //	  "id": "house", "title": "House rules", "version": "1", "checked": "2026-11-29",

@@ -3,6 +3,7 @@ package packs_test
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/checklist"
@@ -52,7 +53,7 @@ func ExampleCover() {
 // A rollout obeys a pack through one check.
 func ExampleCheck() {
 	gdpr, _ := packs.Get("gdpr")
-	gdpr.Controls = gdpr.Controls[10:11] // article 32 only
+	gdpr.Controls = slices.DeleteFunc(gdpr.Controls, func(c packs.Control) bool { return c.ID != "32" }) // one article only
 	list, err := checklist.New("compliance", checklist.Section{Name: "security", Items: []checklist.Item{
 		{ID: "encryption", Owner: "eve", Check: checks.Func(encrypted), Controls: []string{"gdpr:32"}},
 	}})

@@ -143,7 +143,7 @@ func TestCoverWithoutAnItem(t *testing.T) {
 func TestStrays(t *testing.T) {
 	l := list(t,
 		vouched("a", "house:1", "hause:2", "gdpr:32"), // gdpr is a ready pack
-		vouched("b", "house:3", "gdpr:320", "house:1"))
+		vouched("b", "house:3", "gdpr:320", "house:1", "house:3", "house:1"))
 	c, err := packs.Cover(l, house())
 	want := []packs.Stray{{"a", "hause:2"}, {"b", "gdpr:320"}, {"b", "house:3"}}
 	if err != nil || !slices.Equal(c.Strays, want) {
