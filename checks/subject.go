@@ -20,8 +20,9 @@ type Subject struct {
 	// the stage, from 0.
 	Phase string
 	Stage int
-	// Starter is the name of the person who started the rollout.
-	Starter string
+	// Starter identifies the person who started the rollout: the subject of an identity
+	// provider or, without one, the name in lower case. StarterName is the name.
+	Starter, StarterName string
 	// Until is the latest end of the rollout and its monitoring, by its limits, without
 	// the time that it waits for people. Zero means unknown.
 	Until time.Time

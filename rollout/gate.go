@@ -92,7 +92,7 @@ func (d *driver) about(ctx context.Context, phase strategies.Phase, stage int) c
 	return checks.WithSubject(ctx, checks.Subject{
 		Rollout: string(d.id), Target: d.target, Model: candidate.Model,
 		Baseline: p.Baseline.Arm(), Candidate: candidate.Arm(), BaselineDigest: p.Baseline.Digest, Digest: candidate.Digest,
-		Plan: d.doc.Digest, Phase: phase.String(), Stage: stage, Starter: d.doc.Starter.Name,
+		Plan: d.doc.Digest, Phase: phase.String(), Stage: stage, Starter: d.doc.Starter.person(), StarterName: d.doc.Starter.Name,
 		Until: d.e.cfg.wall().Add(left).UTC().Round(0),
 	})
 }

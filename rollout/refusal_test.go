@@ -151,7 +151,7 @@ func TestChecksKnowTheirSubject(t *testing.T) {
 		}
 		want := checks.Subject{
 			Rollout: string(id), Target: "chat", Model: "chat", Baseline: "1.4.0", Candidate: "1.5.0", BaselineDigest: "sha256:a", Digest: "sha256:b",
-			Plan: status(t, e, id).Digest, Phase: "preflight", Starter: "ana",
+			Plan: status(t, e, id).Digest, Phase: "preflight", Starter: "ana", StarterName: "ana",
 		}
 		until := seen[0].Until
 		seen[0].Until = time.Time{}

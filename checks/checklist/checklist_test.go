@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,7 @@ const (
 )
 
 var (
-	subject = checks.Subject{Rollout: "chat/3", Target: "chat", Model: "chat", Candidate: "1.5.0", Digest: digestA, Plan: "sha256:9c1e", Starter: "sub-starter"}
+	subject = checks.Subject{Rollout: "chat/3", Target: "chat", Model: "chat", Candidate: "1.5.0", Digest: digestA, Plan: "sha256:9c1e", Starter: "sub-starter", StarterName: "Ben"}
 	pia     = checklist.Person{Subject: "sub-pia", Name: "pia", Roles: []string{"privacy"}}
 	ana     = checklist.Person{Subject: "sub-ana", Name: "ana", Roles: []string{"sre"}}
 	both    = checklist.Person{Subject: "sub-x", Name: "x", Roles: []string{"sre", "privacy"}}
@@ -72,7 +73,7 @@ func reject(by checklist.Person, at time.Time) checklist.Record {
 }
 
 func looked(s checks.Status, at time.Time) checklist.Record {
-	return checklist.Record{Kind: checklist.Looked, Item: "x", Subject: subject, At: at, Until: at.Add(365 * day), Result: checks.Result{Status: s, Summary: "stored"}}
+	return checklist.Record{Kind: checklist.Looked, Item: "x", Subject: subject, At: at, Until: at.Add(365 * day), Check: "deployment", Result: checks.Result{Status: s, Summary: "stored"}}
 }
 
 func waiver(by checklist.Person, at, until time.Time) checklist.Record {
@@ -173,6 +174,20 @@ func TestStates(t *testing.T) {
 			"the check does not":      {checklist.Item{Check: fail, Attest: people}, records{vote(pia, ago(time.Minute))}, checklist.Fail},
 			"the people do not":       {checklist.Item{Check: pass, Attest: people}, nil, checklist.Unknown},
 
+			"role lost, rejects":       {checklist.Item{Attest: people}, records{vote(pia, ago(2*time.Minute)), with(reject(pia, ago(time.Minute)), func(r *checklist.Record) { r.By.Roles = []string{"dev"} })}, checklist.Unknown},
+			"rejects in the future":    {checklist.Item{Attest: people}, records{vote(pia, ago(2*time.Minute)), reject(pia, now.Add(time.Hour))}, checklist.Fail},
+			"vouches in the future":    {checklist.Item{Attest: people}, records{vote(pia, ago(2*time.Minute)), vote(pia, now.Add(time.Hour))}, checklist.Unknown},
+			"rejection withdrawn":      {checklist.Item{Attest: people}, records{vote(pia, ago(2*time.Minute)), reject(pia, ago(time.Minute)), {Kind: checklist.Withdrawal, Item: "x", Of: 2}}, checklist.Unknown},
+			"vote for other target":    {checklist.Item{Attest: people}, records{with(vote(pia, ago(time.Minute)), func(r *checklist.Record) { r.Subject.Target = "sandbox" })}, checklist.Unknown},
+			"waiver, other target":     {checklist.Item{Check: fail}, records{with(waiver(pia, ago(time.Minute), now.Add(day)), func(r *checklist.Record) { r.Subject.Target = "sandbox" })}, checklist.Fail},
+			"with and without subject": {checklist.Item{Attest: &checklist.Attest{Rules: []checklist.Rule{{Need: 2}}}}, records{vote(checklist.Person{Subject: "1", Name: "Ana"}, ago(time.Minute)), vote(checklist.Person{Name: "ana"}, ago(time.Minute))}, checklist.Unknown},
+			"starter's other name":     {checklist.Item{Attest: &checklist.Attest{Others: true}}, records{vote(checklist.Person{Subject: "sub-starter", Name: "Benjamin"}, ago(time.Minute))}, checklist.Unknown},
+			"starter, no subject":      {checklist.Item{Attest: &checklist.Attest{Others: true}}, records{vote(checklist.Person{Name: " Ben"}, ago(time.Minute))}, checklist.Unknown},
+			"result of another list":   {checklist.Item{Check: unknown, Valid: time.Hour}, records{with(looked(checks.Pass, ago(time.Minute)), func(r *checklist.Record) { r.Check = "lax" })}, checklist.Unknown},
+			"result of another check":  {checklist.Item{Check: unknown, Valid: time.Hour}, records{with(looked(checks.Pass, ago(time.Minute)), func(r *checklist.Record) { r.Check = "deployment sha256:1" })}, checklist.Unknown},
+			"failure withdrawn":        {checklist.Item{Check: fail, Valid: time.Hour}, records{looked(checks.Pass, ago(2*time.Minute)), looked(checks.Fail, ago(time.Minute)), {Kind: checklist.Withdrawal, Item: "x", Of: 2}}, checklist.Fail},
+			"shorter waiver":           {checklist.Item{Check: fail}, records{waiver(pia, ago(2*time.Minute), now.Add(day)), waiver(pia, ago(time.Minute), now)}, checklist.Fail},
+
 			"waived":                {checklist.Item{Check: fail}, records{waiver(pia, ago(time.Minute), now.Add(1))}, checklist.Waived},
 			"waiver, at its end":    {checklist.Item{Check: fail}, records{waiver(pia, ago(time.Minute), now)}, checklist.Fail},
 			"waiver without reason": {checklist.Item{Check: fail}, records{with(waiver(pia, ago(time.Minute), now.Add(day)), func(r *checklist.Record) { r.Reason = " " })}, checklist.Fail},
@@ -192,7 +207,7 @@ func TestStates(t *testing.T) {
 			if got.Text == "" && !got.State.Holds() && name != "status of no meaning" {
 				t.Errorf("%s: no text says why it is %v", name, got.State)
 			}
-			if strings.Contains(name, "digest") && !got.State.Holds() && got.State != checklist.Fail && name != "no digest" && (!strings.Contains(got.Text, digestA) || !strings.Contains(got.Text, digestB)) {
+			if strings.Contains(name, "digest") && !got.State.Holds() && got.State != checklist.Fail && name != "no digest" && name != "waiver, other digest" && (!strings.Contains(got.Text, digestA) || !strings.Contains(got.Text, digestB)) {
 				t.Errorf("%s: %q does not name both digests", name, got.Text)
 			}
 		}
@@ -386,7 +401,7 @@ func TestBadLists(t *testing.T) {
 		}), "sections[0].Items[0].Attest.Rules[0].Need sections[0].Items[0].Attest.Rules[1].Roles"},
 		"words":        {"l", change(func(i *checklist.Item) { i.Scope, i.Level, i.Title = "world", "may", "\x1b[31m" }), "sections[0].Items[0].Scope sections[0].Items[0].Level sections[0].Items[0].Title"},
 		"skipped must": {"l", change(func(i *checklist.Item) { i.Skip = "no" }), "sections[0].Items[0].Skip"},
-		"controls":     {"l", change(func(i *checklist.Item) { i.Controls = []string{"gdpr", ":32", "gdpr:32"} }), "sections[0].Items[0].Controls[0] sections[0].Items[0].Controls[1]"},
+		"controls":     {"l", change(func(i *checklist.Item) { i.Controls = []string{"gdpr", ":32", "gdpr:32", "gdpr:33", "a:b c"} }), "sections[0].Items[0].Controls[0] sections[0].Items[0].Controls[1] sections[0].Items[0].Controls[4]"},
 		"unknown need": {"l", change(func(i *checklist.Item) { i.Needs = []string{"b"} }), "sections[0].Items[0].Needs[0]"},
 		"needs itself": {"l", change(func(i *checklist.Item) { i.Needs = []string{"a"} }), "Needs"},
 		"circle": {"l", section(checklist.Item{ID: "a", Owner: "o", Check: pass, Needs: []string{"b"}}, checklist.Item{ID: "b", Owner: "o", Check: pass, Needs: []string{"c"}},
@@ -437,9 +452,15 @@ func TestDigest(t *testing.T) {
 }
 
 func TestOnly(t *testing.T) {
+	var mu sync.Mutex
 	ran := make(map[string]int)
 	item := func(id string, s checks.Status, needs ...string) checklist.Item {
-		return checklist.Item{ID: id, Owner: "o", Needs: needs, Check: checks.Func(func(context.Context) checks.Result { ran[id]++; return checks.Result{Status: s} })}
+		return checklist.Item{ID: id, Owner: "o", Needs: needs, Check: checks.Func(func(context.Context) checks.Result {
+			mu.Lock()
+			defer mu.Unlock()
+			ran[id]++
+			return checks.Result{Status: s}
+		})}
 	}
 	l, err := checklist.New("l",
 		checklist.Section{Name: "before", Items: []checklist.Item{item("a", checks.Pass), item("b", checks.Fail)}},
@@ -455,9 +476,12 @@ func TestOnly(t *testing.T) {
 	if after.Digest() == l.Digest() || l.Only("before", "after").Digest() != l.Only("after", "before").Digest() {
 		t.Error("digests of parts")
 	}
-	for _, bad := range []*checklist.List{l.Only("later"), l.Only()} {
+	if l.Only("after", "after").Digest() != after.Digest() {
+		t.Error("a name that occurs twice changes the digest")
+	}
+	for _, bad := range []*checklist.List{l.Only("later"), l.Only(), l.Only("after").Only("before")} {
 		r := bad.Check(nil).Check(about(t, subject))
-		if r.Status != checks.Unknown || r.Summary == "" {
+		if r.Status.Opens() || r.Summary == "" {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -557,4 +581,109 @@ func TestConformance(t *testing.T) {
 	checkstest.Exercise(t, func(t *testing.T) checks.Check {
 		return list(t, checklist.Item{ID: "x", Check: result(checks.Pass, "fine"), Valid: time.Hour}, checklist.Item{ID: "y", Attest: &checklist.Attest{}}).Check(memory(t))
 	})
+}
+
+// TestListIsImmutable: what a caller keeps of a list does not change it.
+func TestListIsImmutable(t *testing.T) {
+	roles := []string{"privacy"}
+	attest := &checklist.Attest{Rules: checklist.By(roles...)}
+	items := []checklist.Item{{ID: "x", Owner: "o", Attest: attest}}
+	l, err := checklist.New("deployment", checklist.Section{Name: "all", Items: items})
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles[0], attest.Rules[0].Roles[0], attest.MFA, items[0].ID = "sre", "sre", 1, "y"
+	if got := run(t, l, memory(t, vote(ana, time.Now())))["x"]; got.State.Holds() {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestAlteredReport: a report that contradicts its items opens nothing.
+func TestAlteredReport(t *testing.T) {
+	r := list(t, checklist.Item{ID: "x", Check: result(checks.Fail, "no")}).Run(about(t, subject), nil)
+	r.State = checklist.Pass
+	if got := r.Result(); got.Status != checks.Fail {
+		t.Errorf("%+v", got)
+	}
+	r = list(t, checklist.Item{ID: "x", Check: result(checks.Pass, "")}).Run(about(t, subject), nil)
+	r.Problem = "a section is missing"
+	for _, r := range []checklist.Report{r, {State: checklist.Pass}, {State: 99}} {
+		if got := r.Result(); got.Status.Opens() {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// TestUnknownStarter: where others must vouch, a waiver does not count either if it is not
+// known who started the rollout.
+func TestUnknownStarter(t *testing.T) {
+	l := list(t, checklist.Item{ID: "x", Attest: &checklist.Attest{Others: true}})
+	s := subject
+	s.Starter, s.StarterName = "", ""
+	w := waiver(checklist.Person{Name: "ben"}, time.Now(), time.Now().Add(day))
+	if r := l.Run(about(t, s), memory(t, w)); r.State.Holds() {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestSameBytes: the order in which people are looked at does not show.
+func TestSameBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all []checklist.Record
+		for i := range 4 {
+			all = append(all, reject(checklist.Person{Name: fmt.Sprint("p", i)}, time.Now()))
+		}
+		l, src := list(t, checklist.Item{ID: "x", Attest: &checklist.Attest{}}), memory(t, all...)
+		first := l.Run(about(t, subject), src).Sum()
+		for range 50 {
+			if l.Run(about(t, subject), src).Sum() != first {
+				t.Fatal("equal records give different reports")
+			}
+		}
+	})
+}
+
+// TestOneCheckHangs: a check that hangs until the end of ctx does not spoil an item that has
+// passed, nor one that people vouch for.
+func TestOneCheckHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		defer close(hang)
+		l := list(t,
+			checklist.Item{ID: "hangs", Check: checks.Func(func(context.Context) checks.Result { <-hang; return checks.Result{} })},
+			checklist.Item{ID: "stored", Check: result(checks.Pass, "fine"), Valid: time.Hour},
+			checklist.Item{ID: "x", Attest: &checklist.Attest{}, Needs: []string{"stored"}},
+		)
+		src := memory(t, vote(pia, time.Now()))
+		ctx, cancel := context.WithTimeout(about(t, subject), time.Minute)
+		defer cancel()
+		for _, i := range l.Run(ctx, src).Sections[0].Items {
+			want := checklist.Pass
+			if i.ID == "hangs" {
+				want = checklist.Unknown
+			}
+			if i.State != want {
+				t.Errorf("%s is %v, want %v: %s %s", i.ID, i.State, want, i.Text, i.Error)
+			}
+		}
+	})
+}
+
+// TestFailuresAreStoredOnce: a check that goes on failing, or that cannot determine its
+// status, does not fill the source.
+func TestFailuresAreStoredOnce(t *testing.T) {
+	status := checks.Fail
+	l := list(t, checklist.Item{ID: "x", Valid: time.Hour, Check: checks.Func(func(context.Context) checks.Result {
+		return checks.Result{Status: status, Evidence: map[string]string{"big": strings.Repeat("x", 1<<20), "odd": "\xff\x1b"}}
+	})})
+	src := memory(t)
+	for range 10 {
+		run(t, l, src)
+	}
+	status = checks.Unknown
+	run(t, l, src)
+	all, err := src.Records(t.Context(), "x")
+	if err != nil || len(all) != 1 || len(all[0].Result.Evidence["big"]) > 300 {
+		t.Errorf("%d records, %v", len(all), err)
+	}
 }

@@ -3,7 +3,9 @@ package checklist
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/quorum"
+	"github.com/serin-go/serin/internal/visible"
 )
 
 // clockSkew is how far in the future a record may be.
@@ -82,7 +85,9 @@ type pending struct {
 	before half   // why stored results do not count
 	stored Record // passed and still counts, although a later run was Unknown
 	votes  half
+	failed bool   // the newest stored result is a failure
 	lapsed string // the waiver that has ended
+	ended  time.Time
 }
 
 // generation evaluates items that need only finished ones.
@@ -94,7 +99,7 @@ func (e *evaluation) generation(ctx context.Context, ids []string) {
 	errs := make(map[string]error)
 	read := make(map[string]checks.Check)
 	for _, id := range ids {
-		if item := e.list.items[id]; item.Skip == "" && e.blocked(item) == "" {
+		if e.list.items[id].Skip == "" {
 			read[id] = checks.Func(func(ctx context.Context) checks.Result {
 				r, err := e.src.Records(ctx, id)
 				mu.Lock()
@@ -104,8 +109,11 @@ func (e *evaluation) generation(ctx context.Context, ids []string) {
 			})
 		}
 	}
-	// Sources may be remote: a check contains one that hangs.
-	for _, r := range checks.Run(ctx, read).Results {
+	// Sources may be remote: a check contains one that hangs. A check that has used up all
+	// the time of ctx does not keep others from their records.
+	access, cancel := e.access(ctx)
+	defer cancel()
+	for _, r := range checks.Run(access, read).Results {
 		if r.Status != checks.Pass {
 			mu.Lock()
 			errs[r.Name] = cmp.Or(r.Err, fmt.Errorf("checklist: %s", r.Summary))
@@ -152,13 +160,19 @@ type half struct {
 // stored evaluates an item from its records. It returns the item if its check must run.
 func (e *evaluation) stored(i *Item, records []Record, err error) *pending {
 	r := ItemReport{ID: i.ID, Title: cmp.Or(i.Title, i.ID), Owner: i.Owner, Level: i.Level, Automated: i.Check != nil, Controls: sorted(i.Controls), Runbook: i.Runbook}
-	lapsed := ""
+	lapsed, ended := "", time.Time{}
 	done := func(h half) *pending {
-		e.items[i.ID] = r.with(h.after(lapsed))
+		e.items[i.ID] = r.with(h.after(lapsed, ended))
 		return nil
 	}
 	if i.Skip != "" {
 		return done(half{state: Skipped, text: i.Skip})
+	}
+	ranked := rank(i.ID, records)
+	if err == nil {
+		if h, ok := e.waived(i, ranked); ok {
+			return done(h)
+		}
 	}
 	if n := e.blocked(i); n != "" {
 		return done(half{state: Blocked, text: "needs " + n + ", whose state is " + e.items[n].State.String()})
@@ -166,21 +180,26 @@ func (e *evaluation) stored(i *Item, records []Record, err error) *pending {
 	if err != nil {
 		return done(half{text: "the records cannot be read: " + err.Error(), err: err})
 	}
-	records = standing(i.ID, records)
-	if h, ok := e.waived(i, records); ok {
-		return done(h)
+	lapsed, ended = e.lapsed(i, ranked)
+	if e.dry && i.Check != nil && i.Valid == 0 {
+		p := half{state: Pass} // it runs at each evaluation: the records decide
+		if i.Attest != nil {
+			p = both(i, p, e.votes(i, ranked))
+		} else if lapsed != "" {
+			p.state = Unknown
+		}
+		return done(p)
 	}
-	lapsed = e.lapsed(i, records)
 	var votes half
 	if i.Attest != nil {
-		votes = e.votes(i, records)
+		votes = e.votes(i, ranked)
 		if i.Check == nil {
 			return done(votes)
 		}
 	}
-	p := &pending{item: i, report: r, votes: votes, lapsed: lapsed}
+	p := &pending{item: i, report: r, votes: votes, lapsed: lapsed, ended: ended}
 	if i.Valid > 0 {
-		p.before, p.stored = e.results(i, records)
+		p.before, p.stored, p.failed = e.results(i, ranked)
 		if p.before.state.Holds() {
 			return done(both(i, p.before, votes))
 		}
@@ -191,11 +210,22 @@ func (e *evaluation) stored(i *Item, records []Record, err error) *pending {
 	return p
 }
 
+// access is a context for the source, which does not end with the time of the checks.
+func (e *evaluation) access(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), accessTime)
+}
+
+// accessTime is how long a source has for the records of a generation, and for a result.
+const accessTime = 10 * time.Second
+
 // after adds the waiver that has ended to the text of an item that does not hold.
-func (h half) after(lapsed string) half {
+func (h half) after(lapsed string, ended time.Time) half {
 	if lapsed != "" && !h.state.Holds() {
-		h.text += "; " + lapsed
+		h.text = strings.TrimPrefix(h.text+"; "+lapsed, "; ")
 		h.lacking = true
+		if h.till.IsZero() {
+			h.till = ended
+		}
 	}
 	return h
 }
@@ -203,31 +233,44 @@ func (h half) after(lapsed string) half {
 // looked evaluates an item whose check has run now.
 func (e *evaluation) looked(ctx context.Context, p *pending, res checks.Result) {
 	i := p.item
+	res = bound(res)
 	h := half{state: stateOf(res.Status), text: res.Summary, err: res.Err, since: e.now, evidence: res.Evidence}
 	if res.Err != nil && !h.state.Holds() {
 		h.text = strings.TrimPrefix(h.text+": "+res.Err.Error(), ": ")
 	}
 	switch {
-	case i.Valid > 0 && !p.stored.At.IsZero() && h.state == Unknown:
+	case i.Valid == 0:
+	case h.state == Unknown && !p.stored.At.IsZero():
 		h = half{state: Warn, text: "the check cannot determine its status now: " + h.text + "; the stored result stays until it expires", err: h.err,
 			since: p.stored.At, till: p.stored.Until, evidence: p.stored.Result.Evidence}
-	case i.Valid > 0 && h.state == Unknown && p.before.text != "":
+	case h.state == Unknown && p.before.text != "":
 		h.state, h.till = p.before.state, p.before.till
 		h.text = p.before.text + "; the check cannot determine its status now: " + h.text
-	case i.Valid > 0:
-		h.till = e.now.Add(i.Valid)
-		kept := Record{Kind: Looked, Item: i.ID, Subject: e.subject, At: e.now, Until: h.till, Result: res}
-		if err := e.keep(ctx, i, kept); err != nil {
-			if h.state.Holds() {
-				h.state = Unknown
-			}
-			h.text, h.err, h.till = h.text+"; the result is not stored: "+err.Error(), err, time.Time{}
-		}
-		if !h.state.Holds() {
-			h.till = time.Time{} // a failed check runs again
+	case h.state == Unknown, h.state == Fail && p.failed:
+		// It proves nothing, or nothing new.
+	default:
+		until := e.now.Add(i.Valid)
+		err := e.keep(ctx, i, Record{Kind: Looked, Item: i.ID, Check: e.identity(i), Subject: e.subject, At: e.now, Until: until, Result: res})
+		switch {
+		case err != nil && h.state.Holds():
+			h.state, h.text, h.err = Unknown, h.text+"; the result is not stored: "+err.Error(), err
+		case err != nil:
+			h.text, h.err = h.text+"; the result is not stored: "+err.Error(), cmp.Or(h.err, err)
+		case h.state.Holds():
+			h.till = until // a failed check runs again
 		}
 	}
-	e.items[i.ID] = p.report.with(both(i, h, p.votes).after(p.lapsed))
+	e.items[i.ID] = p.report.with(both(i, h, p.votes).after(p.lapsed, p.ended))
+}
+
+// identity is what a stored result belongs to: the list, and the requirements of the check
+// if it has a digest.
+func (e *evaluation) identity(i *Item) string {
+	digest, err := checks.DigestOf(i.Check)
+	if err != nil {
+		digest = "invalid" // New has refused that
+	}
+	return strings.TrimSpace(e.list.name + " " + digest)
 }
 
 // keep stores a result, unless it is about nothing.
@@ -235,17 +278,47 @@ func (e *evaluation) keep(ctx context.Context, i *Item, r Record) error {
 	if missing := e.missing(i.Scope); missing != "" {
 		return fmt.Errorf("checklist: %s", missing)
 	}
-	var err error
-	report := checks.Run(ctx, map[string]checks.Check{"keep": checks.Func(func(ctx context.Context) checks.Result {
+	access, cancel := e.access(ctx)
+	defer cancel()
+	report := checks.Run(access, map[string]checks.Check{"keep": checks.Func(func(ctx context.Context) checks.Result {
 		if err := e.src.Keep(ctx, r); err != nil {
 			return checks.Result{Err: err}
 		}
 		return checks.Result{Status: checks.Pass}
 	})})
 	if res := report.Results[0]; res.Status != checks.Pass {
-		err = cmp.Or(res.Err, fmt.Errorf("checklist: %s", res.Summary))
+		return cmp.Or(res.Err, fmt.Errorf("checklist: %s", res.Summary))
 	}
-	return err
+	return nil
+}
+
+// The bounds of a result, in bytes: those that an engine keeps.
+const (
+	maxResult   = 1 << 10
+	maxError    = 2 << 10
+	maxPairs    = 32
+	maxEvidence = 256
+)
+
+// bound returns a result that is small and prints.
+func bound(res checks.Result) checks.Result {
+	res.Summary = visible.Line(cut(res.Summary, maxResult))
+	if res.Err != nil {
+		if text := res.Err.Error(); len(text) > maxError || text != visible.Line(text) {
+			res.Err = errors.New(visible.Line(cut(text, maxError)))
+		}
+	}
+	evidence := make(map[string]string, min(len(res.Evidence), maxPairs))
+	for _, key := range slices.Sorted(maps.Keys(res.Evidence)) {
+		if len(evidence) == maxPairs {
+			break
+		}
+		evidence[visible.Line(cut(key, maxEvidence))] = visible.Line(cut(res.Evidence[key], maxEvidence))
+	}
+	if res.Evidence = evidence; len(evidence) == 0 {
+		res.Evidence = nil
+	}
+	return res
 }
 
 // both combines what the check and the people say.
@@ -257,17 +330,22 @@ func both(i *Item, check, votes half) half {
 	if severity(votes.state) > severity(check.state) {
 		worst = votes
 	}
-	worst.text = check.text + "; " + votes.text
+	worst.text = strings.TrimPrefix(check.text+"; "+votes.text, "; ")
 	worst.people, worst.link, worst.sum, worst.evidence = votes.people, votes.link, votes.sum, check.evidence
 	worst.err = cmp.Or(check.err, votes.err)
 	worst.lacking = votes.lacking
+	worst.since = earliest(check.since, votes.since)
 	worst.till = earliest(check.till, votes.till)
 	return worst
 }
 
-// severity orders states from good to bad.
+// severity orders states from good to bad. What is no state is as bad as Unknown.
 func severity(s State) int {
-	return slices.Index([]State{Pass, Warn, Waived, Skipped, Blocked, Unknown, Expired, Fail}, s)
+	order := []State{Pass, Warn, Waived, Skipped, Blocked, Unknown, Expired, Fail}
+	if i := slices.Index(order, s); i >= 0 {
+		return i
+	}
+	return slices.Index(order, Unknown)
 }
 
 // earliest is the earlier time; zero means never.
@@ -278,21 +356,27 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// standing returns the records of an item that no other one withdraws, in order.
-func standing(id string, records []Record) []Record {
+// ranked is a record of an item.
+type ranked struct {
+	Record
+	gone bool // it was withdrawn
+}
+
+// rank returns the records of an item in order, without withdrawals.
+func rank(id string, records []Record) []ranked {
 	gone := make(map[uint64]bool)
 	for _, r := range records {
 		if r.Kind == Withdrawal && r.Item == id {
 			gone[r.Of] = true
 		}
 	}
-	var left []Record
+	var left []ranked
 	for _, r := range records {
-		if r.Item == id && r.Kind != Withdrawal && (r.Seq == 0 || !gone[r.Seq]) {
-			left = append(left, r)
+		if r.Item == id && r.Kind != Withdrawal {
+			left = append(left, ranked{r, r.Seq != 0 && gone[r.Seq]})
 		}
 	}
-	slices.SortStableFunc(left, func(a, b Record) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortStableFunc(left, func(a, b ranked) int { return cmp.Compare(a.Seq, b.Seq) })
 	return left
 }
 
@@ -309,22 +393,26 @@ func (e *evaluation) missing(s Scope) string {
 	return ""
 }
 
-// about says why a record is about something else, or "".
+// about says why a record is about something else, or "". Evidence for one target does not
+// count for another, since the rights of people may differ.
 func (e *evaluation) about(s Scope, r Record) string {
 	if m := e.missing(s); m != "" {
 		return m
 	}
 	have, want := "", ""
 	switch s {
+	case OfOrganisation:
+		return ""
 	case OfCandidate:
 		have, want = r.Subject.Digest, e.subject.Digest
 	case OfPlan:
 		have, want = r.Subject.Plan, e.subject.Plan
-	case OfTarget:
-		have, want = r.Subject.Target, e.subject.Target
 	}
 	if have != want {
 		return fmt.Sprintf("the evidence is about %s, not %s", cmp.Or(have, "nothing"), want)
+	}
+	if have, want := r.Subject.Target, e.subject.Target; have != want {
+		return fmt.Sprintf("the evidence is about target %s, not %s", cmp.Or(have, "none"), cmp.Or(want, "none"))
 	}
 	return ""
 }
@@ -340,18 +428,22 @@ func (e *evaluation) future(r Record) string {
 	return ""
 }
 
-// results returns what the stored results of the check say, and the passed one that still
-// counts, or zero. The check must run unless the state holds.
-func (e *evaluation) results(i *Item, records []Record) (half, Record) {
+// results returns what the stored results of the check say, the passed one that still
+// counts, or zero, and whether the newest one is a failure. The check must run unless the
+// state holds.
+func (e *evaluation) results(i *Item, records []ranked) (half, Record, bool) {
 	var why half
 	unknown := false
 	for _, r := range slices.Backward(records) {
 		if r.Kind != Looked {
 			continue
 		}
-		text := e.about(i.Scope, r)
+		text := e.about(i.Scope, r.Record)
 		if text == "" {
-			text = e.future(r)
+			text = e.future(r.Record)
+		}
+		if text == "" && r.Check != e.identity(i) {
+			text = "the evidence is of another list or another check"
 		}
 		switch {
 		case text != "":
@@ -359,96 +451,125 @@ func (e *evaluation) results(i *Item, records []Record) (half, Record) {
 				why = half{text: text}
 			}
 			continue
+		case r.gone:
+			return half{}, Record{}, false // it was withdrawn: run it again
 		case r.Result.Status == checks.Unknown:
 			unknown = true
 			continue
 		case !r.Result.Status.Opens(), r.Result.Err != nil:
-			return half{}, Record{} // it failed: run it again
+			return half{}, Record{}, !unknown // it failed: run it again
 		}
 		till := earliest(r.At.Add(i.Valid), r.Until)
 		if !e.now.Before(till) {
 			if why.text == "" || why.state == Unknown {
 				why = half{state: Expired, text: fmt.Sprintf("expired %s; it was good for %v", stamp(till), i.Valid), till: till}
 			}
-			return why, Record{}
+			return why, Record{}, false
 		}
 		r.Until = till
 		h := half{state: stateOf(r.Result.Status), text: r.Result.Summary, since: r.At, till: till, evidence: r.Result.Evidence}
 		if unknown {
 			h.state, h.text = Unknown, "" // run it again, and keep this one if that is Unknown too
 		}
-		return h, r
+		return h, r.Record, false
 	}
-	return why, Record{}
+	return why, Record{}, false
 }
 
-// waived evaluates the waivers of an item.
-func (e *evaluation) waived(i *Item, records []Record) (half, bool) {
+// waiver returns the newest waiver of an item that is about the subject and complete.
+func (e *evaluation) waiver(i *Item, records []ranked) (Record, bool) {
 	if i.Firm {
-		return half{}, false
+		return Record{}, false
 	}
 	for _, r := range slices.Backward(records) {
 		switch {
-		case r.Kind != Waiver, e.about(i.Scope, r) != "", e.future(r) != "", strings.TrimSpace(r.Reason) == "",
-			!e.now.Before(r.Until), !r.Until.After(r.At), quorum.Person(r.By.Subject, r.By.Name) == "",
-			i.Attest != nil && i.Attest.Others && e.starter(r.By):
+		case r.Kind != Waiver, e.about(i.Scope, r.Record) != "", e.future(r.Record) != "", strings.TrimSpace(r.Reason) == "",
+			!r.Until.After(r.At), quorum.Person(r.By.Subject, r.By.Name) == "":
 			continue
+		case r.gone, i.Attest != nil && i.Attest.Others && (e.subject.Starter == "" || e.starter(r.By)):
+			return Record{}, false
 		}
-		return half{state: Waived, text: "waived until " + stamp(r.Until) + " by " + r.By.show() + ": " + r.Reason,
-			people: []string{r.By.show()}, since: r.At, till: r.Until, link: r.Link, sum: r.Sum}, true
+		return r.Record, true
 	}
-	return half{}, false
+	return Record{}, false
 }
 
-// lapsed describes the last waiver of an item that has ended, or "".
-func (e *evaluation) lapsed(i *Item, records []Record) string {
-	for _, r := range slices.Backward(records) {
-		if r.Kind == Waiver && !i.Firm && e.about(i.Scope, r) == "" && !e.now.Before(r.Until) {
-			return "the waiver of " + r.By.show() + " has ended " + stamp(r.Until)
-		}
+// waived evaluates the waivers of an item.
+func (e *evaluation) waived(i *Item, records []ranked) (half, bool) {
+	r, ok := e.waiver(i, records)
+	if !ok || !e.now.Before(r.Until) {
+		return half{}, false
 	}
-	return ""
+	return half{state: Waived, text: "waived until " + stamp(r.Until) + " by " + r.By.show() + ": " + r.Reason,
+		people: []string{r.By.show()}, since: r.At, till: r.Until, link: r.Link, sum: r.Sum}, true
+}
+
+// lapsed describes the waiver of an item that has ended, and returns its end.
+func (e *evaluation) lapsed(i *Item, records []ranked) (string, time.Time) {
+	r, ok := e.waiver(i, records)
+	if !ok {
+		return "", time.Time{}
+	}
+	return "the waiver of " + r.By.show() + " has ended " + stamp(r.Until), r.Until
 }
 
 // starter reports whether p is the person who started the rollout.
 func (e *evaluation) starter(p Person) bool {
 	s := e.subject.Starter
-	return s != "" && (quorum.Person(p.Subject, p.Name) == s || quorum.Person("", p.Name) == quorum.Person("", s))
+	return s != "" && (quorum.Person(p.Subject, p.Name) == s || quorum.Person("", p.Name) == quorum.Person("", s) ||
+		p.Subject == "" && e.subject.StarterName != "" && quorum.Same("", p.Name, "", e.subject.StarterName))
 }
 
 func (p Person) show() string { return cmp.Or(p.Name, p.Subject) }
 
-// votes evaluates what people say about an item.
-func (e *evaluation) votes(i *Item, records []Record) half {
+// same reports whether two records are of one person.
+func same(a, b Person) bool { return quorum.Same(a.Subject, a.Name, b.Subject, b.Name) }
+
+// words returns the last word of each person about the subject.
+func (e *evaluation) words(i *Item, records []ranked) (last []ranked, other string) {
+	for _, r := range slices.Backward(records) {
+		if r.Kind != Vote {
+			continue
+		}
+		if text := e.about(i.Scope, r.Record); text != "" {
+			other = cmp.Or(other, text)
+			continue
+		}
+		if !slices.ContainsFunc(last, func(l ranked) bool { return same(l.By, r.By) }) {
+			last = append(last, r)
+		}
+	}
+	return last, other
+}
+
+// votes evaluates what people say about an item. The last word of each person counts. If it
+// was withdrawn, or does not count, the person has said nothing.
+func (e *evaluation) votes(i *Item, records []ranked) half {
 	if m := e.missing(i.Scope); m != "" {
 		return half{text: m, lacking: true}
 	}
 	a, rules := i.Attest, i.Attest.rules()
-	last := make(map[string]Record)
-	var why string // why a vote does not count
-	for _, r := range records {
-		if r.Kind != Vote {
-			continue
-		}
-		person := quorum.Person(r.By.Subject, r.By.Name)
-		text := cmp.Or(e.about(i.Scope, r), e.future(r))
-		if text == "" {
-			text = a.refuses(e, rules, person, r)
-		}
-		if text != "" {
-			why = text
-			continue
-		}
-		last[person] = r
-	}
-	votes := make([]Record, 0, len(last))
+	last, why := e.words(i, records)
+	var votes []Record
 	for _, r := range last {
-		if r.Result.Status == checks.Fail {
-			return half{state: Fail, text: strings.TrimSuffix("rejected by "+r.By.show()+": "+r.Reason, ": "), people: []string{r.By.show()}, since: r.At}
+		if r.gone {
+			continue
 		}
-		votes = append(votes, r)
+		reject := r.Result.Status == checks.Fail
+		text := a.refuses(e, rules, quorum.Person(r.By.Subject, r.By.Name), r.Record)
+		if text == "" && !reject { // a rejection counts whatever its time
+			text = e.future(r.Record)
+		}
+		switch {
+		case text != "":
+			why = text
+		case reject:
+			return half{state: Fail, text: strings.TrimSuffix("rejected by "+r.By.show()+": "+r.Reason, ": "), people: []string{r.By.show()}, since: r.At}
+		default:
+			votes = append(votes, r.Record)
+		}
 	}
-	// The newest votes that are enough hold longest.
+	// The votes that hold longest come first.
 	slices.SortFunc(votes, func(x, y Record) int {
 		return cmp.Or(y.until(a).Compare(x.until(a)), cmp.Compare(y.Seq, x.Seq), cmp.Compare(x.By.show(), y.By.show()))
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,8 +13,10 @@ import (
 	"github.com/serin-go/serin/internal/bounded"
 )
 
-// maxItems bounds the items of a list.
-const maxItems = 1000
+const (
+	maxItems = 1000 // of a list
+	maxTitle = 1024 // bytes of a title, a reason and an address
+)
 
 // Section is a named part of a checklist.
 type Section struct {
@@ -64,6 +67,9 @@ func New(name string, sections ...Section) (*List, error) {
 			if item.Attest != nil {
 				a := *item.Attest
 				a.Rules = slices.Clone(a.Rules)
+				for k := range a.Rules {
+					a.Rules[k].Roles = slices.Clone(a.Rules[k].Roles)
+				}
 				item.Attest = &a
 			}
 			at := fmt.Sprintf("%s.Items[%d]", at, j)
@@ -104,7 +110,12 @@ func New(name string, sections ...Section) (*List, error) {
 	return l, nil
 }
 
-func named(s string) bool { return s != "" && len(s) <= bounded.MaxName && bounded.Printable(s) }
+func named(s string) bool {
+	return strings.TrimSpace(s) != "" && len(s) <= bounded.MaxName && bounded.Printable(s)
+}
+
+// control is the name of a control: a pack, a colon, and an id.
+var control = regexp.MustCompile(`^[A-Za-z0-9._-]+:[A-Za-z0-9._-]+$`)
 
 // problems reports what is wrong with an item by itself.
 func (i *Item) problems(bad func(field string, value any, want string)) {
@@ -116,6 +127,9 @@ func (i *Item) problems(bad func(field string, value any, want string)) {
 	}
 	if i.Valid < 0 {
 		bad("Valid", i.Valid, "a positive duration, or 0 to run the check each time")
+	}
+	if i.Valid > 0 && i.Check == nil {
+		bad("Valid", i.Valid, "0, since there is no check; Attest.Valid is for votes")
 	}
 	switch i.Scope {
 	case OfCandidate, OfPlan, OfTarget, OfOrganisation:
@@ -130,11 +144,13 @@ func (i *Item) problems(bad func(field string, value any, want string)) {
 	if i.Skip != "" && i.Level == Must {
 		bad("Skip", i.Skip, "empty, since items of level Must cannot be skipped")
 	}
-	if len(i.Title) > 4*bounded.MaxName || !bounded.Printable(i.Title) {
-		bad("Title", i.Title, "at most 512 bytes that print")
+	for _, text := range []struct{ field, value string }{{"Title", i.Title}, {"Skip", i.Skip}, {"Runbook", i.Runbook}} {
+		if len(text.value) > maxTitle || !bounded.Printable(text.value) || text.value != "" && strings.TrimSpace(text.value) == "" {
+			bad(text.field, text.value, fmt.Sprintf("at most %d bytes that print", maxTitle))
+		}
 	}
 	for k, c := range i.Controls {
-		if pack, id, ok := strings.Cut(c, ":"); !ok || pack == "" || id == "" || !named(c) {
+		if !control.MatchString(c) || !named(c) {
 			bad(fmt.Sprintf("Controls[%d]", k), c, "a pack and a control, such as gdpr:32")
 		}
 	}
@@ -250,14 +266,14 @@ func (l *List) Only(sections ...string) *List {
 	only := *l
 	only.only = append([]string{}, sections...)
 	for i, name := range sections {
-		if !slices.ContainsFunc(l.sections, func(s Section) bool { return s.Name == name }) {
+		if !slices.ContainsFunc(l.sections, func(s Section) bool { return s.Name == name }) || l.only != nil && !slices.Contains(l.only, name) {
 			only.invalid = errors.Join(only.invalid, &checks.InvalidError{Package: "checklist", Field: fmt.Sprintf("sections[%d]", i), Value: name, Want: "the name of a section of the list"})
 		}
 	}
 	if len(sections) == 0 {
 		only.invalid = errors.Join(only.invalid, &checks.InvalidError{Package: "checklist", Field: "sections", Value: "empty", Want: "at least one section"})
 	}
-	sum := sha256.Sum256([]byte(l.digest + "\n" + strings.Join(sorted(sections), "\n")))
+	sum := sha256.Sum256([]byte(l.digest + "\n" + strings.Join(slices.Compact(sorted(sections)), "\n")))
 	only.digest = "sha256:" + hex.EncodeToString(sum[:])
 	return &only
 }

@@ -151,15 +151,15 @@ func (r Report) WriteOSCAL(w io.Writer) error {
 	about := cmp.Or(r.Subject.Rollout, r.Subject.Target, r.List)
 	res := oscalResult{
 		UUID: uuid(about + "|result|" + r.Sum()), Title: "Checklist " + r.List,
-		Description: line(r.verdict() + "; " + r.readiness()), Start: r.At,
+		Description: line(strings.TrimSuffix(r.verdict()+"; "+r.readiness()+"; "+r.Problem, "; ")), Start: r.At,
 		Props: []oscalProp{prop("list-digest", r.Digest), prop("candidate-digest", r.Subject.Digest), prop("plan-digest", r.Subject.Plan), prop("score", fmt.Sprintf("%.2f", r.Score))},
 	}
 	res.Props = slices.DeleteFunc(res.Props, func(p oscalProp) bool { return p.Value == "" })
 	byControl := make(map[string][]ItemReport)
 	for i := range r.items {
 		o := oscalObservation{
-			UUID: uuid(about + "|" + i.ID), Title: line(i.Title), Description: line(cmp.Or(i.Text, i.State.String())),
-			Props: []oscalProp{prop("state", i.State.String()), prop("owner", i.Owner)}, Collected: i.Since,
+			UUID: uuid(about + "|" + i.ID), Title: line(cmp.Or(i.Title, i.ID)), Description: line(cmp.Or(i.Text, i.State.String())),
+			Props: []oscalProp{prop("state", i.State.String()), prop("owner", cmp.Or(i.Owner, "none"))}, Collected: i.Since,
 		}
 		if o.Collected.IsZero() {
 			o.Collected = r.At
@@ -191,12 +191,17 @@ func (r Report) WriteOSCAL(w io.Writer) error {
 		selection.Include = append(selection.Include, oscalControl{token(c)})
 		f := oscalFinding{UUID: uuid(about + "|control|" + c), Title: c, Target: oscalTarget{Type: "objective-id", ID: token(c), Status: oscalStatus{State: "satisfied"}}}
 		var texts []string
+		skipped := true
 		for _, i := range byControl[c] {
 			texts = append(texts, i.ID+" "+i.State.String())
 			f.Related = append(f.Related, oscalRelated{uuid(about + "|" + i.ID)})
-			if !i.State.Holds() {
+			if !i.State.Holds() && i.State != Skipped {
 				f.Target.Status = oscalStatus{"not-satisfied", "fail"}
 			}
+			skipped = skipped && i.State == Skipped
+		}
+		if skipped {
+			f.Target.Status = oscalStatus{"not-satisfied", "other"}
 		}
 		f.Description = line(strings.Join(texts, ", "))
 		res.Findings = append(res.Findings, f)

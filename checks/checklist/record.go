@@ -42,8 +42,11 @@ type Record struct {
 	Subject checks.Subject `json:"subject,omitzero"`
 	// By is who vouches, waives or withdraws. It is zero for a result of a check.
 	By Person `json:"by,omitzero"`
-	// The record counts from At until Until. Until is required for a waiver and a result.
-	// A vote without it counts as long as the item says.
+	// Check identifies the list and the check of a result. Results of another list or of a
+	// check with other requirements do not count.
+	Check string `json:"check,omitempty"`
+	// The record counts from At until Until. Until is required for a waiver. Votes and
+	// results without it count as long as the item says.
 	At    time.Time `json:"at"`
 	Until time.Time `json:"until,omitzero"`
 	// Result is the result of a check. Of a vote, its Status is Pass to vouch and Fail to
@@ -79,7 +82,7 @@ type Memory struct {
 func (m *Memory) Records(_ context.Context, item string) ([]Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.all[item]), nil
+	return slices.Clone(m.all[item]), nil // evaluations do not change what a record refers to
 }
 
 // Keep implements [Source]. It takes records of all kinds, and never returns an error.

@@ -78,23 +78,24 @@ type ItemReport struct {
 	lacking bool
 }
 
-// with returns r with what is known about it.
+// with returns r with what is known about it. Texts come from outside: they are bounded, and
+// print.
 func (r ItemReport) with(h half) ItemReport {
 	r.lacking = h.lacking
-	r.State, r.Since, r.Until, r.Evidence = h.state, h.since.UTC(), h.till.UTC(), h.evidence
-	// Texts come from outside: without control characters, and bounded.
+	res := bound(checks.Result{Evidence: h.evidence, Err: h.err})
+	r.State, r.Evidence = h.state, res.Evidence
 	r.Text, r.Link, r.Sum = visible.Line(cut(h.text, maxText)), visible.Line(cut(h.link, maxText)), visible.Line(cut(h.sum, maxText))
 	for _, p := range h.people {
 		r.People = append(r.People, visible.Line(cut(p, maxText)))
 	}
-	if h.since.IsZero() {
-		r.Since = time.Time{}
+	if !h.since.IsZero() {
+		r.Since = h.since.UTC()
 	}
-	if h.till.IsZero() {
-		r.Until = time.Time{}
+	if !h.till.IsZero() {
+		r.Until = h.till.UTC()
 	}
-	if h.err != nil {
-		r.Error = visible.Line(cut(h.err.Error(), maxText))
+	if res.Err != nil {
+		r.Error = res.Err.Error()
 	}
 	return r
 }
@@ -211,7 +212,15 @@ func (r Report) Result() checks.Result {
 		"list": r.List, "digest": r.Digest, "score": strconv.FormatFloat(r.Score, 'f', 2, 64),
 		"holding": fmt.Sprintf("%d of %d, %d waived", hold, all, waived), "report": r.Sum(),
 	}}
-	switch r.State {
+	// The items count, whatever the state of the report says.
+	state := r.State
+	for i := range r.items {
+		state = worse(state, i.weight())
+	}
+	if r.Problem != "" || all == 0 {
+		state = worse(state, Unknown)
+	}
+	switch state {
 	case Pass:
 		res.Status = checks.Pass
 	case Warn:
@@ -226,8 +235,8 @@ func (r Report) Result() checks.Result {
 	}
 	if len(shut) == 0 {
 		res.Summary = fmt.Sprintf("checklist %s: %d of %d items hold", r.List, hold, all)
-		if !holds(r.State) { // a report that was altered
-			res.Summary = fmt.Sprintf("checklist %s is %v", r.List, r.State)
+		if !holds(state) { // a report that was altered
+			res.Summary = fmt.Sprintf("checklist %s is %v", r.List, state)
 		}
 		return res
 	}
@@ -289,9 +298,8 @@ type check struct {
 	list *List
 	src  Source
 
-	mu      sync.Mutex
-	subject checks.Subject
-	last    checks.Result // whose report was stored
+	mu   sync.Mutex
+	last map[checks.Subject]checks.Result // whose reports were stored
 }
 
 // Check returns a check of the whole list, for rollout.Config.Checks. Its digest is the
@@ -313,12 +321,13 @@ func (c *check) Check(ctx context.Context) checks.Result {
 	if !ok {
 		return res
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	subject := r.Subject
 	subject.Until = time.Time{}
-	if c.subject == subject && c.last.Status == res.Status && c.last.Summary == res.Summary {
-		res.Evidence = maps.Clone(c.last.Evidence)
+	c.mu.Lock()
+	last, stored := c.last[subject]
+	c.mu.Unlock()
+	if stored && last.Status == res.Status && last.Summary == res.Summary {
+		res.Evidence = maps.Clone(last.Evidence)
 		return res
 	}
 	var b bytes.Buffer
@@ -329,10 +338,18 @@ func (c *check) Check(ctx context.Context) checks.Result {
 	if err != nil {
 		return checks.Result{Summary: "the report of checklist " + r.List + " is not stored", Evidence: res.Evidence, Err: err}
 	}
-	c.subject, c.last = subject, res
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil || len(c.last) >= maxSubjects {
+		c.last = make(map[checks.Subject]checks.Result)
+	}
+	c.last[subject] = res
 	res.Evidence = maps.Clone(res.Evidence)
 	return res
 }
+
+// maxSubjects bounds the subjects whose last result a check remembers.
+const maxSubjects = 64
 
 // Due is evidence that lapses.
 type Due struct {
@@ -344,7 +361,8 @@ type Due struct {
 }
 
 // Due returns the items whose evidence or waiver lapses until at, the soonest first. Items
-// that have lapsed already are included. It reads the records only, and runs no check.
+// that have lapsed already are included. It reads the records only, and runs no check: a
+// check without Valid counts as passed.
 func (l *List) Due(ctx context.Context, src Source, at time.Time) []Due {
 	var all []Due
 	for i := range l.evaluate(ctx, src, true).report().items {

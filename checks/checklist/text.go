@@ -33,7 +33,7 @@ func (r Report) readiness() string {
 	text := fmt.Sprintf("readiness %.2f", r.Score)
 	for _, s := range r.Sections {
 		if s.Score == r.Score && s.Score < 1 {
-			return text + ", weakest section: " + s.Name
+			return text + ", weakest section: " + visible.Line(s.Name)
 		}
 	}
 	return text
@@ -53,7 +53,7 @@ func (r Report) about() string {
 	add("for", s.Rollout)
 	add("plan", short(s.Plan))
 	add("list", short(r.Digest))
-	return strings.Join(parts, ", ")
+	return visible.Line(strings.Join(parts, ", "))
 }
 
 // short shortens a digest.
@@ -109,16 +109,16 @@ func (i ItemReport) proof() string {
 // keeps the list closed. Control characters are made visible.
 func (r Report) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s  %s UTC\n%s; %s\n", r.List, r.about(), stamp(r.At), r.verdict(), r.readiness())
+	fmt.Fprintf(&b, "%s  %s  %s UTC\n%s; %s\n", visible.Line(r.List), r.about(), stamp(r.At), r.verdict(), r.readiness())
 	if r.Problem != "" {
-		fmt.Fprintf(&b, "%s\n", r.Problem)
+		fmt.Fprintf(&b, "%s\n", visible.Line(r.Problem))
 	}
 	width := 0
 	for i := range r.items {
 		width = max(width, utf8.RuneCountInString(i.ID))
 	}
 	for _, s := range r.Sections {
-		fmt.Fprintf(&b, "\n%s  %.2f\n", s.Name, s.Score)
+		fmt.Fprintf(&b, "\n%s  %.2f\n", visible.Line(s.Name), s.Score)
 		for _, i := range s.Items {
 			var parts []string
 			for _, p := range []string{i.Text, i.Owner, i.when(r.At), i.proof(), strings.Join(i.Controls, " ")} {
@@ -150,7 +150,7 @@ func (i ItemReport) next() string {
 }
 
 // markdown escapes a text for a cell of a table.
-var markdown = strings.NewReplacer("\\", "\\\\", "|", "\\|", "*", "\\*", "_", "\\_", "`", "\\`", "[", "\\[", "]", "\\]", "<", "&lt;", ">", "&gt;", "#", "\\#", "&", "&amp;", "~", "\\~")
+var markdown = strings.NewReplacer("\\", "\\\\", "|", "\\|", "*", "\\*", "_", "\\_", "`", "\\`", "[", "\\[", "]", "\\]", "<", "&lt;", ">", "&gt;", "#", "\\#", "&", "&amp;", "~", "\\~", "@", "&#64;", "$", "\\$")
 
 func cell(s string) string { return markdown.Replace(visible.Line(s)) }
 

@@ -79,7 +79,7 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 		time.Sleep(20 * time.Millisecond) // until there was some traffic
 	}
 	s := &story{out, tw, led, list, engine}
-	report, st, err := s.tell(ctx)
+	report, st, err := s.play(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,8 +92,8 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.out, "\n== "+format+"\n\n", args...) }
 
-// tell runs the story, and returns the last report and the state of the rollout.
-func (s *story) tell(ctx context.Context) (r checklist.Report, st rollout.Status, err error) {
+// play runs the story, and returns the last report and the state of the rollout.
+func (s *story) play(ctx context.Context) (r checklist.Report, st rollout.Status, err error) {
 	s.say("ben starts 1.5.0; most items have evidence")
 	subject := checks.Subject{Target: "chat", Digest: digests["1.5.0"]}
 	if err := s.prepare(ctx, subject); err != nil {

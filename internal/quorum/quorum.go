@@ -36,6 +36,17 @@ func Person(subject, name string) string {
 	return strings.ToLower(strings.TrimSpace(name))
 }
 
+// Same reports whether two people are one, each given by subject and name: the subjects are
+// equal or, if one of the people has none, the names are, regardless of case and surrounding
+// space.
+func Same(subjectA, nameA, subjectB, nameB string) bool {
+	if subjectA != "" && subjectB != "" {
+		return subjectA == subjectB
+	}
+	name := Person("", nameA)
+	return name != "" && name == Person("", nameB) || subjectA+subjectB == "" && nameA == nameB
+}
+
 // Place assigns people, given by their roles, to rules, as many as possible; no person
 // counts for two rules. It returns the rules with the number of people that they still
 // need, and how many people were placed. It finds a maximum bipartite matching by

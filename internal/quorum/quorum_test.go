@@ -30,6 +30,20 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+func TestSame(t *testing.T) {
+	for _, c := range []struct {
+		subjectA, nameA, subjectB, nameB string
+		want                             bool
+	}{
+		{"1", "Ana", "1", "Bea", true}, {"1", "Ana", "2", "Ana", false}, {"1", "Ana", "", " ana", true}, {"", "ANA", "", "ana", true},
+		{"1", "", "", "", false}, {"1", "Ana", "", "Bea", false}, {"", "Ana", "2", "ana", true},
+	} {
+		if got := quorum.Same(c.subjectA, c.nameA, c.subjectB, c.nameB); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 func TestPerson(t *testing.T) {
 	if a, b := quorum.Person("", " Ana@Example.com "), quorum.Person("", "ana@example.com"); a != b || quorum.Person("x", "Ana") != "x" {
 		t.Error(a, b)

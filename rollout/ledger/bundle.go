@@ -3,17 +3,18 @@ package ledger
 import (
 	"archive/zip"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/checklist"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/audit"
@@ -36,10 +37,20 @@ var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Bundle writes a zip file for an auditor: the report in six formats, plan, manifest, the
 // events of the target, all entries of the ledger, a checkpoint of each with the verifier
-// key, a proof for each record about the report's subject, SHA256SUMS, and a README.txt that
+// key, a proof for each record of the report's items, SHA256SUMS, and a README.txt that
 // says how to verify it. It returns the SHA-256 of the file in hexadecimal digits. Equal
 // state gives equal bytes. It refuses a ledger or a trail that does not verify.
 func (l *Ledger) Bundle(ctx context.Context, w io.Writer, b Bundle) (sum string, err error) {
+	var p problems
+	if t := b.Report.Subject.Target; t != "" && b.Plan.Target != "" && t != b.Plan.Target {
+		p.add("Bundle.Plan.Target", b.Plan.Target, "the target of the report, "+t)
+	}
+	if len(b.Manifest) > 0 && !json.Valid(b.Manifest) {
+		p.add("Bundle.Manifest", fmt.Sprintf("%d bytes", len(b.Manifest)), "JSON")
+	}
+	if err := errors.Join(p.errs...); err != nil {
+		return "", err
+	}
 	files := make(map[string][]byte)
 	for name, write := range map[string]func(io.Writer) error{
 		"report.txt": b.Report.WriteText, "report.md": b.Report.WriteMarkdown, "report.html": b.Report.WriteHTML, "report.json": b.Report.WriteJSON,
@@ -97,51 +108,55 @@ func (l *Ledger) Bundle(ctx context.Context, w io.Writer, b Bundle) (sum string,
 // bundleLedger adds the entries, their checkpoint, and the proofs.
 func (l *Ledger) bundleLedger(ctx context.Context, files map[string][]byte, r checklist.Report) error {
 	var all bytes.Buffer
-	var candidates []Entry
-	var broken error
-	about, err := json.Marshal(r.Subject.Digest)
-	if err != nil {
-		return fmt.Errorf("ledger: bundle: %w", err)
+	items := make(map[string]bool)
+	for _, sec := range r.Sections {
+		for _, i := range sec.Items {
+			items[i.ID] = true
+		}
 	}
-	err = l.scan(ctx, func(seq uint64, line []byte) {
+	type proven struct {
+		seq  uint64
+		line []byte
+	}
+	var records []proven
+	tree, err := l.scan(ctx, func(seq uint64, line []byte) {
 		all.Write(line)
 		all.WriteByte('\n')
-		if r.Subject.Digest == "" || !bytes.Contains(line, about) {
+		if l.cfg.Signer == nil || len(items) == 0 || !bytes.Contains(line, []byte(`"record":`)) {
 			return
 		}
 		var e Entry
-		if err := json.Unmarshal(line, &e); err != nil {
-			broken = &TamperError{Seq: seq, Reason: "it cannot be read: " + err.Error()}
+		if json.Unmarshal(line, &e) == nil && e.Record != nil && items[e.Record.Item] && relevant(e.Record.Subject, r.Subject) {
+			records = append(records, proven{seq, line})
 		}
-		candidates = append(candidates, e)
 	})
-	if err = cmp.Or(err, broken); err != nil {
+	if err != nil {
 		return err
 	}
 	files["ledger.jsonl"] = all.Bytes()
 	if l.cfg.Signer == nil {
 		return nil
 	}
-	signed, err := l.Checkpoint()
-	if err != nil {
+	if files["ledger.checkpoint.txt"], err = l.sign(tree); err != nil {
 		return err
 	}
-	files["ledger.checkpoint.txt"] = signed
-	for _, e := range candidates {
-		if e.Record == nil || e.Record.Subject.Digest != r.Subject.Digest {
-			continue
-		}
-		p, err := l.Prove(ctx, e.Seq)
+	for _, p := range records {
+		proof, err := prove(tree, p.seq, p.line)
 		if err != nil {
 			return err
 		}
-		text, err := json.MarshalIndent(p, "", "  ")
+		text, err := json.MarshalIndent(proof, "", "  ")
 		if err != nil {
 			return fmt.Errorf("ledger: bundle: %w", err)
 		}
-		files[fmt.Sprintf("proofs/ledger-%012d.json", e.Seq)] = append(text, '\n')
+		files[fmt.Sprintf("proofs/ledger-%012d.json", p.seq)] = append(text, '\n')
 	}
 	return nil
+}
+
+// relevant reports whether evidence about one subject may count for another.
+func relevant(have, want checks.Subject) bool {
+	return have.Target == want.Target && (have.Digest == want.Digest || have.Plan == want.Plan || have.Digest == "") || have.Target == ""
 }
 
 // bundleTrail adds the plan and the events of its target, with a checkpoint.
@@ -198,7 +213,7 @@ Verify a chain. In events.jsonl and ledger.jsonl each line ends with
     ,"hash":"H"}
 where H is the SHA-256, in hexadecimal digits, of the line up to the comma before
 "hash", followed by the character }. The member "prev" of a line is the H of the line
-before it; the first line of a rollout, and the first line of the ledger, have none.
+before it; it is empty or missing in the first line of a rollout, and of the ledger.
 
 Verify a checkpoint. It is a signed note (C2SP signed-note, tlog-checkpoint): line 1 names
 the log, line 2 is the number of its lines, line 3 the base64 of the root of the Merkle tree

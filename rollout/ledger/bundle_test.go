@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -144,6 +145,59 @@ func TestBundleOfATamperedLedger(t *testing.T) {
 		var trail *audit.TamperError
 		if _, err := l.Bundle(t.Context(), io.Discard, b); !errors.As(err, &trail) {
 			t.Errorf("%v, want a TamperError of the trail", err)
+		}
+	})
+}
+
+// TestBundleOfTwoProcesses: a bundle has what another process has written, and its
+// checkpoint and proofs are about the same entries.
+func TestBundleOfTwoProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memstore.Store)
+		l, b := governed(t, store)
+		other := open(t, ledger.Config{Store: store})
+		if _, err := other.Vouch(t.Context(), "compliance", subject, ledger.Proof{}, ana); err != nil {
+			t.Fatal(err)
+		}
+		var file bytes.Buffer
+		if _, err := l.Bundle(t.Context(), &file, b); err != nil {
+			t.Fatal(err)
+		}
+		z, err := zip.NewReader(bytes.NewReader(file.Bytes()), int64(file.Len()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		content := func(name string) []byte {
+			f, err := z.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+		verifier, err := note.NewVerifier(strings.TrimSpace(string(content("keys.txt"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := bytes.Count(content("ledger.jsonl"), []byte("\n"))
+		var p ledger.Inclusion
+		if err := json.Unmarshal(content(fmt.Sprintf("proofs/ledger-%012d.json", last)), &p); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Check(content("ledger.checkpoint.txt"), verifier); err != nil {
+			t.Error(err)
+		}
+		b.Plan.Target, b.Manifest = "search", []byte("{")
+		_, err = l.Bundle(t.Context(), io.Discard, b)
+		var fields []string
+		for e := range checks.Invalid(err) {
+			fields = append(fields, e.Field)
+		}
+		if got := strings.Join(fields, " "); got != "Bundle.Plan.Target Bundle.Manifest" {
+			t.Error(got)
 		}
 	})
 }

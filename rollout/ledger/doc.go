@@ -22,8 +22,11 @@
 // member, which is the hash. Over the lines there is the same Merkle tree as over an audit
 // trail (RFC 6962), with signed checkpoints and proofs.
 //
-// A ledger whose chain does not verify has no records, so that every item that depends on
-// them is Unknown.
+// A ledger is verified when it is opened, and each entry when it is read. With the first
+// entry that does not verify, there are no records any more, and every item that depends on
+// them is Unknown. [Ledger.Verify] reads the whole chain again; use its check
+// [Ledger.Intact] as an item. That the last entries were removed is noticed by a process
+// that has seen them or, after a restart, with an [audit.Anchor].
 //
 // # Bundle
 //

@@ -83,7 +83,7 @@ func (c Config) Validate() error {
 	if _, err := c.verifier(); err != nil {
 		bad("Key", c.Key, "a verifier key as note.GenerateKey makes it")
 	}
-	if c.Signer != nil && c.Key == "" {
+	if v, err := c.verifier(); c.Signer != nil && err == nil && (v == nil || v.Name() != c.Signer.Name() || v.KeyHash() != c.Signer.KeyHash()) {
 		bad("Key", c.Key, "the verifier key of Signer")
 	}
 	if c.Anchor != nil && c.Signer == nil {
@@ -114,9 +114,9 @@ type Ledger struct {
 	verifier note.Verifier
 	prefix   string // of the keys
 
-	mu     sync.Mutex
-	seq    uint64 // of the last entry that was read or written
-	hash   string // of it
+	lock   chan struct{} // holds one value while the fields below are used
+	seq    uint64        // of the last entry that was read or written
+	hash   string        // of it
 	tree   merkle.Tree
 	sealed int64                         // size of the tree at the last checkpoint
 	items  map[string][]checklist.Record // by item
@@ -140,7 +140,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 	if c.MaxWaiver == 0 {
 		c.MaxWaiver = 30 * 24 * time.Hour
 	}
-	l := &Ledger{cfg: c, log: c.Logger, prefix: "ledger/" + c.Name + "/", items: make(map[string][]checklist.Record), ended: make(chan struct{})}
+	l := &Ledger{cfg: c, log: c.Logger, prefix: "ledger/" + c.Name + "/", lock: make(chan struct{}, 1), items: make(map[string][]checklist.Record), ended: make(chan struct{})}
 	if l.log == nil {
 		l.log = slog.Default()
 	}
@@ -163,8 +163,8 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 }
 
 // Close writes what is counted, seals the ledger if that is configured, and ends its work in
-// the background. The entries of calls that are running may still be written. Close twice
-// is the same as once.
+// the background. The entries of calls that are running may still be written. Refusals
+// after Close are lost. Close twice is the same as once.
 func (l *Ledger) Close() error {
 	l.once.Do(func() { close(l.ended) })
 	l.running.Wait()
@@ -172,6 +172,18 @@ func (l *Ledger) Close() error {
 	defer cancel()
 	return errors.Join(l.flush(ctx, true), l.seal(ctx))
 }
+
+// enter waits until no other call uses the fields of l, and leave lets the next one in.
+func (l *Ledger) enter(ctx context.Context) error {
+	select {
+	case l.lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("ledger: %w", ctx.Err())
+	}
+}
+
+func (l *Ledger) leave() { <-l.lock }
 
 // key is the key of an entry. The number has a fixed width, so that keys sort as numbers.
 func (l *Ledger) key(seq uint64) string { return fmt.Sprintf("%s%012d", l.prefix, seq) }
@@ -216,7 +228,7 @@ func (l *Ledger) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 	}
 }
 
-// apply adds the next line. l.mu is held, or l is not shared yet.
+// apply adds the next line. The caller has entered l, or l is not shared yet.
 func (l *Ledger) apply(line []byte) error {
 	hash, err := verify(line, l.seq+1, l.hash)
 	if err != nil {
@@ -235,25 +247,30 @@ func (l *Ledger) apply(line []byte) error {
 	return nil
 }
 
-// maxResults bounds the results of a check that are kept in memory for each item.
+// maxResults bounds the results of a check that are kept in memory for each item and
+// candidate.
 const maxResults = 64
 
-// trim drops the oldest results of a check.
+// trim drops the oldest result of the check that the last record is of, if there are many.
 func trim(records []checklist.Record) []checklist.Record {
+	last := records[len(records)-1]
+	alike := func(r checklist.Record) bool {
+		return r.Kind == checklist.Looked && r.Subject.Digest == last.Subject.Digest && r.Subject.Target == last.Subject.Target
+	}
 	looked := 0
 	for _, r := range records {
-		if r.Kind == checklist.Looked {
+		if alike(r) {
 			looked++
 		}
 	}
-	if looked <= maxResults {
+	if last.Kind != checklist.Looked || looked <= maxResults {
 		return records
 	}
-	first := slices.IndexFunc(records, func(r checklist.Record) bool { return r.Kind == checklist.Looked })
+	first := slices.IndexFunc(records, alike)
 	return slices.Delete(slices.Clone(records), first, first+1)
 }
 
-// refresh reads what other processes have written. l.mu is held.
+// refresh reads what other processes have written. The caller has entered l.
 func (l *Ledger) refresh(ctx context.Context) error {
 	for l.broken == nil {
 		e, err := l.cfg.Store.Get(ctx, l.key(l.seq+1))
@@ -272,9 +289,22 @@ func (l *Ledger) refresh(ctx context.Context) error {
 
 // append writes the next entry. It returns it with its number.
 func (l *Ledger) append(ctx context.Context, e Entry) (Entry, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	return l.appendAfter(ctx, 0, e)
+}
+
+// errMoved means that another entry was written meanwhile.
+var errMoved = errors.New("ledger: another entry was written; try again")
+
+// appendAfter writes the next entry if the last one is after, or any with 0.
+func (l *Ledger) appendAfter(ctx context.Context, after uint64, e Entry) (Entry, error) {
+	if err := l.enter(ctx); err != nil {
+		return Entry{}, err
+	}
+	defer l.leave()
 	for {
+		if after != 0 && l.seq != after {
+			return Entry{}, errMoved
+		}
 		if l.broken != nil {
 			return Entry{}, l.broken
 		}
@@ -311,8 +341,8 @@ func (l *Ledger) append(ctx context.Context, e Entry) (Entry, error) {
 // are refused, and so are those that could never count. Without lists, the ledger takes all
 // of them, and a list decides when it is evaluated. Nil lists are ignored.
 func (l *Ledger) Use(lists ...*checklist.List) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock <- struct{}{}
+	defer l.leave()
 	for _, list := range lists {
 		if list != nil {
 			l.lists = append(l.lists, list)
@@ -320,11 +350,14 @@ func (l *Ledger) Use(lists ...*checklist.List) {
 	}
 }
 
-// Records implements [checklist.Source]. It reads what other processes have written. If the
-// chain does not verify, it returns the [*TamperError].
+// Records implements [checklist.Source]. It reads what other processes have written. If a
+// new entry does not verify, it returns the [*TamperError] from then on. It does not read
+// again what it has read before; see [Ledger.Intact].
 func (l *Ledger) Records(ctx context.Context, item string) ([]checklist.Record, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.leave()
 	if err := l.refresh(ctx); err != nil {
 		return nil, err
 	}

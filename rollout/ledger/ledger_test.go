@@ -183,6 +183,9 @@ func TestBadInput(t *testing.T) {
 		"bad sum":             {vouch("compliance", subject, ledger.Proof{Sum: "sha256:1"}, pia), "Proof.Sum"},
 		"no proof, no factor": {vouch("proof", subject, ledger.Proof{}, pia), "Proof.Link by.Proved"},
 		"no link":             {vouch("proof", subject, ledger.Proof{Sum: digestA}, fresh), "Proof.Link"},
+		"link with password":  {vouch("compliance", subject, ledger.Proof{Link: "https://user:secret@wiki.example.com/"}, pia), "Proof.Link"},
+		"not a link":          {vouch("compliance", subject, ledger.Proof{Link: "javascript:alert(1)"}, pia), "Proof.Link"},
+		"factor of tomorrow":  {vouch("proof", subject, ledger.Proof{Link: "https://x", Sum: digestA}, func() rollout.Actor { a := pia; a.Proved = time.Now().Add(day); return a }()), "by.Proved"},
 		"no name":             {vouch("compliance", subject, ledger.Proof{}, rollout.Actor{Roles: []string{"privacy"}}), "Actor.Name"},
 		"firm":                {waive(func(w *ledger.Waiver) { w.Item = "encryption" }, pia), "Waiver.Item"},
 		"short reason":        {waive(func(w *ledger.Waiver) { w.Reason = "      because        " }, pia), "Waiver.Reason"},
@@ -456,7 +459,7 @@ func TestAnchor(t *testing.T) {
 	if err := l.Close(); err != nil { // seals
 		t.Fatal(err)
 	}
-	checkpoint, err := l.Checkpoint()
+	checkpoint, err := l.Checkpoint(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -495,7 +498,7 @@ func TestAnchor(t *testing.T) {
 	if _, err := ledger.Open(ctx, config(again)); !errors.Is(err, audit.ErrForked) {
 		t.Errorf("written again: %v, want ErrForked", err)
 	}
-	if _, err := forger.Checkpoint(); err == nil {
+	if _, err := forger.Checkpoint(ctx); err == nil {
 		t.Error("a checkpoint without a key")
 	}
 }
@@ -714,6 +717,244 @@ func TestWaiverLapses(t *testing.T) {
 			t.Errorf("the candidate has %v after the abort", w)
 		}
 	})
+}
+
+// TestStarterCannotVouch: in a real rollout, the person who has started it cannot vouch
+// under another display name.
+func TestStarterCannotVouch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memstore.Store)
+		l := open(t, ledger.Config{Store: store})
+		checklists, err := checklist.New("deployment", checklist.Section{Name: "all", Items: []checklist.Item{
+			{ID: "compliance", Owner: "pia", Attest: &checklist.Attest{Others: true}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := rollout.Open(t.Context(), rollout.Config{Store: store, Targets: map[string]rollout.Splitter{"chat": &pool{}}, Checks: map[string]checks.Check{"ready": checklists.Check(l)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		for _, by := range []rollout.Actor{{Name: "Benjamin", Subject: "idp|7"}, {Name: "ben"}} {
+			if _, err := l.Vouch(t.Context(), "compliance", checks.Subject{Target: "chat", Digest: digestA}, ledger.Proof{}, by); err != nil {
+				t.Fatal(err)
+			}
+		}
+		id, err := e.Start(t.Context(), rollout.Plan{Target: "chat", Baseline: versioning.Release{Version: versioning.MustParse("1.4.0")},
+			Candidate: versioning.Release{Version: versioning.MustParse("1.5.0"), Digest: digestA}, Preflight: []string{"ready"},
+			Strategy: strategies.Canary{DangerouslyPromoteUnproven: true}}, rollout.Actor{Name: "Ben", Subject: "idp|7"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if st, err := e.Status(t.Context(), id); err != nil || st.Phase != strategies.Failed {
+			t.Errorf("%v, %v, want a failed preflight", st.Phase, err)
+		}
+	})
+}
+
+// TestRightsOfATarget: who may act for one target does nothing for another one, and nothing
+// for the whole organisation.
+func TestRightsOfATarget(t *testing.T) {
+	checklists, err := checklist.New("deployment", checklist.Section{Name: "all", Items: []checklist.Item{
+		{ID: "one", Owner: "o", Attest: &checklist.Attest{}}, {ID: "all", Owner: "o", Scope: checklist.OfOrganisation, Attest: &checklist.Attest{}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, ledger.Config{Authorize: func(_ context.Context, _ rollout.Actor, _ rollout.Action, target string) error {
+		if target != "sandbox" {
+			return errors.New("only the sandbox")
+		}
+		return nil
+	}})
+	l.Use(checklists)
+	sandbox := checks.Subject{Target: "sandbox", Digest: digestA}
+	if _, err := l.Vouch(t.Context(), "one", sandbox, ledger.Proof{}, ana); err != nil {
+		t.Fatal(err)
+	}
+	var forbidden *rollout.ForbiddenError
+	if _, err := l.Vouch(t.Context(), "all", sandbox, ledger.Proof{}, ana); !errors.As(err, &forbidden) {
+		t.Errorf("%v, want a ForbiddenError", err)
+	}
+	for target, want := range map[string]int{"sandbox": 1, "chat": 0} {
+		r := checklists.Run(checks.WithSubject(t.Context(), checks.Subject{Target: target, Digest: digestA}), l)
+		held := 0
+		for _, i := range r.Sections[0].Items {
+			if i.State.Holds() {
+				held++
+			}
+		}
+		if held != want {
+			t.Errorf("%d items hold for %s, want %d", held, target, want)
+		}
+	}
+}
+
+// TestTwoLists: an item of two lists is held to what both require.
+func TestTwoLists(t *testing.T) {
+	lax, err := checklist.New("lax", checklist.Section{Name: "all", Items: []checklist.Item{{ID: "proof", Owner: "o", Attest: &checklist.Attest{}}, {ID: "encryption", Owner: "o", Attest: &checklist.Attest{}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, ledger.Config{})
+	l.Use(lax, list(t))
+	if _, err := l.Vouch(t.Context(), "proof", subject, ledger.Proof{}, pia); err == nil {
+		t.Error("a vote without the proof that one list requires")
+	}
+	w := ledger.Waiver{Item: "encryption", Subject: subject, Reason: "retuning is planned for the next sprint", Until: time.Now().Add(day)}
+	if _, err := l.Waive(t.Context(), w, pia); err == nil {
+		t.Error("a waiver of an item that is firm in one list")
+	}
+}
+
+// TestForgedReview: a line that is no entry is no review.
+func TestForgedReview(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memstore.Store)
+		l := open(t, ledger.Config{Store: store})
+		if _, err := l.Vouch(t.Context(), "x", subject, ledger.Proof{}, pia); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(40 * day)
+		forged := `{"kind":"review","review":{"ranges":[{"log":"ledger","from":0,"to":1}],"findings":"fine"}}`
+		if _, err := store.Put(t.Context(), "ledger/main/000000000002", []byte(forged), ""); err != nil {
+			t.Fatal(err)
+		}
+		if r := l.Reviewed(30 * day).Check(t.Context()); r.Status.Opens() {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestReviewsAtTheSameTime: one of two reviews of the same range is refused, and a reviewer
+// is known by name if one of the entries has no subject.
+func TestReviewsAtTheSameTime(t *testing.T) {
+	l := open(t, ledger.Config{})
+	for range 5 {
+		if err := l.Note(t.Context(), "sign-in", nil, ana); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	accepted := 0
+	for i := range 4 {
+		all.Go(func() {
+			_, err := l.Review(t.Context(), ledger.Review{Findings: "fine", Ranges: []ledger.Range{{Log: ledger.Trail, To: 2 + i%2}}}, eveOf(i))
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				accepted++
+			}
+		})
+	}
+	all.Wait()
+	if accepted != 1 {
+		t.Errorf("%d reviews from 0 are accepted, want 1", accepted)
+	}
+	if err := l.Note(t.Context(), "erase", nil, pia); err != nil {
+		t.Fatal(err)
+	}
+	due, err := l.Propose(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	due.Findings = "fine"
+	if _, err := l.Review(t.Context(), due, rollout.Actor{Name: " PIA "}); err == nil {
+		t.Error("pia reviews her own erasure")
+	}
+}
+
+func eveOf(i int) rollout.Actor { return rollout.Actor{Name: fmt.Sprint("eve-", i)} }
+
+// TestLargeRefusal: a refusal of any size is recorded, and holds no other one up.
+func TestLargeRefusal(t *testing.T) {
+	l := open(t, ledger.Config{})
+	large := refusal(strings.Repeat("x", 300<<10))
+	large.Target, large.Rule, large.Reason = strings.Repeat("t", 300<<10), strings.Repeat("r", 300<<10), strings.Repeat("ö", 300<<10)
+	large.By.Subject, large.By.Roles = strings.Repeat("s", 300<<10), slices.Repeat([]string{strings.Repeat("r", 100)}, 4000)
+	l.Refused(t.Context(), large)
+	l.Refused(t.Context(), refusal("eve"))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if all := entries(t, l); len(all) != 2 {
+		t.Errorf("%d entries, want 2", len(all))
+	}
+}
+
+// slowAnchor is an anchor that waits for its context.
+type slowAnchor struct{ audit.Dir }
+
+func (slowAnchor) Keep(ctx context.Context, _ string, _ []byte) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// slowStore is a store whose Put of entries waits for its context.
+type slowStore struct{ rollout.Store }
+
+func (s slowStore) Put(ctx context.Context, _ string, _ []byte, _ rollout.Revision) (rollout.Revision, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
+}
+
+// TestSlowParts: an anchor that hangs holds nothing up, and a store that hangs holds up
+// each call no longer than its context.
+func TestSlowParts(t *testing.T) {
+	private, public, err := note.GenerateKey(nil, "serin-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := audit.Dir(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, ledger.Config{Signer: signer, Key: public, Anchor: slowAnchor{dir}})
+		if _, err := l.Vouch(t.Context(), "x", subject, ledger.Proof{}, pia); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute + time.Second) // the anchor hangs now
+		began := time.Now()
+		if _, err := l.Vouch(t.Context(), "y", subject, ledger.Proof{}, pia); err != nil || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, ledger.Config{Store: slowStore{new(memstore.Store)}})
+		long, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		go l.Vouch(long, "x", subject, ledger.Proof{}, pia)
+		synctest.Wait()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := l.Records(short, "x"); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// TestKeysDiffer: a key that does not verify what the signer signs is refused.
+func TestKeysDiffer(t *testing.T) {
+	private, _, err1 := note.GenerateKey(nil, "serin-test")
+	_, public, err2 := note.GenerateKey(nil, "serin-test")
+	signer, err3 := note.NewSigner(private)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	err := ledger.Config{Store: new(memstore.Store), Signer: signer, Key: public}.Validate()
+	var fields []string
+	for e := range checks.Invalid(err) {
+		fields = append(fields, e.Field)
+	}
+	if !slices.Equal(fields, []string{"Config.Key"}) {
+		t.Errorf("%q, %v", fields, err)
+	}
 }
 
 var _ io.Closer = (*ledger.Ledger)(nil)

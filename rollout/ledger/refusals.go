@@ -49,6 +49,7 @@ type count struct {
 func (l *Ledger) Refused(_ context.Context, r rollout.Refusal) {
 	c := &l.refusals
 	at := now()
+	r = small(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.by == nil {
@@ -79,6 +80,17 @@ func (l *Ledger) Refused(_ context.Context, r rollout.Refusal) {
 		default:
 		}
 	}
+}
+
+// small bounds what a refusal says, so that its entry is small.
+func small(r rollout.Refusal) rollout.Refusal {
+	r.By.Name, r.By.Subject, r.By.Via = cut(r.By.Name, 128), cut(r.By.Subject, 255), cut(r.By.Via, 128)
+	r.By.Roles = slices.Clone(r.By.Roles[:min(len(r.By.Roles), 20)])
+	for i, role := range r.By.Roles {
+		r.By.Roles[i] = cut(role, 128)
+	}
+	r.Action, r.Target, r.Rule = rollout.Action(cut(string(r.Action), 64)), cut(r.Target, 128), cut(r.Rule, 64)
+	return r
 }
 
 // cut shortens a text at a rune.
@@ -130,6 +142,11 @@ func (c *counts) restore(list []*count) {
 		n.refused = old.refused
 		if more.Count > 0 {
 			n.refused.Count, n.refused.To = old.refused.Count+more.Count, more.To
+			for _, t := range more.Targets {
+				if len(n.refused.Targets) < maxTargets && !slices.Contains(n.refused.Targets, t) {
+					n.refused.Targets = append(n.refused.Targets, t)
+				}
+			}
 		}
 	}
 }
@@ -164,7 +181,9 @@ func (l *Ledger) background() {
 		case <-l.refusals.wake:
 			err = l.flush(ctx, false)
 		case <-tick.C:
-			err = errors.Join(l.flush(ctx, false), l.seal(ctx))
+			limited, stop := context.WithTimeout(ctx, refusalPause/2)
+			err = errors.Join(l.flush(limited, false), l.seal(limited))
+			stop()
 		}
 		if err != nil && ctx.Err() == nil {
 			l.log.Error("ledger: refusals or a checkpoint are not written; retrying in a minute", "err", err)

@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/checklist"
+	"github.com/serin-go/serin/internal/merkle"
 	"github.com/serin-go/serin/internal/quorum"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/audit"
@@ -47,7 +50,7 @@ var sensitive = []string{"waive", strategies.PromoteFully.String(), "erase", "co
 type event struct {
 	name   string // "ledger/12", "chat/3/7"
 	at     time.Time
-	person string
+	by     rollout.Actor
 	action string // "waive", "abort", ...
 	burst  bool   // many refusals
 }
@@ -62,15 +65,30 @@ type trail struct {
 // burst is the number of refusals in one entry that a reviewer must see.
 const burst = 10
 
+// verified returns all entries, and their tree.
+func (l *Ledger) verified(ctx context.Context) ([]Entry, *merkle.Tree, error) {
+	var all []Entry
+	var broken error
+	tree, err := l.scan(ctx, func(seq uint64, line []byte) {
+		var e Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			broken = &TamperError{Seq: seq, Reason: "it cannot be read: " + err.Error()}
+		}
+		all = append(all, e)
+	})
+	return all, tree, cmp.Or(err, broken)
+}
+
 // read reads a log.
 func (l *Ledger) read(ctx context.Context, log string) (trail, error) {
 	if log == Trail {
 		var t trail
-		for e, err := range l.Entries(ctx) {
-			if err != nil {
-				return trail{}, err
-			}
-			v := event{name: fmt.Sprintf("%s/%d", Trail, e.Seq), at: e.At, person: quorum.Person(e.By.Subject, e.By.Name), action: string(e.Kind)}
+		all, tree, err := l.verified(ctx)
+		if err != nil {
+			return trail{}, err
+		}
+		for _, e := range all {
+			v := event{name: fmt.Sprintf("%s/%d", Trail, e.Seq), at: e.At, by: e.By, action: string(e.Kind)}
 			switch e.Kind {
 			case Kind(checklist.Waiver):
 				v.action = "waive"
@@ -83,12 +101,7 @@ func (l *Ledger) read(ctx context.Context, log string) (trail, error) {
 		}
 		t.size = len(t.events)
 		t.root = func(n int) (string, error) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if err := l.refresh(ctx); err != nil {
-				return "", err
-			}
-			root, err := l.tree.Root(int64(n))
+			root, err := tree.Root(int64(n))
 			return root.String(), err
 		}
 		return t, nil
@@ -106,7 +119,7 @@ func (l *Ledger) read(ctx context.Context, log string) (trail, error) {
 	}}
 	t.events = make([]event, a.Archived(), a.Size())
 	for _, e := range a.Events() {
-		v := event{name: fmt.Sprintf("%s/%d", e.Rollout, e.Seq), at: e.At, person: quorum.Person(e.By.Subject, e.By.Name)}
+		v := event{name: fmt.Sprintf("%s/%d", e.Rollout, e.Seq), at: e.At, by: e.By}
 		switch {
 		case e.Rule != "command":
 		case e.Phase == strategies.Aborted:
@@ -122,27 +135,29 @@ func (l *Ledger) read(ctx context.Context, log string) (trail, error) {
 // logs are the names of all logs that are reviewed.
 func (l *Ledger) logs() []string { return append([]string{Trail}, l.cfg.Targets...) }
 
-// reviewed returns how many entries of each log were reviewed.
-func (l *Ledger) reviewed(ctx context.Context) (map[string]int, error) {
+// reviewed returns how many entries of each log were reviewed, and the number of entries of
+// the ledger.
+func (l *Ledger) reviewed(ctx context.Context) (map[string]int, uint64, error) {
 	done := make(map[string]int)
-	for e, err := range l.Entries(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if e.Review != nil {
+	all, _, err := l.verified(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, e := range all {
+		if e.Review != nil && e.Kind == Reviewed {
 			for _, r := range e.Review.Ranges {
-				done[r.Log] = r.To
+				done[r.Log] = max(done[r.Log], r.To)
 			}
 		}
 	}
-	return done, nil
+	return done, uint64(len(all)), nil
 }
 
 // Propose returns the review that is due: of each log the entries since the last review,
 // and in Sampled those that must be looked at: waivers, erasures, changes of configuration,
 // aborts, full promotions, and refusals in bursts.
 func (l *Ledger) Propose(ctx context.Context) (Review, error) {
-	done, err := l.reviewed(ctx)
+	done, _, err := l.reviewed(ctx)
 	if err != nil {
 		return Review{}, err
 	}
@@ -170,17 +185,29 @@ func (l *Ledger) Propose(ctx context.Context) (Review, error) {
 // waived, promoted fully, erased or configured something within the ranges. Errors are as
 // for [Ledger.Vouch].
 func (l *Ledger) Review(ctx context.Context, r Review, by rollout.Actor) (Entry, error) {
+	for {
+		e, err := l.review(ctx, r, by)
+		if !errors.Is(err, errMoved) {
+			return e, err
+		}
+	}
+}
+
+// review tries to record a review. It returns errMoved if another entry was written.
+func (l *Ledger) review(ctx context.Context, r Review, by rollout.Actor) (Entry, error) {
 	var p problems
 	p.reason("Review.Findings", r.Findings, 1)
 	if len(r.Ranges) == 0 {
 		p.add("Review.Ranges", "empty", "at least one range")
 	}
-	done, err := l.reviewed(ctx)
+	if len(r.Sampled) > maxSampled {
+		p.add("Review.Sampled", len(r.Sampled), fmt.Sprintf("at most %d entries", maxSampled))
+	}
+	done, last, err := l.reviewed(ctx)
 	if err != nil {
 		return Entry{}, err
 	}
 	r.Ranges = slices.Clone(r.Ranges)
-	me := quorum.Person(by.Subject, by.Name)
 	seen := make(map[string]bool)
 	for i := range r.Ranges {
 		g, at := &r.Ranges[i], fmt.Sprintf("Review.Ranges[%d]", i)
@@ -202,7 +229,7 @@ func (l *Ledger) Review(ctx context.Context, r Review, by rollout.Actor) (Entry,
 			continue
 		}
 		for _, e := range t.events[g.From:g.To] {
-			if e.person == me && slices.Contains(sensitive, e.action) {
+			if quorum.Same(e.by.Subject, e.by.Name, by.Subject, by.Name) && slices.Contains(sensitive, e.action) {
 				p.add("by", by.Name, fmt.Sprintf("a person who has not done %s (%s)", e.action, e.name))
 				break
 			}
@@ -214,17 +241,21 @@ func (l *Ledger) Review(ctx context.Context, r Review, by rollout.Actor) (Entry,
 	if err := l.admit(ctx, &p, by, ActionReview, ""); err != nil {
 		return Entry{}, err
 	}
-	return l.append(ctx, Entry{At: now(), Kind: Reviewed, By: by, Review: &r})
+	return l.appendAfter(ctx, last, Entry{At: now(), Kind: Reviewed, By: by, Review: &r})
 }
 
+// maxSampled bounds the sample of a review.
+const maxSampled = 1000
+
 // Reviewed returns a check that no entry of the ledger or of the trails of [Config.Targets]
-// has waited longer than within for a review. within is positive.
+// has waited longer than within for a review. Reviews alone need no review. within is
+// positive. A ledger or a trail that does not verify is Unknown.
 func (l *Ledger) Reviewed(within time.Duration) checks.Check {
 	return checks.Func(func(ctx context.Context) checks.Result {
 		if within <= 0 {
 			return checks.Result{Err: &checks.InvalidError{Package: "ledger", Field: "within", Value: within, Want: "a positive duration"}}
 		}
-		done, err := l.reviewed(ctx)
+		done, _, err := l.reviewed(ctx)
 		if err != nil {
 			return checks.Result{Summary: "the ledger cannot be read", Err: err}
 		}
@@ -236,8 +267,8 @@ func (l *Ledger) Reviewed(within time.Duration) checks.Check {
 			}
 			if n := done[log]; n > t.size {
 				return checks.Result{Status: checks.Fail, Summary: fmt.Sprintf("%d entries of %s were reviewed, and it has %d", n, log, t.size)}
-			} else if n < t.size {
-				if age := time.Since(t.events[n].at); age > within {
+			} else if rest := t.events[n:]; slices.ContainsFunc(rest, func(e event) bool { return e.action != string(Reviewed) }) {
+				if age := time.Since(rest[0].at); age > within {
 					late = append(late, fmt.Errorf("%d entries of %s wait for a review, the oldest for %v, want at most %v", t.size-n, log, age.Round(time.Second), within))
 				}
 			}

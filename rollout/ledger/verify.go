@@ -19,34 +19,37 @@ import (
 // [Config.Anchor]. Errors are a [*TamperError], one that wraps [audit.ErrForked], or errors
 // of the store and the anchor.
 func (l *Ledger) Verify(ctx context.Context) error {
-	return l.scan(ctx, func(uint64, []byte) {})
+	_, err := l.scan(ctx, func(uint64, []byte) {})
+	return err
 }
 
-// scan verifies the ledger, and calls each for every line.
-func (l *Ledger) scan(ctx context.Context, each func(seq uint64, line []byte)) error {
-	l.mu.Lock()
+// scan verifies the ledger, and calls each for every line. It returns the tree of the lines.
+func (l *Ledger) scan(ctx context.Context, each func(seq uint64, line []byte)) (*merkle.Tree, error) {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
 	seen, hash := l.seq, l.hash
-	l.mu.Unlock()
-	var tree merkle.Tree
+	l.leave()
+	tree := new(merkle.Tree)
 	prev := ""
 	for line, err := range l.lines(ctx) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		seq := uint64(tree.Size()) + 1
 		if prev, err = verify(line, seq, prev); err != nil {
-			return err
+			return nil, err
 		}
 		tree.Add(line)
 		each(seq, line)
 		if seq == seen && prev != hash {
-			return &TamperError{Seq: seq, Reason: "it is another one than before"}
+			return nil, &TamperError{Seq: seq, Reason: "it is another one than before"}
 		}
 	}
 	if n := uint64(tree.Size()); n < seen {
-		return &TamperError{Seq: n + 1, Reason: "it is missing"}
+		return nil, &TamperError{Seq: n + 1, Reason: "it is missing"}
 	}
-	return l.extends(ctx, &tree)
+	return tree, l.extends(ctx, tree)
 }
 
 // origin is the first line of a checkpoint, and the name of the ledger for its anchor. It
@@ -56,17 +59,26 @@ func (l *Ledger) anchored() string {
 	return "~ledger-" + l.cfg.Name
 }
 
-// extends reports whether a tree extends the last checkpoint of the anchor.
-func (l *Ledger) extends(ctx context.Context, t *merkle.Tree) error {
+// latest returns the last checkpoint of the anchor, or nil.
+func (l *Ledger) latest(ctx context.Context) ([]byte, error) {
 	if l.cfg.Anchor == nil {
-		return nil
+		return nil, nil
 	}
 	signed, err := l.cfg.Anchor.Latest(ctx, l.anchored())
 	if errors.Is(err, rollout.ErrNotFound) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("ledger: anchor: %w", err)
+		return nil, fmt.Errorf("ledger: anchor: %w", err)
+	}
+	return signed, nil
+}
+
+// extends reports whether a tree extends the last checkpoint of the anchor.
+func (l *Ledger) extends(ctx context.Context, t *merkle.Tree) error {
+	signed, err := l.latest(ctx)
+	if err != nil || signed == nil {
+		return err
 	}
 	return l.matches(signed, t)
 }
@@ -95,53 +107,81 @@ func (l *Ledger) matches(signed []byte, t *merkle.Tree) error {
 // errNoSigner means that checkpoints are asked for without a key.
 var errNoSigner = &checks.InvalidError{Package: "ledger", Field: "Config.Signer", Value: nil, Want: "a signer, for checkpoints"}
 
-// Checkpoint signs the present state of the ledger. Keep what it returns in another place.
-// Without [Config.Signer] it returns a [*checks.InvalidError].
-func (l *Ledger) Checkpoint() ([]byte, error) {
+// Checkpoint signs the present state of the ledger, with what other processes have written.
+// Keep what it returns in another place. Without [Config.Signer] it returns a
+// [*checks.InvalidError].
+func (l *Ledger) Checkpoint(ctx context.Context) ([]byte, error) {
 	if l.cfg.Signer == nil {
 		return nil, errNoSigner
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.sign()
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.leave()
+	if err := l.refresh(ctx); err != nil {
+		return nil, err
+	}
+	return l.sign(&l.tree)
 }
 
-// sign signs the tree. l.mu is held.
-func (l *Ledger) sign() ([]byte, error) {
-	root, err := l.tree.Root(l.tree.Size())
+// sign signs a tree.
+func (l *Ledger) sign(t *merkle.Tree) ([]byte, error) {
+	root, err := t.Root(t.Size())
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	signed, err := merkle.Checkpoint{Origin: l.origin(), Size: l.tree.Size(), Root: root}.Sign(l.cfg.Signer)
+	signed, err := merkle.Checkpoint{Origin: l.origin(), Size: t.Size(), Root: root}.Sign(l.cfg.Signer)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
 	return signed, nil
 }
 
-// seal keeps a checkpoint with the anchor if the ledger has grown.
+// seal keeps a checkpoint with the anchor if the ledger has grown. It does not hold up other
+// calls while the anchor is slow.
 func (l *Ledger) seal(ctx context.Context) error {
 	if l.cfg.Anchor == nil {
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.broken != nil || l.sealed == l.tree.Size() {
-		return l.broken
-	}
-	// Another process may have sealed more.
-	if err := errors.Join(l.refresh(ctx), l.extends(ctx, &l.tree)); err != nil {
-		return err
-	}
-	signed, err := l.sign()
-	if err != nil {
+	signed, size, err := l.unsealed(ctx)
+	if err != nil || signed == nil {
 		return err
 	}
 	if err := l.cfg.Anchor.Keep(ctx, l.anchored(), signed); err != nil {
 		return fmt.Errorf("ledger: anchor: %w", err)
 	}
-	l.sealed = l.tree.Size()
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.leave()
+	l.sealed = max(l.sealed, size)
 	return nil
+}
+
+// unsealed returns a checkpoint of what has grown since the last one, or nil.
+func (l *Ledger) unsealed(ctx context.Context) ([]byte, int64, error) {
+	latest, err := l.latest(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := l.enter(ctx); err != nil {
+		return nil, 0, err
+	}
+	defer l.leave()
+	if l.broken != nil || l.sealed == l.tree.Size() {
+		return nil, 0, l.broken
+	}
+	// Another process may have sealed more.
+	if err := l.refresh(ctx); err != nil {
+		return nil, 0, err
+	}
+	if latest != nil {
+		if err := l.matches(latest, &l.tree); err != nil {
+			return nil, 0, err
+		}
+	}
+	signed, err := l.sign(&l.tree)
+	return signed, l.tree.Size(), err
 }
 
 // Inclusion proves that one entry is in a ledger.
@@ -152,30 +192,40 @@ type Inclusion struct {
 	Path tlog.RecordProof `json:"path"`
 }
 
-// Prove returns a proof that the entry seq is in the ledger. A checkpoint suffices to check
-// it.
+// Prove returns a proof that the entry seq is in the ledger as it is now. A checkpoint of
+// the same size suffices to check it.
 func (l *Ledger) Prove(ctx context.Context, seq uint64) (Inclusion, error) {
 	e, err := l.cfg.Store.Get(ctx, l.key(seq))
 	if err != nil {
 		return Inclusion{}, fmt.Errorf("ledger: entry %d: %w", seq, err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if err := l.enter(ctx); err != nil {
+		return Inclusion{}, err
+	}
+	defer l.leave()
 	if err := l.refresh(ctx); err != nil {
 		return Inclusion{}, err
 	}
-	if seq == 0 || seq > l.seq {
+	return prove(&l.tree, seq, e.Value)
+}
+
+// prove returns a proof that a line is in a tree.
+func prove(t *merkle.Tree, seq uint64, line []byte) (Inclusion, error) {
+	if seq == 0 || seq > uint64(t.Size()) {
 		return Inclusion{}, fmt.Errorf("ledger: entry %d: %w", seq, rollout.ErrNotFound)
 	}
-	path, err := tlog.ProveRecord(l.tree.Size(), int64(seq)-1, &l.tree)
+	path, err := tlog.ProveRecord(t.Size(), int64(seq)-1, t)
 	if err != nil {
 		return Inclusion{}, fmt.Errorf("ledger: %w", err)
 	}
-	return Inclusion{Seq: seq, Size: l.tree.Size(), Line: string(e.Value), Path: path}, nil
+	return Inclusion{Seq: seq, Size: t.Size(), Line: string(line), Path: path}, nil
 }
 
 // Check reports whether p proves that its entry is in the ledger of a checkpoint.
 func (p Inclusion) Check(checkpoint []byte, v note.Verifier) error {
+	if v == nil {
+		return &checks.InvalidError{Package: "ledger", Field: "v", Value: nil, Want: "a verifier"}
+	}
 	c, err := merkle.Open(checkpoint, v)
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
@@ -193,13 +243,11 @@ func (p Inclusion) Check(checkpoint []byte, v note.Verifier) error {
 // anchor that does not answer is Unknown.
 func (l *Ledger) Intact() checks.Check {
 	return checks.Func(func(ctx context.Context) checks.Result {
-		err := l.Verify(ctx)
+		tree, err := l.scan(ctx, func(uint64, []byte) {})
 		var tampered *TamperError
 		switch {
 		case err == nil:
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("the ledger is intact up to entry %d", l.seq)}
+			return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("the ledger is intact, with %d entries", tree.Size())}
 		case errors.As(err, &tampered), errors.Is(err, audit.ErrForked):
 			return checks.Result{Status: checks.Fail, Summary: err.Error(), Err: err}
 		}

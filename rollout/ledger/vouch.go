@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -55,29 +56,37 @@ func (p *problems) reason(field, s string, least int) {
 	}
 }
 
-// item returns the item with an id of the lists, or nil if there are no lists.
-func (l *Ledger) item(p *problems, field, id string) *checklist.Item {
-	l.mu.Lock()
+// declared returns the items with an id of all lists.
+func (l *Ledger) declared(p *problems, field, id string) (all []checklist.Item) {
+	l.lock <- struct{}{}
 	lists := l.lists
-	l.mu.Unlock()
+	l.leave()
 	for _, list := range lists {
 		for _, i := range list.Items {
 			if i.ID == id {
-				return &i
+				all = append(all, i)
 			}
 		}
 	}
-	if id == "" || len(lists) > 0 {
+	if id == "" || len(lists) > 0 && len(all) == 0 {
 		p.add(field, id, "the ID of an item of the lists")
 	}
-	return nil
+	return all
+}
+
+// target returns the target for which an actor must have the right: none for evidence that
+// counts for all.
+func target(items []checklist.Item, s checks.Subject) string {
+	for _, i := range items {
+		if i.Scope == checklist.OfOrganisation {
+			return ""
+		}
+	}
+	return s.Target
 }
 
 // about checks that a subject names what evidence of an item is about.
-func (p *problems) about(i *checklist.Item, s checks.Subject) {
-	if i == nil {
-		return
-	}
+func (p *problems) about(i checklist.Item, s checks.Subject) {
 	switch {
 	case i.Scope == checklist.OfCandidate && s.Digest == "":
 		p.add("Subject.Digest", s.Digest, "the digest of the candidate")
@@ -139,41 +148,55 @@ func (l *Ledger) Vouch(ctx context.Context, item string, s checks.Subject, v Pro
 		r.Result.Status, least = checks.Fail, 1
 	}
 	p.reason("Proof.Reason", v.Reason, least)
-	if len(v.Link) > maxReason {
-		p.add("Proof.Link", fmt.Sprintf("%d bytes", len(v.Link)), fmt.Sprintf("at most %d bytes", maxReason))
+	if u, err := url.Parse(v.Link); v.Link != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" || len(v.Link) > maxReason) {
+		p.add("Proof.Link", fmt.Sprintf("%d bytes", len(v.Link)), fmt.Sprintf("an http or https URL without a user, of at most %d bytes", maxReason))
 	}
 	if _, err := reportKey(v.Sum); v.Sum != "" && err != nil {
 		p.add("Proof.Sum", v.Sum, "sha256: and 64 hexadecimal digits")
 	}
-	i := l.item(&p, "item", item)
-	p.about(i, s)
-	switch {
-	case i == nil:
-	case i.Attest == nil:
-		p.add("item", item, "an item that people vouch for")
-	default:
-		a := i.Attest
-		takes := len(a.Rules) == 0
-		for _, rule := range a.Rules {
-			takes = takes || quorum.Rule(rule).Takes(by.Roles)
-		}
-		if !takes {
-			p.add("by.Roles", by.Roles, "a role that may vouch for the item")
-		}
-		if !v.Reject && a.Proof && (v.Link == "" || v.Sum == "") {
-			p.add("Proof.Link", v.Link, "a link and a sum, which the item requires")
-		}
-		if age := now().Sub(by.Proved); !v.Reject && a.MFA > 0 && age > a.MFA {
-			p.add("by.Proved", by.Proved, fmt.Sprintf("a second factor at most %v ago", a.MFA))
-		}
-		if !v.Reject && a.Others && s.Starter != "" && (s.Starter == quorum.Person(by.Subject, by.Name) || quorum.Person("", by.Name) == quorum.Person("", s.Starter)) {
-			p.add("by", by.Name, "another person than the one who started the rollout")
-		}
+	items := l.declared(&p, "item", item)
+	for _, i := range items {
+		p.about(i, s)
+		p.vote(i, s, v, by)
 	}
-	if err := l.admit(ctx, &p, by, ActionAttest, s.Target); err != nil {
+	if err := l.admit(ctx, &p, by, ActionAttest, target(items, s)); err != nil {
 		return checklist.Record{}, err
 	}
 	return l.record(ctx, r, by)
+}
+
+// vote checks a vote against what an item requires.
+func (p *problems) vote(i checklist.Item, s checks.Subject, v Proof, by rollout.Actor) {
+	a := i.Attest
+	if a == nil {
+		p.add("item", i.ID, "an item that people vouch for")
+		return
+	}
+	takes := len(a.Rules) == 0
+	for _, rule := range a.Rules {
+		takes = takes || quorum.Rule(rule).Takes(by.Roles)
+	}
+	if !takes {
+		p.add("by.Roles", by.Roles, "a role that may vouch for the item")
+	}
+	if v.Reject {
+		return
+	}
+	if a.Proof && (v.Link == "" || v.Sum == "") {
+		p.add("Proof.Link", v.Link, "a link and a sum, which the item requires")
+	}
+	if age := now().Sub(by.Proved); a.MFA > 0 && (age > a.MFA || age < -time.Minute) {
+		p.add("by.Proved", by.Proved, fmt.Sprintf("a second factor at most %v ago", a.MFA))
+	}
+	if a.Others && starter(s, by) {
+		p.add("by", by.Name, "another person than the one who started the rollout")
+	}
+}
+
+// starter reports whether an actor has started the rollout of s.
+func starter(s checks.Subject, by rollout.Actor) bool {
+	return s.Starter != "" && (s.Starter == quorum.Person(by.Subject, by.Name) || quorum.Person("", by.Name) == quorum.Person("", s.Starter) ||
+		by.Subject == "" && s.StarterName != "" && quorum.Same("", by.Name, "", s.StarterName))
 }
 
 // Waive records a waiver, and returns the record with its number. It refuses waivers of
@@ -184,16 +207,17 @@ func (l *Ledger) Waive(ctx context.Context, w Waiver, by rollout.Actor) (checkli
 	if left := time.Until(w.Until); left <= 0 || left > l.cfg.MaxWaiver {
 		p.add("Waiver.Until", w.Until, fmt.Sprintf("a time in the future, at most %v from now", l.cfg.MaxWaiver))
 	}
-	i := l.item(&p, "Waiver.Item", w.Item)
-	p.about(i, w.Subject)
-	switch {
-	case i == nil:
-	case i.Firm:
-		p.add("Waiver.Item", w.Item, "an item that is not firm")
-	case i.Attest != nil && i.Attest.Others && w.Subject.Starter != "" && (w.Subject.Starter == quorum.Person(by.Subject, by.Name) || quorum.Person("", by.Name) == quorum.Person("", w.Subject.Starter)):
-		p.add("by", by.Name, "another person than the one who started the rollout")
+	items := l.declared(&p, "Waiver.Item", w.Item)
+	for _, i := range items {
+		p.about(i, w.Subject)
+		if i.Firm {
+			p.add("Waiver.Item", w.Item, "an item that is not firm")
+		}
+		if i.Attest != nil && i.Attest.Others && starter(w.Subject, by) {
+			p.add("by", by.Name, "another person than the one who started the rollout")
+		}
 	}
-	if err := l.admit(ctx, &p, by, ActionWaive, w.Subject.Target); err != nil {
+	if err := l.admit(ctx, &p, by, ActionWaive, target(items, w.Subject)); err != nil {
 		return checklist.Record{}, err
 	}
 	return l.record(ctx, checklist.Record{Kind: checklist.Waiver, Item: w.Item, Subject: w.Subject, Reason: w.Reason, Until: w.Until.UTC()}, by)
@@ -205,7 +229,9 @@ func (l *Ledger) Waive(ctx context.Context, w Waiver, by rollout.Actor) (checkli
 func (l *Ledger) Withdraw(ctx context.Context, seq uint64, why string, by rollout.Actor) error {
 	var p problems
 	p.reason("why", why, 1)
-	l.mu.Lock()
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
 	err := l.refresh(ctx)
 	var of checklist.Record
 	for _, records := range l.items {
@@ -215,7 +241,7 @@ func (l *Ledger) Withdraw(ctx context.Context, seq uint64, why string, by rollou
 			}
 		}
 	}
-	l.mu.Unlock()
+	l.leave()
 	if err != nil {
 		return err
 	}
@@ -230,8 +256,9 @@ func (l *Ledger) Withdraw(ctx context.Context, seq uint64, why string, by rollou
 }
 
 // Note records a security event, an erasure or a change of configuration. name says what
-// happened, in at most 128 bytes; what holds details, which marshal to at most 64 KiB of
-// JSON. Errors are as for [Ledger.Vouch].
+// happened, in at most 128 bytes: "erase" for an erasure and "configure" for a change of
+// configuration, which [Ledger.Propose] samples and the actor must not review. what holds
+// details, which marshal to at most 64 KiB of JSON. Errors are as for [Ledger.Vouch].
 func (l *Ledger) Note(ctx context.Context, name string, what any, by rollout.Actor) error {
 	var p problems
 	if strings.TrimSpace(name) == "" || len(name) > 128 {
