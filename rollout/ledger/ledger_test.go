@@ -957,4 +957,89 @@ func TestKeysDiffer(t *testing.T) {
 	}
 }
 
+// TestListLosesAnItem: after a restart with a list that has lost an item, the rollout pauses,
+// its approval is void, and the reason has both digests.
+func TestListLosesAnItem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memstore.Store)
+		pass := checks.Func(func(context.Context) checks.Result { return checks.Result{Status: checks.Pass} })
+		items := []checklist.Item{{ID: "rbac", Owner: "eve", Check: pass}, {ID: "tls", Owner: "eve", Check: pass}}
+		start := func(items []checklist.Item) (*rollout.Engine, string) {
+			checklists, err := checklist.New("deployment", checklist.Section{Name: "security", Items: items})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := open(t, ledger.Config{Store: store})
+			e, err := rollout.Open(t.Context(), rollout.Config{Store: store, Targets: map[string]rollout.Splitter{"chat": &pool{}}, Checks: map[string]checks.Check{"ready": checklists.Check(l)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e, checklists.Digest()
+		}
+		e, before := start(items)
+		id, err := e.Start(t.Context(), rollout.Plan{Target: "chat", Baseline: versioning.Release{Version: versioning.MustParse("1.4.0")},
+			Candidate: versioning.Release{Version: versioning.MustParse("1.5.0"), Digest: digestA}, Preflight: []string{"ready"},
+			Strategy: strategies.BlueGreen{Approve: &strategies.Approval{Need: 2}}}, ben)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if err := e.Do(t.Context(), id, strategies.Approve, ana); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := e.Status(t.Context(), id); err != nil || len(st.Votes) != 1 {
+			t.Fatalf("%d votes, %v", len(st.Votes), err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e, after := start(items[:1])
+		defer e.Close()
+		time.Sleep(time.Minute)
+		st, err := e.Status(t.Context(), id)
+		if err != nil || !st.Paused || len(st.Votes) != 0 {
+			t.Errorf("paused %v with %d votes, %v", st.Paused, len(st.Votes), err)
+		}
+		for _, digest := range []string{before, after} {
+			if !strings.Contains(st.Reason, digest[:19]) {
+				t.Errorf("the reason %q does not name %s", st.Reason, digest)
+			}
+		}
+	})
+}
+
+// TestRefusedPromotions: what an engine refuses a thousand times takes two entries.
+func TestRefusedPromotions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memstore.Store)
+		l := open(t, ledger.Config{Store: store})
+		e, err := rollout.Open(t.Context(), rollout.Config{Store: store, Targets: map[string]rollout.Splitter{"chat": &pool{}}, Refused: l.Refused,
+			Authorize: rollout.Roles{"developer": {rollout.ActionStart}}.Authorize})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		id, err := e.Start(t.Context(), rollout.Plan{Target: "chat", Baseline: versioning.Release{Version: versioning.MustParse("1.4.0")},
+			Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")}, Strategy: strategies.Canary{DangerouslyPromoteUnproven: true}}, ben)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			var forbidden *rollout.ForbiddenError
+			if err := e.Do(t.Context(), id, strategies.PromoteFully, ana); !errors.As(err, &forbidden) {
+				t.Fatalf("%v, want a ForbiddenError", err)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		total := 0
+		all := entries(t, l)
+		for _, e := range all {
+			total += e.Refused.Count
+		}
+		if len(all) > 2 || total != 1000 {
+			t.Errorf("%d refusals in %d entries, want 1,000 in at most 2", total, len(all))
+		}
+	})
+}
+
 var _ io.Closer = (*ledger.Ledger)(nil)
