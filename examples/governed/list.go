@@ -64,7 +64,7 @@ func deployment(tw *twin, led *ledger.Ledger) (*checklist.List, error) {
 		checklist.Section{Name: "testing", Items: []checklist.Item{
 			vouched("rigorous-testing", "ben", anyone),
 			vouched("staging", "ben", anyone),
-			item("performance", "ben", loadtest.Gate(loadtest.Plan{Target: candidate.URL, Model: candidate.Model, Pacer: pace.Constant(20), Duration: 2 * time.Second, Prompts: prompts},
+			item("performance", "ben", loadtest.Gate(loadtest.Plan{Target: candidate.URL, Model: candidate.Model, Pacer: pace.Constant(20), Duration: 2 * time.Second, LagBound: time.Second, Prompts: prompts},
 				analysis.Threshold{Metric: "error rate", Statistic: "mean"}), day),
 		}},
 		checklist.Section{Name: "documentation", Items: []checklist.Item{

@@ -18,7 +18,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +71,7 @@ func newTwin(ctx context.Context) (*twin, error) {
 			return nil, err
 		}
 		tw.models[version] = &model{handler: lm}
-		if tw.models[version].url, _, err = listen(ctx, "127.0.0.1:0", tw.models[version], nil); err != nil {
+		if tw.models[version].url, err = listen(ctx, tw.models[version], nil); err != nil {
 			return nil, err
 		}
 		arms[version] = traffic.Backend{URL: tw.models[version].url}
@@ -100,7 +99,7 @@ func (tw *twin) release(version string) versioning.Release {
 
 // users sends requests through the router until ctx ends.
 func (tw *twin) users(ctx context.Context) {
-	front, _, err := listen(ctx, "127.0.0.1:0", tw.router, nil)
+	front, err := listen(ctx, tw.router, nil)
 	if err != nil {
 		return
 	}
@@ -175,47 +174,38 @@ func (tw *twin) warm() drill.WarmBaselineOptions {
 	}
 }
 
-// pool is three replicas behind a pool, one of which the drill kills.
+// pool is three replicas behind a pool, one of which the drill kills. A dead one keeps its
+// port, and breaks every request off.
 type pool struct {
 	replicas *replicas.Pool
-	mu       sync.Mutex
-	addr     map[string]string
-	end      map[string]func()
+	dead     map[string]*atomic.Bool
 }
 
 func newPool(ctx context.Context) (*pool, error) {
-	p := &pool{addr: make(map[string]string), end: make(map[string]func())}
+	p := &pool{dead: make(map[string]*atomic.Bool)}
 	cfg := replicas.Config{EjectAfter: 1, HealthEvery: 200 * time.Millisecond, SlowStart: -1}
 	for _, name := range []string{"r1", "r2", "r3"} {
-		p.addr[name] = "127.0.0.1:0"
-		if err := p.start(ctx, name); err != nil {
+		dead := new(atomic.Bool)
+		at, err := listen(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if dead.Load() {
+				panic(http.ErrAbortHandler)
+			}
+			w.Header().Set("Served-By", name)
+		}), nil)
+		if err != nil {
 			return nil, err
 		}
-		cfg.Replicas = append(cfg.Replicas, replicas.Replica{URL: "http://" + p.addr[name]})
+		p.dead[name] = dead
+		cfg.Replicas = append(cfg.Replicas, replicas.Replica{URL: at})
 	}
 	var err error
 	p.replicas, err = replicas.New(cfg)
 	return p, err
 }
 
-func (p *pool) start(_ context.Context, name string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Served-By", name) })
-	at, end, err := listen(context.Background(), p.addr[name], handler, nil)
-	if err != nil {
-		return err
-	}
-	p.addr[name], p.end[name] = at[len("http://"):], end
-	return nil
-}
+func (p *pool) start(_ context.Context, name string) error { p.dead[name].Store(false); return nil }
 
-func (p *pool) stop(_ context.Context, name string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.end[name]()
-	return nil
-}
+func (p *pool) stop(_ context.Context, name string) error { p.dead[name].Store(true); return nil }
 
 func (p *pool) send(ctx context.Context, _ int) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://pool/", nil)
@@ -250,7 +240,7 @@ func (s *scaled) send(ctx context.Context, _ int) error {
 func (s *scaled) want(context.Context) (int, error) { return int(s.desired.Load()), nil }
 
 func (s *scaled) run(ctx context.Context) {
-	scaler := autoscale.Scaler{Min: 2, Max: 20, StabilizeDown: 2 * time.Second}
+	scaler := autoscale.Scaler{Min: 2, Max: 20, StabilizeDown: 6 * time.Second}
 	var state autoscale.State
 	s.desired.Store(2)
 	for tick := time.Tick(100 * time.Millisecond); ctx.Err() == nil; {
@@ -295,7 +285,7 @@ func newEdge(ctx context.Context) (*edge, error) {
 	config := &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: uint16(e.least.Load())}, nil
 	}}
-	at, _, err := listen(ctx, "127.0.0.1:0", http.NotFoundHandler(), config)
+	at, err := listen(ctx, http.NotFoundHandler(), config)
 	if err != nil {
 		return nil, err
 	}
@@ -303,18 +293,18 @@ func newEdge(ctx context.Context) (*edge, error) {
 	return e, nil
 }
 
-// listen serves h until ctx ends or end is called. It returns the URL.
-func listen(ctx context.Context, addr string, h http.Handler, secure *tls.Config) (at string, end func(), err error) {
-	l, err := net.Listen("tcp", addr)
+// listen serves h on a port of this machine until ctx ends. It returns the URL.
+func listen(ctx context.Context, h http.Handler, secure *tls.Config) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
-	at = "http://" + l.Addr().String()
+	at := "http://" + l.Addr().String()
 	if secure != nil {
 		at, l = "https://"+l.Addr().String(), tls.NewListener(l, secure)
 	}
 	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: 10 * time.Second}
 	go srv.Serve(l)
 	context.AfterFunc(ctx, func() { srv.Close() })
-	return at, func() { srv.Close() }, nil
+	return at, nil
 }
