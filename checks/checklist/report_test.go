@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -155,19 +156,32 @@ func TestOSCAL(t *testing.T) {
 		}
 		return all
 	}
+	// The schema of NIST accepts no other members.
+	only := func(v any, members string) {
+		t.Helper()
+		for m := range v.(map[string]any) {
+			if !slices.Contains(strings.Fields(members), m) {
+				t.Errorf("member %s is not in the schema", m)
+			}
+		}
+	}
 	ar := get(get(doc, "assessment-results")["assessment-results"], "uuid", "metadata", "import-ap", "results")
+	only(ar, "uuid metadata import-ap local-definitions results back-matter")
+	only(ar["metadata"], "title published last-modified version oscal-version revisions document-ids props links roles locations parties responsible-parties actions remarks")
 	get(ar["metadata"], "title", "last-modified", "version", "oscal-version")
 	href := get(ar["import-ap"], "href")["href"].(string)
 	if res := each(get(ar["back-matter"], "resources")["resources"], "uuid"); "#"+res[0]["uuid"].(string) != href {
 		t.Errorf("import-ap %s is not in the back matter", href)
 	}
 	result := each(ar["results"], "uuid", "title", "description", "start", "reviewed-controls", "observations", "findings")[0]
+	only(result, "uuid title description start end props links local-definitions reviewed-controls attestations assessment-log observations risks findings remarks")
 	for _, s := range each(get(result["reviewed-controls"], "control-selections")["control-selections"], "include-controls") {
 		each(s["include-controls"], "control-id")
 	}
 	seen := make(map[string]bool)
 	for _, o := range each(result["observations"], "uuid", "description", "methods", "collected") {
 		seen[o["uuid"].(string)] = true
+		only(o, "uuid title description props links methods types origins subjects relevant-evidence collected expires remarks")
 		for _, m := range o["methods"].([]any) {
 			if m != "TEST" && m != "EXAMINE" {
 				t.Errorf("method %v", m)
@@ -176,6 +190,9 @@ func TestOSCAL(t *testing.T) {
 	}
 	states := make(map[string]any)
 	for _, f := range each(result["findings"], "uuid", "title", "description", "target", "related-observations") {
+		only(f, "uuid title description props links origins target implementation-statement-uuid related-observations related-risks remarks")
+		only(f["target"], "type target-id title description props links status implementation-status remarks")
+		only(f["target"].(map[string]any)["status"], "state reason remarks")
 		target := get(f["target"], "type", "target-id", "status")
 		states[target["target-id"].(string)] = get(target["status"], "state")["state"]
 		for _, o := range each(f["related-observations"], "observation-uuid") {
