@@ -405,6 +405,9 @@ func TestTampering(t *testing.T) {
 	if err := l.Verify(ctx); err != nil {
 		t.Fatal(err)
 	}
+	if r := l.Intact().Check(ctx); r.Status != checks.Pass || !strings.Contains(r.Summary, "3 entries") {
+		t.Errorf("%+v", r)
+	}
 	overwrite(t, store, all[1].Key, nil)
 	found("one is missing")
 	if _, err := store.Put(ctx, all[1].Key, all[1].Value, ""); err != nil {

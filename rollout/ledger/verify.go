@@ -19,37 +19,63 @@ import (
 // [Config.Anchor]. Errors are a [*TamperError], one that wraps [audit.ErrForked], or errors
 // of the store and the anchor.
 func (l *Ledger) Verify(ctx context.Context) error {
-	_, err := l.scan(ctx, func(uint64, []byte) {})
+	_, err := l.verify(ctx)
 	return err
+}
+
+// verify verifies the ledger, and returns the number of its entries. The tree is computed
+// only where there is a checkpoint to compare it with.
+func (l *Ledger) verify(ctx context.Context) (size uint64, err error) {
+	count := func(seq uint64, _ []byte) { size = seq }
+	signed, err := l.latest(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if signed == nil {
+		err := l.chain(ctx, count)
+		return size, err
+	}
+	var tree merkle.Tree
+	if err := l.chain(ctx, func(seq uint64, line []byte) { count(seq, line); tree.Add(line) }); err != nil {
+		return 0, err
+	}
+	return size, l.matches(signed, &tree)
 }
 
 // scan verifies the ledger, and calls each for every line. It returns the tree of the lines.
 func (l *Ledger) scan(ctx context.Context, each func(seq uint64, line []byte)) (*merkle.Tree, error) {
-	if err := l.enter(ctx); err != nil {
+	tree := new(merkle.Tree)
+	if err := l.chain(ctx, func(seq uint64, line []byte) { tree.Add(line); each(seq, line) }); err != nil {
 		return nil, err
+	}
+	return tree, l.extends(ctx, tree)
+}
+
+// chain verifies the chain alone, and calls each for every line.
+func (l *Ledger) chain(ctx context.Context, each func(seq uint64, line []byte)) error {
+	if err := l.enter(ctx); err != nil {
+		return err
 	}
 	seen, hash := l.seq, l.hash
 	l.leave()
-	tree := new(merkle.Tree)
-	prev := ""
+	seq, prev := uint64(0), ""
 	for line, err := range l.lines(ctx) {
 		if err != nil {
-			return nil, err
+			return err
 		}
-		seq := uint64(tree.Size()) + 1
+		seq++
 		if prev, err = verify(line, seq, prev); err != nil {
-			return nil, err
+			return err
 		}
-		tree.Add(line)
 		each(seq, line)
 		if seq == seen && prev != hash {
-			return nil, &TamperError{Seq: seq, Reason: "it is another one than before"}
+			return &TamperError{Seq: seq, Reason: "it is another one than before"}
 		}
 	}
-	if n := uint64(tree.Size()); n < seen {
-		return nil, &TamperError{Seq: n + 1, Reason: "it is missing"}
+	if seq < seen {
+		return &TamperError{Seq: seq + 1, Reason: "it is missing"}
 	}
-	return tree, l.extends(ctx, tree)
+	return nil
 }
 
 // origin is the first line of a checkpoint, and the name of the ledger for its anchor. It
@@ -243,11 +269,11 @@ func (p Inclusion) Check(checkpoint []byte, v note.Verifier) error {
 // anchor that does not answer is Unknown.
 func (l *Ledger) Intact() checks.Check {
 	return checks.Func(func(ctx context.Context) checks.Result {
-		tree, err := l.scan(ctx, func(uint64, []byte) {})
+		size, err := l.verify(ctx)
 		var tampered *TamperError
 		switch {
 		case err == nil:
-			return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("the ledger is intact, with %d entries", tree.Size())}
+			return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("the ledger is intact, with %d entries", size)}
 		case errors.As(err, &tampered), errors.Is(err, audit.ErrForked):
 			return checks.Result{Status: checks.Fail, Summary: err.Error(), Err: err}
 		}
