@@ -35,6 +35,7 @@ var ladder = map[string][]string{
 	"strategies":                       {"checks", "checks/analysis"},
 	"strategies/strategytest":          {"strategies", "checks", "checks/analysis"},
 	"rollout":                          {"strategies", "checks", "checks/analysis", "versioning"},
+	"rollout/access":                   {"rollout", "checks"},
 	"rollout/audit":                    {"rollout", "strategies"},
 	"rollout/audit/audittest":          {"rollout", "rollout/audit"},
 	"rollout/boltstore":                {"checks", "rollout"},
@@ -105,7 +106,7 @@ var foreign = map[string][]string{
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
-var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "strategies", "rollout", "rollout/memstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
+var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "strategies", "rollout", "rollout/access", "rollout/memstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

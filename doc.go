@@ -12,6 +12,7 @@
 //
 //   - rollout: the engine that carries a plan through its stages: commands,
 //     approvals, freeze windows, events, one process or many
+//   - rollout/access: role-based access control, one-time passwords and recovery codes
 //   - rollout/audit: verification, signed checkpoints, exports and archives of the
 //     audit trail
 //   - rollout/ledger: a tamper-evident record of votes, waivers, reviews and refusals,

@@ -1,0 +1,51 @@
+package access_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/access"
+	"github.com/serin-go/serin/rollout/memstore"
+)
+
+// A team in which developers start rollouts, and only privacy grants waivers.
+func ExamplePolicy() {
+	policy, err := access.NewPolicy(
+		access.Grant{Role: "developer", Actions: []rollout.Action{"start", "read"}, Targets: []string{"chat-*"}},
+		access.Grant{Role: "sre", Actions: []rollout.Action{"*"}, Targets: []string{"*"}},
+		access.Grant{Role: "sre", Actions: []rollout.Action{"waive"}, Targets: []string{"*"}, Deny: true},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ana := rollout.Actor{Name: "ana", Roles: []string{"sre"}}
+	fmt.Println(policy.Authorize(context.Background(), ana, "abort", "chat-eu")) // for rollout.Config.Authorize
+	fmt.Println(policy.Explain(ana, "waive", "chat-eu"))
+	// Output:
+	// <nil>
+	// ana may not waive on target chat-eu: denied by role sre on *
+}
+
+// The time of a verified code goes into the actor of a command.
+func ExampleTOTP() {
+	ctx := context.Background()
+	factor, err := access.NewTOTP(access.TOTPConfig{Store: new(memstore.Store), Issuer: "Deployments"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	enrolment, err := factor.Enroll(ctx, "ana@example.com") // show enrolment.URI as a QR code
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(enrolment.Secret), "characters")
+	proved, err := factor.Verify(ctx, "ana@example.com", "123456")
+	actor := rollout.Actor{Name: "ana", Subject: "ana@example.com", Roles: []string{"sre"}, Proved: proved}
+	fmt.Println(actor.Proved.IsZero(), err)
+	// Output:
+	// 32 characters
+	// true access: the user has not enrolled
+}
