@@ -2,7 +2,10 @@ package probe
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +48,10 @@ func Completion(e Endpoint, o CompletionOptions) checks.Check {
 	if o.MaxTokens == 0 {
 		o.MaxTokens = 8
 	}
+	if len(e.Answers) == 0 {
+		e.Answers = []string{e.Model}
+	}
+	e.Answers = slices.Clone(e.Answers)
 	bad := &invalid{}
 	u := e.invalid(bad, o.Path)
 	bad.options = "CompletionOptions"
@@ -61,6 +68,9 @@ func Completion(e Endpoint, o CompletionOptions) checks.Check {
 	if o.MaxTTFT > 0 && !o.Stream {
 		bad.add("MaxTTFT", o.MaxTTFT, "0, since Stream is not set")
 	}
+	_, other := e.Extra["max_tokens"]
+	_, another := e.Extra["max_completion_tokens"]
+	limited := !other && !another
 	return e.check("completion", bad, u, o, func(send func(map[string]any) (*reply, *checks.Result)) checks.Result {
 		body := map[string]any{"max_tokens": o.MaxTokens, "temperature": 0}
 		if route.API == answer.Completions {
@@ -90,8 +100,12 @@ func Completion(e Endpoint, o CompletionOptions) checks.Check {
 			return r.fail("%s gives an answer without a finish reason", e.Model)
 		case o.Stream && r.Form != answer.EventStream:
 			return r.fail("%s gives an answer that is not a stream", e.Model)
-		case o.Stream && route.API != answer.Messages && !bytes.Contains(r.body, []byte("[DONE]")):
+		case o.Stream && route.API != answer.Messages && !done(r.body):
 			return r.fail("%s gives a stream without [DONE] at its end", e.Model)
+		case o.Stream && !oneModel(r.body, e.Answers):
+			return r.fail("%s gives a stream whose events name another model", e.Model)
+		case limited && r.Usage.Reported && r.Usage.Output > o.MaxTokens:
+			return r.fail("%s gives %d tokens, want at most %d", e.Model, r.Usage.Output, o.MaxTokens)
 		case o.MaxTTFT > 0 && (r.First <= 0 || r.First > o.MaxTTFT):
 			return r.fail("%s takes %v to the first token, want at most %v", e.Model, r.First.Round(time.Millisecond), o.MaxTTFT)
 		case !strings.Contains(strings.ToLower(said.Content), strings.ToLower(o.Want)):
@@ -99,6 +113,47 @@ func Completion(e Endpoint, o CompletionOptions) checks.Check {
 		}
 		return checks.Result{Status: checks.Pass, Summary: e.Model + " answers", Evidence: r.evidence}
 	})
+}
+
+// done reports whether the last event of a stream is [DONE].
+func done(stream []byte) bool {
+	last := ""
+	for data := range data(stream) {
+		last = string(data)
+	}
+	return last == "[DONE]"
+}
+
+// oneModel reports whether all events that name a model name one of the wanted.
+func oneModel(stream []byte, want []string) bool {
+	for data := range data(stream) {
+		var event struct {
+			Model   *string `json:"model"`
+			Message struct {
+				Model *string `json:"model"`
+			} `json:"message"`
+		}
+		if json.Unmarshal(data, &event) != nil {
+			continue // package answer has read the stream
+		}
+		for _, model := range []*string{event.Model, event.Message.Model} {
+			if model != nil && !slices.Contains(want, *model) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// data yields the data of each event of a stream that has one line of it.
+func data(stream []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for line := range bytes.Lines(stream) {
+			if data, ok := bytes.CutPrefix(line, []byte("data:")); ok && !yield(bytes.TrimSpace(data)) {
+				return
+			}
+		}
+	}
 }
 
 // user is a list of messages with one of the user.

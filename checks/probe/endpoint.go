@@ -183,6 +183,9 @@ func (e Endpoint) send(ctx context.Context, c *http.Client, u *url.URL, members 
 			break
 		}
 	}
+	if ctx.Err() != nil { // the client has not kept to the time limit
+		return end(failed(ctx, what, ctx.Err()))
+	}
 	took := time.Since(start)
 	r.Outcome = reader.End(took, cause)
 	r.evidence["milliseconds"] = strconv.FormatInt(took.Milliseconds(), 10)

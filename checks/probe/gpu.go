@@ -166,9 +166,10 @@ func (o *output) Write(p []byte) (int, error) {
 
 // gpu is what one GPU reports. What it does not report is NaN.
 type gpu struct {
-	name, broken            string
-	used, free, total       float64 // memory in MiB; free or total may be missing
-	busy, temperature, last float64 // in percent, °C, and the last XID
+	name, broken      string
+	used, free, total float64   // memory in MiB; free or total may be missing
+	busy, temperature float64   // in percent and °C
+	xids              []float64 // the last XID of each series
 }
 
 // memory is the share in use.
@@ -218,10 +219,13 @@ func (o *GPUOptions) judge(what string, gpus []*gpu, f *findings) checks.Result 
 				f.fail("%s has %s, want at most %s %s", g.name, have, number(v.limit), v.unit)
 			}
 		}
-		if !math.IsNaN(g.last) {
-			report = append(report, "XID "+number(g.last))
-			if g.last != 0 && !slices.ContainsFunc(o.AllowXID, func(x int) bool { return float64(x) == g.last }) {
-				f.fail("%s has XID error %s", g.name, number(g.last))
+		if len(report) == 0 && math.IsNaN(g.used) && g.broken == "" {
+			f.unknown(fmt.Errorf("%s reports nothing", g.name))
+		}
+		for _, xid := range g.xids {
+			report = append(report, "XID "+number(xid))
+			if xid != 0 && !slices.ContainsFunc(o.AllowXID, func(x int) bool { return float64(x) == xid }) {
+				f.fail("%s has XID error %s", g.name, number(xid))
 			}
 		}
 		f.evidence[g.name] = strings.Join(report, ", ")
@@ -246,7 +250,10 @@ func parseSMI(out []byte) ([]*gpu, error) {
 			}
 			return nil, err
 		}
-		g := &gpu{name: "GPU " + fields[0], free: math.NaN(), last: math.NaN()}
+		g := &gpu{name: "GPU " + fields[0], free: math.NaN()}
+		if slices.ContainsFunc(gpus, func(o *gpu) bool { return o.name == g.name }) {
+			return nil, fmt.Errorf("%.40s occurs twice", g.name)
+		}
 		if _, err := strconv.ParseUint(fields[0], 10, 16); err != nil {
 			return nil, fmt.Errorf("the index is %.40q, want a number", fields[0])
 		}
@@ -269,6 +276,7 @@ func parseSMI(out []byte) ([]*gpu, error) {
 
 const (
 	dcgmUsed  = "DCGM_FI_DEV_FB_USED"
+	dcgmXID   = "DCGM_FI_DEV_XID_ERRORS"
 	dcgmBlank = 0x7ffffff0 // and above: values that DCGM does not have (dcgm_fields.h)
 )
 
@@ -283,7 +291,7 @@ func dcgm(body []byte, contentType string) ([]*gpu, map[string]bool, error) {
 		}
 		names[s.Name] = true
 		field := dcgmField(s.Name)
-		if field == nil {
+		if field == nil && s.Name != dcgmXID {
 			continue
 		}
 		name := "GPU"
@@ -295,13 +303,19 @@ func dcgm(body []byte, contentType string) ([]*gpu, map[string]bool, error) {
 		g := found[name]
 		if g == nil {
 			nan := math.NaN()
-			g = &gpu{name: name, used: nan, free: nan, total: nan, busy: nan, temperature: nan, last: nan}
+			g = &gpu{name: name, used: nan, free: nan, total: nan, busy: nan, temperature: nan}
 			found[name] = g
 		}
-		v := field(g)
-		switch {
-		case !(s.Value >= 0) || s.Value >= dcgmBlank: // not reported
-		case math.IsNaN(*v) || s.Value > *v:
+		if !(s.Value >= 0) || s.Value >= dcgmBlank {
+			continue // not reported
+		}
+		if field == nil {
+			if !slices.Contains(g.xids, s.Value) {
+				g.xids = append(g.xids, s.Value)
+			}
+			continue
+		}
+		if v := field(g); math.IsNaN(*v) || s.Value > *v {
 			*v = s.Value
 		}
 	}
@@ -323,8 +337,6 @@ func dcgmField(name string) func(*gpu) *float64 {
 		return func(g *gpu) *float64 { return &g.busy }
 	case "DCGM_FI_DEV_GPU_TEMP":
 		return func(g *gpu) *float64 { return &g.temperature }
-	case "DCGM_FI_DEV_XID_ERRORS":
-		return func(g *gpu) *float64 { return &g.last }
 	}
 	return nil
 }

@@ -100,6 +100,19 @@ func Metrics(o MetricsOptions) checks.Check {
 	})
 }
 
+// maxAge is the age from which a sample with a timestamp does not count, as in Prometheus.
+const maxAge = 5 * time.Minute
+
+// identity is the name and the labels of a sample, whatever their order.
+func identity(s exposition.Sample) string {
+	labels := []string{s.Name}
+	for name, value := range s.Labels() {
+		labels = append(labels, fmt.Sprintf("%q=%q", name, value))
+	}
+	slices.Sort(labels[1:])
+	return strings.Join(labels, ",")
+}
+
 // series is what the samples of a rule have.
 type series struct {
 	n                int
@@ -109,7 +122,7 @@ type series struct {
 
 func (o *MetricsOptions) judge(what string, body []byte, contentType string) checks.Result {
 	found := make([]series, len(o.Want))
-	names := make(map[string]bool)
+	names, seen := make(map[string]bool), make(map[string]bool)
 	for s, err := range exposition.Parse(body, contentType) {
 		if err != nil {
 			return checks.Result{Summary: what + ": not a metrics page", Err: err}
@@ -117,6 +130,14 @@ func (o *MetricsOptions) judge(what string, body []byte, contentType string) che
 		names[s.Name] = true
 		for i, w := range o.Want {
 			if w.matches(s) {
+				if id := fmt.Sprint(i, identity(s)); seen[id] {
+					return checks.Result{Summary: what + ": not a metrics page", Err: fmt.Errorf("%s occurs twice with the same labels", w.Name)}
+				} else {
+					seen[id] = true
+				}
+				if !s.Time.IsZero() && time.Since(s.Time) > maxAge {
+					return checks.Result{Summary: what, Err: fmt.Errorf("the value of %s is %v old", w.Name, time.Since(s.Time).Round(time.Second))}
+				}
 				found[i].add(s.Value)
 			}
 		}

@@ -172,25 +172,30 @@ func (o *ServerOptions) offers(ctx context.Context, c *http.Client, base *url.UR
 		return end
 	}
 	var list struct {
-		Data []struct {
+		Data *[]struct {
 			ID string `json:"id"`
 		} `json:"data"`
-		Models []struct {
+		Models *[]struct {
 			Name string `json:"name"`
 		} `json:"models"`
 	}
-	if err := json.Unmarshal(body, &list); err != nil {
-		return &checks.Result{Summary: shown(&u) + ": not a list of models", Err: err}
-	}
+	err := json.Unmarshal(body, &list)
 	var names []string
-	if o.Kind == string(modelserver.Ollama) {
-		for _, m := range list.Models {
+	switch {
+	case err != nil:
+	case o.Kind == string(modelserver.Ollama) && list.Models != nil:
+		for _, m := range *list.Models {
 			names = append(names, m.Name)
 		}
-	} else {
-		for _, m := range list.Data {
+	case o.Kind != string(modelserver.Ollama) && list.Data != nil:
+		for _, m := range *list.Data {
 			names = append(names, m.ID)
 		}
+	default:
+		err = errors.New("it has no list of models")
+	}
+	if err != nil {
+		return &checks.Result{Summary: shown(&u) + ": not a list of models", Err: err}
 	}
 	f.evidence["models"] = listed(names)
 	if o.Model == "" || slices.Contains(names, o.Model) || o.Kind == string(modelserver.Ollama) && slices.Contains(names, o.Model+":latest") {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -168,6 +169,9 @@ func (m *Metrics) Measure(ctx context.Context, arm string) (Input, error) {
 		if in.Desired, err = m.cfg.Desired(ctx, arm); err != nil {
 			return Input{}, fmt.Errorf("autoscale: metrics: desired replicas of %s: %w", arm, err)
 		}
+		if in.Desired < 0 {
+			return Input{}, &checks.InvalidError{Package: "autoscale", Field: "Desired", Value: in.Desired, Want: "a number from 0 on"}
+		}
 	}
 	in.Starting = max(0, in.Desired-in.Ready)
 	pages := m.read(ctx, urls)
@@ -184,6 +188,9 @@ func (m *Metrics) Measure(ctx context.Context, arm string) (Input, error) {
 		return Input{}, errors.Join(errs...)
 	}
 	if len(pages) == 0 {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.looks, arm)
 		return in, nil
 	}
 	for s, target := range m.cfg.targets() {
@@ -195,7 +202,7 @@ func (m *Metrics) Measure(ctx context.Context, arm string) (Input, error) {
 			signal.Sum, signal.Known = m.ttft(arm, pages)
 		} else {
 			for _, p := range pages {
-				if v := p.load.Values[s]; v.Known {
+				if v := p.load.Values[s]; v.Known && !math.IsInf(v.Value, 0) {
 					signal.Sum += v.Value
 					signal.Known++
 				}
@@ -279,6 +286,9 @@ func (e *PageError) Error() string { return "autoscale: metrics: " + e.URL + ": 
 // names the line of the page.
 func (e *PageError) Unwrap() error { return e.Err }
 
+// errRedirect means that a page redirects to an address that is not valid.
+var errRedirect = errors.New("the page redirects to an address that is not valid")
+
 // load reads one page.
 func (m *Metrics) load(ctx context.Context, address string) (load modelserver.Load, err error) {
 	shown := "a URL that is not valid"
@@ -304,6 +314,9 @@ func (m *Metrics) load(ctx context.Context, address string) (load modelserver.Lo
 	if err != nil {
 		if e := (*url.Error)(nil); errors.As(err, &e) {
 			err = e.Err // without the URL, which may hold secrets
+		}
+		if strings.Contains(err.Error(), "Location") {
+			err = errRedirect // it quotes the address, which may hold secrets
 		}
 		return load, err
 	}
