@@ -26,5 +26,10 @@
 // verified code gives the time for [rollout.Actor.Proved], which approvals and votes can
 // demand. Lowering a candidate never needs a second factor.
 //
+// # Who is it?
+//
+// An [Authenticator] turns a request into an actor: [Header] behind a proxy that
+// authenticates users, [Bearer] for the tokens of programs, [First] for several of them.
+//
 // This package uses only the standard library.
 package access

@@ -3,6 +3,9 @@ package access_test
 import (
 	"context"
 	"fmt"
+	"net/http/httptest"
+	"net/netip"
+	"time"
 
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/access"
@@ -48,4 +51,27 @@ func ExampleTOTP() {
 	// Output:
 	// 32 characters
 	// true access: the user has not enrolled
+}
+
+// People come through a proxy that authenticates them, and programs have tokens.
+func ExampleFirst() {
+	people, err := access.Header(access.HeaderOptions{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	programs, err := access.Bearer(access.Token{
+		Digest: "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", // of the token "foo"
+		Actor:  rollout.Actor{Name: "ci", Roles: []string{"developer"}}, Until: time.Now().AddDate(0, 3, 0),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	who := access.First(people, programs)
+	request := httptest.NewRequest("POST", "/rollouts", nil)
+	request.Header.Set("Authorization", "Bearer foo")
+	actor, err := who.Authenticate(request)
+	fmt.Println(actor.Name, actor.Roles, err)
+	// Output: ci [developer] <nil>
 }
