@@ -13,6 +13,7 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/checklist"
 	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/access"
 	"github.com/serin-go/serin/rollout/ledger"
 	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/strategies"
@@ -56,7 +57,11 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 		return err
 	}
 	store := new(memstore.Store)
-	led, err := ledger.Open(ctx, ledger.Config{Store: store, Targets: []string{"chat"}, Signer: signer, Key: public})
+	policy, err := access.NewPolicy(grants...)
+	if err != nil {
+		return err
+	}
+	led, err := ledger.Open(ctx, ledger.Config{Store: store, Authorize: policy.Authorize, Targets: []string{"chat"}, Signer: signer, Key: public})
 	if err != nil {
 		return err
 	}
@@ -68,7 +73,7 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 	led.Use(list)
 	ready := list.Only("infrastructure", "security", "testing", "documentation", "deployment", "ongoing")
 	engine, err := rollout.Open(ctx, rollout.Config{
-		Store: store, Targets: map[string]rollout.Splitter{"chat": tw.router}, Refused: led.Refused, Tick: 200 * time.Millisecond,
+		Store: store, Targets: map[string]rollout.Splitter{"chat": tw.router}, Authorize: policy.Authorize, Refused: led.Refused, Tick: 200 * time.Millisecond,
 		Checks: map[string]checks.Check{"ready": ready.Check(led), "reviewed": list.Only("after").Check(led)},
 	})
 	if err != nil {

@@ -24,7 +24,10 @@ import (
 	"github.com/serin-go/serin/checks/burn"
 	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest/workload"
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/access"
 	"github.com/serin-go/serin/rollout/drill"
+	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/autoscale"
 	"github.com/serin-go/serin/rollout/traffic/cache"
@@ -52,6 +55,7 @@ type twin struct {
 	pool   *pool
 	scaled *scaled
 	edge   *edge
+	copy   *rollout.Engine // has the policy of the service, and no users
 }
 
 // model is one version of the model, served over HTTP.
@@ -89,8 +93,33 @@ func newTwin(ctx context.Context) (*twin, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
+	policy, err := access.NewPolicy(grants...)
+	if err != nil {
+		return nil, err
+	}
+	tw.copy, err = rollout.Open(ctx, rollout.Config{Store: new(memstore.Store), Targets: map[string]rollout.Splitter{"chat": nowhere{}}, Authorize: policy.Authorize})
 	go tw.scaled.run(ctx)
-	return tw, nil
+	return tw, err
+}
+
+// nowhere divides no traffic.
+type nowhere struct{}
+
+// SetSplit implements [rollout.Splitter].
+func (nowhere) SetSplit(context.Context, strategies.Split) error { return nil }
+
+// command gives a command to the copy of the engine, for the drill of the roles.
+func (tw *twin) command(ctx context.Context, by rollout.Actor, what rollout.Action, target string) error {
+	if what == rollout.ActionStart {
+		_, err := tw.copy.Start(ctx, rollout.Plan{Target: target, Baseline: tw.release("1.4.0"), Candidate: tw.release("1.5.0"),
+			Strategy: strategies.Canary{DangerouslyPromoteUnproven: true}}, by)
+		return err
+	}
+	var c strategies.Command
+	if err := c.UnmarshalText([]byte(what)); err != nil {
+		return err
+	}
+	return tw.copy.Do(ctx, rollout.ID(target+"/1"), c, by)
 }
 
 func (tw *twin) release(version string) versioning.Release {
