@@ -29,7 +29,8 @@
 // # Who is it?
 //
 // An [Authenticator] turns a request into an actor: [Header] behind a proxy that
-// authenticates users, [Bearer] for the tokens of programs, [First] for several of them.
+// authenticates users, [Bearer] for the tokens of programs, [Sessions] for people who have
+// signed in, [First] for several of them.
 //
 // This package uses only the standard library.
 package access

@@ -75,3 +75,32 @@ func ExampleFirst() {
 	fmt.Println(actor.Name, actor.Roles, err)
 	// Output: ci [developer] <nil>
 }
+
+// A sign-in begins a session, and a second factor steps it up.
+func ExampleSessions() {
+	sessions, err := access.NewSessions(access.SessionsConfig{Store: new(memstore.Store)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	response := httptest.NewRecorder()
+	ana := rollout.Actor{Name: "ana", Subject: "idp|7", Roles: []string{"sre"}}
+	if err := sessions.Start(response, httptest.NewRequest("POST", "/login", nil), ana); err != nil {
+		fmt.Println(err)
+		return
+	}
+	request := httptest.NewRequest("POST", "/approve", nil)
+	request.AddCookie(response.Result().Cookies()[0])
+	actor, err := sessions.Authenticate(request)
+	fmt.Println(actor.Name, actor.Proved.IsZero(), err)
+
+	response = httptest.NewRecorder()
+	err = sessions.StepUp(response, request, time.Now()) // the time that TOTP.Verify has returned
+	request = httptest.NewRequest("POST", "/approve", nil)
+	request.AddCookie(response.Result().Cookies()[0])
+	actor, _ = sessions.Authenticate(request)
+	fmt.Println(actor.Name, actor.Proved.IsZero(), err)
+	// Output:
+	// ana true <nil>
+	// ana false <nil>
+}

@@ -1,0 +1,227 @@
+package access_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/access"
+	"github.com/serin-go/serin/rollout/memstore"
+)
+
+// browser keeps the cookie of a user.
+type browser struct {
+	t      *testing.T
+	cookie *http.Cookie
+}
+
+func (b *browser) request() *http.Request {
+	r := httptest.NewRequest("GET", "/", nil).WithContext(b.t.Context())
+	if b.cookie != nil {
+		r.AddCookie(&http.Cookie{Name: b.cookie.Name, Value: b.cookie.Value})
+	}
+	return r
+}
+
+func (b *browser) do(f func(http.ResponseWriter, *http.Request) error) error {
+	w := httptest.NewRecorder()
+	err := f(w, b.request())
+	for _, c := range w.Result().Cookies() {
+		b.cookie = c
+		if c.MaxAge < 0 {
+			b.cookie = nil
+		}
+	}
+	return err
+}
+
+func (b *browser) signIn(s *access.Sessions, by rollout.Actor) {
+	b.t.Helper()
+	if err := b.do(func(w http.ResponseWriter, r *http.Request) error { return s.Start(w, r, by) }); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// is expects the user of a session by name, "" for none.
+func (b *browser) is(s *access.Sessions, name string) rollout.Actor {
+	b.t.Helper()
+	by, err := s.Authenticate(b.request())
+	if by.Name != name || (err == nil) != (name != "") {
+		b.t.Errorf("%q, %v, want %q", by.Name, err, name)
+	}
+	return by
+}
+
+func sessions(t *testing.T, c access.SessionsConfig) *access.Sessions {
+	t.Helper()
+	if c.Store == nil {
+		c.Store = new(memstore.Store)
+	}
+	s, err := access.NewSessions(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var anaSubject = rollout.Actor{Name: "ana", Subject: "idp|1", Roles: []string{"sre"}}
+
+func TestSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memstore.Store)
+		s := sessions(t, access.SessionsConfig{Store: store})
+		b := &browser{t: t}
+		b.is(s, "")
+		b.signIn(s, anaSubject)
+		if c := b.cookie; c.Name != "__Host-serin" || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+			t.Errorf("%+v", c)
+		}
+		for e, err := range store.List(t.Context(), "") {
+			if err != nil || strings.Contains(e.Key+string(e.Value), b.cookie.Value) {
+				t.Errorf("the store holds the token: %v", err)
+			}
+		}
+		b.is(s, "ana")
+		for range 20 { // used now and then
+			time.Sleep(29 * time.Minute)
+			b.is(s, "ana")
+		}
+		time.Sleep(30 * time.Minute)
+		b.is(s, "")
+		b.signIn(s, anaSubject)
+		for range 25 {
+			time.Sleep(28 * time.Minute)
+			b.is(s, "ana")
+		}
+		time.Sleep(20 * time.Minute)
+		b.is(s, "")                                               // after 12 h, however often it was used
+		if n, err := s.Sweep(t.Context()); err != nil || n != 1 { // the sign-in has ended the first
+			t.Errorf("%d sessions swept, %v, want 1", n, err)
+		}
+	})
+}
+
+// TestNewTokens: a new sign-in and each step-up give a new token, and the former one is worth
+// nothing.
+func TestNewTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sessions(t, access.SessionsConfig{})
+		b := &browser{t: t}
+		b.signIn(s, anaSubject)
+		first := &browser{t, b.cookie}
+		b.signIn(s, anaSubject)
+		first.is(s, "")
+		second := &browser{t, b.cookie}
+		if by := b.is(s, "ana"); !by.Proved.IsZero() {
+			t.Errorf("proved at %v without a second factor", by.Proved)
+		}
+		proved := time.Now()
+		if err := b.do(func(w http.ResponseWriter, r *http.Request) error { return s.StepUp(w, r, proved) }); err != nil {
+			t.Fatal(err)
+		}
+		second.is(s, "")
+		if by := b.is(s, "ana"); !by.Proved.Equal(proved) || len(by.Roles) != 1 {
+			t.Errorf("%+v", by)
+		}
+		for _, bad := range []time.Time{{}, time.Now().Add(time.Second), time.Now().Add(-2 * time.Minute)} {
+			var invalid *checks.InvalidError
+			if err := b.do(func(w http.ResponseWriter, r *http.Request) error { return s.StepUp(w, r, bad) }); !errors.As(err, &invalid) {
+				t.Errorf("%v, want an InvalidError", err)
+			}
+		}
+		if err := (&browser{t: t}).do(func(w http.ResponseWriter, r *http.Request) error { return s.StepUp(w, r, proved) }); !errors.Is(err, access.ErrNoCredentials) {
+			t.Errorf("%v, want ErrNoCredentials", err)
+		}
+		third := &browser{t, b.cookie}
+		if err := b.do(s.End); err != nil || b.cookie != nil {
+			t.Errorf("%v, cookie %v", err, b.cookie)
+		}
+		third.is(s, "")
+		if err := b.do(s.End); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRolesNow: roles that were taken away are gone after five minutes, and one who has left
+// has no session.
+func TestRolesNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		roles, gone := []string{"sre"}, error(nil)
+		s := sessions(t, access.SessionsConfig{Roles: func(context.Context, rollout.Actor) ([]string, error) { return roles, gone }})
+		b := &browser{t: t}
+		b.signIn(s, anaSubject)
+		roles = []string{"reader"}
+		time.Sleep(5*time.Minute - 1)
+		if by := b.is(s, "ana"); by.Roles[0] != "sre" {
+			t.Errorf("%q", by.Roles)
+		}
+		time.Sleep(time.Nanosecond)
+		if by := b.is(s, "ana"); by.Roles[0] != "reader" {
+			t.Errorf("%q", by.Roles)
+		}
+		gone = errors.New("has left")
+		time.Sleep(5 * time.Minute)
+		if _, err := s.Authenticate(b.request()); !errors.Is(err, gone) {
+			t.Errorf("%v, want the error of the directory", err)
+		}
+	})
+}
+
+func TestRevoke(t *testing.T) {
+	s := sessions(t, access.SessionsConfig{})
+	var all []*browser
+	for _, by := range []rollout.Actor{anaSubject, anaSubject, {Name: "ben", Subject: "idp|2"}, {Name: "Ana"}} {
+		b := &browser{t: t}
+		b.signIn(s, by)
+		all = append(all, b)
+	}
+	if n, err := s.Revoke(t.Context(), anaSubject); err != nil || n != 3 { // one has no subject, and the same name
+		t.Errorf("%d sessions revoked, %v, want 3", n, err)
+	}
+	for i, name := range []string{"", "", "ben", ""} {
+		all[i].is(s, name)
+	}
+}
+
+func TestBadSessions(t *testing.T) {
+	s := sessions(t, access.SessionsConfig{})
+	for name, cookies := range map[string][]string{"no token": {""}, "short": {"AAAA"}, "not base64": {"????????????????????????"}, "two": {"AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAA"}} {
+		r := httptest.NewRequest("GET", "/", nil)
+		for _, c := range cookies {
+			r.AddCookie(&http.Cookie{Name: "__Host-serin", Value: c})
+		}
+		if by, err := s.Authenticate(r); !errors.Is(err, access.ErrCredentials) || by.Name != "" {
+			t.Errorf("%s: %+v, %v, want ErrCredentials", name, by, err)
+		}
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.AddCookie(&http.Cookie{Name: "__Host-serin", Value: "AAAAAAAAAAAAAAAAAAAAAA"})
+	if _, err := s.Authenticate(r); !errors.Is(err, access.ErrNoCredentials) {
+		t.Errorf("%v, want ErrNoCredentials for a session that does not exist", err)
+	}
+	var invalid *checks.InvalidError
+	if err := s.Start(httptest.NewRecorder(), r, rollout.Actor{}); !errors.As(err, &invalid) {
+		t.Errorf("%v, want an InvalidError", err)
+	}
+	broken := sessions(t, access.SessionsConfig{Store: failing{new(memstore.Store)}})
+	w := httptest.NewRecorder()
+	if err := broken.Start(w, r, anaSubject); err == nil || len(w.Result().Cookies()) != 0 {
+		t.Errorf("%v, cookies %v", err, w.Result().Cookies())
+	}
+	_, err := access.NewSessions(access.SessionsConfig{Idle: time.Second, Life: -1})
+	var fields []string
+	for e := range checks.Invalid(err) {
+		fields = append(fields, e.Field)
+	}
+	if got := strings.Join(fields, " "); got != "SessionsConfig.Store SessionsConfig.Idle SessionsConfig.Life" {
+		t.Error(got)
+	}
+}
