@@ -107,7 +107,9 @@ func deployment(tw *twin, led *ledger.Ledger) (*checklist.List, error) {
 func plan(tw *twin) rollout.Plan {
 	return rollout.Plan{Target: "chat", Baseline: tw.release("1.4.0"), Candidate: tw.release("1.5.0"),
 		Preflight: []string{"ready"}, Standing: []rollout.Standing{{Check: "ready", Every: time.Second}}, Postflight: []string{"reviewed"},
-		Strategy: strategies.Canary{Weights: []strategies.Weight{strategies.Percent(5), strategies.Percent(50)}, Bake: 3 * time.Second, Limit: time.Minute, DangerouslyPromoteUnproven: true}}
+		Strategy: strategies.Canary{Weights: []strategies.Weight{strategies.Percent(5), strategies.Percent(50)}, Bake: 3 * time.Second, Limit: time.Minute, DangerouslyPromoteUnproven: true,
+			Approve: &strategies.Approval{FourEyes: true, MFA: 5 * time.Minute, // before the last stage
+				Rules: []strategies.ApprovalRule{{Need: 1, Roles: []string{"sre"}}, {Need: 1, Roles: []string{"privacy"}}}}}}
 }
 
 // newer is a check that the candidate is a newer version with a digest.

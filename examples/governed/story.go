@@ -38,6 +38,7 @@ type story struct {
 	led    *ledger.Ledger
 	list   *checklist.List
 	engine *rollout.Engine
+	factor *access.TOTP
 }
 
 func run(ctx context.Context, out io.Writer, dir string) error {
@@ -83,7 +84,16 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 	for tw.budget.Check(ctx).Status == checks.Unknown && ctx.Err() == nil {
 		time.Sleep(20 * time.Millisecond) // until there was some traffic
 	}
-	s := &story{out, tw, led, list, engine}
+	factor, err := access.NewTOTP(access.TOTPConfig{Store: store, Issuer: "Deployments"})
+	if err != nil {
+		return err
+	}
+	for _, by := range []rollout.Actor{ana, pia} { // they have enrolled before
+		if err := factor.Import(ctx, by.Subject, secret); err != nil {
+			return err
+		}
+	}
+	s := &story{out, tw, led, list, engine, factor}
 	report, st, err := s.play(ctx)
 	if err != nil {
 		return err
@@ -151,6 +161,25 @@ func (s *story) play(ctx context.Context) (r checklist.Report, st rollout.Status
 	if err := s.engine.Do(ctx, id, strategies.Resume, ana); err != nil {
 		return r, st, err
 	}
+	st, err = s.wait(ctx, id, func(st rollout.Status) bool { return st.Phase.Terminal() || st.Phase == strategies.Approving })
+	if err != nil || st.Phase != strategies.Approving {
+		return r, st, errors.Join(err, s.unexpected(ctx, st))
+	}
+
+	s.say("ana and pia approve the last stage, each with a one-time password")
+	var forbidden error
+	for _, by := range []rollout.Actor{ana, pia} {
+		if forbidden = s.engine.Do(ctx, id, strategies.Approve, by); forbidden == nil {
+			return r, st, errors.New("an approval without a second factor counts")
+		}
+		if by.Proved, err = s.factor.Verify(ctx, by.Subject, phone(time.Now())); err != nil {
+			return r, st, err
+		}
+		if err := s.engine.Do(ctx, id, strategies.Approve, by, rollout.OfPlan(st.Digest)); err != nil {
+			return r, st, err
+		}
+	}
+	fmt.Fprintf(s.out, "without one: %v\n", forbidden)
 	st, err = s.wait(ctx, id, func(st rollout.Status) bool { return st.Phase.Terminal() })
 	if err != nil || st.Phase != strategies.Promoted {
 		return r, st, errors.Join(err, s.unexpected(ctx, st))
