@@ -84,6 +84,14 @@ func (v *invalid) positive(field string, d time.Duration) {
 	}
 }
 
+// limit is positive for a time limit, and sets it to its default if it is 0.
+func (v *invalid) limit(field string, d *time.Duration) {
+	v.positive(field, *d)
+	if *d == 0 {
+		*d = defaultTimeout
+	}
+}
+
 // url parses an absolute URL with one of the schemes, such as "http" and "https".
 func (v *invalid) url(field, raw string, schemes ...string) *url.URL {
 	u, err := url.Parse(raw)

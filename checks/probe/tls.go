@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -32,7 +34,8 @@ type TLSOptions struct {
 	Min uint16
 	// Left is the least time until the chain expires. Default 21 days.
 	Left time.Duration
-	// Roots are the trusted authorities. If nil, the authorities of the system.
+	// Roots are the trusted authorities. If nil, the authorities of the system. The digest
+	// of the check has their names, but not their keys.
 	Roots *x509.CertPool
 	// ALPN are protocols such as "h2", of which the server must select one. Default: none
 	// is offered.
@@ -53,9 +56,13 @@ type TLSOptions struct {
 //   - The server refuses all versions older than Min by an alert. If it closes the
 //     connection or does not answer instead, the result is Unknown.
 //
-// A check makes one connection for each version from 1.0 to 1.3, in parallel. For versions
-// older than Min it offers all cipher suites that it knows, including insecure ones. It
-// sends no client certificate, and so does not need one to see all of this.
+// A check makes one connection for each version from 1.0 to 1.3, and one as clients make it,
+// which offers all versions from Min on, in parallel. For versions older than Min it offers
+// all cipher suites that it knows, including insecure ones. It sends no client certificate,
+// and so does not need one to see all of this: from Min on, a version counts as accepted if
+// the handshake succeeds, or if the server breaks it off because it has asked for a client
+// certificate. A handshake that fails after the server has sent its certificate, such as by
+// a signature of another private key, is a Fail.
 //
 // The error of a Fail is or wraps [x509.HostnameError], [x509.UnknownAuthorityError],
 // [x509.CertificateInvalidError] or [x509.InsecureAlgorithmError] if one of these is the
@@ -66,7 +73,7 @@ func TLS(o TLSOptions) checks.Check {
 	bad := &invalid{options: "TLSOptions"}
 	host := bad.hostPort("Addr", o.Addr)
 	bad.positive("Left", o.Left)
-	bad.positive("MaxTime", o.MaxTime)
+	bad.limit("MaxTime", &o.MaxTime)
 	if o.Name == "" {
 		o.Name = host
 	}
@@ -85,57 +92,110 @@ func TLS(o TLSOptions) checks.Check {
 			bad.add(fmt.Sprintf("ALPN[%d]", i), protocol, "a name of 1 to 255 bytes")
 		}
 	}
-	requirements := []any{o.Addr, o.Name, o.Min, o.Left, o.Roots != nil, o.ALPN, o.MaxTime}
+	var roots [][]byte
+	if o.Roots != nil {
+		o.Roots = o.Roots.Clone()
+		//lint:ignore SA1019 the pool is not the one of the system, whose names would be missing
+		roots = append(make([][]byte, 0), o.Roots.Subjects()...)
+		slices.SortFunc(roots, bytes.Compare)
+	}
+	requirements := []any{o.Addr, o.Name, o.Min, o.Left, roots, o.ALPN, o.MaxTime}
 	return newProbe("tls", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
 		var all [4]handshake
+		var usual handshake
 		var wg sync.WaitGroup
 		for i := range all {
-			wg.Go(func() { all[i] = shake(ctx, o, tls.VersionTLS10+uint16(i)) })
+			version := tls.VersionTLS10 + uint16(i)
+			wg.Go(func() { all[i] = shake(ctx, o, version, version) })
 		}
+		wg.Go(func() { usual = shake(ctx, o, o.Min, tls.VersionTLS13); usual.usual = true })
 		wg.Wait()
-		return judge(ctx, o, all[:])
+		return judge(ctx, o, all[:], usual)
 	})
 }
 
-// handshake is the outcome of an attempt to use one version.
+// handshake is the outcome of an attempt to use one version, or the usual range.
 type handshake struct {
-	version uint16
-	state   *tls.ConnectionState              // if the version was accepted and the certificate is trusted
-	chain   *tls.CertificateVerificationError // if the version was accepted and it is not
+	version uint16                            // the newest that was offered
+	usual   bool                              // whether older ones from Min on were offered as well
+	old     bool                              // whether it is older than Min
+	state   *tls.ConnectionState              // if the server has sent a trusted certificate
+	chain   *tls.CertificateVerificationError // if the server has sent another one
+	asked   bool                              // whether the server has asked for a client certificate
 	err     error
 }
 
-func (h handshake) accepted() bool { return h.state != nil || h.chain != nil }
-
-// refused reports whether the server has declined the version by an alert.
-func (h handshake) refused() bool {
-	var e *net.OpError
-	if h.accepted() || !errors.As(h.err, &e) || e.Op != remoteAlert {
-		return false
+// offer is what was offered.
+func (h handshake) offer() string {
+	if h.usual {
+		return "all versions on offer"
 	}
-	// OpenSSL sends internalError if its security level excludes the version.
-	const handshakeFailure, protocolVersion, insufficientSecurity, internalError = 40, 70, 71, 80
-	for _, alert := range []tls.AlertError{handshakeFailure, protocolVersion, insufficientSecurity, internalError} {
-		if e.Err.Error() == alert.Error() { // package tls does not export the type
-			return true
-		}
-	}
-	return false
+	return tls.VersionName(h.version)
 }
 
-// shake attempts a handshake with one version.
-func shake(ctx context.Context, o TLSOptions, version uint16) (h handshake) {
-	h.version = version
+// accepted reports whether the server has accepted the version. For an old version it is
+// enough that it goes on to its certificate.
+func (h handshake) accepted() bool {
+	return h.chain != nil || h.state != nil && (h.old || h.err == nil || h.asked && h.alert(
+		handshakeFailure, noCertificate, badCertificate, unsupportedCertificate, certificateUnknown, unknownCA, accessDenied, certificateRequired))
+}
+
+// Alerts (RFC 8446, section 6.2; noCertificate is from SSL 3.0).
+const (
+	handshakeFailure       tls.AlertError = 40
+	noCertificate          tls.AlertError = 41
+	badCertificate         tls.AlertError = 42
+	unsupportedCertificate tls.AlertError = 43
+	certificateUnknown     tls.AlertError = 46
+	unknownCA              tls.AlertError = 48
+	accessDenied           tls.AlertError = 49
+	protocolVersion        tls.AlertError = 70
+	insufficientSecurity   tls.AlertError = 71
+	internalError          tls.AlertError = 80
+	certificateRequired    tls.AlertError = 116
+)
+
+// alert reports whether the server has sent one of the alerts.
+func (h handshake) alert(alerts ...tls.AlertError) bool {
+	var e *net.OpError
+	if !errors.As(h.err, &e) || e.Op != remoteAlert {
+		return false
+	}
+	return slices.ContainsFunc(alerts, func(a tls.AlertError) bool { return e.Err.Error() == a.Error() }) // package tls does not export the type
+}
+
+// failed is the result of a handshake that has failed.
+func (h handshake) failed(ctx context.Context, what string) checks.Result {
+	r := failed(ctx, what, h.err)
+	if h.state != nil && ctx.Err() == nil { // the server has answered, but not as it must
+		r.Status = checks.Fail
+	}
+	return r
+}
+
+// refused reports whether the server has declined the version by an alert. OpenSSL sends
+// internalError if its security level excludes the version.
+func (h handshake) refused() bool {
+	return !h.accepted() && h.alert(handshakeFailure, protocolVersion, insufficientSecurity, internalError)
+}
+
+// shake attempts a handshake with the versions from oldest to newest.
+func shake(ctx context.Context, o TLSOptions, oldest, newest uint16) (h handshake) {
+	h.version, h.old = newest, newest < o.Min
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", o.Addr)
 	if err != nil {
 		h.err = err
 		return h
 	}
 	config := &tls.Config{
-		ServerName: o.Name, RootCAs: o.Roots, NextProtos: o.ALPN, MinVersion: version, MaxVersion: version,
+		ServerName: o.Name, RootCAs: o.Roots, NextProtos: o.ALPN, MinVersion: oldest, MaxVersion: newest,
 		VerifyConnection: func(s tls.ConnectionState) error { h.state = &s; return nil },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			h.asked = true
+			return new(tls.Certificate), nil
+		},
 	}
-	if version < o.Min {
+	if h.old {
 		for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 			config.CipherSuites = append(config.CipherSuites, suite.ID)
 		}
@@ -150,31 +210,32 @@ func shake(ctx context.Context, o TLSOptions, version uint16) (h handshake) {
 	return h
 }
 
-// judge compares the outcomes, which are in the order of the versions, with o.
-func judge(ctx context.Context, o TLSOptions, all []handshake) checks.Result {
+// judge compares the outcomes of all versions, in their order, and of the usual handshake
+// with o.
+func judge(ctx context.Context, o TLSOptions, all []handshake, usual handshake) checks.Result {
 	var accepted, old []string
 	var newest *handshake
 	var unclear error
 	for i, h := range all {
 		name := strings.TrimPrefix(tls.VersionName(h.version), "TLS ")
 		switch {
-		case h.accepted() && h.version < o.Min:
+		case h.accepted() && h.old:
 			old = append(old, name)
 		case h.accepted():
 			newest = &all[i]
-		case h.version < o.Min && !h.refused():
-			unclear = fmt.Errorf("whether TLS %s is refused: %w", name, h.err)
+		case h.old && !h.refused():
+			unclear = fmt.Errorf("it is not known whether TLS %s is refused: %w", name, h.err)
 		}
 		if h.accepted() {
 			accepted = append(accepted, name)
 		}
 	}
 	if newest == nil && old == nil {
-		i := slices.IndexFunc(all, func(h handshake) bool { return h.version >= o.Min && !h.refused() })
+		i := slices.IndexFunc(all, func(h handshake) bool { return !h.old && !h.refused() })
 		if i < 0 {
 			i = len(all) - 1
 		}
-		return failed(ctx, o.Addr, all[i].err)
+		return all[i].failed(ctx, o.Addr)
 	}
 	r := checks.Result{Evidence: map[string]string{"versions": strings.Join(accepted, ", ")}}
 	var problems []string
@@ -185,11 +246,19 @@ func judge(ctx context.Context, o TLSOptions, all []handshake) checks.Result {
 		problems = append(problems, "accepts no version from "+tls.VersionName(o.Min)+" on")
 	}
 	seen := make(map[string]bool)
-	for _, h := range slices.Backward(all) {
-		if !h.accepted() || h.version < o.Min {
-			continue
+	for _, h := range slices.Backward(append([]handshake{usual}, all...)) {
+		var text string
+		var err error
+		switch {
+		case h.old:
+		case h.accepted():
+			text, err = certificates(o, h, r.Evidence)
+		case h.state != nil, h.usual && newest != nil:
+			end := h.failed(ctx, "the handshake with "+h.offer()+" fails")
+			if text, err = end.Summary, end.Err; end.Status != checks.Fail {
+				text, unclear = "", cmp.Or(unclear, err)
+			}
 		}
-		text, err := certificates(o, h, r.Evidence)
 		if text != "" && !seen[text] {
 			seen[text] = true
 			problems = append(problems, text)
@@ -200,7 +269,7 @@ func judge(ctx context.Context, o TLSOptions, all []handshake) checks.Result {
 	case len(problems) > 0:
 		r.Status, r.Summary = checks.Fail, o.Addr+": "+strings.Join(problems, "; ")
 	case unclear != nil:
-		r.Summary, r.Err = o.Addr+": it is not known whether old versions are refused", unclear
+		r.Summary, r.Err = o.Addr+": "+unclear.Error(), unclear
 	default:
 		r.Status, r.Summary = checks.Pass, fmt.Sprintf("%s: %s, valid for %s more days", o.Addr, tls.VersionName(newest.version), r.Evidence["days"])
 	}
@@ -215,7 +284,11 @@ func certificates(o TLSOptions, h handshake, evidence map[string]string) (string
 			evidence[key] = value
 		}
 	}
-	add("version", tls.VersionName(h.version))
+	version := h.version
+	if h.state != nil {
+		version = h.state.Version
+	}
+	add("version", tls.VersionName(version))
 	ends := func(first *x509.Certificate) {
 		add("days", strconv.Itoa(int(math.Floor(time.Until(first.NotAfter).Hours()/24))))
 		add("until", first.NotAfter.UTC().Format(time.RFC3339))

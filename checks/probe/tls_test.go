@@ -316,7 +316,7 @@ func TestTLSUnclear(t *testing.T) {
 				return nil, errors.Join(c.old(hello.Conn, version), errors.New("too old"))
 			}
 			addr := listen(t, config, func(_ *tls.Conn, err error) {
-				if err == nil && shaken.Add(1) == 2 && c.hang {
+				if err == nil && shaken.Add(1) == 3 && c.hang {
 					cancel()
 				}
 			})
@@ -327,6 +327,58 @@ func TestTLSUnclear(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		})
+	}
+}
+
+// TestTLSAnotherKey: the chain is valid, but the server signs with another private key, so
+// that no client can talk to it, whether or not it asks for a client certificate.
+func TestTLSAnotherKey(t *testing.T) {
+	root := issue(t, "root", 900*day, nil, nil, nil)
+	leaf := issue(t, "127.0.0.1", 90*day, root, nil, nil)
+	stranger := issue(t, "stranger", 90*day, nil, nil, nil)
+	right := chain(leaf)
+	wrong := chain(leaf)
+	wrong.PrivateKey = stranger.key
+	only := func(version uint16, c tls.Certificate) *tls.Config {
+		return &tls.Config{MinVersion: version, MaxVersion: version, Certificates: []tls.Certificate{c}}
+	}
+	mixed := func(for12, for13 tls.Certificate) *tls.Config {
+		return &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+				return only(tls.VersionTLS13, for13), nil
+			}
+			return only(tls.VersionTLS12, for12), nil
+		}}
+	}
+	asking := only(tls.VersionTLS12, wrong)
+	asking.ClientAuth = tls.RequireAnyClientCert
+	for name, config := range map[string]*tls.Config{
+		"TLS 1.2": only(tls.VersionTLS12, wrong), "TLS 1.3": only(tls.VersionTLS13, wrong), "with a client certificate": asking,
+		"both": {Certificates: []tls.Certificate{wrong}}, "only with TLS 1.2": mixed(wrong, right), "only with TLS 1.3": mixed(right, wrong),
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr := listen(t, config, nil)
+			if r := want(t, probe.TLS(probe.TLSOptions{Addr: addr, Roots: pool(root)}), checks.Fail); r.Err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}
+
+// TestTLSUsualHandshake: each version alone is accepted, but clients that offer all versions
+// get no answer.
+func TestTLSUsualHandshake(t *testing.T) {
+	root := issue(t, "root", 900*day, nil, nil, nil)
+	config := &tls.Config{Certificates: []tls.Certificate{chain(issue(t, "127.0.0.1", 90*day, root, nil, nil))}}
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+			return nil, errors.Join(hello.Conn.Close(), errors.New("dropped"))
+		}
+		return nil, nil
+	}
+	o := probe.TLSOptions{Addr: listen(t, config, nil), Roots: pool(root)}
+	if r := want(t, probe.TLS(o), checks.Fail); r.Err == nil || r.Evidence["versions"] != "1.2" {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -354,6 +406,41 @@ func TestTLSNoServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) { want(t, probe.TLS(o), checks.Fail) })
 	}
 	want(t, probe.TLS(probe.TLSOptions{Addr: "localhost:1", MaxTime: 1}), checks.Fail)
+}
+
+func TestTLSDigest(t *testing.T) {
+	one, two := issue(t, "one", day, nil, nil, nil), issue(t, "two", day, nil, nil, nil)
+	digest := func(o probe.TLSOptions) string {
+		o.Addr = "x:443"
+		d, err := checks.DigestOf(probe.TLS(o))
+		if err != nil {
+			t.Error(err)
+		}
+		return d
+	}
+	all := []string{
+		digest(probe.TLSOptions{}), digest(probe.TLSOptions{Roots: pool()}), digest(probe.TLSOptions{Roots: pool(one)}),
+		digest(probe.TLSOptions{Roots: pool(two)}), digest(probe.TLSOptions{Roots: pool(one, two)}),
+	}
+	if slices.Sort(all); len(slices.Compact(all)) != 5 {
+		t.Error("the digest does not depend on the authorities")
+	}
+	if digest(probe.TLSOptions{Roots: pool(two, one)}) != digest(probe.TLSOptions{Roots: pool(one, two)}) {
+		t.Error("the digest depends on the order of the authorities")
+	}
+	if digest(probe.TLSOptions{}) != digest(probe.TLSOptions{MaxTime: 10 * time.Second, Min: tls.VersionTLS12, Left: 21 * day}) {
+		t.Error("the digest depends on whether the defaults are spelled out")
+	}
+}
+
+// TestTLSRootsAreKept: a pool that changes later does not change the check.
+func TestTLSRootsAreKept(t *testing.T) {
+	root := issue(t, "root", 900*day, nil, nil, nil)
+	addr := listen(t, &tls.Config{Certificates: []tls.Certificate{chain(issue(t, "127.0.0.1", 90*day, root, nil, nil))}}, nil)
+	roots := pool()
+	c := probe.TLS(probe.TLSOptions{Addr: addr, Roots: roots})
+	roots.AddCert(root.Certificate)
+	want(t, c, checks.Fail)
 }
 
 func TestTLSBadOptions(t *testing.T) {
