@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -17,7 +18,8 @@ import (
 
 // ClockOptions configures [Clock].
 type ClockOptions struct {
-	// URLs are at least 3 http or https URLs of servers with different hosts. If the clock
+	// URLs are at least 3 http or https URLs of servers with different hosts. Ports do not
+	// make hosts different, and all names and addresses of the loopback are one. If the clock
 	// is wrong by much, https fails, since certificates are not valid; the result is then
 	// Unknown.
 	URLs []string
@@ -55,7 +57,7 @@ func Clock(o ClockOptions) checks.Check {
 	for i, raw := range o.URLs {
 		field := fmt.Sprintf("URLs[%d]", i)
 		u := bad.url(field, raw, "http", "https")
-		if host := strings.ToLower(u.Host); host != "" && hosts[host] {
+		if host := machine(u.Hostname()); host != "" && hosts[host] {
 			bad.add(field, shown(u), "a host that is not in the list yet")
 		} else {
 			hosts[host] = true
@@ -101,6 +103,19 @@ func Clock(o ClockOptions) checks.Check {
 		}
 		return r
 	})
+}
+
+// machine is a host in one spelling.
+func machine(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case loopback(host), err == nil && ip.IsUnspecified():
+		return "localhost"
+	case err == nil:
+		return ip.Unmap().String()
+	}
+	return host
 }
 
 // errDisagree means that no majority of servers says the same about the clock.

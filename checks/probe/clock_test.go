@@ -1,7 +1,9 @@
 package probe_test
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -83,13 +85,43 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// named returns the URLs of three servers with names, and a client that finds them.
+func named(t *testing.T) ([]string, *http.Client) {
+	addrs := make(map[string]string)
+	var urls []string
+	for _, host := range []string{"a.test", "b.test", "c.test"} {
+		addrs[host+":80"] = strings.TrimPrefix(serve(t, http.NotFound), "http://")
+		urls = append(urls, "http://"+host)
+	}
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, addrs[addr])
+	}
+	return urls, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+}
+
 func TestClockOfServers(t *testing.T) {
-	urls := []string{serve(t, http.NotFound), serve(t, http.NotFound), serve(t, http.NotFound)}
-	r := want(t, probe.Clock(probe.ClockOptions{URLs: urls, Max: 30 * time.Second}), checks.Pass)
+	urls, c := named(t)
+	r := want(t, probe.Clock(probe.ClockOptions{URLs: urls, Max: 30 * time.Second, Client: c}), checks.Pass)
 	for _, u := range urls {
 		if r.Evidence[strings.TrimPrefix(u, "http://")] == "" {
 			t.Error(r.Evidence)
 		}
 	}
-	checkstest.Exercise(t, func(*testing.T) checks.Check { return probe.Clock(probe.ClockOptions{URLs: urls}) })
+	checkstest.Exercise(t, func(*testing.T) checks.Check { return probe.Clock(probe.ClockOptions{URLs: urls, Client: c}) })
+}
+
+// TestClockOneMachine: ports and other spellings do not make several servers of one.
+func TestClockOneMachine(t *testing.T) {
+	for _, urls := range [][3]string{
+		{"http://a", "http://b", "http://A.:8080"},
+		{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://b"},
+		{"http://localhost", "https://127.0.0.2", "http://b"},
+		{"http://x.localhost.", "http://[::1]", "http://b"},
+		{"http://0.0.0.0", "http://[::ffff:127.0.0.1]", "http://b"},
+		{"http://192.0.2.1", "http://[::ffff:192.0.2.1]", "http://b"},
+	} {
+		if got := fields(t, probe.Clock(probe.ClockOptions{URLs: urls[:]})); len(got) != 1 || !strings.HasPrefix(got[0], "ClockOptions.URLs[") {
+			t.Errorf("%v: %v", urls, got)
+		}
+	}
 }

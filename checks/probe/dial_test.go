@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/serin-go/serin/checks"
@@ -68,19 +69,54 @@ func TestPing(t *testing.T) {
 	}
 }
 
+// TestPingLate: an answer after the time limit does not pass, even if the client ignores its
+// context.
+func TestPingLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := probe.Ping(pinger(func(context.Context) error { time.Sleep(time.Minute); return nil }))
+		if r := want(t, c, checks.Fail); r.Err == nil {
+			t.Error("no error")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if r := c.Check(ctx); r.Status != checks.Unknown || !errors.Is(r.Err, context.DeadlineExceeded) {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestPingHidesPasswords: errors of clients name passwords in many notations.
+func TestPingHidesPasswords(t *testing.T) {
+	for _, text := range []string{
+		"dial app:hidden@tcp(db:3306)/x: refused", `parse "postgres://u:hid/hidden@db": invalid port`, `{"password":"hidden"}`,
+		"password: hidden", "password = hidden", "GET https://h/x?k=hidden: 500", "api_key=hidden", "Bearer hidden", "redis: AUTH hidden failed",
+	} {
+		r := want(t, probe.Ping(pinger(func(context.Context) error { return errors.New(text) })), checks.Fail)
+		if strings.Contains(fmt.Sprint(r, r.Err), "hidden") {
+			t.Error(r, r.Err)
+		}
+	}
+	long := errors.New(strings.Repeat("x", 1<<20) + "\x1b")
+	r := want(t, probe.Ping(pinger(func(context.Context) error { return long })), checks.Fail)
+	if len(r.Summary) > 2<<10 || len(r.Err.Error()) > 2<<10 || !errors.Is(r.Err, long) {
+		t.Errorf("%d, %d bytes", len(r.Summary), len(r.Err.Error()))
+	}
+}
+
 // TestNothingIsLeft: checks leave no goroutines behind, and so no connections of a client.
 func TestNothingIsLeft(t *testing.T) {
 	root := issue(t, "root", 900*day, nil, nil, nil)
 	secure := listen(t, &tls.Config{Certificates: []tls.Certificate{chain(issue(t, "127.0.0.1", 90*day, root, nil, nil))}}, nil)
-	urls := []string{serve(t, http.NotFound), serve(t, http.NotFound), serve(t, http.NotFound)}
+	urls, hosts := named(t)
+	plain := serve(t, http.NotFound)
 	dns := (&nameServer{zone: zone(), cut: true}).start(t)
 	before := runtime.NumGoroutine()
 	for range 20 {
 		for _, c := range []checks.Check{
 			probe.TLS(probe.TLSOptions{Addr: secure, Roots: pool(root)}),
 			probe.TLS(probe.TLSOptions{Addr: secure}),
-			probe.Clock(probe.ClockOptions{URLs: urls}),
-			probe.Redirects(urls[0]),
+			probe.Clock(probe.ClockOptions{URLs: urls, Client: hosts}),
+			probe.Redirects(plain),
 			probe.HSTS(probe.HSTSOptions{URL: "https://localhost"}),
 			probe.DNS(probe.DNSOptions{Name: "both.test", Server: dns.addr}),
 			probe.TCP(secure),

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/visible"
 )
 
 // DNSOptions configures [DNS].
@@ -46,7 +47,8 @@ type DNSOptions struct {
 // answer.
 //
 // The result is Fail if the name does not exist, has no record of the type, or lacks a wanted
-// one; of A and AAAA together, one type is enough. It is Unknown if no server answers in time,
+// one. Of A and AAAA together, one type is enough, even if the server says of the other that
+// the name does not exist. It is Unknown if no server answers in time,
 // or if the servers refuse or report a failure. Evidence: the values of each type that was
 // asked for, or "none"; the least TTL in seconds; the server.
 func DNS(o DNSOptions) checks.Check {
@@ -80,7 +82,7 @@ func dnsOf(o DNSOptions, servers func() ([]string, error)) checks.Check {
 	if o.MinTTL < 0 || o.MinTTL%time.Second != 0 {
 		bad.add("MinTTL", o.MinTTL, "a number of seconds from 0 on")
 	}
-	bad.positive("MaxTime", o.MaxTime)
+	bad.limit("MaxTime", &o.MaxTime)
 	return newProbe("dns", o.MaxTime, []any{o.Name, o.Type, want, o.Server, o.MinTTL, o.MaxTime}, bad.err(), func(ctx context.Context) checks.Result {
 		list, err := servers()
 		if err != nil {
@@ -88,6 +90,7 @@ func dnsOf(o DNSOptions, servers func() ([]string, error)) checks.Check {
 		}
 		evidence := make(map[string]string)
 		var found []string
+		absent := false
 		ttl := uint32(1<<32 - 1)
 		for _, kind := range types {
 			a, server, err := resolve(ctx, list, o.Name, dnsTypes[kind])
@@ -98,21 +101,19 @@ func dnsOf(o DNSOptions, servers func() ([]string, error)) checks.Check {
 				return checks.Result{Summary: fmt.Sprintf("%s %s: not answered", o.Name, kind), Evidence: evidence, Err: err}
 			}
 			evidence["server"] = server
-			if a.rcode == rcodeNoName {
-				for _, kind := range types {
-					evidence[kind] = "none"
-				}
-				return checks.Result{Status: checks.Fail, Summary: o.Name + ": the name does not exist", Evidence: evidence}
-			}
+			absent = absent || a.rcode == rcodeNoName // some servers say so of one type only
 			evidence[kind] = "none"
 			if len(a.values) > 0 {
-				evidence[kind] = cut(strings.Join(a.values, ", "))
+				evidence[kind] = cut(visible.Line(strings.Join(a.values, ", ")))
 				ttl = min(ttl, a.ttl)
 			}
 			found = append(found, a.values...)
 		}
 		fail := func(format string, args ...any) checks.Result {
 			return checks.Result{Status: checks.Fail, Summary: o.Name + ": " + fmt.Sprintf(format, args...), Evidence: evidence}
+		}
+		if len(found) == 0 && absent {
+			return fail("the name does not exist")
 		}
 		if len(found) == 0 {
 			return fail("no record %s", strings.Join(types, " or "))
@@ -128,14 +129,6 @@ func dnsOf(o DNSOptions, servers func() ([]string, error)) checks.Check {
 		}
 		return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("%s: %d records", o.Name, len(found)), Evidence: evidence}
 	})
-}
-
-// cut cuts a text to 1 KiB.
-func cut(s string) string {
-	if len(s) > 1<<10 {
-		return s[:1<<10] + "..."
-	}
-	return s
 }
 
 // withPort adds the port 53 to a server without a port.

@@ -24,7 +24,7 @@ import (
 // The names of its answers are compressed.
 type nameServer struct {
 	zone  map[string][]string
-	rcode map[string]uint16
+	rcode map[string]uint16 // by name, or by name and type
 	// spoof sends two foreign messages first; cut truncates answers by UDP; silent answers
 	// nothing; garble sends what is no answer.
 	spoof, cut, silent, garble bool
@@ -116,6 +116,12 @@ func (s *nameServer) answer(query []byte, cut bool) []byte {
 		out[2] |= 2
 		return out
 	}
+	for k, code := range codes {
+		if rcode, ok := s.rcode[name+" "+k]; ok && code == kind {
+			out[3] |= byte(rcode)
+			return out
+		}
+	}
 	if rcode, ok := s.rcode[name]; ok {
 		out[3] |= byte(rcode)
 		return out
@@ -183,11 +189,12 @@ func (s *nameServer) answer(query []byte, cut bool) []byte {
 func zone() map[string][]string {
 	z := map[string][]string{
 		"both.test A": {"192.0.2.1", "192.0.2.2"}, "both.test AAAA": {"2001:db8::1"},
+		"four.test A": {"192.0.2.1"}, "six.test AAAA": {"2001:db8::1"},
 		"old.test A": {"192.0.2.1"}, "new.test AAAA": {"2001:db8::1"},
 		"alias.test CNAME": {"Further.example"}, "Further.example CNAME": {"both.test"},
 		"dangling.test CNAME": {"none.example"}, "loop.test CNAME": {"loop.test"},
 		"mail.test MX": {"10 a.test", "20 b.other"}, "mail.test TXT": {"v=spf1| -all", "x"}, "mail.test NS": {"ns.test", "ns.other"},
-		"_api._tcp.test SRV": {"0 5 443 a.test"},
+		"_api._tcp.test SRV": {"0 5 443 a.test"}, "raw.test TXT": {"a\x1b\xff"},
 	}
 	for i := range 60 {
 		z["many.test A"] = append(z["many.test A"], fmt.Sprintf("192.0.2.%d", i))
@@ -196,7 +203,9 @@ func zone() map[string][]string {
 }
 
 func TestDNS(t *testing.T) {
-	s := (&nameServer{zone: zone(), rcode: map[string]uint16{"servfail.test": 2, "refused.test": 5}}).start(t)
+	s := (&nameServer{zone: zone(), rcode: map[string]uint16{
+		"servfail.test": 2, "refused.test": 5, "four.test AAAA": 3, "six.test A": 3, "half.test A": 3, "half.test AAAA": 2,
+	}}).start(t)
 	for name, c := range map[string]struct {
 		o        probe.DNSOptions
 		want     checks.Status
@@ -205,6 +214,8 @@ func TestDNS(t *testing.T) {
 		"both families":           {probe.DNSOptions{Name: "both.test"}, checks.Pass, map[string]string{"A": "192.0.2.1, 192.0.2.2", "AAAA": "2001:db8::1", "ttl": "300", "server": s.addr}},
 		"only IPv4":               {probe.DNSOptions{Name: "OLD.test."}, checks.Pass, map[string]string{"A": "192.0.2.1", "AAAA": "none"}},
 		"only IPv6":               {probe.DNSOptions{Name: "new.test"}, checks.Pass, map[string]string{"A": "none", "AAAA": "2001:db8::1"}},
+		"IPv4 of a broken server": {probe.DNSOptions{Name: "four.test"}, checks.Pass, map[string]string{"A": "192.0.2.1", "AAAA": "none"}},
+		"IPv6 of a broken server": {probe.DNSOptions{Name: "six.test"}, checks.Pass, map[string]string{"A": "none", "AAAA": "2001:db8::1"}},
 		"wanted":                  {probe.DNSOptions{Name: "both.test", Want: []string{"2001:DB8:0::1", "192.0.2.2"}}, checks.Pass, nil},
 		"one is missing":          {probe.DNSOptions{Name: "both.test", Want: []string{"192.0.2.2", "192.0.2.3"}}, checks.Fail, nil},
 		"of one type":             {probe.DNSOptions{Name: "both.test", Type: "A", Want: []string{"192.0.2.1"}}, checks.Pass, map[string]string{"AAAA": ""}},
@@ -222,6 +233,8 @@ func TestDNS(t *testing.T) {
 		"TXT of two strings":      {probe.DNSOptions{Name: "mail.test", Type: "TXT", Want: []string{"v=spf1 -all"}}, checks.Pass, nil},
 		"NS":                      {probe.DNSOptions{Name: "mail.test", Type: "NS", Want: []string{"ns.other", "ns.test"}}, checks.Pass, nil},
 		"SRV":                     {probe.DNSOptions{Name: "_api._tcp.test", Type: "SRV", Want: []string{"0 5 443 a.test"}}, checks.Pass, nil},
+		"TXT that does not show":  {probe.DNSOptions{Name: "raw.test", Type: "TXT", Want: []string{"a\x1b\xff"}}, checks.Pass, map[string]string{"TXT": "a␛\ufffd"}},
+		"half does not exist":     {probe.DNSOptions{Name: "half.test"}, checks.Unknown, nil},
 		"TTL":                     {probe.DNSOptions{Name: "both.test", MinTTL: 300 * time.Second}, checks.Pass, nil},
 		"TTL too short":           {probe.DNSOptions{Name: "both.test", MinTTL: 301 * time.Second}, checks.Fail, nil},
 		"more than fits into UDP": {probe.DNSOptions{Name: "many.test", Type: "A", Want: []string{"192.0.2.59"}}, checks.Pass, nil},
@@ -275,6 +288,14 @@ func TestDNSServers(t *testing.T) {
 	o.MaxTime, o.Server = 0, (&nameServer{silent: true, onQuery: cancel}).start(t).addr
 	if r := probe.DNS(o).Check(ctx); r.Status != checks.Unknown || !errors.Is(r.Err, context.Canceled) {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestDNSDigest(t *testing.T) {
+	a, errA := checks.DigestOf(probe.DNS(probe.DNSOptions{Name: "a.test"}))
+	b, errB := checks.DigestOf(probe.DNS(probe.DNSOptions{Name: "a.test", MaxTime: 10 * time.Second}))
+	if a != b || errors.Join(errA, errB) != nil {
+		t.Error("the digest depends on whether the default is spelled out", errA, errB)
 	}
 }
 

@@ -18,8 +18,13 @@
 // Pass means that the thing was looked at and is as required. Fail means that it was
 // looked at and is not, or that it did not answer within the time limit. Unknown means
 // that it could not be looked at: the context has ended, the resolver does not answer, a
-// metric is missing. The evidence of a result has the measured values. A result never
-// contains a password, a token, or the query of a URL.
+// metric is missing. The evidence of a result has the measured values. A result does not
+// contain the user information or the query of a URL of the options. Errors of clients and
+// servers are shown with at most 1 KiB, without the passwords, tokens and keys that they
+// name; a secret that nothing in the text identifies as one cannot be recognized.
+//
+// A check that opens only after its time limit is a Fail, and Unknown if its context has
+// ended.
 //
 // # Limits
 //

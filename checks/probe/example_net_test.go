@@ -89,13 +89,15 @@ func ExampleGoroutines() {
 }
 
 func ExampleClock() {
-	var urls []string
-	for range 3 {
-		server := httptest.NewServer(http.NotFoundHandler())
-		defer server.Close()
-		urls = append(urls, server.URL)
+	server := httptest.NewServer(http.NotFoundHandler()) // stands for three servers
+	defer server.Close()
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
 	}
-	r := probe.Clock(probe.ClockOptions{URLs: urls}).Check(context.Background())
+	r := probe.Clock(probe.ClockOptions{
+		URLs:   []string{"http://a.example.com", "http://b.example.net", "http://c.example.org"},
+		Client: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}},
+	}).Check(context.Background())
 	fmt.Println(r.Status, r.Summary)
 	// Output: pass the clock is right within 2s, by 3 of 3 servers
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -29,25 +30,33 @@ type HTTPOptions struct {
 	Header http.Header
 	// Want are the statuses that pass. Default 200 to 299.
 	Want []int
-	// Contains must occur in the body, of which 1 MiB is read.
+	// Contains must occur in the body, of which 1 MiB is read. If it does not occur in the
+	// first MiB of a longer body, the result is Unknown.
 	Contains string
 	// JSON maps JSON pointers (RFC 6901), such as "/checks/0/status", to the wanted value:
-	// the text of a string, or the JSON of any other value.
+	// the text of a string, or the JSON of any other value. If it is set and the body is
+	// longer than 1 MiB, the result is Unknown.
 	JSON map[string]string
-	// MaxTime is the time limit from the dial to the last byte. Default 10 s.
+	// MaxTime is the time limit from the dial to the last byte that is read. Default 10 s.
 	MaxTime time.Duration
-	// Redirects is the number of redirects that are followed. Default none.
+	// Redirects is the number of redirects that are followed. Default none. Redirects to
+	// another host or port are not followed, since that would send the headers and the
+	// body there; from http to https on the default ports is followed.
 	Redirects int
 	// Client sends the request. Default: a client that keeps no connections.
 	Client *http.Client
 }
 
 // HTTP returns a check that one request is answered as wanted and in time. It warns if a
-// host that is not the loopback is asked without TLS. Evidence: status, milliseconds, bytes.
+// host that is not the loopback is asked without TLS, by the first request or by one after a
+// redirect. Evidence: status, milliseconds, bytes that were read.
+//
+// The digest of the check has the SHA-256 of the query and of the body, and so changes with
+// a secret in them. It has no user information of URL, and no header but Host.
 func HTTP(o HTTPOptions) checks.Check {
 	bad := &invalid{options: "HTTPOptions"}
 	u := bad.url("URL", o.URL, "https", "http")
-	bad.positive("MaxTime", o.MaxTime)
+	bad.limit("MaxTime", &o.MaxTime)
 	if o.Redirects < 0 {
 		bad.add("Redirects", o.Redirects, "a number from 0 on")
 	}
@@ -71,11 +80,13 @@ func HTTP(o HTTPOptions) checks.Check {
 			bad.add(fmt.Sprintf("JSON[%q]", p), p, "a JSON pointer such as /checks/0/status")
 		}
 	}
-	requirements := []any{shown(u), o.Method, o.Want, o.Contains, o.JSON, o.MaxTime, o.Redirects}
+	o.Header, o.Want, o.JSON = o.Header.Clone(), slices.Clone(o.Want), maps.Clone(o.JSON)
+	requirements := []any{
+		shown(u), hashed(u.RawQuery), o.Method, hashed(o.Body), o.Header.Get("Host"), o.Want, o.Contains, o.JSON, o.MaxTime, o.Redirects,
+	}
 	c := client(o.Client)
-	left := o.Redirects
-	c.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
-		if len(via) > left {
+	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if len(via) > o.Redirects || !sameServer(via[len(via)-1].URL, req.URL) {
 			return http.ErrUseLastResponse
 		}
 		return nil
@@ -100,17 +111,25 @@ func HTTP(o HTTPOptions) checks.Check {
 			return checks.Result{Status: checks.Fail, Summary: shown(u) + ": " + fmt.Sprintf(format, args...), Evidence: evidence}
 		}
 		if !statusWanted(o.Want, resp.StatusCode) {
+			if to, err := resp.Location(); err == nil && !sameServer(resp.Request.URL, to) {
+				return fail("status %d, want %s: a redirect to another server, %s, which is not followed", resp.StatusCode, wanted(o.Want), cut(shown(to)))
+			}
 			return fail("status %d, want %s", resp.StatusCode, wanted(o.Want))
 		}
 		body, err := readAll(resp.Body)
-		if err != nil {
+		long := errors.Is(err, errLong)
+		if err != nil && !long {
 			r := failed(ctx, shown(u)+": reading the body", err)
 			r.Evidence = evidence
 			return r
 		}
 		evidence["milliseconds"] = strconv.FormatInt(time.Since(start).Milliseconds(), 10)
 		evidence["bytes"] = strconv.Itoa(len(body))
-		if !bytes.Contains(body, []byte(o.Contains)) {
+		found := bytes.Contains(body, []byte(o.Contains))
+		if long && (!found || len(pointers) > 0) {
+			return checks.Result{Summary: shown(u) + ": " + errLong.Error(), Evidence: evidence, Err: errLong}
+		}
+		if !found {
 			return fail("the body does not contain %q", o.Contains)
 		}
 		if len(pointers) > 0 {
@@ -126,8 +145,10 @@ func HTTP(o HTTPOptions) checks.Check {
 				}
 			}
 		}
-		if open := insecure(resp.Request.URL); open != "" {
-			return checks.Result{Status: checks.Warn, Summary: open, Evidence: evidence}
+		for hop := resp; hop != nil; hop = hop.Request.Response {
+			if open := insecure(hop.Request.URL); open != "" {
+				return checks.Result{Status: checks.Warn, Summary: open, Evidence: evidence}
+			}
 		}
 		return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("%s: status %d", shown(u), resp.StatusCode), Evidence: evidence}
 	})
@@ -149,14 +170,39 @@ func wanted(want []int) string {
 
 // insecure says why requests to u can be read by others, or "".
 func insecure(u *url.URL) string {
-	host := u.Hostname()
-	if u.Scheme != "http" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	if u.Scheme != "http" || loopback(u.Hostname()) {
 		return ""
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
-		return ""
+	return cut(shown(u)) + " is asked without TLS"
+}
+
+// loopback reports whether a host is the loopback by its name or address.
+func loopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
 	}
-	return shown(u) + " answers as wanted, but without TLS"
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// sameServer reports whether a redirect leads to the same host and port, or from http to
+// https on the default ports.
+func sameServer(from, to *url.URL) bool {
+	if !strings.EqualFold(from.Hostname(), to.Hostname()) || from.Scheme != to.Scheme && to.Scheme != "https" {
+		return false
+	}
+	return port(from) == port(to) || port(from) == "80" && port(to) == "443" && to.Scheme == "https"
+}
+
+// port is the port of a URL with the scheme http or https.
+func port(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
 }
 
 // decode decodes one JSON value, with numbers as they are written.

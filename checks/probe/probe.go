@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/redact"
+	"github.com/serin-go/serin/internal/visible"
 )
 
 const (
@@ -35,7 +37,7 @@ func (p *probe) Digest() string { return p.digest }
 
 // newProbe returns a check of one kind. limit ends each run; zero means 10 s. requirements
 // identify what the check requires; they marshal to JSON and hold no secrets. If invalid is
-// an error, look never runs.
+// an error, look never runs. A result that opens does not count after the end of the context.
 func newProbe(kind string, limit time.Duration, requirements any, invalid error, look func(ctx context.Context) checks.Result) checks.Check {
 	text, err := json.Marshal(requirements)
 	if invalid = errors.Join(invalid, err); invalid != nil {
@@ -53,7 +55,13 @@ func newProbe(kind string, limit time.Duration, requirements any, invalid error,
 		if err := ctx.Err(); err != nil {
 			return checks.Result{Summary: "not looked at", Err: err}
 		}
-		return look(within)
+		r := look(within)
+		if err := within.Err(); err != nil && r.Status.Opens() { // what was called ignores its context
+			late := failed(within, kind, err)
+			late.Evidence = r.Evidence
+			return late
+		}
+		return r
 	}}
 }
 
@@ -106,12 +114,50 @@ func (v *invalid) url(field, raw string, schemes ...string) *url.URL {
 	return &url.URL{}
 }
 
-// shown is a URL without user, query and fragment, which may hold secrets.
+// shown is a URL without user, query and fragment, which may hold secrets. What has a scheme
+// but no host, such as user:password@host, is not shown.
 func shown(u *url.URL) string {
-	if u == nil {
+	if u == nil || u.Opaque != "" {
 		return "not a URL"
 	}
-	return (&url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path}).String()
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}
+
+// hashed is the SHA-256 of a text that may hold secrets, for a digest, or "".
+func hashed(s string) string {
+	if s == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// sourceError is an error of a client, a driver or a server, as text that can be shown.
+type sourceError struct {
+	err  error
+	text string
+}
+
+func (e *sourceError) Error() string { return e.text }
+
+func (e *sourceError) Unwrap() error { return e.err }
+
+// showable returns err with a text without credentials and control characters, of at most
+// 1 KiB.
+func showable(err error) error {
+	text := err.Error()
+	if clean := cut(visible.Line(redact.Text(text))); clean != text {
+		return &sourceError{err, clean}
+	}
+	return err
+}
+
+// cut cuts a text to 1 KiB.
+func cut(s string) string {
+	if len(s) > 1<<10 {
+		return strings.ToValidUTF8(s[:1<<10], "") + "..."
+	}
+	return s
 }
 
 // failed is the result after err: Unknown if it says nothing about the thing that was
@@ -126,6 +172,7 @@ func failed(ctx context.Context, what string, err error) checks.Result {
 	if e := (*url.Error)(nil); errors.As(err, &e) {
 		err = e.Err // without the URL, which may hold secrets
 	}
+	err = showable(err)
 	r := checks.Result{Summary: what + ": " + err.Error(), Err: err}
 	if answered(err) {
 		r.Status = checks.Fail
@@ -153,7 +200,7 @@ func answered(err error) bool {
 		alert  tls.AlertError
 		chain  *tls.CertificateVerificationError
 	)
-	return errors.As(err, &slow) && slow.Timeout() || errors.Is(err, http.ErrSchemeMismatch) ||
+	return errors.As(err, &slow) && slow.Timeout() || errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, errLocation) ||
 		errors.As(err, &remote) && remote.Op == remoteAlert || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &chain)
 }
 
@@ -165,18 +212,47 @@ func client(c *http.Client) *http.Client {
 		}}
 	}
 	own := *c
+	own.Transport = transport{c.Transport}
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &own
 }
 
+// transport returns the answers of another transport. Each names the request that it
+// answers, so that the hops of a redirect can be followed back. An answer whose location
+// cannot be parsed is an error, since package http would quote it.
+type transport struct{ base http.RoundTripper }
+
+func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	base := t.base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	resp, err := base.RoundTrip(req)
+	if resp == nil || err != nil {
+		return resp, err
+	}
+	own := *resp
+	own.Request = req
+	if _, err := req.URL.Parse(own.Header.Get("Location")); err != nil && own.StatusCode/100 == 3 {
+		if own.Body != nil {
+			own.Body.Close()
+		}
+		return nil, errLocation
+	}
+	return &own, nil
+}
+
+// errLocation means that a redirect leads to what is no URL.
+var errLocation = errors.New("the header Location is not a URL")
+
 // errLong means that a body exceeds 1 MiB.
 var errLong = errors.New("the body exceeds 1 MiB")
 
-// readAll reads a body up to 1 MiB.
+// readAll reads a body up to 1 MiB. With errLong it returns this much.
 func readAll(r io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
 	if err == nil && len(body) > maxBody {
-		return nil, errLong
+		return body[:maxBody], errLong
 	}
 	return body, err
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +15,8 @@ import (
 )
 
 // Redirects returns a check that a plain http URL is redirected permanently (status 301 or
-// 308) to https on the same host, with the same path and query. It does not follow the
-// redirect. Evidence: status, location.
+// 308) to https on the same host and the default port 443, with the same path and query. It
+// does not follow the redirect. Evidence: status, location.
 func Redirects(rawURL string) checks.Check {
 	bad := &invalid{options: "Redirects"}
 	u := bad.url("url", rawURL, "http")
@@ -36,14 +37,17 @@ func Redirects(rawURL string) checks.Check {
 		if err != nil {
 			return fail("the redirect has no location")
 		}
-		evidence["location"] = shown(to)
+		location := cut(shown(to))
+		evidence["location"] = location
 		switch {
 		case to.Scheme != "https":
-			return fail("redirects to %s, want https", shown(to))
+			return fail("redirects to %s, want https", location)
 		case !strings.EqualFold(to.Hostname(), u.Hostname()) || to.User != nil:
-			return fail("redirects to %s, want the same host", shown(to))
+			return fail("redirects to %s, want the same host", location)
+		case port(to) != "443":
+			return fail("redirects to %s, want the default port", location)
 		case slash(to) != slash(u) || to.RawQuery != u.RawQuery:
-			return fail("redirects to %s, want the same path and query", shown(to))
+			return fail("redirects to %s, want the same path and query", location)
 		}
 		return checks.Result{Status: checks.Pass, Summary: shown(u) + ": redirects to https", Evidence: evidence}
 	})
@@ -120,32 +124,49 @@ func HSTS(o HSTSOptions) checks.Check {
 	})
 }
 
-// policy parses the value of Strict-Transport-Security (RFC 6797, section 6.1).
+// policy parses the value of Strict-Transport-Security (RFC 6797, section 6.1). As the RFC
+// demands, what does not conform to the syntax is refused as a whole.
 func policy(value string) (seconds int64, subdomains, ok bool) {
+	const space, token = " \t", "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	seen := make(map[string]bool)
-	for directive := range strings.SplitSeq(value, ";") {
-		name, arg, _ := strings.Cut(directive, "=")
-		name, arg = strings.ToLower(strings.Trim(name, " \t")), strings.Trim(arg, " \t")
-		if name == "" {
-			continue
+	for {
+		value = strings.TrimLeft(value, space+";")
+		if value == "" {
+			return seconds, subdomains, seen["max-age"]
 		}
-		if seen[name] {
+		rest := strings.TrimLeft(value, token)
+		name := strings.ToLower(value[:len(value)-len(rest)])
+		arg, assigned := strings.CutPrefix(strings.TrimLeft(rest, space), "=")
+		if rest = arg; assigned {
+			arg = strings.TrimLeft(arg, space)
+			if quoted := quotedString.FindString(arg); quoted != "" {
+				arg, rest = quoted[1:len(quoted)-1], arg[len(quoted):]
+			} else {
+				rest = strings.TrimLeft(arg, token)
+				arg = arg[:len(arg)-len(rest)]
+			}
+		} else {
+			arg = ""
+		}
+		value = strings.TrimLeft(rest, space)
+		if name == "" || seen[name] || value != "" && value[0] != ';' {
 			return 0, false, false
 		}
 		seen[name] = true
 		switch name {
 		case "max-age":
-			if len(arg) > 1 && arg[0] == '"' && arg[len(arg)-1] == '"' {
-				arg = arg[1 : len(arg)-1]
-			}
 			n, err := strconv.ParseUint(arg, 10, 63)
 			if err != nil {
 				return 0, false, false
 			}
 			seconds = int64(n)
 		case "includesubdomains":
-			subdomains = true
+			if subdomains = true; assigned {
+				return 0, false, false
+			}
 		}
 	}
-	return seconds, subdomains, seen["max-age"]
 }
+
+// quotedString is a quoted string (RFC 2616, section 2.2).
+var quotedString = regexp.MustCompile(`^"(?:[^"\\]|\\.)*"`)

@@ -34,6 +34,16 @@ func TestRedirects(t *testing.T) {
 			to.RawQuery = ""
 		case "/user":
 			to.User = url.UserPassword("hidden", "hidden")
+		case "/port":
+			to.Host = "127.0.0.1:22"
+		case "/443":
+			to.Host = "127.0.0.1:443"
+		case "/bad", "/bad-and-long":
+			w.Header().Set("Location", "https://hidden:hidden@[bad/?k=hidden"+strings.Repeat("a", len(r.URL.Path)<<10))
+			w.WriteHeader(status)
+			return
+		case "/long":
+			to.Host, to.Path = "localhost", strings.Repeat("/a", 10<<10)
 		case "/empty":
 			w.WriteHeader(status)
 			return
@@ -41,12 +51,14 @@ func TestRedirects(t *testing.T) {
 		http.Redirect(w, r, to.String(), status)
 	})
 	for path, status := range map[string]checks.Status{
-		"": checks.Pass, "/": checks.Pass, "/a/b%20c?d=e": checks.Pass, "/308": checks.Pass,
+		"": checks.Pass, "/": checks.Pass, "/a/b%20c?d=e": checks.Pass, "/308": checks.Pass, "/443": checks.Pass,
+		"/port": checks.Fail, "/bad": checks.Fail, "/bad-and-long": checks.Fail, "/long": checks.Fail,
 		"/none": checks.Fail, "/found": checks.Fail, "/http": checks.Fail, "/host": checks.Fail, "/path": checks.Fail,
 		"/query?k=hidden": checks.Fail, "/user": checks.Fail, "/empty": checks.Fail,
 	} {
 		r := want(t, probe.Redirects(base+path), status)
-		if r.Evidence["status"] == "" || strings.Contains(fmt.Sprint(r, r.Err), "hidden") {
+		all := fmt.Sprint(r, r.Err)
+		if !strings.HasPrefix(path, "/bad") && r.Evidence["status"] == "" || strings.Contains(all, "hidden") || len(all) > 4<<10 {
 			t.Errorf("%s: %+v", path, r)
 		}
 	}
@@ -77,6 +89,16 @@ func TestHSTS(t *testing.T) {
 		{checks.Fail, []string{"max-age=15551999"}},
 		{checks.Pass, []string{`Max-Age = "31536000" ; includeSubDomains; preload`}},
 		{checks.Pass, []string{";max-age=15552000;;other=1"}},
+		{checks.Pass, []string{`x="a; max-age=0; \" y=b";max-age=15552000`}},
+		{checks.Fail, []string{`x="a; max-age=31536000; y=b"`}},
+		{checks.Fail, []string{`max-age=31536000; x="a`}},
+		{checks.Fail, []string{`max-age="31536000" x`}},
+		{checks.Fail, []string{"max-age=31536000; some words"}},
+		{checks.Fail, []string{"max-age=31536000; =x"}},
+		{checks.Fail, []string{"max-age=31536000, max-age=0"}},
+		{checks.Fail, []string{"max-age=31536000; includeSubDomains=false"}},
+		{checks.Fail, []string{"max-age=31536000; includeSubDomains="}},
+		{checks.Fail, []string{"max-age=+31536000"}},
 		{checks.Pass, []string{"max-age=15552000", "max-age=0"}},
 		{checks.Fail, []string{"max-age=0", "max-age=15552000"}},
 		{checks.Fail, nil},

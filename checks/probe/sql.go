@@ -45,7 +45,7 @@ func SQL(o SQLOptions) checks.Check {
 	if o.Query == "" {
 		o.Query = "SELECT 1"
 	}
-	bad.positive("MaxTime", o.MaxTime)
+	bad.limit("MaxTime", &o.MaxTime)
 	bad.positive("MaxLag", o.MaxLag)
 	if !o.Replica && (o.MaxLag > 0 || o.LagQuery != "") {
 		bad.add("Replica", false, "true, since MaxLag or LagQuery is set")

@@ -67,6 +67,8 @@ func (s *session) QueryContext(ctx context.Context, query string, _ []driver.Nam
 		close(s.d.hangs)
 		<-ctx.Done()
 		return nil, ctx.Err()
+	case "late":
+		<-ctx.Done() // and answers nevertheless
 	case "error":
 		return nil, errors.New("no table, for postgres://user:hidden@host/db")
 	case "none":
@@ -123,6 +125,7 @@ func TestSQL(t *testing.T) {
 		"broken off":        {&database{}, probe.SQLOptions{Query: "break"}, checks.Fail},
 		"no connection":     {&database{dial: errors.New("no password=hidden")}, probe.SQLOptions{}, checks.Fail},
 		"too slow":          {&database{hangs: make(chan struct{})}, probe.SQLOptions{Query: "hang", MaxTime: 10 * time.Millisecond}, checks.Fail},
+		"too late":          {&database{}, probe.SQLOptions{Query: "late", MaxTime: 10 * time.Millisecond}, checks.Fail},
 		"stale connections": {&database{stale: 2}, probe.SQLOptions{}, checks.Pass},
 		"always closed":     {&database{stale: 100}, probe.SQLOptions{}, checks.Fail},
 		"lag":               {&database{}, probe.SQLOptions{Replica: true, LagQuery: "lag 3"}, checks.Pass},

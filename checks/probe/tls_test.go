@@ -315,8 +315,12 @@ func TestTLSUnclear(t *testing.T) {
 				}
 				return nil, errors.Join(c.old(hello.Conn, version), errors.New("too old"))
 			}
-			addr := listen(t, config, func(_ *tls.Conn, err error) {
-				if err == nil && shaken.Add(1) == 3 && c.hang {
+			addr := listen(t, config, func(conn *tls.Conn, err error) {
+				if err != nil {
+					return
+				}
+				io.Copy(io.Discard, conn) // until the client has read all, and closes
+				if shaken.Add(1) == 3 && c.hang {
 					cancel()
 				}
 			})
