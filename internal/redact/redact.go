@@ -12,7 +12,7 @@ import (
 const mask = "xxxxx"
 
 // maxText is how much of a text is read, in bytes.
-const maxText = 64 << 10
+const maxText = 16 << 10
 
 // value is what follows the name of a secret: quoted, in brackets, or up to the next space.
 const value = `(?:\\*"(?:[^"\\]|\\.)*"?\S*|'(?:[^'\\]|\\.)*'?\S*|\[[^\]]*\]?\S*|(?i:(?:bearer|basic|token)\s+)?\S+)`
@@ -45,7 +45,7 @@ var rules = []struct {
 // fragments of URLs and connection strings, the values of names such as password, token and
 // api_key, the headers Authorization and Cookie, and keys of well-known forms. It rather
 // removes too much than too little, but cannot find a secret that nothing identifies. It
-// reads 64 KiB, and drops the rest.
+// reads 16 KiB, and drops the rest.
 func Text(s string) string {
 	if len(s) > maxText { // without the word that is cut, which may be a part of a secret
 		s = s[:maxText]
