@@ -20,8 +20,8 @@ type AutoscalerOptions struct {
 	// Send sends request number seq, from 0 on, to the twin. It is called concurrently.
 	// Requests that fail are counted, and are load nevertheless.
 	Send func(ctx context.Context, seq int) error
-	// Rate is the number of requests that begin in a second, at most 1,000. Choose it so
-	// that the replicas of an idle twin cannot serve it.
+	// Rate is the number of requests that begin in a second: at most 1,000, and at least 5
+	// within Within. Choose it so that the replicas of an idle twin cannot serve it.
 	Rate float64
 	// Timeout is the limit of one request. Rate times Timeout is at most 10,000. Default
 	// 30 s, or less with a high rate.
@@ -34,7 +34,8 @@ type AutoscalerOptions struct {
 	// or lower. It is the scale-down window of the autoscaler and the time of its steps.
 	// Default 10 min.
 	Down time.Duration
-	// Every is the time between two looks at Desired. Default 1 s.
+	// Every is the time between two looks at Desired, at most Within. There is also a look
+	// at the end of Within, LoadFor and Down. Default 1 s.
 	Every time.Duration
 }
 
@@ -47,18 +48,20 @@ const maxReversals = 2
 // of replicas must rise within Within, must still be higher when the load ends, and must
 // be back within Down. It may change its direction twice in all; more is flapping.
 //
-// The check is Unknown if no request is answered, or if Desired returns an error. A run
-// takes LoadFor and up to Down.
+// A change counts if Desired was called before the limit. The check is Unknown if that call
+// returns later than Every, or than a tenth of the limit, after the limit: then the change
+// may have come too late. It is also Unknown if no request is answered, or if Desired returns
+// an error. A run takes LoadFor and up to Down.
 func Autoscaler(o AutoscalerOptions) checks.Check {
 	v := options{name: "AutoscalerOptions"}
 	v.function("Desired", o.Desired == nil)
 	v.function("Send", o.Send == nil)
 	if o.Timeout == 0 && o.Rate > 0 {
-		o.Timeout = min(30*time.Second, time.Duration(maxInFlight/o.Rate*float64(time.Second)))
+		o.Timeout = time.Duration(min(30, maxInFlight/o.Rate) * float64(time.Second))
 	}
 	v.span("Timeout", &o.Timeout, 30*time.Second)
-	v.load(o.Rate, o.Timeout)
 	v.span("Within", &o.Within, 2*time.Minute)
+	v.load(o.Rate, o.Timeout, o.Within)
 	o.LoadFor = cmp.Or(o.LoadFor, 2*o.Within)
 	v.span("LoadFor", &o.LoadFor, 0)
 	if o.LoadFor > 0 && o.LoadFor < o.Within {
@@ -100,7 +103,11 @@ func autoscaler(r *run, o AutoscalerOptions) checks.Result {
 	load := newOpenLoop(r.ctx, o.Rate, s.request)
 	defer load.end()
 	for s.rose == 0 || time.Since(s.began) < o.LoadFor {
-		if res, over := s.step(); over {
+		limit := o.LoadFor
+		if s.rose == 0 {
+			limit = o.Within
+		}
+		if res, over := s.step(s.began, limit); over {
 			return res
 		}
 		if s.rose == 0 && time.Since(s.began) >= o.Within {
@@ -116,7 +123,7 @@ func autoscaler(r *run, o AutoscalerOptions) checks.Result {
 		return s.verdict("the autoscaler fell back to %d replicas while the load went on", s.last)
 	}
 	for s.last > start {
-		if res, over := s.step(); over {
+		if res, over := s.step(s.unloaded, o.Down); over {
 			return res
 		}
 		if s.last > start && time.Since(s.unloaded) >= o.Down {
@@ -128,9 +135,10 @@ func autoscaler(r *run, o AutoscalerOptions) checks.Result {
 		"desired replicas rose from %d to %d, first after %v, and were back %v after the load", start, s.highest, round(s.rose), round(s.fell))}
 }
 
-// step waits, and looks at the desired number. It returns a result if the run is over.
-func (s *scaling) step() (checks.Result, bool) {
-	if !s.sleep(s.Every) {
+// step waits, at most until limit after from, and looks at the desired number. It returns a
+// result if the run is over.
+func (s *scaling) step(from time.Time, limit time.Duration) (checks.Result, bool) {
+	if !s.sleep(min(s.Every, limit-time.Since(from))) {
 		return s.ended(s.evidence()), true
 	}
 	n, err := s.look()
@@ -139,6 +147,10 @@ func (s *scaling) step() (checks.Result, bool) {
 	}
 	if err != nil {
 		return s.unknown(s.evidence(), err), true
+	}
+	if late := time.Since(from) - limit; n != s.last && late > min(s.Every, limit/10) {
+		return s.unknown(s.evidence(), fmt.Errorf(
+			"desired: returned %v after the limit of %v, so it is not known whether the number changed in time", round(late), limit)), true
 	}
 	s.note(n)
 	if s.reversals > maxReversals {

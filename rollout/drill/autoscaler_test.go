@@ -154,6 +154,41 @@ func TestAutoscalerFinds(t *testing.T) {
 	}
 }
 
+// TestAutoscalerLimits: a change counts until the limit, however long the time between two
+// looks is.
+func TestAutoscalerLimits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		rise, fall time.Duration // after the begin of the load, which ends after 20 s
+		slow       time.Duration // of Desired
+		status     checks.Status
+	}{
+		"in time":             {9500 * time.Millisecond, 29500 * time.Millisecond, 0, checks.Pass},
+		"rises late":          {13 * time.Second, 29 * time.Second, 0, checks.Fail},
+		"falls late":          {5 * time.Second, 31 * time.Second, 0, checks.Fail},
+		"falls with the load": {5 * time.Second, 19500 * time.Millisecond, 0, checks.Fail},
+		"a call of 500 ms":    {10300 * time.Millisecond, 29 * time.Second, 500 * time.Millisecond, checks.Pass},
+		"a call of 5 s":       {11 * time.Second, 29 * time.Second, 5 * time.Second, checks.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now().Add(tt.slow)
+				res := drill.Autoscaler(drill.AutoscalerOptions{
+					Rate: 1, Within: 10 * time.Second, LoadFor: 20 * time.Second, Down: 10 * time.Second, Every: 7 * time.Second,
+					Send: func(context.Context, int) error { return nil },
+					Desired: func(context.Context) (int, error) {
+						time.Sleep(tt.slow)
+						if d := time.Since(began); d >= tt.rise && d < tt.fall {
+							return 3, nil
+						}
+						return 1, nil
+					},
+				}).Check(t.Context())
+				want(t, res, tt.status)
+			})
+		})
+	}
+}
+
 func TestAutoscalerUnknown(t *testing.T) {
 	t.Run("no request is answered", func(t *testing.T) {
 		res, _ := scale(t, func(o *drill.AutoscalerOptions) {
@@ -234,13 +269,16 @@ func TestAutoscalerInvalidOptions(t *testing.T) {
 		change func(*drill.AutoscalerOptions)
 		want   []string
 	}{
-		"zero":         {func(o *drill.AutoscalerOptions) { *o = drill.AutoscalerOptions{} }, []string{"Desired", "Rate", "Send"}},
-		"rates":        {func(o *drill.AutoscalerOptions) { o.Rate = 1001 }, []string{"Rate"}},
-		"in flight":    {func(o *drill.AutoscalerOptions) { o.Rate, o.Timeout = 1000, 11*time.Second }, []string{"Rate"}},
-		"negative":     {func(o *drill.AutoscalerOptions) { o.Within, o.Down, o.Every, o.Timeout, o.LoadFor = -1, -1, -1, -1, -1 }, []string{"Down", "Every", "LoadFor", "Timeout", "Within"}},
-		"short load":   {func(o *drill.AutoscalerOptions) { o.LoadFor = time.Minute }, []string{"LoadFor"}},
-		"looks rarely": {func(o *drill.AutoscalerOptions) { o.Every = time.Hour }, []string{"Every"}},
-		"days":         {func(o *drill.AutoscalerOptions) { o.Down = 25 * time.Hour }, []string{"Down"}},
+		"zero":                      {func(o *drill.AutoscalerOptions) { *o = drill.AutoscalerOptions{} }, []string{"Desired", "Rate", "Send"}},
+		"rates":                     {func(o *drill.AutoscalerOptions) { o.Rate = 1001 }, []string{"Rate"}},
+		"no load":                   {func(o *drill.AutoscalerOptions) { o.Rate, o.Within = 0.4, 10*time.Second }, []string{"Rate"}},
+		"tiny rate":                 {func(o *drill.AutoscalerOptions) { o.Rate = 1e-12 }, []string{"Rate"}},
+		"tiny rate, with a timeout": {func(o *drill.AutoscalerOptions) { o.Rate, o.Timeout = 1e-12, time.Second }, []string{"Rate"}},
+		"in flight":                 {func(o *drill.AutoscalerOptions) { o.Rate, o.Timeout = 1000, 11*time.Second }, []string{"Rate"}},
+		"negative":                  {func(o *drill.AutoscalerOptions) { o.Within, o.Down, o.Every, o.Timeout, o.LoadFor = -1, -1, -1, -1, -1 }, []string{"Down", "Every", "LoadFor", "Timeout", "Within"}},
+		"short load":                {func(o *drill.AutoscalerOptions) { o.LoadFor = time.Minute }, []string{"LoadFor"}},
+		"looks rarely":              {func(o *drill.AutoscalerOptions) { o.Every = time.Hour }, []string{"Every"}},
+		"days":                      {func(o *drill.AutoscalerOptions) { o.Down = 25 * time.Hour }, []string{"Down"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := s.options()

@@ -21,7 +21,8 @@ type BalanceOptions struct {
 	// the name of the server that answered. It is called concurrently.
 	Send func(ctx context.Context, seq int) (server string, err error)
 	// Weights are the weights of 2 to 1,000 servers by name, from 1 to 1,000,000. A server
-	// with weight 0 is left out: if it answers, the check fails.
+	// with weight 0 must not answer, like a server without a weight: if it does, the check
+	// fails.
 	Weights map[string]int
 	// N is the number of requests, at most 1,000,000. Every server must expect at least 5.
 	// Default 2,000.
@@ -53,14 +54,15 @@ func Balance(o BalanceOptions) checks.Check {
 	v.function("Send", o.Send == nil)
 	o.N, o.Concurrency, o.MinP = cmp.Or(o.N, 2000), cmp.Or(o.Concurrency, 8), cmp.Or(o.MinP, 0.001)
 	o.Weights = maps.Clone(o.Weights)
+	maps.DeleteFunc(o.Weights, func(_ string, w int) bool { return w == 0 })
 	if n := len(o.Weights); n < 2 || n > 1000 {
-		v.invalid("Weights", fmt.Sprintf("a map of %d", n), "2 to 1,000 servers")
+		v.invalid("Weights", fmt.Sprintf("a map of %d", n), "2 to 1,000 servers with a weight above 0")
 	}
 	total, least := 0, math.MaxInt
 	for _, server := range slices.Sorted(maps.Keys(o.Weights)) {
 		w := o.Weights[server]
 		if w < 1 || w > 1e6 {
-			v.invalid(fmt.Sprintf("Weights[%.64q]", server), w, "1 to 1,000,000")
+			v.invalid(fmt.Sprintf("Weights[%.64q]", server), w, "0 to 1,000,000")
 		}
 		total, least = total+w, min(least, w)
 	}

@@ -152,6 +152,15 @@ func TestBalanceHangs(t *testing.T) {
 	})
 }
 
+// TestBalanceWeightZero: a server with weight 0 must not answer.
+func TestBalanceWeightZero(t *testing.T) {
+	for server, status := range map[string]checks.Status{"b": checks.Pass, "drained": checks.Fail} {
+		res := drill.Balance(drill.BalanceOptions{N: 20, Weights: map[string]int{"a": 1, "b": 1, "drained": 0},
+			Send: func(_ context.Context, seq int) (string, error) { return []string{"a", server}[seq%2], nil }}).Check(t.Context())
+		want(t, res, status)
+	}
+}
+
 func TestBalanceInvalidOptions(t *testing.T) {
 	send := fixed(480, 1040, 480)
 	for name, tt := range map[string]struct {
@@ -160,7 +169,8 @@ func TestBalanceInvalidOptions(t *testing.T) {
 	}{
 		"zero":             {drill.BalanceOptions{}, []string{"BalanceOptions.Send", "BalanceOptions.Weights"}},
 		"one server":       {drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1}}, []string{"BalanceOptions.Weights"}},
-		"weight 0":         {drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1, "b": 0}}, []string{`BalanceOptions.Weights["b"]`}},
+		"weight 0":         {drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1, "b": 0}}, []string{"BalanceOptions.Weights"}},
+		"weight -1":        {drill.BalanceOptions{Send: send, Weights: map[string]int{"a": 1, "b": 1, "c": -1}}, []string{`BalanceOptions.Weights["c"]`}},
 		"expects below 5":  {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: 19}, []string{"BalanceOptions.N"}},
 		"fewer by failure": {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: 20, MaxFailed: 0.05}, []string{"BalanceOptions.N"}},
 		"negative":         {drill.BalanceOptions{Send: send, Weights: oneTwoOne, N: -1, MinP: -1, MaxFailed: -1, Concurrency: -1, Timeout: -1}, []string{"BalanceOptions.Concurrency", "BalanceOptions.MaxFailed", "BalanceOptions.MinP", "BalanceOptions.N", "BalanceOptions.Timeout"}},

@@ -109,10 +109,12 @@ func TestCacheLeaksBehindARouter(t *testing.T) {
 
 // shelf is a cache with mistakes. Its key has all parts of a request but those in lacks.
 type shelf struct {
-	lacks  string
-	ttl    time.Duration
-	mu     sync.Mutex
-	stored map[string]shelved
+	lacks      string
+	ttl        time.Duration
+	late       time.Duration // from an answer until it is stored
+	keepsFirst bool          // of two answers that are stored under one key
+	mu         sync.Mutex
+	stored     map[string]shelved
 }
 
 type shelved struct {
@@ -168,14 +170,31 @@ func (s *shelf) transport(version string, origin http.RoundTripper) http.RoundTr
 			if hit.body, err = io.ReadAll(resp.Body); err != nil {
 				return nil, err
 			}
-			hit.version, hit.until = version, time.Now().Add(s.ttl)
-			if s.stored == nil {
-				s.stored = make(map[string]shelved)
+			hit.version = version
+			if s.late > 0 {
+				time.AfterFunc(s.late, func() {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					s.store(key, hit)
+				})
+			} else {
+				s.store(key, hit)
 			}
-			s.stored[key] = hit
 		}
 		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(hit.body))}, nil
 	})
+}
+
+// store stores an answer. It needs s.mu.
+func (s *shelf) store(key string, e shelved) {
+	if s.stored == nil {
+		s.stored = make(map[string]shelved)
+	}
+	if s.keepsFirst && time.Now().Before(s.stored[key].until) {
+		return
+	}
+	e.until = time.Now().Add(s.ttl)
+	s.stored[key] = e
 }
 
 func (s *shelf) forget(_ context.Context, version string) error {
@@ -252,6 +271,42 @@ func TestCacheLeaksAdvancesTheClock(t *testing.T) {
 		if took := time.Since(began); took != 0 || advanced < time.Hour {
 			t.Errorf("took %v and advanced by %v", took, advanced)
 		}
+	})
+}
+
+// TestCacheLeaksFindsLateStores: a cache that stores its answers a moment later is found out
+// as well, whether it keeps the first one of two answers or the last one.
+func TestCacheLeaksFindsLateStores(t *testing.T) {
+	for _, lacks := range []string{"", "version", "tenant", "tools"} {
+		for _, late := range []time.Duration{30 * time.Millisecond, 120 * time.Millisecond} {
+			for _, first := range []bool{true, false} {
+				t.Run(fmt.Sprint(lacks, late, first), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						s := &shelf{lacks: lacks, ttl: time.Minute, late: late, keepsFirst: first}
+						res := drill.CacheLeaks(s.options()).Check(t.Context())
+						if lacks == "" {
+							want(t, res, checks.Pass)
+							return
+						}
+						want(t, res, checks.Fail)
+						if !strings.Contains(res.Evidence["leaks"], lacks) {
+							t.Error(res.Evidence)
+						}
+						synctest.Wait()
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestCacheLeaksShortTTL: answers that may have expired before they were asked for again do
+// not count.
+func TestCacheLeaksShortTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{ttl: 300 * time.Millisecond, late: 120 * time.Millisecond}
+		res := drill.CacheLeaks(s.options()).Check(t.Context())
+		want(t, res, checks.Unknown)
 	})
 }
 
@@ -410,8 +465,12 @@ func TestCacheLeaksInvalidOptions(t *testing.T) {
 		"one version":  {func(o *drill.CacheLeaksOptions) { o.Versions = [2]string{"a", "a"} }, []string{"Versions"}},
 		"half":         {func(o *drill.CacheLeaksOptions) { o.Versions = [2]string{"a", ""} }, []string{"Versions"}},
 		"same tenants": {func(o *drill.CacheLeaksOptions) { o.Tenants = [2]http.Header{same, same.Clone()} }, []string{"Tenants"}},
-		"path":         {func(o *drill.CacheLeaksOptions) { o.Path = "v1" }, []string{"Path"}},
-		"bad path":     {func(o *drill.CacheLeaksOptions) { o.Path = "/%zz" }, []string{"Path"}},
+		"same tenants in another case": {func(o *drill.CacheLeaksOptions) {
+			o.Tenants = [2]http.Header{same, {"authorization": same["Authorization"]}}
+		}, []string{"Tenants"}},
+		"no tenants": {func(o *drill.CacheLeaksOptions) { o.Tenants = [2]http.Header{nil, {"Authorization": nil}} }, []string{"Tenants"}},
+		"path":       {func(o *drill.CacheLeaksOptions) { o.Path = "v1" }, []string{"Path"}},
+		"bad path":   {func(o *drill.CacheLeaksOptions) { o.Path = "/%zz" }, []string{"Path"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := s.options()

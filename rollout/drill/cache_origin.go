@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,7 +75,7 @@ func (s *leaks) serve(ctx context.Context, q question) ([]byte, error) {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	for name, values := range s.Tenants[q.tenant] {
-		req.Header[http.CanonicalHeaderKey(name)] = append([]string(nil), values...)
+		req.Header[name] = slices.Clone(values)
 	}
 	w := &response{header: make(http.Header)}
 	s.fronts[q.version].ServeHTTP(w, req)

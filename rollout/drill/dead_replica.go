@@ -22,7 +22,8 @@ type DeadReplicaOptions struct {
 	// the name of the server that answered. An error is a failure that a user sees. It is
 	// called concurrently.
 	Send func(ctx context.Context, seq int) (server string, err error)
-	// Rate is the number of requests that begin in a second, at most 1,000. Default 20.
+	// Rate is the number of requests that begin in a second: at most 1,000, and at least 5
+	// within Within. Default 20.
 	Rate float64
 	// Timeout is the limit of one request; a request without an answer is a failure. Rate
 	// times Timeout is at most 10,000. Default 10 s.
@@ -45,8 +46,9 @@ type DeadReplicaOptions struct {
 //
 // The server is started again in any case, also if the context of the run ends. If that
 // is not possible, the check fails, and its result names the server. It is Unknown if the
-// server does not answer a request before it is stopped, if it still answers afterwards, or
-// if requests fail before. A run takes about three times Within and the time of the return.
+// server does not answer a request before it is stopped, if it still answers afterwards, if
+// requests fail before, or if no request begins later than Within after the stop while the
+// server is stopped. A run takes about three times Within and the time of the return.
 func DeadReplica(o DeadReplicaOptions) checks.Check {
 	v := options{name: "DeadReplicaOptions"}
 	if o.Server == "" {
@@ -57,11 +59,11 @@ func DeadReplica(o DeadReplicaOptions) checks.Check {
 	v.function("Send", o.Send == nil)
 	o.Rate = cmp.Or(o.Rate, 20)
 	v.span("Timeout", &o.Timeout, 10*time.Second)
-	v.load(o.Rate, o.Timeout)
 	if o.MaxFailures < 0 {
 		v.invalid("MaxFailures", o.MaxFailures, "a number >= 0")
 	}
 	v.span("Within", &o.Within, 10*time.Second)
+	v.load(o.Rate, o.Timeout, o.Within)
 	v.span("Return", &o.Return, time.Minute)
 	return newDrill("dead replica", v.err(), func(r *run) checks.Result { return deadReplica(r, o) },
 		o.Server, o.Rate, o.Timeout, o.MaxFailures, o.Within, o.Return)
@@ -87,6 +89,7 @@ type outage struct {
 	undead  bool          // the server has answered a request that began while it was stopped
 	last    time.Duration // from stopped to the begin of the last request that failed
 	late    bool          // a request has failed that began too late
+	tested  int           // requests that began later than Within after stopped, and before start
 	back    time.Time     // the server answered again
 }
 
@@ -179,6 +182,9 @@ func (s *outage) request(ctx context.Context, seq int) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.stopped.IsZero() && began.Sub(s.stopped) > s.Within && (s.start.IsZero() || began.Before(s.start)) {
+		s.tested++
+	}
 	if err != nil {
 		s.fail(began, err)
 	} else {
@@ -239,6 +245,8 @@ func (s *outage) verdict(stopping error) checks.Result {
 		return fail("a request failed that began %v after server %.64q was stopped, later than %v", round(s.last), s.Server, s.Within)
 	case s.undead:
 		return s.unknown(e, fmt.Errorf("stop: server %.64q still answered after it was stopped", s.Server))
+	case s.tested == 0:
+		return s.unknown(e, fmt.Errorf("load: no request began later than %v after server %.64q was stopped, while it was", s.Within, s.Server))
 	}
 	return checks.Result{Status: checks.Pass, Evidence: e, Summary: fmt.Sprintf("server %.64q was stopped: %d of %d requests failed; it answered %v after its start",
 		s.Server, s.failures, s.sent, round(s.back.Sub(s.start)))}
@@ -248,6 +256,9 @@ func (s *outage) evidence() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := map[string]string{"server": clean(s.Server), "requests": fmt.Sprint(s.sent), "answered": fmt.Sprint(s.answered), "failures": fmt.Sprint(s.failures)}
+	if s.tested > 0 {
+		e["requests after within"] = fmt.Sprint(s.tested)
+	}
 	if s.last > 0 {
 		e["last failure after"] = round(s.last).String()
 	}

@@ -395,6 +395,21 @@ func TestDeadReplicaIsRestoredFromAHang(t *testing.T) {
 	})
 }
 
+// TestDeadReplicaCountsRequests: of five requests a second, four or five begin in the second
+// half of the outage, when none may fail.
+func TestDeadReplicaCountsRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hall{}
+		o := h.options(h.rotate(h.isDead))
+		o.Rate, o.Within = 5, time.Second
+		res := drill.DeadReplica(o).Check(t.Context())
+		want(t, res, checks.Pass)
+		if n := res.Evidence["requests after within"]; n != "4" && n != "5" {
+			t.Error(res.Evidence)
+		}
+	})
+}
+
 func TestDeadReplicaInvalidOptions(t *testing.T) {
 	h := &hall{}
 	for name, tt := range map[string]struct {
@@ -405,6 +420,7 @@ func TestDeadReplicaInvalidOptions(t *testing.T) {
 		"negative": {func(o *drill.DeadReplicaOptions) {
 			o.Rate, o.Timeout, o.MaxFailures, o.Within, o.Return = -1, -1, -1, -1, -1
 		}, []string{"MaxFailures", "Rate", "Return", "Timeout", "Within"}},
+		"no load":   {func(o *drill.DeadReplicaOptions) { o.Rate, o.Within = 0.2, time.Second }, []string{"Rate"}},
 		"in flight": {func(o *drill.DeadReplicaOptions) { o.Rate, o.Timeout = 500, time.Minute }, []string{"Rate"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -424,7 +440,7 @@ func TestDeadReplicaConformance(t *testing.T) {
 	checkstest.Exercise(t, func(*testing.T) checks.Check {
 		h := &hall{}
 		o := h.options(h.rotate(h.isDead))
-		o.Rate, o.Within = 200, 20*time.Millisecond
+		o.Rate, o.Within = 500, 20*time.Millisecond
 		return drill.DeadReplica(o)
 	})
 	of := func(o drill.DeadReplicaOptions) checks.Check { return drill.DeadReplica(o) }

@@ -59,10 +59,16 @@ func (l *openLoop) end() {
 	l.workers.Wait()
 }
 
-// load validates the rate of an open loop and the timeout of its requests.
-func (o *options) load(rate float64, timeout time.Duration) {
+// minLoad is the least number of requests within Within.
+const minLoad = 5
+
+// load validates the rate of an open loop, the timeout of its requests and the time in which
+// they must have an effect.
+func (o *options) load(rate float64, timeout, within time.Duration) {
 	if !(rate > 0 && rate <= 1000) {
 		o.invalid("Rate", rate, "above 0 and at most 1,000 requests per second")
+	} else if within > 0 && rate*within.Seconds() < minLoad {
+		o.invalid("Rate", rate, "at least 5 requests within Within, that is, Rate times Within")
 	} else if timeout > 0 && rate*timeout.Seconds() > maxInFlight {
 		o.invalid("Rate", rate, "at most 10,000 requests in flight, that is, Rate times Timeout")
 	}
