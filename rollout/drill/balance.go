@@ -167,7 +167,7 @@ func (c *counts) judge(r *run, o BalanceOptions, allowed int) checks.Result {
 		names := slices.Sorted(maps.Keys(c.unknown))
 		evidence["without weight"] = fmt.Sprintf("%d answers of %d servers", sum(c.unknown), len(names))
 		return checks.Result{Status: checks.Fail, Evidence: evidence,
-			Summary: fmt.Sprintf("server %.64q answered %d of %d requests, and has no weight", names[0], c.unknown[names[0]], c.next)}
+			Summary: fmt.Sprintf("server %.64q answered %d of %d requests, and has no weight", clean(names[0]), c.unknown[names[0]], c.next)}
 	}
 	if c.failed > allowed {
 		return r.unknown(evidence, fmt.Errorf("%d of %d requests failed, more than the %d allowed: %w", c.failed, c.next, allowed, c.err))
@@ -187,7 +187,7 @@ func (c *counts) judge(r *run, o BalanceOptions, allowed int) checks.Result {
 		})
 		return checks.Result{Status: checks.Fail, Evidence: evidence, Summary: fmt.Sprintf(
 			"the load balancer does not follow its weights: p %.3g is below %g; server %.64q answered %d of %d requests, %.4g expected",
-			p, o.MinP, worst, c.answered[worst], n, float64(n)*float64(o.Weights[worst])/float64(total))}
+			p, o.MinP, clean(worst), c.answered[worst], n, float64(n)*float64(o.Weights[worst])/float64(total))}
 	}
 	return checks.Result{Status: checks.Pass, Evidence: evidence,
 		Summary: fmt.Sprintf("%d answers of %d servers follow the weights, p %.3g", n, len(servers), p)}

@@ -256,6 +256,22 @@ func TestErrorsHideSecrets(t *testing.T) {
 	if !errors.Is(res.Err, errTwin) {
 		t.Error("the error is not wrapped")
 	}
+	for _, secret := range []string{"password=hunter2", `{"password":"hunter2"}`, "api_key: hunter2", "Bearer hunter2", "app:hunter2@tcp(db:3306)/x", "postgres://u:hun/ter2@db"} {
+		res := drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, Send: func(_ context.Context, seq int) (string, error) {
+			if seq < 8 {
+				return "http://ana:hunter2@10.0.0.9", nil // without a weight
+			}
+			return "", errors.New("ask: " + secret + " refused")
+		}}).Check(t.Context())
+		if text := fmt.Sprint(res); strings.Contains(text, "hunter2") || strings.Contains(text, "ter2") {
+			t.Errorf("%s: %s", secret, text)
+		}
+		o := warm()
+		o.Load = func(context.Context) (float64, error) { return 0, errors.New(secret) }
+		if res := drill.WarmBaseline(o).Check(t.Context()); res.Err == nil || strings.Contains(res.Err.Error(), "ter2") {
+			t.Errorf("%s: %v", secret, res.Err)
+		}
+	}
 	long := drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, Send: func(context.Context, int) (string, error) {
 		return "", errors.New(strings.Repeat("\x00ü", 1<<20))
 	}}).Check(t.Context())

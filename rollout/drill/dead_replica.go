@@ -107,12 +107,12 @@ func deadReplica(r *run, o DeadReplicaOptions) checks.Result {
 		return r.unknown(s.evidence(), fmt.Errorf("twin: requests fail before a server was stopped: %w", err))
 	}
 	if !before {
-		return r.unknown(s.evidence(), fmt.Errorf("twin: server %.64q has not answered within %v, before it was stopped", o.Server, o.Within))
+		return r.unknown(s.evidence(), fmt.Errorf("twin: server %.64q has not answered within %v, before it was stopped", clean(o.Server), o.Within))
 	}
 	stopping, starting := s.outage()
 	if starting != nil {
 		return checks.Result{Status: checks.Fail, Evidence: s.evidence(), Err: fmt.Errorf("drill: %w", errors.Join(starting, stopping)),
-			Summary: fmt.Sprintf("server %.64q was stopped and could not be started again; start it by hand", o.Server)}
+			Summary: fmt.Sprintf("server %.64q was stopped and could not be started again; start it by hand", clean(o.Server))}
 	}
 	if r.ctx.Err() != nil {
 		return s.ended(s.evidence())
@@ -236,20 +236,20 @@ func (s *outage) verdict(stopping error) checks.Result {
 	case s.ctx.Err() != nil:
 		return s.ended(e)
 	case s.back.IsZero():
-		return fail("server %.64q was stopped, and did not answer within %v after it was started again", s.Server, s.Return)
+		return fail("server %.64q was stopped, and did not answer within %v after it was started again", clean(s.Server), s.Return)
 	case stopping != nil:
 		return s.unknown(e, stopping)
 	case s.failures > s.MaxFailures:
-		return fail("%d requests failed when server %.64q was stopped, more than %d", s.failures, s.Server, s.MaxFailures)
+		return fail("%d requests failed when server %.64q was stopped, more than %d", s.failures, clean(s.Server), s.MaxFailures)
 	case s.late:
-		return fail("a request failed that began %v after server %.64q was stopped, later than %v", round(s.last), s.Server, s.Within)
+		return fail("a request failed that began %v after server %.64q was stopped, later than %v", round(s.last), clean(s.Server), s.Within)
 	case s.undead:
-		return s.unknown(e, fmt.Errorf("stop: server %.64q still answered after it was stopped", s.Server))
+		return s.unknown(e, fmt.Errorf("stop: server %.64q still answered after it was stopped", clean(s.Server)))
 	case s.tested == 0:
-		return s.unknown(e, fmt.Errorf("load: no request began later than %v after server %.64q was stopped, while it was", s.Within, s.Server))
+		return s.unknown(e, fmt.Errorf("load: no request began later than %v after server %.64q was stopped, while it was", s.Within, clean(s.Server)))
 	}
 	return checks.Result{Status: checks.Pass, Evidence: e, Summary: fmt.Sprintf("server %.64q was stopped: %d of %d requests failed; it answered %v after its start",
-		s.Server, s.failures, s.sent, round(s.back.Sub(s.start)))}
+		clean(s.Server), s.failures, s.sent, round(s.back.Sub(s.start)))}
 }
 
 func (s *outage) evidence() map[string]string {

@@ -41,6 +41,10 @@
 // Each check implements [checks.Digester]. The digest depends on the numbers and names of
 // the options. It does not depend on functions and credentials.
 //
+// Errors of the functions appear in results without user names, passwords and queries of URLs
+// and without the values of names such as password, token and api_key, and at most 512 bytes
+// of each.
+//
 // # Dependencies
 //
 // Package autoscale brings xxhash. Everything else is the standard library.

@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
-	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/redact"
 )
 
 // ErrBusy means that another run of the same check has not ended.
@@ -166,26 +165,15 @@ func (e *callError) Error() string { return e.name + ": " + clean(e.err.Error())
 
 func (e *callError) Unwrap() error { return e.err }
 
-var address = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+`)
-
-// clean returns a text of another program without user names, passwords and queries of
-// URLs, without unprintable characters, and at most 512 bytes long.
+// clean returns a text of another program without credentials, without user names, passwords
+// and queries of URLs, without unprintable characters, and at most 512 bytes long.
 func clean(text string) string {
-	text = address.ReplaceAllStringFunc(text[:min(len(text), 4<<10)], func(s string) string {
-		u, err := url.Parse(strings.TrimRight(s, ".,:;)"))
-		if err != nil {
-			scheme, _, _ := strings.Cut(s, "://")
-			return scheme + "://..."
-		}
-		cut := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-		return cut.String() + s[len(strings.TrimRight(s, ".,:;)")):]
-	})
 	text = strings.Map(func(c rune) rune {
 		if !unicode.IsPrint(c) {
 			return ' '
 		}
 		return c
-	}, strings.ToValidUTF8(text, "?"))
+	}, strings.ToValidUTF8(redact.Text(text), "?"))
 	if len(text) > 512 {
 		text = strings.ToValidUTF8(text[:509], "") + "..."
 	}

@@ -64,7 +64,7 @@ func warmBaseline(r *run, o WarmBaselineOptions) checks.Result {
 	baseline := split.Baseline()
 	evidence["baseline"] = clean(baseline)
 	if split.Arms[0].Weight == strategies.Full {
-		return r.unknown(evidence, fmt.Errorf("split: gives all traffic to the baseline %.64q, so there is nothing to roll back", baseline))
+		return r.unknown(evidence, fmt.Errorf("split: gives all traffic to the baseline %.64q, so there is nothing to roll back", clean(baseline)))
 	}
 	load, err := call(r.ctx, r, "Load", o.Timeout, o.Load)
 	if err == nil && (!(load >= 0) || math.IsInf(load, 1)) {
@@ -81,7 +81,7 @@ func warmBaseline(r *run, o WarmBaselineOptions) checks.Result {
 	evidence["load"], evidence["needed"], evidence["ready"] = fmt.Sprint(load), fmt.Sprint(needed), fmt.Sprint(ready)
 	if ready < needed {
 		return checks.Result{Status: checks.Fail, Evidence: evidence,
-			Summary: fmt.Sprintf("baseline %.64q has %d of the %d replicas that a rollback needs", baseline, ready, needed)}
+			Summary: fmt.Sprintf("baseline %.64q has %d of the %d replicas that a rollback needs", clean(baseline), ready, needed)}
 	}
 	began := time.Now()
 	_, err = call(r.ctx, r, "Send", o.Timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, o.Send(ctx, baseline) })
@@ -94,9 +94,9 @@ func warmBaseline(r *run, o WarmBaselineOptions) checks.Result {
 	}
 	if err != nil {
 		return checks.Result{Status: checks.Fail, Evidence: evidence, Err: err,
-			Summary: fmt.Sprintf("baseline %.64q has %d replicas, and does not answer", baseline, ready)}
+			Summary: fmt.Sprintf("baseline %.64q has %d replicas, and does not answer", clean(baseline), ready)}
 	}
 	evidence["answered in"] = took.Round(time.Millisecond).String()
 	return checks.Result{Status: checks.Pass, Evidence: evidence,
-		Summary: fmt.Sprintf("baseline %.64q has %d replicas and answers; a rollback needs %d", baseline, ready, needed)}
+		Summary: fmt.Sprintf("baseline %.64q has %d replicas and answers; a rollback needs %d", clean(baseline), ready, needed)}
 }
