@@ -20,9 +20,13 @@
 // Pass means that the requirement is met. Fail means that it is not, and the summary names
 // the people and the times. Unknown means that it could not be looked at: a source returns
 // an error or more than 10,000 entries, panics or does not return within 10 seconds, or the
-// end of the rollout is not known. The same person may have several spellings of a name:
-// people are equal if their Subject is, or, without a Subject, their Name regardless of case
-// and surrounding space.
+// end of the rollout is not known. Errors of sources appear without user names, passwords and
+// queries of URLs and without the values of names such as password, token and api_key, and
+// at most 512 bytes of them.
+//
+// Two entries are one person if they have the same Subject or, if one of them has none, the
+// same Name regardless of case and surrounding space. An entry without a Subject may match
+// several people of its name. Then it counts for each of them.
 //
 // All checks are safe for concurrent use, and have a digest of their requirements
 // ([checks.Digester]). This package uses only the standard library.

@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +17,7 @@ import (
 	"github.com/serin-go/serin/checks/checklist"
 	"github.com/serin-go/serin/internal/bounded"
 	"github.com/serin-go/serin/internal/quorum"
+	"github.com/serin-go/serin/internal/redact"
 	"github.com/serin-go/serin/internal/visible"
 )
 
@@ -87,11 +88,17 @@ func (o *options) window(roster Roster, d time.Duration) {
 
 // unread is the result if a source cannot be read.
 func unread(what string, err error) checks.Result {
-	if e := (*url.Error)(nil); errors.As(err, &e) {
-		err = e.Err // without the URL, which may hold secrets
-	}
-	return checks.Result{Summary: what + " cannot be read", Err: err}
+	return checks.Result{Summary: what + " cannot be read", Err: &sourceError{err}}
 }
+
+// sourceError is the error of a source, without credentials in its text.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string {
+	return cut(visible.Line(redact.Text(e.err.Error())), 509)
+}
+
+func (e *sourceError) Unwrap() error { return e.err }
 
 // read reads a source and refuses too many entries.
 func read[T any](all []T, err error) ([]T, error) {
@@ -101,8 +108,59 @@ func read[T any](all []T, err error) ([]T, error) {
 	return all, err
 }
 
-// identity is the permanent identity of a person, or "".
-func identity(p checklist.Person) string { return quorum.Person(p.Subject, p.Name) }
+// empty reports whether a person has neither a subject nor a name.
+func empty(p checklist.Person) bool { return p.Subject == "" && name(p) == "" }
+
+// same reports whether two entries are one person.
+func same(a, b checklist.Person) bool { return quorum.Same(a.Subject, a.Name, b.Subject, b.Name) }
+
+// name is the name of a person as it is compared.
+func name(p checklist.Person) string { return quorum.Person("", p.Name) }
+
+// humans groups entries by person, as same does, and returns their indices. An entry without
+// a subject is in the group of each subject that has its name, or else in the group of its
+// name. Empty entries are in none.
+func humans(all []checklist.Person) iter.Seq[[]int] {
+	own, bare := make(map[string][]int), make(map[string][]int) // by subject; by name, without a subject
+	taken := make(map[string]bool)                              // names of people with a subject
+	var subjects, names []string
+	for i, p := range all {
+		n := name(p)
+		switch {
+		case p.Subject != "":
+			if own[p.Subject] == nil {
+				subjects = append(subjects, p.Subject)
+			}
+			own[p.Subject] = append(own[p.Subject], i)
+			taken[n] = true
+		case n != "":
+			if bare[n] == nil {
+				names = append(names, n)
+			}
+			bare[n] = append(bare[n], i)
+		}
+	}
+	return func(yield func([]int) bool) {
+		for _, s := range subjects {
+			group, seen := slices.Clone(own[s]), make(map[string]bool)
+			for _, i := range own[s] {
+				if n := name(all[i]); !seen[n] {
+					seen[n] = true
+					group = append(group, bare[n]...)
+				}
+			}
+			slices.Sort(group)
+			if !yield(group) {
+				return
+			}
+		}
+		for _, n := range names {
+			if !taken[n] && !yield(bare[n]) {
+				return
+			}
+		}
+	}
+}
 
 // show is a person in a text.
 func show(p checklist.Person) string {

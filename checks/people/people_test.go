@@ -170,6 +170,13 @@ func TestAwake(t *testing.T) {
 			{"24 hours", []people.Shift{shift("ana", "sre", -16, 8), shift("pia", "privacy", 0, 8)}, checks.Pass, nil},
 			{"more than 24 hours", []people.Shift{shift("ana", "sre", -17, 8), shift("pia", "privacy", 0, 8)}, checks.Fail, []string{"ana", "25h0m0s"}},
 			{"more than 24 hours in two shifts", []people.Shift{shift("ana", "sre", -17, 4), shift(" Ana", "privacy", 4, 8), shift("ben", "sre", 4, 8), shift("pia", "privacy", 0, 4)}, checks.Fail, []string{"ana", "25h0m0s"}},
+			{"60 hours in three roles", []people.Shift{shift("ana", "dba", -30, -1), shift("ana", "sre", -1, 8), shift("ana", "dba", 8, 30), shift("pia", "privacy", 0, 8)}, checks.Fail, []string{"ana", "60h0m0s"}},
+			{"60 hours in another role", []people.Shift{shift("ana", "dba", -30, 30), shift("ben", "sre", 0, 8), shift("pia", "privacy", 0, 8)}, checks.Pass, nil},
+			{"a break between roles", []people.Shift{shift("ana", "dba", -30, -2), shift("ana", "sre", -1, 8), shift("pia", "privacy", 0, 8)}, checks.Pass, nil},
+			{"a broken shift of another day", []people.Shift{shift("ana", "sre", 0, 8), shift("ben", "sre", -8000, -9000), shift("ben", "sre", 8.5, 8.5), shift("", "sre", -9, -1), shift("pia", "privacy", 0, 8)}, checks.Pass, nil},
+			{"a broken shift around now", []people.Shift{shift("ana", "sre", 0, 8), shift("ben", "sre", 1, -1), shift("pia", "privacy", 0, 8)}, checks.Fail, []string{"ben"}},
+			{"a shift without times", []people.Shift{shift("ana", "sre", 0, 8), {Who: person("ben"), Role: "sre"}, shift("pia", "privacy", 0, 8)}, checks.Fail, []string{"ben"}},
+			{"a shift without an end", []people.Shift{shift("ana", "sre", 0, 8), {Who: person("ben"), Role: "sre", From: h(9)}, shift("pia", "privacy", 0, 8)}, checks.Fail, []string{"ben"}},
 			{"a break between", []people.Shift{shift("ana", "sre", -17, -1), shift("ana", "sre", 0, 8), shift("pia", "privacy", 0, 8)}, checks.Pass, nil},
 			{"too long, but over", []people.Shift{shift("ana", "sre", -30, 0), shift("ben", "sre", 0, 8), shift("pia", "privacy", 0, 8)}, checks.Pass, nil},
 		} {
@@ -193,6 +200,76 @@ func TestSameSubject(t *testing.T) {
 				people.Shift{Who: who("idp|1"), Role: "sre", From: now.Add(-20 * time.Hour), To: now},
 				people.Shift{Who: who(second), Role: "sre", From: now, To: now.Add(8 * time.Hour)})
 			expect(t, second, people.Awake(people.AwakeOptions{Roster: r, Roles: []string{"sre"}, For: time.Hour}).Check(t.Context()), want)
+		}
+	})
+}
+
+// One person with and without a subject is one person; two subjects are two people, also if
+// they have one name.
+func TestSpellings(t *testing.T) {
+	now := utc(t, "2026-12-01 09:00")
+	at(t, now, func(t *testing.T) {
+		h := func(n int) time.Time { return now.Add(time.Duration(n) * time.Hour) }
+		who := func(subject, name string) checklist.Person { return checklist.Person{Subject: subject, Name: name} }
+		awake := func(on ...checklist.Person) checks.Result {
+			var shifts []people.Shift
+			for i, p := range on { // 20 hours each, the second one from now on
+				shifts = append(shifts, people.Shift{Who: p, Role: "sre", From: h(20*i - 20), To: h(20 * i)})
+			}
+			return people.Awake(people.AwakeOptions{Roster: roster(shifts...), Roles: []string{"sre"}, For: time.Hour}).Check(t.Context())
+		}
+		expect(t, "with and without a subject", awake(who("u1", "Ana"), who("", "ana")), checks.Fail, "40h0m0s")
+		expect(t, "without and with a subject", awake(who("", "ana"), who("u1", "Ana")), checks.Fail, "40h0m0s")
+		expect(t, "two names of a subject", awake(who("u1", "Ana"), who("u1", "Ana Maria"), who("", "ana maria")), checks.Fail, "60h0m0s")
+		expect(t, "two subjects and their name", awake(who("u1", "ana"), who("", "ana"), who("u2", "ana")), checks.Fail, "40h0m0s")
+		expect(t, "two subjects", awake(who("u1", "ana"), who("u2", "ana")), checks.Pass)
+		expect(t, "a subject like the name of another one", awake(who("lea", "Mallory"), who("", "Lea")), checks.Pass)
+
+		record := func(p checklist.Person) people.Training {
+			return people.Training{Who: p, Course: "c", At: h(-1), Until: h(100)}
+		}
+		trained := func(need int, on checklist.Person, approvers []checklist.Person, records ...checklist.Person) checks.Result {
+			return people.Trained(people.TrainedOptions{Course: "c", Need: need, For: time.Hour,
+				Roster: roster(people.Shift{Who: on, Role: "sre", From: h(-1), To: h(10)}),
+				Records: func(context.Context) ([]people.Training, error) {
+					var all []people.Training
+					for _, p := range records {
+						all = append(all, record(p))
+					}
+					return all, nil
+				},
+				Approvers: func(context.Context) ([]checklist.Person, error) { return approvers, nil },
+			}).Check(t.Context())
+		}
+		ana, bare, other := who("u1", "ana"), who("", "Ana"), who("u2", "ana")
+		mallory, lea := who("lea", "Mallory"), who("", "Lea")
+		expect(t, "one approver in two spellings", trained(2, ana, []checklist.Person{ana, bare}, ana, bare), checks.Fail, "1 of 2 approvers")
+		expect(t, "the bare one first", trained(2, ana, []checklist.Person{bare, ana}, ana, bare), checks.Fail, "1 of 2 approvers")
+		expect(t, "two approvers with one name", trained(2, ana, []checklist.Person{ana, bare, other}, ana, other), checks.Pass)
+		expect(t, "a record without a subject", trained(1, ana, []checklist.Person{ana}, bare), checks.Pass)
+		expect(t, "a record with a subject", trained(1, bare, []checklist.Person{bare}, ana), checks.Pass)
+		expect(t, "a record of another subject", trained(1, ana, []checklist.Person{ana}, other), checks.Fail, "0 of 1 approvers", "ana is on call")
+		expect(t, "a record of a subject like the name", trained(1, lea, []checklist.Person{lea}, mallory), checks.Fail, "0 of 1 approvers", "Lea is on call")
+
+		// Another person of that name is trained, but not the one whose shift has a subject.
+		r := people.Trained(people.TrainedOptions{Course: "c", For: 10 * time.Hour,
+			Roster:    roster(people.Shift{Who: bare, Role: "sre", From: h(-1), To: h(1)}, people.Shift{Who: ana, Role: "sre", From: h(1), To: h(10)}),
+			Records:   func(context.Context) ([]people.Training, error) { return []people.Training{record(other)}, nil },
+			Approvers: func(context.Context) ([]checklist.Person, error) { return []checklist.Person{other}, nil },
+		}).Check(t.Context())
+		expect(t, "two shifts of one person", r, checks.Fail, "ana is on call")
+
+		reachable := func(contact, called checklist.Person) checks.Result {
+			return people.Reachable(people.ReachableOptions{Contact: contact, Calls: func(context.Context) ([]people.Call, error) {
+				return []people.Call{{Who: called, At: h(-1), Answered: true}}, nil
+			}}).Check(t.Context())
+		}
+		expect(t, "a call without a subject", reachable(ana, bare), checks.Pass)
+		expect(t, "a call to another subject", reachable(ana, other), checks.Fail)
+		expect(t, "a call to a subject like the name", reachable(lea, mallory), checks.Fail)
+		one, _ := checks.DigestOf(people.Reachable(people.ReachableOptions{Contact: who("lea", "")}))
+		if two, _ := checks.DigestOf(people.Reachable(people.ReachableOptions{Contact: lea})); one == two {
+			t.Error("a subject and a name have the same digest")
 		}
 	})
 }
@@ -391,6 +468,16 @@ func TestSourcesThatFail(t *testing.T) {
 				r = s.check(func() error { return fmt.Errorf("pager: %w", secret) }, 0).Check(t.Context())
 				if text := fmt.Sprint(r.Summary, r.Err, r.Evidence); r.Status != checks.Unknown || strings.Contains(text, "s3cret") {
 					t.Errorf("%v: %s", r.Status, text)
+				}
+				for _, text := range []string{`parse "https://u:s3cret@pager/x?token=s3cret": bad`, "app:s3cret@tcp(db:3306)/x", "password=s3cret", `{"password":"s3cret"}`, "Bearer s3cret"} {
+					r = s.check(func() error { return fmt.Errorf("pager: %s", text) }, 0).Check(t.Context())
+					if r.Err == nil || strings.Contains(r.Err.Error(), "s3cret") || !strings.Contains(r.Err.Error(), "pager") {
+						t.Errorf("%s: %v", text, r.Err)
+					}
+				}
+				r = s.check(func() error { return errors.New(strings.Repeat("\x00ü ", 1<<20)) }, 0).Check(t.Context())
+				if text := fmt.Sprint(r.Err); len(text) > 512 || strings.Contains(text, "\x00") {
+					t.Errorf("an error of %d bytes", len(text))
 				}
 				began := time.Now()
 				r = s.check(func() error { time.Sleep(time.Hour); return nil }, 0).Check(t.Context())

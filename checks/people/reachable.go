@@ -35,8 +35,7 @@ type ReachableOptions struct {
 // call, until.
 func Reachable(o ReachableOptions) checks.Check {
 	bad := &options{name: "ReachableOptions"}
-	id := identity(o.Contact)
-	if id == "" {
+	if empty(o.Contact) {
 		bad.bad("Contact", "empty", "a person with a subject or a name")
 	}
 	if o.Calls == nil {
@@ -46,14 +45,14 @@ func Reachable(o ReachableOptions) checks.Check {
 		bad.bad("Within", o.Within, "a positive duration, or 0 for 30 days")
 	}
 	valid := cmp.Or(o.Within, 30*24*time.Hour)
-	return newCheck("reachable", []any{id, valid}, bad.err(), func(ctx context.Context, now time.Time) checks.Result {
+	return newCheck("reachable", []any{o.Contact.Subject, name(o.Contact), valid}, bad.err(), func(ctx context.Context, now time.Time) checks.Result {
 		calls, err := read(o.Calls(ctx))
 		if err != nil {
 			return unread("the test calls", err)
 		}
 		var last Call
 		for _, c := range calls {
-			if identity(c.Who) != id || c.At.IsZero() || c.At.Sub(now) > clockSkew {
+			if !same(c.Who, o.Contact) || c.At.IsZero() || c.At.Sub(now) > clockSkew {
 				continue
 			}
 			if c.At.After(last.At) || c.At.Equal(last.At) && !c.Answered {

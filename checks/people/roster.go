@@ -77,24 +77,43 @@ func end(ctx context.Context, now time.Time, d time.Duration) (time.Time, error)
 	return s.Until.Round(0), nil
 }
 
-// window reads the shifts of the roles that overlap the time between from and to; without
-// roles, of all. Broken shifts are not returned but described.
-func (r Roster) window(ctx context.Context, roles []string, from, to time.Time) (good []Shift, broken []string, err error) {
+// read reads the shifts between from and to, and sorts them.
+func (r Roster) read(ctx context.Context, from, to time.Time) ([]Shift, error) {
 	all, err := read(r.Shifts(ctx, from, to))
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b Shift) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
+	return all, err
+}
+
+// broken reports whether a shift has no person or does not end after it begins.
+func (s Shift) broken() bool { return !s.To.After(s.From) || empty(s.Who) }
+
+// overlaps reports whether a shift overlaps the time between from and to, or lies in it if it
+// is empty. A shift that ends before it begins lies between its two times. If one is missing,
+// that is not known, and it overlaps.
+func (s Shift) overlaps(from, to time.Time) bool {
+	if s.To.After(s.From) {
+		return s.From.Before(to) && s.To.After(from)
+	}
+	return s.From.IsZero() || s.To.IsZero() || !s.To.After(to) && !s.From.Before(from)
+}
+
+// window returns the shifts of the roles that overlap the time between from and to; without
+// roles, of all. Broken shifts are not returned but described.
+func (r Roster) window(all []Shift, roles []string, from, to time.Time) (good []Shift, broken []string) {
 	for _, s := range all {
 		switch {
-		case err != nil, len(roles) > 0 && !slices.Contains(roles, s.Role):
+		case len(roles) > 0 && !slices.Contains(roles, s.Role), !s.overlaps(from, to):
 		case !s.To.After(s.From):
 			broken = append(broken, r.describe(s)+" does not end after it begins")
-		case identity(s.Who) == "":
+		case empty(s.Who):
 			broken = append(broken, r.describe(s)+" has no person")
-		case s.From.Before(to) && s.To.After(from):
+		default:
 			good = append(good, s)
 		}
 	}
 	slices.Sort(broken)
-	slices.SortStableFunc(good, func(a, b Shift) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
-	return good, broken, err
+	return good, broken
 }
 
 func (r Roster) describe(s Shift) string {
@@ -109,16 +128,17 @@ type AwakeOptions struct {
 	// For is how long from now. If 0, until Subject.Until of the rollout that runs the check;
 	// without it, the result is Unknown.
 	For time.Duration
-	// MaxShift is the longest time that a person may be on call without a break. Shifts of
-	// one person that touch or overlap count as one, whatever their roles. The hour that the
-	// end of summer time adds does not count. Default 24 h.
+	// MaxShift is the longest time that a person of one of the Roles may be on call without a
+	// break. Shifts of one person that touch or overlap count as one, whatever their roles.
+	// The hour that the end of summer time adds does not count. Default 24 h.
 	MaxShift time.Duration
 }
 
 // Awake returns a check that a person of each role is on call at all times from now on. It
 // fails if there is a hole, however short, and names its beginning and its end in the zone
-// of the roster. It also fails if a shift is too long, has no person or does not end after it
-// begins. One person may have several roles. Evidence: from, until, shifts, holes.
+// of the roster. It also fails if a shift that overlaps this time is too long, has no person or
+// does not end after it begins. One person may have several roles. Evidence: from, until,
+// shifts, holes.
 func Awake(o AwakeOptions) checks.Check {
 	bad := &options{name: "AwakeOptions"}
 	bad.window(o.Roster, o.For)
@@ -139,10 +159,11 @@ func Awake(o AwakeOptions) checks.Check {
 			return checks.Result{Summary: "the roster is not looked at", Err: err}
 		}
 		// Shifts before and after the window may belong to one that is too long.
-		shifts, problems, err := r.window(ctx, roles, now.Add(-longest), until.Add(longest))
+		all, err := r.read(ctx, now.Add(-longest), until.Add(longest))
 		if err != nil {
 			return unread("the roster", err)
 		}
+		shifts, problems := r.window(all, roles, now, until)
 		holes := 0
 		for _, role := range roles {
 			for _, h := range gaps(shifts, role, now, until) {
@@ -150,10 +171,10 @@ func Awake(o AwakeOptions) checks.Check {
 				holes++
 			}
 		}
-		problems = append(problems, r.tooLong(shifts, longest, now, until)...)
+		problems = append(problems, r.tooLong(all, roles, longest, now, until)...)
 		return verdict(strings.Join(roles, ", ")+": on call until "+r.stamp(until), problems, map[string]string{
 			"from": r.stamp(now), "until": r.stamp(until), "holes": strconv.Itoa(holes),
-			"shifts": strconv.Itoa(len(within(shifts, now, until))),
+			"shifts": strconv.Itoa(len(shifts)),
 		})
 	})
 }
@@ -162,7 +183,7 @@ func Awake(o AwakeOptions) checks.Check {
 func within(shifts []Shift, from, to time.Time) []Shift {
 	var all []Shift
 	for _, s := range shifts {
-		if s.From.Before(to) && s.To.After(from) {
+		if s.overlaps(from, to) {
 			all = append(all, s)
 		}
 	}
@@ -190,30 +211,34 @@ func gaps(shifts []Shift, role string, from, to time.Time) [][2]time.Time {
 	return all
 }
 
-// tooLong describes the people who are on call for longer than longest without a break, if
-// that time overlaps the time between from and to. The shifts are in order.
-func (r Roster) tooLong(shifts []Shift, longest time.Duration, from, to time.Time) []string {
-	var order []string
-	duties := make(map[string][]Shift)
-	for _, s := range shifts {
-		id := identity(s.Who)
-		duty, known := duties[id]
-		if !known {
-			order = append(order, id)
-		}
-		if n := len(duty) - 1; n >= 0 && !s.From.After(duty[n].To) {
-			if s.To.After(duty[n].To) {
-				duty[n].To = s.To
-			}
-		} else {
-			duty = append(duty, s)
-		}
-		duties[id] = duty
+// tooLong describes the people of the roles who are on call for longer than longest without a
+// break, with shifts of all roles, if that time overlaps the time between from and to. The
+// shifts are in order.
+func (r Roster) tooLong(shifts []Shift, roles []string, longest time.Duration, from, to time.Time) []string {
+	shifts = slices.DeleteFunc(slices.Clone(shifts), Shift.broken)
+	who := make([]checklist.Person, len(shifts))
+	for i, s := range shifts {
+		who[i] = s.Who
 	}
 	var all []string
-	for _, id := range order {
-		for _, d := range within(duties[id], from, to) {
-			if have := min(d.To.Sub(d.From), r.clock(d.To).Sub(r.clock(d.From))); have > longest {
+	for group := range humans(who) {
+		var duties []Shift // with a role of the list if one of their shifts has one
+		for _, i := range group {
+			s, n := shifts[i], len(duties)-1
+			if n < 0 || s.From.After(duties[n].To) {
+				duties = append(duties, s)
+				continue
+			}
+			if s.To.After(duties[n].To) {
+				duties[n].To = s.To
+			}
+			if slices.Contains(roles, s.Role) {
+				duties[n].Role = s.Role
+			}
+		}
+		for _, d := range within(duties, from, to) {
+			have := min(d.To.Sub(d.From), r.clock(d.To).Sub(r.clock(d.From)))
+			if have > longest && slices.Contains(roles, d.Role) {
 				all = append(all, fmt.Sprintf("%s is on call %s, which is %v, want at most %v", show(d.Who), r.span(d.From, d.To), have, longest))
 			}
 		}

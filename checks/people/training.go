@@ -3,6 +3,7 @@ package people
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,8 +42,8 @@ type TrainedOptions struct {
 
 // Trained returns a check that enough approvers are trained now, and that each person on
 // call is trained until the end of the shift or of the window. It fails if no person is on
-// call, or if a shift has no person or does not end after it begins. Evidence: course,
-// approvers, on-call, until.
+// call, or if a shift that overlaps the window has no person or does not end after it begins.
+// Evidence: course, approvers, on-call, until.
 func Trained(o TrainedOptions) checks.Check {
 	bad := &options{name: "TrainedOptions"}
 	bad.named("Course", o.Course)
@@ -72,25 +73,24 @@ func Trained(o TrainedOptions) checks.Check {
 		if err != nil {
 			return unread("the list of approvers", err)
 		}
-		shifts, problems, err := o.Roster.window(ctx, roles, now, until)
+		all, err := o.Roster.read(ctx, now, until)
 		if err != nil {
 			return unread("the roster", err)
 		}
+		shifts, problems := o.Roster.window(all, roles, now, until)
 		trained := lasting(records, o.Course, now)
-		able := make(map[string]bool)
-		for _, p := range approvers {
-			if id := identity(p); now.Before(trained[id]) {
-				able[id] = true
-			}
+		able := 0
+		for range humans(slices.DeleteFunc(slices.Clone(approvers), func(p checklist.Person) bool { return !now.Before(trained.of(p)) })) {
+			able++
 		}
-		if len(able) < need {
-			problems = append(problems, fmt.Sprintf("%d of %d approvers are trained in %s", len(able), need, o.Course))
+		if able < need {
+			problems = append(problems, fmt.Sprintf("%d of %d approvers are trained in %s", able, need, o.Course))
 		}
 		onCall, good := duties(shifts, until), 0
 		for _, s := range onCall {
-			last, known := trained[identity(s.Who)]
+			last := trained.of(s.Who)
 			switch {
-			case !known:
+			case last.IsZero():
 				problems = append(problems, fmt.Sprintf("%s is on call, and has no record of %s", show(s.Who), o.Course))
 			case !now.Before(last):
 				problems = append(problems, fmt.Sprintf("%s is on call, and the record of %s expired %s", show(s.Who), o.Course, o.Roster.stamp(last)))
@@ -103,44 +103,71 @@ func Trained(o TrainedOptions) checks.Check {
 		if len(onCall) == 0 {
 			problems = append(problems, "no person is on call "+o.Roster.span(now, until))
 		}
-		return verdict(fmt.Sprintf("%d approvers and all %d people on call are trained in %s", len(able), good, o.Course), problems, map[string]string{
-			"course": o.Course, "approvers": fmt.Sprintf("%d of %d", len(able), need), "on-call": strconv.Itoa(good) + " of " + strconv.Itoa(len(onCall)),
+		return verdict(fmt.Sprintf("%d approvers and all %d people on call are trained in %s", able, good, o.Course), problems, map[string]string{
+			"course": o.Course, "approvers": fmt.Sprintf("%d of %d", able, need), "on-call": strconv.Itoa(good) + " of " + strconv.Itoa(len(onCall)),
 			"until": o.Roster.stamp(until),
 		})
 	})
 }
 
-// lasting returns the end of the record of each person that lasts longest.
-func lasting(records []Training, course string, now time.Time) map[string]time.Time {
-	last := make(map[string]time.Time)
-	for _, t := range records {
-		id := identity(t.Who)
-		if id == "" || t.Course != course || t.At.IsZero() || t.At.Sub(now) > clockSkew || !t.Until.After(t.At) {
-			continue
-		}
-		if t.Until.After(last[id]) {
-			last[id] = t.Until
-		}
+// ends are the ends of the records of people that last longest: by subject, by name, and by
+// name of the records without a subject.
+type ends struct{ subject, name, bare map[string]time.Time }
+
+// of returns the end of the record of p that lasts longest, or zero.
+func (e ends) of(p checklist.Person) time.Time {
+	switch n := name(p); {
+	case p.Subject == "":
+		return e.name[n]
+	case e.bare[n].After(e.subject[p.Subject]):
+		return e.bare[n]
 	}
-	return last
+	return e.subject[p.Subject]
 }
 
-// duties returns the last shift of each person, cut at the end of the window, in the order
-// of the first shifts.
+// lasting returns the ends of the records of a course.
+func lasting(records []Training, course string, now time.Time) ends {
+	e := ends{make(map[string]time.Time), make(map[string]time.Time), make(map[string]time.Time)}
+	for _, t := range records {
+		if t.Course != course || t.At.IsZero() || t.At.Sub(now) > clockSkew || !t.Until.After(t.At) {
+			continue
+		}
+		note := func(m map[string]time.Time, key string) {
+			if key != "" && t.Until.After(m[key]) {
+				m[key] = t.Until
+			}
+		}
+		note(e.subject, t.Who.Subject)
+		note(e.name, name(t.Who))
+		if t.Who.Subject == "" {
+			note(e.bare, name(t.Who))
+		}
+	}
+	return e
+}
+
+// duties returns the last shift of each person, cut at the end of the window, with the subject
+// of the person if one of the shifts has it.
 func duties(shifts []Shift, until time.Time) []Shift {
+	who := make([]checklist.Person, len(shifts))
+	for i, s := range shifts {
+		who[i] = s.Who
+	}
 	var all []Shift
-	seen := make(map[string]int)
-	for _, s := range shifts {
-		if s.To.After(until) {
-			s.To = until
+	for group := range humans(who) {
+		last := shifts[group[0]]
+		for _, i := range group {
+			if shifts[i].To.After(last.To) {
+				last.To = shifts[i].To
+			}
+			if last.Who.Subject == "" {
+				last.Who = shifts[i].Who
+			}
 		}
-		id := identity(s.Who)
-		if i, known := seen[id]; !known {
-			seen[id] = len(all)
-			all = append(all, s)
-		} else if s.To.After(all[i].To) {
-			all[i].To = s.To
+		if last.To.After(until) {
+			last.To = until
 		}
+		all = append(all, last)
 	}
 	return all
 }
