@@ -237,11 +237,13 @@ const maxSummary = 1000
 // Result returns the result of a check: Fail if a control that applies has no item, or one
 // that is Fail or Expired; Unknown if an item does not hold for another reason; Warn if an
 // item warns or is waived, or if an item names a control that no pack has; otherwise Pass.
-// Controls that do not apply yet are only counted. Evidence: packs, controls, later, notice.
+// Controls that do not apply yet are only counted. If none applies, nothing was looked at,
+// and the result is Unknown. An Unknown has its reason in Err. Evidence: packs, controls,
+// later, notice.
 func (c Coverage) Result() checks.Result {
 	status := checks.Pass
 	var lines []string
-	apply, later, hold := 0, 0, 0
+	apply, later, hold, unknown := 0, 0, 0, 0
 	for _, r := range c.Controls {
 		if !r.Applies {
 			later++
@@ -254,6 +256,9 @@ func (c Coverage) Result() checks.Result {
 		}
 		if s != checks.Pass {
 			lines = append(lines, fmt.Sprintf("%s (%s): %s", r.Control, r.Title, why))
+		}
+		if s == checks.Unknown {
+			unknown++
 		}
 		status = status.Worse(s)
 	}
@@ -268,9 +273,20 @@ func (c Coverage) Result() checks.Result {
 	res := checks.Result{Status: status, Evidence: map[string]string{
 		"packs": strings.Join(names, ", "), "controls": fmt.Sprintf("%d of %d hold", hold, apply), "later": strconv.Itoa(later), "notice": Notice,
 	}}
-	if c.Problem != "" || len(c.Controls) == 0 {
-		res.Status, res.Summary = checks.Unknown, cmp.Or(c.Problem, "there are no controls")
+	problem := c.Problem
+	switch {
+	case problem != "":
+	case len(c.Controls) == 0:
+		problem = "there are no controls"
+	case apply == 0:
+		problem = fmt.Sprintf("no control applies yet, %d apply later", later)
+	}
+	if problem != "" {
+		res.Status, res.Summary, res.Err = checks.Unknown, problem, errors.New("packs: coverage: "+problem)
 		return res
+	}
+	if status == checks.Unknown {
+		res.Err = fmt.Errorf("packs: coverage: %d of %d controls have items whose state is not known", unknown, apply)
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d of %d controls that apply hold", hold, apply)

@@ -34,7 +34,8 @@
 // # Dates
 //
 // A control applies from 00:00 UTC of its date, or of the date of its pack, or always if
-// neither has a date. Before that, it informs and does not fail a [Check]. The high-risk
+// neither has a date. Before that, it informs and does not fail a [Check]; if no control
+// applies yet, a Check is Unknown. The high-risk
 // duties of the AI Act have the date of Annex III, 2 December 2027. For products of Annex I,
 // 2 August 2028 applies; such a program sets Control.AppliesFrom of its copy.
 //

@@ -194,6 +194,21 @@ func TestDateOfPack(t *testing.T) {
 	}
 }
 
+// If no control applies yet, nothing was looked at.
+func TestNothingAppliesYet(t *testing.T) {
+	p := house()
+	p.AppliesFrom, p.Controls[1].AppliesFrom = "2999-01-01", "2999-01-01"
+	check := packs.Check(nil, list(t, checked("a", checks.Pass, "house:1", "house:2")), p)
+	if r := check.Check(t.Context()); r.Status != checks.Unknown || r.Err == nil || r.Evidence["later"] != "2" {
+		t.Errorf("%+v", r)
+	}
+	p.Controls[0].AppliesFrom = "2020-01-01"
+	check = packs.Check(nil, list(t, checked("a", checks.Pass, "house:1", "house:2")), p)
+	if r := check.Check(t.Context()); r.Status != checks.Pass || r.Err != nil {
+		t.Errorf("one applies: %+v", r)
+	}
+}
+
 // The dates of the AI Act: literacy and transparency apply, high-risk duties do not yet.
 func TestDatesOfTheAIAct(t *testing.T) {
 	p, _ := packs.Get("aiact")
@@ -234,19 +249,22 @@ func TestStates(t *testing.T) {
 		if res.Status != want || want != checks.Pass && !strings.Contains(res.Summary, "house:1") {
 			t.Errorf("%v: %v %q, want %v", state, res.Status, res.Summary, want)
 		}
+		if (res.Err != nil) != (want == checks.Unknown) {
+			t.Errorf("%v: %v with error %v", state, want, res.Err)
+		}
 		if open := names(c.Open()); (open == "") != want.Opens() {
 			t.Errorf("%v: open %q", state, open)
 		}
 		r.Problem = "no such section"
-		if c, _ = packs.CoverReport(r, house()); c.Result().Status != checks.Unknown {
+		if c, _ = packs.CoverReport(r, house()); c.Result().Status != checks.Unknown || c.Result().Err == nil {
 			t.Errorf("%v in a report with a problem: %v", state, c.Result())
 		}
 		r.Problem, r.At = "", time.Time{}
-		if c, _ = packs.CoverReport(r, house()); c.Result().Status != checks.Unknown {
+		if c, _ = packs.CoverReport(r, house()); c.Result().Status != checks.Unknown || c.Result().Err == nil {
 			t.Errorf("%v in a report without a time: %v", state, c.Result())
 		}
 	}
-	if got := (packs.Coverage{}).Result(); got.Status != checks.Unknown || got.Summary == "" {
+	if got := (packs.Coverage{}).Result(); got.Status != checks.Unknown || got.Summary == "" || got.Err == nil {
 		t.Errorf("empty coverage: %+v", got)
 	}
 }
