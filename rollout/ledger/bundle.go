@@ -16,6 +16,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/checklist"
+	"github.com/serin-go/serin/internal/merkle"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/audit"
 )
@@ -119,7 +120,7 @@ func (l *Ledger) bundleLedger(ctx context.Context, files map[string][]byte, r ch
 		line []byte
 	}
 	var records []proven
-	tree, err := l.scan(ctx, func(seq uint64, line []byte) {
+	add := func(seq uint64, line []byte) {
 		all.Write(line)
 		all.WriteByte('\n')
 		if l.cfg.Signer == nil || len(items) == 0 || !bytes.Contains(line, []byte(`"record":`)) {
@@ -129,7 +130,14 @@ func (l *Ledger) bundleLedger(ctx context.Context, files map[string][]byte, r ch
 		if json.Unmarshal(line, &e) == nil && e.Record != nil && items[e.Record.Item] && relevant(e.Record.Subject, r.Subject) {
 			records = append(records, proven{seq, line})
 		}
-	})
+	}
+	var tree *merkle.Tree
+	var err error
+	if l.cfg.Signer == nil && l.cfg.Anchor == nil {
+		err = l.chain(ctx, add) // no tree is needed
+	} else {
+		tree, err = l.scan(ctx, add)
+	}
 	if err != nil {
 		return err
 	}
