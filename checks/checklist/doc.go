@@ -21,9 +21,12 @@
 // [Memory] serves tests. They are evaluated when they are used, not when they are written:
 //
 //   - A record counts for its [Scope]. By default that is one digest of the candidate.
-//     Evidence about another digest is Unknown, and the text names both.
+//     Evidence about another digest is Unknown, and the text names both. Evidence for one
+//     target does not count for another one, nor a result for another list or check.
 //   - A record holds from its time until its end. At its end it is Expired. A record that
 //     is more than 2 minutes in the future is Unknown.
+//   - The last word of each person counts, and a rejection by one who may vouch is enough.
+//     If it was withdrawn, the person has said nothing.
 //   - A failed check beats a stored pass. If a check cannot determine its status, a stored
 //     pass stays until it expires, as a warning.
 //   - A waived item holds, and is always shown as waived. Firm items cannot be waived.

@@ -20,9 +20,11 @@ import (
 const clockSkew = 2 * time.Minute
 
 // Run evaluates the list for the [checks.Subject] of ctx at the present time. Checks run
-// concurrently, at most [checks.Concurrency] at a time, and a check that hangs, panics or
-// fails affects only its item and the items that need it. Results of checks with Valid are
-// stored in src. A nil src has no records, and stores nothing.
+// concurrently, at most [checks.Concurrency] at a time; items that need others run after
+// them. A check that panics affects only its item and the items that need it. Run returns
+// when all checks have returned, or soon after ctx has ended: give it a deadline. Items whose
+// checks have not begun by then are Unknown. Results of checks with Valid are stored in src.
+// A nil src has no records, and stores nothing.
 func (l *List) Run(ctx context.Context, src Source) Report {
 	return l.evaluate(ctx, src, false).report()
 }
