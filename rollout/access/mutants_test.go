@@ -1,0 +1,62 @@
+package access_test
+
+import (
+	"flag"
+	"strings"
+	"testing"
+
+	"github.com/serin-go/serin/internal/mutanttest"
+)
+
+var mutate = flag.Bool("mutants", false, "plant holes and see that the simulated attacks find each")
+
+// mutants are holes that access control has had elsewhere, as changes of a source file.
+var mutants = []struct{ name, file, old, new string }{
+	{"an allow that wins over a deny", "policy.go", "	case v&denied != 0:\n", "	case v&denied != 0 && v&allowed == 0:\n"},
+	{"a pattern that matches its stem", "policy.go", "target[i] == '-' && i+1 < len(target)", "target[i] == '-'"},
+	{"an unknown action with the rights of another", "policy.go", "	if !known {\n		return errUnknown\n	}\n	var v verdict\n", "	_ = known\n	var v verdict\n"},
+	{"a deny that only counts for the first role", "policy.go", "				v |= r[action].of(target)\n", "				v |= r[action].of(target)\n				break\n"},
+	{"a session without a longest life", "session.go", "doc.Began.IsZero() || !at.Before(doc.Began.Add(s.cfg.Life)) || ", "doc.Began.IsZero() || "},
+	{"a session that never idles out", "session.go", "doc.Began.IsZero() || !at.Before(doc.Began.Add(s.cfg.Life)) || !at.Before(doc.Seen.Add(s.cfg.Idle)) {", "doc.Began.IsZero() || !at.Before(doc.Began.Add(s.cfg.Life)) {"},
+	{"roles that are never read again", "session.go", "at.Sub(doc.Read) >= rolesValid", "at.Sub(doc.Read) >= 100*rolesValid"},
+	{"a directory whose error is ignored", "session.go", "				return false, fmt.Errorf(\"access: reading the roles: %w\", err)\n", "				roles = doc.Actor.Roles\n"},
+	{"a step-up that keeps the former token", "session.go", "	if err := s.remove(r.Context(), sessionKey(token)); err != nil {\n		return err\n	}\n	doc", "	_ = token\n	doc"},
+	{"a step-up without a session", "session.go", "	doc, token, err := s.current(r)\n	if err != nil {\n		return err\n	}\n	if at", "	doc, token, err := s.current(r)\n	_ = err\n	if at"},
+	{"a sign-in that keeps the former session", "session.go", "	if err := s.forget(r); err != nil {\n		return err\n	}\n	at :=", "	at :="},
+	{"a sign-out that ends nothing", "session.go", "MaxAge: -1})\n	return s.forget(r)\n", "MaxAge: -1})\n	return nil\n"},
+	{"a revocation of one's first session only", "session.go", "			keys = append(keys, e.Key)\n", "			keys = append(keys[:0], e.Key)\n"},
+	{"a code that is accepted twice", "totp.go", "step >= used && same == 1", "same == 1"},
+	{"a step that is used up too late", "totp.go", "		s.Used = step + 1\n", "		s.Used = step\n"},
+	{"a skew of one period too many", "totp.go", "step <= now+uint64(t.cfg.Skew)", "step <= now+uint64(t.cfg.Skew)+1"},
+	{"guesses without an end", "factor.go", "len(t.Failures) >= maxFailures", "len(t.Failures) >= 1000"},
+	{"a pause that is not waited for", "factor.go", "at.Before(t.Until)", "false"},
+	{"a failure that is not stored", "totp.go", "			s.fail(at)\n			return true, ErrCode\n", "			s.fail(at)\n			return false, ErrCode\n"},
+	{"a recovery code that is accepted twice", "recovery.go", "		s.Digests = slices.Delete(s.Digests, found, found+1)\n", "		slices.Sort([]int{found})\n"},
+	{"a token that never ends", "authenticate.go", "!ok || !time.Now().Before(t.Until)", "!ok"},
+	{"a header that is believed from anywhere", "authenticate.go", "err != nil || !slices.ContainsFunc(h.Trusted,", "err != nil && !slices.ContainsFunc(h.Trusted,"},
+}
+
+// TestMutantsFit: each hole still has its place in the source.
+func TestMutantsFit(t *testing.T) {
+	for _, m := range mutants {
+		mutanttest.Fits(t, m.name, mutanttest.Patch{File: m.file, Old: m.old, New: m.new})
+	}
+}
+
+// TestMutants plants each hole, and runs the simulated attacks. It needs -mutants.
+func TestMutants(t *testing.T) {
+	if !*mutate {
+		t.Skip("give -mutants to plant holes")
+	}
+	for _, m := range mutants {
+		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
+			out, passed := mutanttest.Run(t, []mutanttest.Patch{{File: m.file, Old: m.old, New: m.new}}, "-run", "^TestAttack$", "-attacks", "1000")
+			switch {
+			case passed:
+				t.Errorf("the attacks do not find %s", m.name)
+			case !strings.Contains(out, "TestAttack"):
+				t.Errorf("%s does not compile:\n%s", m.name, out)
+			}
+		})
+	}
+}
