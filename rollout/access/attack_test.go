@@ -183,7 +183,7 @@ func (a *attack) step() {
 	switch a.rng.IntN(15) {
 	case 0, 1: // time passes
 		time.Sleep(pick(a.rng, []time.Duration{time.Second, 20 * time.Second, 40 * time.Second, 3 * time.Minute, 10 * time.Minute, 29 * time.Minute, 31 * time.Minute, 3 * time.Hour}))
-	case 2: // somebody signs in
+	case 2: // a person signs in
 		if a.gone[p] {
 			return
 		}
@@ -216,7 +216,7 @@ func (a *attack) step() {
 			s.proved, s.seen = now, now
 			a.model[token], a.cookies[p] = &s, token
 		}
-	case 4: // somebody signs out
+	case 4: // a person signs out
 		a.kill(a.cookies[p])
 		if _, err := a.call(a.cookies[p], a.sessions.End); err != nil {
 			a.t.Error(err)
@@ -224,7 +224,7 @@ func (a *attack) step() {
 	case 5: // the directory changes
 		a.roles[p] = a.someRoles()
 		a.gone[p] = a.rng.IntN(8) == 0
-	case 6: // all sessions of somebody are revoked
+	case 6: // all sessions of a person are revoked
 		if a.rng.IntN(4) > 0 {
 			return
 		}
@@ -245,7 +245,7 @@ func (a *attack) step() {
 		if a.rng.IntN(2) == 0 { // and uses the code before its owner does
 			a.verify(p, a.totp.CodeOf(key(20), step))
 		}
-	case 9, 10: // somebody, or the attacker, makes a call
+	case 9, 10: // a person, or the attacker, makes a call
 		token := a.cookies[p]
 		if len(a.stolen) > 0 && a.rng.IntN(3) > 0 {
 			token = pick(a.rng, a.stolen)
