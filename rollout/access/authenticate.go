@@ -17,8 +17,9 @@ import (
 
 // Authenticator says who sends a request. Its methods are safe for concurrent use.
 type Authenticator interface {
-	// Authenticate returns the actor of a request. Errors are [ErrNoCredentials] and
-	// [ErrCredentials], which another error may wrap. The actor is zero with every error.
+	// Authenticate returns the actor of a request. The error is [ErrNoCredentials],
+	// [ErrCredentials], or another one if it cannot be known, such as of a store. The actor
+	// is zero with every error.
 	Authenticate(r *http.Request) (rollout.Actor, error)
 }
 
@@ -55,8 +56,8 @@ func Header(o HeaderOptions) (Authenticator, error) {
 		bad("Trusted", "empty", "the networks of the proxies")
 	}
 	for i, p := range o.Trusted {
-		if !p.IsValid() {
-			bad(fmt.Sprintf("Trusted[%d]", i), p.String(), "a network such as 10.0.0.0/8")
+		if !p.IsValid() || p.Bits() == 0 || p.Addr().Is4In6() {
+			bad(fmt.Sprintf("Trusted[%d]", i), p.String(), "a network such as 10.0.0.0/8, and not all addresses")
 		}
 	}
 	for _, h := range []struct {
@@ -70,6 +71,9 @@ func Header(o HeaderOptions) (Authenticator, error) {
 		if strings.Trim(*h.name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
 			bad(h.field, *h.name, "a header such as X-Forwarded-User")
 		}
+	}
+	if strings.EqualFold(o.User, o.Roles) {
+		bad("Roles", o.Roles, "another header than User")
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -138,8 +142,8 @@ func Bearer(tokens ...Token) (Authenticator, error) {
 		digits, ok := strings.CutPrefix(t.Digest, "sha256:")
 		raw, err := hex.DecodeString(digits)
 		_, twice := b.tokens[[sha256.Size]byte(append(raw, make([]byte, sha256.Size)...))]
-		if !ok || err != nil || len(raw) != sha256.Size || twice {
-			errs = append(errs, &checks.InvalidError{Package: "access", Field: field + "Digest", Value: fmt.Sprintf("%d characters", len(t.Digest)), Want: "sha256: and 64 hexadecimal digits, different for each token"})
+		if !ok || err != nil || len(raw) != sha256.Size || twice || [sha256.Size]byte(raw) == sha256.Sum256(nil) {
+			errs = append(errs, &checks.InvalidError{Package: "access", Field: field + "Digest", Value: fmt.Sprintf("%d characters", len(t.Digest)), Want: "sha256: and 64 hexadecimal digits, different for each token, and not of an empty token"})
 			continue
 		}
 		if t.Until.IsZero() {
@@ -173,7 +177,7 @@ func (b *bearer) Authenticate(r *http.Request) (rollout.Actor, error) {
 	case !ok:
 		return rollout.Actor{}, ErrCredentials
 	}
-	t, ok := b.tokens[sha256.Sum256([]byte(strings.TrimSpace(token)))]
+	t, ok := b.tokens[sha256.Sum256([]byte(strings.Trim(token, " ")))]
 	if !ok || !time.Now().Before(t.Until) {
 		return rollout.Actor{}, ErrCredentials
 	}

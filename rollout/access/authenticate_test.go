@@ -58,12 +58,14 @@ func TestHeader(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want %+v, %v", name, got, err, c.want, c.err)
 		}
 	}
-	_, err = access.Header(access.HeaderOptions{User: "X User", Roles: "a\nb"})
+	_, err = access.Header(access.HeaderOptions{User: "X User", Roles: "x user"})
+	_, err2 := access.Header(access.HeaderOptions{Roles: "a\nb", Trusted: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::ffff:10.0.0.0/104")}})
+	err = errors.Join(err, err2)
 	var fields []string
 	for e := range checks.Invalid(err) {
 		fields = append(fields, e.Field)
 	}
-	if got := strings.Join(fields, " "); got != "HeaderOptions.Trusted HeaderOptions.User HeaderOptions.Roles" {
+	if got := strings.Join(fields, " "); got != "HeaderOptions.Trusted HeaderOptions.User HeaderOptions.Roles HeaderOptions.Roles HeaderOptions.Trusted[0] HeaderOptions.Trusted[1] HeaderOptions.Roles" {
 		t.Error(got)
 	}
 }
@@ -107,12 +109,12 @@ func TestBearer(t *testing.T) {
 		if _, err := a.Authenticate(request("192.0.2.1:1", "Authorization", "Bearer secret-1")); !errors.Is(err, access.ErrCredentials) {
 			t.Errorf("%v: the token has ended", err)
 		}
-		_, err = access.Bearer(access.Token{Digest: "secret", Actor: ci, Until: time.Now()}, access.Token{Digest: digestOf("a")}, access.Token{Digest: digestOf("a"), Actor: ci, Until: time.Now()})
+		_, err = access.Bearer(access.Token{Digest: digestOf(""), Actor: ci, Until: time.Now()}, access.Token{Digest: "secret", Actor: ci, Until: time.Now()}, access.Token{Digest: digestOf("a")}, access.Token{Digest: digestOf("a"), Actor: ci, Until: time.Now()})
 		var fields []string
 		for e := range checks.Invalid(err) {
 			fields = append(fields, e.Field)
 		}
-		if got := strings.Join(fields, " "); got != "tokens[0].Digest tokens[1].Until tokens[1].Actor.Name tokens[2].Digest" || strings.Contains(err.Error(), "secret") {
+		if got := strings.Join(fields, " "); got != "tokens[0].Digest tokens[1].Digest tokens[2].Until tokens[2].Actor.Name tokens[3].Digest" || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", got, err)
 		}
 	})

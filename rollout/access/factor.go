@@ -26,7 +26,8 @@ type Factor interface {
 var (
 	// ErrCode means that a code is wrong, was used before, or is not a code at all.
 	ErrCode = errors.New("access: the code is wrong or was used before")
-	// ErrNotEnrolled means that the user has not enrolled, or has not confirmed it.
+	// ErrNotEnrolled means that the user has not enrolled, has not confirmed it, or has no
+	// recovery code left.
 	ErrNotEnrolled = errors.New("access: the user has not enrolled")
 )
 
@@ -52,12 +53,16 @@ type throttle struct {
 	Until    time.Time   `json:"until,omitzero"`
 }
 
-// paused returns an error while the factor is paused.
-func (t *throttle) paused(at time.Time) error {
-	if at.Before(t.Until) {
-		return &PausedError{t.Until}
+// paused returns an error while the factor is paused, and whether the state has changed: no
+// pause is longer than the longest, even if a clock was wrong.
+func (t *throttle) paused(at time.Time) (changed bool, err error) {
+	if most := at.Add(longestPause); t.Until.After(most) {
+		t.Until, changed = most, true
 	}
-	return nil
+	if at.Before(t.Until) {
+		return changed, &PausedError{t.Until}
+	}
+	return changed, nil
 }
 
 // fail counts a failure.
@@ -100,17 +105,29 @@ const maxTries = 1000
 
 // update changes the document under a key by compare-and-set. change gets the zero value for
 // a new key, and says whether its changes are to be stored; its error is returned after
-// that. It is called again if another process has changed the document meanwhile.
+// that. It is called again if another process has changed the document meanwhile. If the
+// document cannot be stored, the error is the store's, whatever change has found out.
 func update[T any](ctx context.Context, s rollout.Store, key string, change func(doc *T) (store bool, err error)) error {
+	return changeStored(ctx, s, key, false, change)
+}
+
+// replace is update for a document that may be replaced if it cannot be read.
+func replace[T any](ctx context.Context, s rollout.Store, key string, change func(doc *T) (store bool, err error)) error {
+	return changeStored(ctx, s, key, true, change)
+}
+
+func changeStored[T any](ctx context.Context, s rollout.Store, key string, mayReplace bool, change func(doc *T) (store bool, err error)) error {
 	for range maxTries {
 		var doc T
 		e, err := s.Get(ctx, key)
 		switch {
-		case errors.Is(err, rollout.ErrNotFound):
+		case errors.Is(err, rollout.ErrNotFound), mayReplace && errors.Is(err, rollout.ErrDamaged) && e.Revision != "":
 		case err != nil:
 			return fmt.Errorf("access: %w", err)
 		default:
-			if err := json.Unmarshal(e.Value, &doc); err != nil {
+			if err := json.Unmarshal(e.Value, &doc); err != nil && mayReplace {
+				doc = *new(T)
+			} else if err != nil {
 				return fmt.Errorf("access: the state of a factor cannot be read: %w", err)
 			}
 		}
@@ -127,7 +144,7 @@ func update[T any](ctx context.Context, s rollout.Store, key string, change func
 			continue
 		}
 		if err != nil {
-			return errors.Join(fmt.Errorf("access: %w", err), result)
+			return fmt.Errorf("access: %w", err)
 		}
 		return result
 	}

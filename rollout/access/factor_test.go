@@ -177,6 +177,7 @@ func TestImport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := totp(t, access.TOTPConfig{})
 		for _, secret := range []string{"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "gezd gnbv gy3t qojq gezd gnbv gy3t qojq", "GEZDGNBV-GY3TQOJQ-GEZDGNBV-GY3TQOJQ====", "gezdgnbvgy3tqojqge"} {
+			time.Sleep(2 * time.Minute) // the codes of the former are used up
 			if err := f.Import(t.Context(), "ana", secret); err != nil {
 				t.Errorf("%s: %v", secret, err)
 				continue
@@ -412,5 +413,131 @@ func TestBadFactors(t *testing.T) {
 				t.Errorf("%v, want an InvalidError", err)
 			}
 		}
+	}
+}
+
+// TestUsedStays: a code that was used stays used when its secret is imported again, removed
+// and imported, or when the period changes.
+func TestUsedStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+		store := new(memstore.Store)
+		f := totp(t, access.TOTPConfig{Store: store})
+		ctx := t.Context()
+		for _, change := range []func(){
+			func() {},
+			func() {
+				if err := f.Remove(ctx, "ana"); err != nil {
+					t.Error(err)
+				}
+			},
+		} {
+			time.Sleep(2 * time.Minute)
+			if err := f.Import(ctx, "ana", secret); err != nil {
+				t.Fatal(err)
+			}
+			code := f.CodeAt(key(20), time.Now().Unix())
+			if _, err := f.Verify(ctx, "ana", code); err != nil {
+				t.Error(err)
+			}
+			change()
+			if err := f.Import(ctx, "ana", secret); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.Verify(ctx, "ana", code); !errors.Is(err, access.ErrCode) {
+				t.Errorf("%v: a used code is accepted again", err)
+			}
+		}
+		for _, period := range []time.Duration{time.Minute, 30 * time.Second} {
+			f = totp(t, access.TOTPConfig{Store: store, Period: period})
+			time.Sleep(3 * time.Minute)
+			code := f.CodeAt(key(20), time.Now().Unix())
+			if _, err := f.Verify(ctx, "ana", code); err != nil {
+				t.Errorf("with a period of %v: %v", period, err)
+			}
+			if _, err := f.Verify(ctx, "ana", code); !errors.Is(err, access.ErrCode) {
+				t.Errorf("with a period of %v: %v", period, err)
+			}
+		}
+	})
+}
+
+// TestStates: an empty or short secret does not count, an enrolment ends after an hour, a
+// pause that a wrong clock has made is no longer than an hour, and a state that cannot be
+// read proves nothing and can be replaced.
+func TestStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memstore.Store)
+		f := totp(t, access.TOTPConfig{Store: store})
+		ctx := t.Context()
+		const secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+		if err := f.Import(ctx, "ana", secret); err != nil {
+			t.Fatal(err)
+		}
+		var at string
+		for e, err := range store.List(ctx, "access/totp/") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = e.Key
+		}
+		set := func(state string) {
+			e, err := store.Get(ctx, at)
+			if err == nil {
+				_, err = store.Put(ctx, at, []byte(state), e.Revision)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		set(`{"secret":"AA=="}`)
+		if _, err := f.Verify(ctx, "ana", f.CodeAt([]byte{0}, time.Now().Unix())); err == nil {
+			t.Error("a secret of one byte counts")
+		}
+		empty := totp(t, access.TOTPConfig{Store: store, Seal: func(string, []byte) ([]byte, error) { return []byte("x"), nil }, Open: func(string, []byte) ([]byte, error) { return nil, nil }})
+		if _, err := empty.Verify(ctx, "ana", f.CodeAt(nil, time.Now().Unix())); err == nil {
+			t.Error("an empty secret counts")
+		}
+		set("{")
+		if _, err := f.Verify(ctx, "ana", "123456"); err == nil || errors.Is(err, access.ErrCode) {
+			t.Errorf("%v, want an error of the state", err)
+		}
+		if err := f.Import(ctx, "ana", secret); err != nil {
+			t.Error(err)
+		}
+		set(fmt.Sprintf(`{"secret":"MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=","until":%q}`, time.Now().AddDate(9, 0, 0).Format(time.RFC3339)))
+		var paused *access.PausedError
+		if _, err := f.Verify(ctx, "ana", f.CodeAt(key(20), time.Now().Unix())); !errors.As(err, &paused) || time.Until(paused.Until) > time.Hour {
+			t.Errorf("%v, want a pause of at most an hour", err)
+		}
+		time.Sleep(time.Hour)
+		if _, err := f.Verify(ctx, "ana", f.CodeAt(key(20), time.Now().Unix())); err != nil {
+			t.Error(err)
+		}
+		e, err := f.Enroll(ctx, "ben")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour + time.Second)
+		if err := f.Confirm(ctx, "ben", f.CodeAt(secretOf(t, e), time.Now().Unix())); !errors.Is(err, access.ErrNotEnrolled) {
+			t.Errorf("%v: an old enrolment is confirmed", err)
+		}
+	})
+}
+
+// TestNoOracle: while the store takes no write, a right code and a wrong one get the same
+// answer.
+func TestNoOracle(t *testing.T) {
+	store := new(memstore.Store)
+	if err := totp(t, access.TOTPConfig{Store: store}).Import(t.Context(), "ana", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"); err != nil {
+		t.Fatal(err)
+	}
+	f := totp(t, access.TOTPConfig{Store: failing{store}})
+	right := f.CodeAt(key(20), time.Now().Unix())
+	wrong := map[bool]string{true: "1", false: "0"}[right[0] == '0'] + right[1:]
+	_, err1 := f.Verify(t.Context(), "ana", right)
+	_, err2 := f.Verify(t.Context(), "ana", wrong)
+	if fmt.Sprint(err1) != fmt.Sprint(err2) || errors.Is(err2, access.ErrCode) {
+		t.Errorf("%v and %v", err1, err2)
 	}
 }

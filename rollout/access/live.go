@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,7 @@ type LiveConfig struct {
 	Every time.Duration `env:"EVERY"`
 	// Changed is called when the policy could not be read, once for a series of failures,
 	// and with nil when it could be read again, such as to alert people and to note it in a
-	// ledger. It must not block. Nil calls nothing.
+	// ledger. It must not block, and must not call the Live. Nil calls nothing.
 	Changed func(err error) `env:", noinit"`
 }
 
@@ -30,7 +31,9 @@ type LiveConfig struct {
 type Live struct {
 	cfg     LiveConfig
 	current atomic.Pointer[Policy]
-	failing atomic.Bool
+
+	mu      sync.Mutex // held while the policy is read: a later reading wins
+	failing bool
 }
 
 // NewLive reads the policy for the first time. It returns the error of Read or of
@@ -88,16 +91,28 @@ func (l *Live) Run(ctx context.Context) error {
 
 // Reload reads the policy now. If that fails, the policy stays, and Reload returns the error.
 func (l *Live) Reload(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	limited, cancel := context.WithTimeout(ctx, l.cfg.Every)
 	defer cancel()
 	p, err := l.read(limited)
+	if err != nil && ctx.Err() != nil {
+		return err // it says nothing about the policy
+	}
 	if err == nil {
 		l.current.Store(p)
 	}
-	if was := l.failing.Swap(err != nil); was != (err != nil) && l.cfg.Changed != nil {
-		l.cfg.Changed(err)
+	if was := l.failing; was != (err != nil) && l.cfg.Changed != nil {
+		l.report(err)
 	}
+	l.failing = err != nil
 	return err
+}
+
+// report calls Changed, whose panics end nothing.
+func (l *Live) report(err error) {
+	defer func() { _ = recover() }()
+	l.cfg.Changed(err)
 }
 
 // Policy returns the policy in force.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -74,6 +75,7 @@ var indexes = func() map[rollout.Action]int {
 	all := make(map[rollout.Action]int, len(actions))
 	for i, a := range actions {
 		all[a] = i
+		all[rollout.Action(strings.ReplaceAll(string(a), "-", " "))] = i
 	}
 	return all
 }()
@@ -117,8 +119,8 @@ func NewPolicy(grants ...Grant) (*Policy, error) {
 
 // problems reports what is wrong with a grant.
 func (g Grant) problems(bad func(field string, value any, want string)) {
-	if !plain(g.Role) {
-		bad("Role", g.Role, "1 to 128 bytes that print, without surrounding space")
+	if !plain(g.Role) || (rollout.Actor{Name: "x", Roles: []string{g.Role}}).Validate() != nil {
+		bad("Role", g.Role, "what an actor can have: 1 to 128 bytes that print, without surrounding space and combining characters")
 	}
 	if len(g.Actions) == 0 {
 		bad("Actions", "empty", "at least one action")
@@ -132,12 +134,14 @@ func (g Grant) problems(bad func(field string, value any, want string)) {
 		bad("Targets", "empty", "at least one target or pattern")
 	}
 	for k, t := range g.Targets {
-		name := strings.TrimSuffix(t, "-*")
-		if t != "*" && (!plain(name) || strings.Contains(name, "*")) {
-			bad(fmt.Sprintf("Targets[%d]", k), t, "a name, a name with -* at its end, or *")
+		if t != "*" && !target.MatchString(strings.TrimSuffix(t, "-*")) {
+			bad(fmt.Sprintf("Targets[%d]", k), t, "a name of a-z, 0-9, '.', '_' and '-', a name with -* at its end, or *")
 		}
 	}
 }
+
+// target is what the name of a target can be.
+var target = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 
 func plain(s string) bool {
 	return s != "" && len(s) <= bounded.MaxName && bounded.Printable(s) && strings.TrimSpace(s) == s

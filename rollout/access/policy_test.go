@@ -93,6 +93,7 @@ func TestAuthorize(t *testing.T) {
 		"unknown role":           {[]string{"admin"}, "read", "chat", false},
 		"role in other case":     {[]string{"Developer"}, "start", "chat", false},
 		"unknown action":         {[]string{"sre"}, "shutdown", "chat", false},
+		"with a blank":           {[]string{"operator"}, "promote fully", "chat", true},
 		"no action":              {[]string{"sre"}, "", "chat", false},
 		"the star is no action":  {[]string{"sre"}, "*", "chat", false},
 		"action in other case":   {[]string{"sre"}, "Start", "chat", false},
@@ -149,13 +150,14 @@ func TestActionsAreKnown(t *testing.T) {
 
 func TestBadGrants(t *testing.T) {
 	_, err := access.NewPolicy(access.Grant{}, access.Grant{Role: " sre", Actions: []rollout.Action{"start", "delete", "Start"}, Targets: []string{"*-x", "a*", "**", "", "-*", "x-*"}},
-		access.Grant{Role: strings.Repeat("x", 200), Actions: []rollout.Action{"*"}, Targets: []string{"*"}})
+		access.Grant{Role: strings.Repeat("x", 200), Actions: []rollout.Action{"*"}, Targets: []string{"*"}},
+		access.Grant{Role: "e\u0301", Actions: []rollout.Action{"*"}, Targets: []string{"Prod-*", "prod eu"}, Deny: true})
 	var fields []string
 	for e := range checks.Invalid(err) {
 		fields = append(fields, e.Field)
 	}
 	want := "grants[0].Role grants[0].Actions grants[0].Targets grants[1].Role grants[1].Actions[1] grants[1].Actions[2] " +
-		"grants[1].Targets[0] grants[1].Targets[1] grants[1].Targets[2] grants[1].Targets[3] grants[1].Targets[4] grants[2].Role"
+		"grants[1].Targets[0] grants[1].Targets[1] grants[1].Targets[2] grants[1].Targets[3] grants[1].Targets[4] grants[2].Role grants[3].Role grants[3].Targets[0] grants[3].Targets[1]"
 	if got := strings.Join(fields, " "); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

@@ -62,7 +62,8 @@ const (
 )
 
 // Generate makes ten new codes of 80 bits for a user, and forgets the former ones. Show them
-// once: only their digests are stored.
+// once: only their digests are stored. They count immediately: the caller demands a recent
+// proof by the present factor, if there is one.
 func (r *Recovery) Generate(ctx context.Context, user string) ([]string, error) {
 	if err := checkUser(user); err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func (r *Recovery) Generate(ctx context.Context, user string) ([]string, error) 
 		codes = append(codes, text[:4]+"-"+text[4:8]+"-"+text[8:12]+"-"+text[12:])
 		digests = append(digests, r.digest(user, text))
 	}
-	err := update(ctx, r.cfg.Store, key("recovery", user), func(s *recoveryState) (bool, error) {
+	err := replace(ctx, r.cfg.Store, key("recovery", user), func(s *recoveryState) (bool, error) {
 		*s = recoveryState{Digests: digests, throttle: s.throttle}
 		return true, nil
 	})
@@ -124,8 +125,8 @@ func (r *Recovery) Verify(ctx context.Context, user, code string) (time.Time, er
 		if s.Digests == nil {
 			return false, ErrNotEnrolled
 		}
-		if err := s.paused(at); err != nil {
-			return false, err
+		if changed, err := s.paused(at); err != nil {
+			return changed, err
 		}
 		found := -1
 		for i, d := range s.Digests {

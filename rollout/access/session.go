@@ -22,7 +22,8 @@ import (
 type SessionsConfig struct {
 	// Store holds the sessions, by digests of their tokens.
 	Store rollout.Store `env:", noinit"`
-	// Idle is the time without a request after which a session ends. Default 30 min.
+	// Idle is the time without a request after which a session ends, up to a minute less.
+	// Default 30 min.
 	Idle time.Duration `env:"IDLE"`
 	// Life is the longest time of a session. Default 12 h.
 	Life time.Duration `env:"LIFE"`
@@ -103,6 +104,9 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, by rollout.Acto
 	if err := by.Validate(); err != nil {
 		return err
 	}
+	if time.Until(by.Proved) > time.Minute {
+		return &checks.InvalidError{Package: "access", Field: "by.Proved", Value: by.Proved, Want: "a time that is not in the future"}
+	}
 	if err := s.forget(r); err != nil {
 		return err
 	}
@@ -130,47 +134,73 @@ func (s *Sessions) issue(w http.ResponseWriter, r *http.Request, doc session) er
 // since its user must sign in again; a store or a directory that does not answer is another
 // error.
 func (s *Sessions) Authenticate(r *http.Request) (rollout.Actor, error) {
-	doc, _, err := s.current(r)
+	doc, err := s.current(r)
 	if err != nil {
 		return rollout.Actor{}, err
 	}
 	return doc.Actor, nil
 }
 
-// current returns the session of a request, as it is after the request.
-func (s *Sessions) current(r *http.Request) (session, string, error) {
+// alive reports whether a session counts at a time. Times in the future are of a clock that
+// was wrong, and of none that can be trusted.
+func (s *Sessions) alive(doc session, at time.Time) bool {
+	for _, t := range []time.Time{doc.Began, doc.Seen, doc.Read} {
+		if t.IsZero() || t.Sub(at) > touchEvery {
+			return false
+		}
+	}
+	return at.Before(doc.Began.Add(s.cfg.Life)) && at.Before(doc.Seen.Add(s.cfg.Idle)) && doc.Actor.Validate() == nil
+}
+
+// load reads a session that counts.
+func (s *Sessions) load(ctx context.Context, token string) (session, rollout.Revision, error) {
+	e, err := s.cfg.Store.Get(ctx, sessionKey(token))
+	if errors.Is(err, rollout.ErrNotFound) {
+		return session{}, "", ErrNoCredentials
+	}
+	if err != nil {
+		return session{}, "", fmt.Errorf("access: %w", err)
+	}
+	var doc session
+	if json.Unmarshal(e.Value, &doc) != nil || !s.alive(doc, time.Now()) {
+		return session{}, "", ErrNoCredentials
+	}
+	return doc, e.Revision, nil
+}
+
+// current returns the session of a request, as it is after the request. That it was used is
+// stored if the store takes it: otherwise the session ends earlier.
+func (s *Sessions) current(r *http.Request) (session, error) {
 	token, err := tokenOf(r)
 	if err != nil {
-		return session{}, "", err
+		return session{}, err
 	}
-	var now session
-	err = update(r.Context(), s.cfg.Store, sessionKey(token), func(doc *session) (bool, error) {
-		at := time.Now().UTC()
-		now = session{}
-		if doc.Began.IsZero() || !at.Before(doc.Began.Add(s.cfg.Life)) || !at.Before(doc.Seen.Add(s.cfg.Idle)) {
-			return false, ErrNoCredentials
-		}
-		changed := false
-		if s.cfg.Roles != nil && at.Sub(doc.Read) >= rolesValid {
-			roles, err := s.cfg.Roles(r.Context(), doc.Actor)
-			if err != nil {
-				return false, fmt.Errorf("access: reading the roles: %w", err)
-			}
-			doc.Actor.Roles, doc.Read, changed = slices.Clone(roles), at, true
-			if err := doc.Actor.Validate(); err != nil {
-				return false, err
-			}
-		}
-		if at.Sub(doc.Seen) >= touchEvery {
-			doc.Seen, changed = at, true
-		}
-		now = *doc
-		return changed, nil
-	})
+	doc, rev, err := s.load(r.Context(), token)
 	if err != nil {
-		return session{}, "", err
+		return session{}, err
 	}
-	return now, token, nil
+	at, changed := time.Now().UTC(), false
+	if s.cfg.Roles != nil && at.Sub(doc.Read) >= rolesValid {
+		roles, err := s.cfg.Roles(r.Context(), doc.Actor)
+		if err != nil {
+			return session{}, fmt.Errorf("access: reading the roles: %w", err)
+		}
+		doc.Actor.Roles, doc.Read, changed = slices.Clone(roles), at, true
+		if err := doc.Actor.Validate(); err != nil {
+			return session{}, err
+		}
+	}
+	if at.Sub(doc.Seen) >= touchEvery {
+		doc.Seen, changed = at, true
+	}
+	if changed {
+		if value, err := json.Marshal(doc); err == nil {
+			// If another request was first, or the session has ended meanwhile, nothing is
+			// stored.
+			_, _ = s.cfg.Store.Put(r.Context(), sessionKey(token), value, rev)
+		}
+	}
+	return doc, nil
 }
 
 // tokenOf returns the token of a request.
@@ -189,18 +219,33 @@ func tokenOf(r *http.Request) (string, error) {
 // [Factor.Verify] has returned. The session gets a new token, so that one that was copied
 // before is worth nothing.
 func (s *Sessions) StepUp(w http.ResponseWriter, r *http.Request, proved time.Time) error {
-	doc, token, err := s.current(r)
-	if err != nil {
-		return err
-	}
 	if at := time.Now(); proved.IsZero() || proved.After(at) || at.Sub(proved) > time.Minute {
 		return &checks.InvalidError{Package: "access", Field: "proved", Value: proved, Want: "a time within the last minute"}
 	}
-	if err := s.remove(r.Context(), sessionKey(token)); err != nil {
+	if _, err := s.current(r); err != nil {
 		return err
 	}
-	doc.Actor.Proved, doc.Seen = proved.UTC(), time.Now().UTC()
-	return s.issue(w, r, doc)
+	token, err := tokenOf(r)
+	if err != nil {
+		return err
+	}
+	for range maxTries {
+		doc, rev, err := s.load(r.Context(), token)
+		if err != nil {
+			return err
+		}
+		// Only the call that deletes the session that it has read goes on with it.
+		err = s.cfg.Store.Delete(r.Context(), sessionKey(token), rev)
+		if errors.Is(err, rollout.ErrConflict) {
+			continue // it has changed, or has ended
+		}
+		if err != nil {
+			return fmt.Errorf("access: %w", err)
+		}
+		doc.Actor.Proved, doc.Seen = proved.UTC(), time.Now().UTC()
+		return s.issue(w, r, doc)
+	}
+	return fmt.Errorf("access: %w", rollout.ErrConflict)
 }
 
 // End ends the session of a request, and removes its cookie. Without a session, it does
@@ -210,32 +255,33 @@ func (s *Sessions) End(w http.ResponseWriter, r *http.Request) error {
 	return s.forget(r)
 }
 
-// forget removes the session of a request.
+// forget removes the sessions of all cookies of a request.
 func (s *Sessions) forget(r *http.Request) error {
-	token, err := tokenOf(r)
-	if err != nil {
-		return nil
+	var errs []error
+	for _, c := range r.CookiesNamed(cookie) {
+		_, err := s.remove(r.Context(), sessionKey(c.Value))
+		errs = append(errs, err)
 	}
-	return s.remove(r.Context(), sessionKey(token))
+	return errors.Join(errs...)
 }
 
-// remove deletes what is under a key, if there is something.
-func (s *Sessions) remove(ctx context.Context, key string) error {
+// remove deletes what is under a key, and reports whether there was something.
+func (s *Sessions) remove(ctx context.Context, key string) (bool, error) {
 	for range maxTries {
 		e, err := s.cfg.Store.Get(ctx, key)
 		if errors.Is(err, rollout.ErrNotFound) {
-			return nil
+			return false, nil
 		}
-		if err == nil {
+		if err == nil || errors.Is(err, rollout.ErrDamaged) && e.Revision != "" {
 			if err = s.cfg.Store.Delete(ctx, key, e.Revision); err == nil {
-				return nil
+				return true, nil
 			}
 		}
 		if !errors.Is(err, rollout.ErrConflict) {
-			return fmt.Errorf("access: %w", err)
+			return false, fmt.Errorf("access: %w", err)
 		}
 	}
-	return fmt.Errorf("access: %w", rollout.ErrConflict)
+	return false, fmt.Errorf("access: %w", rollout.ErrConflict)
 }
 
 // Revoke ends all sessions of a person, such as one who has left, and returns their number.
@@ -249,27 +295,44 @@ func (s *Sessions) Revoke(ctx context.Context, by rollout.Actor) (int, error) {
 // Sweep removes sessions that have ended, and returns their number. Call it now and then.
 func (s *Sessions) Sweep(ctx context.Context) (int, error) {
 	at := time.Now()
-	return s.sweep(ctx, func(doc session) bool {
-		return !at.Before(doc.Began.Add(s.cfg.Life)) || !at.Before(doc.Seen.Add(s.cfg.Idle))
-	})
+	return s.sweep(ctx, func(doc session) bool { return !s.alive(doc, at) })
 }
 
-// sweep removes sessions. One that cannot be read is removed too.
+// maxPasses bounds how often a sweep looks for sessions that have got new tokens meanwhile.
+const maxPasses = 100
+
+// sweep removes sessions, until it finds none. Errors do not end it, and are joined. One
+// that is no session is removed too.
 func (s *Sessions) sweep(ctx context.Context, drop func(session) bool) (int, error) {
-	var keys []string
-	for e, err := range s.cfg.Store.List(ctx, sessionPrefix) {
-		if err != nil {
-			return 0, fmt.Errorf("access: %w", err)
+	total := 0
+	var errs []error
+	for range maxPasses {
+		var keys []string
+		errs = nil
+		for e, err := range s.cfg.Store.List(ctx, sessionPrefix) {
+			if err != nil {
+				errs = append(errs, fmt.Errorf("access: %w", err))
+				break
+			}
+			var doc session
+			if json.Unmarshal(e.Value, &doc) != nil || drop(doc) {
+				keys = append(keys, e.Key)
+			}
 		}
-		var doc session
-		if json.Unmarshal(e.Value, &doc) != nil || drop(doc) {
-			keys = append(keys, e.Key)
+		removed := 0
+		for _, key := range keys {
+			was, err := s.remove(ctx, key)
+			if was {
+				removed++
+			}
+			if err != nil {
+				errs = append(errs, err)
+			}
+		}
+		total += removed
+		if removed == 0 {
+			break
 		}
 	}
-	for i, key := range keys {
-		if err := s.remove(ctx, key); err != nil {
-			return i, err
-		}
-	}
-	return len(keys), nil
+	return total, errors.Join(errs...)
 }

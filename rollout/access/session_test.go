@@ -225,3 +225,101 @@ func TestBadSessions(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// hooked is a store that calls a function before a Delete.
+type hooked struct {
+	rollout.Store
+	before func()
+}
+
+func (h *hooked) Delete(ctx context.Context, key string, rev rollout.Revision) error {
+	if f := h.before; f != nil {
+		h.before = nil
+		f()
+	}
+	return h.Store.Delete(ctx, key, rev)
+}
+
+// TestStepUpAfterTheEnd: a session that is revoked, or stepped up elsewhere, while it is
+// stepped up does not come back.
+func TestStepUpAfterTheEnd(t *testing.T) {
+	for name, meanwhile := range map[string]func(*access.Sessions, *browser) error{
+		"revoked": func(s *access.Sessions, _ *browser) error { _, err := s.Revoke(t.Context(), anaSubject); return err },
+		"ended":   func(s *access.Sessions, b *browser) error { return (&browser{b.t, b.cookie}).do(s.End) },
+		"stepped up": func(s *access.Sessions, b *browser) error {
+			return (&browser{b.t, b.cookie}).do(func(w http.ResponseWriter, r *http.Request) error { return s.StepUp(w, r, time.Now()) })
+		},
+	} {
+		store := &hooked{Store: new(memstore.Store)}
+		s := sessions(t, access.SessionsConfig{Store: store})
+		b := &browser{t: t}
+		b.signIn(s, anaSubject)
+		old := &browser{t, b.cookie}
+		store.before = func() {
+			if err := meanwhile(s, old); err != nil {
+				t.Error(err)
+			}
+		}
+		err := b.do(func(w http.ResponseWriter, r *http.Request) error { return s.StepUp(w, r, time.Now()) })
+		if !errors.Is(err, access.ErrNoCredentials) {
+			t.Errorf("%s: %v, want ErrNoCredentials", name, err)
+		}
+		old.is(s, "")
+	}
+}
+
+// TestOddSessions: times in the future, and actors that are not valid, make no session; a store
+// that takes no write does not keep people out.
+func TestOddSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memstore.Store)
+		s := sessions(t, access.SessionsConfig{Store: store})
+		b := &browser{t: t}
+		b.signIn(s, anaSubject)
+		var entry rollout.Entry
+		for e, err := range store.List(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			entry = e
+		}
+		set := func(state string) {
+			e, err := store.Get(t.Context(), entry.Key)
+			if err == nil {
+				_, err = store.Put(t.Context(), entry.Key, []byte(state), e.Revision)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		now, later := time.Now().Format(time.RFC3339), time.Now().Add(6*time.Hour).Format(time.RFC3339)
+		actor := `{"name":"ana","roles":["sre"]}`
+		for name, state := range map[string]string{
+			"no actor": `{"began":"` + now + `","seen":"` + now + `","read":"` + now + `"}`,
+			"began":    `{"actor":` + actor + `,"began":"` + later + `","seen":"` + now + `","read":"` + now + `"}`,
+			"seen":     `{"actor":` + actor + `,"began":"` + now + `","seen":"` + later + `","read":"` + now + `"}`,
+			"read":     `{"actor":` + actor + `,"began":"` + now + `","seen":"` + now + `","read":"` + later + `"}`,
+			"broken":   `{`,
+		} {
+			set(state)
+			if by, err := s.Authenticate(b.request()); !errors.Is(err, access.ErrNoCredentials) {
+				t.Errorf("%s: %+v, %v, want ErrNoCredentials", name, by, err)
+			}
+		}
+		set(string(entry.Value))
+		time.Sleep(10 * time.Minute)
+		b.is(sessions(t, access.SessionsConfig{Store: failing{store}}), "ana")
+		var invalid *checks.InvalidError
+		future := anaSubject
+		future.Proved = time.Now().AddDate(10, 0, 0)
+		if err := b.do(func(w http.ResponseWriter, r *http.Request) error { return s.Start(w, r, future) }); !errors.As(err, &invalid) {
+			t.Errorf("%v, want an InvalidError", err)
+		}
+		r := b.request() // two cookies: both are ended
+		r.AddCookie(&http.Cookie{Name: "__Host-serin", Value: "AAAAAAAAAAAAAAAAAAAAAA"})
+		if err := s.End(httptest.NewRecorder(), r); err != nil {
+			t.Error(err)
+		}
+		b.is(s, "")
+	})
+}

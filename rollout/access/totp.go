@@ -111,10 +111,16 @@ func NewTOTP(c TOTPConfig) (*TOTP, error) {
 type totpState struct {
 	Secret  []byte `json:"secret,omitempty"`
 	Pending []byte `json:"pending,omitempty"` // enrolled, and not confirmed
-	// Used is the latest step that was accepted, plus 1.
-	Used uint64 `json:"used,omitempty"`
+	// Since is when Pending was made.
+	Since time.Time `json:"since,omitzero"`
+	// Used is the latest step that was accepted, plus 1, in periods of Period seconds.
+	Used   uint64 `json:"used,omitempty"`
+	Period uint64 `json:"period,omitempty"`
 	throttle
 }
+
+// enrolTime is how long an enrolment can be confirmed.
+const enrolTime = time.Hour
 
 // secretSize is the size of a secret in bytes, as RFC 4226 recommends.
 const secretSize = 20
@@ -130,7 +136,9 @@ type Enrolment struct {
 }
 
 // Enroll makes a new secret for a user, which counts once [TOTP.Confirm] has accepted a code.
-// A secret that was confirmed before stays until then.
+// A secret that was confirmed before stays until then, and an enrolment can be confirmed for
+// an hour. The person who confirms it
+// owns the factor: the caller demands a recent proof by the present factor, if there is one.
 func (t *TOTP) Enroll(ctx context.Context, user string) (Enrolment, error) {
 	if err := checkUser(user); err != nil {
 		return Enrolment{}, err
@@ -141,8 +149,8 @@ func (t *TOTP) Enroll(ctx context.Context, user string) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, err
 	}
-	err = update(ctx, t.cfg.Store, key("totp", user), func(s *totpState) (bool, error) {
-		s.Pending = stored
+	err = replace(ctx, t.cfg.Store, key("totp", user), func(s *totpState) (bool, error) {
+		s.Pending, s.Since = stored, time.Now().UTC()
 		return true, nil
 	})
 	if err != nil {
@@ -177,6 +185,15 @@ func (t *TOTP) open(user string, sealed []byte) ([]byte, error) {
 	return secret, nil
 }
 
+// The bounds of a secret in bytes: what is shorter can be guessed.
+const (
+	minSecret = 10
+	maxSecret = 64
+)
+
+// errSecret means that what is stored is no secret.
+var errSecret = errors.New("access: a secret has another size than 10 to 64 bytes")
+
 // Confirm makes the secret of the last [TOTP.Enroll] the user's secret, if the code is right.
 // The code is used up. Errors are as for [Factor]; without an enrolment, [ErrNotEnrolled].
 func (t *TOTP) Confirm(ctx context.Context, user, code string) error {
@@ -210,13 +227,24 @@ func (t *TOTP) use(ctx context.Context, user, code string, confirm bool) (time.T
 		if len(sealed) == 0 {
 			return false, ErrNotEnrolled
 		}
-		if err := s.paused(at); err != nil {
-			return false, err
+		if confirm && at.Sub(s.Since) > enrolTime {
+			return false, ErrNotEnrolled
+		}
+		if changed, err := s.paused(at); err != nil {
+			return changed, err
 		}
 		secret, err := t.open(user, sealed)
+		if err == nil && (len(secret) < minSecret || len(secret) > maxSecret) {
+			err = errSecret
+		}
 		if err != nil {
 			return false, err
 		}
+		period := uint64(t.cfg.Period / time.Second)
+		if s.Period != 0 && s.Period != period { // the configuration has changed
+			s.Used = (s.Used*s.Period + period - 1) / period
+		}
+		s.Period = period
 		used := s.Used
 		if confirm {
 			used = 0 // of another secret
@@ -229,7 +257,7 @@ func (t *TOTP) use(ctx context.Context, user, code string, confirm bool) (time.T
 		if confirm {
 			s.Secret, s.Pending = s.Pending, nil
 		}
-		s.Used = step + 1
+		s.Used = max(s.Used, step+1)
 		s.succeed()
 		proved = at
 		return true, nil
@@ -283,27 +311,28 @@ func (t *TOTP) Import(ctx context.Context, user, secret string) error {
 	}
 	clean := strings.NewReplacer(" ", "", "-", "", "=", "").Replace(strings.ToUpper(secret))
 	raw, err := secretEncoding.DecodeString(clean)
-	if err != nil || len(raw) < 10 || len(raw) > 64 {
+	if err != nil || len(raw) < minSecret || len(raw) > maxSecret {
 		return &checks.InvalidError{Package: "access", Field: "secret", Value: fmt.Sprintf("%d characters", len(secret)), Want: "base32 of 10 to 64 bytes"}
 	}
 	sealed, err := t.seal(user, raw)
 	if err != nil {
 		return err
 	}
-	return update(ctx, t.cfg.Store, key("totp", user), func(s *totpState) (bool, error) {
-		*s = totpState{Secret: sealed, throttle: s.throttle}
+	return replace(ctx, t.cfg.Store, key("totp", user), func(s *totpState) (bool, error) {
+		*s = totpState{Secret: sealed, Used: s.Used, Period: s.Period, throttle: s.throttle}
 		return true, nil
 	})
 }
 
-// Remove forgets the secret of a user. Without one, it does nothing.
+// Remove forgets the secret of a user, also one that cannot be read. The steps that were
+// used and the failures stay. The caller demands a recent proof, or the right of an
+// administrator.
 func (t *TOTP) Remove(ctx context.Context, user string) error {
 	if err := checkUser(user); err != nil {
 		return err
 	}
-	return update(ctx, t.cfg.Store, key("totp", user), func(s *totpState) (bool, error) {
-		had := len(s.Secret)+len(s.Pending) > 0
-		*s = totpState{throttle: s.throttle}
-		return had, nil
+	return replace(ctx, t.cfg.Store, key("totp", user), func(s *totpState) (bool, error) {
+		*s = totpState{Used: s.Used, Period: s.Period, throttle: s.throttle}
+		return true, nil
 	})
 }
