@@ -108,18 +108,31 @@ type nowhere struct{}
 // SetSplit implements [rollout.Splitter].
 func (nowhere) SetSplit(context.Context, strategies.Split) error { return nil }
 
-// command gives a command to the copy of the engine, for the drill of the roles.
-func (tw *twin) command(ctx context.Context, by rollout.Actor, what rollout.Action, target string) error {
+// command gives a command to the copy of the engine, for the drill of the roles. It reports
+// whether the engine has refused it for lack of the right.
+func (tw *twin) command(ctx context.Context, by rollout.Actor, what rollout.Action, target string) (refused bool, err error) {
 	if what == rollout.ActionStart {
-		_, err := tw.copy.Start(ctx, rollout.Plan{Target: target, Baseline: tw.release("1.4.0"), Candidate: tw.release("1.5.0"),
+		_, err = tw.copy.Start(ctx, rollout.Plan{Target: target, Baseline: tw.release("1.4.0"), Candidate: tw.release("1.5.0"),
 			Strategy: strategies.Canary{DangerouslyPromoteUnproven: true}}, by)
-		return err
+	} else {
+		var c strategies.Command
+		if err := c.UnmarshalText([]byte(what)); err != nil {
+			return false, err
+		}
+		err = tw.copy.Do(ctx, rollout.ID(target+"/1"), c, by)
 	}
-	var c strategies.Command
-	if err := c.UnmarshalText([]byte(what)); err != nil {
-		return err
+	var (
+		forbidden *rollout.ForbiddenError
+		busy      *rollout.BusyError
+		state     *rollout.RefusedError
+	)
+	switch {
+	case errors.As(err, &forbidden) && forbidden.Action == what && forbidden.Target == target:
+		return true, nil
+	case err == nil, errors.As(err, &busy), errors.As(err, &state), errors.Is(err, rollout.ErrNotFound):
+		return false, nil // it was let through
 	}
-	return tw.copy.Do(ctx, rollout.ID(target+"/1"), c, by)
+	return false, err
 }
 
 func (tw *twin) release(version string) versioning.Release {

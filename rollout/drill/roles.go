@@ -2,7 +2,6 @@ package drill
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,10 +20,13 @@ type RolesOptions struct {
 	// comparing a policy with itself finds nothing.
 	Declared []access.Cell
 	// Call makes the guarded call on the twin for an actor, by the way that people take:
-	// the API of the service or the commands of an engine. It returns an error that wraps a
-	// [*rollout.ForbiddenError] if the call was refused for lack of the right, and nil or
-	// any other error if it was not.
-	Call func(ctx context.Context, by rollout.Actor, what rollout.Action, target string) error
+	// the API of the service or the commands of an engine. refused reports whether the call
+	// was refused for lack of the right to this action on this target; with an engine, that
+	// is a [*rollout.ForbiddenError] with this Action and this Target. A call that passed
+	// the guard and failed afterwards, such as since the rollout has ended, is not refused.
+	// An error means that it cannot be known: the twin does not answer, or another right is
+	// missing.
+	Call func(ctx context.Context, by rollout.Actor, what rollout.Action, target string) (refused bool, err error)
 	// Timeout is the limit of one call. Default 10 s.
 	Timeout time.Duration
 }
@@ -35,8 +37,8 @@ const maxCells = 100_000
 // Roles returns a check that every guarded call is refused to the roles that may not make
 // it, and to no others. It makes each declared call once, one after the other. It fails if a
 // decision is another one than declared, and names up to five of them; calls that are not
-// guarded come first. It is Unknown if the declaration allows everything or nothing, since
-// it would prove nothing.
+// guarded come first. It is Unknown if Call returns an error, and if the declaration allows
+// everything or nothing, since it would prove nothing.
 func Roles(o RolesOptions) checks.Check {
 	bad := &options{name: "RolesOptions"}
 	if n := len(o.Declared); n == 0 || n > maxCells {
@@ -49,8 +51,8 @@ func Roles(o RolesOptions) checks.Check {
 			allowed++
 		}
 		c.Allowed = false
-		if c.Role == "" || c.Action == "" || seen[c] {
-			bad.invalid(fmt.Sprintf("Declared[%d]", i), fmt.Sprintf("%.100v", c), "a role and an action, each combination once")
+		if (rollout.Actor{Name: "drill", Roles: []string{c.Role}}).Validate() != nil || !slices.Contains(access.Actions(), c.Action) || seen[c] {
+			bad.invalid(fmt.Sprintf("Declared[%d]", i), fmt.Sprintf("%.100v", c), "a role that an actor can have, and a known action, each combination once")
 			break
 		}
 		seen[c] = true
@@ -68,19 +70,16 @@ func (o RolesOptions) rehearse(r *run) checks.Result {
 	var open, closed []string
 	for _, c := range o.Declared {
 		by := rollout.Actor{Name: "drill " + c.Role, Roles: []string{c.Role}}
-		_, err := call(r.ctx, r, "Call", o.Timeout, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, o.Call(ctx, by, c.Action, c.Target)
+		refused, err := call(r.ctx, r, "Call", o.Timeout, func(ctx context.Context) (bool, error) {
+			return o.Call(ctx, by, c.Action, c.Target)
 		})
 		if r.ctx.Err() != nil {
 			return r.ended(nil)
 		}
-		var panicked *checks.PanicError
-		if errors.As(err, &panicked) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errExited) {
-			return r.unknown(nil, err)
-		}
-		var forbidden *rollout.ForbiddenError
-		refused := errors.As(err, &forbidden)
 		text := fmt.Sprintf("%s %s %s", c.Role, c.Action, c.Target)
+		if err != nil {
+			return r.unknown(nil, fmt.Errorf("%s: %w", text, err))
+		}
 		switch {
 		case !refused && !c.Allowed:
 			open = append(open, text+" is not refused")

@@ -34,8 +34,27 @@ func declared(t *testing.T) []access.Cell {
 	return p.Matrix([]string{"developer", "sre", "operator", "guest"}, []rollout.Action{"start", "abort", "pause", "promote", "supersede"}, []string{"chat", "search"})
 }
 
+// refused says whether an engine has refused an action, and whether that can be known.
+func refused(err error, what rollout.Action, target string) (bool, error) {
+	var forbidden *rollout.ForbiddenError
+	if errors.As(err, &forbidden) {
+		if forbidden.Action != what || forbidden.Target != target {
+			return false, err // for lack of another right
+		}
+		return true, nil
+	}
+	var (
+		busy  *rollout.BusyError
+		state *rollout.RefusedError
+	)
+	if err == nil || errors.As(err, &busy) || errors.As(err, &state) || errors.Is(err, rollout.ErrNotFound) {
+		return false, nil
+	}
+	return false, err
+}
+
 // guarded returns a Call on a real engine with an authorizer.
-func guarded(t *testing.T, authorize rollout.Authorizer) func(context.Context, rollout.Actor, rollout.Action, string) error {
+func guarded(t *testing.T, authorize rollout.Authorizer) func(context.Context, rollout.Actor, rollout.Action, string) (bool, error) {
 	t.Helper()
 	e, err := rollout.Open(t.Context(), rollout.Config{Store: new(memstore.Store), Authorize: authorize,
 		Targets: map[string]rollout.Splitter{"chat": nowhere{}, "search": nowhere{}}})
@@ -48,12 +67,12 @@ func guarded(t *testing.T, authorize rollout.Authorizer) func(context.Context, r
 			Strategy: strategies.Canary{DangerouslyPromoteUnproven: true}, Supersede: supersede}
 	}
 	commands := map[rollout.Action]strategies.Command{"abort": strategies.Abort, "pause": strategies.Pause, "promote": strategies.Promote}
-	return func(ctx context.Context, by rollout.Actor, what rollout.Action, target string) error {
+	return func(ctx context.Context, by rollout.Actor, what rollout.Action, target string) (bool, error) {
 		if what == "start" || what == "supersede" {
 			_, err := e.Start(ctx, plan(target, what == "supersede"), by)
-			return err
+			return refused(err, what, target)
 		}
-		return e.Do(ctx, rollout.ID(target+"/1"), commands[what], by)
+		return refused(e.Do(ctx, rollout.ID(target+"/1"), commands[what], by), what, target)
 	}
 }
 
@@ -102,11 +121,14 @@ func TestRoles(t *testing.T) {
 
 func TestRolesUnknown(t *testing.T) {
 	cells := []access.Cell{{Role: "a", Action: "start", Allowed: true}, {Role: "b", Action: "start"}}
-	for name, c := range map[string]func(context.Context, rollout.Actor, rollout.Action, string) error{
-		"panic": func(context.Context, rollout.Actor, rollout.Action, string) error { panic("x") },
-		"slow": func(ctx context.Context, _ rollout.Actor, _ rollout.Action, _ string) error {
+	for name, c := range map[string]func(context.Context, rollout.Actor, rollout.Action, string) (bool, error){
+		"panic": func(context.Context, rollout.Actor, rollout.Action, string) (bool, error) { panic("x") },
+		"error": func(context.Context, rollout.Actor, rollout.Action, string) (bool, error) {
+			return false, errors.New("connection refused")
+		},
+		"slow": func(ctx context.Context, _ rollout.Actor, _ rollout.Action, _ string) (bool, error) {
 			<-ctx.Done()
-			return ctx.Err()
+			return true, ctx.Err()
 		},
 	} {
 		res := drill.Roles(drill.RolesOptions{Declared: cells, Call: c, Timeout: time.Millisecond}).Check(t.Context())
@@ -121,6 +143,7 @@ func TestRolesUnknown(t *testing.T) {
 		"nothing":     {drill.RolesOptions{}, "RolesOptions.Declared RolesOptions.Call"},
 		"one kind":    {drill.RolesOptions{Declared: cells[:1], Call: deny}, "RolesOptions.Declared"},
 		"twice":       {drill.RolesOptions{Declared: append(cells, access.Cell{Role: "b", Action: "start", Allowed: true}), Call: deny}, "RolesOptions.Declared[2]"},
+		"no action":   {drill.RolesOptions{Declared: append(cells, access.Cell{Role: "b", Action: "abrot"}), Call: deny}, "RolesOptions.Declared[2]"},
 		"no role":     {drill.RolesOptions{Declared: append(cells, access.Cell{Action: "start"}), Call: deny}, "RolesOptions.Declared[2]"},
 		"long limits": {drill.RolesOptions{Declared: cells, Call: deny, Timeout: -1}, "RolesOptions.Timeout"},
 	} {
@@ -134,11 +157,8 @@ func TestRolesUnknown(t *testing.T) {
 	}
 }
 
-func deny(_ context.Context, by rollout.Actor, what rollout.Action, target string) error {
-	if by.Roles[0] == "a" {
-		return errors.New("not now")
-	}
-	return &rollout.ForbiddenError{Actor: by.Name, Action: what, Target: target}
+func deny(_ context.Context, by rollout.Actor, _ rollout.Action, _ string) (bool, error) {
+	return by.Roles[0] != "a", nil
 }
 
 func TestRolesConformance(t *testing.T) {
@@ -156,11 +176,8 @@ func ExampleRoles() {
 	}
 	check := drill.Roles(drill.RolesOptions{
 		Declared: []access.Cell{{Role: "sre", Action: "abort", Target: "chat", Allowed: true}, {Role: "guest", Action: "abort", Target: "chat"}},
-		Call: func(ctx context.Context, by rollout.Actor, what rollout.Action, target string) error {
-			if err := policy.Authorize(ctx, by, what, target); err != nil { // as an engine does
-				return &rollout.ForbiddenError{Actor: by.Name, Action: what, Target: target, Reason: err.Error()}
-			}
-			return nil
+		Call: func(ctx context.Context, by rollout.Actor, what rollout.Action, target string) (bool, error) {
+			return policy.Authorize(ctx, by, what, target) != nil, nil // a service calls its API
 		},
 	})
 	fmt.Println(check.Check(context.Background()).Summary)
