@@ -75,7 +75,7 @@ type (
 // at the time now, with a signature of its issuer or of a responder of the issuer.
 func stapled(response []byte, chain []*x509.Certificate, now time.Time) error {
 	if len(response) == 0 {
-		return errors.New("there is none")
+		return errors.New("the server sent no OCSP response")
 	}
 	if len(chain) < 2 {
 		return errors.New("the certificate has no issuer")
