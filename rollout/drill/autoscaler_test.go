@@ -306,24 +306,22 @@ func TestAutoscalerConformance(t *testing.T) {
 
 // ExampleAutoscaler puts load on a twin. Real limits are minutes; these are short.
 func ExampleAutoscaler() {
-	var inFlight atomic.Int64
+	var asked atomic.Int64 // when the twin was asked last
 	check := drill.Autoscaler(drill.AutoscalerOptions{
 		// Send asks the twin.
 		Send: func(context.Context, int) error {
-			inFlight.Add(1)
-			defer inFlight.Add(-1)
-			time.Sleep(200 * time.Millisecond)
+			asked.Store(time.Now().UnixNano())
 			return nil
 		},
 		// Desired reads what the autoscaler wants, for example the field spec.replicas of a
-		// Deployment. This one wants a second replica under load.
+		// Deployment. This one wants a second replica until no request came for a second.
 		Desired: func(context.Context) (int, error) {
-			if inFlight.Load() > 0 {
+			if time.Since(time.Unix(0, asked.Load())) < time.Second {
 				return 2, nil
 			}
 			return 1, nil
 		},
-		Rate: 100, Within: 500 * time.Millisecond, LoadFor: 500 * time.Millisecond,
+		Rate: 100, Within: 2 * time.Second, LoadFor: 2 * time.Second,
 		Every: 250 * time.Millisecond, Down: 10 * time.Second,
 	})
 	res := check.Check(context.Background())
