@@ -18,10 +18,10 @@ func ExamplePlan_Outlook() {
 	}
 	fmt.Printf("%-11s proven within %v in nine of ten rollouts\n", "equal", o.Safe.P90Time.Round(time.Second))
 	// Output:
-	// 5 % errors  found within 1m10s in nine of ten rollouts
-	// 2 % errors  found within 10m57s in nine of ten rollouts
+	// 5 % errors  found within 1m19s in nine of ten rollouts
+	// 2 % errors  found within 11m14s in nine of ten rollouts
 	// times +50 % found within 17s in nine of ten rollouts
-	// times +10 % found within 3m49s in nine of ten rollouts
+	// times +10 % found within 3m56s in nine of ten rollouts
 	// equal       proven within 13m42s in nine of ten rollouts
 }
 
@@ -46,7 +46,7 @@ func ExampleCurve() {
 	// Output:
 	// before the limit of 1h0m0s, with 7,200 requests of the candidate
 	// failures     equal        0.01     safe           99 %  rolled back    at most 5 %
-	// failures     margin       0.02     safe    at most 5 %  rolled back         99.7 %
+	// failures     margin       0.02     safe    at most 5 %  rolled back         99.6 %
 	// failures     1.5 x margin 0.025    safe    at most 5 %  rolled back    over 99.9 %
 	// times        equal        x1       safe           99 %  rolled back    at most 5 %
 	// times        tolerance    x1.05    safe           99 %  rolled back    at most 5 %

@@ -50,10 +50,10 @@ func Example() {
 			f.Harm.E, f.Harm.Limit)
 	}
 	// Output:
-	// harmed - ttft is worse: candidate 314 ms against 209 ms at the median, e-value 256 of 20 after 242 requests
-	// error rate 1.68 % |    0 %  e-value 1 of 62.5
-	// unanswered 1.68 % |    0 %  e-value 1 of 125
-	// ttft       209 ms | 314 ms  e-value 2.93e+03 of 250
+	// harmed - ttft is worse: candidate 314 ms against 209 ms at the median, e-value 190 of 20 after 242 requests
+	// error rate 1.68 % |    0 %  e-value 1 of 41.2
+	// unanswered 1.68 % |    0 %  e-value 1 of 165
+	// ttft       209 ms | 314 ms  e-value 2.93e+03 of 330
 }
 
 // request is one simulated request of a service with 1 % errors and log-normal

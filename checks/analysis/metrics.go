@@ -32,8 +32,8 @@ const (
 // truncated stream, empty or invalid output, 429. Cancelled requests and those
 // rejected as the caller's fault count neither as errors nor as requests.
 // Candidates are proven within twice the baseline's rate or 0.3 percentage points
-// more, at most 2.5 points more.
-func ErrorRate() Metric { return Metric{Name: nameErrors, Weight: 8} }
+// more, at most 2.5 points more. What matters most has the greatest weight.
+func ErrorRate() Metric { return Metric{Name: nameErrors, Weight: 16} }
 
 // Timeouts is the share of requests without a complete answer in time.
 func Timeouts() Metric { return Metric{Name: nameTimeouts} }

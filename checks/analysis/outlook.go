@@ -250,7 +250,8 @@ func (p Plan) harm(t Traffic, r Regression) passage {
 			if m.Better == Higher {
 				c = 1 - c
 			}
-			next = newPassage(t.events(b, c), target+math.Log(1/firstShare))
+			growths, event := t.events(b, c)
+			next = newPassage(growths, target+math.Log(1/firstShare)+event)
 			if m.Ceiling > 0 {
 				sooner(m, newPassage(ceilingGrowths(m.Ceiling, c, true), -math.Log(wholeWeight*p.AlphaRollback)))
 			}
@@ -280,15 +281,21 @@ func ceilingGrowths(limit, rate float64, above bool) []evalue.Growth {
 }
 
 // events returns how fast the evidence of first events grows with each request of
-// the candidate, by alternative, when rates are base and cand.
-func (t Traffic) events(base, cand float64) []evalue.Growth {
+// the candidate, by alternative, when rates are base and cand. One event of the
+// candidate adds event to the fastest: the loudest stretch, which harm must do without,
+// holds at least one.
+func (t Traffic) events(base, cand float64) (list []evalue.Growth, event float64) {
 	hit, miss := evalue.MomentFactors(t.Share, 1)
-	list := make([]evalue.Growth, len(hit))
+	fastest := 0.0
 	for i := range hit {
 		c, b := cand, base*t.perCandidate()
-		list[i] = evalue.Growth{Mean: c*hit[i] + b*miss[i], Variance: c*hit[i]*hit[i] + b*miss[i]*miss[i]}
+		g := evalue.Growth{Mean: c*hit[i] + b*miss[i], Variance: c*hit[i]*hit[i] + b*miss[i]*miss[i]}
+		if g.Mean > fastest {
+			fastest, event = g.Mean, hit[i]
+		}
+		list = append(list, g)
 	}
-	return list
+	return list, event
 }
 
 // excess returns how fast the evidence of sums by group grows when scores differ by a

@@ -107,7 +107,7 @@ func TestDetection(t *testing.T) {
 		verdict Verdict
 		atMost  int // median
 	}{
-		{"errors 1 -> 5 %", func(l *load, _ int) { l.errors[cand] = 0.05 }, Harmed, 590},
+		{"errors 1 -> 5 %", func(l *load, _ int) { l.errors[cand] = 0.05 }, Harmed, 520},
 		{"errors 1 -> 2 %", func(l *load, _ int) { l.errors[cand] = 0.02 }, Harmed, 4200},
 		{"times +50 %", func(l *load, _ int) { l.slower = 1.5 }, Harmed, 300},
 		{"times +20 %", func(l *load, _ int) { l.slower = 1.2 }, Harmed, 1100},
