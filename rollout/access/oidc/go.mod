@@ -1,0 +1,13 @@
+module github.com/serin-go/serin/rollout/access/oidc
+
+go 1.26.0
+
+replace github.com/serin-go/serin => ../../..
+
+require (
+	github.com/coreos/go-oidc/v3 v3.21.0
+	github.com/serin-go/serin v0.0.0
+	golang.org/x/oauth2 v0.38.0
+)
+
+require github.com/go-jose/go-jose/v4 v4.1.4
