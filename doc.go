@@ -13,6 +13,9 @@
 //   - rollout: the engine that carries a plan through its stages: commands,
 //     approvals, freeze windows, events, one process or many
 //   - rollout/access: role-based access control, one-time passwords and recovery codes
+//   - rollout/access/oidc: sign-in by OpenID Connect (a module)
+//   - rollout/access/webauthn: passkeys and security keys (a module)
+//   - rollout/access/cedar: policies in the language Cedar (a module)
 //   - rollout/audit: verification, signed checkpoints, exports and archives of the
 //     audit trail
 //   - rollout/ledger: a tamper-evident record of votes, waivers, reviews and refusals,

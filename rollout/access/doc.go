@@ -32,5 +32,9 @@
 // authenticates users, [Bearer] for the tokens of programs, [Sessions] for people who have
 // signed in, [First] for several of them.
 //
+// Modules of their own, which others do not load: rollout/access/oidc signs people in by OpenID
+// Connect, rollout/access/webauthn is a [Factor] by passkeys and security keys, and
+// rollout/access/cedar decides by policies in the language Cedar.
+//
 // This package uses only the standard library.
 package access
