@@ -101,9 +101,11 @@ var (
 	places  = []string{"chat", "chat-", "chat-eu", "chat-eu-1", "search", ""}
 )
 
-func newAttack(t *testing.T, seed uint64) *attack {
+// newAttack returns an attack on a policy of a few random grants, beside the given ones.
+func newAttack(t *testing.T, seed uint64, grants ...access.Grant) *attack {
 	a := &attack{t: t, rng: rand.New(rand.NewPCG(seed, 7)), roles: make(map[string][]string), gone: make(map[string]bool), cookies: make(map[string]string),
 		model: make(map[string]*mSession), codes: make(map[string]*mFactor), recovers: make(map[string]*mFactor), unused: make(map[string][]string), spent: make(map[string][]string)}
+	a.grants = grants
 	actions := append(access.Actions(), "*")
 	for range 1 + a.rng.IntN(6) {
 		a.grants = append(a.grants, access.Grant{Role: pick(a.rng, allRole), Actions: []rollout.Action{pick(a.rng, actions), pick(a.rng, actions)},
@@ -183,39 +185,10 @@ func (a *attack) step() {
 	switch a.rng.IntN(15) {
 	case 0, 1: // time passes
 		time.Sleep(pick(a.rng, []time.Duration{time.Second, 20 * time.Second, 40 * time.Second, 3 * time.Minute, 10 * time.Minute, 29 * time.Minute, 31 * time.Minute, 3 * time.Hour}))
-	case 2: // a person signs in
-		if a.gone[p] {
-			return
-		}
-		old := a.cookies[p]
-		if a.rng.IntN(3) == 0 { // on another device: the former session stays
-			a.stolen, old = append(a.stolen, old), ""
-		}
-		a.kill(old)
-		token, err := a.call(old, func(w http.ResponseWriter, r *http.Request) error {
-			return a.sessions.Start(w, r, rollout.Actor{Name: p, Subject: p, Roles: a.roles[p]})
-		})
-		if err != nil {
-			a.t.Errorf("sign-in of %s: %v", p, err)
-		}
-		a.cookies[p] = token
-		a.model[token] = &mSession{person: p, began: now, seen: now, read: now, roles: a.roles[p]}
-	case 3: // a code, and a step-up with it
-		if !a.verify(p, a.totp.CodeAt(key(20), now.Unix())) {
-			return
-		}
-		old := a.cookies[p]
-		_, alive := a.expected(old)
-		token, err := a.call(old, func(w http.ResponseWriter, r *http.Request) error { return a.sessions.StepUp(w, r, now) })
-		if (err == nil) != alive {
-			a.t.Errorf("step-up of %s: %v, want a session %v", p, err, alive)
-		}
-		if alive {
-			s := *a.model[old]
-			a.kill(old)
-			s.proved, s.seen = now, now
-			a.model[token], a.cookies[p] = &s, token
-		}
+	case 2:
+		a.signIn(p)
+	case 3:
+		a.stepUp(p)
 	case 4: // a person signs out
 		a.kill(a.cookies[p])
 		if _, err := a.call(a.cookies[p], a.sessions.End); err != nil {
@@ -316,6 +289,47 @@ func (a *attack) step() {
 	}
 }
 
+// signIn signs a person in.
+func (a *attack) signIn(p string) {
+	now := time.Now()
+	if a.gone[p] {
+		return
+	}
+	old := a.cookies[p]
+	if a.rng.IntN(3) == 0 { // on another device: the former session stays
+		a.stolen, old = append(a.stolen, old), ""
+	}
+	a.kill(old)
+	token, err := a.call(old, func(w http.ResponseWriter, r *http.Request) error {
+		return a.sessions.Start(w, r, rollout.Actor{Name: p, Subject: p, Roles: a.roles[p]})
+	})
+	if err != nil {
+		a.t.Errorf("sign-in of %s: %v", p, err)
+	}
+	a.cookies[p] = token
+	a.model[token] = &mSession{person: p, began: now, seen: now, read: now, roles: a.roles[p]}
+}
+
+// stepUp proves a second factor of a person by a code.
+func (a *attack) stepUp(p string) {
+	now := time.Now()
+	if !a.verify(p, a.totp.CodeAt(key(20), now.Unix())) {
+		return
+	}
+	old := a.cookies[p]
+	_, alive := a.expected(old)
+	token, err := a.call(old, func(w http.ResponseWriter, r *http.Request) error { return a.sessions.StepUp(w, r, now) })
+	if (err == nil) != alive {
+		a.t.Errorf("step-up of %s: %v, want a session %v", p, err, alive)
+	}
+	if alive {
+		s := *a.model[old]
+		a.kill(old)
+		s.proved, s.seen = now, now
+		a.model[token], a.cookies[p] = &s, token
+	}
+}
+
 // expected returns what a session is for the model, and brings it up to date as a call does.
 func (a *attack) expected(token string) (mSession, bool) {
 	now, s := time.Now(), a.model[token]
@@ -365,6 +379,15 @@ func (a *attack) decide(roles []string) {
 	a.t.Helper()
 	action := pick(a.rng, append(access.Actions(), "shutdown", "*", ""))
 	target := pick(a.rng, places)
+	want := a.may(roles, action, target)
+	by := rollout.Actor{Name: "x", Roles: roles}
+	if err := a.policy.Authorize(a.t.Context(), by, action, target); (err == nil) != want {
+		a.t.Errorf("%q %s on %q: %v, want allowed %v by %+v", roles, action, target, err, want, a.grants)
+	}
+}
+
+// may says what the grants say, one by one.
+func (a *attack) may(roles []string, action rollout.Action, target string) bool {
 	allowed, denied := false, false
 	for _, g := range a.grants {
 		matches := func(pattern string) bool {
@@ -375,9 +398,5 @@ func (a *attack) decide(roles []string) {
 			allowed, denied = allowed || !g.Deny, denied || g.Deny
 		}
 	}
-	want := allowed && !denied && slices.Contains(access.Actions(), action)
-	by := rollout.Actor{Name: "x", Roles: roles}
-	if err := a.policy.Authorize(a.t.Context(), by, action, target); (err == nil) != want {
-		a.t.Errorf("%q %s on %q: %v, want allowed %v by %+v", roles, action, target, err, want, a.grants)
-	}
+	return allowed && !denied && slices.Contains(access.Actions(), action)
 }

@@ -35,9 +35,29 @@ var mutants = []struct{ name, file, old, new string }{
 	{"a header that is believed from anywhere", "authenticate.go", "err != nil || !slices.ContainsFunc(h.Trusted,", "err != nil && !slices.ContainsFunc(h.Trusted,"},
 }
 
+// rolloutMutants are holes beside access control, in what it stands before.
+var rolloutMutants = []struct{ name, file, old, new string }{
+	{"commands without a right", "../actor.go", "	err := e.cfg.Authorize(ctx, by, what, target)\n	if err == nil {", "	err := e.cfg.Authorize(ctx, by, what, target)\n	if what != \"start\" || err == nil {"},
+	{"a plan without demands, and no right to it", "../demand.go", "		return e.authorize(ctx, by, ActionConfigure, p.Target)\n", "		return nil\n"},
+	{"demands that no plan must meet", "../demand.go", "	return d.Check(p)\n}\n\n// weakness", "	_ = d\n	return nil\n}\n\n// weakness"},
+	{"a starter who approves", "../../strategies/approval.go", "case a.FourEyes && (v.Person()", "case false && (v.Person()"},
+	{"an approval with an old second factor", "../../strategies/approval.go", "case a.MFA > 0 && v.At.Sub(v.Proved) > a.MFA:", "case a.MFA > 0 && v.At.Sub(v.Proved) > a.MFA*6:"},
+	{"one person for two rules", "../../internal/quorum/quorum.go", "				held[i] = append(held[i], person)\n				return true\n", "				held[i] = append(held[i], person)\n				continue\n"},
+	{"records without a right", "../ledger/vouch.go", "	if l.cfg.Authorize == nil {\n", "	if l.cfg.Authorize != nil {\n"},
+	{"a waiver of a firm item", "../ledger/vouch.go", "		if i.Firm {\n", "		if false {\n"},
+	{"a waiver without an end", "../../checks/checklist/evaluate.go", "!ok || !e.now.Before(r.Until)", "!ok"},
+	{"a waiver of any length", "../ledger/vouch.go", "left <= 0 || left > l.cfg.MaxWaiver", "left <= 0"},
+	{"a waiver of the one who has started", "../../checks/checklist/evaluate.go", "case r.gone, i.Attest != nil && i.Attest.Others && (", "case r.gone, false && ("},
+	{"a vote of the one who has started", "../../checks/checklist/votes.go", "	case a.Others && e.starter(r.By):\n", "	case false:\n"},
+	{"a vote of any age", "../../checks/checklist/votes.go", "		if !e.now.Before(h.till) {\n", "		if false {\n"},
+	{"a vote that was withdrawn", "../../checks/checklist/votes.go", "		if r.gone {\n			continue\n", "		if r.gone {\n"},
+	{"evidence of another candidate", "../../checks/checklist/evaluate.go", "	if have != want {\n", "	if false {\n"},
+	{"evidence of another target", "../../checks/checklist/evaluate.go", "e.subject.Target; have != want {", "e.subject.Target; false && have != want {"},
+}
+
 // TestMutantsFit: each hole still has its place in the source.
 func TestMutantsFit(t *testing.T) {
-	for _, m := range mutants {
+	for _, m := range append(mutants, rolloutMutants...) {
 		mutanttest.Fits(t, m.name, mutanttest.Patch{File: m.file, Old: m.old, New: m.new})
 	}
 }
@@ -47,9 +67,9 @@ func TestMutants(t *testing.T) {
 	if !*mutate {
 		t.Skip("give -mutants to plant holes")
 	}
-	for _, m := range mutants {
+	find := func(m struct{ name, file, old, new string }, args ...string) {
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
-			out, passed := mutanttest.Run(t, []mutanttest.Patch{{File: m.file, Old: m.old, New: m.new}}, "-run", "^TestAttack$", "-attacks", "1000")
+			out, passed := mutanttest.Run(t, []mutanttest.Patch{{File: m.file, Old: m.old, New: m.new}}, args...)
 			switch {
 			case passed:
 				t.Errorf("the attacks do not find %s", m.name)
@@ -57,5 +77,11 @@ func TestMutants(t *testing.T) {
 				t.Errorf("%s does not compile:\n%s", m.name, out)
 			}
 		})
+	}
+	for _, m := range mutants {
+		find(m, "-run", "^TestAttack$", "-attacks", "1000")
+	}
+	for _, m := range rolloutMutants {
+		find(m, "-run", "^TestAttackRollout$", "-sieges", "400")
 	}
 }

@@ -15,7 +15,7 @@
 //	forbid (principal, action == Action::"promote-fully", resource)
 //	unless { context has provedSecondsAgo && context.provedSecondsAgo < 300 };
 //
-// The entities and the context are those of [Schema]: the actor is a User in its Roles, each of
+// [Schema] declares the entities and the context: the actor is a User in its Roles, each of
 // [access.Actions] is an Action, and the target is a Target.
 //
 // [Parse] checks a policy against the schema, so that a policy for an action, a type or an

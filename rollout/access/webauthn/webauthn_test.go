@@ -149,7 +149,7 @@ func TestProof(t *testing.T) {
 	})
 }
 
-// TestChallengeIsGoodOnce: the same answer twice, also at once; an answer after five minutes; to
+// TestChallengeIsGoodOnce: the same answer twice, also concurrently; an answer after five minutes; to
 // the challenge of another person; to an enrolment; to nothing.
 func TestChallengeIsGoodOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -298,7 +298,7 @@ func TestCounter(t *testing.T) {
 			t.Errorf("counter %d: %v, want accepted %v", step.counter, err, step.good)
 		}
 		if (len(told) > n) == step.good || len(told) > n && told[n] != "ana "+id {
-			t.Errorf("counter %d: told %v", step.counter, told[n:])
+			t.Errorf("counter %d: reported %v", step.counter, told[n:])
 		}
 	}
 }
