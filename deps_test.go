@@ -30,7 +30,9 @@ var ladder = map[string][]string{
 	"checks/checklist":                 {"checks"},
 	"checks/checklist/packs":           {"checks", "checks/checklist"},
 	"checks/people":                    {"checks", "checks/checklist"},
-	"checks/probe":                     {"checks", "checks/analysis", "checks/analysis/answer"},
+	"checks/internal/probing":          {"checks"},
+	"checks/release":                   {"checks", "checks/internal/probing", "versioning", "versioning/changelog", "versioning/model"},
+	"checks/probe":                     {"checks", "checks/internal/probing", "checks/analysis", "checks/analysis/answer"},
 	"checks/external/prometheus":       {"checks", "checks/external"},
 	"strategies":                       {"checks", "checks/analysis"},
 	"strategies/strategytest":          {"strategies", "checks", "checks/analysis"},
@@ -84,6 +86,7 @@ var (
 // foreign says which other modules each package may link, whoever of its
 // imports brings them in. Only the standard library and these.
 var foreign = map[string][]string{
+	"checks/release":              {"github.com/yuin/goldmark"},
 	"rollout/audit":               {"golang.org/x/mod"},
 	"rollout/ledger":              {"golang.org/x/mod"},
 	"rollout/boltstore":           {"go.etcd.io/bbolt", "golang.org/x/sys"},

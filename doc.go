@@ -70,6 +70,8 @@
 //     and SOC 2 as data, and which of them a checklist covers
 //   - checks/people: on-call rosters without holes, training, reachable escalation contacts
 //   - checks/probe: checks of HTTP, TLS, DNS, SQL, disks, clocks, metrics and model servers
+//   - checks/release: checks of test results, evaluations, documents, versions, changelogs,
+//     builds and model files
 //   - checks/external: metrics that are measured elsewhere
 //   - checks/external/prometheus: a source of metrics in Prometheus
 //

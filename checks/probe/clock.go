@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // ClockOptions configures [Clock].
@@ -64,7 +65,7 @@ func Clock(o ClockOptions) checks.Check {
 		}
 		urls, requirements = append(urls, u), append(requirements, shown(u))
 	}
-	return newProbe("clock", 0, []any{requirements, o.Max}, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("clock", 0, []any{requirements, o.Max}, bad.err(), func(ctx context.Context) checks.Result {
 		offsets, errs := make([]time.Duration, len(urls)), make([]error, len(urls))
 		var wg sync.WaitGroup
 		for i, u := range urls {

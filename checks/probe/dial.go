@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // TCP returns a check that a TCP connection to addr, such as "db.internal:5432", can be
@@ -31,7 +32,7 @@ func Unix(path string) checks.Check {
 }
 
 func dial(network, addr string, invalid error) checks.Check {
-	return newProbe(network, 0, addr, invalid, func(ctx context.Context) checks.Result {
+	return probing.New(network, 0, addr, invalid, func(ctx context.Context) checks.Result {
 		start := time.Now()
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err != nil {

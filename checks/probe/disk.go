@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // DiskOptions configures [Disk].
@@ -41,7 +42,7 @@ func diskOf(o DiskOptions, look func(path string) (space, error)) checks.Check {
 	if o.MinBytes < 0 {
 		bad.add("MinBytes", o.MinBytes, "a number of bytes from 0 on")
 	}
-	return newProbe("disk", 0, o, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("disk", 0, o, bad.err(), func(ctx context.Context) checks.Result {
 		s, err := look(o.Path)
 		if err != nil {
 			return failed(ctx, o.Path, err)

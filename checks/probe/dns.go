@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 	"github.com/serin-go/serin/internal/visible"
 )
 
@@ -83,7 +84,7 @@ func dnsOf(o DNSOptions, servers func() ([]string, error)) checks.Check {
 		bad.add("MinTTL", o.MinTTL, "a number of seconds from 0 on")
 	}
 	bad.limit("MaxTime", &o.MaxTime)
-	return newProbe("dns", o.MaxTime, []any{o.Name, o.Type, want, o.Server, o.MinTTL, o.MaxTime}, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("dns", o.MaxTime, []any{o.Name, o.Type, want, o.Server, o.MinTTL, o.MaxTime}, bad.err(), func(ctx context.Context) checks.Result {
 		list, err := servers()
 		if err != nil {
 			return checks.Result{Summary: o.Name + ": no server to ask", Err: err}

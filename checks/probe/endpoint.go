@@ -17,6 +17,7 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // Endpoint is a model behind an API that is compatible with OpenAI's, as vLLM, SGLang, TGI,
@@ -91,9 +92,9 @@ func (e Endpoint) check(kind string, bad *invalid, u *url.URL, requirements any,
 		all = nil
 	}
 	// Each request has its own limit; no check sends more than two.
-	return checks.Cached(e.Reuse, newProbe(kind, 2*limit, all, bad.err(), func(ctx context.Context) checks.Result {
+	return checks.Cached(e.Reuse, probing.New(kind, 2*limit, all, bad.err(), func(ctx context.Context) checks.Result {
 		return ask(func(body map[string]any) (*reply, *checks.Result) {
-			within, cancel := context.WithTimeoutCause(ctx, limit, &slowError{limit})
+			within, cancel := context.WithTimeoutCause(ctx, limit, &probing.SlowError{Limit: limit})
 			defer cancel()
 			return e.send(within, c, u, body)
 		})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // GoroutinesOptions configures [Goroutines].
@@ -37,7 +38,7 @@ func Goroutines(o GoroutinesOptions) checks.Check {
 		bad.add("Slope", o.Slope, "a number from 1 on, or 0 for no limit")
 	}
 	counts := new(history)
-	return newProbe("goroutines", 0, o, bad.err(), func(context.Context) checks.Result {
+	return probing.New("goroutines", 0, o, bad.err(), func(context.Context) checks.Result {
 		n := runtime.NumGoroutine()
 		r := checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("%d goroutines", n), Evidence: map[string]string{"goroutines": strconv.Itoa(n)}}
 		growth, known := 0.0, false

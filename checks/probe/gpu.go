@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 	"github.com/serin-go/serin/internal/exposition"
 )
 
@@ -90,7 +91,7 @@ func GPU(o GPUOptions) checks.Check {
 		requirements = nil
 	}
 	c := client(o.Client)
-	return newProbe("gpu", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("gpu", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
 		if o.URL == "" {
 			return o.query(ctx)
 		}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // Files returns a check that this process has opened at most a share of the descriptors that
@@ -20,7 +21,7 @@ import (
 func Files(max float64) checks.Check {
 	bad := &invalid{options: "Files"}
 	bad.share("max", &max, 0.8)
-	return newProbe("files", 0, max, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("files", 0, max, bad.err(), func(ctx context.Context) checks.Result {
 		fsys, err := system()
 		if err != nil {
 			return unknown("descriptors", err)

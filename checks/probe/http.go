@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // HTTPOptions configures [HTTP].
@@ -91,7 +92,7 @@ func HTTP(o HTTPOptions) checks.Check {
 		}
 		return nil
 	}
-	return newProbe("http", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("http", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
 		req, err := http.NewRequestWithContext(ctx, o.Method, o.URL, strings.NewReader(o.Body))
 		if err != nil {
 			return failed(ctx, shown(u), err)

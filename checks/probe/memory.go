@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // Memory returns a check that at most a share of the memory is used: of the limit of the
@@ -26,7 +27,7 @@ func Memory(max float64) checks.Check { return memoryIn(system, max) }
 func memoryIn(root func() (fs.FS, error), max float64) checks.Check {
 	bad := &invalid{options: "Memory"}
 	bad.share("max", &max, 0.9)
-	return newProbe("memory", 0, max, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("memory", 0, max, bad.err(), func(ctx context.Context) checks.Result {
 		fsys, err := root()
 		if err != nil {
 			return unknown("memory", err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 	"github.com/serin-go/serin/internal/exposition"
 )
 
@@ -91,7 +92,7 @@ func Metrics(o MetricsOptions) checks.Check {
 	}
 	o.Header = o.Header.Clone()
 	c := client(o.Client)
-	return newProbe("metrics", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("metrics", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
 		body, contentType, end := page(ctx, c, u, o.Header)
 		if end != nil {
 			return *end

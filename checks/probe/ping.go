@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // Pinger is implemented by clients of databases, caches and queues, such as *sql.DB and
@@ -24,7 +25,7 @@ func Ping(p Pinger) checks.Check {
 	if p == nil {
 		bad.add("p", nil, "a Pinger")
 	}
-	return newProbe("ping", 0, nil, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("ping", 0, nil, bad.err(), func(ctx context.Context) checks.Result {
 		start := time.Now()
 		if err := p.Ping(ctx); err != nil {
 			return refused(ctx, "ping", err)

@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,60 +15,15 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 	"github.com/serin-go/serin/internal/redact"
 	"github.com/serin-go/serin/internal/visible"
 )
 
 const (
-	defaultTimeout = 10 * time.Second
+	defaultTimeout = probing.DefaultTimeout
 	maxBody        = 1 << 20
 )
-
-// probe is a check with a digest of its requirements.
-type probe struct {
-	checks.Func
-	digest string
-}
-
-// Digest implements [checks.Digester].
-func (p *probe) Digest() string { return p.digest }
-
-// newProbe returns a check of one kind. limit ends each run; zero means 10 s. requirements
-// identify what the check requires; they marshal to JSON and hold no secrets. If invalid is
-// an error, look never runs. A result that opens does not count after the end of the context.
-func newProbe(kind string, limit time.Duration, requirements any, invalid error, look func(ctx context.Context) checks.Result) checks.Check {
-	text, err := json.Marshal(requirements)
-	if invalid = errors.Join(invalid, err); invalid != nil {
-		look = func(context.Context) checks.Result {
-			return checks.Result{Summary: "the options of the probe are invalid", Err: invalid}
-		}
-	}
-	if limit <= 0 {
-		limit = defaultTimeout
-	}
-	sum := sha256.Sum256(fmt.Appendf(text, "\n%s", kind))
-	return &probe{digest: "sha256:" + hex.EncodeToString(sum[:]), Func: func(ctx context.Context) checks.Result {
-		within, cancel := context.WithTimeoutCause(ctx, limit, &slowError{limit})
-		defer cancel()
-		if err := ctx.Err(); err != nil {
-			return checks.Result{Summary: "not looked at", Err: err}
-		}
-		r := look(within)
-		if err := within.Err(); err != nil && r.Status.Opens() { // what was called ignores its context
-			late := failed(within, kind, err)
-			late.Evidence = r.Evidence
-			return late
-		}
-		return r
-	}}
-}
-
-// slowError means that a check has reached its own time limit.
-type slowError struct{ limit time.Duration }
-
-func (e *slowError) Error() string { return fmt.Sprintf("no result within %v", e.limit) }
-
-func (e *slowError) Timeout() bool { return true }
 
 // invalid collects what is wrong with options.
 type invalid struct {
@@ -163,11 +116,8 @@ func cut(s string) string {
 // failed is the result after err: Unknown if it says nothing about the thing that was
 // looked at, Fail otherwise.
 func failed(ctx context.Context, what string, err error) checks.Result {
-	if slow := (*slowError)(nil); errors.As(context.Cause(ctx), &slow) {
-		return checks.Result{Status: checks.Fail, Summary: what + ": " + slow.Error(), Err: slow}
-	}
-	if ctx.Err() != nil {
-		return checks.Result{Summary: what + ": not looked at", Err: ctx.Err()}
+	if r, ended := probing.Ended(ctx, what); ended {
+		return r
 	}
 	if e := (*url.Error)(nil); errors.As(err, &e) {
 		err = e.Err // without the URL, which may hold secrets

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // Redirects returns a check that a plain http URL is redirected permanently (status 301 or
@@ -20,7 +21,7 @@ import (
 func Redirects(rawURL string) checks.Check {
 	bad := &invalid{options: "Redirects"}
 	u := bad.url("url", rawURL, "http")
-	return newProbe("redirects", 0, shown(u), bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("redirects", 0, shown(u), bad.err(), func(ctx context.Context) checks.Result {
 		resp, err := getURL(ctx, nil, rawURL)
 		if err != nil {
 			return failed(ctx, shown(u), err)
@@ -96,7 +97,7 @@ func HSTS(o HSTSOptions) checks.Check {
 	if o.Min == 0 {
 		o.Min = 180 * 24 * time.Hour
 	}
-	return newProbe("hsts", 0, []any{shown(u), o.Min, o.Subdomains}, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("hsts", 0, []any{shown(u), o.Min, o.Subdomains}, bad.err(), func(ctx context.Context) checks.Result {
 		resp, err := getURL(ctx, o.Client, o.URL)
 		if err != nil {
 			return failed(ctx, shown(u), err)

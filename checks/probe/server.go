@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 	"github.com/serin-go/serin/internal/exposition"
 	"github.com/serin-go/serin/internal/modelserver"
 )
@@ -73,7 +74,7 @@ func Server(o ServerOptions) checks.Check {
 	if bad.err() != nil {
 		requirements = nil
 	}
-	return newProbe("server", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("server", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
 		f := &findings{evidence: make(map[string]string)}
 		if o.Model != "" || kind == modelserver.Ollama {
 			if end := o.offers(ctx, c, base, f); end != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // SQLOptions configures [SQL].
@@ -57,7 +58,7 @@ func SQL(o SQLOptions) checks.Check {
 		o.LagQuery = postgresLag
 	}
 	requirements := []any{o.Query, o.Replica, o.MaxLag, o.LagQuery, o.MaxTime}
-	return newProbe("sql", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("sql", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
 		var r checks.Result
 		for range 3 { // the server may have closed idle connections, as package sql expects
 			if r = query(ctx, o); !errors.Is(r.Err, driver.ErrBadConn) {

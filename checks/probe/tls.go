@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/internal/probing"
 )
 
 // TLSOptions configures [TLS].
@@ -100,7 +101,7 @@ func TLS(o TLSOptions) checks.Check {
 		slices.SortFunc(roots, bytes.Compare)
 	}
 	requirements := []any{o.Addr, o.Name, o.Min, o.Left, roots, o.ALPN, o.MaxTime}
-	return newProbe("tls", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
+	return probing.New("tls", o.MaxTime, requirements, bad.err(), func(ctx context.Context) checks.Result {
 		var all [4]handshake
 		var usual handshake
 		var wg sync.WaitGroup
