@@ -30,6 +30,7 @@ var ladder = map[string][]string{
 	"checks/checklist":                 {"checks"},
 	"checks/checklist/packs":           {"checks", "checks/checklist"},
 	"checks/people":                    {"checks", "checks/checklist"},
+	"checks/drift":                     {"checks", "checks/internal/probing"},
 	"checks/internal/probing":          {"checks"},
 	"checks/release":                   {"checks", "checks/internal/probing", "versioning", "versioning/changelog", "versioning/model"},
 	"checks/probe":                     {"checks", "checks/internal/probing", "checks/analysis", "checks/analysis/answer"},
