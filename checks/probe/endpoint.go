@@ -78,6 +78,11 @@ func (e Endpoint) invalid(bad *invalid, path string) *url.URL {
 // check returns the check of one kind that calls ask. It also requires what e does. ask
 // calls its argument once for each request.
 func (e Endpoint) check(kind string, bad *invalid, u *url.URL, requirements any, ask func(send func(body map[string]any) (*reply, *checks.Result)) checks.Result) checks.Check {
+	return e.checkOf(kind, 2, bad, u, requirements, ask)
+}
+
+// checkOf is check for one that sends up to a number of requests.
+func (e Endpoint) checkOf(kind string, requests int, bad *invalid, u *url.URL, requirements any, ask func(send func(body map[string]any) (*reply, *checks.Result)) checks.Result) checks.Check {
 	e.Header, e.Extra, e.Answers = e.Header.Clone(), maps.Clone(e.Extra), slices.Clone(e.Answers)
 	if len(e.Answers) == 0 {
 		e.Answers = []string{e.Model}
@@ -91,8 +96,8 @@ func (e Endpoint) check(kind string, bad *invalid, u *url.URL, requirements any,
 	if bad.err() != nil {
 		all = nil
 	}
-	// Each request has its own limit; no check sends more than two.
-	return checks.Cached(e.Reuse, probing.New(kind, 2*limit, all, bad.err(), func(ctx context.Context) checks.Result {
+	// Each request has its own limit.
+	return checks.Cached(e.Reuse, probing.New(kind, time.Duration(requests)*limit, all, bad.err(), func(ctx context.Context) checks.Result {
 		return ask(func(body map[string]any) (*reply, *checks.Result) {
 			within, cancel := context.WithTimeoutCause(ctx, limit, &probing.SlowError{Limit: limit})
 			defer cancel()

@@ -78,3 +78,20 @@ func ExampleToolCall() {
 	fmt.Println(probe.ToolCall(model, probe.ToolCallOptions{}).Check(context.Background()).Summary)
 	// Output: chat calls a tool
 }
+
+// The candidate alone is spoken to, by what a rule of the split looks at.
+func ExampleScript() {
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"object":"chat.completion","model":"chat","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"It is Paris."}}]}`)
+	}))
+	defer gateway.Close()
+	script := probe.Script(
+		probe.Endpoint{URL: gateway.URL, Model: "chat", Header: http.Header{"X-Canary": {"1.5.0"}}},
+		probe.ScriptOptions{Turns: []probe.Turn{{Say: "What is the capital of France?", Contains: []string{"Paris"}, Lacks: []string{"I cannot"}}}},
+	)
+	r := script.Check(context.Background())
+	fmt.Println(r.Status, r.Summary)
+	// Output:
+	// pass chat: all answers as expected, turns 1
+}
