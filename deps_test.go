@@ -49,6 +49,7 @@ var ladder = map[string][]string{
 	"rollout/ledger":                   {"rollout", "rollout/audit", "checks", "checks/checklist", "strategies"},
 	"rollout/memstore":                 {"rollout"},
 	"rollout/nginx":                    {"checks", "rollout", "strategies"},
+	"rollout/report":                   {"rollout", "strategies", "checks", "checks/analysis"},
 	"rollout/rollouttest":              {"rollout", "rollout/memstore", "strategies", "checks", "checks/analysis", "versioning"},
 	"rollout/rolloutotel":              {"rollout", "strategies", "checks/analysis"},
 	"rollout/storetest":                {"rollout"},

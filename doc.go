@@ -29,6 +29,7 @@
 //   - rollout/memstore: a store in memory, for tests
 //   - rollout/envfile: the settings of a service from a configuration file
 //   - rollout/storetest: a conformance suite for stores
+//   - rollout/report: the report of a rollout as HTML, Markdown and JSON
 //   - rollout/rollouttest: conformance suites for splitters, sinks, observers and anchors
 //   - rollout/storetest/proctest: tests of a store with processes that are killed
 //   - rollout/storetest/etcd: the suite over etcd (a module with tests only)
