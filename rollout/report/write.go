@@ -48,7 +48,7 @@ func (r Report) WriteMarkdown(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, format+"\n", args...)
 	}
-	line("# %s: %s %s", r.Target, r.Candidate, r.Outcome)
+	line("# %s %s", r.Candidate, r.Outcome)
 	b.WriteString("\n")
 	line("Rollout %s of %s after %s, started by %s on %s%s.", r.Rollout, r.Candidate, r.Baseline, r.Starter, stamp(r.Began), tail(", it took ", took(r)))
 	b.WriteString("\n")
