@@ -42,7 +42,7 @@ var ladder = map[string][]string{
 	"rollout/audit":                    {"rollout", "strategies"},
 	"rollout/audit/audittest":          {"rollout", "rollout/audit"},
 	"rollout/boltstore":                {"checks", "rollout"},
-	"rollout/drill":                    {"rollout", "rollout/access", "checks", "strategies", "rollout/traffic/autoscale"},
+	"rollout/drill":                    {"rollout", "rollout/access", "checks", "checks/analysis", "strategies", "rollout/traffic/autoscale"},
 	"rollout/envfile":                  {"checks"},
 	"rollout/haproxy":                  {"checks", "rollout", "strategies"},
 	"rollout/httproute":                {"checks", "rollout", "strategies"},
