@@ -34,6 +34,7 @@ var ladder = map[string][]string{
 	"checks/internal/probing":          {"checks"},
 	"checks/release":                   {"checks", "checks/internal/probing", "versioning", "versioning/changelog", "versioning/model"},
 	"checks/probe":                     {"checks", "checks/internal/probing", "checks/analysis", "checks/analysis/answer"},
+	"checks/satisfaction":              {"checks", "checks/internal/probing"},
 	"checks/external/prometheus":       {"checks", "checks/external"},
 	"strategies":                       {"checks", "checks/analysis"},
 	"strategies/strategytest":          {"strategies", "checks", "checks/analysis"},

@@ -72,6 +72,7 @@
 //   - checks/people: on-call rosters without holes, training, reachable escalation contacts
 //   - checks/probe: checks of HTTP, TLS, DNS, SQL, disks, clocks, metrics and model servers
 //   - checks/drift: whether prompts and answers have moved since a model was tuned
+//   - checks/satisfaction: what users say about each version: CSAT, thumbs, NPS
 //   - checks/release: checks of test results, evaluations, documents, versions, changelogs,
 //     builds and model files
 //   - checks/external: metrics that are measured elsewhere

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/evalue"
 	"github.com/serin-go/serin/loadtest/pace"
 )
 
@@ -118,7 +119,7 @@ func TestCapacity(t *testing.T) {
 	if _, err := FindCapacity(t.Context(), Search{Share: 2, Precision: 0.5, Confidence: -1}); err == nil || strings.Count(err.Error(), "\n") < 6 {
 		t.Errorf("not all problems: %v", err)
 	}
-	if low, high := wilson(95, 100, 0.975); low < 0.888 || low > 0.889 || high < 0.978 || high > 0.979 {
+	if low, high := evalue.Wilson(95, 100, 0.975); low < 0.888 || low > 0.889 || high < 0.978 || high > 0.979 {
 		t.Errorf("wilson: %v to %v, want 0.8882 to 0.9785", low, high)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/evalue"
 	"github.com/serin-go/serin/internal/units"
 	"github.com/serin-go/serin/loadtest/pace"
 )
@@ -156,22 +157,9 @@ func (s Search) try(ctx context.Context, rate float64, n uint64) (Step, error) {
 	}
 	g := report.Goodput[0]
 	step := Step{Rate: rate, Good: g.Good, Sent: g.Sent, Throughput: throughputOf(report), Report: report}
-	step.Low, step.High = wilson(g.Good, g.Sent, s.Confidence)
+	step.Low, step.High = evalue.Wilson(g.Good, g.Sent, s.Confidence)
 	step.Kept, step.Broken = step.Low >= s.Share, step.High < s.Share
 	return step, nil
-}
-
-// wilson returns one-sided bounds of a share by E. B. Wilson's score interval
-// (1927), each with the given confidence.
-func wilson(good, n int, confidence float64) (low, high float64) {
-	if n == 0 {
-		return 0, 1
-	}
-	z := math.Sqrt2 * math.Erfinv(2*confidence-1)
-	m, p := float64(n), float64(good)/float64(n)
-	mid := (p + z*z/2/m) / (1 + z*z/m)
-	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/4/m/m)
-	return max(0, mid-half), min(1, mid+half)
 }
 
 func or(v, otherwise float64) float64 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/internal/probing"
+	"github.com/serin-go/serin/internal/evalue"
 )
 
 // EvalsOptions configures [Evals].
@@ -131,25 +132,8 @@ func (o *EvalsOptions) read(ctx context.Context, open func(context.Context) (io.
 	return passed, lines.Err()
 }
 
-// z is the 97.5 % quantile of the normal distribution.
-const z = 1.959963984540054
-
 // wilson returns the 95 % interval of a share, k of n.
-func wilson(k, n int) (low, high float64) {
-	if n == 0 {
-		return 0, 1
-	}
-	p, m := float64(k)/float64(n), float64(n)
-	center, half, scale := p+z*z/(2*m), z*math.Sqrt(p*(1-p)/m+z*z/(4*m*m)), 1+z*z/m
-	low, high = (center-half)/scale, (center+half)/scale
-	if k == 0 {
-		low = 0
-	}
-	if k == n {
-		high = 1
-	}
-	return max(0, low), min(1, high)
-}
+func wilson(k, n int) (low, high float64) { return evalue.Wilson(k, n, 0.975) }
 
 // share judges the share of the candidate's cases that passed.
 func (o *EvalsOptions) share(cases map[string]bool) checks.Result {
