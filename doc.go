@@ -20,6 +20,8 @@
 //     audit trail
 //   - rollout/ledger: a tamper-evident record of votes, waivers, reviews and refusals,
 //     and bundles of evidence for auditors
+//   - rollout/privacy: redaction of personal data in token streams, fields sealed per
+//     person, erasure
 //   - rollout/audit/audittest: a conformance suite for anchors that keep checkpoints
 //   - rollout/rolloutotel: traces and metrics of rollouts for OpenTelemetry
 //   - rollout/boltstore: a store in one file, for one process

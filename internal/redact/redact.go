@@ -38,7 +38,7 @@ var rules = []struct {
 	{regexp.MustCompile(`(?i)(\bbearer\s+)\S+`), "${1}" + mask},
 	{regexp.MustCompile(`(?i)(\bbasic\s+)[A-Za-z0-9+/_-]{8,}=*`), "${1}" + mask},
 	// Keys of well-known forms, and JSON web tokens.
-	{regexp.MustCompile(`\b(?:sk|pk|rk)-[\w-]{6,}|\bgh[pousr]_\w{16,}|\bAKIA[0-9A-Z]{16}|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?`), mask},
+	{keys, mask},
 }
 
 // Text returns a text without the credentials that it finds: user information, queries and

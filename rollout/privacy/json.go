@@ -1,0 +1,217 @@
+package privacy
+
+import (
+	"bytes"
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting of documents that are parsed.
+const maxDepth = 256
+
+// node is a value of a JSON document: the bytes from start up to end.
+type node struct {
+	start, end int
+	key        *node // of a member
+	name       string
+	kids       []node // of an object or array
+}
+
+// parser parses a document and keeps what it is written with: order, duplicate keys, spaces.
+type parser struct {
+	b []byte
+	i int
+}
+
+// parse returns the root of a document, or false if doc is not one.
+func parse(doc []byte) (root node, ok bool) {
+	if !json.Valid(doc) {
+		return node{}, false
+	}
+	p := parser{b: doc}
+	return p.value(0)
+}
+
+func (p *parser) space() {
+	for p.i < len(p.b) && (p.b[p.i] == ' ' || p.b[p.i] == '\n' || p.b[p.i] == '\r' || p.b[p.i] == '\t') {
+		p.i++
+	}
+}
+
+func (p *parser) value(depth int) (n node, ok bool) {
+	p.space()
+	n.start = p.i
+	switch p.b[p.i] {
+	case '{', '[':
+		if depth == maxDepth {
+			return n, false
+		}
+		object := p.b[p.i] == '{'
+		p.i++
+		for {
+			p.space()
+			if c := p.b[p.i]; c == '}' || c == ']' {
+				p.i++
+				break
+			} else if c == ',' {
+				p.i++
+				continue
+			}
+			var key *node
+			if object {
+				k, _ := p.value(depth + 1)
+				k.name = string(unquote(p.b[k.start:k.end]))
+				key = &k
+				p.space()
+				p.i++ // the colon
+			}
+			kid, ok := p.value(depth + 1)
+			if !ok {
+				return n, false
+			}
+			if kid.key = key; key != nil {
+				kid.name = key.name
+			} else {
+				kid.name = "" // of an array
+			}
+			n.kids = append(n.kids, kid)
+		}
+	case '"':
+		for p.i++; p.b[p.i] != '"'; p.i++ {
+			if p.b[p.i] == '\\' {
+				p.i++
+			}
+		}
+		p.i++
+	default:
+		for p.i < len(p.b) && bytes.IndexByte([]byte(",]} \n\r\t"), p.b[p.i]) < 0 {
+			p.i++
+		}
+	}
+	n.end = p.i
+	return n, true
+}
+
+// unquote decodes a valid string.
+func unquote(literal []byte) []byte {
+	inside := literal[1 : len(literal)-1]
+	if bytes.IndexByte(inside, '\\') < 0 {
+		return inside
+	}
+	var s string
+	if json.Unmarshal(literal, &s) != nil {
+		return inside
+	}
+	return []byte(s)
+}
+
+// appendQuoted appends a text as a string.
+func appendQuoted(dst, text []byte) []byte {
+	return append(appendEscaped(append(dst, '"'), text), '"')
+}
+
+func appendEscaped(dst, text []byte) []byte {
+	const digits = "0123456789abcdef"
+	for i := 0; i < len(text); {
+		c := text[i]
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case c == '\r':
+			dst = append(dst, '\\', 'r')
+		case c == '\t':
+			dst = append(dst, '\\', 't')
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		case c >= utf8.RuneSelf:
+			_, n := utf8.DecodeRune(text[i:])
+			dst = append(dst, text[i:i+n]...)
+			i += n
+			continue
+		default:
+			dst = append(dst, c)
+		}
+		i++
+	}
+	return dst
+}
+
+// JSON appends a JSON document to dst, with replacements in place of what it finds in
+// decoded strings, names of members and numbers: in JSON, \u0040 is an @. A number that has a
+// finding becomes a string. Everything else stays as it is, byte for byte, with duplicate
+// members. Strings named arguments or partial_json, as in tool calls, are JSON in JSON. A text
+// that is not a document is redacted like one, as far as it goes.
+func (r *Redactor) JSON(dst, doc []byte) []byte {
+	root, ok := parse(doc)
+	if !ok {
+		s := r.loose()
+		return s.flush(s.append(dst, doc))
+	}
+	dst, _ = r.document(dst, doc, &root)
+	return dst
+}
+
+// document redacts a parsed document. count is the number of changed literals.
+func (r *Redactor) document(dst, doc []byte, root *node) (_ []byte, count int) {
+	e := editor{doc: doc, dst: dst}
+	e.walk(root, func(n *node) ([]byte, bool) { return r.literal(doc, n) })
+	return e.finish(), e.count
+}
+
+// literal returns what replaces the literal n, if anything does.
+func (r *Redactor) literal(doc []byte, n *node) ([]byte, bool) {
+	raw := doc[n.start:n.end]
+	if raw[0] == 't' || raw[0] == 'f' || raw[0] == 'n' {
+		return nil, false
+	}
+	text := raw
+	if raw[0] == '"' {
+		text = unquote(raw)
+	}
+	if nested(n.name) && raw[0] == '"' {
+		if root, ok := parse(text); ok {
+			out, count := r.document(nil, text, &root)
+			return appendQuoted(nil, out), count > 0
+		}
+		s := r.loose()
+		out := s.flush(s.append(nil, text))
+		return appendQuoted(nil, out), s.count > 0
+	}
+	out, count := r.whole(nil, text, nil)
+	return appendQuoted(nil, out), count > 0
+}
+
+// nested reports whether strings of the given name hold JSON.
+func nested(name string) bool { return name == "arguments" || name == "partial_json" }
+
+// editor replaces literals of a document.
+type editor struct {
+	doc, dst []byte
+	from     int // what is before it was appended
+	count    int
+}
+
+// walk calls edit for each literal under n, and for each name of a member.
+func (e *editor) walk(n *node, edit func(*node) ([]byte, bool)) {
+	for i := range n.kids {
+		if k := n.kids[i].key; k != nil {
+			e.walk(k, edit)
+		}
+		e.walk(&n.kids[i], edit)
+	}
+	if c := e.doc[n.start]; c != '{' && c != '[' {
+		if literal, changed := edit(n); changed {
+			e.replace(n, literal)
+		}
+	}
+}
+
+func (e *editor) replace(n *node, literal []byte) {
+	e.dst = append(append(e.dst, e.doc[e.from:n.start]...), literal...)
+	e.from = n.end
+	e.count++
+}
+
+func (e *editor) finish() []byte { return append(e.dst, e.doc[e.from:]...) }

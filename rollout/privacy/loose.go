@@ -1,0 +1,141 @@
+package privacy
+
+import (
+	"encoding/json"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// loose redacts JSON that arrives in pieces or that is broken: strings are decoded, and
+// everything else is text. A value outside of strings is replaced by a string.
+type loose struct {
+	outside, inside *Stream
+	quoted          bool   // within a string
+	escape          []byte // that is not complete
+	decoded, out    []byte // scratch
+	count           int
+}
+
+func (r *Redactor) loose() *loose {
+	s := &loose{outside: r.Stream(), inside: r.Stream()}
+	s.outside.scanner.emit = func(dst []byte, kind Kind, value []byte) []byte {
+		return appendQuoted(dst, r.replace(nil, kind, value))
+	}
+	return s
+}
+
+// append appends to dst what can be sent on after a piece.
+func (s *loose) append(dst, piece []byte) []byte {
+	for len(piece) > 0 {
+		n := 0
+		if !s.quoted {
+			for n < len(piece) && piece[n] != '"' {
+				n++
+			}
+			dst = s.outside.Append(dst, piece[:n])
+			if n < len(piece) {
+				dst = append(s.outside.Flush(dst), '"')
+				s.quoted = true
+				n++
+			}
+			piece = piece[n:]
+			continue
+		}
+		if len(s.escape) > 0 || piece[0] == '\\' {
+			s.escape = append(s.escape, piece[0])
+			piece = piece[1:]
+			if text, complete := unescape(s.escape); complete {
+				s.escape = s.escape[:0]
+				dst = s.text(dst, text)
+			}
+			continue
+		}
+		for n < len(piece) && piece[n] != '"' && piece[n] != '\\' {
+			n++
+		}
+		dst = s.text(dst, piece[:n])
+		if n < len(piece) && piece[n] == '"' {
+			s.out = s.inside.Flush(s.out[:0])
+			dst = append(appendEscaped(dst, s.out), '"')
+			s.quoted = false
+			n++
+		}
+		piece = piece[n:]
+	}
+	s.count = s.outside.scanner.count + s.inside.scanner.count
+	return dst
+}
+
+func (s *loose) text(dst, text []byte) []byte {
+	s.out = s.inside.Append(s.out[:0], text)
+	return appendEscaped(dst, s.out)
+}
+
+// flush appends the rest to dst.
+func (s *loose) flush(dst []byte) []byte {
+	if s.quoted {
+		dst = s.text(dst, s.escape)
+		s.out = s.inside.Flush(s.out[:0])
+		dst = appendEscaped(dst, s.out)
+		s.quoted, s.escape = false, s.escape[:0]
+	}
+	dst = s.outside.Flush(dst)
+	s.count = s.outside.scanner.count + s.inside.scanner.count
+	return dst
+}
+
+// unescape decodes an escape. Half of a surrogate pair waits for the other one. What is not
+// an escape stays as it is.
+func unescape(e []byte) (text []byte, complete bool) {
+	unit := func(b []byte) (rune, bool) {
+		var s string
+		if b[1] != 'u' || json.Unmarshal(append(append([]byte{'"'}, b...), '"'), &s) != nil {
+			return 0, false
+		}
+		var u rune
+		for _, c := range b[2:6] {
+			switch {
+			case c >= 'a':
+				c -= 'a' - 10
+			case c >= 'A':
+				c -= 'A' - 10
+			default:
+				c -= '0'
+			}
+			u = u<<4 | rune(c)
+		}
+		return u, true
+	}
+	switch n := len(e); {
+	case n < 2:
+		return nil, false
+	case e[1] != 'u':
+		var s string
+		if json.Unmarshal([]byte{'"', e[0], e[1], '"'}, &s) != nil {
+			return e, true
+		}
+		return []byte(s), true
+	case n < 6:
+		if !hexa(int(e[n-1])) && n > 2 {
+			return e, true
+		}
+		return nil, false
+	}
+	first, ok := unit(e[:6])
+	if !ok {
+		return e, true
+	}
+	if !utf16.IsSurrogate(first) || first >= 0xDC00 {
+		return utf8.AppendRune(nil, first), true
+	}
+	const second = `\u`
+	n := len(e) - 6
+	if n > 0 && n <= len(second) && e[len(e)-1] != second[n-1] || n > len(second) && !hexa(int(e[len(e)-1])) {
+		return append(utf8.AppendRune(nil, utf8.RuneError), e[6:]...), true
+	}
+	if n < 6 {
+		return nil, false
+	}
+	low, _ := unit(e[6:])
+	return utf8.AppendRune(nil, utf16.DecodeRune(first, low)), true
+}
