@@ -45,4 +45,19 @@
 // dates of birth, keys without a prefix that is known, and values that are spelled out. It
 // takes a version with four numbers for an IP address, and a random number whose check digit
 // happens to be right for a card. It does not look into images, audio, multipart bodies, URLs and headers.
+//
+// # Sealed fields and erasure
+//
+// A [Vault] seals each field of a person by a random key of that person, and the key by a key
+// of a [KeyStore]: a [Keyring] from a file, the environment or memory, or a key management
+// service. [Vault.Erase] deletes the key of the person, so that all copies of the fields,
+// backups too, are unreadable. It keeps a tombstone with a pseudonym, by which keys that come
+// back with a backup are deleted again.
+//
+// The record of tombstones is a [Notes], such as a ledger. Keep the keys of people in another
+// place than the data, and out of its backups.
+//
+// # Dependencies
+//
+// The standard library.
 package privacy

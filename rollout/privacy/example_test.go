@@ -1,8 +1,14 @@
 package privacy_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/ledger"
+	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/rollout/privacy"
 )
 
@@ -34,4 +40,47 @@ func ExampleStream() {
 	fmt.Printf("%q\n", s.Flush(nil))
 	// Output:
 	// "Write " "to " "" "" "" "[EMAIL] " "today."
+}
+
+// A field opens until its person is erased.
+func ExampleVault() {
+	ctx := context.Background()
+	record, err := ledger.Open(ctx, ledger.Config{Store: new(memstore.Store)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer record.Close()
+	secret := []byte("a secret of 32 bytes, for tests.") // in production, from ReadKeyring or a KMS
+	keys, err1 := privacy.NewKeyring(privacy.WrappingKey{ID: "2026-11", Secret: secret})
+	names, err2 := privacy.NewPseudonyms(privacy.PseudonymKey{ID: "k1", Secret: secret})
+	if err := errors.Join(err1, err2); err != nil {
+		fmt.Println(err)
+		return
+	}
+	vault, err := privacy.OpenVault(ctx, privacy.VaultConfig{
+		Purpose: "feedback", Keys: keys, People: new(privacy.MemoryKeys), Pseudonyms: names,
+		Notes:  record.Notebook(rollout.Actor{Name: "gateway"}),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	sealed, err := vault.Seal(ctx, "alice", "comment", []byte("it was wrong"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, err := vault.Open(ctx, "alice", "comment", sealed)
+	fmt.Println(string(text), err)
+	if _, err := vault.Erase(ctx, privacy.Erasure{People: []string{"alice"}, By: "pia", Why: "request 17"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = vault.Open(ctx, "alice", "comment", sealed)
+	fmt.Println(err)
+	// Output:
+	// it was wrong <nil>
+	// privacy: the person was erased
 }
