@@ -52,6 +52,8 @@ var ladder = map[string][]string{
 	"rollout/nginx":                    {"checks", "rollout", "strategies"},
 	"rollout/report":                   {"rollout", "strategies", "checks", "checks/analysis"},
 	"rollout/privacy":                  {"checks"},
+	"rollout/privacy/duties":           {"checks", "rollout/privacy"},
+	"rollout/privacy/tuning":           {"checks", "rollout/privacy"},
 	"rollout/rollouttest":              {"rollout", "rollout/memstore", "strategies", "checks", "checks/analysis", "versioning"},
 	"rollout/rolloutotel":              {"rollout", "strategies", "checks/analysis"},
 	"rollout/storetest":                {"rollout"},
@@ -113,7 +115,7 @@ var foreign = map[string][]string{
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
-var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "strategies", "rollout", "rollout/access", "rollout/memstore", "rollout/privacy", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
+var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "strategies", "rollout", "rollout/access", "rollout/memstore", "rollout/privacy", "rollout/privacy/duties", "rollout/privacy/tuning", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

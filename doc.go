@@ -22,6 +22,8 @@
 //     and bundles of evidence for auditors
 //   - rollout/privacy: redaction of personal data in token streams, fields sealed per
 //     person, erasure
+//   - rollout/privacy/duties: requests of data subjects with clocks, retention
+//   - rollout/privacy/tuning: feedback that may be used for tuning: consent, k-anonymity
 //   - rollout/audit/audittest: a conformance suite for anchors that keep checkpoints
 //   - rollout/rolloutotel: traces and metrics of rollouts for OpenTelemetry
 //   - rollout/boltstore: a store in one file, for one process

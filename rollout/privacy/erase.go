@@ -20,7 +20,7 @@ type Notes interface {
 	Notes(ctx context.Context, after uint64, f func(seq uint64, name string, what json.RawMessage) error) error
 }
 
-// Forgetter is told whom to forget. Forget removes everything of a person, and returns nil if
+// A Forgetter holds data of people. Forget removes everything of a person, and returns nil if
 // nothing is left, also when there was nothing. It is called again after an error.
 type Forgetter interface {
 	Forget(ctx context.Context, person string) error
@@ -89,9 +89,9 @@ type erasedNote struct {
 // maxErased bounds the pseudonyms of an entry, in bytes.
 const maxErased = 32 << 10
 
-// Erase erases people: it writes tombstones, deletes data keys, and tells the forgetters. The
+// Erase erases people: it writes tombstones, deletes data keys, and calls the forgetters. The
 // tombstones are returned in the order of people, one for each. A person who was erased before keeps the
-// first tombstone; the forgetters are told again.
+// first tombstone; the forgetters are called again.
 //
 // People on hold are not erased. Errors are joined: a [*HoldError] for each person on hold, a
 // [*ForgetError] for each forgetter and person. If the tombstones cannot be written, nothing
