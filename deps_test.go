@@ -56,6 +56,7 @@ var ladder = map[string][]string{
 	"rollout/privacy/tuning":           {"checks", "rollout/privacy"},
 	"rollout/rollouttest":              {"rollout", "rollout/memstore", "strategies", "checks", "checks/analysis", "versioning"},
 	"rollout/rolloutotel":              {"rollout", "strategies", "checks/analysis"},
+	"rollout/sealedstore":              {"rollout", "rollout/privacy", "checks"},
 	"rollout/storetest":                {"rollout"},
 	"rollout/storetest/proctest":       {"rollout", "strategies", "checks/analysis", "versioning"},
 	"rollout/traffic":                  {"checks", "strategies", "checks/analysis", "checks/analysis/answer"},
@@ -115,7 +116,7 @@ var foreign = map[string][]string{
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
-var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "strategies", "rollout", "rollout/access", "rollout/memstore", "rollout/privacy", "rollout/privacy/duties", "rollout/privacy/tuning", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
+var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "strategies", "rollout", "rollout/access", "rollout/memstore", "rollout/privacy", "rollout/privacy/duties", "rollout/privacy/tuning", "rollout/sealedstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -32,6 +32,7 @@
 //     module)
 //   - rollout/memstore: a store in memory, for tests
 //   - rollout/envfile: the settings of a service from a configuration file
+//   - rollout/sealedstore: encryption at rest for any store
 //   - rollout/storetest: a conformance suite for stores
 //   - rollout/report: the report of a rollout as HTML, Markdown and JSON
 //   - rollout/rollouttest: conformance suites for splitters, sinks, observers and anchors

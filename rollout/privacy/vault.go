@@ -27,7 +27,7 @@ type VaultConfig struct {
 	Notes Notes `env:", noinit"`
 	// Forgetters are told whom to forget, by their names: caches, feedback, session affinity.
 	Forgetters map[string]Forgetter `env:", noinit"`
-	// Held returns the reference of a legal hold on a person's data, "" if there is none.
+	// Held returns the reference of a legal hold on a person's data, or "".
 	Held func(ctx context.Context, person string) (reference string, err error) `env:", noinit"`
 	// Logger logs erasures, by pseudonym. Default [slog.Default].
 	Logger *slog.Logger `env:", noinit"`
@@ -87,8 +87,8 @@ const (
 	sealedV1  = 1
 )
 
-// OpenVault opens a vault. Before it returns, it deletes again the key of each person for whom
-// there is a tombstone, since older keys may have been restored from a backup.
+// OpenVault opens a vault. Before it returns, it deletes again the key of each person with a
+// tombstone, since older keys may have been restored from a backup.
 func OpenVault(ctx context.Context, c VaultConfig) (*Vault, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err

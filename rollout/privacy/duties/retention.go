@@ -71,7 +71,7 @@ type Prefix struct {
 	// Exported and Checkpointed report whether its entries are in an archive, and whether a
 	// checkpoint that stays covers them, by which the rest verifies.
 	Exported, Checkpointed bool
-	// Hold is the reference of a legal hold, "" if there is none.
+	// Hold is the reference of a legal hold, or "".
 	Hold string
 }
 
