@@ -53,7 +53,8 @@
 //   - rollout/traffic/trafficotel: metrics and traces of the router for OpenTelemetry (a
 //     module)
 //   - rollout/traffic/traffictest: a conformance suite for stores of session affinity
-//   - rollout/drill: rehearsals of autoscaler, load balancer, cache and dead replicas
+//   - rollout/drill: rehearsals of autoscaler, load balancer, cache, dead replicas, access
+//     control, encryption and redaction
 //   - rollout/haproxy: splits in HAProxy
 //   - rollout/nginx: splits in nginx
 //   - rollout/httproute: splits in the HTTPRoutes of a Kubernetes gateway

@@ -1,7 +1,9 @@
-// Package drill provides rehearsals of the infrastructure and the access control of a rollout
-// as checks: does the autoscaler scale, does the load balancer follow its weights, does a
-// dead replica go unnoticed, is the previous version still warm, does the cache keep versions
-// and tenants apart, is every guarded call refused to the roles that may not make it.
+// Package drill provides rehearsals of the infrastructure, the access control and the data
+// protection of a rollout as checks: does the autoscaler scale, does the load balancer follow
+// its weights, does a dead replica go unnoticed, is the previous version still warm, does the
+// cache keep versions and tenants apart, is every guarded call refused to the roles that may
+// not make it, is the store encrypted at rest, does personal data in a prompt stay out of logs
+// and caches.
 //
 //	suite["load balancer"] = drill.Balance(drill.BalanceOptions{
 //		Send:    func(ctx context.Context, _ int) (server string, err error) { return ask(ctx, pool) },

@@ -3,14 +3,18 @@ package drill_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/drill"
+	"github.com/serin-go/serin/rollout/memstore"
 )
 
 // twin is a service in virtual time: a balancer over three servers, an autoscaler, a cache
@@ -18,7 +22,10 @@ import (
 type twin struct {
 	ignoresWeights bool
 	neverScales    bool
+	plain          bool // the store does not encrypt
+	unredacted     bool
 	cache          shelf
+	disk           memstore.Store
 
 	mu       sync.Mutex
 	dead     map[string]bool
@@ -73,8 +80,28 @@ func (w *twin) set(dead bool) func(context.Context, string) error {
 	}
 }
 
-// drills returns the five drills of the twin.
-func (w *twin) drills() map[string]checks.Check {
+// files are the raw files of the store.
+func (w *twin) files(ctx context.Context) (fs.FS, error) {
+	files := fstest.MapFS{}
+	for e, err := range w.disk.List(ctx, "") {
+		if err != nil {
+			return nil, err
+		}
+		files[e.Key] = &fstest.MapFile{Data: e.Value}
+	}
+	return files, nil
+}
+
+// drills returns the drills of the twin.
+func (w *twin) drills(t *testing.T) map[string]checks.Check {
+	var store rollout.Store = &w.disk
+	if !w.plain {
+		store = sealing(t, store)
+	}
+	redact := whole(t).Text
+	if w.unredacted {
+		redact = asIs
+	}
 	return map[string]checks.Check{
 		"autoscaler": drill.Autoscaler(drill.AutoscalerOptions{
 			Desired: w.scale, Rate: 55,
@@ -84,6 +111,18 @@ func (w *twin) drills() map[string]checks.Check {
 		"dead replica":  drill.DeadReplica(drill.DeadReplicaOptions{Server: "b", Stop: w.set(true), Start: w.set(false), Send: w.ask}),
 		"warm baseline": drill.WarmBaseline(warm()),
 		"cache leaks":   drill.CacheLeaks(w.cache.options()),
+		"planted":       drill.Planted(through(redact, asIs)),
+		"encrypted": drill.Encrypted(drill.EncryptedOptions{
+			Files: w.files,
+			Write: func(ctx context.Context, record string) error {
+				_, err := store.Put(ctx, "feedback/1", []byte(record), "")
+				return err
+			},
+			Read: func(ctx context.Context) (string, error) {
+				e, err := store.Get(ctx, "feedback/1")
+				return string(e.Value), err
+			},
+		}),
 	}
 }
 
@@ -98,6 +137,8 @@ func TestSabotageIsFoundByItsDrill(t *testing.T) {
 		{"none", func(*twin) {}, nil},
 		{"a balancer that ignores weights", func(w *twin) { w.ignoresWeights = true }, []string{"balance"}},
 		{"a cache key without the tenant", func(w *twin) { w.cache.lacks = "tenant" }, []string{"cache leaks"}},
+		{"a store that does not encrypt", func(w *twin) { w.plain = true }, []string{"encrypted"}},
+		{"a redactor that is off", func(w *twin) { w.unredacted = true }, []string{"planted"}},
 		{"a scaler that never scales", func(w *twin) { w.neverScales = true }, []string{"autoscaler"}},
 	} {
 		t.Run(tt.sabotage, func(t *testing.T) {
@@ -105,7 +146,7 @@ func TestSabotageIsFoundByItsDrill(t *testing.T) {
 				w := &twin{dead: make(map[string]bool), cache: shelf{ttl: time.Minute}}
 				tt.do(w)
 				var failed, other []string
-				for name, c := range w.drills() {
+				for name, c := range w.drills(t) {
 					switch res := c.Check(t.Context()); res.Status {
 					case checks.Pass:
 					case checks.Fail:

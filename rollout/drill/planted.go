@@ -1,0 +1,175 @@
+package drill
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/checks"
+)
+
+// PlantedOptions configure [Planted]. Send and Sinks are required.
+type PlantedOptions struct {
+	// Send sends a text by the way of a user's prompt, on the twin, and reads the answer to
+	// its end. The model of the twin should repeat its prompt, so that answers are looked at
+	// as well.
+	Send func(ctx context.Context, text string) error
+	// Sinks are the outputs in which personal data must not be, by name: the requests that
+	// reach the model, logs, traces, the audit trail, the cache, exports. Each returns
+	// everything that the output has.
+	Sinks map[string]func(ctx context.Context) ([]byte, error)
+	// Settle is how long outputs may take to be written after Send. Default 1 s.
+	Settle time.Duration
+	// Timeout is the limit of one call. Default 30 s.
+	Timeout time.Duration
+}
+
+// Planted returns a check that personal data and secrets in a prompt appear in no output. It
+// plants twelve random values that are valid: an e-mail address, a phone number, a payment
+// card, an IBAN, addresses of networks, a social security number, keys and tokens. It fails if
+// one of them is in an output, as it is or encoded, and names the outputs and the kinds of
+// values, but no value. It is Unknown if a word that is planted with them is in no output:
+// then the text did not get there, and it would prove nothing.
+func Planted(o PlantedOptions) checks.Check {
+	bad := &options{name: "PlantedOptions"}
+	bad.function("Send", o.Send == nil)
+	if len(o.Sinks) == 0 {
+		bad.invalid("Sinks", 0, "at least one output")
+	}
+	for name, sink := range o.Sinks {
+		bad.function("Sinks["+name+"]", sink == nil)
+	}
+	bad.span("Settle", &o.Settle, time.Second)
+	bad.span("Timeout", &o.Timeout, 30*time.Second)
+	o.Sinks = maps.Clone(o.Sinks)
+	return newDrill("planted", bad.err(), o.rehearse, slices.Sorted(maps.Keys(o.Sinks)), o.Settle, o.Timeout)
+}
+
+func (o PlantedOptions) rehearse(r *run) checks.Result {
+	values, marker := plant(), "marker"+strings.ToLower(rand.Text())
+	text := marker
+	for _, v := range values {
+		text += "\n" + v.before + v.text + v.after
+	}
+	if _, err := call(r.ctx, r, "Send", o.Timeout, func(ctx context.Context) (bool, error) { return true, o.Send(ctx, text) }); err != nil {
+		return o.stopped(r, err)
+	}
+	if !r.sleep(o.Settle) {
+		return r.ended(nil)
+	}
+	arrived, hits, leaks := 0, 0, []string{}
+	for _, name := range slices.Sorted(maps.Keys(o.Sinks)) {
+		output, err := call(r.ctx, r, "Sinks["+name+"]", o.Timeout, o.Sinks[name])
+		if err != nil {
+			return o.stopped(r, err)
+		}
+		if containsAny(string(output), forms(marker)) {
+			arrived++
+		}
+		var kinds []string
+		for _, v := range values {
+			if v.in(string(output)) {
+				kinds = append(kinds, v.kind)
+			}
+		}
+		if len(kinds) > 0 {
+			hits += len(kinds)
+			leaks = append(leaks, fmt.Sprintf("%s (%s)", name, strings.Join(kinds, ", ")))
+		}
+	}
+	res := checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("%d planted values, 0 found in %d outputs", len(values), len(o.Sinks)),
+		Evidence: map[string]string{"planted": strconv.Itoa(len(values)), "found": strconv.Itoa(hits), "outputs": strconv.Itoa(len(o.Sinks)), "outputs with the text": strconv.Itoa(arrived)}}
+	switch {
+	case len(leaks) > 0:
+		res.Status, res.Summary = checks.Fail, clean("planted values are in "+strings.Join(leaks, "; "))
+	case arrived == 0:
+		return r.unknown(res.Evidence, errors.New("the text is in no output, so nothing can be said"))
+	}
+	return res
+}
+
+func (o PlantedOptions) stopped(r *run, err error) checks.Result {
+	if r.ctx.Err() != nil && r.abandoned.Load() == 0 {
+		return r.ended(nil)
+	}
+	return r.unknown(nil, err)
+}
+
+// value is a planted value, with what stands around it in the text.
+type value struct{ kind, before, text, after string }
+
+// in reports whether the value is in an output, in one of its forms, also without its
+// separators.
+func (v value) in(output string) bool {
+	if containsAny(output, forms(v.text)) {
+		return true
+	}
+	bare := strings.NewReplacer(" ", "", "-", "").Replace(v.text)
+	return bare != v.text && len(bare) > 8 && containsAny(output, forms(bare))
+}
+
+// figures returns n random digits.
+func figures(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	for i := range b {
+		b[i] = '0' + b[i]%10
+	}
+	return string(b)
+}
+
+// plant returns random values. Their check digits are right.
+func plant() []value {
+	random := func(n int) string { return (rand.Text() + rand.Text())[:n] }
+	part := base64.RawURLEncoding.EncodeToString
+	card, account := "4"+figures(14), figures(18)
+	for c := range 10 {
+		if digits := card + strconv.Itoa(c); luhn(digits) {
+			card = digits
+			break
+		}
+	}
+	address := "19" + figures(1) + "." + "1" + figures(1) + ".2.1" + figures(2)
+	return []value{
+		{"e-mail", "Write to ", strings.ToLower(random(12)) + "@example.com", "."},
+		{"phone", "Call ", "+49 151 " + figures(8), ", please."},
+		{"card", "The card is ", card[:4] + " " + card[4:8] + " " + card[8:12] + " " + card[12:], "."},
+		{"IBAN", "The account is ", fmt.Sprintf("DE%02d%s", 98-mod97(account+"131400"), account), "."},
+		{"IPv4", "I am at ", address, "."},
+		{"IPv6", "or ", "2001:db8::1" + figures(3) + ":2" + figures(3), "."},
+		{"MAC", "with ", "02:1" + figures(1) + ":2" + figures(1) + ":3" + figures(1) + ":4" + figures(1) + ":5" + figures(1), "."},
+		{"SSN", "My number is ", "2" + figures(2) + "-4" + figures(1) + "-1" + figures(3), "."},
+		{"API key", "key=", "sk-proj-" + random(40), "\n"},
+		{"access key", "or ", "AKIA" + random(16), "\n"},
+		{"token", "Authorization: Bearer ", part([]byte(`{"alg":"HS256"}`)) + "." + part([]byte(`{"sub":"`+figures(8)+`"}`)) + "." + random(43), "\n"},
+		{"password", "postgres://app:", random(20), "@db.example/x"},
+	}
+}
+
+// luhn verifies the check digit of a card: ISO/IEC 7812-1, annex B.
+func luhn(digits string) bool {
+	sum := 0
+	for i := range digits {
+		d := int(digits[len(digits)-1-i] - '0')
+		if i%2 == 1 {
+			d = d*2/10 + d*2%10
+		}
+		sum += d
+	}
+	return sum%10 == 0
+}
+
+// mod97 is the remainder of a number of any length: ISO 7064.
+func mod97(digits string) (rest int) {
+	for _, c := range digits {
+		rest = (rest*10 + int(c-'0')) % 97
+	}
+	return rest
+}
