@@ -46,6 +46,7 @@ import (
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/envfile"
+	"github.com/serin-go/serin/rollout/privacy"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/apikeys"
 	"github.com/serin-go/serin/rollout/traffic/cost"
@@ -64,6 +65,8 @@ type config struct {
 	Keys   string   `env:"GATEWAY_KEYS"`                               // the file with the keys of callers, see package apikeys
 	Prices string   `env:"GATEWAY_PRICES"`                             // the file with the prices of models, see package cost
 	Models []string `env:"GATEWAY_MODELS, default=tinylm"`             // that callers are offered
+
+	Redact privacy.Direction `env:"GATEWAY_REDACT, default=none"` // personal data in requests to models, in answers, or in both
 
 	Stable       versioning.Version `env:"STABLE_VERSION, default=1.4.0"`
 	StableURL    string             `env:"STABLE_URL"`
@@ -90,8 +93,7 @@ func main() {
 	file := flag.String("config", os.Getenv("GATEWAY_CONFIG"), "a JSON `file` with settings")
 	check := flag.Bool("check", false, "print what the configuration means, and exit")
 	flag.Parse()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	g := &gateway{log: log}
+	g := &gateway{log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	settings, err := envfile.Read(*file)
 	if err == nil {
 		err = errors.Join(envconfig.ProcessWith(ctx, &envconfig.Config{Target: &g.config, Lookuper: settings}), settings.Unused())
@@ -103,10 +105,10 @@ func main() {
 		fmt.Printf("%+v\nteams with keys: %q\nterminationGracePeriodSeconds: more than %.0f\n",
 			g.config, g.access.Load().keys.Teams(), (g.Delay + g.Drain + traffic.CutTime).Seconds())
 	} else if err == nil {
-		err = g.serve(ctx, func(callers, admin string) { log.Info("gateway listens", "callers", callers, "admin", admin) })
+		err = g.serve(ctx, func(callers, admin string) { g.log.Info("gateway listens", "callers", callers, "admin", admin) })
 	}
 	if err != nil {
-		log.Error("gateway", "error", err)
+		g.log.Error("gateway", "error", err)
 		os.Exit(1)
 	}
 }
@@ -148,12 +150,13 @@ func (g *gateway) authenticate(r *http.Request) (team string, ok bool) {
 // prepare makes everything that needs no network.
 func (g *gateway) prepare() error {
 	arms := make(map[string]traffic.Backend)
+	redactor, bad := privacy.NewRedactor(privacy.Config{})
 	for _, v := range []struct {
 		versioning.Version
 		url string
 		key secret
 	}{{g.Stable, g.StableURL, g.StableKey}, {g.Candidate, g.CandidateURL, g.CandidateKey}} {
-		b := traffic.Backend{URL: v.url, Credentials: traffic.Drop, PriceOf: func(model string) (traffic.Price, bool) { return g.access.Load().prices.Price(model) }}
+		b := traffic.Backend{URL: v.url, Transport: redactor.Transport(nil, g.Redact), Credentials: traffic.Drop, PriceOf: func(model string) (traffic.Price, bool) { return g.access.Load().prices.Price(model) }}
 		if v.key != "" {
 			b.Header = http.Header{"Authorization": {"Bearer " + string(v.key)}}
 		}
@@ -162,15 +165,14 @@ func (g *gateway) prepare() error {
 			if err != nil {
 				return err
 			}
-			b.Handler = lm
+			b.Handler = redactor.Handler(lm, g.Redact)
 		}
 		arms[v.String()] = b
 	}
-	split := strategies.Split{Arms: []strategies.Arm{{Name: g.Stable.String(), Weight: strategies.Full}}}
-	router, err := traffic.New(traffic.Config{Arms: arms, Split: split, Unit: user, Tenant: apikeys.TeamOf, RequestStall: g.Stall, Logger: g.log})
+	router, err := traffic.New(traffic.Config{Arms: arms, Split: strategies.Split{Arms: []strategies.Arm{{Name: g.Stable.String(), Weight: strategies.Full}}}, Unit: user, Tenant: apikeys.TeamOf, RequestStall: g.Stall, Logger: g.log})
 	monitor, failed := health.New(health.Config{Every: time.Second, Components: []health.Component{{Name: "rollouts", Check: checks.Func(g.leads)}}})
 	g.router, g.health = router, monitor
-	return errors.Join(err, failed, g.plan().Validate(), g.reload())
+	return errors.Join(err, failed, bad, g.plan().Validate(), g.reload())
 }
 
 // serve runs the gateway until ctx ends, and then lets requests finish.
@@ -331,14 +333,13 @@ func (g *gateway) rollout(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the store is not open", http.StatusServiceUnavailable)
 		return
 	}
-	admin := rollout.Actor{Name: "admin"}
 	var command strategies.Command
 	st, err := engine.Newest(r.Context(), "chat")
 	if name := r.PathValue("command"); name == "start" {
-		_, err = engine.Start(r.Context(), g.plan(), admin)
+		_, err = engine.Start(r.Context(), g.plan(), rollout.Actor{Name: "admin"})
 	} else if name != "" && err == nil {
 		if err = command.UnmarshalText([]byte(name)); err == nil {
-			err = engine.Do(r.Context(), st.ID, command, admin)
+			err = engine.Do(r.Context(), st.ID, command, rollout.Actor{Name: "admin"})
 		}
 	}
 	if err != nil {

@@ -513,3 +513,42 @@ func TestLimits(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestRedact: with GATEWAY_REDACT, a model server gets no personal data, and the callers get
+// none of what it says.
+func TestRedact(t *testing.T) {
+	var mu sync.Mutex
+	var asked string
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		asked = string(body)
+		mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"choices":[{"index":0,"message":{"role":"assistant","content":"Pay by 4111 1111 1111 1111."},"finish_reason":"stop"}]}`)
+	}))
+	defer upstream.Close()
+	for redact, want := range map[string][2]string{
+		"":         {"alice@example.com", "4111 1111 1111 1111"},
+		"both":     {"[EMAIL]", "[CARD]"},
+		"requests": {"[EMAIL]", "4111 1111 1111 1111"},
+	} {
+		env := map[string]string{"STABLE_URL": upstream.URL, "CANDIDATE_URL": upstream.URL}
+		if redact != "" {
+			env["GATEWAY_REDACT"] = redact
+		}
+		g := start(t, env)
+		resp, err := http.Post(g.base+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"tinylm","messages":[{"role":"user","content":"I am alice@example.com"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		mu.Lock()
+		if err != nil || !strings.Contains(asked, "I am "+want[0]) || !strings.Contains(string(body), "Pay by "+want[1]) {
+			t.Errorf("%q: %v, the model was asked %s and the caller told %s", redact, err, asked, body)
+		}
+		mu.Unlock()
+		g.stop()
+	}
+}

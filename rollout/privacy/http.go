@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,28 @@ const (
 	Both          Direction = iota
 	RequestsOnly            // what is sent to the model
 	ResponsesOnly           // what the model says
+	Neither                 // the handler or transport is returned as it is
 )
+
+var directions = []string{"both", "requests", "answers", "none"}
+
+// String returns "both", "requests", "answers" or "none".
+func (d Direction) String() string {
+	if d < 0 || int(d) >= len(directions) {
+		return "Direction(" + strconv.Itoa(int(d)) + ")"
+	}
+	return directions[d]
+}
+
+// UnmarshalText sets d to the direction of a text that String returns.
+func (d *Direction) UnmarshalText(text []byte) error {
+	i := slices.Index(directions, string(text))
+	if i < 0 {
+		return invalid("Direction", string(text), strings.Join(directions, ", "))
+	}
+	*d = Direction(i)
+	return nil
+}
 
 // ErrUnreadable means that a body cannot be redacted: it is compressed, or too large. The
 // body is not sent on.
@@ -184,6 +206,9 @@ func identity(req *http.Request) *http.Request {
 // one that becomes too large to be held is broken off. Headers, URLs and binary bodies such as
 // images are passed on as they are. The writer that next gets is no [http.Hijacker].
 func (r *Redactor) Handler(next http.Handler, what Direction) http.Handler {
+	if what == Neither {
+		return next
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if what != ResponsesOnly {
 			redacted, err := r.request(req)
@@ -335,9 +360,12 @@ func (w *writer) EnableFullDuplex() error {
 
 // Transport returns a RoundTripper that redacts the bodies of requests before next sends
 // them, and of answers while they are read. Put it behind a router, in front of a model that
-// others run. If next is nil, it is [http.DefaultTransport]. What a Handler refuses is an
+// others run. If next is nil, it is [http.DefaultTransport], except for Neither. What a Handler refuses is an
 // error that wraps [ErrUnreadable].
 func (r *Redactor) Transport(next http.RoundTripper, what Direction) http.RoundTripper {
+	if what == Neither {
+		return next
+	}
 	if next == nil {
 		next = http.DefaultTransport
 	}

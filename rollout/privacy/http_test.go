@@ -267,6 +267,28 @@ func TestHandlerBodies(t *testing.T) {
 	}
 }
 
+func TestDirection(t *testing.T) {
+	for _, d := range []privacy.Direction{privacy.Both, privacy.RequestsOnly, privacy.ResponsesOnly, privacy.Neither} {
+		var read privacy.Direction
+		if err := read.UnmarshalText([]byte(d.String())); err != nil || read != d {
+			t.Errorf("%v: %v, %v", d, read, err)
+		}
+	}
+	var d privacy.Direction
+	if err := d.UnmarshalText([]byte("true")); len(fields(err)) != 1 {
+		t.Errorf("true: %v", err)
+	}
+	r := redactor(t, privacy.Config{})
+	if r.Transport(nil, privacy.Neither) != nil {
+		t.Error("a transport that does nothing is not nil")
+	}
+	w := httptest.NewRecorder()
+	r.Handler(reply("text/plain", said, 100), privacy.Neither).ServeHTTP(w, httptest.NewRequest("POST", "/", nil))
+	if w.Body.String() != said {
+		t.Errorf("%q", w.Body)
+	}
+}
+
 // TestHandlerBrokenOff: what is held back of an answer that was broken off is not sent.
 func TestHandlerBrokenOff(t *testing.T) {
 	r := redactor(t, privacy.Config{MaxBody: 1000})
