@@ -40,9 +40,11 @@ func deployment(tw *twin, led *ledger.Ledger) (*checklist.List, error) {
 	standing := func(i checklist.Item) checklist.Item { i.Scope = checklist.OfOrganisation; return i }
 
 	security := checklist.Section{Name: "security", Items: []checklist.Item{
-		vouched("data-protection", "eve", anyone, "gdpr:25", "gdpr:32"),
+		item("data-protection", "eve", drill.Planted(tw.vault.planted()), 7*day, "gdpr:25", "gdpr:32"),
 		item("access-control", "eve", drill.Roles(drill.RolesOptions{Declared: declared, Call: tw.command}), 7*day, "soc2:CC6.1", "gdpr:32", "house:3"),
-		firm(item("encryption", "eve", probe.TLS(probe.TLSOptions{Addr: tw.edge.addr, Name: "localhost", Min: tls.VersionTLS12, Roots: tw.edge.roots}), 0, "gdpr:32", "soc2:CC6.7", "house:1")),
+		firm(item("encryption", "eve", checks.All(
+			checks.Named("at rest", checks.Cached(time.Hour, drill.Encrypted(tw.vault.atRest()))),
+			checks.Named("in transit", probe.TLS(probe.TLSOptions{Addr: tw.edge.addr, Name: "localhost", Min: tls.VersionTLS12, Roots: tw.edge.roots}))), 0, "gdpr:32", "soc2:CC6.7", "house:1")),
 		vouched("compliance", "pia", checklist.Attest{Rules: checklist.By("privacy"), Others: true, Proof: true}, "gdpr:35", "house:2"),
 	}}
 	rules, err := checklist.New("rules", security)

@@ -22,7 +22,7 @@ func TestStory(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	text := out.String()
-	for _, part := range []string{"chat/1 is failed", "chat/2 is paused", "chat/2 is promoted", "34 of 34 items hold"} {
+	for _, part := range []string{"chat/1 is failed", "chat/2 is paused", "chat/2 is promoted", "The answer to [EMAIL] was wrong", "the person was erased", "34 of 34 items hold"} {
 		_, rest, found := strings.Cut(text, part)
 		if !found {
 			t.Fatalf("no %q in order in\n%s", part, out.String())

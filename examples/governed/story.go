@@ -48,6 +48,11 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
+	var remove func()
+	if tw.vault, remove, err = newVault(ctx, tw.models["1.4.0"]); err != nil {
+		return err
+	}
+	defer remove()
 	go tw.users(ctx)
 	private, public, err := note.GenerateKey(nil, "governed")
 	if err != nil {
@@ -185,6 +190,13 @@ func (s *story) play(ctx context.Context) (r checklist.Report, st rollout.Status
 		return r, st, errors.Join(err, s.unexpected(ctx, st))
 	}
 	fmt.Fprintf(s.out, "%s is %v\n\n", id, st.Phase)
+
+	s.say("a user asks to be forgotten, and pia erases the user")
+	before, after, err := s.tw.vault.erase(ctx, s.led, "kim@example.com", pia)
+	if err != nil {
+		return r, st, err
+	}
+	fmt.Fprintf(s.out, "the comment was: %s\nnow it is: %v\n\n", before, after)
 	r = s.report(ctx, st)
 	return r, st, r.WriteText(s.out)
 }

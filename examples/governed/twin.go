@@ -55,6 +55,7 @@ type twin struct {
 	pool   *pool
 	scaled *scaled
 	edge   *edge
+	vault  *vault
 	copy   *rollout.Engine // has the policy of the service, and no users
 }
 
