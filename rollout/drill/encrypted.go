@@ -89,10 +89,10 @@ func (o EncryptedOptions) rehearse(r *run) checks.Result {
 	}
 	back, err := call(r.ctx, r, "Read", o.Timeout, o.Read)
 	if err == nil && back != record {
-		err = errors.New("Read: another record than Write has stored")
+		err = errors.New("another record than Write has stored was read")
 	}
 	if err == nil && after.changed == 0 {
-		err = errors.New("Files: no file has changed after Write, so they are not the files of the store")
+		err = errors.New("no file has changed after Write, so they are not the files of the store")
 	}
 	evidence := map[string]string{"files": strconv.Itoa(len(after.sums)), "changed blocks": strconv.Itoa(after.changed), "random blocks": strconv.Itoa(after.random)}
 	if err != nil {

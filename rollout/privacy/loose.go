@@ -12,7 +12,7 @@ type loose struct {
 	outside, inside *Stream
 	quoted          bool   // within a string
 	escape          []byte // that is not complete
-	decoded, out    []byte // scratch
+	out             []byte // scratch
 	count           int
 }
 
