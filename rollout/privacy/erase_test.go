@@ -106,6 +106,35 @@ func TestEraseInAnotherProcess(t *testing.T) {
 	})
 }
 
+// late creates a key after the person was erased by another process.
+type late struct {
+	privacy.PersonKeys
+	before func()
+}
+
+func (l *late) Create(ctx context.Context, person string, k privacy.WrappedKey) error {
+	l.before()
+	return l.PersonKeys.Create(ctx, person, k)
+}
+
+// TestEraseWhileSealing: a key that is created at the time of the erasure does not stay.
+func TestEraseWhileSealing(t *testing.T) {
+	c := vaultConfig(t)
+	people := c.People
+	other := vault(t, c)
+	c.People = &late{people, func() {
+		if _, err := other.Erase(t.Context(), erase("alice")); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := vault(t, c).Seal(t.Context(), "alice", "comment", nil); !errors.Is(err, privacy.ErrErased) {
+		t.Errorf("%v, want ErrErased", err)
+	}
+	if _, err := people.Get(t.Context(), c.Pseudonyms.Of("", "alice")); !errors.Is(err, privacy.ErrNoKey) {
+		t.Errorf("the key is there: %v", err)
+	}
+}
+
 // TestRestoredKeys: keys of yesterday do not bring a person back.
 func TestRestoredKeys(t *testing.T) {
 	ctx := t.Context()

@@ -2,6 +2,7 @@ package privacy
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -60,7 +61,7 @@ func (e *events) next(data []byte) (before []sent, event []byte) {
 	ed := editor{doc: data}
 	var here []string
 	v.edit(&ed, func(leaf leaf) ([]byte, bool) {
-		if !leaf.delta {
+		if !leaf.delta || len(e.flows) >= maxFlows && e.flows[leaf.path] == nil {
 			return e.r.literal(data, leaf.node)
 		}
 		name := leaf.node.name
@@ -80,9 +81,15 @@ func (e *events) next(data []byte) (before []sent, event []byte) {
 	event = ed.finish()
 	if f := e.flows[rawPath]; f != nil {
 		before = e.rest(rawPath, before)
+		e.forget(rawPath)
 	}
 	for _, end := range v.over {
 		before = append(before, e.end(end, here)...)
+	}
+	for _, path := range here {
+		if v.ends(path) {
+			e.forget(path)
+		}
 	}
 	return before, event
 }
@@ -108,7 +115,7 @@ func (e *events) flow(path, name string) *flow {
 // end returns the rests of the texts under a path, except of texts that the current event
 // goes on with.
 func (e *events) end(under string, here []string) (rests []sent) {
-	for _, path := range e.order {
+	for _, path := range slices.Clone(e.order) {
 		if !within(path, under) {
 			continue
 		}
@@ -118,10 +125,23 @@ func (e *events) end(under string, here []string) (rests []sent) {
 		}
 		if !current {
 			rests = e.rest(path, rests)
+			e.forget(path)
 		}
 	}
 	return rests
 }
+
+// forget forgets a text that has ended.
+func (e *events) forget(path string) {
+	delete(e.flows, path)
+	if i := slices.Index(e.order, path); i >= 0 {
+		e.order = slices.Delete(e.order, i, i+1)
+	}
+}
+
+// maxFlows is how many texts of a stream are open at a time. The pieces of more texts are
+// redacted one by one.
+const maxFlows = 1024
 
 // rest appends the event with the rest of a text, if there is one.
 func (e *events) rest(path string, rests []sent) []sent {
@@ -187,7 +207,7 @@ func (v *view) visit(n *node, path, group string) {
 	if first == '{' {
 		at := ""
 		for _, name := range []string{"output_index", "content_index", "summary_index", "index"} {
-			if i := v.member(n, name); i != "" && !v.counts(n) {
+			if i := v.member(n, name); i != "" && (path != "" || v.kind != "") { // else it counts events
 				at += "." + i
 			}
 		}
@@ -236,16 +256,6 @@ func (v *view) visit(n *node, path, group string) {
 
 // indexed reports whether an element of an array has a member with its index.
 func (v *view) indexed(n *node) bool { return v.member(n, "index") != "" }
-
-// counts reports whether the index of an object counts tokens, as it does in events of TGI.
-func (v *view) counts(n *node) bool {
-	for i := range n.kids {
-		if n.kids[i].name == "token" && v.doc[n.kids[i].start] == '{' {
-			return true
-		}
-	}
-	return false
-}
 
 // member returns a literal member of an object, without quotes.
 func (v *view) member(n *node, name string) string {
@@ -301,6 +311,7 @@ type wire struct {
 	events
 	jsonl bool // JSON lines
 	buf   []byte
+	seen  int // bytes of buf in which no event ends
 }
 
 // append appends to dst what can be sent on after a piece.
@@ -312,7 +323,7 @@ func (w *wire) append(dst, piece []byte) []byte {
 			return dst
 		}
 		dst = w.block(dst, w.buf[:n])
-		w.buf = w.buf[:copy(w.buf, w.buf[n:])]
+		w.buf, w.seen = w.buf[:copy(w.buf, w.buf[n:])], 0
 	}
 }
 
@@ -320,7 +331,7 @@ func (w *wire) append(dst, piece []byte) []byte {
 func (w *wire) flush(dst []byte) []byte {
 	if len(w.buf) > 0 {
 		dst = w.block(dst, w.buf)
-		w.buf = nil
+		w.buf, w.seen = nil, 0
 	}
 	for _, rest := range w.end("", nil) {
 		dst = w.event(dst, rest)
@@ -330,10 +341,12 @@ func (w *wire) flush(dst []byte) []byte {
 
 // complete returns the size of the first event with its end, 0 if it has not arrived.
 func (w *wire) complete() int {
-	for i := 0; i < len(w.buf); i++ {
-		if w.buf[i] != '\n' {
-			continue
+	for i := max(0, w.seen-2); i < len(w.buf); i++ {
+		n := bytes.IndexByte(w.buf[i:], '\n')
+		if n < 0 {
+			break
 		}
+		i += n
 		if w.jsonl {
 			return i + 1
 		}
@@ -345,6 +358,7 @@ func (w *wire) complete() int {
 			return i + 3
 		}
 	}
+	w.seen = len(w.buf)
 	return 0
 }
 

@@ -90,6 +90,14 @@ var dialects = map[string]struct {
 		event("response.completed", `,"response":{"output":[{"content":[{"text":`+quote(said)+`}]}]}`)
 		return b.String()
 	}},
+	"TGI": {answer.TGI, "/generate_stream", func(n int) string {
+		var b strings.Builder
+		for i, p := range pieces(said, n) {
+			fmt.Fprintf(&b, "data:{\"index\":%d,\"token\":{\"id\":1,\"text\":%s,\"special\":false},\"generated_text\":null,\"details\":null}\n\n", i, quote(p))
+		}
+		fmt.Fprintf(&b, "data:{\"index\":99,\"token\":{\"id\":2,\"text\":\"\",\"special\":true},\"generated_text\":%s,\"details\":{\"finish_reason\":\"eos_token\"}}\n\n", quote(said))
+		return b.String()
+	}},
 	"Gemini": {answer.Gemini, "/v1beta/models/m:streamGenerateContent", func(n int) string {
 		var b strings.Builder
 		all := pieces(said, n)
@@ -156,7 +164,7 @@ func TestTokenStreams(t *testing.T) {
 					if text.Content != want {
 						t.Fatalf("pieces of %d:\n got %q\nwant %q", n, text.Content, want)
 					}
-					if name != "Gemini" && (len(text.ToolCalls) != 1 || text.ToolCalls[0].Arguments != `{"to":"[EMAIL]","n":[1,2]}`) {
+					if name != "Gemini" && name != "TGI" && (len(text.ToolCalls) != 1 || text.ToolCalls[0].Arguments != `{"to":"[EMAIL]","n":[1,2]}`) {
 						t.Fatalf("pieces of %d: %+v\n%s", n, text.ToolCalls, got)
 					}
 				}
@@ -355,4 +363,32 @@ func TestAroundRouter(t *testing.T) {
 			t.Errorf("behind %v: the model was asked %s", behind, asked)
 		}
 	}
+}
+
+// FuzzAnswer: an answer of any type and content is redacted the same, however it is cut into
+// writes, and valid JSON stays valid.
+func FuzzAnswer(f *testing.F) {
+	types := []string{"text/event-stream", "application/x-ndjson", "application/json", "text/plain"}
+	for _, d := range dialects {
+		f.Add(uint8(0), []byte(d.stream(60)), uint16(50))
+	}
+	f.Add(uint8(1), []byte("{\"message\":{\"content\":\"alice@exam\"},\"done\":false}\n{\"message\":{\"content\":\"ple.com\"},\"done\":true}\n"), uint16(3))
+	f.Add(uint8(2), []byte(`{"choices":[{"message":{"content":"alice@example.com"},"logprobs":{"content":[]}}]}`), uint16(3))
+	f.Add(uint8(0), []byte("data: alice@\ndata: example.com\r\n\r\ndata: [DONE]\n\nid: alice@example.com\n\n"), uint16(1))
+	r := redactor(f, privacy.Config{})
+	run := func(contentType string, body []byte, piece int) []byte {
+		w := httptest.NewRecorder()
+		r.Handler(reply(contentType, string(body), max(piece, 1)), privacy.ResponsesOnly).ServeHTTP(w, httptest.NewRequest("POST", "/", nil))
+		return w.Body.Bytes()
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, body []byte, piece uint16) {
+		contentType := types[int(kind)%len(types)]
+		whole := run(contentType, body, len(body))
+		if got := run(contentType, body, int(piece)); !bytes.Equal(got, whole) {
+			t.Fatalf("%s in pieces of %d of %q:\n got %q\nwant %q", contentType, piece, body, got, whole)
+		}
+		if contentType == "application/json" && json.Valid(body) && !json.Valid(whole) {
+			t.Fatalf("%q becomes %q", body, whole)
+		}
+	})
 }

@@ -202,7 +202,15 @@ func (v *Vault) key(ctx context.Context, person string, create bool) (cachedKey,
 	if err != nil {
 		return k, fmt.Errorf("privacy: key of person %s: %w", names[0], err)
 	}
-	return v.unwrap(ctx, person, names[0], names, stored)
+	// The person may have been erased between the last look and Create.
+	if err := v.refresh(ctx); err != nil {
+		return k, err
+	}
+	k, err = v.unwrap(ctx, person, names[0], names, stored)
+	if errors.Is(err, ErrErased) {
+		err = errors.Join(err, v.cfg.People.Delete(ctx, names...))
+	}
+	return k, err
 }
 
 func (v *Vault) wrapNew(ctx context.Context, name string) (k WrappedKey, err error) {
