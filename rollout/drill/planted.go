@@ -129,6 +129,10 @@ func figures(n int) string {
 func plant() []value {
 	random := func(n int) string { return (rand.Text() + rand.Text())[:n] }
 	part := base64.RawURLEncoding.EncodeToString
+	phone := figures(8)
+	for luhn("49151" + phone) { // it must not be the number of a card, too
+		phone = figures(8)
+	}
 	card, account := "4"+figures(14), figures(18)
 	for c := range 10 {
 		if digits := card + strconv.Itoa(c); luhn(digits) {
@@ -139,7 +143,7 @@ func plant() []value {
 	address := "19" + figures(1) + "." + "1" + figures(1) + ".2.1" + figures(2)
 	return []value{
 		{"e-mail", "Write to ", strings.ToLower(random(12)) + "@example.com", "."},
-		{"phone", "Call ", "+49 151 " + figures(8), ", please."},
+		{"phone", "Call ", "+49 151 " + phone, ", please."},
 		{"card", "The card is ", card[:4] + " " + card[4:8] + " " + card[8:12] + " " + card[12:], "."},
 		{"IBAN", "The account is ", fmt.Sprintf("DE%02d%s", 98-mod97(account+"131400"), account), "."},
 		{"IPv4", "I am at ", address, "."},
