@@ -433,7 +433,7 @@ func BenchmarkErase10000(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		c := privacy.VaultConfig{Purpose: "feedback", Keys: keyring(b), People: keys, Pseudonyms: pseudonyms(b), Notes: notes(b, db)}
+		c := privacy.VaultConfig{Purpose: "feedback", Keys: keyring(b), People: keys, Pseudonyms: pseudonyms(b), Notes: notes(b, db), Logger: slog.New(slog.DiscardHandler)}
 		v := vault(b, c)
 		all := make([]string, 10_000)
 		for i := range all {

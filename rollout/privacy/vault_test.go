@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,7 +54,7 @@ func notes(t testing.TB, s rollout.Store) *ledger.Notebook {
 }
 
 func vaultConfig(t testing.TB) privacy.VaultConfig {
-	return privacy.VaultConfig{Purpose: "feedback", Keys: keyring(t), People: new(privacy.MemoryKeys), Pseudonyms: pseudonyms(t), Notes: notes(t, new(memstore.Store))}
+	return privacy.VaultConfig{Purpose: "feedback", Keys: keyring(t), People: new(privacy.MemoryKeys), Pseudonyms: pseudonyms(t), Notes: notes(t, new(memstore.Store)), Logger: slog.New(slog.DiscardHandler)}
 }
 
 func vault(t testing.TB, c privacy.VaultConfig) *privacy.Vault {
