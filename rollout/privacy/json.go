@@ -141,8 +141,9 @@ func appendEscaped(dst, text []byte) []byte {
 // JSON appends a JSON document to dst, with replacements in place of what it finds in
 // decoded strings, names of members and numbers: in JSON, \u0040 is an @. A number that has a
 // finding becomes a string. Everything else stays as it is, byte for byte, with duplicate
-// members. Strings named arguments or partial_json, as in tool calls, are JSON in JSON. A text
-// that is not a document is redacted like one, as far as it goes.
+// members. Strings that hold a JSON object or array, as the arguments and the results of tool
+// calls do, are redacted as JSON. A text that is not a document is redacted like one, as far
+// as it goes.
 func (r *Redactor) JSON(dst, doc []byte) []byte {
 	root, ok := parse(doc)
 	if !ok {
@@ -170,11 +171,13 @@ func (r *Redactor) literal(doc []byte, n *node) ([]byte, bool) {
 	if raw[0] == '"' {
 		text = unquote(raw)
 	}
-	if nested(n.name) && raw[0] == '"' {
+	if raw[0] == '"' && (nested(n.name) || len(text) > 0 && (text[0] == '{' || text[0] == '[')) {
 		if root, ok := parse(text); ok {
 			out, count := r.document(nil, text, &root)
 			return appendQuoted(nil, out), count > 0
 		}
+	}
+	if raw[0] == '"' && nested(n.name) {
 		s := r.loose()
 		out := s.flush(s.append(nil, text))
 		return appendQuoted(nil, out), s.count > 0

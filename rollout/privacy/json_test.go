@@ -18,6 +18,8 @@ func TestJSON(t *testing.T) {
 		{`{"alice@example.com":1}`, `{"[EMAIL]":1}`},
 		{`[4111111111111111, 4111111111111112]`, `["[CARD]", 4111111111111112]`},
 		{`{"arguments":"{\"to\":\"alice\\u0040example.com\"}"}`, `{"arguments":"{\"to\":\"[EMAIL]\"}"}`},
+		{`{"content":"{\"to\":\"alice\\u0040example.com\",\"n\":1}"}`, `{"content":"{\"to\":\"[EMAIL]\",\"n\":1}"}`},
+		{`{"content":"[see alice@example.com \\u0040]"}`, `{"content":"[see [EMAIL] \\u0040]"}`},
 		{`{"arguments":"{\"to\":\"alice\\u0040example.com"}`, `{"arguments":"{\"to\":\"[EMAIL]"}`},
 		{`{"a":"\ud83d\udc26alice@example.com"}`, `{"a":"🐦[EMAIL]"}`},
 		{`{"a":"alice\u0040example.com`, `{"a":"[EMAIL]`}, // cut off
