@@ -3,24 +3,31 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/checklist"
 	"github.com/serin-go/serin/checks/checklist/packs"
+	"github.com/serin-go/serin/checks/drift"
 	"github.com/serin-go/serin/checks/people"
 	"github.com/serin-go/serin/checks/probe"
+	"github.com/serin-go/serin/checks/release"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/pace"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/drill"
 	"github.com/serin-go/serin/rollout/ledger"
+	"github.com/serin-go/serin/rollout/report"
+	"github.com/serin-go/serin/rollout/traffic/cost"
 	"github.com/serin-go/serin/strategies"
+	"github.com/serin-go/serin/versioning"
 )
 
 const day = 24 * time.Hour
+
+// candidateVersion is the version that is rolled out.
+var candidateVersion = versioning.MustParse("1.5.0")
 
 // item is an item that a check verifies, and vouched one that people vouch for.
 func item(id, owner string, c checks.Check, valid time.Duration, controls ...string) checklist.Item {
@@ -64,40 +71,42 @@ func deployment(tw *twin, led *ledger.Ledger) (*checklist.List, error) {
 		}},
 		security,
 		checklist.Section{Name: "testing", Items: []checklist.Item{
-			vouched("rigorous-testing", "ben", anyone),
+			item("rigorous-testing", "ben", release.Tests(release.TestsOptions{Open: tw.papers.run, Commit: commit, MaxAge: day, MaxSkips: 5}), 0),
 			vouched("staging", "ben", anyone),
 			item("performance", "ben", loadtest.Gate(loadtest.Plan{Target: candidate.URL, Model: candidate.Model, Pacer: pace.Constant(20), Duration: 2 * time.Second, LagBound: time.Second, Prompts: prompts},
 				analysis.Threshold{Metric: "error rate", Statistic: "mean"}), day),
 		}},
 		checklist.Section{Name: "documentation", Items: []checklist.Item{
-			item("versioning", "ben", newer(plan(tw)), 0),
-			vouched("documentation", "ben", anyone),
+			item("versioning", "ben", release.Bump(manifests), 0),
+			item("documentation", "ben", release.Docs(release.DocsOptions{FS: tw.papers.docs, Rules: []release.DocRule{release.ModelCard("MODEL.md"), {Path: "guide.md"}}}), 0),
 			item("training", "lea", people.Trained(trained()), 0),
 		}},
 		checklist.Section{Name: "deployment", Items: []checklist.Item{
-			item("canary", "ana", gradual(plan(tw)), 0),
+			item("canary", "ana", drill.Gradual(tw.plan, strategies.Percent(5), 3), 0),
 			item("blue-green", "ana", drill.WarmBaseline(tw.warm()), 0),
-			should(vouched("ab-testing", "ana", anyone)),
+			should(item("ab-testing", "ana", drill.Conclusive(drill.ConclusiveOptions{Plans: tw.plan, Traffic: tw.traffic}), 0)),
 			item("monitoring", "ana", checks.All(checks.Named("budget", tw.budget), checks.Named("candidate", probe.Completion(candidate, probe.CompletionOptions{Stream: true}))), 0),
 			vouched("alerts", "ana", anyone),
-			firm(vouched("rollback-plan", "ana", checklist.Attest{Valid: 30 * day})),
+			firm(item("rollback-plan", "ana", drill.Rollback(tw.rehearsal.drill()), 30*day)),
 		}},
 		checklist.Section{Name: "after", Items: []checklist.Item{
-			vouched("metrics-analysis", "ben", anyone),
-			vouched("feedback-loop", "ben", anyone),
+			item("metrics-analysis", "ben", checks.Func(func(ctx context.Context) checks.Result {
+				return report.Written(tw.engine, "chat", day, tw.isKept).Check(ctx)
+			}), 0),
+			item("feedback-loop", "ben", drill.FeedbackJoined(drill.FeedbackOptions{Answers: number(&tw.papers.answers), Rated: number(&tw.papers.rated), Lost: none}), 0),
 			item("audit-logs", "eve", led.Reviewed(30*day), 0, "soc2:CC7.2"),
 			item("compliance-check", "pia", packs.Check(led, rules, house), 0),
-			vouched("release-notes", "ben", anyone),
-			vouched("changelog", "ben", anyone),
+			item("release-notes", "ben", release.Notes(text(&tw.papers.notes), candidateVersion), 0),
+			item("changelog", "ben", release.Changelog(text(&tw.papers.changelog), candidateVersion), 0),
 		}},
 		checklist.Section{Name: "ongoing", Items: []checklist.Item{
-			vouched("version-control", "ben", anyone),
-			vouched("regular-testing", "ben", anyone),
-			should(vouched("documentation-updates", "ben", anyone)),
+			item("version-control", "ben", release.CleanBuild(release.BuildOptions{Revision: commit, Info: tw.papers.info}), 0),
+			item("regular-testing", "ben", release.Tests(release.TestsOptions{Open: tw.papers.run, AnyCommit: true, MaxAge: 7 * day, MaxSkips: 5}), 0),
+			should(item("documentation-updates", "ben", release.Docs(release.DocsOptions{FS: tw.papers.docs, Rules: []release.DocRule{{Path: "guide.md"}}, Since: release.ReleasedAt(text(&tw.papers.changelog))}), 0)),
 			item("security-monitoring", "eve", led.Intact(), 0),
 			standing(vouched("compliance-audits", "pia", checklist.Attest{Rules: privacy.Rules, Valid: 365 * day, Proof: true})),
-			vouched("model-tuning", "ben", privacy),
-			vouched("resource-management", "ana", anyone),
+			item("model-tuning", "ben", drift.Check(drift.Options{Reference: tw.papers.reference, Current: tw.papers.current, Owner: "ben", Since: tw.papers.since}), 0),
+			item("resource-management", "ana", tw.spent.Check(cost.Budget{Limit: 50_000_000}), 0),
 			standing(vouched("training-sessions", "lea", checklist.Attest{Valid: 180 * day})),
 			item("support", "lea", people.Awake(people.AwakeOptions{Roster: roster, Roles: []string{"sre"}, For: day}), 0),
 		}},
@@ -112,30 +121,4 @@ func plan(tw *twin) rollout.Plan {
 		Strategy: strategies.Canary{Weights: []strategies.Weight{strategies.Percent(5), strategies.Percent(50)}, Bake: 3 * time.Second, Limit: time.Minute, DangerouslyPromoteUnproven: true,
 			Approve: &strategies.Approval{FourEyes: true, MFA: 5 * time.Minute, // before the last stage
 				Rules: []strategies.ApprovalRule{{Need: 1, Roles: []string{"sre"}}, {Need: 1, Roles: []string{"privacy"}}}}}}
-}
-
-// newer is a check that the candidate is a newer version with a digest.
-func newer(p rollout.Plan) checks.Check {
-	return checks.Func(func(context.Context) checks.Result {
-		if p.Baseline.Version.Compare(p.Candidate.Version) >= 0 || p.Candidate.Digest == "" {
-			return checks.Result{Status: checks.Fail, Summary: fmt.Sprintf("%v is not a newer release than %v with a digest", p.Candidate, p.Baseline)}
-		}
-		return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("%v after %v", p.Candidate.Version, p.Baseline.Version)}
-	})
-}
-
-// gradual is a check that the plan begins with at most 5 %.
-func gradual(p rollout.Plan) checks.Check {
-	return checks.Func(func(context.Context) checks.Result {
-		stages, err := p.Strategy.Stages(p.Baseline.Arm(), p.Candidate.Arm())
-		if err != nil {
-			return checks.Result{Err: err}
-		}
-		for _, a := range stages[0].Split.Arms {
-			if a.Name == p.Candidate.Arm() && a.Weight > strategies.Percent(5) {
-				return checks.Result{Status: checks.Fail, Summary: fmt.Sprintf("the first stage gives the candidate %v, want at most 5 %%", a.Weight)}
-			}
-		}
-		return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("%d stages, the first with 5 %%", len(stages))}
-	})
 }

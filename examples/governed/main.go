@@ -17,10 +17,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/serin-go/serin/checks/checklist"
 	"github.com/serin-go/serin/rollout/ledger"
+	"github.com/serin-go/serin/rollout/report"
 )
 
 func main() {
@@ -38,16 +40,21 @@ func main() {
 	}
 }
 
-// save writes a report in all formats, and the bundle.
-func save(ctx context.Context, dir string, r checklist.Report, led *ledger.Ledger, b ledger.Bundle) error {
+// save writes a report in all formats, the bundle, and the reports of rollouts.
+func save(ctx context.Context, dir string, r checklist.Report, led *ledger.Ledger, b ledger.Bundle, rollouts []report.Report) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for name, write := range map[string]func(io.Writer) error{
+	files := map[string]func(io.Writer) error{
 		"report.txt": r.WriteText, "report.md": r.WriteMarkdown, "report.html": r.WriteHTML,
 		"report.json": r.WriteJSON, "report.junit.xml": r.WriteJUnit, "report.oscal.json": r.WriteOSCAL,
 		"evidence.zip": func(w io.Writer) error { _, err := led.Bundle(ctx, w, b); return err },
-	} {
+	}
+	for _, r := range rollouts {
+		name := strings.ReplaceAll(string(r.Rollout), "/", "-")
+		files[name+".html"], files[name+".md"], files[name+".json"] = r.WriteHTML, r.WriteMarkdown, r.WriteJSON
+	}
+	for name, write := range files {
 		f, err := os.Create(filepath.Join(dir, name))
 		if err != nil {
 			return err

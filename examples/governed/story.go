@@ -16,6 +16,7 @@ import (
 	"github.com/serin-go/serin/rollout/access"
 	"github.com/serin-go/serin/rollout/ledger"
 	"github.com/serin-go/serin/rollout/memstore"
+	"github.com/serin-go/serin/rollout/report"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -39,6 +40,8 @@ type story struct {
 	list   *checklist.List
 	engine *rollout.Engine
 	factor *access.TOTP
+
+	written []report.Report // of the rollouts that have ended
 }
 
 func run(ctx context.Context, out io.Writer, dir string) error {
@@ -86,6 +89,7 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 		return err
 	}
 	defer engine.Close()
+	tw.engine = engine
 	for tw.budget.Check(ctx).Status == checks.Unknown && ctx.Err() == nil {
 		time.Sleep(20 * time.Millisecond) // until there was some traffic
 	}
@@ -98,12 +102,12 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 			return err
 		}
 	}
-	s := &story{out, tw, led, list, engine, factor}
-	report, st, err := s.play(ctx)
+	s := &story{out: out, tw: tw, led: led, list: list, engine: engine, factor: factor}
+	last, st, err := s.play(ctx)
 	if err != nil {
 		return err
 	}
-	if err := save(ctx, dir, report, led, ledger.Bundle{Report: report, Plan: st.Plan}); err != nil {
+	if err := save(ctx, dir, last, led, ledger.Bundle{Report: last, Plan: st.Plan}, s.written); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nThe reports and evidence.zip are in %s.\n", dir)
@@ -128,7 +132,7 @@ func (s *story) play(ctx context.Context) (r checklist.Report, st rollout.Status
 		return r, st, err
 	}
 	fmt.Fprintf(s.out, "%s is %v: %s\n\n", id, st.Phase, st.Reason)
-	if err := s.report(ctx, st).WriteText(s.out); err != nil {
+	if err := errors.Join(s.report(ctx, st).WriteText(s.out), s.after(ctx, id)); err != nil {
 		return r, st, err
 	}
 
@@ -159,10 +163,8 @@ func (s *story) play(ctx context.Context) (r checklist.Report, st rollout.Status
 	}
 	fmt.Fprintf(s.out, "%s is paused: %s\n", id, st.Reason)
 
-	s.say("ben retunes the model, pia vouches for it, ana resumes")
-	if _, err := s.led.Vouch(ctx, "model-tuning", subject, ledger.Proof{Reason: "retuned, PSI 0.04"}, pia); err != nil {
-		return r, st, err
-	}
+	s.say("ben retunes the model, it refuses as little as before, ana resumes")
+	s.tw.papers.retune()
 	if err := s.engine.Do(ctx, id, strategies.Resume, ana); err != nil {
 		return r, st, err
 	}
@@ -190,6 +192,9 @@ func (s *story) play(ctx context.Context) (r checklist.Report, st rollout.Status
 		return r, st, errors.Join(err, s.unexpected(ctx, st))
 	}
 	fmt.Fprintf(s.out, "%s is %v\n\n", id, st.Phase)
+	if err := s.after(ctx, id); err != nil {
+		return r, st, err
+	}
 
 	s.say("a user asks to be forgotten, and pia erases the user")
 	before, after, err := s.tw.vault.erase(ctx, s.led, "kim@example.com", pia)
@@ -201,10 +206,21 @@ func (s *story) play(ctx context.Context) (r checklist.Report, st rollout.Status
 	return r, st, r.WriteText(s.out)
 }
 
+// after writes the report of a rollout that has ended.
+func (s *story) after(ctx context.Context, id rollout.ID) error {
+	r, err := report.Read(ctx, s.engine, id, report.Options{})
+	if err != nil {
+		return err
+	}
+	s.written = append(s.written, r)
+	s.tw.keep(id)
+	return nil
+}
+
 // prepare gives the evidence that there is before the first start.
 func (s *story) prepare(ctx context.Context, subject checks.Subject) error {
 	owners := map[string]rollout.Actor{"ana": ana, "ben": ben, "eve": eve, "lea": lea, "pia": pia}
-	missing := []string{"staging", "compliance-audits", "model-tuning"}
+	missing := []string{"staging", "compliance-audits"}
 	var errs []error
 	for _, i := range s.list.Items {
 		if i.Attest == nil || slices.Contains(missing, i.ID) {

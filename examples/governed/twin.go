@@ -18,9 +18,11 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/burn"
 	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/loadtest/workload"
@@ -31,10 +33,14 @@ import (
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/autoscale"
 	"github.com/serin-go/serin/rollout/traffic/cache"
+	"github.com/serin-go/serin/rollout/traffic/cost"
 	"github.com/serin-go/serin/rollout/traffic/replicas"
 	"github.com/serin-go/serin/strategies"
 	"github.com/serin-go/serin/versioning"
 )
+
+// price is what a million tokens cost, in millionths.
+var price = traffic.Price{Input: 2_000_000, Output: 8_000_000}
 
 var prompts = []workload.Prompt{workload.Ask("What is light?"), workload.Ask("Why is the sky blue?")}
 
@@ -47,7 +53,7 @@ var digests = map[string]string{
 // twin is everything that the checklist looks at: two versions of a model behind a router,
 // and copies of the infrastructure without users, which the drills may break.
 type twin struct {
-	models map[string]*model
+	models map[string]*served
 	router *traffic.Router // serves the users
 	drills *traffic.Router // a copy with the weights 3:1
 	cache  *cache.Cache
@@ -57,35 +63,46 @@ type twin struct {
 	edge   *edge
 	vault  *vault
 	copy   *rollout.Engine // has the policy of the service, and no users
+
+	rehearsal *rehearsal
+	papers    *papers
+	spent     *cost.Ledger
+	engine    *rollout.Engine     // of the service; set when the list exists
+	kept      map[rollout.ID]bool // reports that are kept; see [keep]
+	keeping   sync.Mutex
 }
 
-// model is one version of the model, served over HTTP.
-type model struct {
+// served is one version of the model, served over HTTP.
+type served struct {
 	url     string
 	handler http.Handler
 }
 
-func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
+func (m *served) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
 
 func newTwin(ctx context.Context) (*twin, error) {
-	tw := &twin{models: make(map[string]*model), scaled: &scaled{}}
+	tw := &twin{models: make(map[string]*served), scaled: &scaled{}, papers: newPapers(time.Now()), kept: make(map[rollout.ID]bool)}
+	var err error
+	if tw.spent, err = cost.NewLedger(cost.Config{}); err != nil {
+		return nil, err
+	}
 	arms := make(map[string]traffic.Backend)
 	for version := range digests {
 		lm, err := modeltest.New(modeltest.Config{Models: []string{"chat"}, Length: 8})
 		if err != nil {
 			return nil, err
 		}
-		tw.models[version] = &model{handler: lm}
+		tw.models[version] = &served{handler: lm}
 		if tw.models[version].url, err = listen(ctx, tw.models[version], nil); err != nil {
 			return nil, err
 		}
-		arms[version] = traffic.Backend{URL: tw.models[version].url}
+		arms[version] = traffic.Backend{URL: tw.models[version].url, Price: price}
 	}
 	split := func(baseline strategies.Weight) strategies.Split {
 		return strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: baseline}, {Name: "1.5.0", Weight: strategies.Full - baseline}}}
 	}
 	var errs [6]error
-	tw.router, errs[0] = traffic.New(traffic.Config{Arms: arms, Split: split(strategies.Full)})
+	tw.router, errs[0] = traffic.New(traffic.Config{Arms: arms, Split: split(strategies.Full), Observe: tw.spent.Observe})
 	tw.drills, errs[1] = traffic.New(traffic.Config{Arms: arms, Split: split(strategies.Percent(75))})
 	tw.cache, errs[2] = cache.New(cache.Config{TTL: time.Second})
 	tw.budget, errs[3] = burn.New(burn.Config{Objective: burn.MustObjective("99%")})
@@ -99,8 +116,25 @@ func newTwin(ctx context.Context) (*twin, error) {
 		return nil, err
 	}
 	tw.copy, err = rollout.Open(ctx, rollout.Config{Store: new(memstore.Store), Targets: map[string]rollout.Splitter{"chat": nowhere{}}, Authorize: policy.Authorize})
+	if err != nil {
+		return nil, err
+	}
+	tw.rehearsal, err = newRehearsal(ctx, tw)
 	go tw.scaled.run(ctx)
 	return tw, err
+}
+
+// keep notes that the report of a rollout is kept.
+func (tw *twin) keep(id rollout.ID) {
+	tw.keeping.Lock()
+	defer tw.keeping.Unlock()
+	tw.kept[id] = true
+}
+
+func (tw *twin) isKept(_ context.Context, id rollout.ID) (bool, error) {
+	tw.keeping.Lock()
+	defer tw.keeping.Unlock()
+	return tw.kept[id], nil
 }
 
 // nowhere divides no traffic.
@@ -138,6 +172,13 @@ func (tw *twin) command(ctx context.Context, by rollout.Actor, what rollout.Acti
 
 func (tw *twin) release(version string) versioning.Release {
 	return versioning.Release{Model: "chat", Version: versioning.MustParse(version), Digest: digests[version]}
+}
+
+// plan and traffic are what is known before the rollout begins, for the checks that look ahead.
+func (tw *twin) plan(context.Context) (rollout.Plan, error) { return plan(tw), nil }
+
+func (tw *twin) traffic(context.Context) (analysis.Traffic, error) {
+	return analysis.Traffic{PerSecond: 100}, nil
 }
 
 // users sends requests through the router until ctx ends.

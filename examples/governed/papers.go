@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"testing/fstest"
+	"time"
+
+	"github.com/serin-go/serin/checks/drift"
+	"github.com/serin-go/serin/checks/release"
+	"github.com/serin-go/serin/versioning"
+	"github.com/serin-go/serin/versioning/model"
+)
+
+// commit is what the release is built from.
+const commit = "4be1c02d5f1e0a7b8c9d0e1f2a3b4c5d6e7f8091"
+
+// papers stand for the files of a real release: results of its tests, its documents and
+// manifests, what the build says about itself, and what users and prompts were like.
+type papers struct {
+	tests     string // what go test -json has printed
+	docs      fs.FS
+	changelog string
+	notes     string
+	build     debug.BuildInfo
+	answers   int // of the candidate's rehearsal, and how many users have rated
+	rated     int
+	tuned     *drift.Profile
+
+	mu    sync.Mutex
+	today *drift.Profile
+}
+
+func newPapers(now time.Time) *papers {
+	today, at := now.UTC().Format(time.DateOnly), now.UTC().Add(-time.Hour).Format(time.RFC3339)
+	front := "---\nowner: ben\nreviewed: " + today + "\n---\n"
+	p := &papers{
+		changelog: "# Changelog\n\n## [Unreleased]\n\n## [1.5.0] - " + today + "\n\n### Added\n\n- Answers in Italian.\n\n[Unreleased]: https://example.com/chat/compare/v1.5.0...HEAD\n[1.5.0]: https://example.com/chat/tree/v1.5.0\n",
+		notes:     "# chat 1.5.0\n\n- The model answers in Italian, and its context window is twice as large.\n",
+		docs: fstest.MapFS{
+			"MODEL.md": {Data: []byte(front + "# chat 1.5.0\n\n## Intended use\n\nQuestions of customers, see [the guide](guide.md#when-it-fails).\n\n## Limits\n\nNo medical advice.\n\n## Training data\n\nPublic text.\n\n## Evaluation\n\nThe suite of the team.\n\n## Contact\n\nben\n")},
+			"guide.md": {Data: []byte(front + "# Guide\n\n## When it fails\n\nCall ana.\n")},
+		},
+		build:   debug.BuildInfo{GoVersion: "go1.26", Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: commit}, {Key: "vcs.modified", Value: "false"}}},
+		answers: 5000, rated: 90,
+	}
+	event := func(action, test string) {
+		p.tests += fmt.Sprintf("{\"Time\":%q,\"Action\":%q,\"Package\":\"example.com/chat\"%s}\n", at, action, test)
+	}
+	event("start", "")
+	for n := range 40 {
+		test := fmt.Sprintf(",\"Test\":\"TestCase%d\"", n)
+		event("run", test)
+		event("pass", test)
+	}
+	event("pass", "")
+	p.tuned, p.today = profile(0.02), profile(0.3)
+	return p
+}
+
+// since is when the first finding about the model was made: it is overdue.
+func (p *papers) since(string) time.Time { return time.Now().Add(-20 * day) }
+
+// profile counts a thousand questions in two languages, of which a share was refused.
+func profile(refused float64) *drift.Profile {
+	p := new(drift.Profile)
+	for n := range 1000 {
+		p.Add(drift.Sample{Input: 20 + n%80, Output: 100 + n%50, Refused: float64(n%50) < 50*refused, Language: []string{"en", "it"}[n%2]})
+	}
+	return p
+}
+
+// run is the newest run of the tests.
+func (p *papers) run(context.Context) (release.TestRun, error) {
+	return release.TestRun{Output: io.NopCloser(strings.NewReader(p.tests)), Commit: commit}, nil
+}
+
+// text reads what a field has now.
+func text(field *string) release.Source {
+	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(*field)), nil }
+}
+
+func number(field *int) func(context.Context) (int, error) {
+	return func(context.Context) (int, error) { return *field, nil }
+}
+
+func none(context.Context) (int, error) { return 0, nil }
+
+// retune stands for a new adapter, after which the model refuses as little as before.
+func (p *papers) retune() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.today = profile(0.02)
+}
+
+func (p *papers) current(context.Context) (*drift.Profile, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.today, nil
+}
+
+func (p *papers) reference(context.Context) (*drift.Profile, error) { return p.tuned, nil }
+
+func (p *papers) info() (*debug.BuildInfo, bool) { return &p.build, true }
+
+// manifests returns the manifests of the two releases: the context window has grown, which is a minor
+// change.
+func manifests(context.Context) (before, now model.Manifest, err error) {
+	of := func(version string, window int) (model.Manifest, error) {
+		v, err := versioning.Parse(version)
+		return model.Manifest{Name: "chat", Version: v, ContextWindow: window, Files: []model.File{{Path: "weights.bin", Digest: digests[version], Size: 1 << 30}}}, err
+	}
+	before, err1 := of("1.4.0", 32<<10)
+	now, err2 := of("1.5.0", 64<<10)
+	return before, now, errors.Join(err1, err2)
+}
