@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
-	"strings"
+	"path"
 	"time"
 
 	"github.com/serin-go/serin/versioning"
@@ -32,6 +31,11 @@ type Entry struct {
 	// Elsewhere marks a commit outside of the selected paths. Only its tags and
 	// parents count.
 	Elsewhere bool
+	// Outside marks a commit that the selected revision does not contain, such as
+	// the commit of a tag on another branch. It belongs to no release in the
+	// history, but no next version collides with its tags. Only its tags and
+	// parents count.
+	Outside bool
 }
 
 // Entries is a [Source] that reads from a slice.
@@ -75,13 +79,29 @@ type HistoryOptions struct {
 	// MinorBefore1 is the size of an addition below 1.0.0. Default Minor.
 	MinorBefore1 versioning.Change
 	// Prerelease makes the next version a prerelease with this identifier: "rc"
-	// gives 1.3.0-rc.1, and then 1.3.0-rc.2.
+	// gives 1.3.0-rc.1, and then 1.3.0-rc.2. The spelling of earlier tags is kept:
+	// after 1.3.0-rc1 comes 1.3.0-rc2.
 	Prerelease string
+	// Within limits the next version to a range, as the maintenance branch of
+	// "1.9.x" needs it. Versions outside of the range do not count. The zero Range
+	// means any version. Prereleases belong to the range of their release.
+	Within versioning.Range
+	// Channels lists identifiers of prereleases that come from branches of their
+	// own, "alpha" and "beta". Their tags limit neither each other nor other
+	// releases, unless the release contains them. By default, a tag of any
+	// prerelease limits the next version.
+	Channels []string
+	// SkipTags lists patterns of path.Match for tags that are no releases,
+	// "*-nightly.*". They do not divide the history. The next version is still
+	// none of them.
+	SkipTags []string
 }
 
 // DefaultChanges returns the size of the change for each type of commit: Minor
 // for a new feature or a deprecation, Patch for a fix. Other types count as None.
-// It returns a new map each time.
+// It returns a new map each time. The type "" stands for commits that are not
+// Conventional Commits: by default they are skipped. Map it to a change to count
+// them, for a repository that does not use Conventional Commits.
 func DefaultChanges() map[string]versioning.Change {
 	return map[string]versioning.Change{
 		"feat": versioning.Minor, "feature": versioning.Minor, "deprecate": versioning.Minor,
@@ -91,14 +111,22 @@ func DefaultChanges() map[string]versioning.Change {
 
 // History holds the commits of a repository, grouped into releases.
 type History struct {
-	// Releases lists the newest first. If commits follow the newest tag, the first
-	// element is Unreleased.
+	// Releases lists the highest version first. If there are commits to release,
+	// the first element is Unreleased: the commits since the highest release that
+	// the history contains, or since the highest version of any kind if
+	// HistoryOptions.Prerelease is set.
 	Releases []LogRelease
-	// SkippedTags lists tags that have the prefix but no valid version, and tags
-	// on a commit that also has a tag with a later version.
+	// SkippedTags lists tags that have the prefix but no valid version, tags that
+	// SkipTags names, and tags of a version that another tag has.
 	SkippedTags []versioning.Ignored
 
 	options HistoryOptions
+	graph   graph
+	tags    []release       // all versions, the highest first
+	names   map[string]bool // all tags, those that are skipped too
+	heads   heads
+	pending *LogRelease // since the last release that is no prerelease
+	fresh   *LogRelease // since the highest version
 }
 
 // LogRelease is one release in a [History].
@@ -107,18 +135,26 @@ type LogRelease struct {
 	Version    versioning.Version
 	Unreleased bool
 	Time       time.Time // of the tagged commit; if unreleased, of the newest commit
+	// Since is the tag of the release before, whose commits do not count. Before a
+	// release that is no prerelease, it is the highest such release that the
+	// tagged commit contains. Before a prerelease, it is the highest version of any
+	// kind. It is "" for the first release.
+	Since string
 	// Changes lists the conventional commits, newest first. Commits that were
 	// reverted before their release are left out, and so are their reverts.
 	Changes []LogChange
 	// Skipped lists the commits that Changes leaves out, with the reason.
 	Skipped []Skipped
+
+	history *History // nil unless read by ReadHistory
 }
 
 // LogChange is one conventional commit in a [History].
 type LogChange struct {
 	versioning.Commit
 	Hash   string
-	Author string
+	Author string // name
+	Email  string
 	Time   time.Time
 	// Reverts lists the commits of earlier releases that this commit reverts, by
 	// hash, or by header if no hash is given.
@@ -128,11 +164,18 @@ type LogChange struct {
 // Skipped is a commit that is left out of the changes, with the reason.
 type Skipped struct {
 	Hash, Header, Reason string
+	// RevertedBy is the hash of the commit that reverted this one before its
+	// release, or "".
+	RevertedBy string
+
+	unconventional bool // and no merge
 }
 
-// ReadHistory reads all commits of src and groups them into releases. A commit
-// belongs to the earliest release that contains it. It wraps errors of src, and
-// returns an error if src is nil or o.Prerelease is not a valid identifier.
+// ReadHistory reads all commits of src and groups them into releases. The commits
+// of a release are those that it contains and that the release before, Since, does
+// not contain. So the notes of 1.2.0 repeat those of 1.2.0-rc.1. It wraps errors of
+// src, and returns an error if src is nil, if o has an invalid prerelease
+// identifier or pattern, or if commits are repeated or are their own ancestors.
 func ReadHistory(ctx context.Context, src Source, o HistoryOptions) (*History, error) {
 	if src == nil {
 		return nil, errors.New("changelog: source: missing (have nil, want a Source)")
@@ -142,289 +185,27 @@ func ReadHistory(ctx context.Context, src Source, o HistoryOptions) (*History, e
 			return nil, fmt.Errorf("changelog: HistoryOptions.Prerelease: not a prerelease identifier (have %q, want one such as \"rc\"): %w", o.Prerelease, err)
 		}
 	}
+	for i, pattern := range o.SkipTags {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("changelog: HistoryOptions.SkipTags[%d]: invalid pattern (have %q, want one such as \"*-nightly.*\"): %w", i, pattern, err)
+		}
+	}
 	if o.Changes == nil {
 		o.Changes = DefaultChanges()
 	}
 	if o.First == (versioning.Version{}) {
 		o.First = versioning.MustParse("0.1.0")
 	}
-	h := &History{options: o}
-	r := historyReader{History: h, ordinals: map[string]int32{}}
+	h := &History{options: o, names: map[string]bool{}}
+	r := historyReader{History: h}
 	for entry, err := range src.Commits(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("changelog: read history: %w", err)
 		}
 		r.read(entry)
 	}
-	r.group()
+	if err := r.group(); err != nil {
+		return nil, fmt.Errorf("changelog: read history: %w", err)
+	}
 	return h, nil
 }
-
-// historyReader groups commits into releases.
-type historyReader struct {
-	*History
-	nodes    []*node
-	ordinals map[string]int32 // of nodes, by hash
-	graph    bool             // a commit has parents
-}
-
-type node struct {
-	change  LogChange
-	header  string
-	problem string // why it is not a conventional commit
-	parents []string
-	tagged  *tagged  // nil without a tag
-	reverts *targets // nil if the commit is not a revert
-	release int32    // index of its release, counted from the oldest, plus one
-	skip    bool
-}
-
-type tagged struct {
-	tag     string
-	version versioning.Version
-}
-
-func (r *historyReader) read(e Entry) {
-	n := &node{parents: e.Parents, skip: e.Elsewhere}
-	n.change = LogChange{Hash: e.Hash, Author: e.Author, Time: e.Time}
-	if tag, v := r.tagOf(e.Tags); tag != "" {
-		n.tagged = &tagged{tag, v}
-	}
-	if !e.Elsewhere {
-		n.header, _, _ = strings.Cut(strings.TrimLeft(e.Message, "\r\n"), "\n")
-		n.header = strings.TrimRight(n.header, "\r")
-		c, err := versioning.ParseCommit(e.Message)
-		if bad, ok := err.(*versioning.CommitError); ok {
-			n.problem = bad.Problem
-		}
-		n.change.Commit = c
-		n.reverts = revertsOf(n.header, e.Message, &c)
-	}
-	if _, seen := r.ordinals[e.Hash]; !seen {
-		r.ordinals[e.Hash] = int32(len(r.nodes))
-	}
-	r.graph = r.graph || len(e.Parents) > 0
-	r.nodes = append(r.nodes, n)
-}
-
-// tagOf returns the latest version among tags.
-func (r *historyReader) tagOf(tags []string) (tag string, v versioning.Version) {
-	for _, name := range tags {
-		rest, found := strings.CutPrefix(name, r.options.TagPrefix)
-		if r.options.TagPrefix == "" {
-			rest = strings.TrimPrefix(rest, "v")
-		}
-		if !found {
-			continue
-		}
-		w, err := versioning.Parse(rest)
-		switch {
-		case err != nil:
-			r.skipTag(name, err.Error())
-		case tag == "" || w.Compare(v) > 0:
-			if tag != "" {
-				r.skipTag(tag, "the commit also has the tag "+name)
-			}
-			tag, v = name, w
-		default:
-			r.skipTag(name, "the commit also has the tag "+tag)
-		}
-	}
-	return tag, v
-}
-
-func (r *historyReader) skipTag(tag, reason string) {
-	r.SkippedTags = append(r.SkippedTags, versioning.Ignored{Text: tag, Reason: reason})
-}
-
-// group assigns each commit to the earliest release that contains it.
-func (r *historyReader) group() {
-	releases := []LogRelease{}
-	for i := len(r.nodes) - 1; i >= 0; i-- {
-		if n := r.nodes[i]; n.tagged != nil {
-			releases = append(releases, LogRelease{Tag: n.tagged.tag, Version: n.tagged.version, Time: n.change.Time})
-			r.assign(i, int32(len(releases)))
-		}
-	}
-	open := LogRelease{Unreleased: true}
-	opened := false
-	for _, n := range r.nodes {
-		if n.release == 0 && !n.skip {
-			if !opened {
-				opened, open.Time = true, n.change.Time
-			}
-			n.release = int32(len(releases) + 1)
-		}
-	}
-	if opened {
-		releases = append(releases, open)
-	}
-	members := make([][]*node, len(releases)+1)
-	for _, n := range r.nodes {
-		if n.release > 0 && !n.skip {
-			members[n.release] = append(members[n.release], n)
-		}
-	}
-	r.nodes, r.ordinals = nil, nil
-	for i := range releases {
-		releases[i].fill(members[i+1])
-		members[i+1] = nil
-	}
-	slices.Reverse(releases)
-	r.Releases = releases
-}
-
-// assign gives node i and its ancestors to a release, except those that belong
-// to an earlier release.
-func (r *historyReader) assign(i int, release int32) {
-	if !r.graph { // linear: all older commits without a release
-		for ; i < len(r.nodes) && r.nodes[i].release == 0; i++ {
-			r.nodes[i].release = release
-		}
-		return
-	}
-	for stack := []int32{int32(i)}; len(stack) > 0; {
-		n := r.nodes[stack[len(stack)-1]]
-		stack = stack[:len(stack)-1]
-		if n.release != 0 {
-			continue
-		}
-		n.release = release
-		for _, parent := range n.parents {
-			if j, found := r.ordinals[parent]; found && r.nodes[j].release == 0 {
-				stack = append(stack, j)
-			}
-		}
-	}
-}
-
-// fill splits the commits of one release, newest first, into changes and skipped.
-func (l *LogRelease) fill(members []*node) {
-	cancelled := cancel(members)
-	l.Changes = make([]LogChange, 0, len(members))
-	for _, n := range members {
-		reason := n.problem
-		switch {
-		case cancelled[n] != "":
-			reason = cancelled[n]
-		case n.reverts != nil && len(n.reverts.left) > 0:
-			if reason != "" {
-				n.change.Commit = versioning.Commit{Type: "revert", Description: n.reverts.description}
-			}
-			n.change.Reverts = n.reverts.left
-			reason = ""
-		}
-		if reason != "" {
-			l.Skipped = append(l.Skipped, Skipped{n.change.Hash, n.header, reason})
-			continue
-		}
-		l.Changes = append(l.Changes, n.change)
-	}
-}
-
-// NextVersion is the result of [History.NextVersion].
-type NextVersion struct {
-	Version versioning.Version // the last version without a change
-	Change  versioning.Change  // after the rules for versions below 1.0.0
-	Last    versioning.Version
-	// HasLast is false before the first release.
-	HasLast bool
-	// Cause is the oldest of the largest changes. It is nil if there is nothing to
-	// release.
-	Cause *LogChange
-	// Reason explains the version in words.
-	Reason string
-}
-
-// NextVersion returns the version that the unreleased changes require.
-func (h *History) NextVersion() NextVersion {
-	var n NextVersion
-	n.Last, n.HasLast = h.options.Base, h.options.HasBase
-	for i := range h.Releases {
-		if l := &h.Releases[i]; !l.Unreleased {
-			n.Last, n.HasLast = l.Version, true
-			break
-		}
-	}
-	if len(h.Releases) == 0 || !h.Releases[0].Unreleased {
-		n.Version, n.Reason = n.Last, "no commits since the last release"
-		return n
-	}
-	changes := h.Releases[0].Changes
-	for i := range changes {
-		if as, ok := releaseAs(&changes[i]); ok {
-			n.Version, n.Cause = as, &changes[i]
-			n.Change, _ = n.Last.Diff(as)
-			n.Reason = fmt.Sprintf("%s has the footer Release-As: %v", shortHash(changes[i].Hash), as)
-			return n
-		}
-	}
-	for i := range changes {
-		if c := h.sizeOf(&changes[i]); c >= n.Change && c > versioning.None {
-			n.Change, n.Cause = c, &changes[i]
-		}
-	}
-	h.decide(&n)
-	return n
-}
-
-func (h *History) decide(n *NextVersion) {
-	if n.Cause == nil {
-		n.Version, n.Reason = n.Last, "no change that affects users"
-		return
-	}
-	n.Reason = fmt.Sprintf("%s (%s) is a %s change", shortHash(n.Cause.Hash), n.Cause.Description, n.Change)
-	if !n.HasLast {
-		n.Version = h.options.First
-		n.Reason = "first release"
-	} else {
-		if n.Last.Major() == 0 {
-			shift := n.Change
-			if n.Change == versioning.Major {
-				shift = max(h.options.BreakingBefore1, versioning.Patch)
-				if h.options.BreakingBefore1 == versioning.None {
-					shift = versioning.Minor
-				}
-			} else if n.Change == versioning.Minor && h.options.MinorBefore1 == versioning.Patch {
-				shift = versioning.Patch
-			}
-			if shift != n.Change {
-				n.Reason += fmt.Sprintf(", which is %s before 1.0.0", shift)
-				n.Change = shift
-			}
-		}
-		n.Version = n.Last.Next(n.Change)
-	}
-	if id := h.options.Prerelease; id != "" {
-		if n.HasLast && n.Last.Prerelease() != "" && n.Version == n.Last.Core() && strings.HasPrefix(n.Last.Prerelease(), id+".") {
-			n.Version, _ = n.Last.NextPre(versioning.None, id)
-		} else {
-			n.Version, _ = n.Version.WithPrerelease(id + ".1")
-		}
-	}
-}
-
-// sizeOf returns the size of a change.
-func (h *History) sizeOf(c *LogChange) versioning.Change {
-	if c.Breaking {
-		return versioning.Major
-	}
-	if len(c.Reverts) > 0 {
-		return versioning.Patch // a revert adds nothing
-	}
-	for range c.Values("DEPRECATED") {
-		return max(versioning.Minor, h.options.Changes[c.Type])
-	}
-	return h.options.Changes[c.Type]
-}
-
-func releaseAs(c *LogChange) (v versioning.Version, ok bool) {
-	for value := range c.Values("Release-As") {
-		if v, err := versioning.ParseTolerant(value); err == nil {
-			return v, true
-		}
-	}
-	return versioning.Version{}, false
-}
-
-func shortHash(hash string) string { return hash[:min(len(hash), 10)] }

@@ -137,13 +137,7 @@ func TestNothingIsDroppedSilently(t *testing.T) {
 	if n != 6 {
 		t.Errorf("%d of 6 commits are accounted for", n)
 	}
-	want := []string{"v1", "v1.0.1"}
-	for i, tag := range h.SkippedTags {
-		if i >= len(want) || !strings.Contains("v1 v1.0.1", tag.Text) || tag.Reason == "" {
-			t.Errorf("skipped tag %+v", tag)
-		}
-	}
-	if len(h.SkippedTags) != 2 {
+	if len(h.SkippedTags) != 1 || h.SkippedTags[0].Text != "v1" || h.SkippedTags[0].Reason == "" {
 		t.Errorf("skipped tags: %v", h.SkippedTags)
 	}
 }

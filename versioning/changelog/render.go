@@ -35,9 +35,7 @@ func DefaultSections() map[string]string {
 // first. Breaking changes come first and are marked "**Breaking:**". A revert of
 // a released feature is listed under Removed, and any other revert under Changed.
 func (l *LogRelease) Render(o RenderOptions) []Section {
-	if o.Sections == nil {
-		o.Sections = DefaultSections()
-	}
+	o = o.withDefaults()
 	type line struct{ scope, text string }
 	breaking, usual := map[string][]line{}, map[string][]line{}
 	scopes := map[string]int{} // the order in which they first appear
@@ -76,6 +74,16 @@ func (l *LogRelease) Render(o RenderOptions) []Section {
 	}
 	return sections
 }
+
+func (o RenderOptions) withDefaults() RenderOptions {
+	if o.Sections == nil {
+		o.Sections = DefaultSections()
+	}
+	return o
+}
+
+// hidden reports whether the author of a commit has excluded it from the notes.
+func (o *RenderOptions) hidden(c *LogChange) bool { return false }
 
 func (o *RenderOptions) section(c *LogChange) string {
 	if len(c.Reverts) > 0 {

@@ -84,11 +84,17 @@ func inWord(c byte) bool {
 	return c-'0' <= 9 || c|0x20-'a' <= 'z'-'a' || c == '-'
 }
 
+// cancelled says why a commit does not appear.
+type cancelled struct {
+	reason string
+	hash   string // of the commit that reverted it, or ""
+}
+
 // cancel returns the commits of one release that were reverted in the same
 // release, and their reverts, each with the reason why it does not appear. The
 // members are ordered from the newest to the oldest. A revert that is itself
 // reverted has no effect.
-func cancel(members []*node) map[*node]string {
+func cancel(members []*node) map[*node]cancelled {
 	var reverts []*node
 	for _, n := range members {
 		if n.reverts != nil {
@@ -98,7 +104,7 @@ func cancel(members []*node) map[*node]string {
 	if len(reverts) == 0 {
 		return nil
 	}
-	cancelled := map[*node]string{}
+	gone := map[*node]cancelled{}
 	byHash, byHeader := map[string]*node{}, map[string]*node{} // reverts whose targets are not found yet
 	var short []string
 	for _, n := range members {
@@ -114,7 +120,7 @@ func cancel(members []*node) map[*node]string {
 			delete(byHeader, n.header)
 		}
 		if by != nil {
-			cancelled[n] = "reverted by " + shortHash(by.change.Hash) + " before its release"
+			gone[n] = cancelled{"reverted by " + shortHash(by.change.Hash) + " before its release", by.change.Hash}
 			by.reverts.found(key)
 			continue
 		}
@@ -134,11 +140,11 @@ func cancel(members []*node) map[*node]string {
 		}
 	}
 	for _, n := range reverts {
-		if cancelled[n] == "" && len(n.reverts.left) == 0 {
-			cancelled[n] = "reverts an unreleased commit"
+		if gone[n].reason == "" && len(n.reverts.left) == 0 {
+			gone[n] = cancelled{reason: "reverts an unreleased commit"}
 		}
 	}
-	return cancelled
+	return gone
 }
 
 // found removes a target from t.left. A header is always the only target.

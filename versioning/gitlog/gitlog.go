@@ -50,10 +50,13 @@ var _ changelog.Source = Log{}
 // NUL also separates the records.
 const (
 	format = "--format=%H%x00%P%x00%D%x00%an%x00%ae%x00%ct%x00%B"
-	fields = 7
+	// outsideFormat leaves out the author and the message.
+	outsideFormat = "--format=%H%x00%P%x00%D%x00%x00%x00%ct%x00"
+	fields        = 7
 )
 
-// Commits runs git log and yields the commits, the newest first. It yields nothing
+// Commits runs git log and yields the commits, the newest first. Before them come the
+// commits of tags that To does not contain, marked as Outside. It yields nothing
 // for a repository without commits. Messages are UTF-8 if git knows their encoding.
 // Errors contain git's error output; see also [ErrNoGit] and [ErrShallow].
 func (l Log) Commits(ctx context.Context) iter.Seq2[changelog.Entry, error] {
@@ -90,23 +93,39 @@ func (l Log) commits(ctx context.Context, yield func(changelog.Entry) bool) erro
 			return err
 		}
 	}
+	// Commits of tags on other branches come first: they are the children of commits
+	// that follow, and never their parents.
+	outside := []string{"--tags", "--not", revisions[0]}
+	err = l.log(ctx, outsideFormat, outside, func(e changelog.Entry) bool {
+		e.Outside = true
+		return yield(e)
+	})
+	if err == nil {
+		err = l.log(ctx, format, revisions, func(e changelog.Entry) bool {
+			e.Elsewhere = touched != nil && !touched[e.Hash]
+			return yield(e)
+		})
+	}
+	if errors.Is(err, errStop) || errors.Is(err, errEmpty) {
+		return nil
+	}
+	return err
+}
+
+// log runs git log and yields the commits. It returns errStop if yield returns false.
+func (l Log) log(ctx context.Context, format string, revisions []string, yield func(changelog.Entry) bool) error {
 	args := append([]string{"log", "-z", "--topo-order", "--no-show-signature", "--no-color", "--decorate=full", "--decorate-refs=refs/tags/", format}, revisions...)
-	err = l.run(ctx, append(args, "--"), func(r *bufio.Reader) error {
+	return l.run(ctx, append(args, "--"), func(r *bufio.Reader) error {
 		for {
 			e, err := record(r)
 			if err != nil {
 				return ignoreEOF(err)
 			}
-			e.Elsewhere = touched != nil && !touched[e.Hash]
 			if !yield(e) {
 				return errStop
 			}
 		}
 	})
-	if errors.Is(err, errStop) || errors.Is(err, errEmpty) {
-		return nil
-	}
-	return err
 }
 
 var (
