@@ -134,6 +134,8 @@ type_:
 	return 0, ""
 }
 
+const breakingForm = "a breaking change needs \"BREAKING CHANGE: \" at the start of a line, in capitals and with a space after the colon"
+
 // rest parses the text below the header: the body up to the first paragraph that
 // begins with a footer, and then the footers.
 func (c *Commit) rest(s string) {
@@ -155,11 +157,18 @@ func (c *Commit) rest(s string) {
 			at = next
 			continue
 		}
+		if after := codeBlock(s[at:]); after > 0 {
+			// Code is not a footer, whatever its lines look like.
+			lines++
+			paragraph = false
+			at += after
+			continue
+		}
 		token, value := footer(line)
 		switch {
 		case token == "":
 			if suspicious(line) {
-				c.ignore(line, "a breaking change needs \"BREAKING CHANGE: \" at the start of a line, in capitals and with a space after the colon")
+				c.ignore(line, breakingForm)
 			}
 		case bodyEnd < 0 && !paragraph:
 			if strings.HasPrefix(token, "BREAKING") {
@@ -170,6 +179,9 @@ func (c *Commit) rest(s string) {
 				bodyEnd = at
 			} else {
 				c.closeFooter(s[valueStart:at])
+			}
+			if nearBreaking(token) && token != "BREAKING CHANGE" && token != "BREAKING-CHANGE" {
+				c.ignore(line, breakingForm)
 			}
 			c.Footers = append(c.Footers, Footer{Token: token})
 			valueStart = at + value
@@ -187,6 +199,33 @@ func (c *Commit) rest(s string) {
 	}
 	c.Body = trimBlank(s[:bodyEnd])
 	c.closeFooter(s[valueStart:])
+}
+
+// codeBlock returns the length of the fenced code block at the start of s, or 0.
+func codeBlock(s string) int {
+	const shortest = 3
+	line, _, _ := strings.Cut(s, "\n")
+	line = strings.TrimLeft(line, " ")
+	if len(line) < shortest || line[0] != '`' && line[0] != '~' {
+		return 0
+	}
+	fence := line[:len(line)-len(strings.TrimLeft(line, line[:1]))]
+	if len(fence) < shortest || fence[0] == '`' && strings.Contains(line[len(fence):], "`") {
+		return 0
+	}
+	at := 0
+	for first := true; at < len(s); first = false {
+		line, _, found := strings.Cut(s[at:], "\n")
+		at += len(line)
+		if found {
+			at++
+		}
+		closing := strings.TrimSpace(line)
+		if !first && len(closing) >= len(fence) && strings.Trim(closing, fence[:1]) == "" {
+			return at
+		}
+	}
+	return 0 // it is never closed
 }
 
 // trimBlank removes leading blank lines and trailing white space.
@@ -253,10 +292,26 @@ func footer(line string) (token string, value int) {
 
 // suspicious reports whether a line was probably meant as a BREAKING CHANGE footer.
 func suspicious(line string) bool {
-	line = strings.TrimLeft(line, " \t*-#")
-	const length = len("breaking change")
-	return len(line) > length && (line[0] == 'B' || line[0] == 'b') && line[length] == ':' &&
-		(strings.EqualFold(line[:length], "breaking change") || strings.EqualFold(line[:length], "breaking-change"))
+	line = strings.TrimLeft(line, " \t*-#_")
+	const length = len("breaking")
+	if len(line) <= length || line[0]|0x20 != 'b' || !strings.EqualFold(line[:length], "breaking") {
+		return false
+	}
+	before, _, found := strings.Cut(line, ":")
+	return found && nearBreaking(strings.Trim(before, "*_ "))
+}
+
+// nearBreaking reports whether a token is BREAKING CHANGE, or was probably meant so.
+func nearBreaking(token string) bool {
+	const length = len("breaking")
+	if len(token) < length || !strings.EqualFold(token[:length], "breaking") {
+		return false
+	}
+	switch strings.ToLower(strings.Trim(token[length:], " -_")) {
+	case "", "change", "changes", "chang", "chage", "chnage", "changed":
+		return true
+	}
+	return false
 }
 
 // Values yields the values of all footers with a token. It ignores the token's case.

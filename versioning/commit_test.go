@@ -78,6 +78,11 @@ func TestWhatACommitMeantIsNotLost(t *testing.T) {
 		"fix: x\nBREAKING CHANGE: a":         "a footer needs a blank line before it",
 		"fix: x\n\ntext\nBREAKING-CHANGE: a": "a footer needs a blank line before it",
 		"fix: x\n\nBreaking Change: a":       `a breaking change needs "BREAKING CHANGE: " at the start of a line, in capitals and with a space after the colon`,
+		"fix: x\n\nBREAKING CHANGES: a":      breakingForm,
+		"fix: x\n\nbreaking-change: a":       breakingForm,
+		"fix: x\n\nBREAKING: a":              breakingForm,
+		"fix: x\n\n**BREAKING CHANGE**: a":   breakingForm,
+		"fix: x\n\nBREAKING CHANGE:a":        breakingForm,
 		"fix: x\nwraps":                      "no blank line after the header",
 	} {
 		c, err := ParseCommit(message)

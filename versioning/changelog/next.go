@@ -269,7 +269,7 @@ func channelOf(v versioning.Version) string {
 // prerelease of this channel.
 func (h *History) nextCandidate(core versioning.Version) (versioning.Version, error) {
 	id := h.options.Prerelease
-	separator, number := ".", "1"
+	separator, first, last := ".", "1", ""
 	spelt := false
 	for i := range h.tags { // the highest first
 		v := h.tags[i].version
@@ -282,23 +282,22 @@ func (h *History) nextCandidate(core versioning.Version) (versioning.Version, er
 		if digits == "" || strings.Contains(digits, ".") {
 			continue
 		}
-		if !spelt {
-			spelt = true
-			if !dotted {
-				separator = ""
-			}
+		if !spelt && !dotted {
+			separator = ""
 		}
-		if digits == "0" && number == "1" {
-			number = "0"
+		spelt = true
+		if digits == "0" {
+			first = "0"
 		}
-		if v.Core().Compare(core) == 0 && dotted == (separator == ".") {
-			// Without a dot, 10 sorts before 9, so the highest is not the latest.
-			if after := addOne(digits); len(after) > len(number) || len(after) == len(number) && after > number || number == "0" {
-				number = after
-			}
+		// Without a dot, 10 sorts before 9, so the highest is not the latest.
+		if v.Core().Compare(core) == 0 && dotted == (separator == ".") && (len(digits) > len(last) || len(digits) == len(last) && digits > last) {
+			last = digits
 		}
 	}
-	return parseNext(core, id+separator+number)
+	if last != "" {
+		first = addOne(last)
+	}
+	return parseNext(core, id+separator+first)
 }
 
 func parseNext(core versioning.Version, pre string) (versioning.Version, error) {
