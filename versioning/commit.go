@@ -142,6 +142,7 @@ func (c *Commit) rest(s string) {
 	bodyEnd, valueStart := -1, 0 // end of the body; start of the open footer's value
 	paragraph := false           // the line before was blank
 	lines := 0
+	var unclosed [2]int
 	for at := 0; at < len(s); {
 		end := strings.IndexByte(s[at:], '\n')
 		next := len(s)
@@ -157,7 +158,7 @@ func (c *Commit) rest(s string) {
 			at = next
 			continue
 		}
-		if after := codeBlock(s[at:]); after > 0 {
+		if after := codeBlock(s[at:], &unclosed); after > 0 {
 			// Code is not a footer, whatever its lines look like.
 			lines++
 			paragraph = false
@@ -202,30 +203,35 @@ func (c *Commit) rest(s string) {
 }
 
 // codeBlock returns the length of the fenced code block at the start of s, or 0.
-func codeBlock(s string) int {
+// unclosed holds the shortest fences of "`" and of "~" that no later line closes.
+func codeBlock(s string, unclosed *[2]int) int {
 	const shortest = 3
 	line, _, _ := strings.Cut(s, "\n")
 	line = strings.TrimLeft(line, " ")
 	if len(line) < shortest || line[0] != '`' && line[0] != '~' {
 		return 0
 	}
-	fence := line[:len(line)-len(strings.TrimLeft(line, line[:1]))]
-	if len(fence) < shortest || fence[0] == '`' && strings.Contains(line[len(fence):], "`") {
+	length := len(line) - len(strings.TrimLeft(line, line[:1]))
+	kind := &unclosed[0]
+	if line[0] == '~' {
+		kind = &unclosed[1]
+	}
+	if length < shortest || line[0] == '`' && strings.Contains(line[length:], "`") || *kind > 0 && length >= *kind {
 		return 0
 	}
-	at := 0
-	for first := true; at < len(s); first = false {
+	mark := line[:1]
+	for at := strings.IndexByte(s, '\n') + 1; at > 0 && at < len(s); {
 		line, _, found := strings.Cut(s[at:], "\n")
 		at += len(line)
 		if found {
 			at++
 		}
-		closing := strings.TrimSpace(line)
-		if !first && len(closing) >= len(fence) && strings.Trim(closing, fence[:1]) == "" {
+		if closing := strings.TrimSpace(line); len(closing) >= length && strings.Trim(closing, mark) == "" {
 			return at
 		}
 	}
-	return 0 // it is never closed
+	*kind = length
+	return 0
 }
 
 // trimBlank removes leading blank lines and trailing white space.

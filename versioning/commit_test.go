@@ -73,6 +73,18 @@ func TestParseCommit(t *testing.T) {
 	}
 }
 
+func TestCodeInACommitIsNoFooter(t *testing.T) {
+	c, err := ParseCommit("feat!: x\n\nBREAKING CHANGE: move:\n\n```yaml\nimage: a\nRefs: b\n```\n\nThen upgrade.\n\nRefs: #12\n\n~~~\nCloses: #1")
+	if err != nil || len(c.Footers) != 3 || c.Footers[0].Value != "move:\n\n```yaml\nimage: a\nRefs: b\n```\n\nThen upgrade." || c.Footers[2].Token != "Closes" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	// Fences that are never closed are text, and cost no time.
+	long := "feat: x\n\n" + strings.Repeat("```x\n~~~~y\n", MaxMessageLength/16)
+	if c, err := ParseCommit(long); err != nil || len(c.Footers) > 0 || !strings.HasSuffix(c.Body, "y") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestWhatACommitMeantIsNotLost(t *testing.T) {
 	for message, reason := range map[string]string{
 		"fix: x\nBREAKING CHANGE: a":         "a footer needs a blank line before it",
