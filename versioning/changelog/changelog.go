@@ -30,6 +30,7 @@ type Changelog struct {
 	marks    []mark   // one for each line
 	releases []span
 	links    map[string]int // lines of definitions, by label in lower case
+	sections int            // while scanning: the depth of the sections of the open release
 	unclosed int            // first line of an unterminated code block or comment; else len(lines)
 }
 
@@ -62,8 +63,10 @@ type Section struct {
 //
 // It recognises these headings of releases: "## [1.2.0] - 2026-06-07",
 // "## 1.2.0 (2026-06-07)", "# v1.2.0", "### [1.2.1](link) (2026-06-08)",
-// underlined headings, and "## [Unreleased]". It ignores headings in code blocks
-// and comments.
+// "## 1.2.0 / 2026-06-07", "## v1.2.0(2026-06-07)", "## Version 1.2.0",
+// "## [1.2.0/0.60.0] 2026-06-07", underlined headings, and "## [Unreleased]". It
+// ignores headings in code blocks and comments. A file with another heading that
+// begins with a version can be read, but not edited: see [HeadingError].
 func ParseChangelog(text string) (*Changelog, error) {
 	if len(text) > MaxChangelogLength {
 		return nil, fmt.Errorf("changelog: text: too long (have %d bytes, want at most %d)", len(text), MaxChangelogLength)
@@ -111,15 +114,17 @@ func (c *Changelog) read(s span) ChangelogRelease {
 		case m.kind == markSection:
 			r.Sections = append(r.Sections, Section{Name: m.text})
 			section, open = &r.Sections[len(r.Sections)-1], false
-		case m.kind == markLink || m.kind == markComment:
+		case m.kind == markLink || m.kind == markComment || m.kind == markState || m.kind == markForeign:
 			open = false
 		case section == nil:
 			summary = append(summary, line)
 		case m.kind == markText && bullet(line) > 0:
-			section.Entries = append(section.Entries, strings.TrimRight(line[bullet(line):], " \t"))
+			text, _ := unbind(line[bullet(line):])
+			section.Entries = append(section.Entries, strings.TrimRight(text, " \t"))
 			open = true
 		case open:
 			last := &section.Entries[len(section.Entries)-1]
+			line, _ = unbind(line)
 			*last += "\n" + strings.TrimRight(strings.TrimPrefix(line, "  "), " \t")
 		}
 	}
@@ -134,13 +139,15 @@ func (c *Changelog) read(s span) ChangelogRelease {
 
 // Add appends an entry to a section of the unreleased changes, "Added". It adds
 // the section and its heading if they are missing, and indents the second and
-// further lines of the entry. It returns an error if the entry is empty or the
-// section is not a valid heading.
+// further lines of the entry. A code block in the entry that is not closed is closed.
+// It returns an error if the entry is empty or the section is not a valid heading,
+// and a [*HeadingError] if the file has a heading that it cannot read.
 func (c *Changelog) Add(section, entry string) error {
-	if err := c.add(section, entry); err != nil {
+	err := c.add(section, entry)
+	if _, foreign := err.(*HeadingError); err != nil && !foreign {
 		return fmt.Errorf("changelog: %w", err)
 	}
-	return nil
+	return err
 }
 
 // add is [Changelog.Add] with errors that do not name the package.
@@ -153,6 +160,10 @@ func (c *Changelog) add(section, entry string) error {
 	case section == "" || strings.ContainsAny(section, "\r\n#"):
 		return fmt.Errorf("section: invalid name (have %q, want one such as %s)", section, strings.Join(Sections(), ", "))
 	}
+	if err := c.understood(); err != nil {
+		return err
+	}
+	entry = contain(entry)
 	unreleased := c.ensureUnreleased()
 	text := strings.Split(strings.ReplaceAll(entry, "\r\n", "\n"), "\n")
 	text[0] = "- " + strings.TrimSpace(text[0])
@@ -173,14 +184,18 @@ func (c *Changelog) ensureUnreleased() int {
 		return i
 	}
 	if len(c.releases) > 0 {
-		c.insert(c.releases[0].start, "## [Unreleased]", "")
+		at := c.releases[0].start
+		for at > 0 && strings.HasPrefix(c.lines[at-1], "<a ") { // the anchor of the release
+			at--
+		}
+		c.insert(at, "## [Unreleased]", "")
 		return 0
 	}
 	if len(c.lines) == 0 {
 		c.insert(0, "# Changelog")
 	}
 	at := min(c.lastContent(0, len(c.lines))+1, c.unclosed)
-	for at > 0 && c.marks[at-1].kind == markLink { // keep links at the end
+	for at > 0 && (c.marks[at-1].kind == markLink || c.marks[at-1].kind == markState) { // keep links at the end
 		at--
 	}
 	heading := []string{"## [Unreleased]"}
@@ -237,7 +252,7 @@ func sectionRank(name string) int {
 // sectionEnd returns the first line after the section whose heading is at line i.
 func (c *Changelog) sectionEnd(i int) int {
 	for i++; i < c.unclosed; i++ {
-		if k := c.marks[i].kind; k == markSection || k == markRelease || k == markHeading || k == markLink {
+		if k := c.marks[i].kind; k == markSection || k == markRelease || k == markHeading || k == markLink || k == markState {
 			return i
 		}
 	}
@@ -250,7 +265,7 @@ func (c *Changelog) sectionEnd(i int) int {
 func (c *Changelog) lastContent(from, to int) int {
 	last := from
 	for i := from; i < to; i++ {
-		if k := c.marks[i].kind; k != markBlank && k != markLink {
+		if k := c.marks[i].kind; k != markBlank && k != markLink && k != markState {
 			last = i
 		}
 	}
@@ -295,8 +310,12 @@ func (c *Changelog) remove(at, n int) {
 // If the unreleased section has a link, Cut updates the links as
 // [Changelog.FixLinks] does.
 //
-// It returns an error if nothing is unreleased or if the file has the version.
+// It returns an error if nothing is unreleased or if the file has the version, and a
+// [*HeadingError] if the file has a heading that it cannot read.
 func (c *Changelog) Cut(v versioning.Version, date time.Time) error {
+	if err := c.understood(); err != nil {
+		return err
+	}
 	if _, exists := c.Release(v); exists {
 		return fmt.Errorf("changelog: release %v: already exists", v)
 	}
@@ -323,18 +342,24 @@ func (c *Changelog) Cut(v versioning.Version, date time.Time) error {
 	if bracket {
 		name = "[" + name + "]"
 	}
-	heading := strings.Repeat("#", level) + " " + name + " - " + date.Format(time.DateOnly)
+	line := strings.Repeat("#", level) + " " + name + " - " + date.Format(time.DateOnly)
 	newest := slices.IndexFunc(c.releases, func(s span) bool { return !s.head.unreleased })
 	if previous == newest || newest < 0 || newest < i {
-		c.insert(s.body, "", heading)
+		c.insert(s.body, "", line)
 	} else {
-		c.moveDown(s, previous, heading)
+		c.moveDown(s, previous, line)
 	}
-	if _, linked := c.link("unreleased"); linked {
-		base, tagPrefix, ok := c.linkStyle()
-		if ok {
-			return c.FixLinks(base, tagPrefix)
+	if links, tagPrefix, ok := c.linkStyle(); ok {
+		// The other links keep their forms, but for the release above a backport.
+		above := versioning.Version{}
+		for _, other := range c.releases {
+			if w := other.head.version; !other.head.unreleased && w.Compare(v) > 0 && (above == versioning.Version{} || w.Compare(above) < 0) {
+				above = w
+			}
 		}
+		return c.fixLinks(links, tagPrefix, func(h *heading) bool {
+			return h.unreleased || h.version == v || h.version == above
+		})
 	}
 	return nil
 }
@@ -368,7 +393,7 @@ func (c *Changelog) moveDown(s span, previous int, heading string) {
 // empty reports whether a release has no content.
 func (c *Changelog) empty(s span) bool {
 	for i := s.body; i < s.end; i++ {
-		if k := c.marks[i].kind; k != markBlank && k != markLink && k != markSection && k != markComment {
+		if k := c.marks[i].kind; k != markBlank && k != markLink && k != markSection && k != markComment && k != markState {
 			return false
 		}
 	}

@@ -227,21 +227,21 @@ func TestRenderHistory(t *testing.T) {
 
 ### Added
 
-- second
+- second <!-- 2222222222.e98ef44e -->
 
 ### Changed
 
-- **api**: **Breaking:** refuse empty names
+- **api**: **Breaking:** refuse empty names <!-- 1111111111.1b4fe098 -->
   an empty name
   is an error
 
 ### Removed
 
-- reverted: feat: first
+- reverted: feat: first <!-- 6666666666.46569346 -->
 
 ### Fixed
 
-- third
+- third <!-- 4444444444.0e9b319f 5555555555.0e9b319f -->
 
 ## [1.0.0] - 0001-01-01
 
@@ -251,6 +251,8 @@ func TestRenderHistory(t *testing.T) {
 
 [Unreleased]: https://example.com/compare/v1.0.0...HEAD
 [1.0.0]: https://example.com/releases/tag/v1.0.0
+
+<!-- changelog: through 6666666666666666666666666666666666666666 -->
 `
 	c := h.Changelog(RenderOptions{Repository: "https://example.com"})
 	if got := c.String()[strings.Index(c.String(), "\n## "):]; got != want {

@@ -12,6 +12,7 @@ type graph struct {
 	hashes  []string
 	first   []int32 // of the parents of commit i: parents[first[i]:first[i+1]]
 	parents []int32
+	newest  int // the first commit that the selected revision contains
 }
 
 func (g *graph) parentsOf(i int) []int32 { return g.parents[g.first[i]:g.first[i+1]] }

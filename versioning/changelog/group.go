@@ -74,6 +74,7 @@ func (r *historyReader) group() (err error) {
 	if r.graph, r.nodes, err = newGraph(r.nodes, !r.hasParent); err != nil {
 		return err
 	}
+	r.graph.newest = max(slices.IndexFunc(r.nodes, func(n *node) bool { return !n.outside }), 0)
 	for i, n := range r.nodes {
 		if len(n.tags) > 0 {
 			r.tagsOf(i, n)
@@ -307,7 +308,12 @@ func (l *LogRelease) fill(members []*node, sizes map[string]versioning.Change) {
 			reason = ""
 		}
 		if reason != "" {
-			l.Skipped = append(l.Skipped, Skipped{change.Hash, n.header, reason, by.hash, n.problem != "" && by.reason == "" && !isMerge(n)})
+			s := Skipped{Hash: change.Hash, Header: n.header, Reason: reason, RevertedBy: by.hash}
+			s.unconventional = n.problem != "" && by.reason == "" && !isMerge(n)
+			if n.reverts != nil {
+				s.reverts = n.reverts.hashes
+			}
+			l.Skipped = append(l.Skipped, s)
 			continue
 		}
 		l.Changes = append(l.Changes, change)

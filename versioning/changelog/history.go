@@ -168,7 +168,8 @@ type Skipped struct {
 	// release, or "".
 	RevertedBy string
 
-	unconventional bool // and no merge
+	unconventional bool     // and no merge
+	reverts        []string // hashes that the commit reverts
 }
 
 // ReadHistory reads all commits of src and groups them into releases. The commits

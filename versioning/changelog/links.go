@@ -14,14 +14,19 @@ import (
 // compares it with the release before it. The oldest release links to its tag.
 //
 // base is the URL of the repository, "https://example.com/owner/name", and
-// tagPrefix precedes the version in its tags, "v". Only releases with a heading in
-// brackets get a link. Other definitions are unchanged. FixLinks returns an error
-// if base is empty or contains blanks.
+// tagPrefix precedes the version in its tags, "v". [ForgeOf] base decides the form
+// of the links. Only releases with a heading in brackets get a link. Other
+// definitions are unchanged. FixLinks returns an error if base is not a URL.
 func (c *Changelog) FixLinks(base, tagPrefix string) error {
-	base = strings.TrimRight(base, "/")
-	if base == "" || strings.ContainsAny(base, " \t\r\n") {
-		return fmt.Errorf("changelog: repository URL: invalid (have %q, want one such as https://example.com/owner/name)", base)
+	links, err := newForgeLinks(base, "")
+	if err != nil {
+		return err
 	}
+	return c.fixLinks(links, tagPrefix, nil)
+}
+
+// fixLinks fixes the links of the releases that concerned accepts, or of all.
+func (c *Changelog) fixLinks(links forgeLinks, tagPrefix string, concerned func(*heading) bool) error {
 	sorted := slices.DeleteFunc(slices.Clone(c.releases), func(s span) bool { return s.head.unreleased })
 	slices.SortStableFunc(sorted, func(a, b span) int { return b.head.version.Compare(a.head.version) })
 	rank := make(map[int]int, len(sorted)) // by the line of the heading
@@ -34,14 +39,18 @@ func (c *Changelog) FixLinks(base, tagPrefix string) error {
 		if !s.head.bracket || s.head.inline || s.head.unreleased && len(sorted) == 0 {
 			continue
 		}
-		url := base
+		if line, found := c.link(s.head.name); found && concerned != nil && !concerned(&s.head) {
+			after = line
+			continue
+		}
+		url := ""
 		switch i := rank[s.start]; {
 		case s.head.unreleased:
-			url += "/compare/" + tagPrefix + sorted[0].head.version.String() + "...HEAD"
+			url = links.compare(tagPrefix+sorted[0].head.version.String(), "HEAD")
 		case i == len(sorted)-1:
-			url += "/releases/tag/" + tagPrefix + s.head.version.String()
+			url = links.tag(tagPrefix + s.head.version.String())
 		default:
-			url += "/compare/" + tagPrefix + sorted[i+1].head.version.String() + "..." + tagPrefix + s.head.version.String()
+			url = links.compare(tagPrefix+sorted[i+1].head.version.String(), tagPrefix+s.head.version.String())
 		}
 		line, found := c.link(s.head.name)
 		if !found {
@@ -107,24 +116,25 @@ func (c *Changelog) link(label string) (line int, found bool) {
 	return line, found
 }
 
-// linkStyle returns the URL of the repository and the prefix of its tags, as in
-// the link of the unreleased section.
-func (c *Changelog) linkStyle() (base, tagPrefix string, ok bool) {
+// linkStyle returns the links of the repository and the prefix of its tags, as in
+// the link of the unreleased section. ok is false if the form of this link is not
+// known.
+func (c *Changelog) linkStyle() (links forgeLinks, tagPrefix string, ok bool) {
 	i, found := c.link("unreleased")
 	if !found {
-		return "", "", false
+		return links, "", false
 	}
 	_, target, _ := linkDefinition(trimEOL(c.lines[i]))
-	base, compared, ok := strings.Cut(target, "/compare/")
+	links, tag, ok := parseLink(target)
 	if !ok {
-		return "", "", false
+		return links, "", false
 	}
-	tag, _, ok := strings.Cut(compared, "...")
-	start := strings.IndexAny(tag, "0123456789")
-	if !ok || start < 0 {
-		return base, "v", ok
+	for start := range tag {
+		if _, err := versioning.Parse(tag[start:]); err == nil {
+			return links, tag[:start], true
+		}
 	}
-	return base, tag[:start], true
+	return links, "v", true
 }
 
 // Finding is one problem that [Changelog.Lint] found.
@@ -173,6 +183,9 @@ func (c *Changelog) Lint() []Finding {
 		c.lintBody(s, add)
 	}
 	for i, m := range c.marks {
+		if m.kind == markForeign {
+			add(i+1, "heading", "%q is not the heading of a release, want \"## [1.2.0] - 2026-06-07\"", trimEOL(c.lines[i]))
+		}
 		if _, there := seen[strings.ToLower(strings.TrimPrefix(m.text, "v"))]; m.kind == markLink && linksRelease(m.text) && !there {
 			add(i+1, "link", "[%s] has no release in the file", m.text)
 		}

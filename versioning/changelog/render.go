@@ -1,6 +1,7 @@
 package changelog
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -9,16 +10,41 @@ import (
 // RenderOptions configures how commits become entries of a changelog. The zero
 // value is ready to use.
 type RenderOptions struct {
-	// Sections maps types of commits to sections. Other types are left out, unless
-	// the commit is a breaking change. Default [DefaultSections].
+	// Sections maps types of commits to sections, the groups of a changelog. Other
+	// types are left out, unless the commit is a breaking change. The type ""
+	// stands for commits that are not Conventional Commits and that
+	// HistoryOptions.Changes counts. Default [DefaultSections].
 	Sections map[string]string
-	// Repository is the URL of the repository, for links to comparisons. If empty,
-	// there are no links.
+	// Repository is the URL of the repository, for links to comparisons, pull
+	// requests, issues and commits. If empty, there are no links.
 	Repository string
+	// Forge decides the form of links. Default [ForgeOf] the Repository.
+	Forge Forge
 	// TagPrefix precedes the version in tags. Default "v".
 	TagPrefix string
-	// Commits adds the short hash to each entry.
+	// Commits adds the short hash to each entry, as a link if there is a Repository.
 	Commits bool
+	// Authors adds the name of the author to each entry.
+	Authors bool
+	// Entry writes one entry. Default: scope, marks, description and the notes of
+	// breaking changes. Its output is Markdown and becomes one list item.
+	Entry func(EntryData) string
+	// Accounted reports whether CHANGELOG.md already accounts for a commit, by its
+	// hash. AddRelease leaves such commits out. If nil, the file alone decides.
+	Accounted func(hash string) bool
+}
+
+// EntryData is what an entry is made of. All texts are Markdown: what comes from a
+// commit is escaped, so that it shows as it was written.
+type EntryData struct {
+	Change      *LogChange
+	Scope       string
+	Description string // of the commit, or the text of its Release-Note footer
+	Breaking    bool
+	Reverted    bool     // the commit takes back something that was released
+	Notes       []string // of breaking changes, if they differ from the description
+	Commit      string   // short hash, with its link; "" unless Commits is true
+	Author      string   // "" unless Authors is true
 }
 
 // DefaultSections maps the types of commits that affect users to sections. It
@@ -26,7 +52,7 @@ type RenderOptions struct {
 func DefaultSections() map[string]string {
 	return map[string]string{
 		"feat": "Added", "feature": "Added", "perf": "Changed", "change": "Changed", "deprecate": "Deprecated",
-		"remove": "Removed", "fix": "Fixed", "security": "Security",
+		"remove": "Removed", "fix": "Fixed", "security": "Security", "": "Changed",
 	}
 }
 
@@ -34,15 +60,49 @@ func DefaultSections() map[string]string {
 // Changelog. Within a section, changes of one scope are adjacent, the oldest
 // first. Breaking changes come first and are marked "**Breaking:**". A revert of
 // a released feature is listed under Removed, and any other revert under Changed.
+//
+// A footer "Release-Note: text" replaces the description of its commit, and
+// "Release-Note: none" leaves the commit out, unless it is a breaking change.
+// [LogRelease.NotShown] lists the commits that are left out.
 func (l *LogRelease) Render(o RenderOptions) []Section {
+	drafts := l.draft(o)
+	sections := make([]Section, 0, len(drafts))
+	for _, d := range drafts {
+		s := Section{Name: d.name, Entries: make([]string, len(d.entries))}
+		for i, e := range d.entries {
+			s.Entries[i] = e.text
+		}
+		sections = append(sections, s)
+	}
+	return sections
+}
+
+// draftSection is a rendered section whose entries know their commits.
+type draftSection struct {
+	name    string
+	entries []*draft
+}
+
+type draft struct {
+	scope, text string
+	commits     []*LogChange
+}
+
+func (l *LogRelease) draft(o RenderOptions) []draftSection {
 	o = o.withDefaults()
-	type line struct{ scope, text string }
-	breaking, usual := map[string][]line{}, map[string][]line{}
+	breaking, usual := map[string][]*draft{}, map[string][]*draft{}
 	scopes := map[string]int{} // the order in which they first appear
+	seen := map[string]*draft{}
 	var names []string
-	for _, c := range slices.Backward(l.Changes) {
-		section := o.section(&c)
-		if section == "" {
+	for i := range slices.Backward(l.Changes) {
+		c := &l.Changes[i]
+		section := o.section(c)
+		if section == "" || o.hidden(c) {
+			continue
+		}
+		text := o.entry(c)
+		if d := seen[section+"\x00"+text]; d != nil { // a change may be cherry-picked twice
+			d.commits = append(d.commits, c)
 			continue
 		}
 		group := usual
@@ -52,24 +112,20 @@ func (l *LogRelease) Render(o RenderOptions) []Section {
 		if len(breaking[section])+len(usual[section]) == 0 {
 			names = append(names, section)
 		}
-		if _, seen := scopes[c.Scope]; !seen {
+		if _, known := scopes[c.Scope]; !known {
 			scopes[c.Scope] = len(scopes)
 		}
-		group[section] = append(group[section], line{c.Scope, o.entry(&c)})
+		d := &draft{c.Scope, text, []*LogChange{c}}
+		seen[section+"\x00"+text] = d
+		group[section] = append(group[section], d)
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return sectionRank(a) - sectionRank(b) })
-	sections := make([]Section, len(names))
+	sections := make([]draftSection, len(names))
 	for i, name := range names {
-		sections[i].Name = name
-		seen := map[string]bool{} // a change may be cherry-picked twice
-		for _, group := range [][]line{breaking[name], usual[name]} {
-			slices.SortStableFunc(group, func(a, b line) int { return scopes[a.scope] - scopes[b.scope] })
-			for _, entry := range group {
-				if !seen[entry.text] {
-					seen[entry.text] = true
-					sections[i].Entries = append(sections[i].Entries, entry.text)
-				}
-			}
+		sections[i].name = name
+		for _, group := range [][]*draft{breaking[name], usual[name]} {
+			slices.SortStableFunc(group, func(a, b *draft) int { return scopes[a.scope] - scopes[b.scope] })
+			sections[i].entries = append(sections[i].entries, group...)
 		}
 	}
 	return sections
@@ -82,8 +138,19 @@ func (o RenderOptions) withDefaults() RenderOptions {
 	return o
 }
 
+// note returns the footer Release-Note of a commit.
+func (c *LogChange) note() (text string, ok bool) {
+	for value := range c.Values("Release-Note") {
+		text, ok = value, true
+	}
+	return text, ok
+}
+
 // hidden reports whether the author of a commit has excluded it from the notes.
-func (o *RenderOptions) hidden(c *LogChange) bool { return false }
+func (o *RenderOptions) hidden(c *LogChange) bool {
+	note, ok := c.note()
+	return ok && !c.Breaking && strings.EqualFold(note, "none")
+}
 
 func (o *RenderOptions) section(c *LogChange) string {
 	if len(c.Reverts) > 0 {
@@ -100,52 +167,75 @@ func (o *RenderOptions) section(c *LogChange) string {
 }
 
 func (o *RenderOptions) entry(c *LogChange) string {
-	var b strings.Builder
-	if c.Scope != "" {
-		b.WriteString("**" + c.Scope + "**: ")
+	d := EntryData{Change: c, Scope: escapeInline(c.Scope, false), Breaking: c.Breaking, Reverted: len(c.Reverts) > 0}
+	links := o.links()
+	note, noted := c.note()
+	noted = noted && note != "" && !strings.EqualFold(note, "none")
+	if noted {
+		d.Description = links.linkReferences(escapeBlock(note, true))
+	} else {
+		d.Description = links.linkReferences(escapeLine(c.Description, false, false))
 	}
-	if c.Breaking {
-		b.WriteString("**Breaking:** ")
-	}
-	if len(c.Reverts) > 0 {
-		b.WriteString("reverted: ")
-	}
-	b.WriteString(c.Description)
-	if o.Commits && c.Hash != "" {
-		b.WriteString(" (" + shortHash(c.Hash) + ")")
-	}
-	for _, note := range c.Breaks() {
-		if note != c.Description {
-			b.WriteString("\n" + note)
+	for _, text := range c.Breaks() {
+		if text != c.Description {
+			d.Notes = append(d.Notes, escapeBlock(text, false))
 		}
 	}
-	return b.String()
+	if o.Commits && c.Hash != "" {
+		d.Commit = escapeInline(shortHash(c.Hash), false)
+		if links.base != "" {
+			d.Commit = "[" + d.Commit + "](" + links.commit(url.PathEscape(c.Hash)) + ")"
+		}
+	}
+	if o.Authors {
+		d.Author = escapeInline(c.Author, false)
+	}
+	write := o.Entry
+	if write == nil {
+		write = EntryData.String
+	}
+	text := strings.TrimSpace(contain(write(d)))
+	if text == "" {
+		return shortHash(c.Hash) + " (no description)"
+	}
+	return text
 }
 
-// AddRelease adds the changes of a release to the unreleased changes. It does not
-// repeat an entry that is already there with the same text.
-func (c *Changelog) AddRelease(l *LogRelease, o RenderOptions) error {
-	present := map[string]bool{}
-	for _, s := range c.releases {
-		if s.head.unreleased {
-			for _, section := range c.read(s).Sections {
-				for _, entry := range section.Entries {
-					present[section.Name+"\x00"+entry] = true
-				}
-			}
-		}
+// links returns the links of the repository, or none if it has no valid URL.
+func (o *RenderOptions) links() forgeLinks {
+	if o.Repository == "" {
+		return forgeLinks{}
 	}
-	for _, section := range l.Render(o) {
-		for _, entry := range section.Entries {
-			if present[section.Name+"\x00"+entry] {
-				continue
-			}
-			if err := c.Add(section.Name, entry); err != nil {
-				return err
-			}
-		}
+	links, err := newForgeLinks(o.Repository, o.Forge)
+	if err != nil {
+		return forgeLinks{}
 	}
-	return nil
+	return links
+}
+
+// String returns the entry in its default form.
+func (d EntryData) String() string {
+	var b strings.Builder
+	if d.Scope != "" {
+		b.WriteString("**" + d.Scope + "**: ")
+	}
+	if d.Breaking {
+		b.WriteString("**Breaking:** ")
+	}
+	if d.Reverted {
+		b.WriteString("reverted: ")
+	}
+	b.WriteString(d.Description)
+	if d.Commit != "" {
+		b.WriteString(" (" + d.Commit + ")")
+	}
+	if d.Author != "" {
+		b.WriteString(", by " + d.Author)
+	}
+	for _, note := range d.Notes {
+		b.WriteString("\n" + note)
+	}
+	return b.String()
 }
 
 const changelogHead = `# Changelog
@@ -156,11 +246,12 @@ project adheres to [Semantic Versioning](https://semver.org/spec/v2.0.0.html).
 
 `
 
-// Changelog renders the whole history as a new changelog.
+// Changelog renders the whole history as a new changelog. Its entries are bound to
+// their commits, as by [Changelog.AddRelease].
 func (h *History) Changelog(o RenderOptions) *Changelog {
 	var b strings.Builder
 	b.WriteString(changelogHead)
-	bracket := o.Repository != ""
+	bracket := o.links().base != ""
 	name := func(s string) string {
 		if bracket {
 			return "[" + s + "]"
@@ -174,10 +265,17 @@ func (h *History) Changelog(o RenderOptions) *Changelog {
 		l := &h.Releases[i]
 		if l.Unreleased {
 			b.WriteString("## " + name("Unreleased") + "\n\n")
+			sections := l.draft(o)
+			for j := range sections {
+				for _, d := range sections[j].entries {
+					d.text = bind(d.text, d.commits)
+				}
+			}
+			writeSections(&b, texts(sections))
 		} else {
 			b.WriteString("## " + name(l.Version.String()) + " - " + l.Time.Format(time.DateOnly) + "\n\n")
+			writeSections(&b, l.Render(o))
 		}
-		writeSections(&b, l.Render(o))
 	}
 	c := &Changelog{lines: slices.Collect(strings.Lines(strings.TrimRight(b.String(), "\n") + "\n"))}
 	c.scan()
@@ -186,9 +284,23 @@ func (h *History) Changelog(o RenderOptions) *Changelog {
 		if prefix == "" {
 			prefix = "v"
 		}
-		_ = c.FixLinks(o.Repository, prefix) // without a valid URL there are no links
+		_ = c.fixLinks(o.links(), prefix, nil)
+	}
+	if len(h.graph.hashes) > 0 {
+		c.setThrough(h.newest())
 	}
 	return c
+}
+
+func texts(drafts []draftSection) []Section {
+	sections := make([]Section, len(drafts))
+	for i, d := range drafts {
+		sections[i].Name = d.name
+		for _, e := range d.entries {
+			sections[i].Entries = append(sections[i].Entries, e.text)
+		}
+	}
+	return sections
 }
 
 // writeSections writes sections as Markdown, with a blank line after each.

@@ -24,6 +24,8 @@ const (
 	markLink             // a link definition
 	markCode             // in a code block, including its fences
 	markComment          // in a comment
+	markState            // the comment that names the newest commit
+	markForeign          // a heading that looks like a release and cannot be read
 )
 
 // heading is the parsed heading of a release.
@@ -56,6 +58,7 @@ func (c *Changelog) scan() {
 	comment := false
 	began := 0 // first line of the open code block or comment
 	level := 0 // of the open release
+	c.sections = 0
 	for i := 0; i < len(c.lines); i++ {
 		line := trimEOL(c.lines[i])
 		if i == 0 {
@@ -74,6 +77,16 @@ func (c *Changelog) scan() {
 		default:
 			if fence = opensFence(line); fence != "" {
 				m.kind, began = markCode, i
+				continue
+			}
+			if n := bullet(line); n > 0 {
+				if fence = opensFence(line[n:]); fence != "" { // an entry that begins with code
+					began = i
+					continue
+				}
+			}
+			if strings.HasPrefix(line, throughOpen) && strings.HasSuffix(strings.TrimRight(line, " \t"), bindingClose) {
+				m.kind = markState
 				continue
 			}
 			if rest, ok := strings.CutPrefix(strings.TrimLeft(line, " "), "<!--"); ok {
@@ -128,14 +141,21 @@ func (c *Changelog) classify(i int, line string, open int) (level int) {
 			head.level, head.lines = depth, height
 			m.kind, m.head = markRelease, head
 			c.releases = append(c.releases, span{start: i, body: i + height, head: head})
+			c.sections = 0
 			return depth
+		}
+		if foreign(text) && (depth < 3 || open == 0 || open == 3) {
+			m.kind = markForeign
+			return open
 		}
 	}
 	switch {
 	case open == 0 || depth < 3 && depth <= open:
 		m.kind = markHeading
-	case depth == 3 || depth == open+1:
+	case depth == 3 || depth == open+1 || depth == 4 && (c.sections == 0 || c.sections == 4):
+		// Some tools skip a level, and their sections begin with "####".
 		m.kind, m.text = markSection, text
+		c.sections = depth
 	}
 	return open
 }
@@ -168,7 +188,9 @@ func (c *Changelog) headingAt(i int, line string) (text string, depth, height in
 	return "", 0, 0
 }
 
-// releaseHeading parses "[1.2.0](link) - 2026-06-07 [YANKED]" and similar forms.
+// releaseHeading parses the text of a heading: "[1.2.0](link) - 2026-06-07 [YANKED]",
+// "v1.2.0(2026-06-07)", "Version 1.2.0 (2026-06-07)", "1.2.0 / 2026-06-07",
+// "[1.2.0/0.60.0] 2026-06-07" and similar forms. The first of several versions counts.
 func releaseHeading(text string) (h heading, ok bool) {
 	rest := text
 	if inner, found := strings.CutPrefix(text, "["); found {
@@ -185,25 +207,29 @@ func releaseHeading(text string) (h heading, ok bool) {
 			}
 			h.inline = true
 		}
-	} else if end := strings.IndexAny(text, " \t"); end >= 0 {
-		h.name, rest = text[:end], text[end:]
 	} else {
-		h.name, rest = text, ""
-	}
-	if strings.EqualFold(h.name, "unreleased") {
-		h.unreleased = true
-	} else {
-		v, err := versioning.Parse(strings.TrimPrefix(h.name, "v"))
-		if err != nil {
-			return h, false
+		for _, word := range []string{"Version ", "version ", "Release ", "release "} {
+			text = strings.TrimPrefix(text, word)
 		}
+		end := strings.IndexAny(text, " \t(")
+		if end < 0 {
+			end = len(text)
+		}
+		h.name, rest = text[:end], text[end:]
+	}
+	switch v, err := headingVersion(h.name); {
+	case err == nil:
 		h.version = v
+	case unreleasedName(h.name, rest):
+		h.unreleased = true
+	default:
+		return h, false
 	}
 	if before, after, found := strings.Cut(rest, "[YANKED]"); found {
 		h.yanked, rest = true, before+after
 	}
 	rest = strings.TrimSpace(rest)
-	for _, dash := range []string{"-", "–", "—", "on "} {
+	for _, dash := range []string{"-", "–", "—", "/", "on "} {
 		if after, found := strings.CutPrefix(rest, dash); found {
 			h.dash, rest = strings.TrimSpace(dash), strings.TrimSpace(after)
 			break
@@ -212,8 +238,56 @@ func releaseHeading(text string) (h heading, ok bool) {
 	if strings.HasPrefix(rest, "(") && strings.HasSuffix(rest, ")") {
 		h.dash, rest = "(", strings.TrimSpace(rest[1:len(rest)-1])
 	}
+	if h.unreleased && strings.EqualFold(strings.Trim(rest, "() "), "unreleased") {
+		rest = ""
+	}
 	h.date = rest
 	return h, true
+}
+
+// headingVersion parses the name of a release: "v1.2.0", "1.38.0/0.60.0",
+// "component-v1.2.0", "component@1.2.0".
+func headingVersion(name string) (versioning.Version, error) {
+	name, _, _ = strings.Cut(name, "/")
+	v, err := versioning.Parse(strings.TrimPrefix(name, "v"))
+	if err == nil {
+		return v, nil
+	}
+	for _, mark := range []string{"@", "-v"} {
+		if at := strings.LastIndex(name, mark); at > 0 {
+			if w, err := versioning.Parse(strings.TrimPrefix(name[at+len(mark):], "v")); err == nil {
+				return w, nil
+			}
+		}
+	}
+	if strings.Trim(name, "v0123456789.") == "" && strings.Count(name, ".") == 1 {
+		return versioning.ParseTolerant(name) // "1.2"
+	}
+	return v, err
+}
+
+// unreleasedName reports whether a heading stands for unreleased changes: "Unreleased",
+// "main / unreleased", "Unreleased changes".
+func unreleasedName(name, rest string) bool {
+	if strings.EqualFold(name, "unreleased") {
+		return true
+	}
+	rest = strings.ToLower(strings.Trim(rest, " /()-"))
+	return rest == "unreleased" && !strings.ContainsAny(name, "0123456789")
+}
+
+// foreign reports whether a heading looks like the heading of a release: it begins
+// with a version of any kind, or with such a word.
+func foreign(text string) bool {
+	text = strings.ToLower(strings.TrimLeft(text, "[ "))
+	for _, word := range []string{"version", "release", "v"} {
+		text = strings.TrimLeft(strings.TrimPrefix(text, word), " .:-")
+	}
+	digits := 0
+	for digits < len(text) && text[digits]-'0' <= 9 {
+		digits++
+	}
+	return digits > 0 && digits+1 < len(text) && text[digits] == '.' && text[digits+1]-'0' <= 9
 }
 
 // linkDefinition parses "[label]: target".
