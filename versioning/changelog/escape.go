@@ -7,6 +7,9 @@ import "strings"
 // emphasis stay too, and only HTML is escaped.
 func escapeInline(s string, markdown bool) string {
 	s = strings.TrimSpace(strings.Map(visible, s))
+	if !strings.ContainsAny(s, "`<&\\*~_[]") {
+		return s
+	}
 	var b strings.Builder
 	b.Grow(len(s) + 8)
 	for i := 0; i < len(s); {
@@ -177,6 +180,9 @@ func cutIndent(line string, n int) string {
 // contain makes the text of an entry safe to insert: it ends code blocks and comments
 // that are still open, and HTML comments cannot start a line.
 func contain(entry string) string {
+	if !strings.Contains(entry, "```") && !strings.Contains(entry, "~~~") && !strings.Contains(entry, "<!--") {
+		return entry
+	}
 	fence := ""
 	lines := strings.Split(entry, "\n")
 	for i, line := range lines {

@@ -53,6 +53,9 @@ func newGraph(nodes []*node, linear bool) (graph, []*node, error) {
 		}
 		return g, nodes, nil
 	}
+	if g.chain(nodes) {
+		return g, nodes, nil
+	}
 	ordinals := make(map[string]int32, len(nodes))
 	for i, n := range nodes {
 		if _, twice := ordinals[n.change.Hash]; twice {
@@ -72,6 +75,9 @@ func newGraph(nodes []*node, linear bool) (graph, []*node, error) {
 		g.first[i+1] = int32(len(g.parents))
 	}
 	if sorted {
+		for _, n := range nodes {
+			n.parents = nil
+		}
 		return g, nodes, nil
 	}
 	order, err := g.sort()
@@ -83,6 +89,25 @@ func newGraph(nodes []*node, linear bool) (graph, []*node, error) {
 		moved[i] = nodes[was]
 	}
 	return newGraph(moved, false)
+}
+
+// chain resolves the parents if each commit is the only parent of the one before.
+func (g *graph) chain(nodes []*node) bool {
+	for i, n := range nodes {
+		if last := i+1 == len(nodes); last && len(n.parents) > 0 || !last && (len(n.parents) != 1 || n.parents[0] != nodes[i+1].change.Hash) {
+			g.parents = g.parents[:0]
+			return false
+		}
+		g.hashes[i] = n.change.Hash
+		if i+1 < len(nodes) {
+			g.parents = append(g.parents, int32(i+1))
+		}
+		g.first[i+1] = int32(len(g.parents))
+	}
+	for _, n := range nodes {
+		n.parents = nil
+	}
+	return true
 }
 
 // sort returns an order in which children come before their parents.

@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/serin-go/serin/versioning"
 )
@@ -19,13 +20,14 @@ type historyReader struct {
 type node struct {
 	change  LogChange
 	header  string
-	problem string // why it is not a conventional commit
-	parents []string
+	problem string   // why it is not a conventional commit
+	parents []string // nil once the graph is known
 	tags    []string
 	reverts *targets // nil if the commit is not a revert
 	in      *containers
 	skip    bool // outside of the selected paths
 	outside bool // not in the selected revision
+	merge   bool // several parents
 }
 
 // release is a version that is tagged.
@@ -33,6 +35,7 @@ type release struct {
 	tag     string
 	version versioning.Version
 	node    int
+	time    time.Time
 	outside bool
 	since   int // index of the release before, or -1
 }
@@ -43,13 +46,14 @@ func (r *release) final() bool { return r.version.Prerelease() == "" }
 // History.tags, or -1.
 type heads struct {
 	final, any int // the highest that the history contains
-	// fork is the highest release that the history does not contain, if it was
-	// made on a branch that began after the highest version in the history.
+	// fork is the highest release that the history does not contain, if the history
+	// goes on after it: it finishes the highest version in the history, a
+	// prerelease, or there is no version in the history, or HistoryOptions.Ahead.
 	fork int
 }
 
 func (r *historyReader) read(e Entry) {
-	n := &node{parents: e.Parents, tags: e.Tags, skip: e.Elsewhere || e.Outside, outside: e.Outside}
+	n := &node{parents: e.Parents, merge: len(e.Parents) > 1, tags: e.Tags, skip: e.Elsewhere || e.Outside, outside: e.Outside}
 	n.change = LogChange{Hash: e.Hash, Author: e.Author, Email: e.Email, Time: e.Time}
 	if !n.skip {
 		n.header, _, _ = strings.Cut(strings.TrimLeft(e.Message, "\r\n"), "\n")
@@ -88,7 +92,6 @@ func (r *historyReader) group() (err error) {
 	}
 	r.findHeads()
 	r.fill()
-	r.nodes = nil
 	return nil
 }
 
@@ -112,7 +115,7 @@ func (r *historyReader) tagsOf(i int, n *node) {
 			r.skipTag(name, err.Error())
 			continue
 		}
-		r.tags = append(r.tags, release{tag: name, version: v, node: i, outside: n.outside, since: -1})
+		r.tags = append(r.tags, release{tag: name, version: v, node: i, time: n.change.Time, outside: n.outside, since: -1})
 	}
 }
 
@@ -195,16 +198,22 @@ func (r *historyReader) findHeads() {
 		}
 	}
 	for i := range r.tags {
-		t := &r.tags[i]
 		if d.any >= 0 && i > d.any {
 			break
 		}
-		if t.outside && t.final() && r.relevant(t.version) && (d.any < 0 || r.contains(i, d.any)) {
+		if t := &r.tags[i]; t.outside && t.final() && r.relevant(t.version) && (d.any < 0 || r.options.Ahead || r.finishes(i, d.any)) {
 			d.fork = i
 			break
 		}
 	}
 	r.heads = d
+}
+
+// finishes reports whether release i was made from prerelease j, or followed one that
+// was.
+func (r *historyReader) finishes(i, j int) bool {
+	v, pre := r.tags[i].version, r.tags[j].version
+	return pre.Prerelease() != "" && v.Major() == pre.Major() && v.Minor() == pre.Minor() && r.contains(i, j)
 }
 
 // fill gives each release its commits.
@@ -228,7 +237,12 @@ func (r *historyReader) fill() {
 			fresh = append(fresh, n)
 		}
 	}
-	r.pending, r.fresh = r.unreleased(pending, r.heads.final), r.unreleased(fresh, r.heads.any)
+	r.nodes = nil // each is freed with the last release that lists it
+	r.pending = r.unreleased(pending, r.heads.final)
+	r.fresh = r.pending
+	if r.heads.any != r.heads.final {
+		r.fresh = r.unreleased(fresh, r.heads.any)
+	}
 	newest, since := r.pending, pending
 	if r.options.Prerelease != "" {
 		newest, since = r.fresh, fresh
@@ -241,7 +255,7 @@ func (r *historyReader) fill() {
 		if t.outside {
 			continue
 		}
-		l := LogRelease{Tag: t.tag, Version: t.version, Time: r.nodes[t.node].change.Time, history: r.History}
+		l := LogRelease{Tag: t.tag, Version: t.version, Time: t.time, history: r.History}
 		if t.since >= 0 {
 			l.Since = r.tags[t.since].tag
 		}
@@ -322,5 +336,5 @@ func (l *LogRelease) fill(members []*node, sizes map[string]versioning.Change) {
 
 // isMerge reports whether a commit only joins branches.
 func isMerge(n *node) bool {
-	return len(n.parents) > 1 || strings.HasPrefix(n.header, "Merge ")
+	return n.merge || strings.HasPrefix(n.header, "Merge ")
 }

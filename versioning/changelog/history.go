@@ -86,6 +86,11 @@ type HistoryOptions struct {
 	// "1.9.x" needs it. Versions outside of the range do not count. The zero Range
 	// means any version. Prereleases belong to the range of their release.
 	Within versioning.Range
+	// Ahead declares that the history goes on after all releases that were tagged on
+	// other branches, as a main branch does if releases are tagged on branches of
+	// their own. By default, a higher release on another branch is an error, unless
+	// it finishes a prerelease in the history.
+	Ahead bool
 	// Channels lists identifiers of prereleases that come from branches of their
 	// own, "alpha" and "beta". Their tags limit neither each other nor other
 	// releases, unless the release contains them. By default, a tag of any

@@ -94,6 +94,8 @@ func (w *world) options() HistoryOptions {
 		o.Prerelease = "beta"
 	case 2:
 		o.Within = versioning.MustParseRange(fmt.Sprintf("%d.x", w.IntN(3)))
+	case 4:
+		o.Ahead = true
 	case 3:
 		o.Channels = []string{"beta"}
 		o.Prerelease = []string{"", "beta"}[w.IntN(2)]

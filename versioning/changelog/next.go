@@ -54,9 +54,9 @@ func (e *NextError) Error() string {
 // follows from the changes, Err says why.
 //
 // Changes count from the highest release that the history contains, so that the
-// release after some prereleases has the changes of all of them. If the release was
-// tagged on a branch that left the history after its highest version, changes count
-// from there.
+// release after some prereleases has the changes of all of them. If the highest
+// version is a prerelease and its release was tagged on a branch that is not merged,
+// changes count from where this branch began.
 func (h *History) NextVersion() NextVersion {
 	n := NextVersion{Last: h.options.Base, HasLast: h.options.HasBase}
 	if h.heads.any >= 0 {
@@ -368,7 +368,7 @@ func (h *History) inTheWay(t *release) string {
 		return fmt.Sprintf("%s is higher and was tagged on another branch; if its prereleases have a branch of their own, add %q to Channels", t.tag, channelOf(t.version))
 	case h.options.Within == versioning.Range{} && h.heads.any >= 0:
 		last := h.tags[h.heads.any].version
-		return fmt.Sprintf("%s is higher and was tagged on another branch; if this is a maintenance branch, limit it to a range such as %d.%d.x", t.tag, last.Major(), last.Minor())
+		return fmt.Sprintf("%s is higher and was tagged on another branch; if this is a maintenance branch, limit it to a range such as %d.%d.x, and if it is ahead of all others, say so", t.tag, last.Major(), last.Minor())
 	}
 	return fmt.Sprintf("%s is higher and was tagged on another branch", t.tag)
 }

@@ -32,6 +32,8 @@ type RenderOptions struct {
 	// Accounted reports whether CHANGELOG.md already accounts for a commit, by its
 	// hash. AddRelease leaves such commits out. If nil, the file alone decides.
 	Accounted func(hash string) bool
+
+	forge forgeLinks // set by withDefaults
 }
 
 // EntryData is what an entry is made of. All texts are Markdown: what comes from a
@@ -92,7 +94,8 @@ func (l *LogRelease) draft(o RenderOptions) []draftSection {
 	o = o.withDefaults()
 	breaking, usual := map[string][]*draft{}, map[string][]*draft{}
 	scopes := map[string]int{} // the order in which they first appear
-	seen := map[string]*draft{}
+	type place struct{ section, text string }
+	seen := map[place]*draft{}
 	var names []string
 	for i := range slices.Backward(l.Changes) {
 		c := &l.Changes[i]
@@ -101,7 +104,7 @@ func (l *LogRelease) draft(o RenderOptions) []draftSection {
 			continue
 		}
 		text := o.entry(c)
-		if d := seen[section+"\x00"+text]; d != nil { // a change may be cherry-picked twice
+		if d := seen[place{section, text}]; d != nil { // a change may be cherry-picked twice
 			d.commits = append(d.commits, c)
 			continue
 		}
@@ -116,7 +119,7 @@ func (l *LogRelease) draft(o RenderOptions) []draftSection {
 			scopes[c.Scope] = len(scopes)
 		}
 		d := &draft{c.Scope, text, []*LogChange{c}}
-		seen[section+"\x00"+text] = d
+		seen[place{section, text}] = d
 		group[section] = append(group[section], d)
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return sectionRank(a) - sectionRank(b) })
@@ -135,6 +138,7 @@ func (o RenderOptions) withDefaults() RenderOptions {
 	if o.Sections == nil {
 		o.Sections = DefaultSections()
 	}
+	o.forge = o.links()
 	return o
 }
 
@@ -168,7 +172,7 @@ func (o *RenderOptions) section(c *LogChange) string {
 
 func (o *RenderOptions) entry(c *LogChange) string {
 	d := EntryData{Change: c, Scope: escapeInline(c.Scope, false), Breaking: c.Breaking, Reverted: len(c.Reverts) > 0}
-	links := o.links()
+	links := o.forge
 	note, noted := c.note()
 	noted = noted && note != "" && !strings.EqualFold(note, "none")
 	if noted {
@@ -250,6 +254,12 @@ project adheres to [Semantic Versioning](https://semver.org/spec/v2.0.0.html).
 // their commits, as by [Changelog.AddRelease].
 func (h *History) Changelog(o RenderOptions) *Changelog {
 	var b strings.Builder
+	changes := 0
+	for i := range h.Releases {
+		changes += len(h.Releases[i].Changes)
+	}
+	const typical = 100 // bytes of an entry
+	b.Grow(len(changelogHead) + changes*typical)
 	b.WriteString(changelogHead)
 	bracket := o.links().base != ""
 	name := func(s string) string {

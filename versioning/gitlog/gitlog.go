@@ -50,12 +50,10 @@ var _ changelog.Source = Log{}
 // NUL also separates the records.
 const (
 	format = "--format=%H%x00%P%x00%D%x00%an%x00%ae%x00%ct%x00%B"
-	// outsideFormat leaves out the author and the message.
-	outsideFormat = "--format=%H%x00%P%x00%D%x00%x00%x00%ct%x00"
-	fields        = 7
+	fields = 7
 )
 
-// Commits runs git log and yields the commits, the newest first. Before them come the
+// Commits runs git log and yields the commits, the newest first. Among them are the
 // commits of tags that To does not contain, marked as Outside. It yields nothing
 // for a repository without commits. Messages are UTF-8 if git knows their encoding.
 // Errors contain git's error output; see also [ErrNoGit] and [ErrShallow].
@@ -73,19 +71,12 @@ func (l Log) commits(ctx context.Context, yield func(changelog.Entry) bool) erro
 	if err != nil {
 		return err
 	}
-	if !l.AllowShallow {
-		var shallow bool
-		err := l.run(ctx, []string{"rev-parse", "--is-shallow-repository"}, func(r *bufio.Reader) error {
-			answer, err := r.ReadString('\n')
-			shallow = strings.TrimSpace(answer) == "true"
-			return ignoreEOF(err)
-		})
-		if err != nil {
-			return err
-		}
-		if shallow {
-			return ErrShallow
-		}
+	head, err := l.head(ctx, revisions[0])
+	if errors.Is(err, errEmpty) {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	var touched map[string]bool
 	if len(l.Paths) > 0 {
@@ -93,39 +84,56 @@ func (l Log) commits(ctx context.Context, yield func(changelog.Entry) bool) erro
 			return err
 		}
 	}
-	// Commits of tags on other branches come first: they are the children of commits
-	// that follow, and never their parents.
-	outside := []string{"--tags", "--not", revisions[0]}
-	err = l.log(ctx, outsideFormat, outside, func(e changelog.Entry) bool {
-		e.Outside = true
-		return yield(e)
-	})
-	if err == nil {
-		err = l.log(ctx, format, revisions, func(e changelog.Entry) bool {
+	// Children come before their parents, so that what To contains is known when it
+	// is read.
+	contained := map[string]bool{head: true}
+	args := append([]string{"log", "-z", "--topo-order", "--no-show-signature", "--no-color", "--decorate=full", "--decorate-refs=refs/tags/", format, "--tags"}, revisions...)
+	err = l.run(ctx, append(args, "--"), func(r *bufio.Reader) error {
+		for {
+			e, err := record(r)
+			if err != nil {
+				return ignoreEOF(err)
+			}
+			if e.Outside = !contained[e.Hash]; !e.Outside {
+				delete(contained, e.Hash)
+				for _, parent := range e.Parents {
+					contained[parent] = true
+				}
+			}
 			e.Elsewhere = touched != nil && !touched[e.Hash]
-			return yield(e)
-		})
-	}
+			if !yield(e) {
+				return errStop
+			}
+		}
+	})
 	if errors.Is(err, errStop) || errors.Is(err, errEmpty) {
 		return nil
 	}
 	return err
 }
 
-// log runs git log and yields the commits. It returns errStop if yield returns false.
-func (l Log) log(ctx context.Context, format string, revisions []string, yield func(changelog.Entry) bool) error {
-	args := append([]string{"log", "-z", "--topo-order", "--no-show-signature", "--no-color", "--decorate=full", "--decorate-refs=refs/tags/", format}, revisions...)
-	return l.run(ctx, append(args, "--"), func(r *bufio.Reader) error {
+// head returns the hash of the newest revision. It returns ErrShallow for a shallow
+// clone, unless that is allowed.
+func (l Log) head(ctx context.Context, to string) (hash string, err error) {
+	var answers []string
+	err = l.run(ctx, []string{"rev-parse", "--is-shallow-repository", to + "^{commit}"}, func(r *bufio.Reader) error {
 		for {
-			e, err := record(r)
+			answer, err := r.ReadString('\n')
 			if err != nil {
 				return ignoreEOF(err)
 			}
-			if !yield(e) {
-				return errStop
-			}
+			answers = append(answers, strings.TrimSpace(answer))
 		}
 	})
+	switch {
+	case len(answers) > 0 && answers[0] == "true" && !l.AllowShallow:
+		return "", ErrShallow
+	case err != nil:
+		return "", err
+	case len(answers) != 2:
+		return "", fmt.Errorf("gitlog: output of git rev-parse: unexpected (have %d lines, want 2)", len(answers))
+	}
+	return answers[1], nil
 }
 
 var (
@@ -214,7 +222,7 @@ func (l Log) run(ctx context.Context, args []string, read func(*bufio.Reader) er
 	case ctx.Err() != nil:
 		return fmt.Errorf("gitlog: %w", ctx.Err())
 	case strings.Contains(said, "does not have any commits yet"),
-		l.To == "" && strings.Contains(said, "bad revision 'HEAD'"):
+		l.To == "" && (strings.Contains(said, "bad revision 'HEAD'") || strings.Contains(said, "ambiguous argument 'HEAD^{commit}'")):
 		return errEmpty
 	}
 	return fmt.Errorf("gitlog: git %s in %q: %w: %s", args[0], l.Dir, waitErr, said)

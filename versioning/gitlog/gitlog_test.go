@@ -113,6 +113,35 @@ func TestCommitsBelongToTheEarliestReleaseThatContainsThem(t *testing.T) {
 	}
 }
 
+// TestTagsOnOtherBranches: a release branch that is not merged back is known, and an
+// old branch is refused or limited.
+func TestTagsOnOtherBranches(t *testing.T) {
+	var s script
+	one := s.commit("main", "a", "feat: one")
+	branch := s.commit("release-1.9", "a", "fix: for the release", one)
+	s.commit("release-1.0", "b", "fix: old", one)
+	s.commit("main", "a", "fix: on main", one)
+	s.tag("v1.9.0-rc1", one)
+	s.tag("v1.9.0", branch)
+	dir := s.repository(t)
+	git(t, dir, nil, "tag", "blob", git(t, dir, []byte("x"), "hash-object", "-w", "--stdin")[:40]) // not a commit
+	h := read(t, gitlog.Log{Dir: dir, To: "main"}, changelog.HistoryOptions{})
+	if n := h.NextVersion(); n.Version.String() != "1.9.1" || len(h.Releases) != 2 {
+		t.Errorf("%+v, %v", n, outline(h))
+	}
+	git(t, dir, nil, "tag", "v2.0.0", "main")
+	git(t, dir, nil, "tag", "v1.0.0", "main~1")
+	h = read(t, gitlog.Log{Dir: dir, To: "release-1.0"}, changelog.HistoryOptions{})
+	var bad *changelog.NextError
+	if n := h.NextVersion(); !errors.As(n.Err, &bad) || bad.Tag != "v2.0.0" && bad.Tag != "v1.9.0" || n.Release() {
+		t.Errorf("%+v", n)
+	}
+	h = read(t, gitlog.Log{Dir: dir, To: "release-1.0"}, changelog.HistoryOptions{Within: versioning.MustParseRange("1.0.x")})
+	if n := h.NextVersion(); n.Version.String() != "1.0.1" {
+		t.Errorf("%+v", n)
+	}
+}
+
 func TestMonorepo(t *testing.T) {
 	var s script
 	a := s.commit("main", "client/x", "feat: client")

@@ -17,7 +17,7 @@ import (
 	"github.com/serin-go/serin/versioning/gitlog"
 )
 
-const manyCommits = 10_000
+const manyCommits = 18_000
 
 // large makes a repository with many commits, a tag on every hundredth.
 func large(tb testing.TB) string {
