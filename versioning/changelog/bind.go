@@ -102,12 +102,17 @@ func (c *Changelog) through() []string {
 	return hashes
 }
 
-// setThrough replaces the comment that names the newest commit.
-func (c *Changelog) setThrough(hash string) {
+// keptThrough is the number of commits that the comment names. A rebase may remove
+// the newest from the history; then an earlier one still counts.
+const keptThrough = 8
+
+// setThrough replaces the comment that names the newest commit, and keeps earlier ones.
+func (c *Changelog) setThrough(hash string, earlier ...string) {
 	if len(hash) < hashLength || !isHex(hash) {
 		return
 	}
-	line := throughOpen + hash + bindingClose
+	names := append([]string{hash}, slices.DeleteFunc(earlier, func(s string) bool { return s == hash })...)
+	line := throughOpen + strings.Join(names[:min(len(names), keptThrough)], " ") + bindingClose
 	first := -1
 	for i := len(c.marks) - 1; i >= 0; i-- {
 		if c.marks[i].kind == markState {
@@ -146,6 +151,10 @@ func (c *Changelog) Adopt(h *History) error {
 	c.setThrough(hash)
 	return nil
 }
+
+// Drafted reports whether the file names the newest commit that it accounts for, after
+// [Changelog.AddRelease] or [Changelog.Adopt].
+func (c *Changelog) Drafted() bool { return len(c.through()) > 0 }
 
 // newest returns the hash of the newest commit that the history contains.
 func (h *History) newest() string { return h.graph.hashes[h.graph.newest] }
@@ -255,7 +264,7 @@ func (c *Changelog) AddRelease(l *LogRelease, o RenderOptions) error {
 		}
 	}
 	if changed && a.history != nil && len(a.history.graph.hashes) > 0 {
-		c.setThrough(a.history.newest())
+		c.setThrough(a.history.newest(), c.through()...)
 	}
 	return nil
 }

@@ -305,7 +305,8 @@ func (c *Changelog) remove(at, n int) {
 }
 
 // Cut turns the unreleased changes into the release of a version, and leaves an
-// empty unreleased section above it. The release has the day of date in date's own
+// empty unreleased section above it. The release after some prereleases repeats
+// their entries, so that its notes are complete. The release has the day of date in date's own
 // time zone. The release of a backport goes to its place among the other versions.
 // If the unreleased section has a link, Cut updates the links as
 // [Changelog.FixLinks] does.
@@ -318,6 +319,9 @@ func (c *Changelog) Cut(v versioning.Version, date time.Time) error {
 	}
 	if _, exists := c.Release(v); exists {
 		return fmt.Errorf("changelog: release %v: already exists", v)
+	}
+	if err := c.gatherPrereleases(v); err != nil {
+		return err
 	}
 	i := slices.IndexFunc(c.releases, func(s span) bool { return s.head.unreleased })
 	if i < 0 || c.empty(c.releases[i]) {
@@ -360,6 +364,40 @@ func (c *Changelog) Cut(v versioning.Version, date time.Time) error {
 		return c.fixLinks(links, tagPrefix, func(h *heading) bool {
 			return h.unreleased || h.version == v || h.version == above
 		})
+	}
+	return nil
+}
+
+// gatherPrereleases adds the entries of the prereleases of v to the unreleased changes.
+func (c *Changelog) gatherPrereleases(v versioning.Version) error {
+	if v.Prerelease() != "" {
+		return nil
+	}
+	present := map[string]bool{}
+	var before []ChangelogRelease
+	for _, r := range c.Releases() {
+		switch {
+		case r.Unreleased:
+			for _, s := range r.Sections {
+				for _, entry := range s.Entries {
+					present[s.Name+"\x00"+entry] = true
+				}
+			}
+		case r.Version.Prerelease() != "" && r.Version.Core() == v:
+			before = append(before, r)
+		}
+	}
+	for _, r := range slices.Backward(before) {
+		for _, s := range r.Sections {
+			for _, entry := range s.Entries {
+				if key := s.Name + "\x00" + entry; !present[key] {
+					present[key] = true
+					if err := c.Add(s.Name, entry); err != nil {
+						return err
+					}
+				}
+			}
+		}
 	}
 	return nil
 }

@@ -129,6 +129,30 @@ func TestRevertsRemoveEntries(t *testing.T) {
 	}
 }
 
+// TestReleaseAfterCandidates: the section of a release repeats what its candidates had.
+func TestReleaseAfterCandidates(t *testing.T) {
+	c := changelog(t, curated)
+	day := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for i, entry := range []string{"one", "two"} {
+		if err := c.Add([]string{"Added", "Fixed"}[i], entry); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Cut(versioning.MustParse(fmt.Sprintf("1.1.0-rc.%d", i+1)), day); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Cut(versioning.MustParse("1.1.0"), day); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := c.Release(versioning.MustParse("1.1.0"))
+	if got := r.Markdown(); got != "### Added\n\n- one\n\n### Fixed\n\n- two\n" || len(c.Releases()) != 5 {
+		t.Errorf("%s\n%s", got, c)
+	}
+	if err := c.Cut(versioning.MustParse("1.2.0"), day); err == nil {
+		t.Error("nothing was released as 1.2.0")
+	}
+}
+
 // TestRebase: the commits of a branch get new hashes after its entries were drafted.
 func TestRebase(t *testing.T) {
 	c := changelog(t, curated)
@@ -143,6 +167,26 @@ func TestRebase(t *testing.T) {
 	}
 	if err := c.AddRelease(h.pending, RenderOptions{}); err != nil || c.String() != want {
 		t.Errorf("after the rebase:\n%s", c)
+	}
+}
+
+// TestEarlierCommitsAreKept: after a rebase the commit that was named before counts, so
+// that a deleted entry stays deleted.
+func TestEarlierCommitsAreKept(t *testing.T) {
+	c := changelog(t, curated)
+	drafted(t, c, "feat: old", "tag v1.0.0", "feat: one")
+	i := strings.Index(c.String(), "### Added\n\n- one")
+	c = changelog(t, c.String()[:i]+c.String()[strings.Index(c.String(), "## [1.0.0]"):])
+	drafted(t, c, "feat: old", "tag v1.0.0", "feat: one", "feat: two")
+	want := c.String()
+	entries := line("feat: old", "tag v1.0.0", "feat: one", "feat: two")
+	entries[0].Hash = strings.Repeat("ab", 20)
+	h, err := ReadHistory(t.Context(), entries, HistoryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AddRelease(h.pending, RenderOptions{}); err != nil || c.String() != want {
+		t.Errorf("%v\n%s", err, c)
 	}
 }
 

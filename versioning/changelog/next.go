@@ -33,7 +33,7 @@ type NextVersion struct {
 }
 
 // Release reports whether there is something to release.
-func (n *NextVersion) Release() bool {
+func (n NextVersion) Release() bool {
 	return n.Err == nil && (n.Cause != nil || n.Promotes != versioning.Version{})
 }
 
