@@ -46,9 +46,31 @@ func (e *InsufficientError) Error() string {
 	return b.String()
 }
 
+// UnprovenError means that guarded evaluations prove neither that the new version is
+// worse than the old one nor that it is not. Evaluate more items, or declare a major
+// version.
+type UnprovenError struct {
+	Old, Declared versioning.Version
+	// Measure is about how many more items the evaluation needs that needs most.
+	Measure int
+	// Reasons lists the evaluations.
+	Reasons []Change
+}
+
+func (e *UnprovenError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "model: version: not proven to be no worse than %v (have %v, want a major version, or about %d more measurements):", e.Old, e.Declared, e.Measure)
+	for _, r := range e.Reasons {
+		b.WriteString("\n\t" + r.String())
+	}
+	return b.String()
+}
+
 // CheckVersion returns an [*InsufficientError] if the version of the new manifest is
 // too small for its changes since the old one. It treats a prerelease like its
-// release. It returns another error if the manifests have different names.
+// release. If the version is large enough for the known changes, and guarded
+// evaluations are too imprecise for anything but a major version, it returns an
+// [*UnprovenError]. It returns another error if the manifests have different names.
 func CheckVersion(old, new Manifest) error {
 	if old.Name != new.Name {
 		return fmt.Errorf("model: name: different models (have %q, want %q)", new.Name, old.Name)
@@ -58,8 +80,25 @@ func CheckVersion(old, new Manifest) error {
 	if old.Version.Prerelease() == "" || change != versioning.None {
 		required = old.Version.Next(change)
 	}
-	if new.Version.Core().Compare(required.Core()) >= 0 {
+	if new.Version.Core().Compare(required.Core()) < 0 {
+		return &InsufficientError{old.Version, new.Version, required, change, reasons}
+	}
+	breaking := versioning.Major
+	if old.Version.Major() == 0 {
+		breaking = versioning.Minor
+	}
+	if new.Version.Core().Compare(old.Version.Next(breaking).Core()) >= 0 {
 		return nil
 	}
-	return &InsufficientError{old.Version, new.Version, required, change, reasons}
+	unproven := UnprovenError{Old: old.Version, Declared: new.Version}
+	for _, c := range Diff(old, new) {
+		if c.Measure > 0 {
+			unproven.Measure = max(unproven.Measure, c.Measure)
+			unproven.Reasons = append(unproven.Reasons, c)
+		}
+	}
+	if unproven.Measure == 0 {
+		return nil
+	}
+	return &unproven
 }

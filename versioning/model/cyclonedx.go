@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 )
 
-// The structs below are the part of CycloneDX 1.6 that a manifest uses.
+// The structs below are the part of CycloneDX 1.6 and 1.7 that a manifest uses.
 type (
 	bom struct {
 		Format      string      `json:"bomFormat"`
@@ -86,7 +87,14 @@ type (
 // CycloneDX exports the manifest as a CycloneDX 1.6 bill of materials (ML-BOM) with
 // one machine-learning model and its model card. Values without a field in the
 // format become properties. Equal manifests give equal bytes.
-func (m *Manifest) CycloneDX() ([]byte, error) {
+func (m *Manifest) CycloneDX() ([]byte, error) { return m.CycloneDXAs("1.6") }
+
+// CycloneDXAs is [Manifest.CycloneDX] for version "1.6" or "1.7" of the format. It
+// returns an error for another version.
+func (m *Manifest) CycloneDXAs(specVersion string) ([]byte, error) {
+	if specVersion != "1.6" && specVersion != "1.7" {
+		return nil, fmt.Errorf("model: bill of materials: unknown version of CycloneDX (have %q, want 1.6 or 1.7)", clip(specVersion))
+	}
 	c := component{
 		Type: "machine-learning-model", Name: m.Name, Version: m.Version.String(), Publisher: m.Vendor,
 		Hashes: []bomHash{{"SHA-256", strings.TrimPrefix(m.ContentDigest(), digestPrefix)}},
@@ -126,7 +134,7 @@ func (m *Manifest) CycloneDX() ([]byte, error) {
 	if m.Opaque() {
 		add("opaque", m.API.Provider+" "+m.API.SnapshotID)
 	}
-	text, err := json.Marshal(bom{"CycloneDX", "1.6", 1, []component{c}})
+	text, err := json.Marshal(bom{"CycloneDX", specVersion, 1, []component{c}})
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +146,7 @@ func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 // licences converts SPDX expressions. The format allows either one expression or any
 // number of names.
 func licences(expressions []string) []licence {
-	if len(expressions) == 1 {
+	if len(expressions) == 1 && expressions[0] != "" {
 		return []licence{{Expression: expressions[0]}}
 	}
 	var all []licence
@@ -157,13 +165,20 @@ func formats(types []string) []format {
 }
 
 // VerifyCycloneDX returns nil if a bill of materials equals the export of the
-// manifest. It ignores the order of keys.
+// manifest in its version of the format. It ignores the order of keys and blanks. A
+// bill with a repeated key or with data after it is an error.
 func (m *Manifest) VerifyCycloneDX(text []byte) error {
-	want, err := m.CycloneDX()
+	got, err := canonical(text)
 	if err != nil {
 		return err
 	}
-	got, err := canonical(text)
+	var head struct {
+		SpecVersion string `json:"specVersion"`
+	}
+	if err := json.Unmarshal(got, &head); err != nil {
+		return fmt.Errorf("model: bill of materials: %w", err)
+	}
+	want, err := m.CycloneDXAs(head.SpecVersion)
 	if err != nil {
 		return err
 	}

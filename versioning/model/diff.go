@@ -36,11 +36,19 @@ type Change struct {
 	Requires versioning.Change
 	// Why is the rule in words.
 	Why string
+	// Measure is above 0 if a guarded evaluation proves neither that the new version
+	// is worse nor that it is not: about so many more items have to be evaluated.
+	// Then Requires is None, and [CheckVersion] returns an [*UnprovenError].
+	Measure int
 }
 
 // String returns the change as one line of text.
 func (c Change) String() string {
-	return fmt.Sprintf("%s: %s: %s (from %q to %q)", c.Requires, c.Field, c.Why, c.Old, c.New)
+	requires := c.Requires.String()
+	if c.Measure > 0 {
+		requires = "not proven"
+	}
+	return fmt.Sprintf("%s: %s: %s (from %q to %q)", requires, c.Field, c.Why, c.Old, c.New)
 }
 
 // Diff returns the differences between two manifests of one model, the largest
@@ -64,8 +72,18 @@ type differ struct {
 
 func (d *differ) add(kind Kind, field, old, new string, requires versioning.Change, why string) {
 	if old != new {
-		d.changes = append(d.changes, Change{kind, field, old, new, requires, why})
+		d.changes = append(d.changes, Change{Kind: kind, Field: field, Old: old, New: new, Requires: requires, Why: why})
 	}
+}
+
+// state is add for a difference that breaks users, unless it states for the first
+// time what was unknown: nothing has changed then that anyone relied upon.
+func (d *differ) state(kind Kind, field, old, new, unknown, why string) {
+	if old == unknown {
+		d.add(kind, field, old, new, versioning.Minor, "stated for the first time")
+		return
+	}
+	d.add(kind, field, old, new, versioning.Major, why)
 }
 
 // set compares two sets. A missing member is Major, an additional one Minor.
@@ -126,10 +144,10 @@ func (d *differ) contract(old, new *Manifest) {
 	d.size("contextWindow", old.ContextWindow, new.ContextWindow)
 	d.size("maxOutput", old.MaxOutput, new.MaxOutput)
 	d.tokenizer(&old.Tokenizer, &new.Tokenizer)
-	d.add(InterfaceChange, "embedding.dimension", strconv.Itoa(old.Embedding.Dimension), strconv.Itoa(new.Embedding.Dimension), versioning.Major, "incompatible with stored vectors")
-	d.add(InterfaceChange, "embedding.digest", old.Embedding.Digest, new.Embedding.Digest, versioning.Major, "not comparable with stored vectors")
-	d.add(TermsChange, "licenses", strings.Join(old.Licenses, ", "), strings.Join(new.Licenses, ", "), versioning.Major, "licence changed; needs review")
-	d.add(TermsChange, "dataTerms", old.DataTerms, new.DataTerms, versioning.Major, "data handling changed")
+	d.state(InterfaceChange, "embedding.dimension", strconv.Itoa(old.Embedding.Dimension), strconv.Itoa(new.Embedding.Dimension), "0", "incompatible with stored vectors")
+	d.state(InterfaceChange, "embedding.digest", old.Embedding.Digest, new.Embedding.Digest, "", "not comparable with stored vectors")
+	d.state(TermsChange, "licenses", strings.Join(old.Licenses, ", "), strings.Join(new.Licenses, ", "), "", "licence changed; needs review")
+	d.state(TermsChange, "dataTerms", old.DataTerms, new.DataTerms, "", "data handling changed")
 }
 
 func (d *differ) tokenizer(old, new *Tokenizer) {
@@ -138,10 +156,15 @@ func (d *differ) tokenizer(old, new *Tokenizer) {
 	}
 	same := old.Encodings != "" && old.Encodings == new.Encodings
 	requires, why := versioning.Major, "encodings differ or are unknown"
-	if same {
+	switch {
+	case same:
 		requires, why = versioning.Patch, "encodings are the same"
+	case old.Digest != "" && old.Digest == new.Digest && (old.Encodings == "" || new.Encodings == ""):
+		requires, why = versioning.Patch, "files are the same"
+	case old.Digest == "" && old.Encodings == "":
+		requires, why = versioning.Minor, "stated for the first time"
 	}
-	if old.CorpusTokens > 0 && new.CorpusTokens > 0 && !same {
+	if old.CorpusTokens > 0 && new.CorpusTokens > 0 && requires == versioning.Major {
 		why = fmt.Sprintf("the same text has %.3g times the tokens", float64(new.CorpusTokens)/float64(old.CorpusTokens))
 	}
 	d.add(TokenizerChange, "tokenizer", old.Name+" "+old.Digest+" "+old.Encodings, new.Name+" "+new.Digest+" "+new.Encodings, requires, why)
@@ -152,13 +175,13 @@ func (d *differ) content(old, new *Manifest) {
 	if d.variant {
 		requires, note = versioning.None, ", in another variant"
 	}
-	d.add(ContentChange, "digest", old.ContentDigest(), new.ContentDigest(), requires, "content changed"+note)
+	d.add(ContentChange, "digest", old.weights(), new.weights(), requires, "content changed"+note)
 	d.add(ContentChange, "precision", old.Precision, new.Precision, requires, "outputs differ"+note)
 	d.add(ContentChange, "quantization", old.Quantization, new.Quantization, requires, "outputs differ"+note)
 	d.add(ContentChange, "format", old.Format, new.Format, requires, "file format changed"+note)
 	d.add(ContentChange, "architecture", old.Architecture, new.Architecture, versioning.Minor, "architecture changed")
 	d.add(ContentChange, "paramSize", old.ParamSize, new.ParamSize, versioning.Minor, "size changed")
-	d.add(ContentChange, "family", old.Family, new.Family, versioning.Major, "model family changed")
+	d.state(ContentChange, "family", old.Family, new.Family, "", "model family changed")
 	var a, b Base
 	if old.Base != nil {
 		a = *old.Base
@@ -166,7 +189,7 @@ func (d *differ) content(old, new *Manifest) {
 	if new.Base != nil {
 		b = *new.Base
 	}
-	d.add(ContentChange, "base.model", a.Model, b.Model, versioning.Major, "base model changed")
+	d.state(ContentChange, "base.model", a.Model, b.Model, "", "base model changed")
 	d.add(ContentChange, "base", a.Version+" "+a.Digest+" "+a.Relation, b.Version+" "+b.Digest+" "+b.Relation, versioning.Minor, "build of the base model or relation changed")
 	d.add(ContentChange, "prompts", FilesDigest(old.Prompts), FilesDigest(new.Prompts), versioning.Minor, "prompts changed")
 	d.add(ContentChange, "chatTemplate.digest", old.ChatTemplate.Digest, new.ChatTemplate.Digest, versioning.Minor, "template changed")
@@ -203,13 +226,16 @@ func (d *differ) evals(old, new []Eval) {
 		if a != nil {
 			text = a.text()
 		}
-		if requires, why := judge(a, b); requires == versioning.Major {
-			d.changes = append(d.changes, Change{EvalChange, "evals." + b.Key(), text, b.text(), requires, why})
-		} else {
-			d.add(EvalChange, "evals."+b.Key(), text, b.text(), requires, why)
+		if a != nil && a.same(b) {
+			continue // nothing was measured again
 		}
+		j := judge(a, b)
+		d.changes = append(d.changes, Change{EvalChange, "evals." + b.Key(), text, b.text(), j.requires, j.why, j.measure})
 	}
 }
+
+// same reports whether two evaluations are the same measurement under the same guards.
+func (e *Eval) same(f *Eval) bool { return reflect.DeepEqual(e, f) }
 
 func (e *Eval) text() string {
 	s := strconv.FormatFloat(e.Value, 'g', 6, 64)
@@ -219,9 +245,20 @@ func (e *Eval) text() string {
 	return s
 }
 
+// judgement is the verdict on one evaluation.
+type judgement struct {
+	requires versioning.Change
+	why      string
+	measure  int // how many more items decide; 0 if it is decided
+}
+
 // judge applies floor and margin. The guards of the old manifest apply too, so that
 // removing a guard does not hide a regression.
-func judge(old, new *Eval) (versioning.Change, string) {
+//
+// With a margin, the new version is proven not to be worse if the interval of the
+// difference lies above the negative margin (non-inferiority). A value that is
+// itself worse by more than the margin fails. In between nothing is proven.
+func judge(old, new *Eval) judgement {
 	floor, margin := new.Floor, new.Margin
 	if old != nil {
 		floor, margin = stricter(old.Floor, floor, old.LowerIsBetter), stricter(old.Margin, margin, true)
@@ -231,19 +268,46 @@ func judge(old, new *Eval) (versioning.Change, string) {
 		better = -1
 	}
 	if floor != nil && better*(new.Value-*floor) < 0 {
-		return versioning.Major, fmt.Sprintf("%.6g is worse than the floor %.6g", new.Value, *floor)
+		return judgement{versioning.Major, fmt.Sprintf("%.6g is worse than the floor %.6g", new.Value, *floor), 0}
 	}
 	if old != nil && old.LowerIsBetter != new.LowerIsBetter {
-		return versioning.Major, "direction of improvement changed"
+		return judgement{versioning.Major, "direction of improvement changed", 0}
 	}
 	if old == nil || margin == nil {
-		return versioning.Patch, "measured, without a margin to the old version"
+		return judgement{versioning.Patch, "measured, without a margin to the old version", 0}
 	}
-	worst := better*(new.Value-old.Value) - math.Hypot(halfWidth(old), halfWidth(new))
-	if worst < -*margin-1e-12 {
-		return versioning.Major, fmt.Sprintf("may be worse by %.4g, more than the margin %.4g", -worst, *margin)
+	const rounding = 1e-12
+	gain := better * (new.Value - old.Value)
+	slack := gain + *margin // the half width that still proves it
+	half := math.Hypot(halfWidth(old), halfWidth(new))
+	switch {
+	case slack < -rounding:
+		return judgement{versioning.Major, fmt.Sprintf("worse by %.4g, more than the margin %.4g", -gain, *margin), 0}
+	case half <= slack+rounding:
+		return judgement{versioning.Patch, fmt.Sprintf("within the margin %.4g", *margin), 0}
 	}
-	return versioning.Patch, fmt.Sprintf("within the margin %.4g", *margin)
+	more, what := moreItems(old, new, slack)
+	return judgement{versioning.None, fmt.Sprintf("not proven to be within the margin %.4g: may be worse by %.4g; measure %s", *margin, half-gain, what), more}
+}
+
+// moreItems returns about how many more items shrink the interval of the difference
+// to slack, if the width falls with the square root of the number of items.
+func moreItems(old, new *Eval, slack float64) (n int, what string) {
+	const most = 1_000_000_000
+	before, now := halfWidth(old), halfWidth(new)
+	items := func(e *Eval, factor float64) int {
+		return int(min(max(math.Ceil(float64(max(e.N, 1))*(factor-1)), 1), most))
+	}
+	if rest := slack*slack - before*before; rest > 0 {
+		n = items(new, now*now/rest)
+		return n, fmt.Sprintf("about %d more items", n)
+	}
+	if slack <= 0 {
+		return most, "more items of both versions, as the measured loss is as large as the margin"
+	}
+	factor := (before*before + now*now) / (slack * slack)
+	n = max(items(old, factor), items(new, factor))
+	return n, fmt.Sprintf("about %d more items with both versions", n)
 }
 
 // halfWidth returns the larger of the distances from the value to the ends of its

@@ -44,18 +44,31 @@ func FilesDigest(files []File) string {
 	return digestPrefix + hex.EncodeToString(h.Sum(nil))
 }
 
-// ContentDigest returns the digest that identifies the content of the build: the
-// [FilesDigest] of its files. For a hosted model without files, it is the digest of
-// provider, snapshot, endpoint, prompts, template and sampling parameters.
+// ContentDigest returns the digest that identifies what answers: files, prompts, chat
+// template and sampling parameters. Builds of the same weights with different system
+// prompts have different digests. Without prompts, template and sampling parameters
+// it is the [FilesDigest] of the files. For a hosted model without files, provider,
+// snapshot and endpoint take the place of the files.
 func (m *Manifest) ContentDigest() string {
-	if !m.Opaque() {
+	parts := map[string]any{}
+	if m.Opaque() {
+		parts["provider"], parts["snapshot"], parts["endpoint"] = m.API.Provider, m.API.SnapshotID, m.API.Endpoint
+	} else if len(m.Prompts) == 0 && m.ChatTemplate.Digest == "" && len(m.Sampling) == 0 {
 		return FilesDigest(m.Files)
+	} else {
+		parts["files"] = FilesDigest(m.Files)
 	}
-	text, _ := json.Marshal(map[string]any{ // strings, which always marshal
-		"provider": m.API.Provider, "snapshot": m.API.SnapshotID, "endpoint": m.API.Endpoint,
-		"prompts": FilesDigest(m.Prompts), "template": m.ChatTemplate.Digest, "sampling": m.Sampling,
-	})
+	parts["prompts"], parts["template"], parts["sampling"] = FilesDigest(m.Prompts), m.ChatTemplate.Digest, m.Sampling
+	text, _ := json.Marshal(parts) // strings, which always marshal
 	return digestOf(text)
+}
+
+// weights returns the digest of the files alone, or of the hosted model.
+func (m *Manifest) weights() string {
+	if m.Opaque() {
+		return digestOf([]byte(strings.Join([]string{m.API.Provider, m.API.SnapshotID, m.API.Endpoint}, "\x00")))
+	}
+	return FilesDigest(m.Files)
 }
 
 // HashFiles hashes all files below root concurrently and returns them sorted by path.

@@ -4,10 +4,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	_ "crypto/sha512" // SHA-384
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -19,7 +22,8 @@ import (
 // payloadType is the type of the payload of an envelope by [Sign].
 const payloadType = "application/vnd.in-toto+json"
 
-// Envelope is a DSSE envelope, https://github.com/secure-systems-lab/dsse.
+// Envelope is a DSSE envelope, https://github.com/secure-systems-lab/dsse. It reads
+// both alphabets of base64, with and without padding, and writes the standard one.
 type Envelope struct {
 	PayloadType string      `json:"payloadType"`
 	Payload     []byte      `json:"payload"` // base64 in JSON
@@ -30,6 +34,54 @@ type Envelope struct {
 type Signature struct {
 	KeyID string `json:"keyid"`
 	Sig   []byte `json:"sig"` // base64 in JSON
+}
+
+// UnmarshalJSON reads an envelope. Fields that DSSE does not define are ignored, as
+// it demands. A repeated key or data after the envelope is an error.
+func (e *Envelope) UnmarshalJSON(text []byte) error {
+	if _, err := parseJSON(text); err != nil {
+		return fmt.Errorf("model: envelope: %w", err)
+	}
+	var read struct {
+		PayloadType string  `json:"payloadType"`
+		Payload     *string `json:"payload"`
+		Signatures  []struct {
+			KeyID string  `json:"keyid"`
+			Sig   *string `json:"sig"`
+		} `json:"signatures"`
+	}
+	if err := json.Unmarshal(text, &read); err != nil {
+		return fmt.Errorf("model: envelope: %w", err)
+	}
+	out := Envelope{PayloadType: read.PayloadType}
+	var err error
+	if out.Payload, err = decodeBase64("payload", read.Payload); err != nil {
+		return err
+	}
+	for i, s := range read.Signatures {
+		sig, err := decodeBase64(fmt.Sprintf("signatures[%d].sig", i), s.Sig)
+		if err != nil {
+			return err
+		}
+		out.Signatures = append(out.Signatures, Signature{s.KeyID, sig})
+	}
+	*e = out
+	return nil
+}
+
+func decodeBase64(field string, text *string) ([]byte, error) {
+	if text == nil {
+		return nil, fmt.Errorf("model: envelope: %s: missing", field)
+	}
+	encoding := base64.RawStdEncoding
+	if strings.ContainsAny(*text, "-_") {
+		encoding = base64.RawURLEncoding
+	}
+	b, err := encoding.Strict().DecodeString(strings.TrimRight(*text, "="))
+	if err != nil {
+		return nil, fmt.Errorf("model: envelope: %s: not base64: %w", field, err)
+	}
+	return b, nil
 }
 
 type (
@@ -123,8 +175,9 @@ func preAuthentication(payloadType string, payload []byte) []byte {
 }
 
 // Sign returns the provenance of the manifest in an envelope, with a signature of
-// each key. Keys are Ed25519, or ECDSA or RSA (PKCS #1 v1.5) over SHA-256. A key in a
-// hardware module or a key service can be a [crypto.Signer] too. The payload is an
+// each key. Keys are Ed25519, ECDSA on P-256 with SHA-256 or on P-384 with SHA-384, or
+// RSA of 2048 bits or more with PSS and SHA-256, as other implementations of DSSE
+// expect them. A key in a hardware module or a key service can be a [crypto.Signer] too. The payload is an
 // in-toto Statement v1 with SLSA provenance. Sign returns an error if there is no
 // key, a key is nil or of another type, or the manifest is invalid.
 func Sign(m Manifest, keys ...crypto.Signer) (Envelope, error) {
@@ -152,18 +205,50 @@ func Sign(m Manifest, keys ...crypto.Signer) (Envelope, error) {
 		if err != nil {
 			return Envelope{}, err
 		}
-		signed, hash := message, crypto.Hash(0)
-		if _, plain := key.Public().(ed25519.PublicKey); !plain {
-			sum := sha256.Sum256(message)
-			signed, hash = sum[:], crypto.SHA256
+		options, err := schemeOf(key.Public())
+		if err != nil {
+			return Envelope{}, err
 		}
-		sig, err := key.Sign(rand.Reader, signed, hash)
+		sig, err := key.Sign(rand.Reader, digested(message, options.HashFunc()), options)
 		if err != nil {
 			return Envelope{}, fmt.Errorf("model: key %s: sign: %w", id, err)
 		}
 		e.Signatures = append(e.Signatures, Signature{id, sig})
 	}
 	return e, nil
+}
+
+// schemeOf returns the hash and the padding of signatures with a key.
+func schemeOf(key crypto.PublicKey) (crypto.SignerOpts, error) {
+	switch key := key.(type) {
+	case ed25519.PublicKey:
+		return crypto.Hash(0), nil
+	case *ecdsa.PublicKey:
+		switch key.Curve {
+		case elliptic.P256():
+			return crypto.SHA256, nil
+		case elliptic.P384():
+			return crypto.SHA384, nil
+		}
+		return nil, fmt.Errorf("model: key: unknown curve (have %s, want P-256 or P-384)", key.Curve.Params().Name)
+	case *rsa.PublicKey:
+		const least = 2048
+		if key.N.BitLen() < least {
+			return nil, fmt.Errorf("model: key: RSA key too short (have %d bits, want %d or more)", key.N.BitLen(), least)
+		}
+		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}, nil
+	}
+	return nil, fmt.Errorf("model: key: unknown type (have %T, want Ed25519, ECDSA or RSA)", key)
+}
+
+// digested returns the hash of a message, or the message for hash 0.
+func digested(message []byte, hash crypto.Hash) []byte {
+	if hash == 0 {
+		return message
+	}
+	h := hash.New()
+	h.Write(message)
+	return h.Sum(nil)
 }
 
 // keyID returns the SHA-256 of a public key in PKIX form, in hexadecimal.
@@ -216,6 +301,9 @@ func Verify(m Manifest, e Envelope, trusted ...crypto.PublicKey) error {
 }
 
 func decodeStatement(text []byte) (s statement, err error) {
+	if _, err := parseJSON(text); err != nil {
+		return s, fmt.Errorf("model: payload: %w", err)
+	}
 	if err := json.Unmarshal(text, &s); err != nil {
 		return s, fmt.Errorf("model: payload: not a statement: %w", err)
 	}
@@ -224,17 +312,23 @@ func decodeStatement(text []byte) (s statement, err error) {
 
 func signedByAny(e Envelope, trusted []crypto.PublicKey) bool {
 	message := preAuthentication(e.PayloadType, e.Payload)
-	sum := sha256.Sum256(message)
 	for _, key := range trusted {
+		options, err := schemeOf(key)
+		if err != nil {
+			continue
+		}
+		sum := digested(message, options.HashFunc())
 		for _, s := range e.Signatures {
 			ok := false
 			switch key := key.(type) {
 			case ed25519.PublicKey:
 				ok = len(key) == ed25519.PublicKeySize && ed25519.Verify(key, message, s.Sig)
 			case *ecdsa.PublicKey:
-				ok = ecdsa.VerifyASN1(key, sum[:], s.Sig)
+				ok = ecdsa.VerifyASN1(key, sum, s.Sig)
 			case *rsa.PublicKey:
-				ok = rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], s.Sig) == nil
+				// Other tools use salts of any length, or the older padding.
+				any := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto}
+				ok = rsa.VerifyPSS(key, crypto.SHA256, sum, s.Sig, any) == nil || rsa.VerifyPKCS1v15(key, crypto.SHA256, sum, s.Sig) == nil
 			}
 			if ok {
 				return true

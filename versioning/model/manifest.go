@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -195,10 +194,14 @@ type API struct {
 func (m *Manifest) Opaque() bool { return m.API != nil && len(m.Files) == 0 }
 
 // Parse parses a manifest from JSON and validates it. An unknown field is an error,
-// because it would be lost.
+// because it would be lost, and so is text with two meanings: a repeated key, or
+// data after the document. Errors in the JSON name the line.
 func Parse(text []byte) (Manifest, error) {
 	if len(text) > MaxManifestLength {
 		return Manifest{}, fmt.Errorf("model: manifest: too long (have %d bytes, want at most %d)", len(text), MaxManifestLength)
+	}
+	if _, err := parseJSON(text); err != nil {
+		return Manifest{}, fmt.Errorf("model: parse manifest: %w", err)
 	}
 	var m Manifest
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -206,18 +209,14 @@ func Parse(text []byte) (Manifest, error) {
 	if err := d.Decode(&m); err != nil {
 		return Manifest{}, fmt.Errorf("model: parse manifest: %w", err)
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return Manifest{}, errors.New("model: manifest: data after the JSON document")
-	}
 	if err := m.Validate(); err != nil {
 		return Manifest{}, err
 	}
 	return m, nil
 }
 
-// Canonical returns the manifest as canonical JSON: sorted keys, no blanks, minimal
-// escaping. Equal manifests give equal bytes. It returns an error for numbers that
-// JSON cannot represent.
+// Canonical returns the manifest as canonical JSON (RFC 8785). Equal manifests give
+// equal bytes. It returns an error for numbers that JSON cannot represent.
 func (m *Manifest) Canonical() ([]byte, error) {
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -226,31 +225,17 @@ func (m *Manifest) Canonical() ([]byte, error) {
 	return canonical(text)
 }
 
-// canonical sorts the keys of JSON.
-func canonical(text []byte) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, fmt.Errorf("model: %w", err)
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil { // sorts the keys of maps
-		return nil, fmt.Errorf("model: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // Validate returns all problems of the manifest, joined, or nil.
 func (m *Manifest) Validate() error {
 	var problems []error
 	bad := func(field, format string, args ...any) {
 		problems = append(problems, fmt.Errorf("model: %s: %s", field, fmt.Sprintf(format, args...)))
 	}
-	if strings.TrimSpace(m.Name) == "" {
+	switch {
+	case strings.TrimSpace(m.Name) == "":
 		bad("name", "missing (have \"\", want the name that users request)")
+	case strings.ContainsAny(m.Name, "@\n\x00"):
+		bad("name", "invalid (have %q, want a name without @, which may have slashes)", clip(m.Name))
 	}
 	if len(m.Files) == 0 && m.API == nil {
 		bad("files", "missing (have none, want files, or an api for a hosted model)")

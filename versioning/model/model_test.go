@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func sample() Manifest {
 		Name: "chat", Version: versioning.MustParse("1.2.0"), Vendor: "Example", Family: "tiny", Licenses: []string{"Apache-2.0"},
 		Files:     []File{{"model.safetensors", digest('a'), 100}, {"config.json", digest('b'), 10}},
 		Base:      &Base{Model: "tiny-base", Version: "1.0", Relation: "finetune"},
-		Tokenizer: Tokenizer{Name: "bpe", Digest: digest('c'), Encodings: "e1", CorpusTokens: 1000}, Embedding: Embedding{Dimension: 256},
+		Tokenizer: Tokenizer{Name: "bpe", Digest: digest('c'), Encodings: "e1", CorpusTokens: 1000}, Embedding: Embedding{Dimension: 256, Digest: "e"}, DataTerms: "not kept",
 		ContextWindow: 8192, MaxOutput: 1024, ChatTemplate: ChatTemplate{Digest: digest('d'), Roles: []string{"system", "user"}, SpecialTokens: []string{"<|end|>"}},
 		Interface:  Interface{OutputSchema: digest('e'), Parameters: []string{"temperature"}, StopReasons: []string{"stop"}, ToolCallFormat: "openai", JSONMode: true},
 		InputTypes: []string{"text"}, OutputTypes: []string{"text"}, Languages: []string{"en", "de"}, ToolUsage: true,
@@ -103,7 +104,9 @@ func TestRules(t *testing.T) {
 		{"card", func(m *Manifest) { m.Limitations = nil }, patch},
 		{"better", func(m *Manifest) { m.Evals[0].Value, m.Evals[0].High = 0.85, 0.86; m.Evals[0].Low = 0.84 }, patch},
 		{"worse within the margin", func(m *Manifest) { m.Evals[0].Value = 0.79 }, patch},
-		{"worse than the margin may be", func(m *Manifest) { m.Evals[0].Value = 0.78 }, major}, // 0.02 worse, but with +-0.045
+		{"worse than the margin may be", func(m *Manifest) { m.Evals[0].Value = 0.78 }, none}, // 0.02 worse, with +-0.045: not proven
+		{"worse than the margin", func(m *Manifest) { m.Evals[0].Value, m.Evals[0].Low = 0.74, 0.72 }, major},
+		{"data terms withdrawn", func(m *Manifest) { m.DataTerms = "" }, major},
 		{"below the floor", func(m *Manifest) { m.Evals[2].Floor = ptr(3.5) }, major},
 		{"more refusals", func(m *Manifest) { m.Evals[1].Value = 0.04 }, major},
 		{"fewer refusals", func(m *Manifest) { m.Evals[1].Value = 0.01 }, patch},
@@ -118,6 +121,88 @@ func TestRules(t *testing.T) {
 		if got != test.want || got != none && len(reasons) == 0 {
 			t.Errorf("%s: %v because of %v, want %v", test.name, got, reasons, test.want)
 		}
+	}
+}
+
+// TestStatedForTheFirstTime: what was unknown and becomes known breaks nothing.
+func TestStatedForTheFirstTime(t *testing.T) {
+	full := sample()
+	for name, forget := range map[string]func(*Manifest){
+		"licence": func(m *Manifest) { m.Licenses = nil }, "data terms": func(m *Manifest) { m.DataTerms = "" },
+		"family": func(m *Manifest) { m.Family = "" }, "base": func(m *Manifest) { m.Base = nil },
+		"embedding": func(m *Manifest) { m.Embedding = Embedding{} }, "tokenizer": func(m *Manifest) { m.Tokenizer = Tokenizer{} },
+		"encodings": func(m *Manifest) { m.Tokenizer.Encodings = "" }, "window": func(m *Manifest) { m.ContextWindow = 0 },
+		"schema": func(m *Manifest) { m.Interface.OutputSchema = "" }, "template": func(m *Manifest) { m.ChatTemplate = ChatTemplate{} },
+	} {
+		old := sample()
+		forget(&old)
+		if bump, why := RequiredBump(old, full); bump == versioning.None || bump > versioning.Minor {
+			t.Errorf("%s: %v: %v", name, bump, why)
+		}
+	}
+	if differences := Diff(full, full); len(differences) > 0 {
+		t.Errorf("a manifest differs from itself: %v", differences)
+	}
+}
+
+// TestNotProven: an evaluation that is too small is an answer of its own, and as many
+// more items as it asks for decide.
+func TestNotProven(t *testing.T) {
+	old, new := sample(), sample()
+	new.Version = versioning.MustParse("1.3.0")
+	old.Evals[0] = Eval{Task: "qa", Metric: "accuracy", Value: 0.80, Low: 0.79, High: 0.81, N: 6000, Margin: ptr(0.03)}
+	new.Evals[0] = Eval{Task: "qa", Metric: "accuracy", Value: 0.79, Low: 0.76, High: 0.82, N: 700, Margin: ptr(0.03)}
+	var unproven *UnprovenError
+	err := CheckVersion(old, new)
+	if !errors.As(err, &unproven) || unproven.Measure < 1 || len(unproven.Reasons) != 1 {
+		t.Fatalf("%v", err)
+	}
+	// Four times the items halve the interval: 0.02 is the slack, 0.01 the old half.
+	half := func(n int) float64 { return 0.03 * math.Sqrt(700/float64(n)) }
+	n := 700 + unproven.Measure
+	new.Evals[0].N, new.Evals[0].Low, new.Evals[0].High = n, 0.79-half(n), 0.79+half(n)
+	if err := CheckVersion(old, new); err != nil {
+		t.Errorf("with %d items: %v", n, err)
+	}
+	n -= unproven.Measure / 10
+	new.Evals[0].N, new.Evals[0].Low, new.Evals[0].High = n, 0.79-half(n), 0.79+half(n)
+	if err := CheckVersion(old, new); !errors.As(err, &unproven) {
+		t.Errorf("with %d items: %v", n, err)
+	}
+	// A major version promises nothing, and a version that is too small stays so.
+	new.Version = versioning.MustParse("2.0.0")
+	if err := CheckVersion(old, new); err != nil {
+		t.Error(err)
+	}
+	new.Version, new.ToolUsage = versioning.MustParse("1.3.0"), false
+	var small *InsufficientError
+	if err := CheckVersion(old, new); !errors.As(err, &small) {
+		t.Error(err)
+	}
+	// Where the old version's interval is too wide, both need more.
+	old.Evals[0].Low, old.Evals[0].High, new.ToolUsage = 0.76, 0.84, true
+	if err := CheckVersion(old, new); !errors.As(err, &unproven) || !strings.Contains(err.Error(), "both versions") {
+		t.Error(err)
+	}
+}
+
+func TestContentDigestCoversWhatAnswers(t *testing.T) {
+	base := Manifest{Name: "chat", Files: []File{{"a", digest('a'), 1}}}
+	if base.ContentDigest() != FilesDigest(base.Files) {
+		t.Error("weights alone have another digest than their files")
+	}
+	seen := map[string]string{base.ContentDigest(): "weights"}
+	for name, change := range map[string]func(*Manifest){
+		"prompt": func(m *Manifest) { m.Prompts = []File{{"s", digest('1'), 1}} }, "other prompt": func(m *Manifest) { m.Prompts = []File{{"s", digest('2'), 1}} },
+		"template": func(m *Manifest) { m.ChatTemplate.Digest = digest('1') }, "sampling": func(m *Manifest) { m.Sampling = map[string]string{"t": "1"} },
+		"other sampling": func(m *Manifest) { m.Sampling = map[string]string{"t": "2"} },
+	} {
+		m := base
+		change(&m)
+		if other, twice := seen[m.ContentDigest()]; twice {
+			t.Errorf("%s has the digest of %s", name, other)
+		}
+		seen[m.ContentDigest()] = name
 	}
 }
 
