@@ -13,10 +13,12 @@ import (
 
 // File is a [Registry] in one JSON file. Make one with [OpenFile]. Each change
 // writes and syncs a new file and replaces the old one. Only one process at a time
-// can open it: a file with the suffix ".lock" is the lock.
+// can open it: the operating system locks a file with the suffix ".lock", and unlocks
+// it when the process ends, however it ends.
 type File struct {
 	table
 	path string
+	lock io.Closer
 }
 
 var _ Registry = (*File)(nil)
@@ -30,22 +32,27 @@ type fileFormat struct {
 }
 
 // OpenFile opens the registry in a file, or a new registry if the file does not
-// exist. Call [File.Close] when done. After a crash the lock file remains. Delete it
-// if no other process has the registry open; the error names it and matches
-// fs.ErrExist.
+// exist. Call [File.Close] when done. If another process, or another File of this
+// one, has it open, the error matches [ErrLocked] and fs.ErrExist. What a process
+// that was killed left of an unfinished change is removed.
 func OpenFile(path string, o Options) (*File, error) {
-	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("registry: file %s: open in another process; if not, delete %s.lock: %w", path, path, err)
+	lock, err := lockFile(path + ".lock")
+	if errors.Is(err, ErrLocked) {
+		return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, fs.ErrExist)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("registry: %w", err)
+		return nil, fmt.Errorf("registry: lock %s.lock: %w", path, err)
 	}
-	_ = lock.Close()
-	f := &File{table: table{options: o.withDefaults()}, path: path}
+	f := &File{table: table{options: o.withDefaults()}, path: path, lock: lock}
 	f.save = f.write
-	if err := f.load(); err != nil {
-		_ = os.Remove(path + ".lock")
+	err = f.load()
+	if err == nil {
+		if err = os.Remove(path + unfinished); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err != nil {
+		_ = lock.Close()
 		return nil, err
 	}
 	return f, nil
@@ -91,7 +98,7 @@ func (f *File) Close() error {
 		return nil
 	}
 	f.closed = true
-	if err := os.Remove(f.path + ".lock"); err != nil {
+	if err := f.lock.Close(); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
 	return nil
@@ -109,23 +116,24 @@ func (f *File) write(next book) error {
 	return nil
 }
 
+// unfinished is the suffix of a file that is being written.
+const unfinished = ".tmp"
+
 // replace replaces a file atomically. After it has returned, the new file survives
-// a power failure.
+// a power failure. The lock is held, so that the name of the new file is free.
 func replace(path string, text []byte) error {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".*")
+	tmp, err := os.OpenFile(path+unfinished, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
 	_, err = tmp.Write(text)
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
+		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return err
 	}
-	folder, err := os.Open(dir)
+	folder, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}

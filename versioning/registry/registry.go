@@ -12,7 +12,7 @@ import (
 
 // Key names one build of one version.
 type Key struct {
-	Name    string             `json:"name"`
+	Name    string             `json:"name"` // may have slashes: "org/chat"
 	Version versioning.Version `json:"version"`
 	Variant string             `json:"variant,omitempty"` // "" is the main build
 }
@@ -44,7 +44,50 @@ const (
 	Champion   = "champion"
 	Challenger = "challenger"
 	Previous   = "previous"
+	// Production is what serves. Package rollout/registrystore moves it.
+	Production = "production"
 )
+
+// Alias is a name for a build that can move.
+type Alias struct {
+	Name string `json:"alias"`
+	To   Key    `json:"to"`
+}
+
+// Move is one move of an alias: a request to [Registry.Move], and an entry of its
+// history.
+type Move struct {
+	// Name is the model, and Alias the name that moves.
+	Name  string `json:"name"`
+	Alias string `json:"alias"`
+	// From is the build that the alias is expected to name, or the zero Key if it
+	// should not exist. To is the build that it names from then on; the zero Key
+	// removes the alias.
+	From Key `json:"from,omitzero"`
+	To   Key `json:"to,omitzero"`
+	// By is who moved it, Rollout the rollout that was the reason, and Reason the
+	// reason in words. All are optional and at most 1024 bytes long.
+	By      string `json:"by,omitempty"`
+	Rollout string `json:"rollout,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	// At is when it moved. The registry sets it if it is zero.
+	At time.Time `json:"at,omitzero"`
+}
+
+// Reverse returns the move back.
+func (m Move) Reverse() Move {
+	m.From, m.To = m.To, m.From
+	return m
+}
+
+// Withdrawal is a request to [Registry.Withdraw].
+type Withdrawal struct {
+	Key    Key
+	To     Key    // the build to which aliases of Key move
+	Reason string // why Key is yanked
+	// By and Rollout are as in [Move].
+	By, Rollout string
+}
 
 // Registry is a write-once list of builds, with aliases. Implementations are safe
 // for concurrent use. Errors match the Err values of this package. After any other
@@ -61,17 +104,26 @@ type Registry interface {
 	// List returns all builds of a model: the latest version first, and variants by
 	// name. The list of an unknown model is empty.
 	List(ctx context.Context, name string) ([]Record, error)
-	// SetAlias moves an alias of a model from one build to another. from is the
-	// expected present build, or the zero Key if the alias should not exist. If it is
-	// another one, SetAlias returns a *ConflictError and moves nothing. to must be a
-	// registered build of the same model that is not yanked. The zero Key removes
-	// the alias.
+	// SetAlias is Move without an actor, a rollout and a reason.
 	SetAlias(ctx context.Context, name, alias string, from, to Key) error
+	// Move moves an alias of a model from one build to another and adds the move to
+	// its history. If the alias does not name From, Move returns a *ConflictError and
+	// moves nothing. To must be a registered build of the same model that is not
+	// yanked. A move to the present build has no effect.
+	Move(ctx context.Context, m Move) error
 	// Alias returns the build of an alias, or ErrNotFound.
 	Alias(ctx context.Context, name, alias string) (Record, error)
+	// Aliases returns the aliases of a model by name.
+	Aliases(ctx context.Context, name string) ([]Alias, error)
+	// History returns the moves of an alias, the oldest first. It is empty for an
+	// alias that never existed.
+	History(ctx context.Context, name, alias string) ([]Move, error)
 	// Yank withdraws a build and records the reason. It returns ErrAliased if an
 	// alias refers to the build. A second call keeps the first reason.
 	Yank(ctx context.Context, key Key, reason string) error
+	// Withdraw yanks a build and moves every alias that refers to it to another
+	// build, all at once. The other build must be of the same model, and not yanked.
+	Withdraw(ctx context.Context, w Withdrawal) error
 	// Retire announces the end of a build's life and its replacement. It returns
 	// ErrNotice if the time is sooner than the minimum notice, unless it is not
 	// sooner than the announced time.
@@ -88,6 +140,8 @@ var (
 	ErrAliased     = errors.New("registry: alias refers to the build")
 	ErrNotice      = errors.New("registry: notice too short")
 	ErrInvalid     = errors.New("registry: invalid argument")
+	// ErrLocked means that another process has the file open.
+	ErrLocked = errors.New("registry: file is open elsewhere")
 )
 
 // ConflictError means that an alias refers to another build than expected. It
@@ -165,8 +219,12 @@ func (o Options) withDefaults() Options {
 }
 
 func checkKey(k Key) error {
-	if strings.TrimSpace(k.Name) == "" || strings.ContainsAny(k.Name+k.Variant, "@/\n\x00") {
-		return fmt.Errorf("%w: key: invalid (have name %q and variant %q, want a name, and no @ or / in either)", ErrInvalid, k.Name, k.Variant)
+	const longest = 255
+	if strings.TrimSpace(k.Name) == "" || len(k.Name) > longest || strings.ContainsAny(k.Name, "@\n\x00") {
+		return fmt.Errorf("%w: key: invalid name (have %q, want 1 to %d bytes without @)", ErrInvalid, k.Name[:min(len(k.Name), longest)], longest)
+	}
+	if len(k.Variant) > longest || strings.ContainsAny(k.Variant, "@/\n\x00") {
+		return fmt.Errorf("%w: key: invalid variant (have %q, want at most %d bytes without @ and /)", ErrInvalid, k.Variant[:min(len(k.Variant), longest)], longest)
 	}
 	if k.Version.Build() != "" {
 		return fmt.Errorf("%w: key %v: build metadata does not identify content; use a variant", ErrInvalid, k)

@@ -1,11 +1,13 @@
 package registry_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,7 +47,7 @@ func TestFileSurvives(t *testing.T) {
 	if err := errors.Join(f.Register(t.Context(), k, digest), f.SetAlias(t.Context(), "chat", registry.Champion, registry.Key{}, k)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := registry.OpenFile(path, registry.Options{}); !errors.Is(err, fs.ErrExist) {
+	if _, err := registry.OpenFile(path, registry.Options{}); !errors.Is(err, fs.ErrExist) || !errors.Is(err, registry.ErrLocked) {
 		t.Errorf("opened twice: %v", err)
 	}
 	if err := errors.Join(f.Close(), f.Close()); err != nil {
@@ -60,6 +62,67 @@ func TestFileSurvives(t *testing.T) {
 	}
 	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 2 {
 		t.Errorf("files left behind: %v, %v", files, err)
+	}
+}
+
+// TestMain plays a process that is killed while it registers builds.
+func TestMain(m *testing.M) {
+	path := os.Getenv("SERIN_REGISTRY_KILLED")
+	if path == "" {
+		os.Exit(m.Run())
+	}
+	f, err := registry.OpenFile(path, registry.Options{})
+	for i := 0; err == nil; i++ {
+		k := registry.Key{Name: "chat", Version: versioning.MustParse(fmt.Sprintf("1.%d.%d", os.Getpid(), i))}
+		if err = f.Register(context.Background(), k, "sha256:"+strings.Repeat("a", 64)); err == nil {
+			fmt.Println(k)
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// TestKilledProcesses: after a kill the next process opens the file, with everything
+// that was acknowledged and nothing left behind.
+func TestKilledProcesses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "models.json")
+	var acknowledged []string
+	for range 20 {
+		process := exec.Command(os.Args[0])
+		process.Env = append(os.Environ(), "SERIN_REGISTRY_KILLED="+path)
+		out, err := process.StdoutPipe()
+		if err != nil || process.Start() != nil {
+			t.Fatal("the process does not start")
+		}
+		lines := bufio.NewScanner(out)
+		for n := 0; n < 3 && lines.Scan(); n++ {
+			acknowledged = append(acknowledged, lines.Text())
+		}
+		if _, err := registry.OpenFile(path, registry.Options{}); !errors.Is(err, registry.ErrLocked) {
+			t.Errorf("opened beside another process: %v", err)
+		}
+		_ = process.Process.Kill()
+		_ = process.Wait()
+	}
+	if err := os.WriteFile(path+".tmp", []byte("half a reg"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, path)
+	records, err := f.List(t.Context(), "chat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, r := range records {
+		there[r.Key.String()] = true
+	}
+	for _, k := range acknowledged {
+		if !there[k] {
+			t.Errorf("%s was acknowledged and is lost", k)
+		}
+	}
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 2 || len(acknowledged) != 60 {
+		t.Errorf("%d acknowledged; files left behind: %v, %v", len(acknowledged), files, err)
 	}
 }
 

@@ -26,6 +26,7 @@ func Exercise(t *testing.T, open func(t *testing.T) registry.Registry) {
 	for name, part := range map[string]func(*testing.T, registry.Registry){
 		"WriteOnce": writeOnce, "Promotion": promotion, "Aliases": aliases, "Yank": yank, "Retirement": retirement,
 		"Lists": lists, "Invalid": invalid, "Races": races, "Cancelled": cancelled,
+		"History": history, "Withdrawal": withdrawal, "NamesWithSlashes": slashes,
 	} {
 		t.Run(name, func(t *testing.T) { part(t, open(t)) })
 	}
@@ -171,6 +172,93 @@ func invalid(t *testing.T, r registry.Registry) {
 	}
 	register(t, r, "1.0.0")
 	wants(t, "no alias", r.SetAlias(ctx, "chat", "", registry.Key{}, key("1.0.0")), registry.ErrInvalid)
+}
+
+// history checks that each move of an alias is kept, with its actor and reason.
+func history(t *testing.T, r registry.Registry) {
+	ctx := t.Context()
+	register(t, r, "1.0.0", "1.1.0")
+	if got, err := r.History(ctx, "chat", registry.Production); err != nil || len(got) != 0 {
+		t.Errorf("before the first move: %v, %v", got, err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	moves := []registry.Move{
+		{Name: "chat", Alias: registry.Production, To: key("1.0.0"), By: "ana", Reason: "first", At: at},
+		{Name: "chat", Alias: registry.Production, From: key("1.0.0"), To: key("1.1.0"), By: "serin", Rollout: "chat/7", At: at.Add(time.Hour)},
+		{Name: "chat", Alias: registry.Production, From: key("1.1.0"), To: key("1.0.0"), By: "serin", Rollout: "chat/7", Reason: "rolled back"},
+	}
+	for _, m := range moves {
+		wants(t, "move", r.Move(ctx, m), nil)
+		repeated := m
+		repeated.From = m.To
+		wants(t, "a move to where it is", r.Move(ctx, repeated), nil)
+	}
+	wants(t, "a move from elsewhere", r.Move(ctx, moves[1].Reverse()), registry.ErrConflict)
+	wants(t, "another alias", r.SetAlias(ctx, "chat", registry.Champion, registry.Key{}, key("1.1.0")), nil)
+	got, err := r.History(ctx, "chat", registry.Production)
+	if err != nil || len(got) != len(moves) || got[2].At.IsZero() {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	moves[2].At = got[2].At
+	for i := range moves {
+		if got[i] != moves[i] {
+			t.Errorf("move %d is %+v, want %+v", i, got[i], moves[i])
+		}
+	}
+	all, err := r.Aliases(ctx, "chat")
+	if err != nil || len(all) != 2 || all[0] != (registry.Alias{Name: registry.Champion, To: key("1.1.0")}) || all[1].To != key("1.0.0") {
+		t.Errorf("%+v, %v", all, err)
+	}
+	wants(t, "a long reason", r.Move(ctx, registry.Move{Name: "chat", Alias: "x", To: key("1.0.0"), Reason: strings.Repeat("x", 2000)}), registry.ErrInvalid)
+}
+
+// withdrawal checks that a build is yanked and its aliases move at once, or neither.
+func withdrawal(t *testing.T, r registry.Registry) {
+	ctx := t.Context()
+	register(t, r, "1.0.0", "1.1.0", "1.2.0")
+	wants(t, "alias", r.SetAlias(ctx, "chat", registry.Production, registry.Key{}, key("1.1.0")), nil)
+	wants(t, "alias", r.SetAlias(ctx, "chat", registry.Champion, registry.Key{}, key("1.1.0")), nil)
+	wants(t, "alias", r.SetAlias(ctx, "chat", registry.Challenger, registry.Key{}, key("1.2.0")), nil)
+	w := registry.Withdrawal{Key: key("1.1.0"), To: key("1.0.0"), Reason: "wrong answers", By: "ana", Rollout: "chat/8"}
+	for what, bad := range map[string]func(*registry.Withdrawal){
+		"no reason": func(w *registry.Withdrawal) { w.Reason = " " }, "to itself": func(w *registry.Withdrawal) { w.To = w.Key },
+	} {
+		other := w
+		bad(&other)
+		wants(t, what, r.Withdraw(ctx, other), registry.ErrInvalid)
+	}
+	missing := w
+	missing.To = key("9.0.0")
+	wants(t, "to what is not there", r.Withdraw(ctx, missing), registry.ErrNotFound)
+	if got, err := r.Get(ctx, key("1.1.0")); err != nil || got.Yanked != "" {
+		t.Errorf("yanked by a request that failed: %+v, %v", got, err)
+	}
+	wants(t, "withdrawal", r.Withdraw(ctx, w), nil)
+	wants(t, "again", r.Withdraw(ctx, w), nil)
+	if got, err := r.Get(ctx, key("1.1.0")); err != nil || got.Yanked != "wrong answers" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	all, err := r.Aliases(ctx, "chat")
+	if err != nil || len(all) != 3 || all[0].To != key("1.2.0") || all[1].To != key("1.0.0") || all[2].To != key("1.0.0") {
+		t.Errorf("%+v, %v", all, err)
+	}
+	moves, err := r.History(ctx, "chat", registry.Production)
+	if err != nil || len(moves) != 2 || moves[1].By != "ana" || moves[1].Rollout != "chat/8" || moves[1].Reason != "wrong answers" {
+		t.Errorf("%+v, %v", moves, err)
+	}
+	back := registry.Withdrawal{Key: key("1.0.0"), To: key("1.1.0"), Reason: "x"}
+	wants(t, "to a yanked build", r.Withdraw(ctx, back), registry.ErrYanked)
+}
+
+func slashes(t *testing.T, r registry.Registry) {
+	k := registry.Key{Name: "org/chat", Version: versioning.MustParse("1.0.0"), Variant: "int8"}
+	wants(t, "a name with a slash", r.Register(t.Context(), k, digest("a")), nil)
+	wants(t, "its alias", r.SetAlias(t.Context(), "org/chat", registry.Production, registry.Key{}, k), nil)
+	if got, err := r.Alias(t.Context(), "org/chat", registry.Production); err != nil || got.Key != k || k.String() != "org/chat@1.0.0/int8" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	k.Variant = "a/b"
+	wants(t, "a variant with a slash", r.Register(t.Context(), k, digest("a")), registry.ErrInvalid)
 }
 
 // races checks that one of several concurrent calls succeeds and the others fail.
