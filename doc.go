@@ -31,6 +31,7 @@
 //   - rollout/natsstore: a store in a NATS JetStream bucket, for many processes (a
 //     module)
 //   - rollout/memstore: a store in memory, for tests
+//   - rollout/registrystore: the model registry in a store, with what is in production
 //   - rollout/envfile: the settings of a service from a configuration file
 //   - rollout/sealedstore: encryption at rest for any store
 //   - rollout/storetest: a conformance suite for stores
