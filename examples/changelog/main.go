@@ -410,7 +410,7 @@ func (s *settings) cutChangelog(c *changelog.Changelog) error {
 }
 
 // makeRelease drafts and cuts the next version, and prints the git commands that
-// publish it. With -tag it runs them, but for the push.
+// publish it. With -tag it runs them, except the push.
 func (s *settings) makeRelease(ctx context.Context, h *changelog.History, stdout io.Writer) error {
 	next := h.NextVersion()
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/serin-go/serin/versioning/registry"
 )
 
-// A build that gives wrong answers is withdrawn, and production moves at once.
+// A build that gives wrong answers is withdrawn, and production moves to another.
 func Example() {
 	ctx := context.Background()
 	reg, err := registrystore.New(registrystore.Config{Store: new(memstore.Store)})
@@ -26,7 +26,7 @@ func Example() {
 			fmt.Println(err)
 		}
 	}
-	err = reg.Move(ctx, registry.Move{Name: "org/chat", Alias: registry.Production, To: bad, By: "ana"})
+	err = reg.Move(ctx, registry.Move{Name: "org/chat", Alias: registry.Production, To: bad, By: "ana", Reason: "released"})
 	fmt.Println(err)
 	err = reg.Withdraw(ctx, registry.Withdrawal{Key: bad, To: old, Reason: "wrong answers", By: "pia"})
 	fmt.Println(err)
@@ -38,7 +38,7 @@ func Example() {
 	// Output:
 	// <nil>
 	// <nil>
-	// org/chat@1.5.0 ana
+	// org/chat@1.5.0 ana released
 	// org/chat@1.4.0 pia wrong answers
 	// <nil>
 }

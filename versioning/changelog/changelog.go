@@ -354,7 +354,8 @@ func (c *Changelog) Cut(v versioning.Version, date time.Time) error {
 		c.moveDown(s, previous, line)
 	}
 	if links, tagPrefix, ok := c.linkStyle(); ok {
-		// The other links keep their forms, but for the release above a backport.
+		// The other links keep their forms, except the link of the release above a
+		// backport.
 		above := versioning.Version{}
 		for _, other := range c.releases {
 			if w := other.head.version; !other.head.unreleased && w.Compare(v) > 0 && (above == versioning.Version{} || w.Compare(above) < 0) {

@@ -433,7 +433,7 @@ func TestForges(t *testing.T) {
 	if err := changelog(t, curated).FixLinks("https://a b", "v"); err == nil {
 		t.Error("a bad URL was accepted")
 	}
-	// Links of a form that is not known are kept, and so are those of old releases.
+	// Links of an unknown form are kept, and so are the links of old releases.
 	c := changelog(t, "# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- a\n\n## [1.0.0] - 2026-01-01\n\n- b\n\n[unreleased]: https://example.com/diff?from=v1.0.0\n[1.0.0]: https://example.com/mine\n")
 	if err := c.Cut(versioning.MustParse("1.1.0"), time.Time{}); err != nil || !strings.Contains(c.String(), "diff?from=v1.0.0") || !strings.Contains(c.String(), "[1.0.0]: https://example.com/mine") {
 		t.Errorf("%v\n%s", err, c)

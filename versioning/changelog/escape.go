@@ -2,8 +2,8 @@ package changelog
 
 import "strings"
 
-// escapeInline returns the text of one line as Markdown that shows exactly this text,
-// but for code spans in backticks, which stay. If markdown is true, links and
+// escapeInline returns the text of one line as Markdown that shows exactly this text.
+// Code spans in backticks stay. If markdown is true, links and
 // emphasis stay too, and only HTML is escaped.
 func escapeInline(s string, markdown bool) string {
 	s = strings.TrimSpace(strings.Map(visible, s))

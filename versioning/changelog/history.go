@@ -179,7 +179,7 @@ type Skipped struct {
 
 // ReadHistory reads all commits of src and groups them into releases. The commits
 // of a release are those that it contains and that the release before, Since, does
-// not contain. So the notes of 1.2.0 repeat those of 1.2.0-rc.1. It wraps errors of
+// not contain. So the notes of 1.2.0 repeat the notes of 1.2.0-rc.1. It wraps errors of
 // src, and returns an error if src is nil, if o has an invalid prerelease
 // identifier or pattern, or if commits are repeated or are their own ancestors.
 func ReadHistory(ctx context.Context, src Source, o HistoryOptions) (*History, error) {

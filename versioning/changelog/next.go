@@ -27,8 +27,8 @@ type NextVersion struct {
 	Promotes versioning.Version
 	// Reason explains the version in words.
 	Reason string
-	// Err is a [*NextError] if no version can be right. Then Version is Last and
-	// Change is None.
+	// Err is a [*NextError] if no version can be right. Then Version is Last, and
+	// Release reports false.
 	Err error
 }
 
@@ -49,8 +49,8 @@ func (e *NextError) Error() string {
 }
 
 // NextVersion returns the version that the unreleased changes require. It is higher
-// than every tagged version, whether the history contains it or not, but for the
-// versions that HistoryOptions.Within and Channels except. If no such version
+// than every tagged version, whether the history contains it or not, except the
+// versions that HistoryOptions.Within and Channels leave out. If no such version
 // follows from the changes, Err says why.
 //
 // Changes count from the highest release that the history contains, so that the

@@ -38,7 +38,8 @@ type Change struct {
 	Why string
 	// Measure is above 0 if a guarded evaluation proves neither that the new version
 	// is worse nor that it is not: about so many more items have to be evaluated.
-	// Then Requires is None, and [CheckVersion] returns an [*UnprovenError].
+	// Such a difference requires no version, and [CheckVersion] returns an
+	// [*UnprovenError].
 	Measure int
 }
 

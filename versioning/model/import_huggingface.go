@@ -360,8 +360,9 @@ func elements(tensor object) (n uint64, ok bool) {
 // card reads the licence in the front matter of a model card.
 func (h *huggingFace) card(m *Manifest) (err error) {
 	text := strings.ReplaceAll(string(h.read("README.md", &err)), "\r\n", "\n")
-	matter, found := strings.CutPrefix(text, "---\n")
-	if matter, _, found = strings.Cut(matter, "\n---"); !found || !strings.HasPrefix(text, "---\n") {
+	rest, opened := strings.CutPrefix(text, "---\n")
+	matter, _, closed := strings.Cut(rest, "\n---")
+	if !opened || !closed {
 		return err
 	}
 	for line := range strings.SplitSeq(matter, "\n") {

@@ -10,7 +10,7 @@ import (
 
 // ImportOCI describes a model that is an OCI artifact, by its manifest and its
 // configuration, such as ModelPack and Ollama store them. The layers are the files; their
-// paths are those of the annotations, or else made of media type and digest. The
+// paths are in the annotations, or else are made of media type and digest. The
 // configuration must have the size and the digest that the manifest says. Of a ModelPack
 // configuration the descriptor and the capabilities are read. An index, a digest other
 // than SHA-256, or a path that occurs twice is an [*ImportError].

@@ -122,7 +122,7 @@ type Registry interface {
 	// alias refers to the build. A second call keeps the first reason.
 	Yank(ctx context.Context, key Key, reason string) error
 	// Withdraw yanks a build and moves every alias that refers to it to another
-	// build, all at once. The other build must be of the same model, and not yanked.
+	// build, in one change. The other build must be of the same model, and not yanked.
 	Withdraw(ctx context.Context, w Withdrawal) error
 	// Retire announces the end of a build's life and its replacement. It returns
 	// ErrNotice if the time is sooner than the minimum notice, unless it is not

@@ -212,7 +212,7 @@ func history(t *testing.T, r registry.Registry) {
 	wants(t, "a long reason", r.Move(ctx, registry.Move{Name: "chat", Alias: "x", To: key("1.0.0"), Reason: strings.Repeat("x", 2000)}), registry.ErrInvalid)
 }
 
-// withdrawal checks that a build is yanked and its aliases move at once, or neither.
+// withdrawal checks that one call yanks a build and moves its aliases, or does neither.
 func withdrawal(t *testing.T, r registry.Registry) {
 	ctx := t.Context()
 	register(t, r, "1.0.0", "1.1.0", "1.2.0")
