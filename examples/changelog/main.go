@@ -72,6 +72,7 @@ type settings struct {
 	cuts         bool
 	file         string
 	options      changelog.HistoryOptions
+	branch       string
 	plain        bool
 	verbose      bool
 	adopt        bool
@@ -103,6 +104,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	})
 	flags.StringVar(&s.base, "base", "", "link versions, pull requests and commits to the `URL` of the repository")
+	flags.StringVar(&s.branch, "branch", "", "the `name` of the branch, which decides -pre, -within and -channel, as \"beta\" and \"release-1.9\" do")
 	flags.StringVar(&s.options.Prerelease, "pre", "", "make the next version a prerelease with this `identifier`, \"rc\"")
 	flags.Func("within", "the `range` of a maintenance branch, \"1.9.x\"", func(text string) (err error) {
 		s.options.Within, err = versioning.ParseRange(text)
@@ -126,6 +128,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if s.branch != "" {
+		var err error
+		if s.options, err = s.options.ForBranch(s.branch, changelog.DefaultChannels()); err != nil {
+			return err
+		}
 	}
 	s.file = filepath.Join(s.log.Dir, "CHANGELOG.md")
 	switch {

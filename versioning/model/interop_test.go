@@ -23,6 +23,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/serin-go/serin/versioning"
 )
 
@@ -256,4 +259,47 @@ const { Validation } = require(process.argv[1] + '/@cyclonedx/cyclonedx-library'
 	if want := fmt.Sprintf("valid %d\n", 2*len(manifests)); err != nil || string(out) != want {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// FuzzCanonical: what is read has one form, and encoding/json reads the same from it.
+func FuzzCanonical(f *testing.F) {
+	for _, seed := range []string{`{"b":[1,2.5e-7,-0],"a":"\u00e9\ud83d\ude00"}`, `{"a":1,"a":2}`, `"\ud800"`, `[1e400]`, `{} {}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		once, err := canonical(text)
+		if err != nil {
+			return
+		}
+		twice, err := canonical(once)
+		if err != nil || !bytes.Equal(once, twice) {
+			t.Errorf("%q: %q, then %q, %v", text, once, twice, err)
+		}
+		var a, b any
+		if json.Unmarshal(text, &a) != nil || json.Unmarshal(once, &b) != nil || !cmp.Equal(a, b) {
+			t.Errorf("%q: means something else as %q", text, once)
+		}
+	})
+}
+
+// FuzzEnvelope: what is read can be written and read again, and nothing unsigned verifies.
+func FuzzEnvelope(f *testing.F) {
+	f.Add([]byte(`{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"keyid":"x","sig":"AA=="}]}`))
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var e, again Envelope
+		if json.Unmarshal(text, &e) != nil {
+			return
+		}
+		written, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(written, &again); err != nil || !cmp.Equal(e, again, cmpopts.EquateEmpty()) {
+			t.Errorf("%q: %v", text, err)
+		}
+		if Verify(sample(), e, key.Public()) == nil {
+			t.Errorf("%q verifies", text)
+		}
+	})
 }
