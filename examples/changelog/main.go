@@ -284,6 +284,9 @@ func (s *settings) notShown(h *changelog.History, l *changelog.LogRelease, stder
 		fmt.Fprintf(stderr, "look at: %.10s %s: %s\n", remark.Hash, remark.Header, remark.Reason)
 	}
 	for _, tag := range h.SkippedTags {
+		if s.tagPrefix == "" && strings.Contains(tag.Text, "/") && !s.verbose {
+			continue // of another part of the repository
+		}
 		fmt.Fprintf(stderr, "not a release: tag %s: %s\n", tag.Text, tag.Reason)
 	}
 }

@@ -263,8 +263,8 @@ func (c *Changelog) AddRelease(l *LogRelease, o RenderOptions) error {
 			changed = true
 		}
 	}
-	if changed && a.history != nil && len(a.history.graph.hashes) > 0 {
-		c.setThrough(a.history.newest(), c.through()...)
+	if changed && a.history != nil {
+		c.setThrough(l.newest, c.through()...)
 	}
 	return nil
 }

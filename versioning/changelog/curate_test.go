@@ -190,6 +190,17 @@ func TestEarlierCommitsAreKept(t *testing.T) {
 	}
 }
 
+// TestOlderReleases: adding a release that is tagged considers no later commit.
+func TestOlderReleases(t *testing.T) {
+	h := history(t, HistoryOptions{}, "feat: old", "tag v1.0.0", "feat: one", "tag v1.1.0", "feat: two")
+	c := changelog(t, curated)
+	for i, want := range []int{2, 3} {
+		if err := c.AddRelease(&h.Releases[1-i], RenderOptions{}); err != nil || strings.Count(c.String(), "\n- ") != want {
+			t.Errorf("%v\n%s", err, c)
+		}
+	}
+}
+
 func TestAdopt(t *testing.T) {
 	h := history(t, HistoryOptions{}, "feat: old", "feat: one")
 	c := changelog(t, "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- What people wrote.\n")

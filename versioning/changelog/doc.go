@@ -4,7 +4,7 @@
 // [ReadHistory] groups the commits of a [Source], such as a git repository
 // (package gitlog), into releases. A commit that was reverted before its release
 // appears in no release. [History.NextVersion] returns the next version and the
-// commit that caused it, or an error that says why there is none.
+// commit that caused it, or an error that says why no version can be right.
 // [LogRelease.Render] returns release notes, and [LogRelease.NotShown] the commits
 // that they leave out, each with the reason.
 //

@@ -255,7 +255,7 @@ func (r *historyReader) fill() {
 		if t.outside {
 			continue
 		}
-		l := LogRelease{Tag: t.tag, Version: t.version, Time: t.time, history: r.History}
+		l := LogRelease{Tag: t.tag, Version: t.version, Time: t.time, history: r.History, newest: r.graph.hashes[t.node]}
 		if t.since >= 0 {
 			l.Since = r.tags[t.since].tag
 		}
@@ -267,6 +267,9 @@ func (r *historyReader) fill() {
 
 func (r *historyReader) unreleased(members []*node, since int) *LogRelease {
 	l := &LogRelease{Unreleased: true, history: r.History}
+	if len(r.graph.hashes) > 0 {
+		l.newest = r.History.newest()
+	}
 	if len(members) > 0 {
 		l.Time = members[0].change.Time
 	}

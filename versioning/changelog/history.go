@@ -152,6 +152,7 @@ type LogRelease struct {
 	Skipped []Skipped
 
 	history *History // nil unless read by ReadHistory
+	newest  string   // hash of the tagged commit; if unreleased, of the newest
 }
 
 // LogChange is one conventional commit in a [History].
