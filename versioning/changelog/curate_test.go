@@ -236,6 +236,21 @@ func TestReleaseNotesInFooters(t *testing.T) {
 	}
 }
 
+func TestFragmentsReplaceSubjects(t *testing.T) {
+	l := history(t, HistoryOptions{}, "fix: a (#12)", "chore: b (#13)\n\nRelease-Note: none", "feat: c (#14)\n\nRefs: #12").pending
+	o := RenderOptions{Fragments: []Fragment{{Name: "12", Section: "Security", Text: "Read [this](x.md)\n~~~\nopen"}, {Name: "13", Section: "Removed", Text: "gone"}, {Name: "99", Section: "Added", Text: "not of a commit"}}}
+	var got []string
+	for _, s := range l.Render(o) {
+		for _, entry := range s.Entries {
+			got = append(got, s.Name+": "+entry)
+		}
+	}
+	want := []string{"Added: c (#14)", "Removed: gone", "Security: Read [this](x.md)\n~~~\nopen\n~~~"}
+	if !slices.Equal(got, want) || len(l.NotShown(o)) != 0 {
+		t.Errorf("%q, %+v", got, l.NotShown(o))
+	}
+}
+
 // TestEachCommitIsSomewhere: what is not in the notes is listed with a reason.
 func TestEachCommitIsSomewhere(t *testing.T) {
 	messages := []string{"feat: a", "faet: b", "fxi: c", "fi: d", "chore: e", "deps: f", "wip", "Merge branch 'x'", "fix: g\n\nRelease-Note: none", "feat: h\n\nBREAKING CHANGES: i"}

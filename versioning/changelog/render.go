@@ -29,6 +29,10 @@ type RenderOptions struct {
 	// Entry writes one entry. Default: scope, marks, description and the notes of
 	// breaking changes. Its output is Markdown and becomes one list item.
 	Entry func(EntryData) string
+	// Fragments replace the texts and the sections of commits: the fragment "123"
+	// replaces what a commit says whose subject refers to #123. Fragments that
+	// no commit refers to are for [Changelog.AddFragments].
+	Fragments []Fragment
 	// Accounted reports whether CHANGELOG.md already accounts for a commit, by its
 	// hash. AddRelease leaves such commits out. If nil, the file alone decides.
 	Accounted func(hash string) bool
@@ -153,10 +157,31 @@ func (c *LogChange) note() (text string, ok bool) {
 // hidden reports whether the author of a commit has excluded it from the notes.
 func (o *RenderOptions) hidden(c *LogChange) bool {
 	note, ok := c.note()
-	return ok && !c.Breaking && strings.EqualFold(note, "none")
+	return ok && o.fragment(c) == nil && !c.Breaking && strings.EqualFold(note, "none")
+}
+
+// fragment returns the fragment of a commit, or nil.
+func (o *RenderOptions) fragment(c *LogChange) *Fragment {
+	if len(o.Fragments) == 0 {
+		return nil
+	}
+	for _, ref := range c.References() {
+		if ref.Action != "" || ref.Repository != "" {
+			continue
+		}
+		for i := range o.Fragments {
+			if o.Fragments[i].Name == ref.Number {
+				return &o.Fragments[i]
+			}
+		}
+	}
+	return nil
 }
 
 func (o *RenderOptions) section(c *LogChange) string {
+	if f := o.fragment(c); f != nil {
+		return f.Section
+	}
 	if len(c.Reverts) > 0 {
 		if strings.HasPrefix(c.Description, "feat") {
 			return "Removed"
@@ -175,7 +200,9 @@ func (o *RenderOptions) entry(c *LogChange) string {
 	links := o.forge
 	note, noted := c.note()
 	noted = noted && note != "" && !strings.EqualFold(note, "none")
-	if noted {
+	if f := o.fragment(c); f != nil {
+		d.Description = f.Text
+	} else if noted {
 		d.Description = links.linkReferences(escapeBlock(note, true))
 	} else {
 		d.Description = links.linkReferences(escapeLine(c.Description, false, false))
