@@ -1,6 +1,8 @@
 package changelog
 
 import (
+	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -325,8 +327,27 @@ func FuzzParseChangelog(f *testing.F) {
 		c.Releases()
 		c.Lint()
 		before := strings.Count(c.String(), "\n")
-		if err := c.Add("Added", "zebra"); err != nil {
+		versions := func() (names []string) {
+			for _, r := range c.Releases() {
+				if !r.Unreleased {
+					names = append(names, r.Name)
+				}
+			}
+			return names
+		}
+		old := versions()
+		err = c.Add("Added", "zebra")
+		if bad := (*HeadingError)(nil); errors.As(err, &bad) {
+			if c.String() != text || bad.Line < 1 {
+				t.Fatalf("%v has changed %q to %q", err, text, c.String())
+			}
+			return
+		}
+		if err != nil {
 			t.Fatal(err)
+		}
+		if now := versions(); !slices.Equal(old, now) {
+			t.Fatalf("%q: releases %q became %q in %q", text, old, now, c.String())
 		}
 		if strings.Count(c.String(), "\n") <= before || strings.Count(c.String(), "zebra") != strings.Count(text, "zebra")+1 {
 			t.Fatalf("%q became %q", text, c.String())
