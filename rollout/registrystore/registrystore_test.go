@@ -59,7 +59,7 @@ func key(version string) registry.Key {
 // TestSharedByProcesses: every change of several processes is kept, and none is lost.
 func TestSharedByProcesses(t *testing.T) {
 	store := new(memstore.Store)
-	const processes, each = 4, 100
+	const processes, each = 3, 40
 	var all sync.WaitGroup
 	for p := range processes {
 		r := open(t, registrystore.Config{Store: store})

@@ -60,7 +60,7 @@ type page struct {
 const (
 	// maxMoves is the number of moves in one document, and archivedMoves of these go to
 	// an older part when there are more.
-	maxMoves, archivedMoves = 200, 150
+	maxMoves, archivedMoves = 100, 75
 	// maxAttempts bounds the repetitions of a change that others were faster than.
 	maxAttempts = 100
 )
