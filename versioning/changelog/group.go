@@ -129,7 +129,7 @@ func (r *historyReader) dropRepeatedVersions() {
 			continue
 		}
 		last := &kept[len(kept)-1]
-		if last.outside == t.outside || last.outside {
+		if last.node != t.node && (last.outside || !t.outside) {
 			*last, t = t, *last
 		}
 		r.skipTag(t.tag, "the tag "+last.tag+" has the same version")
