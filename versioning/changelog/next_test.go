@@ -33,7 +33,7 @@ func TestNextVersionOnBranches(t *testing.T) {
 	tests := map[string]struct {
 		entries Entries
 		o       HistoryOptions
-		want    string // or the tag in the way, after an exclamation mark
+		want    string // or "!" and the tag that forbids it
 	}{
 		"a maintenance branch was merged":      {merged, HistoryOptions{}, "1.1.1"},
 		"the release is on a branch":           {released, HistoryOptions{}, "1.9.1"},
