@@ -35,7 +35,6 @@ var ladder = map[string][]string{
 	"checks/release":                   {"checks", "checks/internal/probing", "versioning", "versioning/changelog", "versioning/model"},
 	"checks/probe":                     {"checks", "checks/internal/probing", "checks/analysis", "checks/analysis/answer"},
 	"checks/satisfaction":              {"checks", "checks/internal/probing"},
-	"checks/probe":                     {"checks", "checks/analysis", "checks/analysis/answer", "versioning/model"},
 	"checks/external/prometheus":       {"checks", "checks/external"},
 	"strategies":                       {"checks", "checks/analysis"},
 	"strategies/strategytest":          {"strategies", "checks", "checks/analysis"},

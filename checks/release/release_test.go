@@ -227,26 +227,44 @@ func manifest(v string) model.Manifest {
 }
 
 func TestBump(t *testing.T) {
-	for _, tt := range []struct {
-		name     string
-		old, new string
-		change   func(m *model.Manifest)
-		want     checks.Status
-		part     string
+	margin := 0.02
+	for name, tt := range map[string]struct {
+		change func(old, now *model.Manifest, s *checks.Subject)
+		want   checks.Status
+		part   string
 	}{
-		{"a larger window, a minor version", "1.4.0", "1.5.0", func(m *model.Manifest) { m.ContextWindow *= 2 }, checks.Pass, "1.5.0 after 1.4.0"},
-		{"a smaller window, a minor version", "1.4.0", "1.5.0", func(m *model.Manifest) { m.ContextWindow /= 2 }, checks.Fail, ""},
-		{"an older version", "1.4.0", "1.3.0", func(*model.Manifest) {}, checks.Fail, "not newer"},
-		{"the same version", "1.4.0", "1.4.0", func(*model.Manifest) {}, checks.Fail, "not newer"},
-		{"another model", "1.4.0", "1.5.0", func(m *model.Manifest) { m.Name = "search" }, checks.Unknown, ""},
-		{"no files", "1.4.0", "1.5.0", func(m *model.Manifest) { m.Files = nil }, checks.Unknown, ""},
+		"enough":          {func(_, _ *model.Manifest, _ *checks.Subject) {}, checks.Pass, "1.5.0 after 1.4.0 is enough"},
+		"a larger window": {func(_, now *model.Manifest, _ *checks.Subject) { now.ContextWindow *= 2 }, checks.Pass, "a change that is minor"},
+		"a smaller one":   {func(_, now *model.Manifest, _ *checks.Subject) { now.ContextWindow /= 2 }, checks.Fail, ""},
+		"no tools":        {func(_, now *model.Manifest, _ *checks.Subject) { now.ToolUsage = false }, checks.Fail, ""},
+		"not proven":      {func(_, now *model.Manifest, _ *checks.Subject) { now.Evals[0].Low, now.Evals[0].High = .7, .9 }, checks.Unknown, "not proven"},
+		"worse":           {func(_, now *model.Manifest, _ *checks.Subject) { now.Evals[0].Value, now.Evals[0].Low = .7, .69 }, checks.Fail, ""},
+		"older":           {func(_, now *model.Manifest, s *checks.Subject) { now.Version, s.Candidate = version("1.3.0"), "1.3.0" }, checks.Fail, "not newer"},
+		"another model":   {func(_, now *model.Manifest, _ *checks.Subject) { now.Name = "search" }, checks.Fail, "different models"},
+		"another build":   {func(_, _ *model.Manifest, s *checks.Subject) { s.Digest = "sha256:" + strings.Repeat("b", 64) }, checks.Fail, "candidate: the manifest is of the build"},
+		"another version": {func(old, _ *model.Manifest, _ *checks.Subject) { old.Version = version("1.3.0") }, checks.Fail, "baseline: the manifest is of version 1.3.0, not 1.4.0"},
+		"no files":        {func(_, now *model.Manifest, _ *checks.Subject) { now.Files = nil }, checks.Fail, "candidate: "},
 	} {
-		now := manifest(tt.new)
-		tt.change(&now)
-		c := release.Bump(func(context.Context) (model.Manifest, model.Manifest, error) { return manifest(tt.old), now, nil })
-		check(t, tt.name, c, tt.want, tt.part)
+		old, now := manifest("1.4.0"), manifest("1.5.0")
+		for _, m := range []*model.Manifest{&old, &now} {
+			m.ToolUsage = true
+			m.Evals = []model.Eval{{Task: "qa", Metric: "accuracy", Value: .8, Low: .795, High: .805, N: 4000, Margin: &margin}}
+		}
+		s := checks.Subject{Target: "chat", Baseline: "1.4.0", Candidate: "1.5.0"}
+		tt.change(&old, &now, &s)
+		c := release.Bump(func(_ context.Context, got checks.Subject) (model.Manifest, model.Manifest, error) {
+			if got != s {
+				t.Errorf("%s: asked for %+v", name, got)
+			}
+			return old, now, nil
+		})
+		if r := c.Check(checks.WithSubject(t.Context(), s)); r.Status != tt.want || !strings.Contains(r.Summary, tt.part) {
+			t.Errorf("%s: %v: %s (%v), want %v", name, r.Status, r.Summary, r.Err, tt.want)
+		}
 	}
-	c := release.Bump(func(context.Context) (old, new model.Manifest, err error) { return old, new, io.ErrUnexpectedEOF })
+	c := release.Bump(func(context.Context, checks.Subject) (old, new model.Manifest, err error) {
+		return old, new, io.ErrUnexpectedEOF
+	})
 	check(t, "not readable", c, checks.Unknown, "unexpected EOF")
 }
 

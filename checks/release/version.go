@@ -11,6 +11,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/internal/probing"
+	"github.com/serin-go/serin/internal/visible"
 	"github.com/serin-go/serin/versioning"
 	"github.com/serin-go/serin/versioning/changelog"
 	"github.com/serin-go/serin/versioning/model"
@@ -19,38 +20,64 @@ import (
 // filesLimit is the time limit of checks that read whole models.
 const filesLimit = time.Hour
 
-// Manifests returns the manifests of the model that is deployed and of its candidate.
-type Manifests func(ctx context.Context) (old, new model.Manifest, err error)
+// Manifests returns the manifests of the baseline and of the candidate of a rollout. Without a
+// rollout, the subject is zero.
+type Manifests func(ctx context.Context, s checks.Subject) (baseline, candidate model.Manifest, err error)
 
-// Bump returns a check that the version of a candidate is large enough for what has changed
-// since the deployed one; see [model.CheckVersion].
+// Bump returns a check that the version of a candidate is large enough for its differences from
+// the baseline, by [model.CheckVersion].
+//
+// The check fails if the version is too small, and if a manifest is not of the version or of the
+// digest that the [checks.Subject] of the context names. The result is Unknown if evaluations prove
+// neither that the candidate is worse nor that it is not, and if a manifest cannot be read.
+// Evidence: measure, which is how many more items of an evaluation decide.
 func Bump(manifests Manifests) checks.Check {
 	bad := &invalid{options: "Bump"}
 	if manifests == nil {
 		bad.add("manifests", nil, "a function that returns two manifests")
 	}
 	return probing.New("bump", 0, nil, bad.err(), func(ctx context.Context) checks.Result {
-		old, now, err := manifests(ctx)
+		s, _ := checks.SubjectOf(ctx)
+		old, now, err := manifests(ctx, s)
 		if err != nil {
 			return unread(ctx, "the manifests", err)
 		}
-		for _, m := range []model.Manifest{old, now} {
-			if err := m.Validate(); err != nil {
-				return unread(ctx, "the manifests", err)
+		for _, m := range []struct {
+			name, version, digest string
+			model.Manifest
+		}{{"baseline", s.Baseline, s.BaselineDigest, old}, {"candidate", s.Candidate, s.Digest, now}} {
+			if why := isNot(m.Manifest, m.version, m.digest); why != "" {
+				return fail("%s: %s", m.name, why)
 			}
 		}
 		if now.Version.Compare(old.Version) <= 0 {
 			return fail("%v is not newer than %v", now.Version, old.Version)
 		}
 		err = model.CheckVersion(old, now)
-		if small := (*model.InsufficientError)(nil); errors.As(err, &small) {
+		var unproven *model.UnprovenError
+		switch {
+		case errors.As(err, &unproven):
+			return checks.Result{Summary: visible.Line(err.Error()), Evidence: map[string]string{"measure": fmt.Sprint(unproven.Measure)}}
+		case err != nil:
 			return fail("%.500s", err.Error())
 		}
-		if err != nil {
-			return unread(ctx, "the manifests", err)
-		}
-		return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("%v after %v", now.Version, old.Version)}
+		change, _ := model.RequiredBump(old, now)
+		return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("%v after %v is enough for a change that is %v", now.Version, old.Version, change)}
 	})
+}
+
+// isNot says in what a manifest is not the build that a subject names, or "".
+func isNot(m model.Manifest, version, digest string) string {
+	if err := m.Validate(); err != nil {
+		return err.Error()
+	}
+	switch {
+	case version != "" && m.Version.String() != version:
+		return fmt.Sprintf("the manifest is of version %v, not %s", m.Version, version)
+	case digest != "" && m.ContentDigest() != digest:
+		return fmt.Sprintf("the manifest is of the build %s, not %s", m.ContentDigest(), digest)
+	}
+	return ""
 }
 
 // Source opens a text, such as a changelog. A nil Source makes every result Unknown.

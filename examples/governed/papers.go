@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,6 +12,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/drift"
 	"github.com/serin-go/serin/checks/release"
 	"github.com/serin-go/serin/versioning"
@@ -109,14 +110,21 @@ func (p *papers) reference(context.Context) (*drift.Profile, error) { return p.t
 
 func (p *papers) info() (*debug.BuildInfo, bool) { return &p.build, true }
 
-// manifests returns the manifests of the two releases: the context window has grown, which is a minor
-// change.
-func manifests(context.Context) (before, now model.Manifest, err error) {
-	of := func(version string, window int) (model.Manifest, error) {
-		v, err := versioning.Parse(version)
-		return model.Manifest{Name: "chat", Version: v, ContextWindow: window, Files: []model.File{{Path: "weights.bin", Digest: digests[version], Size: 1 << 30}}}, err
-	}
-	before, err1 := of("1.4.0", 32<<10)
-	now, err2 := of("1.5.0", 64<<10)
-	return before, now, errors.Join(err1, err2)
+// manifestOf returns the manifest of a release. The context window of 1.5.0 is larger, which is
+// a minor change.
+func manifestOf(version string) model.Manifest {
+	window := map[string]int{"1.4.0": 32 << 10, "1.5.0": 64 << 10}[version]
+	weights := sha256.Sum256([]byte(version))
+	return model.Manifest{Name: "chat", Version: versioning.MustParse(version), ContextWindow: window,
+		Files: []model.File{{Path: "weights.bin", Digest: fmt.Sprintf("sha256:%x", weights), Size: 1 << 30}}}
+}
+
+func manifests(context.Context, checks.Subject) (baseline, candidate model.Manifest, err error) {
+	return manifestOf("1.4.0"), manifestOf("1.5.0"), nil
+}
+
+// digest identifies the content of a release.
+func digest(version string) string {
+	m := manifestOf(version)
+	return m.ContentDigest()
 }

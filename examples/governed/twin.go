@@ -45,10 +45,7 @@ var price = traffic.Price{Input: 2_000_000, Output: 8_000_000}
 var prompts = []workload.Prompt{workload.Ask("What is light?"), workload.Ask("Why is the sky blue?")}
 
 // The contents of the two releases.
-var digests = map[string]string{
-	"1.4.0": "sha256:1f0c9a4e5b7d2c3f8a6e1d0b9c8f7a6e5d4c3b2a1908f7e6d5c4b3a29180f7e6",
-	"1.5.0": "sha256:5f0c9a4e5b7d2c3f8a6e1d0b9c8f7a6e5d4c3b2a1908f7e6d5c4b3a29180f7e6",
-}
+var digests = map[string]string{"1.4.0": digest("1.4.0"), "1.5.0": digest("1.5.0")}
 
 // twin is everything that the checklist looks at: two versions of a model behind a router,
 // and copies of the infrastructure without users, which the drills may break.
