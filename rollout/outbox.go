@@ -327,8 +327,7 @@ func (f *feed) deliver(ctx context.Context, l *lane, d *delivery) (err error) {
 
 // failed has an event tried again, or gives it up.
 func (f *feed) failed(ctx context.Context, l *lane, d *delivery, err error) error {
-	var permanent *permanentError
-	if d.attempts++; errors.As(err, &permanent) || d.attempts >= MaxAttempts {
+	if d.attempts++; IsPermanent(err) || d.attempts >= MaxAttempts {
 		if err := f.bury(ctx, d, err); err != nil {
 			return err
 		}

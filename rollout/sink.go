@@ -70,6 +70,12 @@ func Permanent(err error) error {
 	return &permanentError{err}
 }
 
+// IsPermanent reports whether [Permanent] has marked err, or an error that err wraps.
+func IsPermanent(err error) bool {
+	var marked *permanentError
+	return errors.As(err, &marked)
+}
+
 type permanentError struct{ err error }
 
 func (e *permanentError) Error() string { return e.err.Error() }

@@ -1,10 +1,13 @@
 package rollout
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // Window is a time of the week in which stages may begin. Outside all windows
@@ -82,6 +85,28 @@ func (w Window) problems(bad func(field string, value any, want string)) {
 	if w.Budget < 0 || w.Budget > MaxBudget {
 		bad("Budget", w.Budget, fmt.Sprintf("a number from 0 to %d", MaxBudget))
 	}
+}
+
+// Validate returns all problems of w, joined. Each is a [*checks.InvalidError].
+func (w Window) Validate() error {
+	var errs []error
+	w.problems(func(field string, value any, want string) {
+		errs = append(errs, &checks.InvalidError{Package: "rollout", Field: "Window." + field, Value: value, Want: want})
+	})
+	return errors.Join(errs...)
+}
+
+// Contains reports whether the window is open at a time, without regard to its Budget. A
+// window that is not valid is never open.
+func (w Window) Contains(at time.Time) (open bool) {
+	if w.Validate() != nil {
+		return false
+	}
+	w.openings(at, func(from, _ time.Time) bool {
+		open = !at.Before(from)
+		return false
+	})
+	return open
 }
 
 // MaxBudget is the largest budget of a [Window].
