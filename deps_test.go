@@ -24,6 +24,7 @@ var ladder = map[string][]string{
 	"checks/checkstest":                {"checks", "checks/external"},
 	"checks/analysis":                  {"checks"},
 	"checks/analysis/answer":           {"checks/analysis"},
+	"checks/anomaly":                   {"checks"},
 	"checks/burn":                      {"checks"},
 	"checks/external":                  {"checks"},
 	"checks/health":                    {"checks"},
@@ -118,6 +119,7 @@ var foreign = map[string][]string{
 
 // standardOnly are the packages that link the standard library and nothing else.
 var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "checks/drift", "checks/satisfaction", "strategies", "rollout", "rollout/access", "rollout/memstore", "rollout/privacy", "rollout/privacy/duties", "rollout/privacy/tuning", "rollout/report", "rollout/sealedstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
+var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/anomaly", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "strategies", "rollout", "rollout/access", "rollout/memstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

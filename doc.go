@@ -70,6 +70,7 @@
 //   - checks/analysis: statistical canary analysis of live traffic
 //   - checks/analysis/answer: what a response of an LLM API contains, and whether it
 //     is complete
+//   - checks/anomaly: anomalies in time series: robust z-scores, EWMA, CUSUM, rhythm of the week
 //   - checks/burn: SLO error budgets and burn rates
 //   - checks/health: liveness, readiness and startup probes, and graceful shutdown
 //   - checks/health/grpchealth: these probes by the gRPC health protocol (a module)
