@@ -16,6 +16,8 @@
 //   - rollout/access/oidc: sign-in by OpenID Connect (a module)
 //   - rollout/access/webauthn: passkeys and security keys (a module)
 //   - rollout/access/cedar: policies in the language Cedar (a module)
+//   - rollout/alert: alerts about rollouts: routes, grouping, silences, security events
+//   - rollout/alert/notify: Alertmanager, PagerDuty, Slack, Teams, Discord, mail, webhooks
 //   - rollout/audit: verification, signed checkpoints, exports and archives of the
 //     audit trail
 //   - rollout/ledger: a tamper-evident record of votes, waivers, reviews and refusals,
