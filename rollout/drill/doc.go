@@ -4,6 +4,11 @@
 // cache keep versions and tenants apart, is every guarded call refused to the roles that may
 // not make it, is the store encrypted at rest, does personal data in a prompt stay out of logs
 // and caches.
+// Package drill provides rehearsals of the infrastructure and the access control of a rollout
+// as checks: does the autoscaler scale, does the load balancer follow its weights, does a
+// dead replica go unnoticed, is the previous version still warm, does the cache keep versions
+// and tenants apart, is every guarded call refused to the roles that may not make it, do alerts
+// reach people.
 //
 //	suite["load balancer"] = drill.Balance(drill.BalanceOptions{
 //		Send:    func(ctx context.Context, _ int) (server string, err error) { return ask(ctx, pool) },
@@ -14,7 +19,7 @@
 // A drill sends requests, adds load and stops servers. Therefore it never runs on what
 // serves users. It runs on a twin: a copy of the service with the same configuration and
 // no users. The options name the twin by functions, so a drill does nothing else than to
-// call them.
+// call them. AlertPath alone runs on the service itself.
 //
 // # Results
 //

@@ -13,12 +13,13 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/alert"
 	"github.com/serin-go/serin/rollout/drill"
 	"github.com/serin-go/serin/rollout/memstore"
 )
 
-// twin is a service in virtual time: a balancer over three servers, an autoscaler, a cache
-// and two versions.
+// twin is a service in virtual time: a balancer over three servers, an autoscaler, a cache,
+// two versions and a pager.
 type twin struct {
 	ignoresWeights bool
 	neverScales    bool
@@ -26,6 +27,8 @@ type twin struct {
 	unredacted     bool
 	cache          shelf
 	disk           memstore.Store
+	alerts         *alert.Manager
+	pager          pager
 
 	mu       sync.Mutex
 	dead     map[string]bool
@@ -123,6 +126,7 @@ func (w *twin) drills(t *testing.T) map[string]checks.Check {
 				return string(e.Value), err
 			},
 		}),
+		"alert path": drill.AlertPath(drill.ManagerPath(w.alerts)),
 	}
 }
 
@@ -140,10 +144,12 @@ func TestSabotageIsFoundByItsDrill(t *testing.T) {
 		{"a store that does not encrypt", func(w *twin) { w.plain = true }, []string{"encrypted"}},
 		{"a redactor that is off", func(w *twin) { w.unredacted = true }, []string{"planted"}},
 		{"a scaler that never scales", func(w *twin) { w.neverScales = true }, []string{"autoscaler"}},
+		{"a pager that accepts alerts and loses them", func(w *twin) { w.pager.loses = true }, []string{"alert path"}},
 	} {
 		t.Run(tt.sabotage, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &twin{dead: make(map[string]bool), cache: shelf{ttl: time.Minute}}
+				w.alerts = manager(t, &w.pager, &pager{})
 				tt.do(w)
 				var failed, other []string
 				for name, c := range w.drills(t) {
