@@ -44,6 +44,8 @@ import (
 	"github.com/serin-go/serin/checks/health"
 	"github.com/serin-go/serin/loadtest/modeltest"
 	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/alert"
+	"github.com/serin-go/serin/rollout/alert/notify"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/envfile"
 	"github.com/serin-go/serin/rollout/privacy"
@@ -58,33 +60,30 @@ import (
 // config holds the settings, from the environment or from members of the same names in a
 // file. The environment goes before the file.
 type config struct {
-	Addr   string   `env:"GATEWAY_ADDR, default=localhost:8080"`       // for callers
-	Admin  string   `env:"GATEWAY_ADMIN_ADDR, default=localhost:8081"` // for operators; do not expose it
-	Store  string   `env:"GATEWAY_STORE, default=gateway.db"`          // the file that keeps rollouts
-	Token  secret   `env:"GATEWAY_TOKEN"`                              // for /rollout, which is closed without one
-	Keys   string   `env:"GATEWAY_KEYS"`                               // the file with the keys of callers, see package apikeys
-	Prices string   `env:"GATEWAY_PRICES"`                             // the file with the prices of models, see package cost
-	Models []string `env:"GATEWAY_MODELS, default=tinylm"`             // that callers are offered
+	Addr   string        `env:"GATEWAY_ADDR, default=localhost:8080"`       // for callers
+	Admin  string        `env:"GATEWAY_ADMIN_ADDR, default=localhost:8081"` // for operators; do not expose it
+	Store  string        `env:"GATEWAY_STORE, default=gateway.db"`          // the file that keeps rollouts
+	Token  notify.Secret `env:"GATEWAY_TOKEN"`                              // for /rollout, which is closed without one
+	Keys   string        `env:"GATEWAY_KEYS"`                               // the file with the keys of callers, see package apikeys
+	Prices string        `env:"GATEWAY_PRICES"`                             // the file with the prices of models, see package cost
+	Models []string      `env:"GATEWAY_MODELS, default=tinylm"`             // that callers are offered
+
+	Alerts notify.Receivers `env:", prefix=GATEWAY_"` // GATEWAY_SLACK and GATEWAY_ALERTMANAGER, where alerts are sent
 
 	Redact privacy.Direction `env:"GATEWAY_REDACT, default=none"` // personal data in requests to models, in answers, or in both
 
 	Stable       versioning.Version `env:"STABLE_VERSION, default=1.4.0"`
 	StableURL    string             `env:"STABLE_URL"`
-	StableKey    secret             `env:"STABLE_KEY"` // for its servers, in place of the caller's
+	StableKey    notify.Secret      `env:"STABLE_KEY"` // for its servers, in place of the caller's
 	Candidate    versioning.Version `env:"CANDIDATE_VERSION, default=1.5.0"`
 	CandidateURL string             `env:"CANDIDATE_URL"`
-	CandidateKey secret             `env:"CANDIDATE_KEY"`
+	CandidateKey notify.Secret      `env:"CANDIDATE_KEY"`
 
 	Bake  time.Duration `env:"ROLLOUT_BAKE, default=1m"`   // the least time of each stage
 	Stall time.Duration `env:"REQUEST_STALL, default=10s"` // for the next byte of a request's body
 	Delay time.Duration `env:"DRAIN_DELAY, default=15s"`   // until balancers know that the gateway is not ready
 	Drain time.Duration `env:"DRAIN, default=10m"`         // for requests under way after that
 }
-
-// secret is a setting that is not printed.
-type secret string
-
-func (s secret) String() string { return strings.Repeat("(set)", min(len(s), 1)) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -102,8 +101,7 @@ func main() {
 		err = g.prepare()
 	}
 	if err == nil && *check {
-		fmt.Printf("%+v\nteams with keys: %q\nterminationGracePeriodSeconds: more than %.0f\n",
-			g.config, g.access.Load().keys.Teams(), (g.Delay + g.Drain + traffic.CutTime).Seconds())
+		fmt.Printf("%+v\nteams with keys: %q\nterminationGracePeriodSeconds: more than %.0f\n", g.config, g.access.Load().keys.Teams(), (g.Delay + g.Drain + traffic.CutTime).Seconds())
 	} else if err == nil {
 		err = g.serve(ctx, func(callers, admin string) { g.log.Info("gateway listens", "callers", callers, "admin", admin) })
 	}
@@ -119,6 +117,7 @@ type gateway struct {
 	access atomic.Pointer[access]
 	router *traffic.Router
 	health *health.Monitor
+	told   map[string]alert.Notifier
 	engine atomic.Pointer[rollout.Engine] // nil until the store is open
 }
 
@@ -154,7 +153,7 @@ func (g *gateway) prepare() error {
 	for _, v := range []struct {
 		versioning.Version
 		url string
-		key secret
+		key notify.Secret
 	}{{g.Stable, g.StableURL, g.StableKey}, {g.Candidate, g.CandidateURL, g.CandidateKey}} {
 		b := traffic.Backend{URL: v.url, Transport: redactor.Transport(nil, g.Redact), Credentials: traffic.Drop, PriceOf: func(model string) (traffic.Price, bool) { return g.access.Load().prices.Price(model) }}
 		if v.key != "" {
@@ -171,8 +170,9 @@ func (g *gateway) prepare() error {
 	}
 	router, err := traffic.New(traffic.Config{Arms: arms, Split: strategies.Split{Arms: []strategies.Arm{{Name: g.Stable.String(), Weight: strategies.Full}}}, Unit: user, Tenant: apikeys.TeamOf, RequestStall: g.Stall, Logger: g.log})
 	monitor, failed := health.New(health.Config{Every: time.Second, Components: []health.Component{{Name: "rollouts", Check: checks.Func(g.leads)}}})
-	g.router, g.health = router, monitor
-	return errors.Join(err, failed, bad, g.plan().Validate(), g.reload())
+	told, invalid := g.Alerts.Notifiers(g.log)
+	g.router, g.health, g.told = router, monitor, told
+	return errors.Join(err, failed, bad, invalid, g.plan().Validate(), g.reload())
 }
 
 // serve runs the gateway until ctx ends, and then lets requests finish.
@@ -189,9 +189,8 @@ func (g *gateway) serve(ctx context.Context, ready func(callers, admin string)) 
 	if err != nil {
 		return err
 	}
-	public := &http.Server{ // the router limits the times of bodies and answers
-		Handler: http.MaxBytesHandler(g.public(), 64<<20), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-	}
+	// The router limits the times of bodies and answers.
+	public := &http.Server{Handler: http.MaxBytesHandler(g.public(), 64<<20), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	shutdown := traffic.Graceful(public)
 	private := &http.Server{Handler: g.private(), ReadTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
 	defer private.Close()
@@ -241,16 +240,17 @@ func (g *gateway) roll(ctx context.Context) {
 		}
 	}
 	defer store.Close()
+	alerts, invalid := alert.New(alert.Config{Store: store, Receivers: g.told, Logger: g.log, Rules: alert.Ready(g.engine.Load, store)})
 	engine, err := rollout.Open(ctx, rollout.Config{
-		Store: store, Targets: map[string]rollout.Splitter{"chat": g.router}, Observer: rollout.Log(g.log), Logger: g.log,
+		Store: store, Targets: map[string]rollout.Splitter{"chat": g.router}, Observer: rollout.Log(g.log), Logger: g.log, Sinks: map[string]rollout.Sink{"alerts": alerts},
 	})
-	if err != nil {
+	if err = errors.Join(invalid, err); err != nil {
 		g.log.Error("rollouts cannot be led; the baseline serves", "error", err)
 		return
 	}
 	defer engine.Close()
 	g.engine.Store(engine)
-	<-ctx.Done()
+	_ = alerts.Run(ctx) // until ctx ends
 }
 
 // public serves callers.
@@ -351,10 +351,9 @@ func (g *gateway) rollout(w http.ResponseWriter, r *http.Request) {
 
 // feedback records a user's rating of an answer, a score from 0 to 1.
 func (g *gateway) feedback(w http.ResponseWriter, r *http.Request) {
-	score, err := strconv.ParseFloat(r.FormValue("score"), 64)
-	if err != nil || r.FormValue("id") == "" {
+	if score, err := strconv.ParseFloat(r.FormValue("score"), 64); err != nil || r.FormValue("id") == "" {
 		http.Error(w, "want id and score", http.StatusBadRequest)
-		return
+	} else {
+		fmt.Fprintln(w, g.router.Feedback(r.FormValue("id"), score))
 	}
-	fmt.Fprintln(w, g.router.Feedback(r.FormValue("id"), score))
 }

@@ -86,7 +86,7 @@ func deployment(tw *twin, led *ledger.Ledger) (*checklist.List, error) {
 			item("blue-green", "ana", drill.WarmBaseline(tw.warm()), 0),
 			should(item("ab-testing", "ana", drill.Conclusive(drill.ConclusiveOptions{Plans: tw.plan, Traffic: tw.traffic}), 0)),
 			item("monitoring", "ana", checks.All(checks.Named("budget", tw.budget), checks.Named("candidate", probe.Completion(candidate, probe.CompletionOptions{Stream: true}))), 0),
-			vouched("alerts", "ana", anyone),
+			item("alerts", "ana", drill.AlertPath(drill.ManagerPath(tw.alerts)), 7*day),
 			firm(item("rollback-plan", "ana", drill.Rollback(tw.rehearsal.drill()), 30*day)),
 		}},
 		checklist.Section{Name: "after", Items: []checklist.Item{

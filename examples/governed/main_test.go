@@ -29,6 +29,11 @@ func TestStory(t *testing.T) {
 		}
 		text = rest
 	}
+	for _, told := range []string{"slack: TEST AlertTest", "pager: trigger test", "RolloutFailed", "RolloutHeld", "RolloutApproval", "slack: RESOLVED"} {
+		if !strings.Contains(out.String(), told) {
+			t.Errorf("no message has %q in\n%s", told, out.String())
+		}
+	}
 	page, err := os.ReadFile(filepath.Join(dir, "report.html"))
 	if err != nil {
 		t.Fatal(err)

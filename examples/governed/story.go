@@ -83,6 +83,7 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 	ready := list.Only("infrastructure", "security", "testing", "documentation", "deployment", "ongoing")
 	engine, err := rollout.Open(ctx, rollout.Config{
 		Store: store, Targets: map[string]rollout.Splitter{"chat": tw.router}, Authorize: policy.Authorize, Refused: led.Refused, Tick: 200 * time.Millisecond,
+		Sinks:  map[string]rollout.Sink{"alerts": tw.alerts},
 		Checks: map[string]checks.Check{"ready": ready.Check(led), "reviewed": list.Only("after").Check(led)},
 	})
 	if err != nil {
@@ -110,6 +111,8 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 	if err := save(ctx, dir, last, led, ledger.Bundle{Report: last, Plan: st.Plan}, s.written); err != nil {
 		return err
 	}
+	s.say("what the chat room and the pager have received")
+	tw.inbox.print(out)
 	fmt.Fprintf(out, "\nThe reports and evidence.zip are in %s.\n", dir)
 	return nil
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/serin-go/serin/loadtest/workload"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/access"
+	"github.com/serin-go/serin/rollout/alert"
 	"github.com/serin-go/serin/rollout/drill"
 	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -60,6 +61,8 @@ type twin struct {
 	edge   *edge
 	vault  *vault
 	copy   *rollout.Engine // has the policy of the service, and no users
+	alerts *alert.Manager
+	inbox  *inbox
 
 	rehearsal *rehearsal
 	papers    *papers
@@ -98,13 +101,14 @@ func newTwin(ctx context.Context) (*twin, error) {
 	split := func(baseline strategies.Weight) strategies.Split {
 		return strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: baseline}, {Name: "1.5.0", Weight: strategies.Full - baseline}}}
 	}
-	var errs [6]error
+	var errs [7]error
 	tw.router, errs[0] = traffic.New(traffic.Config{Arms: arms, Split: split(strategies.Full), Observe: tw.spent.Observe})
 	tw.drills, errs[1] = traffic.New(traffic.Config{Arms: arms, Split: split(strategies.Percent(75))})
 	tw.cache, errs[2] = cache.New(cache.Config{TTL: time.Second})
 	tw.budget, errs[3] = burn.New(burn.Config{Objective: burn.MustObjective("99%")})
 	tw.pool, errs[4] = newPool(ctx)
 	tw.edge, errs[5] = newEdge(ctx)
+	tw.alerts, tw.inbox, errs[6] = newAlerts(ctx)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
