@@ -44,6 +44,22 @@ type change struct {
 	do    func(*document) bool
 	fresh bool // must see what is in the store
 	done  chan error
+
+	mu   sync.Mutex // held while do is called
+	gone bool       // the caller has left; do is not called any more
+}
+
+func (c *change) apply(d *document) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.gone && c.do(d)
+}
+
+// leave ends the interest of the caller in a change that may be stored or not.
+func (c *change) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone = true
 }
 
 // New returns a manager. It returns the errors of [Config.Validate]. It does not use the
@@ -90,7 +106,7 @@ const storing = 10 * time.Second
 // update changes the state by compare-and-set. do may be called several times, each time with
 // a copy of the newest state, and returns whether it has changed the copy. With fresh, it
 // sees what is in the store even if it changes nothing. Changes that come together are
-// stored together.
+// stored together. do is not called after update has returned.
 func (m *Manager) update(ctx context.Context, fresh bool, do func(*document) bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -108,6 +124,7 @@ func (m *Manager) update(ctx context.Context, fresh bool, do func(*document) boo
 	case err := <-c.done:
 		return err
 	case <-ctx.Done():
+		c.leave()
 		return fmt.Errorf("alert: the state may not be stored yet: %w", context.Cause(ctx))
 	}
 }
@@ -150,7 +167,7 @@ func (m *Manager) commit(ctx context.Context, list []*change) error {
 		d := m.doc.Load().clone()
 		changed := false
 		for _, c := range list {
-			if c.do(d) {
+			if c.apply(d) {
 				changed = true
 			}
 		}
