@@ -552,3 +552,31 @@ func TestRedact(t *testing.T) {
 		g.stop()
 	}
 }
+
+// TestAlerts: an abort arrives at Slack and at an Alertmanager.
+func TestAlerts(t *testing.T) {
+	var mu sync.Mutex
+	got := make(map[string]string)
+	receivers := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		got[r.URL.Path] += string(body)
+	}))
+	defer receivers.Close()
+	g := start(t, map[string]string{"GATEWAY_SLACK": receivers.URL + "/slack", "GATEWAY_ALERTMANAGER": receivers.URL, "ROLLOUT_BAKE": "1h"}).started(t)
+	if code, _ := call(t, "POST", g.admin+"/rollout/start", "secret"); code != http.StatusOK {
+		t.Fatal(code)
+	}
+	g.await(t, "baking")
+	if code, _ := call(t, "POST", g.admin+"/rollout/abort", "secret"); code != http.StatusOK {
+		t.Fatal(code)
+	}
+	for _, path := range []string{"/slack", "/api/v2/alerts"} {
+		until(t, "a message at "+path, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return strings.Contains(got[path], "RolloutRolledBack") && strings.Contains(got[path], "chat/1 aborted by admin")
+		})
+	}
+}
