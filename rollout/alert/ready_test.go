@@ -215,3 +215,68 @@ func TestEngine(t *testing.T) {
 		}
 	})
 }
+
+// names are the names of the alerts that a rule returns.
+func names(r alert.Rule) (all []string) {
+	for _, a := range look(r) {
+		all = append(all, a.Name+" "+a.Severity.String())
+	}
+	return all
+}
+
+func TestStoreSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(new(memstore.Store), 0, false)
+		engine, err := rollout.Open(t.Context(), rollout.Config{Store: p, Targets: map[string]rollout.Splitter{"chat": &plane{}}, Replica: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer engine.Close()
+		if _, err := engine.Start(t.Context(), rollout.Plan{Target: "chat", Baseline: release("1.4.0"), Candidate: release("1.5.0")}, ana); err != nil {
+			t.Fatal(err)
+		}
+		wait(time.Minute)
+		rule := alert.Engine(func() *rollout.Engine { return engine }, p)
+		want(t, "the store answers", names(rule), nil)
+		close(p.dead)
+		wait(2 * time.Minute)
+		want(t, "the store is silent", names(rule), []string{"StoreSilent critical"})
+		want(t, "without an engine", names(alert.Engine(func() *rollout.Engine { return nil }, p)), nil)
+	})
+}
+
+func TestLeaderLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memstore.Store)
+		first := newProcess(store, 0, false)
+		open := func(s rollout.Store, name string) *rollout.Engine {
+			e, err := rollout.Open(t.Context(), rollout.Config{Store: s, Targets: map[string]rollout.Splitter{"chat": &plane{}}, Replica: name, Lease: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		a := open(first, "a")
+		defer a.Close()
+		if _, err := a.Start(t.Context(), rollout.Plan{Target: "chat", Baseline: release("1.4.0"), Candidate: release("1.5.0")}, ana); err != nil {
+			t.Fatal(err)
+		}
+		b := open(store, "b")
+		defer b.Close()
+		wait(time.Minute)
+		rule := alert.Engine(func() *rollout.Engine { return b }, store)
+		var seen []string
+		looks := func(n int) {
+			seen = nil
+			for range n {
+				seen = append(seen, names(rule)...)
+				wait(5 * time.Second)
+			}
+		}
+		close(first.dead) // a does not renew its lease, which b respects for an hour
+		looks(30)
+		if !slices.Contains(seen, "LeaderLost critical") {
+			t.Errorf("nobody leads: %q", seen)
+		}
+	})
+}
