@@ -33,7 +33,7 @@ var ladder = map[string][]string{
 	"checks/people":                    {"checks", "checks/checklist"},
 	"checks/drift":                     {"checks", "checks/internal/probing"},
 	"checks/internal/probing":          {"checks"},
-	"checks/release":                   {"checks", "checks/internal/probing", "versioning", "versioning/changelog", "versioning/model"},
+	"checks/release":                   {"checks", "checks/internal/probing", "versioning", "versioning/changelog", "versioning/model", "versioning/registry"},
 	"checks/probe":                     {"checks", "checks/internal/probing", "checks/analysis", "checks/analysis/answer"},
 	"checks/satisfaction":              {"checks", "checks/internal/probing"},
 	"checks/external/prometheus":       {"checks", "checks/external"},

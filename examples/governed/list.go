@@ -41,7 +41,6 @@ func vouched(id, owner string, a checklist.Attest, controls ...string) checklist
 // deployment is the checklist of a release of a language model: 34 items.
 func deployment(tw *twin, led *ledger.Ledger) (*checklist.List, error) {
 	candidate := probe.Endpoint{URL: tw.models["1.5.0"].url, Model: "chat"}
-	anyone, privacy := checklist.Attest{}, checklist.Attest{Rules: checklist.By("privacy"), Others: true}
 	should := func(i checklist.Item) checklist.Item { i.Level = checklist.Should; return i }
 	firm := func(i checklist.Item) checklist.Item { i.Firm = true; return i }
 	standing := func(i checklist.Item) checklist.Item { i.Scope = checklist.OfOrganisation; return i }
@@ -72,7 +71,7 @@ func deployment(tw *twin, led *ledger.Ledger) (*checklist.List, error) {
 		security,
 		checklist.Section{Name: "testing", Items: []checklist.Item{
 			item("rigorous-testing", "ben", release.Tests(release.TestsOptions{Open: tw.papers.run, Commit: commit, MaxAge: day, MaxSkips: 5}), 0),
-			vouched("staging", "ben", anyone),
+			item("staging", "ben", release.Promoted(release.PromotedOptions{Builds: tw.builds, Model: "chat", Alias: "staging", Within: 2 * day}), 0),
 			item("performance", "ben", loadtest.Gate(loadtest.Plan{Target: candidate.URL, Model: candidate.Model, Pacer: pace.Constant(20), Duration: 2 * time.Second, LagBound: time.Second, Prompts: prompts},
 				analysis.Threshold{Metric: "error rate", Statistic: "mean"}), day),
 		}},
@@ -104,7 +103,7 @@ func deployment(tw *twin, led *ledger.Ledger) (*checklist.List, error) {
 			item("regular-testing", "ben", release.Tests(release.TestsOptions{Open: tw.papers.run, AnyCommit: true, MaxAge: 7 * day, MaxSkips: 5}), 0),
 			should(item("documentation-updates", "ben", release.Docs(release.DocsOptions{FS: tw.papers.docs, Rules: []release.DocRule{{Path: "guide.md"}}, Since: release.ReleasedAt(text(&tw.papers.changelog))}), 0)),
 			item("security-monitoring", "eve", led.Intact(), 0),
-			standing(vouched("compliance-audits", "pia", checklist.Attest{Rules: privacy.Rules, Valid: 365 * day, Proof: true})),
+			standing(vouched("compliance-audits", "pia", checklist.Attest{Rules: checklist.By("privacy"), Valid: 365 * day, Proof: true})),
 			item("model-tuning", "ben", drift.Check(drift.Options{Reference: tw.papers.reference, Current: tw.papers.current, Owner: "ben", Since: tw.papers.since}), 0),
 			item("resource-management", "ana", tw.spent.Check(cost.Budget{Limit: 50_000_000}), 0),
 			standing(vouched("training-sessions", "lea", checklist.Attest{Valid: 180 * day})),

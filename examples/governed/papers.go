@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -15,8 +16,11 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/drift"
 	"github.com/serin-go/serin/checks/release"
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/registrystore"
 	"github.com/serin-go/serin/versioning"
 	"github.com/serin-go/serin/versioning/model"
+	"github.com/serin-go/serin/versioning/registry"
 )
 
 // commit is what the release is built from.
@@ -127,4 +131,25 @@ func manifests(context.Context, checks.Subject) (baseline, candidate model.Manif
 func digest(version string) string {
 	m := manifestOf(version)
 	return m.ContentDigest()
+}
+
+// build is the key of a release in the registry.
+func build(version string) registry.Key {
+	return registry.Key{Name: "chat", Version: versioning.MustParse(version)}
+}
+
+// newBuilds returns a registry with both releases. The former one is in staging.
+func newBuilds(ctx context.Context, store rollout.Store) (*registrystore.Registry, error) {
+	r, err := registrystore.New(registrystore.Config{Store: store})
+	if err != nil {
+		return nil, err
+	}
+	for version, digest := range digests {
+		if err := r.Register(ctx, build(version), digest); err != nil {
+			return nil, err
+		}
+	}
+	return r, errors.Join(
+		r.Move(ctx, registry.Move{Name: "chat", Alias: "staging", To: build("1.4.0"), By: ben.Name}),
+		r.Move(ctx, registry.Move{Name: "chat", Alias: registry.Production, To: build("1.4.0"), By: ana.Name}))
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/serin-go/serin/rollout/alert"
 	"github.com/serin-go/serin/rollout/drill"
 	"github.com/serin-go/serin/rollout/memstore"
+	"github.com/serin-go/serin/rollout/registrystore"
 	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/rollout/traffic/autoscale"
 	"github.com/serin-go/serin/rollout/traffic/cache"
@@ -67,6 +68,7 @@ type twin struct {
 	rehearsal *rehearsal
 	papers    *papers
 	spent     *cost.Ledger
+	builds    *registrystore.Registry
 	engine    *rollout.Engine     // of the service; set when the list exists
 	kept      map[rollout.ID]bool // reports that are kept; see [keep]
 	keeping   sync.Mutex
