@@ -17,8 +17,8 @@ import (
 
 // newAlerts returns a manager of alerts whose receivers are a chat room like Slack and a pager
 // like PagerDuty, on this machine. The pager gets only what is critical.
-func newAlerts(ctx context.Context) (*alert.Manager, *inbox, error) {
-	in := &inbox{}
+func newAlerts(ctx context.Context, broken *fault) (*alert.Manager, *inbox, error) {
+	in := &inbox{fault: broken}
 	at, err := listen(ctx, in, nil)
 	if err != nil {
 		return nil, nil, err
@@ -46,12 +46,17 @@ func newAlerts(ctx context.Context) (*alert.Manager, *inbox, error) {
 
 // inbox is what the chat room and the pager were sent.
 type inbox struct {
+	fault *fault
 	mu    sync.Mutex
 	lines []string
 }
 
 // ServeHTTP takes a message as Slack and PagerDuty do.
 func (in *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if in.fault.is("alerts") {
+		http.Error(w, "internal_error", http.StatusInternalServerError)
+		return
+	}
 	var m struct {
 		Text    string // of Slack
 		Blocks  []struct{ Text struct{ Text string } }

@@ -29,12 +29,19 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	out := flag.String("out", "serin-governed", "folder for the reports and the bundle")
+	broken := flag.Bool("sabotage", false, "break what each item looks at, one after the other, and print what the list says")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "governed: unexpected argument %q\n", flag.Arg(0))
 		os.Exit(2)
 	}
-	if err := run(ctx, os.Stdout, *out); err != nil {
+	act := func() error { return run(ctx, os.Stdout, *out) }
+	if *broken {
+		act = func() error {
+			return stage(ctx, os.Stdout, func(ctx context.Context, s *story) error { _, err := s.sabotage(ctx, os.Stdout); return err })
+		}
+	}
+	if err := act(); err != nil {
 		fmt.Fprintln(os.Stderr, "governed:", err)
 		os.Exit(1)
 	}

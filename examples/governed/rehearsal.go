@@ -23,13 +23,13 @@ type rehearsal struct {
 	engine *rollout.Engine
 	front  string
 	broken atomic.Bool
-	deaf   atomic.Bool // the engine does not get what is measured
+	fault  *fault
 	plan   rollout.Plan
 	id     rollout.ID
 }
 
 func newRehearsal(ctx context.Context, tw *twin) (*rehearsal, error) {
-	r := &rehearsal{plan: rollout.Plan{Target: "chat", Baseline: tw.release("1.4.0"), Candidate: tw.release("1.5.0"),
+	r := &rehearsal{fault: &tw.fault, plan: rollout.Plan{Target: "chat", Baseline: tw.release("1.4.0"), Candidate: tw.release("1.5.0"),
 		Strategy: strategies.Canary{Weights: []strategies.Weight{strategies.Percent(50)}, Bake: time.Hour}}}
 	arms := make(map[string]traffic.Backend)
 	for version, m := range tw.models {
@@ -58,9 +58,10 @@ func (r *rehearsal) SetSplit(ctx context.Context, s strategies.Split) error {
 
 // Measure implements [rollout.Measurer].
 func (r *rehearsal) Measure(rec *analysis.Recorder) {
-	if !r.deaf.Load() {
-		r.router.Measure(rec)
+	if r.fault.is("rollback-plan") {
+		rec = nil // the engine learns nothing
 	}
+	r.router.Measure(rec)
 }
 
 // drill are the options of the drill: the candidate is broken while it has half of the traffic.

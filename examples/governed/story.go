@@ -43,9 +43,28 @@ type story struct {
 	factor *access.TOTP
 
 	written []report.Report // of the rollouts that have ended
+	store   *memstore.Store
 }
 
+// run plays the story, and writes its reports.
 func run(ctx context.Context, out io.Writer, dir string) error {
+	return stage(ctx, out, func(ctx context.Context, s *story) error {
+		last, st, err := s.play(ctx)
+		if err != nil {
+			return err
+		}
+		if err := save(ctx, dir, last, s.led, ledger.Bundle{Report: last, Plan: st.Plan}, s.written); err != nil {
+			return err
+		}
+		s.say("what the chat room and the pager have received")
+		s.tw.inbox.print(out)
+		fmt.Fprintf(out, "\nThe reports and evidence.zip are in %s.\n", dir)
+		return nil
+	})
+}
+
+// stage makes everything that a story needs, calls act, and removes it.
+func stage(ctx context.Context, out io.Writer, act func(ctx context.Context, s *story) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tw, err := newTwin(ctx)
@@ -53,7 +72,7 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 		return err
 	}
 	var remove func()
-	if tw.vault, remove, err = newVault(ctx, tw.models["1.4.0"]); err != nil {
+	if tw.vault, remove, err = newVault(ctx, tw.models["1.4.0"], &tw.fault); err != nil {
 		return err
 	}
 	defer remove()
@@ -107,18 +126,7 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 			return err
 		}
 	}
-	s := &story{out: out, tw: tw, led: led, list: list, engine: engine, factor: factor}
-	last, st, err := s.play(ctx)
-	if err != nil {
-		return err
-	}
-	if err := save(ctx, dir, last, led, ledger.Bundle{Report: last, Plan: st.Plan}, s.written); err != nil {
-		return err
-	}
-	s.say("what the chat room and the pager have received")
-	tw.inbox.print(out)
-	fmt.Fprintf(out, "\nThe reports and evidence.zip are in %s.\n", dir)
-	return nil
+	return act(ctx, &story{out: out, tw: tw, led: led, list: list, engine: engine, factor: factor, store: store})
 }
 
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.out, "\n== "+format+"\n\n", args...) }
@@ -245,9 +253,14 @@ func (s *story) prepare(ctx context.Context, subject checks.Subject) error {
 
 // report evaluates the whole list for a rollout.
 func (s *story) report(ctx context.Context, st rollout.Status) checklist.Report {
+	return s.evaluate(ctx, st, s.led)
+}
+
+// evaluate evaluates the whole list by the records of a source.
+func (s *story) evaluate(ctx context.Context, st rollout.Status, src checklist.Source) checklist.Report {
 	ctx = checks.WithSubject(ctx, checks.Subject{Rollout: string(st.ID), Target: "chat", Model: "chat", Baseline: "1.4.0", Candidate: "1.5.0",
 		Digest: digests["1.5.0"], Plan: st.Digest, Starter: ben.Subject, Until: time.Now().Add(time.Hour)})
-	return s.list.Run(ctx, s.led)
+	return s.list.Run(ctx, src)
 }
 
 // wait waits until a rollout is as wanted.

@@ -52,6 +52,7 @@ var digests = map[string]string{"1.4.0": digest("1.4.0"), "1.5.0": digest("1.5.0
 // twin is everything that the checklist looks at: two versions of a model behind a router,
 // and copies of the infrastructure without users, which the drills may break.
 type twin struct {
+	fault  fault
 	models map[string]*served
 	router *traffic.Router // serves the users
 	drills *traffic.Router // a copy with the weights 3:1
@@ -83,7 +84,8 @@ type served struct {
 func (m *served) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
 
 func newTwin(ctx context.Context) (*twin, error) {
-	tw := &twin{models: make(map[string]*served), scaled: &scaled{}, papers: newPapers(time.Now()), kept: make(map[rollout.ID]bool)}
+	tw := &twin{models: make(map[string]*served), kept: make(map[rollout.ID]bool)}
+	tw.scaled, tw.papers = &scaled{fault: &tw.fault}, newPapers(time.Now(), &tw.fault)
 	var err error
 	if tw.spent, err = cost.NewLedger(cost.Config{}); err != nil {
 		return nil, err
@@ -94,7 +96,17 @@ func newTwin(ctx context.Context) (*twin, error) {
 		if err != nil {
 			return nil, err
 		}
-		tw.models[version] = &served{handler: lm}
+		tw.models[version] = &served{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if tw.fault.is("performance") && version == "1.5.0" {
+				body, _ := io.ReadAll(r.Body)
+				if bytes.Contains(body, []byte("sky")) {
+					http.Error(w, "out of memory", http.StatusInternalServerError)
+					return
+				}
+				r.Body = io.NopCloser(bytes.NewReader(body))
+			}
+			lm.ServeHTTP(w, r)
+		})}
 		if tw.models[version].url, err = listen(ctx, tw.models[version], nil); err != nil {
 			return nil, err
 		}
@@ -110,7 +122,7 @@ func newTwin(ctx context.Context) (*twin, error) {
 	tw.budget, errs[3] = burn.New(burn.Config{Objective: burn.MustObjective("99%")})
 	tw.pool, errs[4] = newPool(ctx)
 	tw.edge, errs[5] = newEdge(ctx)
-	tw.alerts, tw.inbox, errs[6] = newAlerts(ctx)
+	tw.alerts, tw.inbox, errs[6] = newAlerts(ctx, &tw.fault)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -135,6 +147,9 @@ func (tw *twin) keep(id rollout.ID) {
 }
 
 func (tw *twin) isKept(_ context.Context, id rollout.ID) (bool, error) {
+	if tw.fault.is("metrics-analysis") {
+		return false, errors.New("the wiki is down")
+	}
 	tw.keeping.Lock()
 	defer tw.keeping.Unlock()
 	return tw.kept[id], nil
@@ -149,6 +164,9 @@ func (nowhere) SetSplit(context.Context, strategies.Split) error { return nil }
 // command gives a command to the copy of the engine, for the drill of the roles. It reports
 // whether the engine has refused it for lack of the right.
 func (tw *twin) command(ctx context.Context, by rollout.Actor, what rollout.Action, target string) (refused bool, err error) {
+	if tw.fault.is("access-control") {
+		return false, nil
+	}
 	if what == rollout.ActionStart {
 		_, err = tw.copy.Start(ctx, rollout.Plan{Target: target, Baseline: tw.release("1.4.0"), Candidate: tw.release("1.5.0"),
 			Strategy: strategies.Canary{DangerouslyPromoteUnproven: true}}, by)
@@ -178,9 +196,18 @@ func (tw *twin) release(version string) versioning.Release {
 }
 
 // plan and traffic are what is known before the rollout begins, for the checks that look ahead.
-func (tw *twin) plan(context.Context) (rollout.Plan, error) { return plan(tw), nil }
+func (tw *twin) plan(context.Context) (rollout.Plan, error) {
+	p := plan(tw)
+	if tw.fault.is("canary") {
+		p.Strategy = strategies.Canary{Weights: []strategies.Weight{strategies.Percent(10), strategies.Percent(50)}, Bake: time.Minute}
+	}
+	return p, nil
+}
 
 func (tw *twin) traffic(context.Context) (analysis.Traffic, error) {
+	if tw.fault.is("ab-testing") {
+		return analysis.Traffic{}, nil
+	}
 	return analysis.Traffic{PerSecond: 100}, nil
 }
 
@@ -229,6 +256,9 @@ func ask(ctx context.Context, base, user string) error {
 
 // assign returns the version that a user gets, for the drill of the weights.
 func (tw *twin) assign(_ context.Context, seq int) (string, error) {
+	if tw.fault.is("load-balancers") {
+		return "1.4.0", nil
+	}
 	return tw.drills.Arm(fmt.Sprintf("user-%d", seq)), nil
 }
 
@@ -239,9 +269,19 @@ func (tw *twin) front(version string, origin http.RoundTripper) (http.Handler, e
 		return nil, err
 	}
 	proxy := httputil.NewSingleHostReverseProxy(at)
-	proxy.Transport = tw.cache.Transport(version, origin)
+	good, mixed := tw.cache.Transport(version, origin), tw.cache.Transport("1.4.0", origin)
+	proxy.Transport = transport(func(r *http.Request) (*http.Response, error) {
+		if tw.fault.is("caching") {
+			return mixed.RoundTrip(r)
+		}
+		return good.RoundTrip(r)
+	})
 	return proxy, nil
 }
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
 func (tw *twin) forget(_ context.Context, version string) error {
 	tw.cache.Forget(version)
@@ -256,8 +296,13 @@ func (tw *twin) warm() drill.WarmBaselineOptions {
 		},
 		Load:     func(context.Context) (float64, error) { return 100, nil },
 		Capacity: 200,
-		Ready:    func(context.Context, string) (int, error) { return 1, nil },
-		Send:     func(ctx context.Context, version string) error { return ask(ctx, tw.models[version].url, "drill") },
+		Ready: func(context.Context, string) (int, error) {
+			if tw.fault.is("blue-green") {
+				return 0, nil
+			}
+			return 1, nil
+		},
+		Send: func(ctx context.Context, version string) error { return ask(ctx, tw.models[version].url, "drill") },
 	}
 }
 
@@ -310,6 +355,7 @@ func (p *pool) send(ctx context.Context, _ int) (string, error) {
 // scaled is a copy of the service whose replicas serve 2 requests at a time each. Its scaler
 // decides ten times a second, so that the drill does not take minutes.
 type scaled struct {
+	fault             *fault
 	inFlight, desired atomic.Int64
 }
 
@@ -334,6 +380,9 @@ func (s *scaled) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case at := <-tick:
+			if s.fault.is("autoscaling") {
+				continue
+			}
 			n := int(s.desired.Load())
 			var d autoscale.Decision
 			d, state = scaler.Next(autoscale.Input{At: at, Ready: n, Desired: n, Signals: []autoscale.Signal{
