@@ -103,7 +103,7 @@ func (c *looking) look(ctx context.Context) checks.Result {
 		return unread(ctx, "the present profile", err)
 	}
 	r := checks.Result{Evidence: make(map[string]string)}
-	found := make(map[string]string)
+	found, fine := make(map[string]string), make(map[string]bool)
 	var unclear []string
 	shifts := Compare(reference, current)
 	known := 0
@@ -120,6 +120,7 @@ func (c *looking) look(ctx context.Context) checks.Result {
 			}
 			found[string(s.Feature)] = fmt.Sprintf("%s, %s, index %.2f", size, s.Text, s.Index)
 		}
+		fine[string(s.Feature)] = !s.Moved
 	}
 	if known == 0 {
 		unclear = append(unclear, fmt.Sprintf("%d and %d samples, want at least %d", reference.Samples(), current.Samples(), minSamples))
@@ -127,13 +128,14 @@ func (c *looking) look(ctx context.Context) checks.Result {
 	for _, name := range c.names {
 		switch e := c.Evals[name].Check(ctx); e.Status {
 		case checks.Pass, checks.Warn:
+			fine[name] = true
 		case checks.Fail:
 			found[name] = cmp.Or(e.Summary, "it fails")
 		default:
 			unclear = append(unclear, name+": "+e.Summary)
 		}
 	}
-	findings := c.findings(found)
+	findings := c.findings(found, fine)
 	if len(findings) == 0 && len(unclear) > 0 {
 		r.Summary = strings.Join(unclear, "; ")
 		return r
@@ -155,12 +157,12 @@ func (c *looking) look(ctx context.Context) checks.Result {
 	return r
 }
 
-// findings returns findings by what has moved, and reports those that are new. One that is over
-// is forgotten.
-func (c *looking) findings(found map[string]string) (list []Finding) {
+// findings returns findings by what has moved, and reports those that are new. One that is fine
+// again is forgotten; one that is not known now is not.
+func (c *looking) findings(found map[string]string, fine map[string]bool) (list []Finding) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	maps.DeleteFunc(c.first, func(what string, _ time.Time) bool { return found[what] == "" })
+	maps.DeleteFunc(c.first, func(what string, _ time.Time) bool { return fine[what] })
 	for _, what := range slices.Sorted(maps.Keys(found)) {
 		since, known := c.first[what]
 		if c.Since != nil && !known {

@@ -65,13 +65,29 @@ func Compare(reference, current *Profile) []Shift {
 		{Scores, a.Scores, b.Scores, true, func(i int) string { return fmt.Sprintf("%.2f", float64(i)/scoreBins) }},
 	} {
 		if len(f.a)+len(f.b) > 0 {
-			list = append(list, compare(f.feature, f.a, f.b, f.ordered, f.name))
+			list = append(list, present(compare(f.feature, f.a, f.b, f.ordered, f.name), a.Samples, b.Samples))
 		}
 	}
 	if names, x, y := languages(a, b); len(names) > 0 {
-		list = append(list, compare(Languages, x, y, false, func(i int) string { return names[i] }))
+		list = append(list, present(compare(Languages, x, y, false, func(i int) string { return names[i] }), a.Samples, b.Samples))
 	}
 	return list
+}
+
+// present adds the comparison of how many samples have a feature at all: one that has vanished,
+// such as the length of answers that are all empty, has moved too.
+func present(s Shift, before, now int) Shift {
+	if before < minSamples || now < minSamples {
+		return s
+	}
+	index, limit := evalue.PSI([]int{before - s.Before, s.Before}, []int{now - s.Now, s.Now}, alpha)
+	if math.IsInf(limit, 1) || index <= moved || index <= limit || s.Known && index <= s.Index {
+		return s
+	}
+	s.Known, s.Moved, s.Large = true, true, index > large
+	s.Index, s.Limit = index, limit
+	s.Text = fmt.Sprintf("%.1f %% of the samples have it, %.1f %% had it before", 100*float64(s.Now)/float64(now), 100*float64(s.Before)/float64(before))
+	return s
 }
 
 // length is the least length of a bin.

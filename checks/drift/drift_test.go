@@ -86,6 +86,35 @@ func TestMoves(t *testing.T) {
 	}
 }
 
+// TestVanished: a feature that hardly any sample has any more has moved.
+func TestVanished(t *testing.T) {
+	score := 0.5
+	full := func(change func(*drift.Sample)) *drift.Profile {
+		p := new(drift.Profile)
+		for i := range 2000 {
+			s := drift.Sample{Input: 100 + i%50, Output: 200 + i%100, Language: "en", Score: &score}
+			change(&s)
+			p.Add(s)
+		}
+		return p
+	}
+	reference := full(func(*drift.Sample) {})
+	for feature, change := range map[drift.Feature]func(*drift.Sample){
+		drift.Output: func(s *drift.Sample) { s.Output = 0 }, drift.Scores: func(s *drift.Sample) { s.Score = nil }, drift.Languages: func(s *drift.Sample) { s.Language = "" },
+	} {
+		for _, s := range drift.Compare(reference, full(change)) {
+			if s.Moved != (s.Feature == feature) {
+				t.Errorf("without %s: %+v", feature, s)
+			}
+		}
+		r := drift.Check(drift.Options{Reference: profile(reference), Current: profile(full(change)), Owner: "ben"}).Check(t.Context())
+		if r.Status != checks.Warn || !strings.Contains(r.Summary, string(feature)) {
+			t.Errorf("without %s: %v, %s", feature, r.Status, r.Summary)
+		}
+	}
+	reference.Merge(nil)
+}
+
 func profile(p *drift.Profile) func(context.Context) (*drift.Profile, error) {
 	return func(context.Context) (*drift.Profile, error) { return p, nil }
 }
@@ -144,6 +173,27 @@ func TestEvaluations(t *testing.T) {
 			t.Errorf("evaluation %v: %v, %s", tt.status, r.Status, r.Summary)
 		}
 	}
+}
+
+// TestUnknownForgetsNothing: a finding falls due although it cannot be looked at now and then.
+func TestUnknownForgetsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status := checks.Fail
+		eval := checks.Func(func(context.Context) checks.Result { return checks.Result{Status: status, Summary: "62 of 100"} })
+		f := usual(1)
+		c := drift.Check(drift.Options{Reference: profile(f.fill(2000)), Current: profile(f.fill(2000)), Owner: "ben", Evals: map[string]checks.Check{"math": eval}})
+		var last checks.Result
+		for day := range 20 {
+			if status = checks.Fail; day == 6 || day == 12 {
+				status = checks.Unknown
+			}
+			last = c.Check(t.Context())
+			time.Sleep(24 * time.Hour)
+		}
+		if last.Status != checks.Fail || !strings.Contains(last.Summary, "overdue") {
+			t.Errorf("after 20 days: %v, %s", last.Status, last.Summary)
+		}
+	})
 }
 
 // TestUnclear: what is not known opens nothing.

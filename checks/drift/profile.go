@@ -95,8 +95,12 @@ func (c *counts) addLanguage(name string, n int) {
 	c.Languages[name] += n
 }
 
-// Merge adds what another profile has counted, such as the profile of another replica.
+// Merge adds what another profile has counted, such as the profile of another replica. Nil adds
+// nothing.
 func (p *Profile) Merge(other *Profile) {
+	if other == nil {
+		return
+	}
 	o := other.copied()
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -36,8 +36,8 @@ func (r *run) plan(plans Plans) (rollout.Plan, []strategies.Stage, error) {
 }
 
 // Gradual returns a check that a plan raises the candidate step by step: the first stage with
-// traffic gives it at most first, and at least a number of stages give it some, the last
-// included. Evidence: stages, first.
+// traffic gives it at most first, no stage gives it less than the one before, and at least a
+// number of stages give it some, the last included. Evidence: stages, first.
 func Gradual(plans Plans, first strategies.Weight, stages int) checks.Check {
 	v := options{name: "Gradual"}
 	v.function("plans", plans == nil)
@@ -52,9 +52,14 @@ func Gradual(plans Plans, first strategies.Weight, stages int) checks.Check {
 		if err != nil {
 			return r.unknown(nil, err)
 		}
-		begins, with := strategies.Weight(0), 0
+		begins, before, with := strategies.Weight(0), strategies.Weight(0), 0
+		fall := ""
 		for _, s := range list {
-			if w := s.Split.Weight(p.Candidate.Arm()); w > 0 {
+			w := s.Split.Weight(p.Candidate.Arm())
+			if w < before {
+				fall = fmt.Sprintf("the stage %s gives the candidate %v after %v", s.Name, w, before)
+			}
+			if before = w; w > 0 {
 				if with++; with == 1 {
 					begins = w
 				}
@@ -64,6 +69,8 @@ func Gradual(plans Plans, first strategies.Weight, stages int) checks.Check {
 		switch {
 		case with == 0:
 			return checks.Result{Status: checks.Fail, Evidence: e, Summary: "no stage gives the candidate traffic"}
+		case fall != "":
+			return checks.Result{Status: checks.Fail, Evidence: e, Summary: fall}
 		case begins > first:
 			return checks.Result{Status: checks.Fail, Evidence: e, Summary: fmt.Sprintf("the first stage gives the candidate %v, want at most %v", begins, first)}
 		case with < stages:
@@ -84,9 +91,12 @@ type ConclusiveOptions struct {
 	Within time.Duration
 }
 
+// tooLong is a forecast that is none.
+const tooLong = 10 * 365 * 24 * time.Hour
+
 // Conclusive returns a check that a plan can come to a conclusion with the traffic that there
 // is, by the forecast of [analysis.Plan.Outlook]. A plan that takes longer than Within is a
-// Warn, since its limits decide then; one that never comes to a conclusion is a Fail. Evidence:
+// Warn, since its limits decide then; one that comes to no conclusion within ten years is a Fail. Evidence:
 // needed.
 func Conclusive(o ConclusiveOptions) checks.Check {
 	v := options{name: "ConclusiveOptions"}
@@ -119,7 +129,7 @@ func Conclusive(o ConclusiveOptions) checks.Check {
 		}
 		needed := outlook.Safe.P90Time
 		switch {
-		case outlook.Safe.Never:
+		case outlook.Safe.Never, needed >= tooLong:
 			return checks.Result{Status: checks.Fail, Summary: "with this traffic it is never proven that the candidate is no worse"}
 		case needed > o.Within:
 			return checks.Result{Status: checks.Warn, Evidence: map[string]string{"needed": needed.String()},

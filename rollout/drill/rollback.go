@@ -38,9 +38,9 @@ type RollbackOptions struct {
 // Rollback returns a check that a candidate that turns bad loses its traffic in time, without
 // anybody doing something. While requests begin at a constant rate, it starts a rollout, breaks
 // the candidate, and looks at what users get. It fails if a request that begins later than
-// Within after the fault gets a bad answer. It is Unknown if requests fail before the fault, or
-// if no request does after it: then the fault had no effect, and nothing was rehearsed. A run
-// takes about twice Within. Evidence: requests, bad, and the time of the last bad one.
+// Within after the fault gets a bad answer, or none within Timeout. It is Unknown if a request that
+// begins before the fault fails, or if none fails after it: then the fault had no effect, and
+// nothing was rehearsed. A run takes about twice Within and, if requests hang, Timeout. Evidence: requests, bad, and the time of the last bad one.
 func Rollback(o RollbackOptions) checks.Check {
 	v := options{name: "RollbackOptions"}
 	v.function("Start", o.Start == nil)
@@ -59,6 +59,7 @@ func Rollback(o RollbackOptions) checks.Check {
 type setback struct {
 	*run
 	RollbackOptions
+	load *openLoop
 
 	mu     sync.Mutex
 	sent   int
@@ -72,8 +73,8 @@ type setback struct {
 
 func rollback(r *run, o RollbackOptions) (res checks.Result) {
 	s := &setback{run: r, RollbackOptions: o}
-	load := newOpenLoop(r.ctx, o.Rate, s.request)
-	defer load.end()
+	s.load = newOpenLoop(r.ctx, o.Rate, s.request)
+	defer s.load.end()
 	breaking, mending := s.fault()
 	if mending != nil {
 		return checks.Result{Status: checks.Fail, Evidence: s.evidence(), Err: fmt.Errorf("drill: %w", errors.Join(mending, breaking)),
@@ -107,6 +108,8 @@ func (s *setback) fault() (breaking, mending error) {
 		return err, nil
 	}
 	s.sleep(2 * s.Within)
+	// What hangs has a bad answer, too: it ends by its timeout, before the candidate is mended.
+	s.load.finish()
 	return nil, nil
 }
 
@@ -129,12 +132,12 @@ func (s *setback) request(ctx context.Context, seq int) {
 	if err == nil {
 		return
 	}
-	s.bad++
-	s.err = cmp.Or(s.err, err)
-	if s.broken.IsZero() {
-		s.before = true
+	if s.broken.IsZero() || began.Before(s.broken) {
+		s.before, s.err = true, cmp.Or(s.err, err)
 		return
 	}
+	s.bad++
+	s.err = cmp.Or(s.err, err)
 	s.last = max(s.last, began.Sub(s.broken))
 }
 

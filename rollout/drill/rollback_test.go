@@ -157,11 +157,55 @@ func TestRollbackEnds(t *testing.T) {
 	})
 }
 
+// TestRollbackOfWhatHangs: a candidate that hangs gives bad answers too, and a request that was
+// slow before the fault does not show that the fault was noticed.
+func TestRollbackOfWhatHangs(t *testing.T) {
+	nothing := func(context.Context) error { return nil }
+	for name, tt := range map[string]struct {
+		hangs func(broken bool, seq int) bool
+		want  checks.Status
+	}{
+		"hangs after the fault":     {func(broken bool, seq int) bool { return broken && seq%10 == 0 }, checks.Fail},
+		"was slow before the fault": {func(_ bool, seq int) bool { return seq == 0 }, checks.Unknown},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var broken atomic.Bool
+			res := drill.Rollback(drill.RollbackOptions{Start: nothing, Rate: 50, Timeout: 8 * time.Second, Within: 5 * time.Second,
+				Break: func(context.Context) error { broken.Store(true); return nil },
+				Mend:  func(context.Context) error { broken.Store(false); return nil },
+				Send: func(ctx context.Context, seq int) error {
+					if !tt.hangs(broken.Load(), seq) {
+						return nil
+					}
+					<-ctx.Done()
+					return ctx.Err()
+				}}).Check(t.Context())
+			if res.Status != tt.want {
+				t.Errorf("%s: %v: %s (%v)", name, res.Status, res.Summary, res.Err)
+			}
+		})
+	}
+}
+
 func planned(weights ...strategies.Weight) drill.Plans {
 	return func(context.Context) (rollout.Plan, error) {
 		return rollout.Plan{Target: "chat", Baseline: versioning.Release{Version: versioning.MustParse("1.4.0")}, Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
 			Strategy: strategies.Canary{Weights: weights, Bake: time.Hour}}, nil
 	}
+}
+
+// falling is a plan whose second stage gives the candidate less than the first.
+func falling(ctx context.Context) (rollout.Plan, error) {
+	p, _ := planned(strategies.Percent(5))(ctx)
+	stages, err := p.Strategy.Stages("1.4.0", "1.5.0")
+	if err != nil {
+		return p, err
+	}
+	for i := range stages[1].Split.Arms {
+		stages[1].Split.Arms[i].Weight = map[string]strategies.Weight{"1.4.0": strategies.Percent(96), "1.5.0": strategies.Percent(4)}[stages[1].Split.Arms[i].Name]
+	}
+	p.Strategy, p.Stages = nil, stages
+	return p, nil
 }
 
 func TestGradual(t *testing.T) {
@@ -176,6 +220,7 @@ func TestGradual(t *testing.T) {
 		"as wanted":      {planned(strategies.Percent(1), strategies.Percent(25)), strategies.Percent(5), 3, checks.Pass, "first 1%, 3 stages"},
 		"too much":       {planned(strategies.Percent(10), strategies.Percent(25)), strategies.Percent(5), 3, checks.Fail, "gives the candidate 10%, want at most 5%"},
 		"too few stages": {planned(strategies.Percent(5)), strategies.Percent(5), 3, checks.Fail, "2 stages"},
+		"falls":          {falling, strategies.Percent(5), 2, checks.Fail, "4% after 5%"},
 		"no plan":        {func(context.Context) (rollout.Plan, error) { return rollout.Plan{}, broken }, strategies.Percent(5), 3, checks.Unknown, ""},
 		"an empty plan":  {func(context.Context) (rollout.Plan, error) { return rollout.Plan{}, nil }, strategies.Percent(5), 3, checks.Unknown, ""},
 		"no function":    {nil, strategies.Percent(5), 3, checks.Unknown, ""},
@@ -199,6 +244,7 @@ func TestConclusive(t *testing.T) {
 	}{
 		"busy":        {drill.ConclusiveOptions{Plans: planned(strategies.Percent(20)), Traffic: busy(50)}, checks.Pass, "in nine of ten rollouts, want 48h0m0s"},
 		"quiet":       {drill.ConclusiveOptions{Plans: planned(strategies.Percent(1)), Traffic: busy(0.01)}, checks.Warn, "a proof takes "},
+		"never":       {drill.ConclusiveOptions{Plans: planned(strategies.Percent(1)), Traffic: busy(1e-6)}, checks.Fail, "never proven"},
 		"no traffic":  {drill.ConclusiveOptions{Plans: planned(strategies.Percent(20)), Traffic: busy(0)}, checks.Unknown, ""},
 		"no function": {drill.ConclusiveOptions{Plans: planned(strategies.Percent(20))}, checks.Unknown, ""},
 		"negative":    {drill.ConclusiveOptions{Plans: planned(strategies.Percent(20)), Traffic: busy(50), Within: -1}, checks.Unknown, ""},

@@ -130,6 +130,9 @@ func New(st rollout.Status, events []rollout.Event, o Options) (Report, error) {
 		}
 	}
 	first, last := events[0], events[len(events)-1]
+	if last.Seq != st.Seq {
+		return Report{}, bad("events", fmt.Sprintf("%d events", last.Seq), fmt.Sprintf("all %d of the rollout", st.Seq))
+	}
 	r := Report{Rollout: st.ID, Target: st.Plan.Target, Baseline: st.Plan.Baseline.String(), Candidate: st.Plan.Candidate.String(), Digest: st.Plan.Candidate.Digest,
 		Plan: st.Digest, Starter: first.By.Name, Began: first.At.UTC(), Outcome: last.Phase.String(), Reason: last.Reason,
 		Good: last.Phase == strategies.Promoted, Exposed: st.Exposed}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
 	renderer "github.com/yuin/goldmark/renderer/html"
 
 	"github.com/serin-go/serin/checks"
@@ -120,7 +121,7 @@ func read(t *testing.T, e *rollout.Engine, id rollout.ID) report.Report {
 
 func abort(t *testing.T) func(e *rollout.Engine, id rollout.ID) {
 	return func(e *rollout.Engine, id rollout.ID) {
-		if err := e.Do(t.Context(), id, strategies.Abort, rollout.Actor{Name: "pia"}, rollout.Because("users complain\nabout <b>tone</b> | [more](javascript:alert(1))")); err != nil {
+		if err := e.Do(t.Context(), id, strategies.Abort, rollout.Actor{Name: "pia"}, rollout.Because("users complain\nabout <b>tone</b> | [more](javascript:alert(1)), see https://evil.example/x, www.evil.example and a@evil.example")); err != nil {
 			t.Error(err)
 		}
 	}
@@ -249,7 +250,7 @@ func TestHostileTexts(t *testing.T) {
 		}
 		// A parser of Markdown makes only what this package wrote of it.
 		var made bytes.Buffer
-		if err := goldmark.New(goldmark.WithRendererOptions(renderer.WithUnsafe())).Convert([]byte(md), &made); err != nil {
+		if err := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(renderer.WithUnsafe())).Convert([]byte(md), &made); err != nil {
 			t.Fatal(err)
 		}
 		for _, bad := range []string{"<script", "<b>", "<a ", "href"} {
@@ -288,7 +289,7 @@ func TestEventsThatAreRefused(t *testing.T) {
 		other := slices.Clone(events)
 		other[1].Rollout = "chat/9"
 		for name, list := range map[string][]rollout.Event{
-			"none": nil, "the first is missing": events[1:], "one is missing": slices.Delete(slices.Clone(events), 1, 2), "one is doubled": append(slices.Clone(events[:1]), events...),
+			"none": nil, "the first is missing": events[1:], "the last is missing": events[:len(events)-1], "one is missing": slices.Delete(slices.Clone(events), 1, 2), "one is doubled": append(slices.Clone(events[:1]), events...),
 			"of another rollout": other, "in another order": {events[1], events[0]},
 		} {
 			var invalid *checks.InvalidError

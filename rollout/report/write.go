@@ -105,10 +105,12 @@ func tail(before, text string) string {
 // literal escapes a text for one line of Markdown (CommonMark 0.31, 2.4).
 func literal(text string) string {
 	var b strings.Builder
-	line := visible.Line(text)
+	line := strings.TrimSpace(visible.Line(text))
 	for i, r := range line {
-		// At the start, a hyphen or a number would begin a list.
-		if strings.ContainsRune("\\`*_{}[]<>#+!|~&$", r) || i == 0 && strings.ContainsRune("-=", r) || numbered(line[:i], r) {
+		// At the start, a hyphen or a number would begin a list. Addresses become links in
+		// GitHub's Markdown, where backslashes stop that too.
+		link := r == ':' && strings.HasPrefix(line[i:], "://") || r == '@' || r == '.' && strings.HasSuffix(strings.ToLower(line[:i]), "www")
+		if strings.ContainsRune("\\`*_{}[]<>#+!|~&$", r) || link || i == 0 && strings.ContainsRune("-=", r) || numbered(line[:i], r) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)
