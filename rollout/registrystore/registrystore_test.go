@@ -330,3 +330,51 @@ func TestCandidatesThatAreNotWhatWasRegistered(t *testing.T) {
 		}
 	})
 }
+
+// TestMovesByHand: an event that comes again does not undo what an operator has done since, and
+// after a rollback the alias does not name the bad build, even if the former one was withdrawn.
+func TestMovesByHand(t *testing.T) {
+	p := rollout.Plan{Target: "chat", Baseline: versioning.Release{Version: versioning.MustParse("1.4.0")}, Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")}}
+	fresh := func() *registrystore.Registry {
+		r := open(t, registrystore.Config{Store: new(memstore.Store), Status: func(_ context.Context, id rollout.ID) (rollout.Status, error) {
+			return rollout.Status{ID: id, Plan: p}, nil
+		}})
+		for _, v := range []string{"1.4.0", "1.5.0"} {
+			if err := r.Register(t.Context(), key(v), digest("a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.SetAlias(t.Context(), "chat", registry.Production, registry.Key{}, key("1.4.0")); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	promoted := rollout.Event{Rollout: "chat/1", Kind: rollout.PhaseEntered, Phase: strategies.Monitoring, At: time.Now()}
+	ended := rollout.Event{Rollout: "chat/1", Kind: rollout.Ended, Phase: strategies.RolledBack, At: time.Now()}
+	notify := func(r *registrystore.Registry, e rollout.Event) {
+		t.Helper()
+		if err := r.Notify(t.Context(), e); err != nil {
+			t.Error(err)
+		}
+	}
+
+	r := fresh()
+	notify(r, promoted)
+	if err := r.Move(t.Context(), registry.Move{Name: "chat", Alias: registry.Production, From: key("1.5.0"), To: key("1.4.0"), By: "operator", Reason: "incident 17"}); err != nil {
+		t.Fatal(err)
+	}
+	notify(r, promoted)
+	if a, err := r.Alias(t.Context(), "chat", registry.Production); err != nil || a.Key != key("1.4.0") {
+		t.Errorf("after the operator's move and the event again: %v, %v", a.Key, err)
+	}
+
+	r = fresh()
+	notify(r, promoted)
+	if err := r.Yank(t.Context(), key("1.4.0"), "old"); err != nil {
+		t.Fatal(err)
+	}
+	notify(r, ended)
+	if a, err := r.Alias(t.Context(), "chat", registry.Production); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("after the rollback to a withdrawn build: %v, %v", a.Key, err)
+	}
+}

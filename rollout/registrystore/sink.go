@@ -46,9 +46,15 @@ func (r *Registry) promote(ctx context.Context, e rollout.Event) error {
 	}
 	name, candidate := modelOf(s.Plan), winner(s)
 	return r.attempt(func() error {
-		last, now, err := r.last(ctx, name)
+		moves, err := r.History(ctx, name, r.cfg.Alias)
 		if err != nil {
 			return err
+		}
+		var last registry.Move
+		for i, m := range moves {
+			if last = m; i < len(moves)-1 && m.Rollout == string(e.Rollout) {
+				return nil // it has moved the alias, and somebody else has since
+			}
 		}
 		if newer(last.Rollout, e.Rollout) || last.Rollout == string(e.Rollout) && strings.HasPrefix(last.Reason, restored) {
 			return nil // delivered late
@@ -57,10 +63,10 @@ func (r *Registry) promote(ctx context.Context, e rollout.Event) error {
 		if err != nil {
 			return err
 		}
-		if last.Rollout == string(e.Rollout) && now == build.Key {
+		if last.Rollout == string(e.Rollout) && last.To == build.Key {
 			return r.note(ctx, last, e)
 		}
-		return r.move(ctx, registry.Move{Name: name, From: now, To: build.Key, Reason: "promoted: " + e.Reason}, e)
+		return r.move(ctx, registry.Move{Name: name, From: last.To, To: build.Key, Reason: "promoted: " + e.Reason}, e)
 	})
 }
 
@@ -90,7 +96,9 @@ func (r *Registry) restore(ctx context.Context, e rollout.Event) error {
 				break
 			}
 		}
-		if to == (registry.Key{}) {
+		if before, err := r.Get(ctx, to); to == (registry.Key{}) || err != nil || before.Yanked != "" {
+			// Without a build that may serve, the alias names none: not the one that was bad.
+			to = registry.Key{}
 			if baseline, err := r.build(ctx, name, s.Plan.Baseline); err == nil && baseline.Yanked == "" {
 				to = baseline.Key
 			}
@@ -152,16 +160,6 @@ func (r *Registry) note(ctx context.Context, m registry.Move, e rollout.Event) e
 		return fmt.Errorf("registrystore: note the move of %q: %w", m.Name, err)
 	}
 	return nil
-}
-
-// last returns the newest move of the alias, and the build that it names.
-func (r *Registry) last(ctx context.Context, name string) (m registry.Move, now registry.Key, err error) {
-	moves, err := r.History(ctx, name, r.cfg.Alias)
-	if err != nil || len(moves) == 0 {
-		return m, now, err
-	}
-	m = moves[len(moves)-1]
-	return m, m.To, nil
 }
 
 // build returns the registered build of a release: the one with its digest, or the main
