@@ -19,8 +19,9 @@
 // read and is not. Unknown means that it could not be read, or does not say what was asked: a
 // file that is cut, a result of another commit, an evaluation with too few cases.
 //
-// All checks are safe for concurrent use, end after 10 seconds, and have a digest of their
-// requirements ([checks.Digester]).
+// All checks are safe for concurrent use and have a digest of their requirements
+// ([checks.Digester]). They end after 10 seconds, and [Files] after an hour; what is read is closed
+// then.
 //
 // The package uses github.com/yuin/goldmark, which parses Markdown as CommonMark defines it.
 package release

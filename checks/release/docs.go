@@ -1,6 +1,7 @@
 package release
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,9 +10,11 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
@@ -157,6 +160,36 @@ type emptyError struct{}
 
 func (*emptyError) Error() string { return "the document is empty" }
 
+// maxDocument is the size of the largest document in bytes, and maxMarks how many brackets or
+// quotation marks one line may have: the time that a parser takes grows with their square.
+const (
+	maxDocument = 1 << 20
+	maxMarks    = 1000
+	maxBrackets = 5000 // in all
+)
+
+// readable refuses documents that take long to parse.
+func readable(raw []byte) error {
+	if len(raw) > maxDocument {
+		return fmt.Errorf("longer than %d KiB", maxDocument>>10)
+	}
+	line, marks := 1, 0
+	if n := bytes.Count(raw, []byte("[")); n > maxBrackets {
+		return fmt.Errorf("%d opening brackets, want at most %d", n, maxBrackets)
+	}
+	for _, b := range raw {
+		switch b {
+		case '\n':
+			line, marks = line+1, 0
+		case '>', '[', ']', '*', '_', '`', '<', '!':
+			if marks++; marks > maxMarks {
+				return fmt.Errorf("line %d has more than %d brackets and marks", line, maxMarks)
+			}
+		}
+	}
+	return nil
+}
+
 // visit reads each document once.
 type visit struct {
 	ctx   context.Context
@@ -174,12 +207,15 @@ func (v *visit) document(name string) (*document, error) {
 		return nil, err
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(limited(v.ctx, f))
+	raw, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
 	if err != nil {
 		return nil, err
 	}
 	if strings.TrimSpace(string(raw)) == "" {
 		return nil, &emptyError{}
+	}
+	if err := readable(raw); err != nil {
+		return nil, err
 	}
 	d := parseDocument(string(raw))
 	v.read[name] = d
@@ -218,30 +254,83 @@ func parseDocument(raw string) *document {
 	d.front, body = frontMatter(raw)
 	source := []byte(body)
 	root := goldmark.New(goldmark.WithParserOptions(parser.WithAutoHeadingID())).Parser().Parse(text.NewReader(source))
-	current := ""
+	var open []section // headings that the present text is below
 	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		switch n := n.(type) {
 		case *ast.Heading:
-			current = strings.ToLower(strings.TrimSpace(plain(n, source)))
-			if _, known := d.headings[current]; !known {
-				d.headings[current] = false
+			name := strings.ToLower(strings.TrimSpace(plain(n, source)))
+			open = append(slices.DeleteFunc(open, func(s section) bool { return s.level >= n.Level }), section{n.Level, name})
+			if _, known := d.headings[name]; !known {
+				d.headings[name] = false
 			}
-			d.anchor(current)
+			d.anchor(name)
 		case *ast.Link:
 			d.links = append(d.links, string(n.Destination))
 		case *ast.Image:
 			d.links = append(d.links, string(n.Destination))
+		case *ast.HTMLBlock:
+			d.html(string(n.Lines().Value(source)), open)
+		case *ast.RawHTML:
+			d.html(string(n.Segments.Value(source)), nil)
 		case *ast.Text, *ast.FencedCodeBlock, *ast.CodeBlock:
-			if _, inHeading := n.Parent().(*ast.Heading); !inHeading && current != "" {
-				d.headings[current] = true
+			if _, inHeading := n.Parent().(*ast.Heading); !inHeading {
+				d.fill(open)
 			}
 		}
 		return ast.WalkContinue, nil
 	})
 	return d
+}
+
+// section is a heading with its level.
+type section struct {
+	level int
+	name  string
+}
+
+// fill notes that there is text below headings.
+func (d *document) fill(open []section) {
+	for _, s := range open {
+		d.headings[s.name] = true
+	}
+}
+
+// html takes the anchors and the links of HTML, and fills the headings that it is below unless it
+// is a comment.
+func (d *document) html(text string, open []section) {
+	if !strings.HasPrefix(strings.TrimSpace(text), "<!--") {
+		d.fill(open)
+	}
+	for _, m := range htmlAttribute.FindAllStringSubmatch(text, -1) {
+		if strings.EqualFold(m[1], "href") {
+			d.links = append(d.links, m[2])
+		} else {
+			d.anchors[strings.ToLower(m[2])] = true
+		}
+	}
+}
+
+var htmlAttribute = regexp.MustCompile(`(?i)\b(href|id|name)\s*=\s*["']([^"']*)["']`)
+
+// prose counts the words of a Markdown text that are neither headings nor HTML.
+func prose(markdown string) (words int) {
+	source := []byte(markdown)
+	if readable(source) != nil {
+		return 0
+	}
+	_ = ast.Walk(goldmark.DefaultParser().Parse(text.NewReader(source)), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if _, heading := n.(*ast.Heading); heading {
+			return ast.WalkSkipChildren, nil
+		}
+		if t, ok := n.(*ast.Text); ok && entering {
+			words += len(strings.Fields(string(t.Segment.Value(source))))
+		}
+		return ast.WalkContinue, nil
+	})
+	return words
 }
 
 // plain is the text of a node.
@@ -270,7 +359,7 @@ func (d *document) anchor(heading string) {
 		switch {
 		case r == ' ':
 			return '-'
-		case r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r > 0x7f:
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r):
 			return r
 		}
 		return -1

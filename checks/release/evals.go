@@ -99,7 +99,7 @@ func (o *EvalsOptions) read(ctx context.Context, open func(context.Context) (io.
 	if f == nil {
 		return nil, errors.New("there is none")
 	}
-	defer f.Close()
+	defer closing(ctx, f)()
 	passed := make(map[string]bool)
 	lines := bufio.NewScanner(limited(ctx, f))
 	lines.Buffer(nil, 1<<20)

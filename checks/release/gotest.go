@@ -34,7 +34,7 @@ type goPackage struct {
 
 // readGoTest reads the output of go test -json.
 func readGoTest(r io.Reader) (t tally, err error) {
-	packages := make(map[string]*goPackage)
+	packages, unbuilt := make(map[string]*goPackage), make(map[string]bool)
 	count := 0
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxRead)
@@ -47,8 +47,12 @@ func readGoTest(r io.Reader) (t tally, err error) {
 		if err := json.Unmarshal(line, &e); err != nil || e.Action == "" {
 			return t, fmt.Errorf("line %d is no event of go test -json: %.60q", n, line)
 		}
-		if e.Action == "build-output" || e.Action == "build-fail" {
-			continue // the package says it again
+		if e.Action == "build-output" {
+			continue
+		}
+		if e.Action == "build-fail" {
+			unbuilt[e.ImportPath] = true
+			continue
 		}
 		if e.Package == "" {
 			return t, fmt.Errorf("line %d names no package", n)
@@ -76,11 +80,15 @@ func readGoTest(r io.Reader) (t tally, err error) {
 	if err := lines.Err(); err != nil {
 		return t, err
 	}
-	if len(packages) == 0 {
+	if len(packages)+len(unbuilt) == 0 {
 		return t, errors.New("no package was tested")
 	}
 	for name, p := range packages {
 		p.count(name, &t)
+		delete(unbuilt, p.broken)
+	}
+	for name := range unbuilt { // no package says that it is because of this
+		t.failed = append(t.failed, name+" (does not build)")
 	}
 	return t, nil
 }
@@ -118,7 +126,7 @@ func (p *goPackage) count(name string, t *tally) {
 	before := len(t.failed)
 	below := make(map[string]bool) // tests of which a subtest has failed
 	for test, end := range p.tests {
-		if end == "pass" || end == "skip" {
+		if end == "pass" || end == "skip" || strings.HasPrefix(test, "Benchmark") && p.end == "pass" {
 			continue
 		}
 		for i, c := range test {
@@ -129,6 +137,7 @@ func (p *goPackage) count(name string, t *tally) {
 	}
 	for test, end := range p.tests {
 		switch {
+		case end == "" && p.end == "pass" && strings.HasPrefix(test, "Benchmark"): // has no end by itself
 		case end == "":
 			t.failed = append(t.failed, name+"."+test+" (has no end)")
 		case end == "fail" && below[test], end != "fail" && p.parent[test]:

@@ -1,120 +1,206 @@
 package release
 
 import (
+	"crypto/sha256"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// junitSuite is a suite of a JUnit report, or the root of several. The format has no standard;
-// these are the elements that Maven, pytest, gotestsum and Jest write alike.
+// The format of JUnit's XML has no standard: these are the elements that Maven, pytest,
+// gotestsum and Jest write alike. It is read piece by piece.
+
+// junitSuite is a suite that is open.
 type junitSuite struct {
-	XMLName   xml.Name
-	Name      string       `xml:"name,attr"`
-	Tests     string       `xml:"tests,attr"`
-	Failures  string       `xml:"failures,attr"`
-	Errors    string       `xml:"errors,attr"`
-	Timestamp string       `xml:"timestamp,attr"`
-	Suites    []junitSuite `xml:"testsuite"`
-	Cases     []junitCase  `xml:"testcase"`
+	path     string // the names from the root
+	declared [3]int // tests, failures and errors, -1 if it does not say
+	before   tally
+	cases    []byte // a running digest of its own cases
+	own      int
 }
 
+// junitCase is the case that is open.
 type junitCase struct {
-	Class   string     `xml:"classname,attr"`
-	Name    string     `xml:"name,attr"`
-	Failure []struct{} `xml:"failure"`
-	Error   []struct{} `xml:"error"`
-	Skipped []struct{} `xml:"skipped"`
-	Status  string     `xml:"status,attr"`
+	name, end string // "", "fail", "skip"
 }
 
-// readJUnit reads a report in JUnit's XML.
-func readJUnit(r io.Reader) (t tally, err error) {
-	d := xml.NewDecoder(r)
-	var root junitSuite
-	if err := d.Decode(&root); err != nil {
-		return t, fmt.Errorf("JUnit: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		for err == nil {
-			var tok xml.Token
-			if tok, err = d.Token(); err == nil {
-				if _, element := tok.(xml.StartElement); element {
-					return t, errors.New("JUnit: there is something after the report")
-				}
-			}
-		}
-		if !errors.Is(err, io.EOF) {
-			return t, fmt.Errorf("JUnit: %w", err)
-		}
-	}
-	if root.XMLName.Local != "testsuites" && root.XMLName.Local != "testsuite" {
-		return t, fmt.Errorf("JUnit: the root is <%.40s>, want testsuites or testsuite", root.XMLName.Local)
-	}
-	seen := make(map[string]bool)
-	if err := root.count(&t, seen, root.XMLName.Local == "testsuite", 0); err != nil {
-		return t, err
-	}
-	return t, nil
+// junitReader reads one report.
+type junitReader struct {
+	t      tally
+	suites []junitSuite
+	open   *junitCase
+	seen   map[[sha256.Size]byte]bool
+	count  int
 }
 
 // maxNesting is how deep suites may be in suites.
 const maxNesting = 100
 
-// count adds the tests of a suite to a tally, and compares them with what it declares.
-func (s *junitSuite) count(t *tally, seen map[string]bool, suite bool, depth int) error {
-	if depth > maxNesting {
-		return fmt.Errorf("JUnit: suites are nested more than %d deep", maxNesting)
-	}
-	if suite && s.Name != "" && len(s.Cases) > 0 {
-		key := s.Name + "\x00" + s.Timestamp
-		if seen[key] {
-			return fmt.Errorf("JUnit: the suite %.80q is there twice", s.Name)
+// readJUnit reads a report in JUnit's XML.
+func readJUnit(r io.Reader) (tally, error) {
+	j := &junitReader{seen: make(map[[sha256.Size]byte]bool)}
+	d := xml.NewDecoder(r)
+	depth, roots := 0, 0
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
 		}
-		seen[key] = true
-	}
-	if at, ok := junitTime(s.Timestamp); ok && at.After(t.at) {
-		t.at = at
-	} else if s.Timestamp != "" && !ok {
-		return fmt.Errorf("JUnit: the time %.40q of the suite %.80q cannot be read", s.Timestamp, s.Name)
-	}
-	before := *t
-	for _, c := range s.Cases {
-		switch {
-		case len(c.Failure)+len(c.Error) > 0 || c.Status == "failed" || c.Status == "error":
-			t.failed = append(t.failed, c.Class+"."+c.Name)
-		case len(c.Skipped) > 0 || c.Status == "skipped" || c.Status == "notrun":
-			t.skipped++
-		default:
-			t.passed++
+		if err != nil {
+			return tally{}, fmt.Errorf("JUnit: %w", err)
 		}
-	}
-	for i := range s.Suites {
-		if err := s.Suites[i].count(t, seen, true, depth+1); err != nil {
-			return err
+		switch e := token.(type) {
+		case xml.StartElement:
+			if depth++; depth == 1 {
+				roots++
+				if name := e.Name.Local; roots > 1 || name != "testsuites" && name != "testsuite" {
+					return tally{}, fmt.Errorf("JUnit: the root is <%.40s>, want one element testsuites or testsuite", name)
+				}
+			}
+			if err := j.start(e); err != nil {
+				return tally{}, fmt.Errorf("JUnit: %w", err)
+			}
+		case xml.EndElement:
+			depth--
+			if err := j.end(e.Name.Local); err != nil {
+				return tally{}, fmt.Errorf("JUnit: %w", err)
+			}
 		}
 	}
-	found := t.passed + t.skipped + len(t.failed) - before.passed - before.skipped - len(before.failed)
-	bad := len(t.failed) - len(before.failed)
-	if n, err := strconv.Atoi(s.Tests); s.Tests != "" && (err != nil || n != found) {
-		return fmt.Errorf("JUnit: the suite %.80q declares %.20s tests and has %d", s.Name, s.Tests, found)
+	if roots == 0 {
+		return tally{}, errors.New("JUnit: there is no report")
 	}
-	failures, err := junitNumber(s.Failures)
-	faults, err2 := junitNumber(s.Errors)
-	if errors.Join(err, err2) != nil || (s.Failures != "" || s.Errors != "") && failures+faults > bad {
-		return fmt.Errorf("JUnit: the suite %.80q declares %.20s failures and %.20s errors, and has %d", s.Name, s.Failures, s.Errors, bad)
+	return j.t, nil
+}
+
+func attr(e xml.StartElement, name string) string {
+	for _, a := range e.Attr {
+		if a.Name.Local == name {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+func (j *junitReader) start(e xml.StartElement) error {
+	switch name := e.Name.Local; name {
+	case "testsuites", "testsuite":
+		if j.open != nil || len(j.suites) >= maxNesting {
+			return fmt.Errorf("<%s> is within a case, or suites are nested more than %d deep", name, maxNesting)
+		}
+		return j.suite(e)
+	case "testcase":
+		if j.open != nil || len(j.suites) == 0 {
+			return errors.New("<testcase> is not within a suite, or is within a case")
+		}
+		return j.testcase(e)
+	case "failure", "error":
+		if j.open == nil && len(j.suites) > 0 { // of the suite itself, such as its preparation
+			j.t.failed = append(j.t.failed, j.suites[len(j.suites)-1].path+" ("+name+")")
+		} else if j.open != nil {
+			j.open.end = "fail"
+		}
+	case "skipped":
+		if j.open != nil && j.open.end == "" {
+			j.open.end = "skip"
+		}
 	}
 	return nil
 }
 
-func junitNumber(s string) (int, error) {
-	if s == "" {
-		return 0, nil
+func (j *junitReader) suite(e xml.StartElement) error {
+	s := junitSuite{path: attr(e, "name"), before: tally{passed: j.t.passed, skipped: j.t.skipped, failed: j.t.failed}}
+	if n := len(j.suites); n > 0 {
+		s.path = strings.TrimPrefix(j.suites[n-1].path+"/"+s.path, "/")
 	}
-	return strconv.Atoi(s)
+	for i, name := range []string{"tests", "failures", "errors"} {
+		s.declared[i] = -1
+		if v := attr(e, name); v != "" {
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 0 {
+				return fmt.Errorf("the suite %.80q has %s %.20q, want a number", s.path, name, v)
+			}
+			s.declared[i] = n
+		}
+	}
+	if text := attr(e, "timestamp"); text != "" {
+		at, ok := junitTime(text)
+		if !ok {
+			return fmt.Errorf("the time %.40q of the suite %.80q cannot be read", text, s.path)
+		}
+		if at.After(j.t.at) {
+			j.t.at = at
+		}
+	}
+	j.suites = append(j.suites, s)
+	return nil
+}
+
+func (j *junitReader) testcase(e xml.StartElement) error {
+	if j.count++; j.count > maxTests {
+		return fmt.Errorf("more than %d tests", maxTests)
+	}
+	c := &junitCase{name: strings.TrimPrefix(attr(e, "classname")+"."+attr(e, "name"), ".")}
+	switch status := strings.ToLower(attr(e, "status")); status {
+	case "", "passed", "pass", "run", "success", "successful", "ok", "completed":
+	case "failed", "fail", "failure", "error", "errored":
+		c.end = "fail"
+	case "skipped", "skip", "notrun", "disabled", "ignored", "pending", "todo":
+		c.end = "skip"
+	default:
+		return fmt.Errorf("the status %.40q of %.80q is not known", status, c.name)
+	}
+	j.open = c
+	return nil
+}
+
+func (j *junitReader) end(name string) error {
+	switch name {
+	case "testcase":
+		c := j.open
+		switch j.open = nil; c.end {
+		case "fail":
+			j.t.failed = append(j.t.failed, c.name)
+		case "skip":
+			j.t.skipped++
+		default:
+			j.t.passed++
+		}
+		s := &j.suites[len(j.suites)-1]
+		sum := sha256.Sum256(append(s.cases, c.name...))
+		s.cases, s.own = sum[:], s.own+1
+	case "testsuites", "testsuite":
+		return j.close()
+	}
+	return nil
+}
+
+// close compares a suite with what it declares. A suite with the same path and the same cases as
+// another one is the same results again.
+func (j *junitReader) close() error {
+	n := len(j.suites) - 1
+	s := j.suites[n]
+	j.suites = j.suites[:n]
+	bad := len(j.t.failed) - len(s.before.failed)
+	found := j.t.passed - s.before.passed + j.t.skipped - s.before.skipped + bad
+	if s.declared[0] >= 0 && s.declared[0] != found {
+		return fmt.Errorf("the suite %.80q declares %d tests and has %d", s.path, s.declared[0], found)
+	}
+	if declared := max(0, s.declared[1]) + max(0, s.declared[2]); declared > bad {
+		return fmt.Errorf("the suite %.80q declares %d failures and errors, and has %d", s.path, declared, bad)
+	}
+	if s.own > 0 {
+		key := sha256.Sum256(append([]byte(s.path+"\x00"), s.cases...))
+		if j.seen[key] {
+			return fmt.Errorf("the suite %.80q is there twice", s.path)
+		}
+		j.seen[key] = true
+	}
+	return nil
 }
 
 // junitTime reads a time of ISO 8601. Most writers leave out the zone; it is UTC then.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
-	"github.com/serin-go/serin/checks/internal/probing"
 	"github.com/serin-go/serin/internal/visible"
 )
 
@@ -38,8 +37,8 @@ func (v *invalid) age(field string, d time.Duration) {
 
 // unread is the result for a thing that could not be read.
 func unread(ctx context.Context, what string, err error) checks.Result {
-	if r, ended := probing.Ended(ctx, what); ended {
-		return r
+	if ctx.Err() != nil {
+		return checks.Result{Summary: what + ": not read in time", Err: context.Cause(ctx)}
 	}
 	return checks.Result{Summary: fmt.Sprintf("%s: %.300s", what, visible.Line(err.Error())), Err: err}
 }
@@ -50,6 +49,17 @@ func unknown(format string, args ...any) checks.Result {
 
 func fail(format string, args ...any) checks.Result {
 	return checks.Result{Status: checks.Fail, Summary: visible.Line(fmt.Sprintf(format, args...))}
+}
+
+// closing closes what is read when ctx ends, since a reader may block, or when the returned
+// function is called.
+func closing(ctx context.Context, c io.Closer) func() {
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	return func() {
+		if stop() {
+			_ = c.Close()
+		}
+	}
 }
 
 // limitedReader reads at most maxRead bytes, and gives an error for more.

@@ -201,6 +201,15 @@ func TestDocs(t *testing.T) {
 			{"a link out of the documents", swap("(guide.md#what-it-cannot-do)", "(../../etc/passwd)"), checks.Fail, "leaves the documents"},
 			{"a link elsewhere", swap("(guide.md#what-it-cannot-do)", "(https://example.com/#a)"), checks.Pass, ""},
 			{"an image", swap("(guide.md#what-it-cannot-do)", "(guide.md) ![x](x.png)"), checks.Fail, "x.png"},
+			{"text in a subsection", swap("## Contact\nana\n", "## Contact\n### Mail\nana\n"), checks.Pass, ""},
+			{"a table of HTML", swap("## Contact\nana\n", "## Contact\n<table><tr><td>ana</td></tr></table>\n"), checks.Pass, ""},
+			{"a comment alone", swap("## Contact\nana\n", "## Contact\n<!-- ana -->\n"), checks.Fail, `"contact" is empty`},
+			{"an anchor of HTML", swap("guide.md#what-it-cannot-do)", "#here) <a id=\"here\"></a>"), checks.Pass, ""},
+			{"a link of HTML", swap("(guide.md#what-it-cannot-do)", "(guide.md) <a href=\"gone.md\">x</a>"), checks.Fail, "gone.md"},
+			{"a dash in a heading", swap("guide.md#what-it-cannot-do)", "#a--b)\n## A \u2014 B\nx"), checks.Pass, ""},
+			{"quotations in quotations", swap("No medical advice", strings.Repeat(">", 250_000)), checks.Unknown, "brackets and marks"},
+			{"brackets", swap("No medical advice", strings.Repeat("[a](\n", 20_000)), checks.Unknown, "opening brackets"},
+			{"two megabytes", swap("No medical advice", strings.Repeat("a ", 1<<20)), checks.Unknown, "longer than"},
 			{"line ends of Windows", func(f fstest.MapFS) { f["MODEL.md"].Data = []byte(strings.ReplaceAll(card, "\n", "\r\n")) }, checks.Pass, ""},
 		} {
 			c := release.Docs(release.DocsOptions{FS: docs(tt.change), Rules: []release.DocRule{release.ModelCard("MODEL.md")}})
@@ -281,6 +290,8 @@ func TestChangelogAndNotes(t *testing.T) {
 		{"no entry", strings.Replace(good, "- answers in Italian\n", "", 1), checks.Fail, "no entry"},
 		{"no day", strings.Replace(good, " - 2026-11-02", "", 1), checks.Fail, "no day"},
 		{"a day in the future", strings.Replace(good, "2026", "3026", 1), checks.Unknown, "in the future"},
+		{"withdrawn", strings.Replace(good, "2026-11-02\n", "2026-11-02 [YANKED]\n", 1), checks.Fail, "was withdrawn"},
+		{"an entry without words", strings.Replace(good, "- answers in Italian", "- ", 1), checks.Fail, "no entry"},
 		{"empty", "", checks.Fail, "no release"},
 	} {
 		check(t, tt.name, release.Changelog(text(tt.text), version("1.5.0")), tt.want, tt.part)
@@ -290,11 +301,14 @@ func TestChangelogAndNotes(t *testing.T) {
 		want       checks.Status
 		part       string
 	}{
-		{"as they should be", "# chat v1.5.0\n\n- It now answers in Italian.\n", checks.Pass, "have 6 words"},
+		{"as they should be", "# chat v1.5.0\n\n- It now answers in Italian.\n", checks.Pass, "have 5 words"},
 		{"with front matter", "---\nowner: ben\n---\n# chat 1.5.0\n\n- It now answers in Italian.\n", checks.Pass, ""},
 		{"of another version", "# chat 1.5.1\n\n- It now answers in Italian.\n", checks.Fail, "do not name 1.5.0"},
 		{"of a candidate", "# chat 1.5.0-rc.1\n\n- It now answers in Italian.\n", checks.Fail, "do not name 1.5.0"},
 		{"nothing in them", "# chat 1.5.0\n\n## Added\n\n-\n", checks.Fail, "say nothing"},
+		{"headings alone", "# chat 1.5.0\n\n## Added these\n\n## Fixed those things\n", checks.Fail, "say nothing"},
+		{"a comment alone", "# chat 1.5.0\n\n<!-- describe what has changed here -->\n", checks.Fail, "say nothing"},
+		{"of another build", "# chat 1.5.0+other\n\n- It now answers in Italian.\n", checks.Fail, "do not name 1.5.0"},
 		{"a placeholder", "# chat 1.5.0\n\n- It now answers. TODO: say how.\n", checks.Fail, "TODO"},
 		{"empty", "\n", checks.Fail, "empty"},
 	} {

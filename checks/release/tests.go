@@ -94,7 +94,7 @@ func Tests(o TestsOptions) checks.Check {
 		if run.Output == nil {
 			return unknown("the test results are missing")
 		}
-		defer run.Output.Close()
+		defer closing(ctx, run.Output)()
 		t, err := readTests(limited(ctx, run.Output))
 		if err != nil {
 			return unread(ctx, "test results", err)

@@ -132,6 +132,52 @@ func TestResultsThatAreUnclear(t *testing.T) {
 	check(t, "no such file", release.Tests(release.TestsOptions{Open: release.TestFile(filepath.Join(t.TempDir(), "x"), commit), Commit: commit}), checks.Unknown, "no such file")
 }
 
+// TestFailuresInOddPlaces: what has failed is found wherever a report says it.
+func TestFailuresInOddPlaces(t *testing.T) {
+	good := `<testcase name="a"/>`
+	for name, tt := range map[string]struct {
+		text string
+		want checks.Status
+	}{
+		"a status in capitals":          {`<testsuite name="s"><testcase name="a" status="FAILED"/></testsuite>`, checks.Fail},
+		"an error of the suite":         {`<testsuite name="s"><error message="setup"/>` + good + `</testsuite>`, checks.Fail},
+		"a case in a case":              {`<testsuite><testcase name="a"><testcase name="b"><failure/></testcase></testcase></testsuite>`, checks.Unknown},
+		"a status that is not known":    {`<testsuite><testcase name="a" status="perhaps"/></testsuite>`, checks.Unknown},
+		"a disabled case alone":         {`<testsuite><testcase name="a" status="disabled"/></testsuite>`, checks.Fail},
+		"a suite without a name twice":  {`<testsuites><testsuite>` + good + `</testsuite><testsuite>` + good + `</testsuite></testsuites>`, checks.Unknown},
+		"a suite at two times":          {`<testsuites><testsuite name="s" timestamp="2026-11-28T10:00:01">` + good + `</testsuite><testsuite name="s" timestamp="2026-11-28T11:00:01">` + good + `</testsuite></testsuites>`, checks.Unknown},
+		"one name below two others":     {`<testsuites><testsuite name="a"><testsuite name="s">` + good + `</testsuite></testsuite><testsuite name="b"><testsuite name="s">` + good + `</testsuite></testsuite></testsuites>`, checks.Pass},
+		"a case without a suite":        {`<testsuites><properties/></testsuites>`, checks.Fail},
+		"a build that fails at the end": {event + `{"ImportPath":"b","Action":"build-fail"}`, checks.Fail},
+		"a build that fails alone":      {`{"ImportPath":"b","Action":"build-fail"}`, checks.Fail},
+		"benchmarks": {strings.Replace(event, `{"Time":"2026-11-28T10:00:01Z","Action":"pass","Package":"m"}`,
+			`{"Action":"run","Package":"m","Test":"BenchmarkX"}`+"\n"+`{"Action":"run","Package":"m","Test":"BenchmarkX/a"}`+"\n"+`{"Time":"2026-11-28T10:00:01Z","Action":"pass","Package":"m"}`, 1), checks.Pass},
+	} {
+		r := release.Tests(release.TestsOptions{Open: run(tt.text), Commit: commit, MaxSkips: -1}).Check(t.Context())
+		if r.Status != tt.want {
+			t.Errorf("%s: %v: %s", name, r.Status, r.Summary)
+		}
+	}
+	many := "<testsuites>" + strings.Repeat("<testsuite/>", 1_000_000) + "</testsuites>"
+	check(t, "a million suites", release.Tests(release.TestsOptions{Open: run(many), Commit: commit}), checks.Fail, "0 tests ran")
+}
+
+// TestReaderThatBlocks: a check ends with its context.
+func TestReaderThatBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := func(context.Context) (release.TestRun, error) {
+			r, _ := io.Pipe()
+			return release.TestRun{Output: r, Commit: commit}, nil
+		}
+		check(t, "blocks", release.Tests(release.TestsOptions{Open: open, Commit: commit}), checks.Unknown, "not read in time")
+		waits := func(ctx context.Context) (release.TestRun, error) {
+			<-ctx.Done()
+			return release.TestRun{}, ctx.Err()
+		}
+		check(t, "waits", release.Tests(release.TestsOptions{Open: waits, Commit: commit}), checks.Unknown, "not read in time")
+	})
+}
+
 func TestJUnit(t *testing.T) {
 	any := func(text string) checks.Check {
 		return release.Tests(release.TestsOptions{Open: run(text), Commit: commit, MaxSkips: -1})

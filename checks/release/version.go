@@ -91,7 +91,7 @@ func (s Source) read(ctx context.Context) (string, error) {
 	if f == nil {
 		return "", errors.New("there is none")
 	}
-	defer f.Close()
+	defer closing(ctx, f)()
 	text, err := io.ReadAll(limited(ctx, f))
 	return string(text), err
 }
@@ -125,9 +125,15 @@ func Changelog(s Source, version versioning.Version) checks.Check {
 		}
 		n := 0
 		for _, section := range r.Sections {
-			n += len(section.Entries)
+			for _, e := range section.Entries {
+				if strings.TrimSpace(e) != "" {
+					n++
+				}
+			}
 		}
 		switch {
+		case r.Yanked:
+			return fail("the release %v was withdrawn", version)
 		case n == 0:
 			return fail("the release %v has no entry", version)
 		case r.Time.IsZero():
@@ -175,13 +181,13 @@ func Notes(s Source, version versioning.Version) checks.Check {
 	return source("notes", "the release notes", s, version.String(), &invalid{options: "Notes"}, func(_ context.Context, text string) checks.Result {
 		_, text = frontMatter(text)
 		first, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
-		rest = strings.TrimSpace(rest)
+		rest, words := strings.TrimSpace(rest), prose(rest)
 		switch {
 		case first == "":
 			return fail("the release notes are empty")
 		case !names(first, version):
 			return fail("the release notes begin with %.80q, and do not name %v", first, version)
-		case len(strings.Fields(strings.Trim(rest, "#-* \n"))) < 3:
+		case words < 3:
 			return fail("the release notes of %v say nothing", version)
 		}
 		for _, mark := range []string{"TODO", "TBD", "FIXME", "XXX", "Lorem ipsum"} {
@@ -189,14 +195,14 @@ func Notes(s Source, version versioning.Version) checks.Check {
 				return fail("the release notes of %v still have %s", version, mark)
 			}
 		}
-		return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("the release notes of %v have %d words", version, len(strings.Fields(rest)))}
+		return checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("the release notes of %v have %d words", version, words)}
 	})
 }
 
 // names reports whether a line names exactly this version.
 func names(line string, version versioning.Version) bool {
 	for word := range strings.FieldsFuncSeq(line, func(r rune) bool { return strings.ContainsRune(" \t[](),:;*_`", r) }) {
-		if v, err := versioning.Parse(strings.TrimPrefix(word, "v")); err == nil && v.Compare(version) == 0 {
+		if v, err := versioning.Parse(strings.TrimPrefix(word, "v")); err == nil && v == version {
 			return true
 		}
 	}

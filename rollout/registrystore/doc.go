@@ -12,7 +12,8 @@
 // A [Registry] is a [registry.Registry] in any [rollout.Store], so that several processes
 // share it, and a [rollout.Sink]. When the candidate of a rollout has all traffic, the
 // alias "production" moves to its build. When the rollout ends in another way than
-// Promoted after that, the alias moves back. The history of the alias names the rollout,
+// Promoted after that, the alias moves back, or is removed if the former build is
+// withdrawn. The history of the alias names the rollout,
 // the actor, the time and the reason of each move.
 //
 // The model is the one that the plan names, Plan.Candidate.Model, or else the target. A
