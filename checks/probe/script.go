@@ -27,7 +27,8 @@ type Turn struct {
 	Members map[string]string
 	// Tool is the name of the tool that must be called, and Result what the tool returns to
 	// the model, which then answers again. Contains, Lacks, Matches and Members are about that
-	// answer. Without Tool, a call of a tool is a Fail.
+	// answer. Result is required except in the last turn. Without Tool, a call of a tool is a
+	// Fail.
 	Tool, Result string
 	// MaxTime is the time limit of the answer. Default: that of the [Endpoint].
 	MaxTime time.Duration
@@ -59,7 +60,7 @@ func Script(e Endpoint, o ScriptOptions) checks.Check {
 	bad.options = "ScriptOptions"
 	patterns := o.check(bad)
 	o.Turns, o.Tools = slices.Clone(o.Turns), maps.Clone(o.Tools)
-	requests := 0
+	requests, usual := 0, cmp.Or(e.MaxTime, defaultTimeout)
 	for _, t := range o.Turns {
 		requests += 2 // the second after the result of a tool
 		if t.MaxTime > cmp.Or(e.MaxTime, defaultTimeout) {
@@ -76,7 +77,7 @@ func Script(e Endpoint, o ScriptOptions) checks.Check {
 			messages = append(messages, map[string]any{"role": "user", "content": t.Say})
 			r, end := o.ask(send, &messages, t)
 			if end == nil {
-				if why := t.wrong(r, patterns[i]); why != "" {
+				if why := t.wrong(r, patterns[i], cmp.Or(t.MaxTime, usual)); why != "" {
 					res := r.fail("%s", why)
 					end = &res
 				}
@@ -130,6 +131,9 @@ func (o *ScriptOptions) check(bad *invalid) []*regexp.Regexp {
 		}
 		if _, known := o.Tools[t.Tool]; t.Tool != "" && !known {
 			bad.add(field+"Tool", t.Tool, "the name of one of Tools")
+		}
+		if t.Tool != "" && t.Result == "" && i < len(o.Turns)-1 {
+			bad.add(field+"Result", t.Result, "what the tool returns, since the conversation goes on")
 		}
 		if t.Tool == "" && t.Result != "" {
 			bad.add(field+"Result", t.Result, "no result, since no tool is called")
@@ -188,7 +192,7 @@ func (o *ScriptOptions) send(send func(map[string]any) (*reply, *checks.Result),
 }
 
 // wrong says what an answer lacks, or "".
-func (t Turn) wrong(r *reply, pattern *regexp.Regexp) string {
+func (t Turn) wrong(r *reply, pattern *regexp.Regexp, limit time.Duration) string {
 	said := r.text()
 	content, lower := said.Content, strings.ToLower(said.Content)
 	if t.Tool == "" && len(said.ToolCalls) > 0 || t.Result != "" && len(said.ToolCalls) > 0 {
@@ -208,8 +212,8 @@ func (t Turn) wrong(r *reply, pattern *regexp.Regexp) string {
 	switch {
 	case !pattern.MatchString(content):
 		return fmt.Sprintf("the answer %.100q does not match %s", content, t.Matches)
-	case t.MaxTime > 0 && (err != nil || time.Duration(took)*time.Millisecond > t.MaxTime):
-		return fmt.Sprintf("the answer takes %d ms, want at most %v", took, t.MaxTime)
+	case err != nil || time.Duration(took)*time.Millisecond > limit:
+		return fmt.Sprintf("the answer takes %d ms, want at most %v", took, limit)
 	case t.MaxOutput > 0 && !r.Usage.Reported:
 		return "the answer does not say how many tokens it has"
 	case t.MaxOutput > 0 && r.Usage.Output > t.MaxOutput:

@@ -117,9 +117,19 @@ func TestScriptOfSickModels(t *testing.T) {
 			"just in time": {talker(t, func([]message) (string, string, string) { time.Sleep(time.Second); return "Hello.", "", "" }), checks.Pass},
 			"a page":       {in(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }), checks.Fail},
 			"busy":         {in(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }), checks.Unknown},
-			"hangs":        {in(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), checks.Fail},
+			"slow before a slow turn": {talker(t, func(m []message) (string, string, string) {
+				if len(m) == 1 {
+					time.Sleep(11 * time.Second)
+				}
+				return "Hello.", "", ""
+			}), checks.Fail},
+			"hangs": {in(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), checks.Fail},
 		} {
-			if r := probe.Script(scripted(tt.client), hello).Check(t.Context()); r.Status != tt.want {
+			o := hello
+			if name == "slow before a slow turn" {
+				o.Turns = []probe.Turn{{Say: "Hi."}, {Say: "And now?", MaxTime: time.Minute}}
+			}
+			if r := probe.Script(scripted(tt.client), o).Check(t.Context()); r.Status != tt.want {
 				t.Errorf("%s: %v: %s", name, r.Status, r.Summary)
 			}
 		}
@@ -133,6 +143,7 @@ func TestScriptOptionsThatAreRefused(t *testing.T) {
 		"ScriptOptions.Turns[0].Say":             {Turns: []probe.Turn{{}}},
 		"ScriptOptions.Turns[0].Matches":         {Turns: []probe.Turn{{Say: "Hi.", Matches: "("}}},
 		"ScriptOptions.Turns[0].Tool":            {Turns: []probe.Turn{{Say: "Hi.", Tool: "x"}}},
+		"ScriptOptions.Turns[0].Result ":         {Turns: []probe.Turn{{Say: "Hi.", Tool: "x"}, {Say: "And now?"}}, Tools: map[string]map[string]string{"x": {"n": "string"}}},
 		"ScriptOptions.Turns[0].Result":          {Turns: []probe.Turn{{Say: "Hi.", Result: "x"}}},
 		"ScriptOptions.Turns[0].Contains":        {Turns: []probe.Turn{{Say: "Hi.", Lacks: []string{""}}}},
 		"ScriptOptions.Turns[0].MaxTime":         {Turns: []probe.Turn{{Say: "Hi.", MaxTime: -1}}},
@@ -141,7 +152,7 @@ func TestScriptOptionsThatAreRefused(t *testing.T) {
 		`ScriptOptions.Tools["find_order"]["n"]`: {Turns: []probe.Turn{{Say: "Hi."}}, Tools: map[string]map[string]string{"find_order": {"n": "int"}}},
 	} {
 		var invalid *checks.InvalidError
-		if r := probe.Script(scripted(nil), o).Check(t.Context()); r.Status != checks.Unknown || !errors.As(r.Err, &invalid) || invalid.Field != field {
+		if r := probe.Script(scripted(nil), o).Check(t.Context()); r.Status != checks.Unknown || !errors.As(r.Err, &invalid) || invalid.Field != strings.TrimSpace(field) {
 			t.Errorf("%s: %v, %v", field, r.Status, r.Err)
 		}
 	}
