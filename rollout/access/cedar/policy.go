@@ -2,7 +2,6 @@ package cedar
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/visible"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/access"
 	"github.com/serin-go/serin/strategies"
@@ -56,51 +56,39 @@ var validator = sync.OnceValues(func() (*validate.Validator, error) {
 // concurrent use. A nil *Policy and the zero Policy deny everything.
 type Policy struct{ set *cedar.PolicySet }
 
-// attributes are those that a condition with has may ask for.
+// attributes are what a condition with has may ask of a variable.
 var attributes = map[string][]string{
 	"context":   {"via", "now", "provedSecondsAgo"},
 	"principal": {"name"},
 	"resource":  {"name"},
 }
 
-// checkHas refuses "has" with an attribute that does not exist: the schema accepts it, and it
-// is always false, so that a policy that forbids would have no effect.
-func checkHas(p *cedar.Policy) error {
-	text, err := p.MarshalJSON()
-	if err != nil {
-		return err
-	}
-	var tree any
-	if err := json.Unmarshal(text, &tree); err != nil {
-		return err
-	}
-	return walkHas(tree)
-}
+// maxNodes bounds the operators, literals and variables of a policy.
+const maxNodes = 10_000
 
-func walkHas(tree any) error {
-	switch node := tree.(type) {
-	case []any:
-		for _, v := range node {
-			if err := walkHas(v); err != nil {
-				return err
+// checkConditions refuses "has" with an attribute that does not exist, and on anything but a
+// variable: the schema accepts both, and they are always false, so that a policy that forbids
+// would have no effect.
+func checkConditions(p *ast.Policy) (err error) {
+	nodes := 0
+	for _, c := range p.Conditions {
+		ast.Inspect(ast.NewNode(c.Body), func(n ast.IsNode) bool {
+			if nodes++; nodes > maxNodes {
+				err = &checks.InvalidError{Package: "cedar", Field: "condition", Value: fmt.Sprintf("more than %d parts", maxNodes), Want: fmt.Sprintf("at most %d", maxNodes)}
 			}
-		}
-	case map[string]any:
-		if has, ok := node["has"].(map[string]any); ok {
-			left, _ := has["left"].(map[string]any)
-			name, _ := left["Var"].(string)
-			attr, _ := has["attr"].(string)
-			if known := attributes[name]; attr != "" && known != nil && !slices.Contains(known, attr) {
-				return &checks.InvalidError{Package: "cedar", Field: name + " has", Value: attr, Want: strings.Join(known, ", ")}
+			if has, ok := n.(ast.NodeTypeHas); ok && err == nil {
+				left, _ := has.Arg.(ast.NodeTypeVariable)
+				known := attributes[string(left.Name)]
+				if known == nil {
+					err = &checks.InvalidError{Package: "cedar", Field: "has " + string(has.Value), Value: fmt.Sprintf("on %T", has.Arg), Want: "principal, resource or context before has"}
+				} else if !slices.Contains(known, string(has.Value)) {
+					err = &checks.InvalidError{Package: "cedar", Field: string(left.Name) + " has", Value: string(has.Value), Want: strings.Join(known, ", ")}
+				}
 			}
-		}
-		for _, v := range node {
-			if err := walkHas(v); err != nil {
-				return err
-			}
-		}
+			return err == nil
+		})
 	}
-	return nil
+	return err
 }
 
 // mistake is what is wrong with the policy at a line.
@@ -131,9 +119,10 @@ func depth(text []byte) (most int) {
 	return most
 }
 
-// Parse parses the text of policies, at most 256 KiB with brackets at most 100 deep, and checks
-// each of them against [Schema].
-// Errors mention name, which is the name of the file. An empty text is a policy that denies everything.
+// Parse parses the text of policies, at most 256 KiB with brackets at most 100 deep and 10,000
+// parts of a condition, and checks each of them against [Schema]. The keyword has may only
+// follow principal, resource or context. Errors mention name, which is the name of the file. An
+// empty text is a policy that denies everything.
 // An error joins all mistakes of policies that can be parsed, each with its line.
 func Parse(name string, text []byte) (p *Policy, err error) {
 	if len(text) > maxText {
@@ -152,9 +141,9 @@ func Parse(name string, text []byte) (p *Policy, err error) {
 	}
 	var mistakes []mistake
 	for id, one := range set.All() {
-		err := v.Policy(string(id), (*ast.Policy)(one.AST()))
+		err := checkConditions((*ast.Policy)(one.AST()))
 		if err == nil {
-			err = checkHas(one)
+			err = v.Policy(string(id), (*ast.Policy)(one.AST()))
 		}
 		if err != nil {
 			line := one.Position().Line
@@ -189,9 +178,9 @@ func (p *Policy) Authorize(_ context.Context, by rollout.Actor, what rollout.Act
 // Explain says which policies decide, by their annotation @id or their position in the text.
 func (p *Policy) Explain(by rollout.Actor, what rollout.Action, target string) string {
 	diagnostic, err := p.decide(by, what, target)
-	head := fmt.Sprintf("%s may %s on %q: ", by.Name, what, target)
+	head := visible.Line(fmt.Sprintf("%s may %s on %q: ", by.Name, what, target))
 	if err != nil {
-		head = fmt.Sprintf("%s may not %s on %q: %v", by.Name, what, target, err)
+		head = visible.Line(fmt.Sprintf("%s may not %s on %q: %v", by.Name, what, target, err))
 	}
 	var names []string
 	for _, r := range diagnostic.Reasons {
