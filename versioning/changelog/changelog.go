@@ -106,12 +106,20 @@ func (c *Changelog) read(s span) ChangelogRelease {
 	}
 	var summary []string
 	var section *Section
-	open := false // the last entry may have further lines
+	var entry []string // the lines of the last entry
+	open := false      // it may have further ones
+	end := func() {
+		if entry != nil {
+			section.Entries = append(section.Entries, strings.TrimRight(strings.Join(entry, "\n"), "\n"))
+		}
+		entry = nil
+	}
 	for i := s.body; i < s.end; i++ {
 		line := trimEOL(c.lines[i])
 		m := c.marks[i]
 		switch {
 		case m.kind == markSection:
+			end()
 			r.Sections = append(r.Sections, Section{Name: m.text})
 			section, open = &r.Sections[len(r.Sections)-1], false
 		case m.kind == markLink || m.kind == markComment || m.kind == markState || m.kind == markForeign:
@@ -120,19 +128,14 @@ func (c *Changelog) read(s span) ChangelogRelease {
 			summary = append(summary, line)
 		case m.kind == markText && bullet(line) > 0:
 			text, _ := unbind(line[bullet(line):])
-			section.Entries = append(section.Entries, strings.TrimRight(text, " \t"))
-			open = true
+			end()
+			entry, open = []string{strings.TrimRight(text, " \t")}, true
 		case open:
-			last := &section.Entries[len(section.Entries)-1]
 			line, _ = unbind(line)
-			*last += "\n" + strings.TrimRight(strings.TrimPrefix(line, "  "), " \t")
+			entry = append(entry, strings.TrimRight(strings.TrimPrefix(line, "  "), " \t"))
 		}
 	}
-	for i := range r.Sections {
-		for j, e := range r.Sections[i].Entries {
-			r.Sections[i].Entries[j] = strings.TrimRight(e, "\n")
-		}
-	}
+	end()
 	r.Summary = strings.TrimSpace(strings.Join(summary, "\n"))
 	return r
 }
