@@ -224,14 +224,20 @@ func schemeOf(key crypto.PublicKey) (crypto.SignerOpts, error) {
 	case ed25519.PublicKey:
 		return crypto.Hash(0), nil
 	case *ecdsa.PublicKey:
+		if key == nil || key.X == nil || key.Y == nil {
+			return nil, errors.New("model: key: empty ECDSA key")
+		}
 		switch key.Curve {
 		case elliptic.P256():
 			return crypto.SHA256, nil
 		case elliptic.P384():
 			return crypto.SHA384, nil
 		}
-		return nil, fmt.Errorf("model: key: unknown curve (have %s, want P-256 or P-384)", key.Curve.Params().Name)
+		return nil, errors.New("model: key: unknown curve (want P-256 or P-384)")
 	case *rsa.PublicKey:
+		if key == nil || key.N == nil {
+			return nil, errors.New("model: key: empty RSA key")
+		}
 		const least = 2048
 		if key.N.BitLen() < least {
 			return nil, fmt.Errorf("model: key: RSA key too short (have %d bits, want %d or more)", key.N.BitLen(), least)

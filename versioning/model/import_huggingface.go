@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"path"
 	"slices"
@@ -254,12 +255,29 @@ func (h *huggingFace) weights(m *Manifest) error {
 		m.ParamSize = paramSize(params)
 	}
 	most := uint64(0)
-	for name, n := range types {
-		if m.Precision == "" || most > 0 && n > most {
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		if n := types[name]; m.Precision == "" || most > 0 && n > most {
 			m.Precision, most = strings.ToLower(name), n
 		}
 	}
-	return nil
+	return h.shards()
+}
+
+// shards refuses a folder that lacks a file that an index of the weights names.
+func (h *huggingFace) shards() (err error) {
+	for _, index := range h.names {
+		if !strings.HasSuffix(index, ".safetensors.index.json") {
+			continue
+		}
+		shards, _ := h.json(index, &err).fields["weight_map"].(map[string]any)
+		for _, tensor := range slices.Sorted(maps.Keys(shards)) {
+			file, _ := shards[tensor].(string)
+			if !slices.Contains(h.names, path.Join(path.Dir(index), file)) {
+				return errors.Join(err, &ImportError{Source: index, Problem: fmt.Sprintf("missing file of weights (have %q, want a file of the folder)", clip(file))})
+			}
+		}
+	}
+	return err
 }
 
 // elementSize is the size of a number in a safetensors file in bits.

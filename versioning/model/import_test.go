@@ -55,12 +55,15 @@ func TestImportHuggingFace(t *testing.T) {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(fstest.MapFS){
-		"no JSON":       func(f fstest.MapFS) { f["m/config.json"].Data = []byte("{") },
-		"twice":         func(f fstest.MapFS) { f["m/config.json"].Data = []byte(`{"vocab_size":1,"vocab_size":2}`) },
-		"a list":        func(f fstest.MapFS) { f["m/config.json"].Data = []byte("[]") },
-		"wrong type":    func(f fstest.MapFS) { f["m/config.json"].Data = []byte(`{"vocab_size":"many"}`) },
-		"negative":      func(f fstest.MapFS) { f["m/config.json"].Data = []byte(`{"max_position_embeddings":-1}`) },
-		"cut":           func(f fstest.MapFS) { f["m/model.safetensors"].Data = f["m/model.safetensors"].Data[:40] },
+		"no JSON":    func(f fstest.MapFS) { f["m/config.json"].Data = []byte("{") },
+		"twice":      func(f fstest.MapFS) { f["m/config.json"].Data = []byte(`{"vocab_size":1,"vocab_size":2}`) },
+		"a list":     func(f fstest.MapFS) { f["m/config.json"].Data = []byte("[]") },
+		"wrong type": func(f fstest.MapFS) { f["m/config.json"].Data = []byte(`{"vocab_size":"many"}`) },
+		"negative":   func(f fstest.MapFS) { f["m/config.json"].Data = []byte(`{"max_position_embeddings":-1}`) },
+		"cut":        func(f fstest.MapFS) { f["m/model.safetensors"].Data = f["m/model.safetensors"].Data[:40] },
+		"no shard": func(f fstest.MapFS) {
+			f["m/model.safetensors.index.json"] = &fstest.MapFile{Data: []byte(`{"weight_map":{"a":"model.safetensors","b":"model-2.safetensors"}}`)}
+		},
 		"no header":     func(f fstest.MapFS) { f["m/model.safetensors"].Data = []byte("abc") },
 		"missing bytes": func(f fstest.MapFS) { f["m/model.safetensors"].Data = []byte(tensors(twoTensors, 15)) },
 		"more bytes":    func(f fstest.MapFS) { f["m/model.safetensors"].Data = []byte(tensors(twoTensors, 17)) },
@@ -89,6 +92,18 @@ func TestImportHuggingFace(t *testing.T) {
 	cancel()
 	if _, err := ImportHuggingFace(ended, hugging(), "m"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestPrecisionOfEqualNumbers: types with equally many parameters always give the same result.
+func TestPrecisionOfEqualNumbers(t *testing.T) {
+	f := hugging()
+	delete(f, "m/config.json")
+	f["m/model.safetensors"].Data = []byte(tensors(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"I8","shape":[4],"data_offsets":[4,8]}}`, 8))
+	for range 50 {
+		if m, err := ImportHuggingFace(t.Context(), f, "m"); err != nil || m.Precision != "i8" {
+			t.Fatalf("%q, %v", m.Precision, err)
+		}
 	}
 }
 

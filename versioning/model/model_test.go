@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
@@ -310,6 +311,23 @@ func TestDigests(t *testing.T) {
 	moved := Manifest{Name: "x", API: &API{Provider: "p", SnapshotID: "s-2"}}
 	if change, _ := RequiredBump(Manifest{Name: "x", Version: versioning.MustParse("1.0.0"), API: hosted.API}, moved); !hosted.Opaque() || hosted.ContentDigest() == moved.ContentDigest() || change != versioning.Minor {
 		t.Errorf("an alias that moved went unnoticed: %v", change)
+	}
+}
+
+// TestEmptyKeys: a key that was never set verifies nothing.
+func TestEmptyKeys(t *testing.T) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Sign(sample(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []crypto.PublicKey{nil, ed25519.PublicKey(nil), (*ecdsa.PublicKey)(nil), &ecdsa.PublicKey{}, &ecdsa.PublicKey{Curve: elliptic.P256()}, (*rsa.PublicKey)(nil), &rsa.PublicKey{}, &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2048)}} {
+		if Verify(sample(), e, key) == nil {
+			t.Errorf("%T: accepted", key)
+		}
 	}
 }
 
