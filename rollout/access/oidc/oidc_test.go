@@ -443,12 +443,15 @@ func TestMetadataThatAreRefused(t *testing.T) {
 		"keys in clear":          {"jwks_uri": "http://login.example.com/keys"},
 		"sign-in in clear":       {"authorization_endpoint": "http://login.example.com/authorize"},
 		"only shared secrets":    {"id_token_signing_alg_values_supported": []string{"HS256", "none"}},
+		"a document of 2 MiB":    {"padding": strings.Repeat("x", 2<<20)},
+		"a long issuer":          {"issuer": strings.Repeat("x\n", 100_000)},
 		"algorithms as a number": {"id_token_signing_alg_values_supported": 7},
 	} {
 		s := newStandIn(t)
 		s.metadata = change
 		w := httptest.NewRecorder()
-		if s.provider(s.config()).SignIn(w, httptest.NewRequest("GET", "/", nil)); w.Code != http.StatusServiceUnavailable {
+		p := s.provider(s.config())
+		if p.SignIn(w, httptest.NewRequest("GET", "/", nil)); w.Code != http.StatusServiceUnavailable {
 			t.Errorf("%s: status %d, to %s", name, w.Code, w.Header().Get("Location"))
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/visible"
 )
 
 // Config configures a [Provider]. The tags are for go-envconfig.
@@ -180,9 +181,14 @@ func (p *Provider) load(ctx context.Context) (*metadata, error) {
 }
 
 func (p *Provider) read(ctx context.Context) (*metadata, error) {
-	found, err := gooidc.NewProvider(gooidc.ClientContext(ctx, p.cfg.Client), p.cfg.Issuer)
+	client := *p.cfg.Client
+	if client.Transport == nil {
+		client.Transport = http.DefaultTransport
+	}
+	client.Transport = metadataTransport{client.Transport}
+	found, err := gooidc.NewProvider(gooidc.ClientContext(ctx, &client), p.cfg.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("oidc: the metadata of %s: %w", p.cfg.Issuer, err)
+		return nil, &metadataError{p.cfg.Issuer, err}
 	}
 	var more struct {
 		Algorithms  []string `json:"id_token_signing_alg_values_supported"`
@@ -216,3 +222,38 @@ func (p *Provider) read(ctx context.Context) (*metadata, error) {
 		namesItself: more.NamesItself,
 	}, nil
 }
+
+const maxMetadata = 1 << 20 // bytes
+
+// metadataTransport bounds the answer with the metadata, and leaves out that of a failure,
+// which the error would repeat.
+type metadataTransport struct{ next http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (t metadataTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close()
+		resp.Body = http.NoBody
+		return resp, nil
+	}
+	resp.Body = http.MaxBytesReader(nil, resp.Body, maxMetadata)
+	return resp, nil
+}
+
+// metadataError is why metadata could not be read. Its text has at most 500 bytes of what the
+// provider has sent, on one line.
+type metadataError struct {
+	issuer string
+	err    error
+}
+
+func (e *metadataError) Error() string {
+	const most = 500
+	text := e.err.Error()
+	return "oidc: the metadata of " + e.issuer + ": " + visible.Line(text[:min(len(text), most)])
+}
+func (e *metadataError) Unwrap() error { return e.err }
