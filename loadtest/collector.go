@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/units"
 )
@@ -17,6 +18,7 @@ type collector struct {
 	under  overlap
 	used   resources               // at the start
 	abort  context.CancelCauseFunc // ends the run; nil without AbortOnBreach
+	proof  *evidence               // of breaches; nil without AbortOnBreach
 
 	mu       sync.Mutex
 	report   *Report
@@ -24,6 +26,7 @@ type collector struct {
 	lately   resources // at the start of the interval
 	looked   time.Time // of the last evaluation of the thresholds
 
+	breached         []Judged
 	failed, textless int // conversations that ended early, by cause
 }
 
@@ -37,16 +40,37 @@ func newCollector(p Plan, target string) *collector {
 	return c
 }
 
+// abortBy makes thresholds that are breached end the run by end.
+func (c *collector) abortBy(end context.CancelCauseFunc) {
+	c.abort, c.proof = end, newEvidence(c.plan.Thresholds)
+}
+
+// start counts a request that is sent now.
+func (c *collector) start(due, sent time.Time) {
+	c.under.enter(sent.Sub(c.report.Began))
+	if since := due.Sub(c.report.Began); c.proof != nil && !c.trims(since) {
+		c.proof.start(since)
+	}
+}
+
+// trims reports whether requests due at an instant are in the warm-up or the cool-down.
+func (c *collector) trims(due time.Duration) bool {
+	return due < c.plan.WarmUp || c.plan.CoolDown > 0 && due > c.plan.Duration-c.plan.CoolDown
+}
+
 func (c *collector) add(r Result, what chunks) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	due := r.Due.Sub(c.report.Began)
-	r.Trimmed = due < c.plan.WarmUp || c.plan.CoolDown > 0 && due > c.plan.Duration-c.plan.CoolDown
+	r.Trimmed = c.trims(due)
 	c.report.add(r, what)
 	if c.interval != nil {
 		c.interval.add(r, what)
 	}
-	if c.abort != nil && c.report.Sent >= abortAfter {
+	if c.proof != nil && !r.Trimmed {
+		c.proof.end(due, r, what)
+	}
+	if c.abort != nil {
 		c.checkBreach(r.Sent.Add(r.Latency))
 	}
 	if c.plan.OnResult != nil {
@@ -60,7 +84,15 @@ func (c *collector) checkBreach(now time.Time) {
 		return
 	}
 	c.looked = now
-	if err := breach(c.report.tally.judge(c.plan.Thresholds)); err != nil {
+	s := c.report.Summary()
+	for i, t := range c.plan.Thresholds {
+		if c.proof.breached(i) {
+			result := t.Judge(s)
+			result.Status = checks.Fail
+			c.breached = append(c.breached, Judged{t, result})
+		}
+	}
+	if err := breach(c.breached); err != nil {
 		c.report.Aborted = err.Error()
 		if c.interval != nil {
 			c.interval.Aborted = err.Error()
@@ -129,7 +161,7 @@ func (c *collector) flushInterval() {
 	c.interval, c.lately = fresh, readResources()
 	c.mu.Unlock()
 	r.Generator.since(before)
-	r.PeakConcurrency = c.under.recent()
+	r.PeakConcurrency, r.UnderWay = c.under.recent(), c.under.current()
 	r.finish()
 	c.plan.OnInterval(r) // without the lock, since it may block
 }
@@ -147,6 +179,13 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 		c.flushInterval()
 	}
 	r.Judge(c.plan.Thresholds...)
+	for _, b := range c.breached {
+		for i := range r.Judged {
+			if r.Judged[i].Threshold == b.Threshold {
+				r.Judged[i] = b
+			}
+		}
+	}
 	r.Generator.since(c.used)
 	r.Generator.DueCV, r.Generator.SentCV = sched.asked.cv(), sched.taken.cv()
 	r.PeakConcurrency = c.under.most()

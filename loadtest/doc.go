@@ -94,8 +94,11 @@
 // distributions of more than 4,096 values are HdrHistograms with three digits, which
 // merge without loss ([Report.Merge]).
 //
-// [Plan].Thresholds are limits for a run and can end it early. [Gate] makes a check of
-// a run, which a rollout can name. [Compare] sends the same load to two targets and
+// [Plan].Thresholds are limits for a run and can end it early: each rate, and each kind
+// of duration above by its name in lower case, such as "itl p99 <= 50ms". A run ends
+// early, and a threshold of a rate or a quantile fails, only if chance is no explanation,
+// however often one looks. Requests under way count as neither good nor bad. [Gate]
+// makes a check of a run, which a rollout can name. [Compare] sends the same load to two targets and
 // judges the candidate; [CompareFiles] compares two recorded runs. [FindCapacity]
 // searches for the highest rate at which an [SLO] holds, with confidence bounds.
 // [Sweep] draws the curve of latency over throughput and marks its knee.

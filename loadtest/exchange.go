@@ -54,7 +54,7 @@ func (s *sender) send(j job, x *exchange) Result {
 
 	result.BytesOut = max(0, r.ContentLength)
 	result.Sent = time.Now()
-	s.results.under.enter(result.Sent.Sub(s.began))
+	s.results.start(j.due, result.Sent)
 	defer func() { s.results.under.leave(result.Sent.Add(result.Latency).Sub(s.began)) }()
 	resp, err := s.base.RoundTrip(r)
 	result.Latency = time.Since(result.Sent)

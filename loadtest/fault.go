@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/checks/analysis/answer"
@@ -18,6 +20,8 @@ import (
 // set of faults is closed, so counting them takes bounded memory:
 //
 //	""                   no fault
+//	"generator"          this machine has no local port, file descriptor or memory left,
+//	                     or cannot reach its proxy
 //	"resolve"            the name of the server was not found
 //	"connect"            the connection was refused or timed out
 //	"tls"                the TLS handshake failed or the certificate is not trusted
@@ -38,6 +42,7 @@ type Fault string
 
 const (
 	faultNone          Fault = ""
+	faultLocal         Fault = "generator"
 	faultResolve       Fault = "resolve"
 	faultConnect       Fault = "connect"
 	faultTLS           Fault = "tls"
@@ -57,7 +62,7 @@ const (
 )
 
 // faults are all faults, in the order in which a request can meet them.
-var faults = []Fault{faultResolve, faultConnect, faultTLS, faultBroken, faultLateHeader, faultLateToken, faultStalled, faultLateEnd, faultRedirected,
+var faults = []Fault{faultLocal, faultResolve, faultConnect, faultTLS, faultBroken, faultLateHeader, faultLateToken, faultStalled, faultLateEnd, faultRedirected,
 	faultBadRequest, faultTooMany, faultServerError, faultErrorInStream, faultCut, faultMalformed, faultStopped}
 
 // parseFault returns the fault with the given name. Older versions wrote "none".
@@ -102,6 +107,27 @@ func faultOf(o *answer.Outcome, err, cause error) Fault {
 	return faultMalformed
 }
 
+// local reports whether the request failed before it left this machine. Such a
+// failure says nothing of the target.
+func (f Fault) local() bool { return f == faultLocal }
+
+// exhausted reports whether err means that this machine, not the target, lacks
+// something.
+func exhausted(err error) bool {
+	for _, lack := range []error{
+		syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, // local ports
+		syscall.EMFILE, syscall.ENFILE, // file descriptors
+		syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN,
+		syscall.EACCES, syscall.EPERM, // a local firewall
+	} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	var dns *net.DNSError // it has lost the error below
+	return errors.As(err, &dns) && strings.Contains(dns.Err, syscall.EMFILE.Error())
+}
+
 func phase(t *timeoutError, o *answer.Outcome) Fault {
 	switch {
 	case t.what == idleText:
@@ -122,6 +148,10 @@ func connectFault(err error) Fault {
 	var verify *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
 	switch {
+	case exhausted(err):
+		return faultLocal
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return faultLocal
 	case errors.As(err, &dns):
 		return faultResolve
 	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify), errors.As(err, &authority):

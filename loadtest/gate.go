@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -14,10 +15,14 @@ import (
 // slo. As a preflight check of a rollout, it tests a candidate under load before the
 // candidate receives users.
 //
-// The check fails if a threshold is breached, which ends the run immediately. It is
-// [checks.Unknown], which does not open a gate, in these cases: there is no threshold,
-// the plan is not valid, the run was interrupted, requests are missing, a metric of a
-// threshold was not measured, or the generator was the bottleneck.
+// The check fails if a threshold is breached, which ends the run immediately. Requests
+// under way are then neither good nor bad. A target that keeps all thresholds fails with
+// a probability of at most 5 %, however often the check looks; see [Report.Judge].
+//
+// It is [checks.Unknown], which does not open a gate, in these cases: there is no
+// threshold, the plan is not valid, the run was interrupted, requests are missing, a
+// metric of a threshold was not measured, a threshold was exceeded and chance may be
+// the cause, no request succeeded, or the generator was the bottleneck.
 //
 // Every evaluation of the check runs the plan. A plan without an end runs until the
 // context of the check ends, and is Unknown.
@@ -66,6 +71,8 @@ func (r *Report) Verdict() checks.Result {
 		result.Summary = "the generator was the bottleneck: " + r.Generator.reason()
 	case failure != nil:
 		result.Status, result.Err = checks.Fail, failure
+	case r.Aborted != "": // by what was known before the last requests ended
+		result.Status, result.Err = checks.Fail, errors.New(r.Aborted)
 	case r.Interrupted:
 		result.Summary = "the run was interrupted; " + result.Summary
 	case r.Missing > 0:

@@ -79,6 +79,15 @@ func (g *Generator) judge() {
 	reason(g.CPU > cpuBound, "the process used %.0f %% of %d CPUs", 100*g.CPU, g.Procs)
 }
 
+// blame sets Bottleneck if requests failed on this machine.
+func (g *Generator) blame(failed, sent int) {
+	if failed > 0 {
+		g.Bottleneck = true
+		g.Reasons = append(g.Reasons, fmt.Sprintf("%s of %s requests failed before they left this machine, which lacks local ports, file descriptors or memory, or cannot reach its proxy",
+			units.Grouped(failed), units.Grouped(sent)))
+	}
+}
+
 // gaps computes the variation of the gaps of a sequence in constant memory, by
 // Welford's algorithm.
 type gaps struct {

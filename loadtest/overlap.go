@@ -50,3 +50,10 @@ func (o *overlap) recent() int {
 	o.lately = o.under
 	return n
 }
+
+// current returns the number of requests under way.
+func (o *overlap) current() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.under
+}

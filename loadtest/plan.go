@@ -112,8 +112,9 @@ type Plan struct {
 	// Thresholds are limits for the whole run. Their durations count from the
 	// instant at which a request was due. See [Gate] and [Report.Verdict].
 	Thresholds []analysis.Threshold
-	// AbortOnBreach ends the run when a threshold fails. Thresholds are evaluated
-	// every 500 ms, from the 50th answer on.
+	// AbortOnBreach ends the run when a threshold is shown not to hold, by a test that
+	// is valid at any number of looks; see [Gate]. Thresholds are evaluated every
+	// 500 ms.
 	AbortOnBreach bool `env:"ABORT_ON_BREACH"`
 
 	// Record sets [Result].Recording, up to 4 MiB for each answer. Run does not

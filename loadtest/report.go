@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"iter"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -42,6 +43,9 @@ type Report struct {
 	// arrived together with the previous one, with a gap of 0.
 	Chunks, Coalesced int
 
+	// UnderWay is the number of requests without an outcome when a report of an
+	// interval was made. It is 0 when a run has ended.
+	UnderWay int
 	// PeakConcurrency is the largest number of concurrent requests, and an upper bound
 	// of it in merged reports. It is 0 if unknown, as for results from a file.
 	PeakConcurrency int
@@ -100,6 +104,21 @@ type chunks struct {
 	tokens []int
 }
 
+// gaps returns the gaps between chunks, with the number of tokens that each ends with.
+func (c chunks) gaps() iter.Seq2[time.Duration, int] {
+	return func(yield func(time.Duration, int) bool) {
+		for i := 1; i < len(c.at); i++ {
+			n := 1
+			if c.tokens != nil {
+				n = max(1, c.tokens[i])
+			}
+			if !yield(c.at[i]-c.at[i-1], n) {
+				return
+			}
+		}
+	}
+}
+
 // maxErrorText is the largest length of the text of an error in bytes.
 const maxErrorText = 1000
 
@@ -123,7 +142,7 @@ func (r *Report) add(res Result, c chunks) {
 		return
 	}
 	for i := range r.Goodput {
-		if g := &r.Goodput[i]; !res.stopped() {
+		if g := &r.Goodput[i]; !res.stopped() && !res.Fault.local() {
 			g.Sent++
 			if g.SLO.Good(res) {
 				g.Good++
@@ -159,11 +178,7 @@ func (r *Report) measure(res Result, c chunks) {
 		r.TTFC.add(res.TTFC)
 		r.CorrectedTTFC.add(res.TTFC + lag)
 	}
-	for i := 1; i < len(c.at); i++ {
-		gap, n := c.at[i]-c.at[i-1], 1
-		if c.tokens != nil {
-			n = max(1, c.tokens[i])
-		}
+	for gap, n := range c.gaps() {
 		r.ICL.add(gap)
 		r.ITL.addN(gap/time.Duration(n), uint64(n))
 	}
@@ -211,6 +226,7 @@ func (r *Report) finish() {
 	r.Generator.Coalesced = float64(r.Coalesced) / float64(max(1, r.Chunks))
 	r.Generator.Bottleneck, r.Generator.Reasons = false, nil
 	r.Generator.judge()
+	r.Generator.blame(r.Faults[faultLocal], r.Sent)
 	for i := range r.Goodput {
 		if r.Elapsed > 0 {
 			r.Goodput[i].Rate = float64(r.Goodput[i].Good) / r.Elapsed.Seconds()
@@ -218,14 +234,6 @@ func (r *Report) finish() {
 	}
 	r.Late = r.SchedLag.Quantile(0.99) > r.LagBound
 }
-
-// Summary returns the metrics that an [analysis.Threshold] can have, in the form of the
-// summary of live traffic: rates, TTFT, ITL (the mean of each request, as in package
-// analysis), latency and tokens per second.
-func (r *Report) Summary() analysis.Summary { return r.tally.summary() }
-
-// Judge evaluates ts, which may differ from the plan's thresholds, and sets r.Judged.
-func (r *Report) Judge(ts ...analysis.Threshold) { r.Judged = r.tally.judge(ts) }
 
 // row is one kind of duration of a report.
 type row struct {

@@ -39,6 +39,7 @@ type reportJSON struct {
 	Chunks      int                       `json:"chunks"`
 	Coalesced   int                       `json:"coalesced"`
 	Peak        int                       `json:"peak_concurrency"`
+	UnderWay    int                       `json:"under_way,omitempty"`
 	Durations   map[string]*Distribution  `json:"durations"`
 	Series      []Interval                `json:"series,omitempty"`
 	State       stateJSON                 `json:"state"`
@@ -65,7 +66,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Aborted: r.Aborted, Sent: r.Sent, Unsent: r.Unsent, Trimmed: r.Trimmed, Missing: r.Missing, Notes: r.Notes, Classes: r.Classes, Faults: r.Faults,
 		FirstErrors: make(map[analysis.Class]string), Goodput: r.Goodput, Judged: r.Judged, Input: r.InputTokens, Cached: r.CachedTokens,
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
-		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency,
+		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency, UnderWay: r.UnderWay,
 		Durations: make(map[string]*Distribution), Series: r.Series(),
 		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.series.json(), &r.tally},
 	}
@@ -89,7 +90,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	if j.State.Tally == nil {
 		return errors.New("loadtest: Report: member state is missing")
 	}
-	if n := min(j.Sent, j.Unsent, j.Trimmed, j.Missing, j.Chunks, j.Coalesced, j.Input, j.Output); n < 0 {
+	if n := min(j.Sent, j.Unsent, j.Trimmed, j.Missing, j.UnderWay, j.Chunks, j.Coalesced, j.Input, j.Output); n < 0 {
 		return invalid("Report", n, "counts of at least 0")
 	}
 	for f := range j.Faults {
@@ -103,7 +104,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		Sent: j.Sent, Unsent: j.Unsent, Trimmed: j.Trimmed, Missing: j.Missing, Notes: j.Notes, Classes: ensure(j.Classes), Faults: ensure(j.Faults),
 		FirstErrors: make(map[analysis.Class]error), Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,
 		OutputTokens: j.Output, ReasoningTokens: j.Reasoning, TokenSources: ensure(j.Sources), Chunks: j.Chunks, Coalesced: j.Coalesced,
-		PeakConcurrency: j.Peak, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, tally: *s.Tally,
+		PeakConcurrency: j.Peak, UnderWay: j.UnderWay, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, tally: *s.Tally,
 	}
 	r.Generator.wall = s.Wall
 	for c, text := range j.FirstErrors {

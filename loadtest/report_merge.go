@@ -47,7 +47,7 @@ func (r *Report) Merge(o *Report) {
 // [Plan].OnInterval. It differs from [Report.Merge]: PeakConcurrency is the larger one,
 // and the CPU use is the mean over time.
 func (r *Report) Append(o *Report) {
-	r.PeakConcurrency = max(r.PeakConcurrency, o.PeakConcurrency)
+	r.PeakConcurrency, r.UnderWay = max(r.PeakConcurrency, o.PeakConcurrency), o.UnderWay
 	cpu := -1.0
 	if mine, theirs := r.Generator, o.Generator; mine.wall+theirs.wall > 0 && theirs.CPU >= 0 {
 		cpu = (max(0, mine.CPU)*mine.wall.Seconds() + theirs.CPU*theirs.wall.Seconds()) / (mine.wall + theirs.wall).Seconds()

@@ -43,7 +43,7 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	p.Start = out.began
 	results := newCollector(p, out.target())
 	if p.AbortOnBreach {
-		results.abort = end
+		results.abortBy(end)
 	}
 	out.run, out.requests, out.schedule, out.results = ctx, requests, sched, results
 	defer context.AfterFunc(ctx, func() {

@@ -2,43 +2,33 @@ package loadtest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"time"
 
-	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/hist"
 )
 
-// tally has the metrics of thresholds: counts, and histograms in the layout of live
-// traffic, so that a threshold has the same meaning for both. Tallies of parts of a run
-// merge without loss. The zero value is empty.
+// tally has the metrics that thresholds and live traffic have in common: counts, and
+// histograms in the layout of live traffic, so that a threshold has the same meaning
+// for both. Tallies of parts of a run merge without loss. The zero value is empty.
 type tally struct {
 	classes [analysis.NumClasses]uint64
 	// Of the requests that have them; see amounts.
-	ttft, itl, latency, speed hist.Histogram
+	ttft, tpot, latency, speed hist.Histogram
 }
 
-// add adds one request. Durations count from the instant at which it was due.
+// add adds one request. Durations count from the instant at which it was due. A request
+// that failed on this machine says nothing of the target.
 func (t *tally) add(r Result) {
+	if r.Fault.local() {
+		return
+	}
 	t.classes[r.Class]++
-	observe := func(h *hist.Histogram, counts bool, seconds float64) {
-		if counts && seconds > 0 {
-			h.Add(seconds)
+	for _, a := range t.amounts() {
+		if v, ok := valueOf(a.metric.Name)(r); ok {
+			a.values.Add(v)
 		}
 	}
-	lag := r.SchedLag()
-	if r.Chunks > 0 {
-		observe(&t.ttft, r.Class.Begun(), (r.TTFT + lag).Seconds())
-	}
-	observe(&t.itl, r.Class.Begun(), r.TPOT.Seconds())
-	if r.TPOT > 0 {
-		observe(&t.speed, r.Class.Begun(), float64(time.Second)/float64(r.TPOT))
-	}
-	observe(&t.latency, r.Class.Complete(), (r.Latency + lag).Seconds())
 }
 
 func (t *tally) merge(o *tally) {
@@ -58,7 +48,7 @@ type amount struct {
 }
 
 func (t *tally) amounts() []amount {
-	return []amount{{analysis.TTFT(), &t.ttft}, {analysis.ITL(), &t.itl}, {analysis.Latency(), &t.latency}, {analysis.TokensPerSecond(), &t.speed}}
+	return []amount{{analysis.TTFT(), &t.ttft}, {analysis.TPOT(), &t.tpot}, {analysis.Latency(), &t.latency}, {analysis.TokensPerSecond(), &t.speed}}
 }
 
 // rates are the metrics that are rates: events are the classes to count, population
@@ -83,17 +73,6 @@ func rates() []struct {
 		{analysis.EmptyOutputs(), answered, only(analysis.Empty)},
 		{analysis.Rejections(), orRejected, only(analysis.Rejected)},
 	}
-}
-
-// thresholdMetrics returns the names of the metrics that a threshold can have.
-func thresholdMetrics() (names []string) {
-	for _, r := range rates() {
-		names = append(names, r.metric.Name)
-	}
-	for _, a := range new(tally).amounts() {
-		names = append(names, a.metric.Name)
-	}
-	return names
 }
 
 // summary returns t in the form of a summary of live traffic.
@@ -128,18 +107,6 @@ func (t *tally) summary() analysis.Summary {
 		})
 	}
 	return s
-}
-
-func (t *tally) judge(ts []analysis.Threshold) []Judged {
-	if len(ts) == 0 {
-		return nil
-	}
-	s := t.summary()
-	out := make([]Judged, len(ts))
-	for i, threshold := range ts {
-		out[i] = Judged{threshold, threshold.Judge(s)}
-	}
-	return out
 }
 
 // tallyJSON is the JSON of a tally.
@@ -182,17 +149,4 @@ func (t *tally) UnmarshalJSON(data []byte) error {
 		}
 	}
 	return nil
-}
-
-func checkThresholds(ts []analysis.Threshold) error {
-	var errs []error
-	names := thresholdMetrics()
-	for i, t := range ts {
-		if err := t.Validate(); err != nil {
-			errs = append(errs, checks.Within(err, "loadtest", "Threshold", fmt.Sprintf("Plan.Thresholds[%d]", i)))
-		} else if !slices.Contains(names, t.Metric) {
-			errs = append(errs, invalid(fmt.Sprintf("Plan.Thresholds[%d].Metric", i), t.Metric, "one of "+strings.Join(names, ", ")))
-		}
-	}
-	return errors.Join(errs...)
 }

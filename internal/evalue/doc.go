@@ -19,6 +19,7 @@
 //	EBH                    which of several hypotheses to reject
 //	AsymptoticHalfWidth    a confidence sequence for a mean
 //	RateInterval           a confidence sequence for a rate
+//	ShareLogE              whether a share exceeds a limit
 //	Regression, Ridge      what covariates explain of an outcome (CUPED)
 //	Detector               a change at an unknown time, at a given rate of false alarms
 //	PSI                    the population stability index, with a limit

@@ -41,6 +41,7 @@ type part struct {
 	takenOver bool
 
 	report     *loadtest.Report
+	underWay   int           // at the end of the last interval
 	lost       error         // why the worker was lost
 	after      time.Duration // since the start, when it was lost
 	next       *part         // took over the rest
@@ -111,7 +112,7 @@ func (r *run) begin(ctx context.Context, p *part) {
 			} else {
 				p.report.Append(i)
 			}
-			r.observe(i)
+			r.observe(p, i)
 		})
 		var refused *refusedError
 		switch {
@@ -126,21 +127,22 @@ func (r *run) begin(ctx context.Context, p *part) {
 	})
 }
 
-// abortAfter and abortEvery have the values of package loadtest.
-const (
-	abortAfter = 50
-	abortEvery = 500 * time.Millisecond
-)
+// abortEvery has the value of package loadtest.
+const abortEvery = 500 * time.Millisecond
 
-// observe adds an interval of any worker and evaluates the thresholds.
-func (r *run) observe(i *loadtest.Report) {
+// observe adds an interval of a part and evaluates the thresholds.
+func (r *run) observe(p *part, i *loadtest.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.live.Merge(i)
+	p.underWay, r.live.UnderWay = i.UnderWay, 0
+	for _, p := range r.parts {
+		r.live.UnderWay += p.underWay
+	}
 	if r.plan.OnInterval != nil {
 		r.plan.OnInterval(i)
 	}
-	if !r.plan.AbortOnBreach || r.live.Sent < abortAfter || time.Since(r.looked) < abortEvery || r.live.Aborted != "" {
+	if !r.plan.AbortOnBreach || time.Since(r.looked) < abortEvery || r.live.Aborted != "" {
 		return
 	}
 	r.looked = time.Now()
