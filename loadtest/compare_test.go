@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net/http"
@@ -76,8 +77,9 @@ func TestCompareTargetsAndFiles(t *testing.T) {
 // queue is a server that answers one request after the other, 20 ms each: it
 // can take 50 a second, and close to that its queue grows.
 type queue struct {
-	mu   sync.Mutex
-	free time.Time
+	mu      sync.Mutex
+	free    time.Time
+	service time.Duration // 0 means 20 ms
 }
 
 func (q *queue) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -86,7 +88,7 @@ func (q *queue) RoundTrip(r *http.Request) (*http.Response, error) {
 	if q.free.After(begin) {
 		begin = q.free
 	}
-	q.free = begin.Add(20 * ms)
+	q.free = begin.Add(cmp.Or(q.service, 20*ms))
 	wait := time.Until(q.free)
 	q.mu.Unlock()
 	return script{parts: []part{{at: wait, data: content("a") + goodTail}}}.RoundTrip(r)
@@ -122,6 +124,64 @@ func TestCapacity(t *testing.T) {
 	if low, high := evalue.Wilson(95, 100, 0.975); low < 0.888 || low > 0.889 || high < 0.978 || high > 0.979 {
 		t.Errorf("wilson: %v to %v, want 0.8882 to 0.9785", low, high)
 	}
+}
+
+// TestCapacityOfAPerfectServer begins at rates with too few requests to show anything.
+func TestCapacityOfAPerfectServer(t *testing.T) {
+	for _, share := range []float64{0.9, 0.95, 0.99} {
+		synctest.Test(t, func(t *testing.T) {
+			p := plan(script{parts: []part{{at: 20 * ms, data: content("a") + goodTail}}})
+			p.Pacer, p.Requests, p.Duration, p.SLOs = nil, 0, 10*time.Second, []SLO{{TTFT: 400 * ms}}
+			for _, to := range []float64{2, 64} {
+				if got, err := FindCapacity(t.Context(), Search{Plan: p, From: 1, To: to, Share: share}); err != nil || got.Kept != to {
+					t.Errorf("share %v: %v, %v, want %v", share, got, err, to)
+				}
+			}
+		})
+	}
+}
+
+// TestCapacityAtALowRate has a capacity below the rates at which a step has enough
+// requests: one request at a time takes 400 ms.
+func TestCapacityAtALowRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan(&queue{service: 400 * ms})
+		p.Pacer, p.Requests, p.Duration, p.SLOs = nil, 0, 10*time.Second, []SLO{{TTFT: 2 * time.Second}}
+		got, err := FindCapacity(t.Context(), Search{Plan: p, From: 0.5, To: 64})
+		if err != nil || got.Kept < 1 || got.Kept > 2.5 || got.Broken > 1.1*got.Kept {
+			t.Errorf("%v, %v, want 1 to 2.5", got, err)
+		}
+	})
+}
+
+// TestKneeWithoutTheGenerator has a sweep in which the generator was the bottleneck.
+func TestKneeWithoutTheGenerator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan(&queue{})
+		p.Pacer, p.Requests, p.Duration = nil, 0, 20*time.Second
+		bad := func(from float64, missing int) Curve {
+			curve, err := Sweep(t.Context(), Search{Plan: p, From: 5, To: 80, Seed: 2, Run: func(ctx context.Context, p Plan) (*Report, error) {
+				r, err := Run(ctx, p)
+				if r.SentRate > from {
+					r.Generator.Bottleneck, r.Missing = missing == 0, missing
+				}
+				return r, err
+			}}, 9)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return curve
+		}
+		for _, missing := range []int{0, 3} {
+			curve := bad(20, missing)
+			if curve.Knee >= 0 || !strings.Contains(curve.finding(), "left out") {
+				t.Errorf("a knee among steps of the generator:\n%v", curve)
+			}
+			if text := curve.String(); !strings.Contains(text, "BOTTLENECK") && !strings.Contains(text, "3 REQUESTS MISSING") {
+				t.Errorf("the steps are not marked:\n%s", text)
+			}
+		}
+	})
 }
 
 // TestKnee sweeps over a queue whose wait grows without bound as its load comes

@@ -19,7 +19,8 @@ import (
 type Curve struct {
 	Steps []Step
 	// Knee is the index of the step after which latency rises faster than
-	// throughput, or -1 if there is no knee.
+	// throughput, or -1 if there is no knee. Steps in which the generator was the
+	// bottleneck, or requests are missing, do not count.
 	Knee int
 }
 
@@ -47,7 +48,7 @@ func Sweep(ctx context.Context, s Search, steps int) (Curve, error) {
 	var all []Step
 	for i := range steps {
 		rate := s.From * math.Pow(s.To/s.From, float64(i)/float64(steps-1))
-		step, err := s.try(ctx, min(rate, s.To), uint64(i))
+		step, err := s.try(ctx, min(rate, s.To), uint64(i), false)
 		if err != nil {
 			return newCurve(all), err
 		}
@@ -68,13 +69,19 @@ func (c Capacity) Curve() Curve { return newCurve(c.Steps) }
 func newCurve(steps []Step) Curve {
 	c := Curve{Steps: slices.Clone(steps), Knee: -1}
 	slices.SortStableFunc(c.Steps, func(a, b Step) int { return cmp.Compare(a.Rate, b.Rate) })
-	x, y := make([]float64, len(c.Steps)), make([]float64, len(c.Steps))
+	var x, y []float64
+	var at []int
 	for i, s := range c.Steps {
+		if !s.reliable() {
+			continue
+		}
 		// The logarithm, because one step far beyond saturation would make the
 		// others look equal.
-		x[i], y[i] = s.Throughput, math.Log(max(1e-6, s.latency()))
+		x, y, at = append(x, s.Throughput), append(y, math.Log(max(1e-6, s.latency()))), append(at, i)
 	}
-	c.Knee = knee(x, y)
+	if k := knee(x, y); k >= 0 {
+		c.Knee = at[k]
+	}
 	return c
 }
 
@@ -109,6 +116,11 @@ func knee(x, y []float64) int {
 	return at
 }
 
+// reliable reports whether the figures of s are those of the target.
+func (s Step) reliable() bool {
+	return s.Report == nil || !s.Report.Generator.Bottleneck && s.Report.Missing == 0
+}
+
 func throughput(s Step) float64 { return s.Throughput }
 
 // latency returns the p99 of the corrected TTFT in seconds, or of the corrected
@@ -125,11 +137,15 @@ func (s Step) latency() float64 {
 
 // finding describes the knee in a sentence.
 func (c Curve) finding() string {
+	left := ""
+	if n := len(slices.DeleteFunc(slices.Clone(c.Steps), Step.reliable)); n > 0 {
+		left = fmt.Sprintf(" %d of %d steps are left out: the generator was the bottleneck, or requests are missing.", n, len(c.Steps))
+	}
 	if c.Knee < 0 {
-		return "No knee: latency does not bend within these rates."
+		return "No knee: latency does not bend within these rates." + left
 	}
 	s := c.Steps[c.Knee]
-	return fmt.Sprintf("The knee is at %.4g answers/s (%.4g/s asked), with a p99 of %v.", s.Throughput, s.Rate, units.Short(units.Seconds(s.latency())))
+	return fmt.Sprintf("The knee is at %.4g answers/s (%.4g/s asked), with a p99 of %v.", s.Throughput, s.Rate, units.Short(units.Seconds(s.latency()))) + left
 }
 
 // String returns one line for each step, with the knee marked, without a final

@@ -139,6 +139,7 @@ type distributionJSON struct {
 	Min   float64 `json:"min_s"`
 	P50   float64 `json:"p50_s"`
 	P90   float64 `json:"p90_s"`
+	P95   float64 `json:"p95_s"`
 	P99   float64 `json:"p99_s"`
 	P999  float64 `json:"p999_s"`
 	Max   float64 `json:"max_s"`
@@ -150,7 +151,7 @@ type distributionJSON struct {
 // merged, and have all quantiles.
 func (d Distribution) MarshalJSON() ([]byte, error) {
 	j := distributionJSON{d.count, d.Mean().Seconds(), d.least.Seconds(), d.Quantile(0.5).Seconds(), d.Quantile(0.9).Seconds(),
-		d.Quantile(0.99).Seconds(), d.Quantile(0.999).Seconds(), d.most.Seconds(), ""}
+		d.Quantile(0.95).Seconds(), d.Quantile(0.99).Seconds(), d.Quantile(0.999).Seconds(), d.most.Seconds(), ""}
 	if d.count > 0 {
 		j.HDR = d.histogram().Encode()
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -19,9 +20,9 @@ import (
 
 // failing answers as s, but for every nth request, which gets a 503 immediately.
 func failing(n int, s script) http.RoundTripper {
-	count := 0
+	var count atomic.Int64
 	return roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		if count++; count%n == 0 {
+		if count.Add(1)%int64(n) == 0 {
 			return script{status: 503}.RoundTrip(r)
 		}
 		return s.RoundTrip(r)
@@ -73,9 +74,9 @@ func TestGateLooksOften(t *testing.T) {
 	const gates = 100
 	fails := func(rate float64) (n, sent int) {
 		for seed := range uint64(gates) {
-			random := rand.New(rand.NewPCG(seed, 1))
+			var count atomic.Uint64
 			p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
-				if random.Float64() < rate {
+				if rand.New(rand.NewPCG(seed, count.Add(1))).Float64() < rate {
 					return script{status: 503}.RoundTrip(r)
 				}
 				return script{parts: []part{{data: content("a")}, {data: goodTail}, {err: io.EOF}}}.RoundTrip(r)
@@ -139,9 +140,9 @@ func TestThresholdsOfGaps(t *testing.T) {
 // TestGeneratorFaults has failures of this machine.
 func TestGeneratorFaults(t *testing.T) {
 	for _, lack := range []error{syscall.EADDRNOTAVAIL, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.EPERM} {
-		count := 0
+		var count atomic.Int64
 		p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
-			if count++; count%2 == 0 {
+			if count.Add(1)%2 == 0 {
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", lack)}
 			}
 			return script{parts: spoken}.RoundTrip(r)

@@ -77,24 +77,34 @@ type Report struct {
 	Notes []string
 
 	firstDue, lastDue, firstSent, lastSent time.Time
+	keptDue, keptEnd                       time.Time // of the requests that are not trimmed
 	series                                 series
 	tally                                  tally
 }
 
-// TokenRate returns the output tokens per second of the whole run.
-func (r *Report) TokenRate() float64 {
-	if r.Elapsed <= 0 {
-		return 0
+// TokenRate returns the output tokens per second of the run without warm-up and
+// cool-down.
+func (r *Report) TokenRate() float64 { return r.perSecond(r.OutputTokens) }
+
+// totalTokenRate returns the input and output tokens per second of the same time.
+func (r *Report) totalTokenRate() float64 { return r.perSecond(r.InputTokens + r.OutputTokens) }
+
+// perSecond returns the rate of n of the requests that are not trimmed.
+func (r *Report) perSecond(n int) float64 {
+	if kept := r.kept(); kept > 0 {
+		return float64(n) / kept.Seconds()
 	}
-	return float64(r.OutputTokens) / r.Elapsed.Seconds()
+	return 0
 }
 
-// totalTokenRate returns the input and output tokens per second of the whole run.
-func (r *Report) totalTokenRate() float64 {
-	if r.Elapsed <= 0 {
-		return 0
+// kept returns the time in which the requests that are not trimmed were under way: from
+// the start, or with trimmed requests from the instant at which the first of the others
+// was due, to the end of the last one.
+func (r *Report) kept() time.Duration {
+	if r.Trimmed == 0 || r.keptEnd.IsZero() {
+		return r.Elapsed
 	}
-	return float64(r.InputTokens+r.OutputTokens) / r.Elapsed.Seconds()
+	return r.keptEnd.Sub(r.keptDue)
 }
 
 // chunks are the token chunks of one answer: their instants and their numbers of
@@ -141,6 +151,8 @@ func (r *Report) add(res Result, c chunks) {
 		r.Trimmed++
 		return
 	}
+	r.keptDue, _ = span(r.keptDue, time.Time{}, res.Due)
+	_, r.keptEnd = span(time.Time{}, r.keptEnd, res.Sent.Add(res.Latency))
 	for i := range r.Goodput {
 		if g := &r.Goodput[i]; !res.stopped() && !res.Fault.local() {
 			g.Sent++
@@ -228,9 +240,7 @@ func (r *Report) finish() {
 	r.Generator.judge()
 	r.Generator.blame(r.Faults[faultLocal], r.Sent)
 	for i := range r.Goodput {
-		if r.Elapsed > 0 {
-			r.Goodput[i].Rate = float64(r.Goodput[i].Good) / r.Elapsed.Seconds()
-		}
+		r.Goodput[i].Rate = r.perSecond(r.Goodput[i].Good)
 	}
 	r.Late = r.SchedLag.Quantile(0.99) > r.LagBound
 }

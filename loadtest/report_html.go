@@ -17,7 +17,7 @@ import (
 var pages embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"short": func(d time.Duration) string { return units.Short(d).String() }, "grouped": units.Grouped,
+	"short": func(d time.Duration) string { return units.Short(d).String() }, "quantile": func(d Distribution, q float64) string { return short(&d, q) }, "grouped": units.Grouped,
 	"percent": func(part, whole int) string { return fmt.Sprintf("%.3g %%", 100*float64(part)/float64(max(1, whole))) },
 }).ParseFS(pages, "*.html"))
 
@@ -48,8 +48,8 @@ func (r *Report) tiles() []tile {
 	out := []tile{
 		{"Requests", units.Grouped(r.Sent), fmt.Sprintf("%.4g/s reached of %.4g/s due", r.SentRate, r.DueRate)},
 		{"Answered", fmt.Sprintf("%.4g %%", 100*float64(ok)/float64(max(1, r.Sent))), units.Grouped(ok) + " of " + units.Grouped(r.Sent) + " sent"},
-		{"TTFT p99", units.Short(r.CorrectedTTFT.Quantile(0.99)).String(), "p50 " + units.Short(r.CorrectedTTFT.Quantile(0.5)).String() + ", from when due"},
-		{"ITL p99", units.Short(r.ITL.Quantile(0.99)).String(), "p50 " + units.Short(r.ITL.Quantile(0.5)).String()},
+		{"TTFT p99", short(&r.CorrectedTTFT, 0.99), "p50 " + short(&r.CorrectedTTFT, 0.5) + ", from when due"},
+		{"ITL p99", short(&r.ITL, 0.99), "p50 " + short(&r.ITL, 0.5)},
 		{"Tokens out", fmt.Sprintf("%.4g/s", r.TokenRate()), units.Grouped(r.OutputTokens) + " in all"},
 	}
 	for _, g := range r.Goodput {
@@ -69,13 +69,21 @@ func (r *Report) htmlRows() (out []htmlRow) {
 		if row.d.Count() == 0 {
 			continue
 		}
-		h := htmlRow{Name: row.name, Count: units.Grouped(int(row.d.Count())), Cells: []string{units.Short(row.d.Mean()).String()}}
-		for _, q := range []float64{0.5, 0.9, 0.99, 0.999, 1} {
-			h.Cells = append(h.Cells, units.Short(row.d.Quantile(q)).String())
+		h := htmlRow{Name: row.name, Count: units.Grouped(int(row.d.Count())), Cells: []string{cell(row.d.Mean())}}
+		for _, q := range shownQuantiles {
+			h.Cells = append(h.Cells, cell(row.d.Quantile(q)))
 		}
 		out = append(out, h)
 	}
 	return out
+}
+
+// cell returns the text of a duration that was measured.
+func cell(d time.Duration) string {
+	if d == 0 {
+		return "0"
+	}
+	return units.Short(d).String()
 }
 
 type count struct {

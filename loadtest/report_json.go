@@ -54,6 +54,8 @@ type stateJSON struct {
 	LastDue   time.Time     `json:"last_due,omitzero"`
 	FirstSent time.Time     `json:"first_sent,omitzero"`
 	LastSent  time.Time     `json:"last_sent,omitzero"`
+	KeptDue   time.Time     `json:"kept_due,omitzero"`
+	KeptEnd   time.Time     `json:"kept_end,omitzero"`
 	Series    seriesJSON    `json:"series"`
 	Tally     *tally        `json:"tally"`
 }
@@ -68,7 +70,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency, UnderWay: r.UnderWay,
 		Durations: make(map[string]*Distribution), Series: r.Series(),
-		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.series.json(), &r.tally},
+		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.keptDue, r.keptEnd, r.series.json(), &r.tally},
 	}
 	for c, err := range r.FirstErrors {
 		text := err.Error()
@@ -104,7 +106,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		Sent: j.Sent, Unsent: j.Unsent, Trimmed: j.Trimmed, Missing: j.Missing, Notes: j.Notes, Classes: ensure(j.Classes), Faults: ensure(j.Faults),
 		FirstErrors: make(map[analysis.Class]error), Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,
 		OutputTokens: j.Output, ReasoningTokens: j.Reasoning, TokenSources: ensure(j.Sources), Chunks: j.Chunks, Coalesced: j.Coalesced,
-		PeakConcurrency: j.Peak, UnderWay: j.UnderWay, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, tally: *s.Tally,
+		PeakConcurrency: j.Peak, UnderWay: j.UnderWay, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, keptDue: s.KeptDue, keptEnd: s.KeptEnd, tally: *s.Tally,
 	}
 	r.Generator.wall = s.Wall
 	for c, text := range j.FirstErrors {

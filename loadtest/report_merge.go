@@ -102,6 +102,10 @@ func (r *Report) join(o *Report, cpu float64) {
 			r.firstSent, r.lastSent = span(r.firstSent, r.lastSent, at)
 		}
 	}
+	if !o.keptDue.IsZero() {
+		r.keptDue, _ = span(r.keptDue, time.Time{}, o.keptDue)
+		_, r.keptEnd = span(time.Time{}, r.keptEnd, o.keptEnd)
+	}
 	mine := r.Generator
 	r.Generator = Generator{CPU: cpu, Procs: max(mine.Procs, o.Generator.Procs),
 		GCPauses: mine.GCPauses + o.Generator.GCPauses, GCPauseMax: max(mine.GCPauseMax, o.Generator.GCPauseMax)}
@@ -110,7 +114,7 @@ func (r *Report) join(o *Report, cpu float64) {
 
 // Shift adds d to all instants of r, for a report of a machine with another clock.
 func (r *Report) Shift(d time.Duration) {
-	for _, at := range []*time.Time{&r.Began, &r.firstDue, &r.lastDue, &r.firstSent, &r.lastSent} {
+	for _, at := range []*time.Time{&r.Began, &r.firstDue, &r.lastDue, &r.firstSent, &r.lastSent, &r.keptDue, &r.keptEnd} {
 		if !at.IsZero() {
 			*at = at.Add(d)
 		}

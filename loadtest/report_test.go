@@ -1,6 +1,9 @@
 package loadtest
 
 import (
+	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -78,20 +81,71 @@ Generator LATE, THE BOTTLENECK: 3.175/s of 5/s, lag p99 2m17s, GC pauses 0s
 Requests  1,200 sent in 6m18s, 5/s due, 3.175/s reached, up to 1 concurrent
 Outcomes  1,200 ok (100 %)
 Tokens    7,200 out (19.04/s), 10,800 in, 4,800 cached, 47.59/s in all; as the server reported
-                      count     mean      p50      p90      p99    p99.9      max
-TTFB                  1,200       0s       0s       0s       0s       0s       0s
-TTFT                  1,200    200ms    200ms    200ms    200ms    200ms    200ms
-TTFC                  1,200    200ms    200ms    200ms    200ms    200ms    200ms
-ITL                   3,600   36.7ms     30ms     60ms     60ms     60ms     60ms
-TPOT                  1,200     22ms     22ms     22ms     22ms     22ms     22ms
-NTPOT                 1,200   51.7ms   51.7ms   51.7ms   51.7ms   51.7ms   51.7ms
-E2E                   1,200    310ms    310ms    310ms    310ms    310ms    310ms
-Latency               1,200    315ms    315ms    315ms    315ms    315ms    315ms
-SchedLag              1,200   1m8.9s   1m8.9s     2m4s    2m17s    2m18s    2m18s
-corrected TTFT        1,200   1m9.1s   1m9.1s     2m4s    2m17s    2m18s    2m18s
-corrected E2E         1,200   1m9.3s   1m9.3s     2m4s    2m17s    2m18s    2m18s
-corrected Latency     1,200   1m9.3s   1m9.3s     2m4s    2m17s    2m18s    2m18s`, "\n")
+                      count     mean      p50      p90      p95      p99    p99.9      max
+TTFB                  1,200       0s       0s       0s       0s       0s       0s       0s
+TTFT                  1,200    200ms    200ms    200ms    200ms    200ms    200ms    200ms
+TTFC                  1,200    200ms    200ms    200ms    200ms    200ms    200ms    200ms
+ITL                   3,600   36.7ms     30ms     60ms     60ms     60ms     60ms     60ms
+TPOT                  1,200     22ms     22ms     22ms     22ms     22ms     22ms     22ms
+NTPOT                 1,200   51.7ms   51.7ms   51.7ms   51.7ms   51.7ms   51.7ms   51.7ms
+E2E                   1,200    310ms    310ms    310ms    310ms    310ms    310ms    310ms
+Latency               1,200    315ms    315ms    315ms    315ms    315ms    315ms    315ms
+SchedLag              1,200   1m8.9s   1m8.9s     2m4s    2m11s    2m17s    2m18s    2m18s
+corrected TTFT        1,200   1m9.1s   1m9.1s     2m4s    2m11s    2m17s    2m18s    2m18s
+corrected E2E         1,200   1m9.3s   1m9.3s     2m4s    2m11s    2m17s    2m18s    2m18s
+corrected Latency     1,200   1m9.3s   1m9.3s     2m4s    2m11s    2m17s    2m18s    2m18s`, "\n")
 	if got := report.String(); got != want {
 		t.Errorf("report:\n%s", got)
+	}
+}
+
+// TestRatesWithoutWarmUp compares rates with and without a warm-up and a cool-down.
+func TestRatesWithoutWarmUp(t *testing.T) {
+	measure := func(warmUp, coolDown time.Duration) *Report {
+		p := plan(script{parts: spoken})
+		p.Pacer, p.Requests, p.Duration, p.WarmUp, p.CoolDown, p.SLOs = pace.Constant(50), 0, 20*time.Second, warmUp, coolDown, []SLO{{}}
+		report, _ := simulate(t, p)
+		return report
+	}
+	whole := measure(0, 0)
+	for _, trim := range [][2]time.Duration{{10 * time.Second, 0}, {0, 10 * time.Second}, {8 * time.Second, 8 * time.Second}} {
+		part := measure(trim[0], trim[1])
+		data, err := json.Marshal(part)
+		back := new(Report)
+		if err := errors.Join(err, json.Unmarshal(data, back)); err != nil {
+			t.Fatal(err)
+		}
+		merged := NewReport(Plan{}, part.Began)
+		merged.Goodput = []Goodput{{}}
+		merged.Merge(part)
+		for _, r := range []*Report{part, back, merged} {
+			for name, pair := range map[string][2]float64{
+				"goodput": {r.Goodput[0].Rate, whole.Goodput[0].Rate}, "tokens": {r.TokenRate(), whole.TokenRate()}, "all tokens": {r.totalTokenRate(), whole.totalTokenRate()},
+			} {
+				if share := pair[0] / pair[1]; share < 0.9 || share > 1.1 {
+					t.Errorf("trimmed by %v: %s %.1f/s, %.1f/s without", trim, name, pair[0], pair[1])
+				}
+			}
+		}
+	}
+}
+
+// TestAbsentIsNotZero has a run without an answer.
+func TestAbsentIsNotZero(t *testing.T) {
+	p := plan(script{status: 503})
+	p.Pacer, p.Requests = pace.Constant(10), 100
+	report, _ := simulate(t, p)
+	curve := newCurve([]Step{{Rate: 1, Report: report}, {Rate: 2, Report: report}, {Rate: 3, Report: report}})
+	for _, page := range []interface{ WriteHTML(io.Writer) error }{report, curve} {
+		var b strings.Builder
+		if err := page.WriteHTML(&b); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), ">0s<") || !strings.Contains(b.String(), ">–<") {
+			t.Errorf("%T shows an absent duration as 0s", page)
+		}
+	}
+	if text := curve.Steps[0].String(); !strings.Contains(text, "TTFT p99 –") {
+		t.Errorf("a step shows an absent TTFT: %s", text)
 	}
 }

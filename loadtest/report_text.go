@@ -11,6 +11,17 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
+// shownQuantiles are the quantiles of the columns p50 to max.
+var shownQuantiles = []float64{0.5, 0.9, 0.95, 0.99, 0.999, 1}
+
+// short returns the text of a figure of d, or a dash if d is empty.
+func short(d *Distribution, q float64) string {
+	if d.Count() == 0 {
+		return "–"
+	}
+	return units.Short(d.Quantile(q)).String()
+}
+
 // String returns the report as text of about 20 lines without a final newline.
 func (r *Report) String() string {
 	var b strings.Builder
@@ -61,13 +72,16 @@ func (r *Report) String() string {
 	if r.Coalesced > 0 {
 		fmt.Fprintf(&b, "; %.2g %% of the chunks coalesced", 100*float64(r.Coalesced)/float64(r.Chunks))
 	}
-	fmt.Fprintf(&b, "\n%-18s%9s%9s%9s%9s%9s%9s%9s\n", "", "count", "mean", "p50", "p90", "p99", "p99.9", "max")
+	fmt.Fprintf(&b, "\n%-18s%9s%9s%9s%9s%9s%9s%9s%9s\n", "", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 	for _, row := range r.rows() {
 		if row.d.Count() == 0 || row.quiet {
 			continue
 		}
-		fmt.Fprintf(&b, "%-18s%9s%9v%9v%9v%9v%9v%9v\n", row.name, units.Grouped(int(row.d.Count())), units.Short(row.d.Mean()),
-			units.Short(row.d.Quantile(0.5)), units.Short(row.d.Quantile(0.9)), units.Short(row.d.Quantile(0.99)), units.Short(row.d.Quantile(0.999)), units.Short(row.d.Quantile(1)))
+		fmt.Fprintf(&b, "%-18s%9s%9v", row.name, units.Grouped(int(row.d.Count())), units.Short(row.d.Mean()))
+		for _, q := range shownQuantiles {
+			fmt.Fprintf(&b, "%9v", units.Short(row.d.Quantile(q)))
+		}
+		b.WriteByte('\n')
 	}
 	for _, c := range classes {
 		if err := r.FirstErrors[c]; err != nil {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sort"
 	"strings"
-	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
@@ -19,13 +19,15 @@ import (
 // requests keep an [SLO].
 type Search struct {
 	// Plan is run at each rate, with a Poisson schedule in place of its Pacer. Its
-	// first SLO is the one to keep. Its Duration is required and applies to each run.
+	// first SLO is the one to keep. Its Duration is required and applies to each run;
+	// [FindCapacity] prolongs some runs at low rates.
 	Plan Plan
 	// From and To are the lowest and the highest rate in requests per second.
 	From, To float64
 	// Share is the share of requests that must keep the SLO. Default 0.95.
 	Share float64
-	// Confidence is the confidence of the bounds of each run's share. Default 0.95.
+	// Confidence is the confidence of the bounds of a step, which has up to two runs.
+	// Default 0.95. It takes requests as independent of each other.
 	Confidence float64
 	// Precision is the ratio of Capacity.Broken to Capacity.Kept at which the search
 	// ends, above 1 and at most 10. Default 1.1.
@@ -98,19 +100,51 @@ const maxSteps = 40
 
 // FindCapacity searches for the highest rate that keeps the SLO. It doubles the rate
 // until the SLO is not kept, and then bisects the range between, on a logarithmic scale.
-// All runs are open-loop. The search ends if the generator was the bottleneck of a run.
-// It returns the errors of [Search.Validate] and of s.Run.
+// All runs are open-loop.
+//
+// A rate of too few requests to show anything, all or nearly all of them good, is passed
+// over on the way up. Any other step that is not kept is repeated once, for as long as
+// the bounds need, and the repetition decides. So is each step of the bisection at a
+// low rate longer than the Duration of the plan.
+//
+// The search ends if the generator was the bottleneck of a run, or requests are
+// missing. It returns the errors of [Search.Validate] and of s.Run.
 func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 	if err := s.Validate(); err != nil {
 		return Capacity{}, err
 	}
 	s = s.withDefaults()
-	var c Capacity
+	c := Capacity{}
 	rate := s.From
-	for range maxSteps {
-		step, err := s.try(ctx, rate, uint64(len(c.Steps)))
-		if err != nil {
+	for c.Reason == "" {
+		if len(c.Steps) >= maxSteps {
+			c.Reason = "too many steps"
+			break
+		}
+		step, err := s.decide(ctx, &c, rate)
+		if err != nil || c.Reason != "" {
 			return c, err
+		}
+		switch {
+		case step.Kept:
+			c.Kept = rate
+		case c.Broken == 0 && rate < s.To && s.promising(step):
+			// Higher rates have more requests in the same time.
+		default:
+			c.Broken = rate
+		}
+		rate = s.next(&c, rate)
+	}
+	return c, nil
+}
+
+// decide runs a step, and again if it was not kept and should be repeated. It sets the
+// reason of c if the search cannot go on.
+func (s Search) decide(ctx context.Context, c *Capacity, rate float64) (step Step, err error) {
+	long := c.Broken > 0 || rate >= s.To
+	for range 2 {
+		if step, err = s.try(ctx, rate, uint64(len(c.Steps)), long); err != nil {
+			return step, err
 		}
 		c.Steps = append(c.Steps, step)
 		if s.OnStep != nil {
@@ -119,45 +153,76 @@ func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 		switch {
 		case ctx.Err() != nil:
 			c.Reason = "the search was interrupted"
-			return c, nil
+			return step, nil
 		case step.Report.Generator.Bottleneck:
 			c.Reason = fmt.Sprintf("the generator was the bottleneck at %.4g/s: %s", rate, step.Report.Generator.reason())
-			return c, nil
-		case step.Kept:
-			c.Kept = rate
-		default:
-			c.Broken = rate
+			return step, nil
+		case step.Report.Missing > 0:
+			c.Reason = fmt.Sprintf("%s requests are missing at %.4g/s", units.Grouped(step.Report.Missing), rate)
+			return step, nil
+		case step.Kept, !long && s.promising(step):
+			return step, nil
 		}
-		switch {
-		case c.Kept >= s.To:
-			c.Reason = "all rates kept the SLO"
-			return c, nil
-		case c.Broken == 0:
-			rate = min(s.To, 2*rate)
-		case c.Kept == 0:
-			c.Reason = "the lowest rate did not keep the SLO"
-			return c, nil
-		case c.Broken/c.Kept <= s.Precision:
-			c.Reason = "the bounds have the required precision"
-			return c, nil
-		default:
-			rate = math.Sqrt(c.Kept * c.Broken)
-		}
+		long = true
 	}
-	c.Reason = "too many steps"
-	return c, nil
+	return step, nil
 }
 
-func (s Search) try(ctx context.Context, rate float64, n uint64) (Step, error) {
+// next returns the rate of the next step after the one at rate. It sets the reason of c
+// at the end of the search.
+func (s Search) next(c *Capacity, rate float64) float64 {
+	switch {
+	case c.Kept >= s.To:
+		c.Reason = "all rates kept the SLO"
+	case c.Broken == 0:
+		return min(s.To, 2*rate)
+	case c.Broken <= s.From:
+		c.Reason = "the lowest rate did not keep the SLO"
+	case c.Kept == 0:
+		return max(s.From, c.Broken/2)
+	case c.Broken/c.Kept <= s.Precision:
+		c.Reason = "the bounds have the required precision"
+	default:
+		return math.Sqrt(c.Kept * c.Broken)
+	}
+	return rate
+}
+
+// fewest returns the number of requests that show that the SLO is kept if all of them
+// are good.
+func (s Search) fewest() int {
+	return 1 + sort.Search(maxFewest, func(n int) bool {
+		low, _ := evalue.Wilson(n+1, n+1, s.confidence())
+		return low >= s.Share
+	})
+}
+
+// maxFewest is enough for a share of 0.9999.
+const maxFewest = 1 << 17
+
+// promising reports whether a step had too few requests to show that the SLO is kept,
+// and enough good ones for the rate not to be given up.
+func (s Search) promising(step Step) bool {
+	return step.Sent > 0 && step.Sent < s.fewest() && float64(step.Good) >= s.Share*float64(step.Sent)
+}
+
+// confidence returns the confidence of the bounds of one run. A step has up to two.
+func (s Search) confidence() float64 { return 1 - (1-s.Confidence)/2 }
+
+// try runs one step. A long one has twice as many requests as the bounds need.
+func (s Search) try(ctx context.Context, rate float64, n uint64, long bool) (Step, error) {
 	p := s.Plan
 	p.Pacer = pace.Poisson(rate, s.Seed+n)
+	if long {
+		p.Duration = max(p.Duration, p.WarmUp+p.CoolDown+units.Seconds(2*float64(s.fewest())/rate))
+	}
 	report, err := s.Run(ctx, p)
 	if err != nil {
 		return Step{}, err
 	}
 	g := report.Goodput[0]
 	step := Step{Rate: rate, Good: g.Good, Sent: g.Sent, Throughput: throughputOf(report), Report: report}
-	step.Low, step.High = evalue.Wilson(g.Good, g.Sent, s.Confidence)
+	step.Low, step.High = evalue.Wilson(g.Good, g.Sent, s.confidence())
 	step.Kept, step.Broken = step.Low >= s.Share, step.High < s.Share
 	return step, nil
 }
@@ -189,13 +254,19 @@ func (c Capacity) String() string {
 // String returns the step as one line.
 func (s Step) String() string {
 	word := "undecided"
-	if s.Kept {
+	switch {
+	case !s.reliable():
+		word = "THE GENERATOR WAS THE BOTTLENECK"
+		if s.Report.Missing > 0 {
+			word = fmt.Sprintf("%s REQUESTS MISSING", units.Grouped(s.Report.Missing))
+		}
+	case s.Kept:
 		word = "kept"
-	} else if s.Broken {
+	case s.Broken:
 		word = "broken"
 	}
 	return fmt.Sprintf("%9.4g/s  %s of %s good, %.1f to %.1f %%: %s; TTFT p99 %v, out %.4g tokens/s", s.Rate, units.Grouped(s.Good), units.Grouped(s.Sent),
-		100*s.Low, 100*s.High, word, units.Short(s.Report.CorrectedTTFT.Quantile(0.99)).Round(time.Microsecond), s.Report.TokenRate())
+		100*s.Low, 100*s.High, word, short(&s.Report.CorrectedTTFT, 0.99), s.Report.TokenRate())
 }
 
 // throughputOf returns the OK answers per second of a run.

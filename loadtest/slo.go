@@ -60,10 +60,11 @@ func (s SLO) Good(r Result) bool {
 type Goodput struct {
 	SLO SLO `json:"slo"`
 	// Good of Sent requests kept the SLO. Sent includes failures and excludes
-	// requests that were canceled with the run.
+	// requests that were canceled with the run or failed on this machine.
 	Good int `json:"good"`
 	Sent int `json:"sent"`
-	// Rate is the number of good requests per second of the whole run.
+	// Rate is the number of good requests per second of the run without warm-up and
+	// cool-down.
 	Rate float64 `json:"rate"`
 }
 
