@@ -9,6 +9,7 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/units"
+	"github.com/serin-go/serin/loadtest/workload"
 )
 
 // collector adds up the results of all workers of a run.
@@ -173,6 +174,9 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	if n := c.failed + c.textless; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s conversations ended before their last turn: %s after a failed answer, %s after an answer without text",
 			units.Grouped(n), units.Grouped(c.failed), units.Grouped(c.textless)))
+	}
+	if t, ok := c.plan.Workload.(*workload.Trace); ok && t.Failed() > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s requests of the trace were left out, since they had failed when they were recorded", units.Grouped(t.Failed())))
 	}
 	if c.interval != nil {
 		c.interval.Interrupted, c.interval.Notes = r.Interrupted, r.Notes

@@ -81,7 +81,7 @@ func (s *sender) send(j job, x *exchange) Result {
 // connection, or nil. cause is the cause of the end of its context, or nil.
 func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) {
 	o := x.reader.End(result.Latency, causeOf(err, cause))
-	if j.plain && err == nil && good(result.Status) {
+	if err == nil && good(result.Status) && j.any() {
 		o.Class, o.Why, o.Err = analysis.OK, "", nil
 	}
 	if x.record != nil {

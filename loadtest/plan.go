@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,6 +66,10 @@ type Plan struct {
 	// MaxTokens limits the output tokens of each answer. Zero means the server's
 	// default.
 	MaxTokens int `env:"MAX_TOKENS"`
+	// ExtraBody has further members of the body of each request that is not a body
+	// of the Workload, such as "temperature", "ignore_eos" or "tools". They replace
+	// what the plan says; those of a prompt replace them.
+	ExtraBody map[string]json.RawMessage
 	// Header is sent with each request. Its values are removed from the texts of
 	// errors, so that no secret gets into a result or a report.
 	Header http.Header
@@ -161,7 +166,11 @@ func (p Plan) Validate() error {
 		errs = append(errs, checks.Within(c.Validate(), "loadtest", "Conversation", fmt.Sprintf("Plan.Conversations[%d]", i)))
 	}
 	errs = append(errs, checks.Within(validate(p.Workload), "loadtest", "", "Plan.Workload"))
+	errs = append(errs, checks.Within(workload.ValidateExtraBody("ExtraBody", p.ExtraBody), "loadtest", "", "Plan"))
 	for i, prompt := range p.Prompts {
+		for k, m := range prompt.Messages {
+			check(!p.API.textOnly() || m.Parts == nil && m.Other == nil, fmt.Sprintf("Prompts[%d].Messages[%d]", i, k), m.Role, "texts only, since the API takes no other content")
+		}
 		errs = append(errs, checks.Within(prompt.Validate(), "loadtest", "Prompt", fmt.Sprintf("Plan.Prompts[%d]", i)))
 	}
 	check(p.Users >= 0 && p.Users <= maxWorkers, "Users", p.Users, fmt.Sprintf("0 to %d", maxWorkers))

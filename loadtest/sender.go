@@ -82,7 +82,7 @@ type job struct {
 	method string
 	url    *url.URL
 	header http.Header // in addition to the plan's header
-	plain  bool        // a 2xx answer is OK
+	plain  bool        // the request is sent without headers for a model
 	shown  string      // the URL for reports, empty for the endpoint
 }
 
@@ -113,11 +113,17 @@ func (s *sender) job(number uint64, due time.Time) job {
 	return j
 }
 
-// ask returns the expected answer of a request. A plain request accepts any.
+// any reports whether any 2xx answer to j is OK: to a plain request whose path is not
+// that of a known API of models.
+func (j job) any() bool {
+	return j.plain && answer.RouteOf(j.method, j.url.Path).Kind != answer.Inference
+}
+
+// ask returns the expected answer of a request.
 func (s *sender) ask(j job, r *http.Request) answer.Ask {
 	contentType := r.Header.Get("Content-Type")
 	switch {
-	case j.plain:
+	case j.any():
 		return answer.Ask{Route: answer.Route{Kind: answer.Inference}}
 	case j.ask != nil && contentType == s.header.Get("Content-Type"):
 		return *j.ask

@@ -92,7 +92,7 @@ type user struct {
 func (u *user) next(ctx context.Context) bool {
 	plan := u.sender.plan
 	if len(plan.Conversations) == 0 {
-		_, more := u.turn(ctx, nil)
+		_, more := u.turn(ctx, workload.Prompt{})
 		return more
 	}
 	talk := plan.Conversations[int((u.conversations.Add(1)-1)%uint64(len(plan.Conversations)))]
@@ -102,7 +102,7 @@ func (u *user) next(ctx context.Context) bool {
 	}
 	for i, text := range talk.Turns {
 		said = append(said, workload.Message{Role: "user", Content: text})
-		result, more := u.turn(ctx, said)
+		result, more := u.turn(ctx, workload.Prompt{Messages: said, ExtraBody: talk.ExtraBody})
 		if !more {
 			return false
 		}
@@ -121,18 +121,17 @@ func (u *user) next(ctx context.Context) bool {
 	return true
 }
 
-// turn sends one request and pauses for Think.
-func (u *user) turn(ctx context.Context, said []workload.Message) (Result, bool) {
+// turn sends one request, of the plan if prompt is zero, and pauses for Think.
+func (u *user) turn(ctx context.Context, prompt workload.Prompt) (Result, bool) {
 	s := u.sender
 	number, due, more := u.await(ctx)
 	if !more {
 		return Result{}, false
 	}
 	var j job
-	if said == nil {
+	if prompt.Messages == nil {
 		j = s.job(number, due)
 	} else {
-		prompt := workload.Prompt{Messages: said}
 		j = job{seq: number, due: due, prompt: -1, asked: prompt, body: encodeBody(s.plan, prompt), method: "POST", url: s.url}
 	}
 	if u.turns == nil {

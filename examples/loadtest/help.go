@@ -12,7 +12,7 @@ import (
 // sections are the flags in the order of the help text.
 var sections = []struct{ title, flags string }{
 	{"Where to send", "url candidate api model header workers listen"},
-	{"What to send", "prompts conversations targets targets-format input output prefix seed"},
+	{"What to send", "prompts extra-body conversations targets targets-format input output prefix seed"},
 	{"When to send", "rate arrivals from to steps duration users think trace speedup window shard warmup cooldown"},
 	{"Limits", "timeout first-token-timeout idle-timeout in-flight"},
 	{"What to judge by", "slo threshold abort share precision"},

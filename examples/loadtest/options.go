@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -68,10 +69,16 @@ func (o *options) sending(fs *flag.FlagSet) {
 	fs.StringVar(&p.Model, "model", modeltest.DefaultModel, "the `name` of the model")
 	fs.DurationVar(&p.Duration, "duration", 10*time.Second, "how long to send; 0 until interrupted, or to the end of a trace")
 	fs.StringVar(&o.prompts, "prompts", "", "a `file` of prompts in JSON lines; by default prompts are generated")
-	fs.StringVar(&o.targets, "targets", "", "send the HTTP requests of this `file` instead, in a format of vegeta")
+	fs.StringVar(&o.targets, "targets", "", "send the HTTP requests of this `file` instead, in a format of vegeta; answers to paths of the OpenAI API are judged as those to prompts")
 	fs.StringVar(&o.targetForm, "targets-format", "http", "format of -targets: http or json")
 	fs.IntVar(&o.input, "input", 100, "mean `tokens` of generated prompts, log-normal")
 	fs.IntVar(&o.output, "output", 64, "largest number of `tokens` of an answer")
+	fs.Func("extra-body", "a JSON `object` of further members of each request, such as '{\"ignore_eos\":true,\"temperature\":0}'", func(text string) error {
+		if err := json.Unmarshal([]byte(text), &p.ExtraBody); err != nil {
+			return fmt.Errorf(`want a JSON object, such as {"ignore_eos":true}: %w`, err)
+		}
+		return nil
+	})
 	fs.IntVar(&o.prefix, "prefix", 0, "number of `tokens` of the shared start of generated prompts")
 	fs.Uint64Var(&o.seed, "seed", 1, "seed of arrivals and prompts; equal seeds give equal bytes at equal instants")
 	fs.IntVar(&p.Workers, "in-flight", 0, "largest number of concurrent `requests` of each process; 0 means 10,000")

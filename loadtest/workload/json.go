@@ -20,6 +20,7 @@ type workloadJSON struct {
 type traceJSON struct {
 	Seed     uint64    `json:"seed"`
 	Arrivals []arrival `json:"arrivals"`
+	Failed   int       `json:"failed,omitempty"`
 }
 
 // Marshal returns the JSON of w: an object with one member, which names the kind
@@ -32,7 +33,7 @@ func Marshal(w Workload) ([]byte, error) {
 	case *Targets:
 		j.Targets = w.requests
 	case *Trace:
-		j.Trace = &traceJSON{w.seed, w.arrivals}
+		j.Trace = &traceJSON{w.seed, w.arrivals, w.failed}
 	default:
 		return nil, invalid("Workload", fmt.Sprintf("%T", w), "a Synthetic, *Targets or *Trace")
 	}
@@ -76,5 +77,5 @@ func (j *traceJSON) trace() (*Trace, error) {
 	if len(j.Arrivals) == 0 {
 		return nil, invalid("len(trace.arrivals)", 0, "at least one")
 	}
-	return &Trace{j.Arrivals, j.Seed}, nil
+	return &Trace{j.Arrivals, j.Seed, max(0, j.Failed)}, nil
 }

@@ -12,14 +12,9 @@ import (
 // Prompt is the prompt of one request: the messages of a chat.
 type Prompt struct {
 	Messages []Message `json:"messages"`
-}
-
-// Message is one message of a chat.
-type Message struct {
-	// Role is "system", "user", "assistant" or another role of the server.
-	Role string `json:"role"`
-	// Content is the text.
-	Content string `json:"content"`
+	// ExtraBody has further members of the request's body, such as "temperature",
+	// "ignore_eos", "tools" or "model". They replace what the plan says.
+	ExtraBody map[string]json.RawMessage `json:"extra_body,omitempty"`
 }
 
 // Ask returns a prompt of one message with the role "user".
@@ -36,15 +31,17 @@ type Conversation struct {
 	// conversation begins with a turn.
 	System string   `json:"system,omitempty"`
 	Turns  []string `json:"turns"`
+	// ExtraBody has further members of the body of each request, as in [Prompt].
+	ExtraBody map[string]json.RawMessage `json:"extra_body,omitempty"`
 }
 
-// Validate returns an error that joins a [*checks.InvalidError] for each empty turn, or one
-// if c has no turns.
+// Validate returns an error that joins a [*checks.InvalidError] for each empty turn, one
+// if c has no turns, and one for each member of ExtraBody that cannot be sent.
 func (c Conversation) Validate() error {
+	errs := []error{ValidateExtraBody("Conversation.ExtraBody", c.ExtraBody)}
 	if len(c.Turns) == 0 {
-		return invalid("Conversation.Turns", "[]", "at least one turn")
+		errs = append(errs, invalid("Conversation.Turns", "[]", "at least one turn"))
 	}
-	var errs []error
 	for i, turn := range c.Turns {
 		if turn == "" {
 			errs = append(errs, invalid(fmt.Sprintf("Conversation.Turns[%d]", i), turn, "a text"))
@@ -73,7 +70,7 @@ func (e *LineError) Error() string {
 func (e *LineError) Unwrap() error { return e.Err }
 
 // ReadPrompts reads prompts from JSON lines. Each line is an object in one of
-// these forms. Other members and empty lines are ignored.
+// these forms. Empty lines are ignored.
 //
 //	{"prompt": "What is light?"}
 //	{"messages": [{"role": "user", "content": "What is light?"}]}
@@ -81,6 +78,11 @@ func (e *LineError) Unwrap() error { return e.Err }
 //
 // The last is the form of MT-bench. ReadPrompts takes only its first turn, since
 // the others need an answer; see [ReadConversations].
+//
+// Other members that are parameters of a request, such as "temperature", "min_tokens",
+// "ignore_eos", "tools", "response_format" and "model", are sent with it, and so are the
+// members of an object "extra_body", whatever they are. Columns of data sets, such as
+// "id" and "category", are ignored. Any other member is an error.
 //
 // The error joins a [*LineError] for each line that cannot be used. A file
 // without prompts is an error.
@@ -133,14 +135,20 @@ func parseConversation(line []byte) (Conversation, error) {
 	if err := json.Unmarshal(line, &entry); err != nil {
 		return Conversation{}, err
 	}
-	c := Conversation{Turns: entry.Turns}
+	c := Conversation{Turns: entry.Turns, ExtraBody: p.ExtraBody}
 	if c.Turns == nil {
-		for _, m := range p.Messages {
+		for i, m := range p.Messages {
+			if m.Parts != nil || m.Other != nil {
+				return Conversation{}, fmt.Errorf("messages[%d] has more than a text, want texts only in a conversation", i)
+			}
 			switch {
 			case m.Role == "user":
 				c.Turns = append(c.Turns, m.Content)
-			case c.System == "" && m.Role != "assistant":
+			case m.Role == "assistant":
+			case c.System == "" && (m.Role == "system" || m.Role == "developer"):
 				c.System = m.Content
+			default:
+				return Conversation{}, fmt.Errorf("messages[%d] has the role %.64q, want user, assistant, and once system", i, m.Role)
 			}
 		}
 	}
@@ -148,6 +156,10 @@ func parseConversation(line []byte) (Conversation, error) {
 }
 
 func parsePrompt(line []byte) (Prompt, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(line, &members); err != nil {
+		return Prompt{}, err
+	}
 	var entry struct {
 		Prompt   *string   `json:"prompt"`
 		Messages []Message `json:"messages"`
@@ -161,7 +173,7 @@ func parsePrompt(line []byte) (Prompt, error) {
 		found = append(found, Ask(*entry.Prompt))
 	}
 	if entry.Messages != nil {
-		found = append(found, Prompt{entry.Messages})
+		found = append(found, Prompt{Messages: entry.Messages})
 	}
 	if entry.Turns != nil {
 		p := Prompt{}
@@ -173,23 +185,23 @@ func parsePrompt(line []byte) (Prompt, error) {
 	if len(found) != 1 {
 		return Prompt{}, fmt.Errorf(`%d of "prompt", "messages" and "turns", want exactly one`, len(found))
 	}
+	var err error
+	if found[0].ExtraBody, err = extraBody(members, "prompt", "messages", "turns"); err != nil {
+		return Prompt{}, err
+	}
 	return found[0], found[0].Validate()
 }
 
 // Validate returns an error that joins a [*checks.InvalidError] for each message without a
-// role or content, or one if p has no messages.
+// role or content, one if p has no messages, and one for each member of ExtraBody that
+// is not JSON or would replace the messages.
 func (p Prompt) Validate() error {
-	if len(p.Messages) == 0 {
-		return invalid("Prompt.Messages", "[]", "at least one message")
-	}
 	var errs []error
-	for i, m := range p.Messages {
-		if m.Role == "" {
-			errs = append(errs, invalid(fmt.Sprintf("Prompt.Messages[%d].Role", i), m.Role, "a role such as user"))
-		}
-		if m.Content == "" {
-			errs = append(errs, invalid(fmt.Sprintf("Prompt.Messages[%d].Content", i), m.Content, "a text"))
-		}
+	if len(p.Messages) == 0 {
+		errs = append(errs, invalid("Prompt.Messages", "[]", "at least one message"))
 	}
-	return errors.Join(errs...)
+	for i, m := range p.Messages {
+		errs = append(errs, m.validate(fmt.Sprintf("Prompt.Messages[%d]", i)))
+	}
+	return errors.Join(append(errs, ValidateExtraBody("Prompt.ExtraBody", p.ExtraBody))...)
 }

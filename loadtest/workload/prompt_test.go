@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -16,7 +17,7 @@ func TestReadPrompts(t *testing.T) {
 
 {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "two"}], "id": 7}
 {"question_id": 81, "category": "writing", "turns": ["three", "and then"]}`))
-	want := []Prompt{Ask("one"), {[]Message{{"system", "Be brief."}, {"user", "two"}}}, Ask("three")}
+	want := []Prompt{Ask("one"), {Messages: []Message{{Role: "system", Content: "Be brief."}, {Role: "user", Content: "two"}}}, Ask("three")}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v, prompts (-want +got):\n%s", err, diff)
 	}
@@ -94,7 +95,7 @@ func TestReadConversations(t *testing.T) {
 	got, err := ReadConversations(strings.NewReader(`{"prompt": "one"}
 {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "two"}, {"role": "assistant", "content": "yes"}, {"role": "user", "content": "three"}]}
 {"question_id": 81, "turns": ["four", "five"]}`))
-	want := []Conversation{{Turns: []string{"one"}}, {"Be brief.", []string{"two", "three"}}, {Turns: []string{"four", "five"}}}
+	want := []Conversation{{Turns: []string{"one"}}, {System: "Be brief.", Turns: []string{"two", "three"}}, {Turns: []string{"four", "five"}}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v, conversations (-want +got):\n%s", err, diff)
 	}
@@ -115,5 +116,95 @@ func TestInvalidConversations(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", tt.turns, diff)
 		}
+	}
+}
+
+// TestMembersOfALine sends or refuses each member of a line.
+func TestMembersOfALine(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"prompt":"x","ignore_eos":true,"min_tokens":64,"temperature":0}`:                                                                `{"ignore_eos":true,"min_tokens":64,"temperature":0}`,
+		`{"prompt":"x","tools":[{"type":"function"}],"response_format":{"type":"json_object"},"model":"other","max_completion_tokens":9}`: `{"max_completion_tokens":9,"model":"other","response_format":{"type":"json_object"},"tools":[{"type":"function"}]}`,
+		`{"turns":["x","y"],"extra_body":{"own":1},"seed":7,"question_id":81,"category":"writing"}`:                                       `{"own":1,"seed":7}`,
+		`{"prompt":"x","id":1}`: "null",
+	} {
+		for name, read := range map[string]func() (map[string]json.RawMessage, error){
+			"prompt": func() (map[string]json.RawMessage, error) {
+				p, err := ReadPrompts(strings.NewReader(line))
+				return append(p, Prompt{})[0].ExtraBody, err
+			},
+			"conversation": func() (map[string]json.RawMessage, error) {
+				c, err := ReadConversations(strings.NewReader(line))
+				return append(c, Conversation{})[0].ExtraBody, err
+			},
+		} {
+			extra, err := read()
+			got, _ := json.Marshal(extra)
+			if err != nil || string(got) != want {
+				t.Errorf("%s of %s: %s, %v, want %s", name, line, got, err, want)
+			}
+		}
+	}
+	for _, line := range []string{
+		`{"prompt":"x","temprature":0}`, `{"prompt":"x","extra_body":{"seed":1},"seed":2}`, `{"prompt":"x","extra_body":[1]}`, `{"prompt":"x","extra_body":{"messages":[]}}`,
+		`{"timestamp":1,"input_length":4,"output_length":4,"temprature":0}`,
+	} {
+		_, prompts := ReadPrompts(strings.NewReader(line))
+		_, trace := ReadTrace(strings.NewReader(line), TraceOptions{})
+		var bad *LineError
+		if !errors.As(prompts, &bad) || !errors.As(trace, &bad) {
+			t.Errorf("%s is accepted: %v, %v", line, prompts, trace)
+		}
+	}
+	trace, err := ReadTrace(strings.NewReader(`{"timestamp":1,"input_length":4,"output_length":4,"ignore_eos":true,"chat_id":5}`), TraceOptions{})
+	if err != nil || string(trace.Request(0).Prompt.ExtraBody["ignore_eos"]) != "true" {
+		t.Errorf("a trace: %v, %v", trace, err)
+	}
+}
+
+// TestMessagesAreSentAsTheyAre has what a message can have besides a text.
+func TestMessagesAreSentAsTheyAre(t *testing.T) {
+	for _, message := range []string{
+		`{"content":"x","role":"user"}`,
+		`{"content":[{"type":"text","text":"what is it?"},{"type":"image_url","image_url":{"url":"data:image/gif;base64,R0lGODlhAQABAAAAACw="}}],"role":"user"}`,
+		`{"content":[{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}}],"name":"ada","role":"user"}`,
+		`{"content":null,"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}`,
+		`{"content":"42","role":"tool","tool_call_id":"a"}`,
+	} {
+		prompts, err := ReadPrompts(strings.NewReader(`{"messages":[` + message + `]}`))
+		if err != nil {
+			t.Errorf("%s: %v", message, err)
+			continue
+		}
+		sent, err := json.Marshal(prompts[0].Messages[0])
+		var want, got any
+		if err := errors.Join(err, json.Unmarshal([]byte(message), &want), json.Unmarshal(sent, &got)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		_, err = ReadConversations(strings.NewReader(`{"messages":[` + message + `]}`))
+		if simple := message == `{"content":"x","role":"user"}`; (err == nil) != simple {
+			t.Errorf("%s in a conversation: %v", message, err)
+		}
+	}
+	for _, message := range []string{
+		`{"role":"user","content":[]}`, `{"role":"user","content":[{"text":"x"}]}`, `{"role":"user","content":7}`, `{"role":"user","content":null}`, `{"content":[{"type":"text"}]}`, `7`,
+	} {
+		if _, err := ReadPrompts(strings.NewReader(`{"messages":[` + message + `]}`)); err == nil {
+			t.Errorf("%s is accepted", message)
+		}
+	}
+	for _, m := range []Message{
+		{Role: "user", Content: "x", Parts: json.RawMessage(`[{"type":"text"}]`)}, {Role: "user", Parts: json.RawMessage(`[`)},
+		{Role: "user", Content: "x", Other: map[string]json.RawMessage{"role": json.RawMessage(`"y"`)}}, {Role: "user", Content: "x", Other: map[string]json.RawMessage{"name": nil}},
+	} {
+		var invalid *checks.InvalidError
+		if err := (Prompt{Messages: []Message{m}}).Validate(); !errors.As(err, &invalid) {
+			t.Errorf("%+v: %v", m, err)
+		}
+	}
+	if text := (Message{Parts: json.RawMessage(`[{"type":"text","text":"a"},{"type":"image_url"},{"type":"text","text":"b"}]`)}).Text(); text != "a\nb" {
+		t.Errorf("text %q", text)
 	}
 }

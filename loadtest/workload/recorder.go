@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -114,7 +115,8 @@ func (r *Recorder) write(since time.Duration, body *bodyReader, out *readWriter)
 	body.mu.Unlock()
 	row.Input, row.Output = min(row.Input, maxLength), min(row.Output, maxLength)
 	asked.normalise()
-	if prompt := (Prompt{asked.Messages}); whole && r.cfg.Redact != nil && prompt.Validate() == nil {
+	texts := !slices.ContainsFunc(asked.Messages, func(m Message) bool { return m.Parts != nil || m.Other != nil }) // all that Redact sees
+	if prompt := (Prompt{Messages: asked.Messages}); whole && texts && r.cfg.Redact != nil && prompt.Validate() == nil {
 		for i := range asked.Messages {
 			asked.Messages[i].Content = r.cfg.Redact(asked.Messages[i].Content)
 		}

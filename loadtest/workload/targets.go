@@ -15,8 +15,10 @@ import (
 )
 
 // Targets is a workload of HTTP requests of any kind. They are sent one after
-// another, and again from the first. A 2xx answer is OK, whatever its body. Make
-// them by [HTTP] or [ReadTargets].
+// another, and again from the first. A 2xx answer is OK, whatever its body, unless the
+// path is that of a known API of models, such as /v1/chat/completions: then the answer
+// is judged as those to prompts, so a stream that ends with an error is one. Make them
+// by [HTTP] or [ReadTargets].
 type Targets struct{ requests []Request }
 
 // TargetFormat is a format of files of targets, as in vegeta.
@@ -38,7 +40,7 @@ const (
 )
 
 // HTTP returns the workload of one HTTP request that is sent again and again. A
-// 2xx answer is OK, whatever its body. The default method is GET. The path begins
+// 2xx answer is OK, as of [Targets]. The default method is GET. The path begins
 // with a slash; the default is the path of the plan's target.
 func HTTP(method, path string, body []byte) *Targets {
 	return &Targets{[]Request{target(cmp.Or(method, http.MethodGet), path, nil, body)}}

@@ -35,6 +35,7 @@ type arrival struct {
 type Trace struct {
 	arrivals []arrival
 	seed     uint64
+	failed   int // recorded as failed, and left out
 }
 
 var _ pace.Pacer = (*Trace)(nil)
@@ -76,7 +77,9 @@ const maxTraceErrors = 20
 //     hash_ids (one for each 512 tokens of input), as published by Mooncake;
 //   - the same with messages, the prompt, as written by [Recorder].
 //
-// Requests are sorted by time. The error joins a [*LineError] for each of the
+// Requests are sorted by time. Those with neither output tokens nor messages had failed
+// when they were recorded; they are left out and counted, see [Trace.Failed]. If no
+// request has output tokens, as for embeddings, all are kept. The error joins a [*LineError] for each of the
 // first 20 lines that cannot be used.
 func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 	if err := o.Validate(); err != nil {
@@ -107,16 +110,21 @@ func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 	if scale == 0 {
 		scale = 1
 	}
+	generated := slices.ContainsFunc(arrivals, func(a arrival) bool { return a.Output > 0 })
 	for _, a := range arrivals {
 		at := a.At - arrivals[0].At
 		if at < o.From || o.To > 0 && at >= o.To {
+			continue
+		}
+		if generated && a.Output == 0 && len(a.Prompt.Messages) == 0 {
+			t.failed++
 			continue
 		}
 		a.At = units.Seconds((at - o.From).Seconds() / scale)
 		t.arrivals = append(t.arrivals, a)
 	}
 	if len(t.arrivals) == 0 {
-		return nil, errors.New("workload: trace: no request is between From and To")
+		return nil, fmt.Errorf("workload: trace: no request is between From and To, besides %d that had failed when they were recorded", t.failed)
 	}
 	return t, nil
 }
@@ -252,11 +260,19 @@ func parseArrival(line []byte) (arrival, error) {
 	if want := (*row.Input + block - 1) / block; row.Hashes != nil && len(row.Hashes) != want {
 		return arrival{}, fmt.Errorf("%d hash_ids for an input_length of %d, want %d", len(row.Hashes), *row.Input, want)
 	}
-	a := arrival{At: units.Seconds(*row.Timestamp / 1000), Input: *row.Input, Output: *row.Output, Prompt: Prompt{row.Messages}}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(line, &members); err != nil {
+		return arrival{}, err
+	}
+	extra, err := extraBody(members, "timestamp", "input_length", "output_length", "hash_ids", "messages")
+	if err != nil {
+		return arrival{}, err
+	}
+	a := arrival{At: units.Seconds(*row.Timestamp / 1000), Input: *row.Input, Output: *row.Output, Prompt: Prompt{row.Messages, extra}}
 	if row.Messages != nil {
 		return a, a.Prompt.Validate()
 	}
-	return a, nil
+	return a, ValidateExtraBody("extra_body", extra)
 }
 
 // Len returns the number of requests.
@@ -289,11 +305,19 @@ func (t *Trace) Request(seq uint64) Request {
 		return Request{Prompt: a.Prompt, MaxTokens: a.Output}
 	}
 	r := Synthetic{Input: Length{Mean: float64(a.Input), Max: maxLength}, Seed: t.seed}.Request(seq)
-	r.MaxTokens = max(1, a.Output)
+	r.MaxTokens, r.Prompt.ExtraBody = max(1, a.Output), a.Prompt.ExtraBody
 	return r
 }
 
-// String returns the number of requests and the length of the trace.
+// Failed returns the number of requests of the recording that had failed and are not
+// part of t.
+func (t *Trace) Failed() int { return t.failed }
+
+// String returns the number of requests, those left out, and the length of the trace.
 func (t *Trace) String() string {
-	return fmt.Sprintf("a trace of %s requests within %v", units.Grouped(len(t.arrivals)), units.Short(t.arrivals[len(t.arrivals)-1].At))
+	text := fmt.Sprintf("a trace of %s requests within %v", units.Grouped(len(t.arrivals)), units.Short(t.arrivals[len(t.arrivals)-1].At))
+	if t.failed > 0 {
+		text += fmt.Sprintf(", without %s that had failed when they were recorded", units.Grouped(t.failed))
+	}
+	return text
 }

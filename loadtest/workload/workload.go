@@ -28,7 +28,9 @@ type Request struct {
 	Path string `json:"path,omitempty"`
 	// Header is added to the header of the plan.
 	Header http.Header `json:"header,omitempty"`
-	// Plain declares that the answer is not from a model: a 2xx status is OK.
+	// Plain declares that the answer is not from a model: a 2xx status is OK. A
+	// request to a path of a known API of models, such as /v1/chat/completions, is
+	// judged by its answer nevertheless.
 	Plain bool `json:"plain,omitempty"`
 }
 
