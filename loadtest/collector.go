@@ -18,6 +18,8 @@ type collector struct {
 	target string
 	under  overlap
 	used   resources               // at the start
+	beat   *heartbeat              // runs from newCollector to conclude
+	calm   func()                  // stops beat
 	abort  context.CancelCauseFunc // ends the run; nil without AbortOnBreach
 	proof  *evidence               // of breaches; nil without AbortOnBreach
 
@@ -34,6 +36,7 @@ type collector struct {
 // newCollector returns the collector of a run of p that began at p.Start.
 func newCollector(p Plan, target string) *collector {
 	c := &collector{plan: p, target: target, used: readResources()}
+	c.beat, c.calm = startHeartbeat()
 	c.report = newReport(p, c.target)
 	if p.OnInterval != nil {
 		c.interval, c.lately = newReport(p, c.target), c.used
@@ -162,6 +165,7 @@ func (c *collector) flushInterval() {
 	c.interval, c.lately = fresh, readResources()
 	c.mu.Unlock()
 	r.Generator.since(before)
+	r.Generator.StallP99 = c.beat.recent()
 	r.PeakConcurrency, r.UnderWay = c.under.recent(), c.under.current()
 	r.finish()
 	c.plan.OnInterval(r) // without the lock, since it may block
@@ -170,6 +174,7 @@ func (c *collector) flushInterval() {
 // conclude returns the report of the whole run.
 func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	r := c.report
+	c.calm()
 	r.Interrupted = interrupted || r.Classes[analysis.Cancelled]+r.Classes[analysis.Abandoned] > 0
 	if n := c.failed + c.textless; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s conversations ended before their last turn: %s after a failed answer, %s after an answer without text",
@@ -191,6 +196,7 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 		}
 	}
 	r.Generator.since(c.used)
+	r.Generator.StallP99 = c.beat.total()
 	r.Generator.DueCV, r.Generator.SentCV = sched.asked.cv(), sched.taken.cv()
 	r.PeakConcurrency = c.under.most()
 	r.finish()

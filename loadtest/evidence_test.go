@@ -71,8 +71,8 @@ func TestGateCountsRequestsUnderWay(t *testing.T) {
 // TestGateLooksOften runs gates over targets that keep the limit by half and that have
 // twice the limit.
 func TestGateLooksOften(t *testing.T) {
-	const gates = 100
-	fails := func(rate float64) (n, sent int) {
+	const gates = 40
+	fails := func(rate float64, requests int) (n, sent int) {
 		for seed := range uint64(gates) {
 			var count atomic.Uint64
 			p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
@@ -81,17 +81,17 @@ func TestGateLooksOften(t *testing.T) {
 				}
 				return script{parts: []part{{data: content("a")}, {data: goodTail}, {err: io.EOF}}}.RoundTrip(r)
 			}))
-			p.Pacer, p.Requests, p.OnResult = pace.Poisson(100, seed), 1500, func(Result) { sent++ }
+			p.Pacer, p.Requests, p.OnResult = pace.Poisson(100, seed), requests, func(Result) { sent++ }
 			if check(t, p, "error rate <= 2%").Status == checks.Fail {
 				n++
 			}
 		}
 		return n, sent / gates
 	}
-	good, _ := fails(0.01)
-	bad, sent := fails(0.04)
+	good, _ := fails(0.01, 600)
+	bad, sent := fails(0.04, 1500)
 	t.Logf("half the limit: %d of %d fail; twice the limit: %d of %d, after %d requests on average", good, gates, bad, gates, sent)
-	if good > 5 || bad < 90 || sent > 580*13/10 { // 580: the sample of a test of fixed size with a power of 90 %
+	if good > gates/20 || bad < gates*85/100 || sent > 580*13/10 { // 580: the sample of a test of fixed size with a power of 90 %
 		t.Errorf("half the limit: %d of %d fail; twice the limit: %d of %d, after %d requests on average", good, gates, bad, gates, sent)
 	}
 }

@@ -38,8 +38,12 @@ type Generator struct {
 	// CPU is the share of the available CPU time that the process used, from 0 to 1,
 	// or negative if unknown. It includes other work of the process, such as a server
 	// under test. Procs is GOMAXPROCS.
-	CPU   float64 `json:"cpu"`
-	Procs int     `json:"procs"`
+	CPU float64 `json:"cpu"`
+	// StallP99 is how late the process read what had arrived, for 1 % of the time,
+	// because it was not running: it had used up a quota of CPU time, or other work
+	// was in the way. It is 0 if that was at most 10 ms.
+	StallP99 time.Duration `json:"stall_p99_ns,omitempty"`
+	Procs    int           `json:"procs"`
 
 	wall time.Duration // of the measurement of CPU
 }
@@ -58,6 +62,9 @@ func (g Generator) String() string {
 		text += fmt.Sprintf(", gap CV %.2f of %.2f", g.SentCV, g.DueCV)
 	}
 	text += fmt.Sprintf(", lag p99 %v", units.Short(g.LagP99))
+	if g.StallP99 > 0 {
+		text += fmt.Sprintf(", stalls p99 %v", units.Short(g.StallP99))
+	}
 	if g.CPU >= 0 {
 		text += fmt.Sprintf(", CPU %.0f %% of %d", 100*g.CPU, g.Procs)
 	}
@@ -67,8 +74,9 @@ func (g Generator) String() string {
 // cpuBound is the CPU use above which timestamps are delayed.
 const cpuBound = 0.95
 
-// judge sets Bottleneck and Reasons from the figures.
-func (g *Generator) judge() {
+// judge sets Bottleneck and Reasons from the figures. shortest is the p99 of the
+// shortest durations that were measured, which stalls distort most.
+func (g *Generator) judge(shortest time.Duration) {
 	reason := func(bad bool, format string, args ...any) {
 		if bad {
 			g.Bottleneck = true
@@ -76,6 +84,7 @@ func (g *Generator) judge() {
 		}
 	}
 	reason(g.LagP99 > g.LagBound, "the p99 of SchedLag, %v, exceeds %v", units.Short(g.LagP99), g.LagBound)
+	reason(g.StallP99 > max(shortest/4, g.LagBound/5), "the process was held up: for 1 %% of the time or more, it read %v late or later", units.Short(g.StallP99))
 	reason(g.CPU > cpuBound, "the process used %.0f %% of %d CPUs", 100*g.CPU, g.Procs)
 }
 

@@ -102,7 +102,8 @@ type Plan struct {
 	// at most 1,000,000.
 	Workers int `env:"WORKERS"`
 	// LagBound is the limit for the p99 of SchedLag. Above it, a report is marked
-	// as late. Default 50 ms.
+	// as late. A fifth of it is the delay of reading that is always accepted; see
+	// [Generator].StallP99. Default 50 ms.
 	LagBound time.Duration `env:"LAG_BOUND"`
 
 	// WarmUp and CoolDown exclude requests from durations, tokens and goodput:

@@ -237,7 +237,13 @@ func (r *Report) finish() {
 	r.Generator.DueRate, r.Generator.SentRate = r.DueRate, r.SentRate
 	r.Generator.Coalesced = float64(r.Coalesced) / float64(max(1, r.Chunks))
 	r.Generator.Bottleneck, r.Generator.Reasons = false, nil
-	r.Generator.judge()
+	shortest := r.ITL.Quantile(0.99)
+	for _, d := range []*Distribution{&r.TTFT, &r.Latency} {
+		if shortest == 0 {
+			shortest = d.Quantile(0.99)
+		}
+	}
+	r.Generator.judge(shortest)
 	r.Generator.blame(r.Faults[faultLocal], r.Sent)
 	for i := range r.Goodput {
 		r.Goodput[i].Rate = r.perSecond(r.Goodput[i].Good)

@@ -1,9 +1,11 @@
 package loadtest
 
 import (
-	"github.com/serin-go/serin/checks/analysis"
 	"maps"
 	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/units"
 )
 
 // NewReport returns an empty report of a run of p that began at began. Other reports
@@ -40,12 +42,13 @@ func newReport(p Plan, target string) *Report {
 // not modify o.
 func (r *Report) Merge(o *Report) {
 	r.PeakConcurrency += o.PeakConcurrency
-	r.join(o, max(r.Generator.CPU, o.Generator.CPU))
+	stall := max(r.Generator.StallP99, o.Generator.StallP99)
+	r.join(o, max(r.Generator.CPU, o.Generator.CPU), stall)
 }
 
 // Append adds o to r, where o is a later interval of the same run, such as from
 // [Plan].OnInterval. It differs from [Report.Merge]: PeakConcurrency is the larger one,
-// and the CPU use is the mean over time.
+// and CPU and StallP99 are means over time.
 func (r *Report) Append(o *Report) {
 	r.PeakConcurrency, r.UnderWay = max(r.PeakConcurrency, o.PeakConcurrency), o.UnderWay
 	cpu := -1.0
@@ -53,11 +56,12 @@ func (r *Report) Append(o *Report) {
 		cpu = (max(0, mine.CPU)*mine.wall.Seconds() + theirs.CPU*theirs.wall.Seconds()) / (mine.wall + theirs.wall).Seconds()
 	}
 	wall := r.Generator.wall + o.Generator.wall
-	r.join(o, cpu)
+	stall := units.Seconds((r.Generator.StallP99.Seconds()*r.Generator.wall.Seconds() + o.Generator.StallP99.Seconds()*o.Generator.wall.Seconds()) / max(1e-9, wall.Seconds()))
+	r.join(o, cpu, stall)
 	r.Generator.wall = wall
 }
 
-func (r *Report) join(o *Report, cpu float64) {
+func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	r.Elapsed = max(r.Elapsed, o.Elapsed)
 	r.Interrupted = r.Interrupted || o.Interrupted
 	if r.Aborted == "" {
@@ -107,7 +111,7 @@ func (r *Report) join(o *Report, cpu float64) {
 		_, r.keptEnd = span(time.Time{}, r.keptEnd, o.keptEnd)
 	}
 	mine := r.Generator
-	r.Generator = Generator{CPU: cpu, Procs: max(mine.Procs, o.Generator.Procs),
+	r.Generator = Generator{CPU: cpu, StallP99: stall, Procs: max(mine.Procs, o.Generator.Procs),
 		GCPauses: mine.GCPauses + o.Generator.GCPauses, GCPauseMax: max(mine.GCPauseMax, o.Generator.GCPauseMax)}
 	r.finish()
 }
