@@ -154,6 +154,36 @@ func TestCapacityAtALowRate(t *testing.T) {
 	})
 }
 
+// TestCapacityOfABusyGenerator has a generator that is held up: all the time, for one
+// run, or so that it sends late.
+func TestCapacityOfABusyGenerator(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		spoil func(run int, r *Report)
+		kept  bool
+	}{
+		{"held up", func(_ int, r *Report) { r.Generator.Bottleneck = true }, true},
+		{"late once", func(run int, r *Report) { r.Generator.Bottleneck, r.Late = run == 3, run == 3 }, true},
+		{"late", func(_ int, r *Report) { r.Generator.Bottleneck, r.Late = true, true }, false},
+		{"without ports", func(_ int, r *Report) { r.Generator.Bottleneck, r.Faults[faultLocal] = true, 1 }, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := plan(script{parts: []part{{at: 20 * ms, data: content("a") + goodTail}}})
+			p.Pacer, p.Requests, p.Duration, p.SLOs = nil, 0, 10*time.Second, []SLO{{TTFT: 400 * ms}}
+			runs := 0
+			got, err := FindCapacity(t.Context(), Search{Plan: p, From: 1, To: 32, Run: func(ctx context.Context, p Plan) (*Report, error) {
+				r, err := Run(ctx, p)
+				test.spoil(runs, r)
+				runs++
+				return r, err
+			}})
+			if err != nil || (got.Kept == 32) != test.kept || !test.kept && (got.Kept != 0 || !strings.Contains(got.Reason, "bottleneck")) {
+				t.Errorf("%s: %v, %v", test.name, got, err)
+			}
+		})
+	}
+}
+
 // TestKneeWithoutTheGenerator has a sweep in which the generator was the bottleneck.
 func TestKneeWithoutTheGenerator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

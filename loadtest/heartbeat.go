@@ -42,10 +42,19 @@ func startHeartbeat() (*heartbeat, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		for last := time.Now(); pause(ctx, beat); {
+		timer := time.NewTimer(beat)
+		defer timer.Stop()
+		last := time.Now()
+		for {
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return
+			}
 			now := time.Now()
 			h.add(now.Sub(last) - beat)
 			last = now
+			timer.Reset(beat)
 		}
 	})
 	return h, func() {

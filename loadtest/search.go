@@ -107,8 +107,8 @@ const maxSteps = 40
 // the bounds need, and the repetition decides. So is each step of the bisection at a
 // low rate longer than the Duration of the plan.
 //
-// The search ends if the generator was the bottleneck of a run, or requests are
-// missing. It returns the errors of [Search.Validate] and of s.Run.
+// The search ends if the generator was the bottleneck of both runs of a step that was
+// not kept, or if requests are missing. It returns the errors of [Search.Validate] and of s.Run.
 func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 	if err := s.Validate(); err != nil {
 		return Capacity{}, err
@@ -154,18 +154,25 @@ func (s Search) decide(ctx context.Context, c *Capacity, rate float64) (step Ste
 		case ctx.Err() != nil:
 			c.Reason = "the search was interrupted"
 			return step, nil
-		case step.Report.Generator.Bottleneck:
-			c.Reason = fmt.Sprintf("the generator was the bottleneck at %.4g/s: %s", rate, step.Report.Generator.reason())
-			return step, nil
 		case step.Report.Missing > 0:
 			c.Reason = fmt.Sprintf("%s requests are missing at %.4g/s", units.Grouped(step.Report.Missing), rate)
 			return step, nil
-		case step.Kept, !long && s.promising(step):
+		case step.asPlanned() && (step.Kept || !long && s.promising(step)):
 			return step, nil
 		}
-		long = true
+		long = long || step.reliable()
+	}
+	if !step.reliable() {
+		c.Reason = fmt.Sprintf("the generator was the bottleneck at %.4g/s: %s", rate, step.Report.Generator.reason())
 	}
 	return step, nil
+}
+
+// asPlanned reports whether the target had the load of the plan. A generator that was
+// held up otherwise makes the target look slower than it is, never faster, so the good
+// requests are good.
+func (s Step) asPlanned() bool {
+	return s.Report == nil || !s.Report.Late && s.Report.Missing == 0 && s.Report.Faults[faultLocal] == 0
 }
 
 // next returns the rate of the next step after the one at rate. It sets the reason of c
@@ -259,6 +266,9 @@ func (s Step) String() string {
 		word = "THE GENERATOR WAS THE BOTTLENECK"
 		if s.Report.Missing > 0 {
 			word = fmt.Sprintf("%s REQUESTS MISSING", units.Grouped(s.Report.Missing))
+		}
+		if s.Kept && s.asPlanned() {
+			word = "kept, though " + word
 		}
 	case s.Kept:
 		word = "kept"
