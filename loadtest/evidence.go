@@ -162,7 +162,7 @@ func (s sums) above(alpha float64) bool {
 }
 
 // limitTest is the test of one threshold: of the share of requests with an event, or of
-// the mean excess over the limit. Both are nil if a run has to end to tell.
+// the mean excess over the limit. Both are nil if only a whole run can show it.
 type limitTest struct {
 	// event reports whether a request exceeds the limit and whether it counts. The
 	// threshold allows a share of them.

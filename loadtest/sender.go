@@ -114,7 +114,7 @@ func (s *sender) job(number uint64, due time.Time) job {
 }
 
 // any reports whether any 2xx answer to j is OK: to a plain request whose path is not
-// that of a known API of models.
+// one of a known API of models.
 func (j job) any() bool {
 	return j.plain && answer.RouteOf(j.method, j.url.Path).Kind != answer.Inference
 }

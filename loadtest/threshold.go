@@ -115,9 +115,9 @@ func checkThresholds(ts []analysis.Threshold) error {
 	return errors.Join(errs...)
 }
 
-// Summary returns the metrics that an [analysis.Threshold] can have: those of the
+// Summary returns the metrics that an [analysis.Threshold] can have: the metrics of the
 // summary of live traffic (rates, TTFT, TPOT, latency and tokens per second) and the
-// other durations of r, named as in the text of the report in lower case. ITL is that of
+// other durations of r, named as in the text of the report in lower case. ITL is of
 // all gaps together. Durations count from the instant at which requests were due.
 func (r *Report) Summary() analysis.Summary {
 	s := r.tally.summary()

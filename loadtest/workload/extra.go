@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// parameters are the members of a line that are sent as members of the request: those of
+// parameters are the members of a line that are sent as members of the request: parameters of
 // the OpenAI API, and what vLLM, SGLang, TGI and llama.cpp add to it.
 var parameters = strings.Fields(`
 	model temperature top_p top_k min_p top_a tfs typical_p n best_of use_beam_search seed stop stop_token_ids stream stream_options

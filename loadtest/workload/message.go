@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Message is one message of a chat. Its JSON is that of the chat completions API.
+// Message is one message of a chat. Its JSON has the form of the chat completions API.
 type Message struct {
 	// Role is "system", "user", "assistant", "tool" or another role of the server.
 	Role string

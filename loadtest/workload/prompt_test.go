@@ -161,7 +161,7 @@ func TestMembersOfALine(t *testing.T) {
 	}
 }
 
-// TestMessagesAreSentAsTheyAre has what a message can have besides a text.
+// TestMessagesAreSentAsTheyAre has what a message can have beside a text.
 func TestMessagesAreSentAsTheyAre(t *testing.T) {
 	for _, message := range []string{
 		`{"content":"x","role":"user"}`,

@@ -16,7 +16,7 @@ import (
 
 // Targets is a workload of HTTP requests of any kind. They are sent one after
 // another, and again from the first. A 2xx answer is OK, whatever its body, unless the
-// path is that of a known API of models, such as /v1/chat/completions: then the answer
+// path is one of a known API of models, such as /v1/chat/completions: then the answer
 // is judged as those to prompts, so a stream that ends with an error is one. Make them
 // by [HTTP] or [ReadTargets].
 type Targets struct{ requests []Request }

@@ -124,7 +124,7 @@ func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 		t.arrivals = append(t.arrivals, a)
 	}
 	if len(t.arrivals) == 0 {
-		return nil, fmt.Errorf("workload: trace: no request is between From and To, besides %d that had failed when they were recorded", t.failed)
+		return nil, fmt.Errorf("workload: trace: no request is between From and To, and %d are left out that had failed when they were recorded", t.failed)
 	}
 	return t, nil
 }
