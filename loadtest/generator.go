@@ -84,7 +84,7 @@ func (g *Generator) judge(shortest time.Duration) {
 		}
 	}
 	reason(g.LagP99 > g.LagBound, "the p99 of SchedLag, %v, exceeds %v", units.Short(g.LagP99), g.LagBound)
-	reason(g.StallP99 > max(shortest/4, g.LagBound/5), "the process was held up: for 1 %% of the time or more, it read %v late or later", units.Short(g.StallP99))
+	reason(g.StallP99 > max(shortest/4, g.LagBound/2), "the process was held up: for 1 %% of the time or more, it read %v late or later", units.Short(g.StallP99))
 	reason(g.CPU > cpuBound, "the process used %.0f %% of %d CPUs", 100*g.CPU, g.Procs)
 }
 

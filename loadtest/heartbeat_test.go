@@ -45,7 +45,7 @@ func TestStallsAreTheGenerators(t *testing.T) {
 		want              bool
 	}{
 		{0, 8 * ms, defaultLagBound, false}, {45 * ms, 53 * ms, defaultLagBound, true}, {45 * ms, 400 * ms, defaultLagBound, false},
-		{45 * ms, 53 * ms, time.Second, false}, {11 * ms, 0, defaultLagBound, true},
+		{45 * ms, 53 * ms, time.Second, false}, {24 * ms, 0, defaultLagBound, false}, {26 * ms, 0, defaultLagBound, true},
 	} {
 		r := newReport(Plan{LagBound: test.bound}, "")
 		if test.gap > 0 {
