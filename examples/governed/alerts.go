@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,25 @@ func (in *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer in.mu.Unlock()
 	in.lines = append(in.lines, line)
 	w.WriteHeader(http.StatusAccepted)
+}
+
+// waitFor waits until a message has come that contains name, at most a minute.
+func (in *inbox) waitFor(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		in.mu.Lock()
+		come := slices.ContainsFunc(in.lines, func(line string) bool { return strings.Contains(line, name) })
+		in.mu.Unlock()
+		if come {
+			return nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("no message %s has come: %w", name, ctx.Err())
+		}
+	}
 }
 
 // print writes what has come.

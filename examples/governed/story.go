@@ -177,6 +177,9 @@ func (s *story) play(ctx context.Context) (r checklist.Report, st rollout.Status
 		return r, st, errors.Join(err, s.unexpected(ctx, st))
 	}
 	fmt.Fprintf(s.out, "%s is paused: %s\n", id, st.Reason)
+	if err := s.tw.inbox.waitFor(ctx, "RolloutHeld"); err != nil {
+		return r, st, err
+	}
 
 	s.say("ben retunes the model, it refuses as little as before, ana resumes")
 	s.tw.papers.retune()
