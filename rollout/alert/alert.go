@@ -222,7 +222,9 @@ func Cut(s string, n int, size func(string) int) string {
 //
 // A notification may come again with the same [Notification.Key], such as after a crash.
 // An error that [rollout.Permanent] has marked makes it a dead letter; after any other one it
-// is offered again, up to [rollout.MaxAttempts] times. An error with a method RetryAfter()
+// is offered again, up to [rollout.MaxAttempts] times. What a dead letter has said is sent anew as
+// soon as the receiver takes any message, when it becomes worse, and, while a Critical alert
+// fires, after 30 s to 5 min. An error with a method RetryAfter()
 // time.Duration decides when. ctx ends after 10 s, or earlier if something urgent waits.
 // Notify may be called twice at a time.
 type Notifier interface {

@@ -418,11 +418,11 @@ func TestDeadLetterGoesToTheOthers(t *testing.T) {
 		set(t, m, critical("chat"))
 		wait(time.Minute)
 		want(t, "told", good.story(), []string{"OutOfMemory critical fires", "DeadLetter error fires"})
-		if bad.calls != 1 || m.Counts().Broken["bad"] != 1 {
+		if bad.calls != 2 || m.Counts().Broken["bad"] != 2 {
 			t.Errorf("%d calls, %+v", bad.calls, m.Counts())
 		}
 		bad.set(false, nil)
-		wait(25 * time.Minute) // what still fires is repeated
+		wait(25 * time.Minute) // what still fires is sent again
 		want(t, "mended", bad.story()[:1], []string{"OutOfMemory critical fires"})
 		if s := good.story(); s[len(s)-1] != "DeadLetter error ended" && !slices.Contains(s, "DeadLetter error ended") {
 			t.Errorf("the dead letter goes on: %q", s)

@@ -12,6 +12,8 @@ import (
 const (
 	criticalEvery = time.Second      // the least time between two messages of a group about critical alerts
 	shownAlerts   = 10               // in a message
+	firstLost     = 30 * time.Second // before a critical alert is sent again that a receiver has refused
+	longestLost   = 5 * time.Minute  // with doubling pauses
 	settle        = 2 * time.Minute  // after a start, in which Unknown is not sent
 	closedFor     = 15 * time.Minute // that ended alerts are repeated to a Refresher
 	beatEvery     = 24 * time.Hour
@@ -160,13 +162,17 @@ type news struct {
 }
 
 // isNews reports whether an alert that fires is news to a receiver that knows k.
-func (p *planner) isNews(e *entry, k known, told bool) bool {
+func (p *planner) isNews(c *channel, e *entry, k known, told bool) bool {
 	switch {
 	case !told:
 		return true
-	case e.Severity > k.Severity && !k.Lost:
+	case e.Severity > k.Severity:
 		return true
-	case e.Unknown != k.Unknown && !k.Lost:
+	case k.Lost:
+		again := k.again(c.Repeat)
+		p.soon(again)
+		return !p.at.Before(again)
+	case e.Unknown != k.Unknown:
 		return !e.Unknown || p.at.Sub(p.m.began) >= settle
 	}
 	return false
@@ -228,20 +234,24 @@ func (p *planner) newsOf(c *channel, name string) news {
 			continue
 		}
 		k, told := c.Told[key]
-		if !p.isNews(e, k, told) {
+		if !p.isNews(c, e, k, told) {
 			if told && e.Unknown != k.Unknown {
 				p.soon(p.m.began.Add(settle))
 			}
 			continue
 		}
 		n.firing = append(n.firing, key)
-		if e.Severity == Critical && (!told || k.Severity < Critical) {
+		if e.Severity == Critical && (!told || k.Severity < Critical || k.Lost) {
 			n.urgent = true
 		}
 		since(e.Since.Add(c.Wait))
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.Told)) {
 		if e := p.d.Alerts[key]; !busy[key] && (e == nil || !e.firing()) {
+			if k := c.Told[key]; k.Lost && k.Taken && p.at.Before(k.again(c.Repeat)) {
+				p.soon(k.again(c.Repeat))
+				continue
+			}
 			n.ended = append(n.ended, key)
 			ended := p.at
 			if e != nil {
@@ -309,13 +319,14 @@ func (p *planner) make(name string, n news, urgent bool) {
 			_, _ = fmt.Sscan(e.Values["count"], &count) // 0 if it is damaged
 			extra += count
 		}
-		c.Told[key] = known{Severity: e.Severity, Unknown: e.Unknown}
+		old := c.Told[key]
+		c.Told[key] = known{Severity: e.Severity, Unknown: e.Unknown, Taken: old.Taken, Losses: old.Losses}
 	}
 	w.More += extra
 	for _, key := range n.ended {
-		if k := c.Told[key]; !k.Lost {
+		if k := c.Told[key]; !k.Lost || k.Taken {
 			if e := p.d.Alerts[key]; e != nil && len(w.Refs) < shownAlerts {
-				w.Refs = append(w.Refs, ref{Key: key, Severity: e.Severity, Ended: e.Ended})
+				w.Refs = append(w.Refs, ref{Key: key, Severity: e.Severity, Ended: e.Ended, Losses: k.Losses})
 			} else {
 				w.More++
 			}

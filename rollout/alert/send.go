@@ -177,6 +177,7 @@ func (m *Manager) settle(d *document, ended map[string]outcome, at time.Time) (c
 		w.Owner, w.Until = "", time.Time{}
 		switch {
 		case o.err == nil:
+			c.took(w.Refs)
 			c.Waiting = slices.Delete(c.Waiting, i, i+1)
 			d.answers(c.Receiver, at)
 		case errors.Is(o.err, errYield):
@@ -200,10 +201,22 @@ func (d *document) answers(receiver string, at time.Time) {
 		d.end(Alert{Name: DeadLetter, Labels: map[string]string{"receiver": receiver}}.Key(), at)
 	}
 	for name, c := range d.Channels {
-		if c.Receiver != receiver || !slices.ContainsFunc(c.Waiting, func(w message) bool { return w.Attempts > 0 && !w.Decided && w.Next.After(at) }) {
+		if c.Receiver != receiver {
+			continue
+		}
+		waits := slices.ContainsFunc(c.Waiting, func(w message) bool { return w.Attempts > 0 && !w.Decided && w.Next.After(at) })
+		lost := false
+		for _, k := range c.Told {
+			lost = lost || k.Lost && !k.Answers
+		}
+		if !waits && !lost {
 			continue
 		}
 		c = c.clone()
+		for key, k := range c.Told {
+			k.Answers = k.Lost
+			c.Told[key] = k
+		}
 		for i := range c.Waiting {
 			if w := &c.Waiting[i]; w.Attempts > 0 && !w.Decided {
 				w.Next = minTime(w.Next, at)
@@ -213,16 +226,38 @@ func (d *document) answers(receiver string, at time.Time) {
 	}
 }
 
-// giveUp takes a message out that a receiver does not take. Its alerts are repeated later.
+// took notes that the receiver has taken a message about some alerts.
+func (c *channel) took(refs []ref) {
+	for _, r := range refs {
+		if k, told := c.Told[r.Key]; told && r.Ended.IsZero() {
+			c.Told[r.Key] = known{Severity: k.Severity, Unknown: k.Unknown, Taken: true}
+		}
+	}
+}
+
+// lose notes that the receiver does not take a message about some alerts.
+func (d *document) lose(c *channel, refs []ref, at time.Time) {
+	for _, r := range refs {
+		k, told := c.Told[r.Key]
+		if !r.Ended.IsZero() {
+			if e := d.Alerts[r.Key]; told || e == nil || e.firing() {
+				continue // it is told that it fires
+			}
+			k = known{Severity: r.Severity, Taken: true, Losses: r.Losses}
+		} else if !told {
+			continue
+		}
+		k.Lost, k.At, k.Answers = true, at, false
+		k.Losses++
+		c.Told[r.Key] = k
+	}
+}
+
+// giveUp takes a message out that a receiver does not take. Its alerts are sent again later.
 func (d *document) giveUp(c *channel, i int, err error, at time.Time) {
 	w := c.Waiting[i]
 	c.Waiting = slices.Delete(c.Waiting, i, i+1)
-	for _, r := range w.Refs {
-		if k, told := c.Told[r.Key]; told && r.Ended.IsZero() {
-			k.Lost = true
-			c.Told[r.Key] = k
-		}
-	}
+	d.lose(c, w.Refs, at)
 	b := broken{Since: at}
 	if old := d.Broken[c.Receiver]; old != nil {
 		b = *old
@@ -231,7 +266,7 @@ func (d *document) giveUp(c *channel, i int, err error, at time.Time) {
 	d.Broken[c.Receiver] = &b
 	a, bad := Alert{
 		Name: DeadLetter, Labels: map[string]string{"receiver": c.Receiver}, Severity: Error, Began: at,
-		Summary: fmt.Sprintf("receiver %s has not taken a message after %d attempts: %s · it was given up, and what still fires is repeated later · mend the receiver, then test it", c.Receiver, w.Attempts, b.Error),
+		Summary: fmt.Sprintf("receiver %s has not taken a message after %d attempts: %s · it was given up, and what still fires is sent again later · mend the receiver, then test it", c.Receiver, w.Attempts, b.Error),
 		Values:  map[string]string{"given up": fmt.Sprint(b.Count)},
 	}.normal()
 	if bad == nil {

@@ -77,7 +77,27 @@ func (e *entry) firing() bool { return e.Ended.IsZero() }
 type known struct {
 	Severity Severity `json:"s"`
 	Unknown  bool     `json:"u,omitempty"`
-	Lost     bool     `json:"lost,omitempty"` // the message was given up
+	Taken    bool     `json:"t,omitempty"` // it has taken a message about the alert
+	// Lost means that the newest message was given up, at At. Losses counts messages given
+	// up since one was taken, and Answers means that the receiver has taken one since At.
+	Lost    bool      `json:"lost,omitempty"`
+	At      time.Time `json:"at,omitzero"`
+	Losses  int       `json:"losses,omitempty"`
+	Answers bool      `json:"answers,omitempty"`
+}
+
+// again returns when to tell a receiver again what it was not told, where others are repeated
+// after a time: at once if it answers again, and after a pause if it does not take this message,
+// or if it is critical.
+func (k known) again(repeat time.Duration) time.Time {
+	pause := min(longestLost, firstLost<<min(max(k.Losses, 1)-1, 10))
+	switch {
+	case k.Answers && k.Losses <= 1:
+		return k.At
+	case k.Answers || k.Severity == Critical:
+		return k.At.Add(pause)
+	}
+	return k.At.Add(max(repeat, pause))
 }
 
 // channel is one group of alerts for one receiver.
@@ -115,6 +135,7 @@ type ref struct {
 	Severity Severity  `json:"s"`
 	Unknown  bool      `json:"u,omitempty"`
 	Ended    time.Time `json:"ended,omitzero"`
+	Losses   int       `json:"losses,omitempty"` // of messages about its end
 }
 
 // broken is a receiver that does not take messages.
