@@ -257,7 +257,8 @@ type Notification struct {
 	Key string `json:"key"`
 	// Group names what the alerts have in common, such as "target=chat,rollout=chat/17".
 	Group string `json:"group"`
-	// Alerts are up to ten, the worst first. More is the number of further ones.
+	// Alerts are up to ten, the worst first. More is the number of further ones, which are in
+	// the next messages, or are only counted; see [Counts].
 	Alerts []Alert `json:"alerts"`
 	More   int     `json:"more,omitempty"`
 	// Resolved means that all of them have ended.

@@ -20,9 +20,10 @@
 // Events of rollouts become alerts by [Manager.Notify], conditions by a [Rule], and everything
 // else by [Manager.Set]. RUNBOOKS.md lists when each alert fires and ends, and what to do.
 //
-// Critical alerts are sent within a second, and wait for no other message: a message that is
-// not critical, or hangs, makes room. Others wait 10 s for company, and a group has at most
-// one message a minute. The end of an alert is sent once, to the receivers that got its beginning. A
+// Critical alerts are sent within a second, ten of a group at a time, and wait for no other
+// message: a message that is not critical, or hangs, makes room. Others wait 10 s for company,
+// and a group has at most one message a minute, with up to ten alerts; further ones go into
+// the next. The end of an alert is sent once, to the receivers that got its beginning. A
 // source that says nothing is not healthy: its alerts go on, marked Unknown.
 //
 // Up to 1,000 alerts are kept. Further ones are counted, up to 10,000 by a fingerprint each,

@@ -247,17 +247,17 @@ func (p *planner) newsOf(c *channel, name string) news {
 		since(e.Since.Add(c.Wait))
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.Told)) {
-		if e := p.d.Alerts[key]; !busy[key] && (e == nil || !e.firing()) {
+		if e := p.d.Alerts[key]; !busy[key] && (e == nil && !p.d.counted(key) || e != nil && !e.firing()) {
 			if k := c.Told[key]; k.Lost && k.Taken && p.at.Before(k.again(c.Repeat)) {
 				p.soon(k.again(c.Repeat))
 				continue
 			}
 			n.ended = append(n.ended, key)
-			ended := p.at
 			if e != nil {
-				ended = e.Ended
+				since(e.Ended.Add(c.Wait))
+			} else {
+				since(p.at)
 			}
-			since(ended.Add(c.Wait))
 		}
 	}
 	if next := c.Last.Add(c.Every); !c.Last.IsZero() && next.After(n.due) {
@@ -301,37 +301,47 @@ func (p *planner) repeats(c *channel, name string) (keys []string) {
 	return keys
 }
 
-// make makes a message of news.
+// make makes a message of news. What does not fit goes into the next ones.
 func (p *planner) make(name string, n news, urgent bool) {
 	c := p.d.Channels[name].clone()
 	p.d.Seq++
 	w := message{Seq: p.d.Seq, At: p.at, Urgent: urgent, Next: p.at}
-	extra := 0
-	for _, key := range n.firing {
+	room := shownAlerts
+	if !urgent { // ends do not wait for ever
+		room = max(shownAlerts-len(n.ended), shownAlerts/2)
+	}
+	for i, key := range n.firing {
 		e := p.d.Alerts[key]
-		if len(w.Refs) < shownAlerts {
-			w.Refs = append(w.Refs, ref{Key: key, Severity: e.Severity, Unknown: e.Unknown})
-		} else {
-			w.More++
-		}
 		if e.Name == stormName {
 			var count int
 			_, _ = fmt.Sscan(e.Values["count"], &count) // 0 if it is damaged
-			extra += count
+			w.More += count
 		}
+		if i >= room {
+			w.More++
+			continue
+		}
+		w.Refs = append(w.Refs, ref{Key: key, Severity: e.Severity, Unknown: e.Unknown})
 		old := c.Told[key]
 		c.Told[key] = known{Severity: e.Severity, Unknown: e.Unknown, Taken: old.Taken, Losses: old.Losses}
 	}
-	w.More += extra
 	for _, key := range n.ended {
-		if k := c.Told[key]; !k.Lost || k.Taken {
-			if e := p.d.Alerts[key]; e != nil && len(w.Refs) < shownAlerts {
-				w.Refs = append(w.Refs, ref{Key: key, Severity: e.Severity, Ended: e.Ended, Losses: k.Losses})
-			} else {
-				w.More++
-			}
-			c.Closed[key] = p.at.Unix()
+		k := c.Told[key]
+		a := p.d.alert(key)
+		if a == nil || k.Lost && !k.Taken { // the receiver does not know it, or nobody does
+			delete(c.Told, key)
+			continue
 		}
+		if len(w.Refs) == shownAlerts {
+			w.More++
+			continue
+		}
+		ended := a.Ended
+		if ended.IsZero() {
+			ended = p.at
+		}
+		w.Refs = append(w.Refs, ref{Key: key, Severity: a.Severity, Ended: ended, Losses: k.Losses})
+		c.Closed[key] = p.at.Unix()
 		delete(c.Told, key)
 	}
 	if _, refreshed := p.m.cfg.Receivers[c.Receiver].(Refresher); !refreshed {
@@ -382,11 +392,11 @@ func (m *Manager) notification(d *document, c *channel, w *message) Notification
 	}
 	n.Resolved = true
 	for _, r := range w.Refs {
-		e := d.Alerts[r.Key]
-		if e == nil {
+		of := d.alert(r.Key)
+		if of == nil {
 			continue
 		}
-		a := m.dress(e.Alert)
+		a := m.dress(*of)
 		a.Severity, a.Unknown, a.Ended = r.Severity, r.Unknown, r.Ended
 		n.Alerts = append(n.Alerts, a)
 		n.Resolved = n.Resolved && !a.Ended.IsZero()

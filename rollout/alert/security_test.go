@@ -78,7 +78,7 @@ func TestSecurityIsBounded(t *testing.T) {
 			}
 		}
 		wait(2 * time.Minute)
-		if c := m.Counts(); c.Firing > 1001 || len(r.messages()) != 1 {
+		if c := m.Counts(); c.Firing > 1001 || len(r.messages()) > 2 { // one a minute
 			t.Errorf("%+v, %d messages", c, len(r.messages()))
 		}
 		var invalid *checks.InvalidError

@@ -18,16 +18,17 @@ import (
 
 // The bounds of the state.
 const (
-	maxAlerts   = 1_000  // that are kept; further ones are counted
-	maxCounted  = 10_000 // that are known by a fingerprint
-	maxGroups   = 1_000  // of one receiver; further alerts share a group
-	maxWaiting  = 64     // messages of one receiver that are under way
-	maxRollouts = 500    // whose events are followed
-	maxState    = 240 << 10
-	packFrom    = 64 << 10
-	packedMark  = 'z' // before a state that is packed
-	maxUnpacked = 64 << 20
-	keepEnded   = 24 * time.Hour
+	maxAlerts    = 1_000  // that are kept; further ones are counted
+	maxCounted   = 10_000 // that are known by a fingerprint
+	maxDisplaced = 2_000  // whose ends are still to be sent
+	maxGroups    = 1_000  // of one receiver; further alerts share a group
+	maxWaiting   = 64     // messages of one receiver that are under way
+	maxRollouts  = 500    // whose events are followed
+	maxState     = 240 << 10
+	packFrom     = 64 << 10
+	packedMark   = 'z' // before a state that is packed
+	maxUnpacked  = 64 << 20
+	keepEnded    = 24 * time.Hour
 )
 
 // document is the state that all processes share. Values behind pointers are never changed:
@@ -39,7 +40,10 @@ type document struct {
 	// Counted are fingerprints of alerts beyond maxAlerts, by the key of the storm that
 	// stands for them. Lost counts alerts, and texts, that were not kept at all.
 	Counted map[string][]string `json:"counted,omitempty"`
-	Lost    uint64              `json:"lost,omitempty"`
+	// Displaced are alerts that are not kept any more, and that receivers know, by key. They
+	// have no texts.
+	Displaced map[string]*Alert `json:"displaced,omitempty"`
+	Lost      uint64            `json:"lost,omitempty"`
 	// Channels say what each receiver knows, by receiver and group.
 	Channels map[string]*channel `json:"channels,omitempty"`
 	// Broken are receivers that have given a message up, and since when.
@@ -157,7 +161,7 @@ const stateFormat = 1
 
 func newDocument() *document {
 	return &document{
-		Format: stateFormat, Alerts: make(map[string]*entry), Counted: make(map[string][]string), Channels: make(map[string]*channel),
+		Format: stateFormat, Alerts: make(map[string]*entry), Counted: make(map[string][]string), Displaced: make(map[string]*Alert), Channels: make(map[string]*channel),
 		Broken: make(map[string]*broken), Rollouts: make(map[rollout.ID]*followed), Silences: make(map[string]*Silence),
 		Sources: make(map[string]time.Time), Tests: make(map[string]*test),
 	}
@@ -167,6 +171,7 @@ func newDocument() *document {
 func (d *document) clone() *document {
 	c := *d
 	c.Alerts, c.Counted, c.Channels, c.Broken = maps.Clone(d.Alerts), maps.Clone(d.Counted), maps.Clone(d.Channels), maps.Clone(d.Broken)
+	c.Displaced = maps.Clone(d.Displaced)
 	c.Rollouts, c.Silences, c.Sources, c.Tests = maps.Clone(d.Rollouts), maps.Clone(d.Silences), maps.Clone(d.Sources), maps.Clone(d.Tests)
 	return &c
 }
@@ -207,6 +212,7 @@ func parseDocument(value []byte) (*document, error) {
 	}
 	fill(&d.Alerts)
 	fill(&d.Counted)
+	fill(&d.Displaced)
 	fill(&d.Channels)
 	fill(&d.Broken)
 	fill(&d.Rollouts)
@@ -238,7 +244,7 @@ func (d *document) sound() error {
 	for _, m := range []struct {
 		name string
 		null bool
-	}{{"broken", anyNil(d.Broken)}, {"rollouts", anyNil(d.Rollouts)}, {"silences", anyNil(d.Silences)}, {"tests", anyNil(d.Tests)}} {
+	}{{"broken", anyNil(d.Broken)}, {"displaced", anyNil(d.Displaced)}, {"rollouts", anyNil(d.Rollouts)}, {"silences", anyNil(d.Silences)}, {"tests", anyNil(d.Tests)}} {
 		if m.null {
 			return fmt.Errorf("alert: state: %s are damaged", m.name)
 		}
@@ -304,6 +310,10 @@ func (d *document) shrink(step int) bool {
 	for _, key := range keys[len(keys)-len(keys)/4:] {
 		d.countAlert(key)
 	}
+	if step > 5 && len(d.Displaced) > 0 {
+		d.Lost += uint64(len(d.Displaced))
+		clear(d.Displaced)
+	}
 	return len(keys) > 4 && step < 20
 }
 
@@ -357,9 +367,53 @@ func fingerprint(key string) string { return key[:min(len(key), 12)] }
 func (d *document) countAlert(key string) {
 	e := d.Alerts[key]
 	delete(d.Alerts, key)
-	if e != nil && e.firing() && e.Name != stormName {
+	if e == nil {
+		return
+	}
+	if d.mentioned(key) {
+		if len(d.Displaced) < maxDisplaced {
+			d.Displaced[key] = &Alert{Name: e.Name, Labels: e.Labels, Severity: e.Severity, Began: e.Began, Ended: e.Ended}
+		} else {
+			d.Lost++
+		}
+	}
+	if e.firing() && e.Name != stormName {
 		d.count(key, e.Alert, e.Since)
 	}
+}
+
+// alert returns an alert that fires, has ended lately, or is displaced, or nil.
+func (d *document) alert(key string) *Alert {
+	if e := d.Alerts[key]; e != nil {
+		return &e.Alert
+	}
+	return d.Displaced[key]
+}
+
+// counted reports whether an alert fires that is only counted.
+func (d *document) counted(key string) bool {
+	print := fingerprint(key)
+	for _, list := range d.Counted {
+		if _, there := slices.BinarySearch(list, print); there {
+			return true
+		}
+	}
+	return false
+}
+
+// mentioned reports whether a receiver knows an alert, or is being told of it.
+func (d *document) mentioned(key string) bool {
+	if d.known(key) {
+		return true
+	}
+	for _, c := range d.Channels {
+		for _, w := range c.Waiting {
+			if slices.ContainsFunc(w.Refs, func(r ref) bool { return r.Key == key }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // count counts an alert that is not kept. It reports whether something has changed.
@@ -444,6 +498,11 @@ func (d *document) trim(at time.Time) {
 	for key, e := range d.Alerts {
 		if age := at.Sub(e.Ended); !e.firing() && (age > keepEnded && !told[key] || age > 7*keepEnded) {
 			delete(d.Alerts, key)
+		}
+	}
+	for key := range d.Displaced {
+		if d.Alerts[key] != nil || !told[key] {
+			delete(d.Displaced, key)
 		}
 	}
 	if over := len(d.Alerts) - maxAlerts; over > 0 {
