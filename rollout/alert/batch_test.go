@@ -115,6 +115,26 @@ func TestDisplacedAlertsEnd(t *testing.T) {
 	})
 }
 
+// Messages that a receiver has put off leave room for a critical one.
+func TestCriticalPassesWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		r.set(false, func(alert.Notification) error { return after(time.Hour) })
+		m, _ := start(t, alert.Config{Store: new(memstore.Store), Receivers: one(r)})
+		for i := range 70 {
+			set(t, m, queue(fmt.Sprint("t", i)))
+		}
+		wait(30 * time.Second)
+		if n := m.Counts().Waiting; n != 64 {
+			t.Errorf("%d messages wait", n)
+		}
+		r.set(false, nil)
+		set(t, m, critical("chat"))
+		wait(time.Second)
+		want(t, "told", r.story(), []string{"OutOfMemory critical fires"})
+	})
+}
+
 // together calls f for all alerts at a time.
 func together(t *testing.T, all []alert.Alert, f func(alert.Alert) error) {
 	t.Helper()

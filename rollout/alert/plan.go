@@ -30,7 +30,8 @@ type planner struct {
 	hidden  map[string]bool
 	keys    []string            // of alerts that fire, the worst first
 	groups  map[string]int      // of each receiver
-	waiting map[string]int      // messages of each receiver
+	waiting map[string]int      // messages of each receiver that are not urgent
+	urgent  map[string]int      // and that are
 	toldIn  map[string]string   // the channel in which a receiver was notified, by channelKey of receiver and alert
 	members map[string][]string // alerts of each channel, the worst first
 }
@@ -45,7 +46,7 @@ func (p *planner) soon(at time.Time) {
 // plan changes d to what is due at a time: alerts end by themselves, and news become
 // messages. It returns whether d has changed, and when to plan again.
 func (m *Manager) plan(d *document, at time.Time) (changed bool, next time.Time, ended []Silence) {
-	p := &planner{m: m, d: d, at: at, groups: make(map[string]int), waiting: make(map[string]int),
+	p := &planner{m: m, d: d, at: at, groups: make(map[string]int), waiting: make(map[string]int), urgent: make(map[string]int),
 		toldIn: make(map[string]string), members: make(map[string][]string)}
 	p.advance()
 	ended = d.digest(at)
@@ -54,7 +55,9 @@ func (m *Manager) plan(d *document, at time.Time) (changed bool, next time.Time,
 	p.changed = p.changed || noted || len(ended) > 0
 	for name, c := range d.Channels {
 		p.groups[c.Receiver]++
-		p.waiting[c.Receiver] += len(c.Waiting)
+		for _, w := range c.Waiting {
+			p.count(c.Receiver, w.Urgent)
+		}
 		for key := range c.Told {
 			p.toldIn[channelKey(c.Receiver, key)] = name
 		}
@@ -98,6 +101,15 @@ func (p *planner) advance() {
 			delete(p.d.Channels, name)
 			p.changed = true
 		}
+	}
+}
+
+// count counts a message under way.
+func (p *planner) count(receiver string, urgent bool) {
+	if urgent {
+		p.urgent[receiver]++
+	} else {
+		p.waiting[receiver]++
 	}
 }
 
@@ -194,10 +206,10 @@ func (p *planner) channel(name string) {
 		}
 	}
 	switch {
-	case p.waiting[c.Receiver] >= maxWaiting:
-		return // an attempt that ends makes room
-	case n.urgent && !p.at.Before(n.urgentDue):
+	case n.urgent && !p.at.Before(n.urgentDue) && p.urgent[c.Receiver] < maxWaiting:
 		p.make(name, n, true)
+	case p.waiting[c.Receiver] >= maxWaiting:
+		// an attempt that ends makes room
 	case len(c.Waiting) > 0:
 	case len(n.firing)+len(n.ended) > 0 && !p.at.Before(n.due):
 		p.make(name, n, false)
@@ -351,7 +363,7 @@ func (p *planner) make(name string, n news, urgent bool) {
 	if len(w.Refs) > 0 {
 		c.Waiting = append(c.Waiting, w)
 		c.Last = p.at
-		p.waiting[c.Receiver]++
+		p.count(c.Receiver, urgent)
 	}
 	p.d.Channels[name] = c
 }

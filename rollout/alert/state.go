@@ -22,7 +22,7 @@ const (
 	maxCounted   = 10_000 // that are known by a fingerprint
 	maxDisplaced = 2_000  // whose ends are still to be sent
 	maxGroups    = 1_000  // of one receiver; further alerts share a group
-	maxWaiting   = 64     // messages of one receiver that are under way
+	maxWaiting   = 64     // messages of one receiver that are under way, and as many that are urgent
 	maxRollouts  = 500    // whose events are followed
 	maxState     = 240 << 10
 	packFrom     = 64 << 10
