@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/alert"
 	"github.com/serin-go/serin/rollout/memstore"
 )
@@ -133,6 +134,38 @@ func TestCriticalPassesWhatWaits(t *testing.T) {
 		wait(time.Second)
 		want(t, "told", r.story(), []string{"OutOfMemory critical fires"})
 	})
+}
+
+// A receiver that removes repetitions by their keys takes the messages of a state that begins
+// anew.
+func TestKeysAfterTheStateIsLost(t *testing.T) {
+	for how, lose := range map[string]func(*memstore.Store, rollout.Entry) error{
+		"gone": func(s *memstore.Store, e rollout.Entry) error { return s.Delete(t.Context(), e.Key, e.Revision) },
+		"damaged": func(s *memstore.Store, e rollout.Entry) error {
+			_, err := s.Put(t.Context(), e.Key, []byte("{"), e.Revision)
+			return err
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store, r := new(memstore.Store), &receiver{}
+			m, _ := start(t, alert.Config{Store: store, Receivers: one(r)})
+			set(t, m, critical("chat"))
+			wait(time.Minute)
+			e, err := store.Get(t.Context(), "alert/main")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := lose(store, e); err != nil {
+				t.Fatal(err)
+			}
+			wait(time.Minute)
+			other := critical("chat")
+			other.Name = "Other"
+			set(t, m, other)
+			wait(time.Minute)
+			want(t, how, r.story(), []string{"OutOfMemory critical fires", "Other critical fires"})
+		})
+	}
 }
 
 // together calls f for all alerts at a time.

@@ -390,14 +390,18 @@ func (p *planner) heartbeat() {
 }
 
 // messageKey identifies a message among all of a store.
-func (m *Manager) messageKey(receiver, group string, seq uint64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d", m.key, receiver, group, seq))
+func (m *Manager) messageKey(d *document, c *channel, seq uint64) string {
+	of := fmt.Appendf(nil, "%q %q %q %d", m.key, c.Receiver, c.Group, seq)
+	if d.Epoch != "" {
+		of = fmt.Appendf(of, " %q", d.Epoch)
+	}
+	sum := sha256.Sum256(of)
 	return hex.EncodeToString(sum[:16])
 }
 
 // notification returns a message as it is sent.
 func (m *Manager) notification(d *document, c *channel, w *message) Notification {
-	n := Notification{Key: m.messageKey(c.Receiver, c.Group, w.Seq), Group: c.Group, More: w.More, At: w.At}
+	n := Notification{Key: m.messageKey(d, c, w.Seq), Group: c.Group, More: w.More, At: w.At}
 	if w.Beat {
 		n.Alerts = []Alert{m.dress(Alert{Name: "Heartbeat", Severity: Info, Began: w.At, Summary: "alerts arrive; if this daily message is missing, they do not"})}
 		return n

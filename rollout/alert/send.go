@@ -163,8 +163,8 @@ func (m *Manager) settle(d *document, ended map[string]outcome, at time.Time) (c
 	for _, key := range slices.Sorted(maps.Keys(ended)) {
 		o := ended[key]
 		c := d.Channels[o.channel]
-		if c == nil {
-			continue
+		if c == nil || m.messageKey(d, c, o.seq) != key {
+			continue // of a state that was lost
 		}
 		i := slices.IndexFunc(c.Waiting, func(w message) bool { return w.Seq == o.seq })
 		if i < 0 {
@@ -310,7 +310,7 @@ func (m *Manager) claim(d *document, at time.Time) (starts []start, soon time.Ti
 			continue
 		}
 		for i, w := range c.Waiting {
-			key := m.messageKey(c.Receiver, c.Group, w.Seq)
+			key := m.messageKey(d, c, w.Seq)
 			_, over := m.outcomes[key]
 			mine := w.Owner == m.life || w.Owner == ""
 			switch {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/flate"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,6 +36,9 @@ const (
 // they are replaced.
 type document struct {
 	Format int `json:"format"`
+	// Epoch is random. With Seq, it distinguishes messages of this state from those of one
+	// that was lost.
+	Epoch string `json:"epoch,omitempty"`
 	// Alerts are those that fire, and those that have ended in the last 24 h, by key.
 	Alerts map[string]*entry `json:"alerts,omitempty"`
 	// Counted are fingerprints of alerts beyond maxAlerts, by the key of the storm that
@@ -161,7 +165,7 @@ const stateFormat = 1
 
 func newDocument() *document {
 	return &document{
-		Format: stateFormat, Alerts: make(map[string]*entry), Counted: make(map[string][]string), Displaced: make(map[string]*Alert), Channels: make(map[string]*channel),
+		Format: stateFormat, Epoch: strings.ToLower(rand.Text()), Alerts: make(map[string]*entry), Counted: make(map[string][]string), Displaced: make(map[string]*Alert), Channels: make(map[string]*channel),
 		Broken: make(map[string]*broken), Rollouts: make(map[rollout.ID]*followed), Silences: make(map[string]*Silence),
 		Sources: make(map[string]time.Time), Tests: make(map[string]*test),
 	}
@@ -201,6 +205,7 @@ func parseDocument(value []byte) (*document, error) {
 		value = plain
 	}
 	d := newDocument()
+	d.Epoch = "" // a state of an earlier version has none
 	if err := json.Unmarshal(value, d); err != nil {
 		return nil, fmt.Errorf("alert: state: %w", err)
 	}
