@@ -12,7 +12,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -68,9 +67,7 @@ func (m *Manager) Test(ctx context.Context, receiver string) (Receipt, error) {
 	if err != nil {
 		return t.Receipt, err
 	}
-	limited, cancel := context.WithTimeout(ctx, rollout.NotifyTimeout)
-	defer cancel()
-	if err := notify(limited, to, m.rehearsal(t.Receipt, token)); err != nil {
+	if err := m.try(ctx, receiver, m.rehearsal(t.Receipt, token)); err != nil {
 		return t.Receipt, fmt.Errorf("alert: test of receiver %s: %w", receiver, err)
 	}
 	t.Accepted = now()
@@ -84,6 +81,26 @@ func (m *Manager) Test(ctx context.Context, receiver string) (Receipt, error) {
 		d.Tests[t.ID] = &next
 		return true
 	})
+}
+
+// try sends a message past all others, unless an attempt was left alone.
+func (m *Manager) try(ctx context.Context, receiver string, n Notification) error {
+	l := m.lanes[receiver]
+	m.mu.Lock()
+	stuck := !isOver(l.left)
+	m.mu.Unlock()
+	if stuck {
+		return errStuck
+	}
+	limited, cancel := context.WithTimeout(ctx, rollout.NotifyTimeout)
+	defer cancel()
+	over, err := notify(limited, m.cfg.Receivers[receiver], n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !isOver(over) && isOver(l.left) {
+		l.left = over
+	}
+	return err
 }
 
 // forgetTest forgets the oldest test.
@@ -130,20 +147,11 @@ func (m *Manager) Receipt(ctx context.Context, id string) (Receipt, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, rollout.NotifyTimeout)
 	defer cancel()
-	arrived, err := confirmed(limited, c, m.rehearsal(t.Receipt, ""))
+	arrived, _, err := patient(limited, func(ctx context.Context) (bool, error) { return c.Confirmed(ctx, m.rehearsal(t.Receipt, "")) })
 	if err != nil || !arrived {
 		return t.Receipt, err
 	}
 	return m.confirm(ctx, id)
-}
-
-func confirmed(ctx context.Context, c Confirmer, n Notification) (arrived bool, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &checks.PanicError{Value: v, Stack: string(debug.Stack())}
-		}
-	}()
-	return c.Confirmed(ctx, n)
 }
 
 // confirm notes that a test message has arrived.

@@ -2,14 +2,10 @@ package alert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"time"
-
-	"github.com/serin-go/serin/checks"
 )
 
 // Rule finds alerts. Each process looks at its rules by itself. An alert fires while any of
@@ -17,7 +13,8 @@ import (
 type Rule interface {
 	// Look returns the alerts that fire at a time. One that it cannot decide about has
 	// Unknown: it goes on if it fires, and does not begin. Look returns soon after ctx ends. A
-	// look that panics, or does not return within 10 s, decides about nothing.
+	// look that panics, or does not return within 10 s, decides about nothing. Before it
+	// returns there is no other look, and what the rule has said is Unknown.
 	Look(ctx context.Context, at time.Time) []Alert
 }
 
@@ -71,6 +68,7 @@ type looker struct {
 	began  map[string]time.Time // when alerts were returned first, without a gap
 	last   map[string]time.Time // when alerts were returned last
 	start  time.Time
+	over   <-chan struct{} // closed when the newest look has returned
 }
 
 // source names a rule of this process.
@@ -104,44 +102,22 @@ func (m *Manager) looks(ctx context.Context, name string) {
 
 // look calls the rule. An error means that nothing was found out.
 func (l *looker) look(ctx context.Context) (found map[string]Alert, err error) {
-	type result struct {
-		alerts []Alert
-		err    error
+	if !isOver(l.over) {
+		return nil, errStuck
 	}
 	limited, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
-	done := make(chan result, 1)
-	go func() {
-		var r result
-		defer func() {
-			if v := recover(); v != nil {
-				r.err = &checks.PanicError{Value: v, Stack: string(debug.Stack())}
-			}
-			done <- r
-		}()
-		r.err = errors.New("alert: rule: it has ended its goroutine")
-		alerts := l.Rule.Look(limited, now())
-		r = result{alerts: alerts}
-	}()
-	r := result{}
-	select {
-	case r = <-done:
-	case <-limited.Done():
-		select {
-		case r = <-done:
-		case <-time.After(time.Second):
-			return nil, fmt.Errorf("alert: rule: not returned: %w", context.Cause(limited))
-		}
+	alerts, over, err := patient(limited, func(ctx context.Context) ([]Alert, error) { return l.Rule.Look(ctx, now()), nil })
+	l.over = over
+	if err == nil && limited.Err() != nil {
+		err = fmt.Errorf("alert: rule: ended early: %w", context.Cause(limited))
 	}
-	if r.err == nil && limited.Err() != nil {
-		r.err = fmt.Errorf("alert: rule: ended early: %w", context.Cause(limited))
-	}
-	if r.err != nil {
-		return nil, r.err
+	if err != nil {
+		return nil, err
 	}
 	found = make(map[string]Alert)
 	var errs []error
-	for _, a := range r.alerts[:min(len(r.alerts), maxLooked)] {
+	for _, a := range alerts[:min(len(alerts), maxLooked)] {
 		n, err := a.normal()
 		if err != nil {
 			errs = append(errs, err)

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"time"
 
-	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 )
 
@@ -28,6 +26,7 @@ const (
 type lane struct {
 	slots   [2]*attempt
 	yielded map[string]bool // messages that have made room once
+	left    <-chan struct{} // closed when the attempt that was left alone has returned
 }
 
 // attempt is one call of a notifier.
@@ -188,6 +187,9 @@ func (m *Manager) settle(d *document, ended map[string]outcome, at time.Time) (c
 				d.giveUp(c, i, o.err, at)
 				continue
 			}
+			if errors.Is(o.err, errAbandoned) { // it may take no message any more
+				d.breaks(c.Receiver, w.Attempts, o.err, at)
+			}
 			w.Next, w.Decided = retryAt(o.err, w.Attempts, at)
 		}
 	}
@@ -258,15 +260,20 @@ func (d *document) giveUp(c *channel, i int, err error, at time.Time) {
 	w := c.Waiting[i]
 	c.Waiting = slices.Delete(c.Waiting, i, i+1)
 	d.lose(c, w.Refs, at)
+	d.breaks(c.Receiver, w.Attempts, err, at)
+}
+
+// breaks begins an alert about a receiver that has not taken a message.
+func (d *document) breaks(receiver string, attempts int, err error, at time.Time) {
 	b := broken{Since: at}
-	if old := d.Broken[c.Receiver]; old != nil {
+	if old := d.Broken[receiver]; old != nil {
 		b = *old
 	}
 	b.Error, b.Count = Cut(err.Error(), maxLabel, size), b.Count+1
-	d.Broken[c.Receiver] = &b
+	d.Broken[receiver] = &b
 	a, bad := Alert{
-		Name: DeadLetter, Labels: map[string]string{"receiver": c.Receiver}, Severity: Error, Began: at,
-		Summary: fmt.Sprintf("receiver %s has not taken a message after %d attempts: %s · it was given up, and what still fires is sent again later · mend the receiver, then test it", c.Receiver, w.Attempts, b.Error),
+		Name: DeadLetter, Labels: map[string]string{"receiver": receiver}, Severity: Error, Began: at,
+		Summary: fmt.Sprintf("receiver %s has not taken a message after %d attempts: %s · what still fires is sent again later · mend the receiver, then test it", receiver, attempts, b.Error),
 		Values:  map[string]string{"given up": fmt.Sprint(b.Count)},
 	}.normal()
 	if bad == nil {
@@ -416,8 +423,8 @@ func (m *Manager) begin(ctx context.Context, d *document, s start) {
 	go func() {
 		defer cancel(nil)
 		defer stop()
-		err := notify(limited, m.cfg.Receivers[s.receiver], n)
-		if err != nil && context.Cause(trying) == errYield {
+		over, err := notify(limited, m.cfg.Receivers[s.receiver], n)
+		if err != nil && !errors.Is(err, errAbandoned) && context.Cause(trying) == errYield {
 			err = errYield
 		}
 		if err != nil && err != errYield {
@@ -427,23 +434,29 @@ func (m *Manager) begin(ctx context.Context, d *document, s start) {
 		if ctx.Err() == nil || err == nil {
 			m.outcomes[n.Key] = outcome{s.channel, s.seq, err}
 		}
-		l.slots[s.slot] = nil
 		if err != errYield {
 			delete(l.yielded, n.Key)
 		}
+		if !isOver(over) {
+			if !isOver(l.left) { // one is left alone already: this one keeps its slot
+				m.mu.Unlock()
+				m.poke()
+				<-over
+				m.mu.Lock()
+			} else {
+				l.left = over
+			}
+		}
+		l.slots[s.slot] = nil
 		m.mu.Unlock()
 		m.poke()
 	}()
 }
 
-// notify calls a notifier, whose panics are errors.
-func notify(ctx context.Context, to Notifier, n Notification) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &checks.PanicError{Value: v, Stack: string(debug.Stack())}
-		}
-	}()
-	return to.Notify(ctx, n)
+// notify calls a notifier. over is closed when it has returned.
+func notify(ctx context.Context, to Notifier, n Notification) (over <-chan struct{}, err error) {
+	_, over, err = patient(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, to.Notify(ctx, n) })
+	return over, err
 }
 
 // refreshes calls a Refresher every minute until ctx ends.
@@ -451,6 +464,7 @@ func (m *Manager) refreshes(ctx context.Context, name string, r Refresher) {
 	tick := time.NewTicker(refresh)
 	defer tick.Stop()
 	failing := false
+	var over <-chan struct{} // closed when the newest call has returned
 	for {
 		select {
 		case <-ctx.Done():
@@ -461,23 +475,17 @@ func (m *Manager) refreshes(ctx context.Context, name string, r Refresher) {
 		if len(alerts) == 0 {
 			continue
 		}
-		limited, cancel := context.WithTimeout(ctx, rollout.NotifyTimeout)
-		err := refreshed(limited, r, alerts)
-		cancel()
+		err := errStuck
+		if isOver(over) {
+			limited, cancel := context.WithTimeout(ctx, rollout.NotifyTimeout)
+			_, over, err = patient(limited, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.Refresh(ctx, alerts) })
+			cancel()
+		}
 		if err != nil && ctx.Err() == nil && !failing {
 			m.log.WarnContext(ctx, "alerts are not repeated to a receiver; retrying in a minute", "receiver", name, "error", err)
 		}
 		failing = err != nil
 	}
-}
-
-func refreshed(ctx context.Context, r Refresher, alerts []Alert) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &checks.PanicError{Value: v, Stack: string(debug.Stack())}
-		}
-	}()
-	return r.Refresh(ctx, alerts)
 }
 
 // believed returns the alerts that a receiver was sent: what fires, and what has ended lately.

@@ -175,8 +175,8 @@ type Counts struct {
 	Waiting int
 	// Lost are alerts and texts that exceeded all bounds.
 	Lost uint64
-	// Broken are the receivers that have given a message up and have taken none since, with
-	// the number of messages.
+	// Broken are the receivers that have given a message up, or have not returned from a call,
+	// and have taken none since, with the number of times.
 	Broken map[string]int
 }
 
