@@ -225,7 +225,8 @@ func Cut(s string, n int, size func(string) int) string {
 // is offered again, up to [rollout.MaxAttempts] times. What a dead letter has said is sent anew as
 // soon as the receiver takes any message, when it becomes worse, and, while a Critical alert
 // fires, after 30 s to 5 min. An error with a method RetryAfter()
-// time.Duration decides when. ctx ends after 10 s, or earlier if something urgent waits.
+// time.Duration decides when. One with a method Refused() []string says that only the alerts with
+// these keys were not taken. ctx ends after 10 s, or earlier if something urgent waits.
 // Notify may be called twice at a time, and returns soon after ctx ends. A call that does not
 // is left alone after a second: it has failed, there is a [DeadLetter], and others go on. While
 // one is left alone, further ones keep their places.

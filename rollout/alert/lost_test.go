@@ -1,8 +1,10 @@
 package alert_test
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,5 +98,37 @@ func TestRefusedEndIsSentAgain(t *testing.T) {
 		r.set(false, nil)
 		wait(10 * time.Minute)
 		want(t, "told", r.story(), []string{"OutOfMemory critical fires", "OutOfMemory critical ended"})
+	})
+}
+
+// partly is the error of a receiver that has taken all alerts but some.
+type partly []string
+
+func (partly) Error() string       { return "answered 400" }
+func (p partly) Refused() []string { return p }
+
+// Only the part that was refused is sent again.
+func TestPartThatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, first, bad := &receiver{}, true, queue("chat")
+		m, _ := start(t, alert.Config{Store: new(memstore.Store), Receivers: map[string]alert.Notifier{"other": &receiver{}, "chat": alert.NotifierFunc(func(ctx context.Context, n alert.Notification) error {
+			r.take(n)
+			if first {
+				first = false
+				return rollout.Permanent(partly{bad.Key()})
+			}
+			return nil
+		})}})
+		good := queue("chat")
+		good.Name = "Slow"
+		set(t, m, good)
+		set(t, m, bad)
+		wait(30 * time.Second)
+		set(t, m, critical("b"))
+		wait(2 * time.Minute)
+		all := strings.Join(r.story(), "\n")
+		if !strings.Contains(r.story()[0], ";") || strings.Count(all, "Slow warning fires") != 1 || strings.Count(all, "QueueGrowing warning fires") != 2 {
+			t.Errorf("told %q", r.story())
+		}
 	})
 }

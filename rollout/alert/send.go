@@ -259,7 +259,14 @@ func (d *document) lose(c *channel, refs []ref, at time.Time) {
 func (d *document) giveUp(c *channel, i int, err error, at time.Time) {
 	w := c.Waiting[i]
 	c.Waiting = slices.Delete(c.Waiting, i, i+1)
-	d.lose(c, w.Refs, at)
+	lost := w.Refs
+	var partly interface{ Refused() []string }
+	if errors.As(err, &partly) {
+		refused := partly.Refused()
+		lost = slices.DeleteFunc(slices.Clone(w.Refs), func(r ref) bool { return !slices.Contains(refused, r.Key) })
+		c.took(w.Refs)
+	}
+	d.lose(c, lost, at)
 	d.breaks(c.Receiver, w.Attempts, err, at)
 }
 

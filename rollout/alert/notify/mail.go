@@ -17,6 +17,7 @@ import (
 	"net/smtp"
 	"net/textproto"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -48,12 +49,15 @@ type Mail struct {
 	from *mail.Address
 	to   []*mail.Address
 	host string
+
+	mu   sync.Mutex
+	done map[string]map[string]bool // recipients of messages that others have not got yet
 }
 
 // NewMail returns a notifier. Errors are [*checks.InvalidError] values, joined.
 func NewMail(o MailOptions) (*Mail, error) {
 	var errs []error
-	m := &Mail{o: o}
+	m := &Mail{o: o, done: make(map[string]map[string]bool)}
 	host, port, err := net.SplitHostPort(o.Server)
 	if err != nil || host == "" || port == "" || strings.ContainsAny(o.Server, "\r\n \t") {
 		errs = append(errs, invalid("MailOptions.Server", fmt.Sprintf("%.100q", o.Server), `a host and a port, such as "mail.example.com:587"`))
@@ -90,16 +94,59 @@ func parseAddress(s string) (*mail.Address, error) {
 	return a, nil
 }
 
-// Notify implements [alert.Notifier].
+// Notify implements [alert.Notifier]. Each recipient is tried, whether others are refused or not.
+// What some recipients have got is not sent to them again. The error is about the others.
 func (m *Mail) Notify(ctx context.Context, n alert.Notification) error {
 	body, err := m.compose(n)
 	if err != nil {
 		return err
 	}
-	err = m.deliver(ctx, body)
-	if err == nil {
-		return nil
+	got, all, err := m.deliver(ctx, body, m.left(n.Key))
+	if err != nil {
+		return m.explain(ctx, err)
 	}
+	m.note(n.Key, got, len(all.others) > 0)
+	err = all.err()
+	var p *partial
+	if len(got) > 0 && errors.As(err, &p) {
+		p.refused = nil // people were told of all alerts
+	}
+	return err
+}
+
+// left returns the recipients that have not got a message.
+func (m *Mail) left(key string) (list []*mail.Address) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, to := range m.to {
+		if !m.done[key][to.Address] {
+			list = append(list, to)
+		}
+	}
+	return list
+}
+
+// note remembers who has got a message, if others are tried again.
+func (m *Mail) note(key string, got []string, again bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !again {
+		delete(m.done, key)
+		return
+	}
+	if m.done[key] == nil {
+		if len(m.done) >= 100 {
+			clear(m.done)
+		}
+		m.done[key] = make(map[string]bool)
+	}
+	for _, to := range got {
+		m.done[key][to] = true
+	}
+}
+
+// explain words an error of the server or the network.
+func (m *Mail) explain(ctx context.Context, err error) error {
 	var answered *textproto.Error
 	if errors.As(err, &answered) {
 		e := &Error{Receiver: "mail", Status: answered.Code, Reason: fmt.Sprintf("answered %d: %s", answered.Code, alert.Cut(visible.Line(redact.Text(answered.Msg)), 200, utf8.RuneCountInString))}
@@ -121,10 +168,11 @@ func (m *Mail) local() bool {
 	return m.host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (m *Mail) deliver(ctx context.Context, body []byte) error {
+// deliver sends a mail, and returns who has got it, and the errors of the others.
+func (m *Mail) deliver(ctx context.Context, body []byte, list []*mail.Address) (got []string, all parts, err error) {
 	conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", m.o.Server)
 	if err != nil {
-		return err
+		return nil, parts{}, err
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
@@ -134,7 +182,7 @@ func (m *Mail) deliver(ctx context.Context, body []byte) error {
 	}
 	c, err := smtp.NewClient(conn, m.host)
 	if err != nil {
-		return err
+		return nil, parts{}, err
 	}
 	defer c.Close()
 	secure, _ := c.Extension("STARTTLS")
@@ -148,39 +196,49 @@ func (m *Mail) deliver(ctx context.Context, body []byte) error {
 		}
 		config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 		if err := c.StartTLS(config); err != nil {
-			return err
+			return nil, parts{}, err
 		}
 	} else if !m.local() {
-		return rollout.Permanent(&Error{Receiver: "mail", Reason: "the server does not offer STARTTLS"})
+		return nil, parts{}, rollout.Permanent(&Error{Receiver: "mail", Reason: "the server does not offer STARTTLS"})
 	}
 	if m.o.User != "" {
 		if !secure {
-			return rollout.Permanent(&Error{Receiver: "mail", Reason: "the server wants a password without TLS"})
+			return nil, parts{}, rollout.Permanent(&Error{Receiver: "mail", Reason: "the server wants a password without TLS"})
 		}
 		if err := c.Auth(smtp.PlainAuth("", m.o.User, string(m.o.Password), m.host)); err != nil {
-			return err
+			return nil, parts{}, err
 		}
 	}
 	if err := c.Mail(m.from.Address); err != nil {
-		return err
+		return nil, parts{}, err
 	}
-	for _, to := range m.to {
-		if err := c.Rcpt(to.Address); err != nil {
-			return err
+	for _, to := range list {
+		err := c.Rcpt(to.Address)
+		var answered *textproto.Error
+		if err != nil && !errors.As(err, &answered) {
+			return nil, parts{}, err
 		}
+		if err != nil {
+			all.add("", m.explain(ctx, &textproto.Error{Code: answered.Code, Msg: to.Address + ": " + answered.Msg}))
+			continue
+		}
+		got = append(got, to.Address)
+	}
+	if len(got) == 0 {
+		return nil, all, nil
 	}
 	w, err := c.Data()
 	if err != nil {
-		return err
+		return nil, parts{}, err
 	}
 	if _, err := w.Write(body); err != nil {
-		return err
+		return nil, parts{}, err
 	}
 	if err := w.Close(); err != nil {
-		return err
+		return nil, parts{}, err
 	}
 	_ = c.Quit() // the server has taken the mail
-	return nil
+	return got, all, nil
 }
 
 var mailPage = template.Must(template.New("mail").Funcs(template.FuncMap{"mark": mark, "line": line, "span": span, "values": values}).Parse(`<!DOCTYPE html>

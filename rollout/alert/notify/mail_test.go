@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"mime"
@@ -56,7 +57,7 @@ func (p *postOffice) talk(c net.Conn) {
 		verb := strings.ToUpper(strings.Fields(line + " x")[0])
 		p.mu.Lock()
 		p.said = append(p.said, strings.TrimSpace(line))
-		answer := p.answer[verb]
+		answer := cmp.Or(p.answer[strings.TrimSpace(line)], p.answer[verb])
 		p.mu.Unlock()
 		switch {
 		case answer != "":

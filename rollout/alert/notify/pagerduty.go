@@ -22,7 +22,8 @@ type PagerDutyOptions struct {
 }
 
 // PagerDuty opens and resolves incidents, one for each alert. Alerts of severity Info are
-// change events, which do not page. Make one with [NewPagerDuty].
+// change events, which do not page. Every end resolves by the key of the alert, since one of Info
+// may have been worse. Make one with [NewPagerDuty].
 type PagerDuty struct {
 	client client
 	o      PagerDutyOptions
@@ -77,24 +78,23 @@ type pagerPayload struct {
 	Details   map[string]string `json:"custom_details,omitempty"`
 }
 
-// Notify implements [alert.Notifier]. A test is accepted and resolved immediately.
+// Notify implements [alert.Notifier]. Each alert is tried, whether others are refused or not. A
+// test is accepted and resolved immediately.
 func (p *PagerDuty) Notify(ctx context.Context, n alert.Notification) error {
+	var all parts
 	for i, a := range n.Alerts {
 		more := 0
 		if i == 0 {
 			more = n.More
 		}
-		if err := p.send(ctx, a, n.Test, more); err != nil {
-			return err
-		}
-		if n.Test {
+		err := p.send(ctx, a, n.Test, more)
+		if err == nil && n.Test {
 			a.Ended = n.At
-			if err := p.send(ctx, a, true, 0); err != nil {
-				return err
-			}
+			err = p.send(ctx, a, true, 0)
 		}
+		all.add(a.Key(), err)
 	}
-	return nil
+	return all.err()
 }
 
 func (p *PagerDuty) send(ctx context.Context, a alert.Alert, test bool, more int) error {
@@ -105,10 +105,8 @@ func (p *PagerDuty) send(ctx context.Context, a alert.Alert, test bool, more int
 			body.Links = append(body.Links, l)
 		}
 	}
-	change := a.Severity == alert.Info && !test
+	change := a.Severity == alert.Info && a.Ended.IsZero() && !test
 	switch {
-	case change && !a.Ended.IsZero():
-		return nil // a change has no end
 	case change:
 		path = "/v2/change/enqueue"
 		body.Client, body.ClientURL = "", ""
