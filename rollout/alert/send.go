@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/serin-go/serin/internal/redact"
 	"github.com/serin-go/serin/rollout"
 )
 
@@ -276,7 +277,7 @@ func (d *document) breaks(receiver string, attempts int, err error, at time.Time
 	if old := d.Broken[receiver]; old != nil {
 		b = *old
 	}
-	b.Error, b.Count = Cut(err.Error(), maxLabel, size), b.Count+1
+	b.Error, b.Count = Cut(redact.Text(err.Error()), maxLabel, size), b.Count+1
 	d.Broken[receiver] = &b
 	a, bad := Alert{
 		Name: DeadLetter, Labels: map[string]string{"receiver": receiver}, Severity: Error, Began: at,
@@ -435,7 +436,7 @@ func (m *Manager) begin(ctx context.Context, d *document, s start) {
 			err = errYield
 		}
 		if err != nil && err != errYield {
-			m.log.WarnContext(ctx, "alert not delivered; it is tried again, or given up", "receiver", s.receiver, "group", n.Group, "error", err)
+			m.log.WarnContext(ctx, "alert not delivered; it is tried again, or given up", "receiver", s.receiver, "group", n.Group, "error", redact.Text(err.Error()))
 		}
 		m.mu.Lock()
 		if ctx.Err() == nil || err == nil {

@@ -41,7 +41,7 @@ func NewAlertmanager(instances ...Secret) (*Alertmanager, error) {
 			return nil, err
 		}
 	}
-	a := &Alertmanager{client: newClient("alertmanager")}
+	a := &Alertmanager{client: newClient("alertmanager", instances)}
 	for _, at := range instances {
 		a.instances = append(a.instances, Secret(strings.TrimSuffix(string(at), "/")))
 	}

@@ -13,13 +13,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/internal/redact"
-	"github.com/serin-go/serin/internal/visible"
 	"github.com/serin-go/serin/rollout"
-	"github.com/serin-go/serin/rollout/alert"
 )
 
 // Secret is a text that is never shown, such as the URL of a webhook. It is formatted and
@@ -64,16 +61,21 @@ func (e *Error) RetryAfter() time.Duration { return e.after }
 type client struct {
 	kind string
 	http *http.Client
+	hide hider
 }
 
-func newClient(kind string) client {
+// newClient returns a client for URLs, which uses other secrets, too.
+func newClient(kind string, urls []Secret, secrets ...string) client {
+	for _, to := range urls {
+		secrets = append(secrets, secretsOf(to)...)
+	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	t.MaxIdleConnsPerHost = 2
 	return client{kind, &http.Client{
 		Transport: t, Timeout: timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}, newHider(secrets...)}
 }
 
 // post sends a body to a URL, and returns the answer of a receiver that has taken it.
@@ -92,7 +94,7 @@ func (c client) do(ctx context.Context, method string, to Secret, header http.He
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, &Error{Receiver: c.kind, Reason: plain(ctx, err)}
+		return nil, &Error{Receiver: c.kind, Reason: c.hide.text(plain(ctx, err))}
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -102,9 +104,9 @@ func (c client) do(ctx context.Context, method string, to Secret, header http.He
 	case code/100 == 2:
 		return answer, nil
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code/100 == 5:
-		return answer, &Error{Receiver: c.kind, Status: code, Reason: said(code, answer, to), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+		return answer, &Error{Receiver: c.kind, Status: code, Reason: c.said(code, answer), after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	default:
-		return answer, rollout.Permanent(&Error{Receiver: c.kind, Status: code, Reason: said(code, answer, to)})
+		return answer, rollout.Permanent(&Error{Receiver: c.kind, Status: code, Reason: c.said(code, answer)})
 	}
 }
 
@@ -132,12 +134,8 @@ func plain(ctx context.Context, err error) string {
 }
 
 // said words an answer that is no success.
-func said(code int, answer []byte, to Secret) string {
-	text := strings.ReplaceAll(string(answer), string(to), "***")
-	if at, err := url.Parse(string(to)); err == nil && len(at.Path) > 1 {
-		text = strings.ReplaceAll(text, at.Path, "***")
-	}
-	text = alert.Cut(visible.Line(redact.Text(text)), 200, utf8.RuneCountInString)
+func (c client) said(code int, answer []byte) string {
+	text := c.hide.text(string(answer))
 	if text == "" {
 		return fmt.Sprintf("answered %d", code)
 	}

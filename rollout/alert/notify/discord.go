@@ -26,7 +26,7 @@ func NewDiscord(url Secret) (*Discord, error) {
 	if err := address("Discord.url", url); err != nil {
 		return nil, err
 	}
-	return &Discord{newClient("discord"), url}, nil
+	return &Discord{newClient("discord", []Secret{url}), url}, nil
 }
 
 // The limits of Discord, in UTF-16 units.

@@ -21,8 +21,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/serin-go/serin/internal/redact"
-	"github.com/serin-go/serin/internal/visible"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/alert"
 )
@@ -49,6 +47,7 @@ type Mail struct {
 	from *mail.Address
 	to   []*mail.Address
 	host string
+	hide hider
 
 	mu   sync.Mutex
 	done map[string]map[string]bool // recipients of messages that others have not got yet
@@ -57,7 +56,7 @@ type Mail struct {
 // NewMail returns a notifier. Errors are [*checks.InvalidError] values, joined.
 func NewMail(o MailOptions) (*Mail, error) {
 	var errs []error
-	m := &Mail{o: o, done: make(map[string]map[string]bool)}
+	m := &Mail{o: o, hide: newHider(string(o.Password), "\x00"+o.User+"\x00"+string(o.Password)), done: make(map[string]map[string]bool)}
 	host, port, err := net.SplitHostPort(o.Server)
 	if err != nil || host == "" || port == "" || strings.ContainsAny(o.Server, "\r\n \t") {
 		errs = append(errs, invalid("MailOptions.Server", fmt.Sprintf("%.100q", o.Server), `a host and a port, such as "mail.example.com:587"`))
@@ -149,7 +148,7 @@ func (m *Mail) note(key string, got []string, again bool) {
 func (m *Mail) explain(ctx context.Context, err error) error {
 	var answered *textproto.Error
 	if errors.As(err, &answered) {
-		e := &Error{Receiver: "mail", Status: answered.Code, Reason: fmt.Sprintf("answered %d: %s", answered.Code, alert.Cut(visible.Line(redact.Text(answered.Msg)), 200, utf8.RuneCountInString))}
+		e := &Error{Receiver: "mail", Status: answered.Code, Reason: fmt.Sprintf("answered %d: %s", answered.Code, m.hide.text(answered.Msg))}
 		if answered.Code/100 == 5 {
 			return rollout.Permanent(e)
 		}
@@ -159,7 +158,7 @@ func (m *Mail) explain(ctx context.Context, err error) error {
 	if errors.As(err, &own) {
 		return err
 	}
-	return &Error{Receiver: "mail", Reason: plain(ctx, err)}
+	return &Error{Receiver: "mail", Reason: m.hide.text(plain(ctx, err))}
 }
 
 // local reports whether the server is on this host.

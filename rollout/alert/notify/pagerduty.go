@@ -43,7 +43,7 @@ func NewPagerDuty(o PagerDutyOptions) (*PagerDuty, error) {
 	if err := address("PagerDutyOptions.URL", o.URL); err != nil {
 		return nil, err
 	}
-	return &PagerDuty{newClient("pagerduty"), o}, nil
+	return &PagerDuty{newClient("pagerduty", []Secret{o.URL}, string(o.Key)), o}, nil
 }
 
 // The limits of PagerDuty.

@@ -24,7 +24,7 @@ func NewSlack(url Secret) (*Slack, error) {
 	if err := address("Slack.url", url); err != nil {
 		return nil, err
 	}
-	return &Slack{newClient("slack"), url}, nil
+	return &Slack{newClient("slack", []Secret{url}), url}, nil
 }
 
 // The limits of Slack, in characters.

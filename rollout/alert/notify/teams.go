@@ -23,7 +23,7 @@ func NewTeams(url Secret) (*Teams, error) {
 	if err := address("Teams.url", url); err != nil {
 		return nil, err
 	}
-	return &Teams{newClient("teams"), url}, nil
+	return &Teams{newClient("teams", []Secret{url}), url}, nil
 }
 
 // teamsLimit is the largest message that Teams takes, in bytes.

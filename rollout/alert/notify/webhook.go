@@ -51,7 +51,11 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 	if len(o.Secrets) == 0 || len(o.Secrets) > 5 {
 		return nil, invalid("WebhookOptions.Secrets", len(o.Secrets), "1 to 5 secrets")
 	}
-	w := &Webhook{client: newClient("webhook"), url: o.URL, answered: make(map[string]bool)}
+	var secrets []string
+	for _, s := range o.Secrets {
+		secrets = append(secrets, string(s), strings.TrimPrefix(string(s), "whsec_"))
+	}
+	w := &Webhook{client: newClient("webhook", []Secret{o.URL}, secrets...), url: o.URL, answered: make(map[string]bool)}
 	for i, s := range o.Secrets {
 		key, err := webhookKey(s)
 		if err != nil {
@@ -211,7 +215,13 @@ func CloudEvents(o CloudEventsOptions) (rollout.Sink, error) {
 	if err := address("CloudEventsOptions.URL", o.URL); err != nil {
 		return nil, err
 	}
-	c := newClient("cloudevents")
+	var secrets []string
+	for _, values := range o.Header {
+		for _, v := range values {
+			secrets = append(append(secrets, v), strings.Fields(v)...)
+		}
+	}
+	c := newClient("cloudevents", []Secret{o.URL}, secrets...)
 	o.Header = o.Header.Clone()
 	return rollout.SinkFunc(func(ctx context.Context, e rollout.Event) error {
 		data, err := json.Marshal(e)
