@@ -23,11 +23,14 @@ type Silence struct {
 	ID string `json:"id,omitempty"`
 	// Match are values of labels as in [Route]. It must not be empty.
 	Match map[string]string `json:"match"`
-	// From is when it begins; zero is now. To is when it ends. What ends more than 7 days
-	// after its beginning, and a year at most, has no effect before a second person agrees; see
-	// [Manager.Second].
+	// From is when it begins; zero is now. To is when it ends, a year after From at most.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
+	// NeedsSecond means that it has no effect before a second person agrees; see
+	// [Manager.Second]. It is filled in: for what ends more than 7 days from now, for what is
+	// longer than 7 days together with other silences of the same person for the same alerts,
+	// and for a Match that has only values "*", which hides every Critical alert.
+	NeedsSecond bool `json:"needs_second,omitempty"`
 	// Windows are the times within From and To at which it holds, such as a weekly
 	// maintenance. Empty means always.
 	Windows []rollout.Window `json:"windows,omitempty"`
@@ -83,8 +86,27 @@ func (s Silence) problems() error {
 	return errors.Join(errs...)
 }
 
-// needsSecond reports whether the silence is too long for one person.
-func (s *Silence) needsSecond() bool { return s.To.Sub(s.From) > longest }
+// needsSecond reports whether the silence is too long or too wide for one person.
+func (s *Silence) needsSecond() bool { return s.NeedsSecond || s.To.Sub(s.From) > longest }
+
+// alone reports whether one person may begin a silence at a time.
+func (d *document) alone(s *Silence, at time.Time) bool {
+	wide := true
+	for _, value := range s.Match {
+		wide = wide && value == "*"
+	}
+	if wide {
+		return false
+	}
+	total := s.To.Sub(at)
+	for _, other := range d.Silences {
+		same := Route{Match: s.Match}.covers(Route{Match: other.Match}) || Route{Match: other.Match}.covers(Route{Match: s.Match})
+		if same && other.Seconded.Name == "" && quorum.Same(s.By.Subject, s.By.Name, other.By.Subject, other.By.Name) {
+			total += other.To.Sub(other.From)
+		}
+	}
+	return total <= longest
+}
 
 // holds reports whether the silence is in force.
 func (s *Silence) holds(at time.Time) bool {
@@ -167,15 +189,20 @@ func (m *Manager) Silence(ctx context.Context, s Silence, by rollout.Actor) (str
 	}
 	s.ID, s.By, s.Seconded, s.Hidden, s.Told = strings.ToLower(rand.Text()), by, rollout.Actor{}, nil, false
 	s.Match, s.Windows = maps.Clone(s.Match), slices.Clone(s.Windows)
+	if err := m.load(ctx); err != nil {
+		return "", err
+	}
+	s.NeedsSecond = !m.doc.Load().alone(&s, now())
 	if err := m.note(ctx, "alert silence", s, by); err != nil {
 		return "", err
 	}
 	full := false
-	err := m.update(ctx, false, func(d *document) bool {
+	err := m.update(ctx, true, func(d *document) bool {
 		if full = len(d.Silences) >= maxSilences; full {
 			return false
 		}
 		stored := s
+		stored.NeedsSecond = s.NeedsSecond || !d.alone(&s, now())
 		d.Silences[s.ID] = &stored
 		return true
 	})
