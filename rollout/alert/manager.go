@@ -26,8 +26,9 @@ type Manager struct {
 	key    string // of the state
 	began  time.Time
 
-	doc  atomic.Pointer[document] // as it was stored last
-	wake chan struct{}            // the state has changed, or an attempt has ended
+	doc  atomic.Pointer[document]  // as it was stored last
+	wake chan struct{}             // the state has changed, or an attempt has ended
+	last atomic.Pointer[time.Time] // when the state was looked at, and could be stored
 
 	mu       sync.Mutex
 	changes  []*change // that wait to be stored

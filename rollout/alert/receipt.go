@@ -173,6 +173,27 @@ func (m *Manager) confirm(ctx context.Context, id string) (r Receipt, err error)
 	return r, err
 }
 
+// ErrIdle means that alerts are not sent by this process.
+var ErrIdle = errors.New("alert: Run does not run here, or cannot use the store")
+
+// ErrSilenced means that a silence hides every Critical alert.
+var ErrSilenced = errors.New("alert: a silence hides every critical alert")
+
+// Ready returns why Critical alerts are not sent now, or nil: [ErrIdle] if [Manager.Run] has not
+// looked at the state for 30 s in this process, or has ended, or [ErrSilenced].
+func (m *Manager) Ready() error {
+	at := now()
+	if last := m.last.Load(); last == nil || at.Sub(*last) > claimFor {
+		return ErrIdle
+	}
+	for _, s := range m.doc.Load().inForce(at) {
+		if s.wide() {
+			return fmt.Errorf("%w: %s, until %s", ErrSilenced, s.ID, s.To.Format(time.RFC3339))
+		}
+	}
+	return nil
+}
+
 // Path is a receiver that Critical alerts reach.
 type Path struct {
 	Receiver string

@@ -68,6 +68,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 	}
 	m.deliver(ctx)
+	m.last.Store(nil)
 	for range started {
 		<-group
 	}
@@ -90,7 +91,10 @@ func (m *Manager) deliver(ctx context.Context) {
 		if err != nil && ctx.Err() == nil && !failing {
 			m.log.ErrorContext(ctx, "the state of alerts cannot be stored; retrying every second", "error", err)
 		}
-		failing = err != nil
+		if failing = err != nil; !failing {
+			at := now()
+			m.last.Store(&at)
+		}
 		wait := pollEvery
 		if !next.IsZero() && err == nil {
 			wait = min(wait, max(next.Sub(now()), time.Millisecond))

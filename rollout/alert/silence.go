@@ -89,13 +89,19 @@ func (s Silence) problems() error {
 // needsSecond reports whether the silence is too long or too wide for one person.
 func (s *Silence) needsSecond() bool { return s.NeedsSecond || s.To.Sub(s.From) > longest }
 
+// wide reports whether the silence has only values "*".
+func (s *Silence) wide() bool {
+	for _, value := range s.Match {
+		if value != "*" {
+			return false
+		}
+	}
+	return true
+}
+
 // alone reports whether one person may begin a silence at a time.
 func (d *document) alone(s *Silence, at time.Time) bool {
-	wide := true
-	for _, value := range s.Match {
-		wide = wide && value == "*"
-	}
-	if wide {
+	if s.wide() {
 		return false
 	}
 	total := s.To.Sub(at)

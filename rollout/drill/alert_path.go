@@ -19,6 +19,9 @@ type AlertPathOptions struct {
 	// [alert.Manager.Test] and [alert.Manager.Receipt].
 	Test    func(ctx context.Context, receiver string) (alert.Receipt, error)
 	Receipt func(ctx context.Context, id string) (alert.Receipt, error)
+	// Ready returns why critical alerts are not sent now, or nil; see [alert.Manager.Ready]. A
+	// test message goes past that. If Ready is nil, only the receivers are rehearsed.
+	Ready func() error
 	// Within is the limit of the time until a receiver accepts a message. Default 30 s.
 	Within time.Duration
 	// Every is the time between two looks at a receipt that is not confirmed yet. Default 1 s.
@@ -27,13 +30,16 @@ type AlertPathOptions struct {
 
 // ManagerPath returns options that rehearse the paths of a manager.
 func ManagerPath(m *alert.Manager) AlertPathOptions {
-	return AlertPathOptions{Paths: m.Paths, Test: m.Test, Receipt: m.Receipt}
+	return AlertPathOptions{Paths: m.Paths, Test: m.Test, Receipt: m.Receipt, Ready: m.Ready}
 }
 
 // AlertPath returns a check that alerts arrive: it sends a test message to every receiver that
 // critical alerts reach, one after the other. Each must accept it, and must confirm it within
-// the Confirm of its route, if that is set. The check fails otherwise, and names the receivers.
-// Unlike other drills it runs on the service itself: the messages say that no action needed. Its evidence is good for 7 days; see checklist.Item.Valid.
+// the Confirm of its route, if that is set. The manager must send alerts: the
+// check fails if it does not run in this process, or if a silence hides everything. It fails
+// otherwise, too, and names the receivers. Unlike other drills it runs on the service itself: the
+// messages say that no action is needed. Its evidence is good for 7 days; see
+// checklist.Item.Valid.
 func AlertPath(o AlertPathOptions) checks.Check {
 	bad := &options{name: "AlertPathOptions"}
 	bad.function("Paths", o.Paths == nil)
@@ -64,12 +70,34 @@ func (o AlertPathOptions) rehearse(r *run) checks.Result {
 			wrong = append(wrong, p.Receiver+": "+state)
 		}
 	}
+	if res, ok := o.ready(r, evidence, false); !ok {
+		return res
+	}
 	res := checks.Result{Status: checks.Pass, Summary: fmt.Sprintf("alerts reach %d of %d receivers", len(paths)-len(wrong), len(paths)), Evidence: evidence}
 	if len(wrong) > 0 {
 		res.Status = checks.Fail
 		res.Summary += ": " + clean(strings.Join(wrong[:min(len(wrong), 5)], "; "))
 	}
 	return res
+}
+
+// ready asks whether alerts are sent at all. If not, ok is false.
+func (o AlertPathOptions) ready(r *run, evidence map[string]string, again bool) (res checks.Result, ok bool) {
+	if o.Ready == nil {
+		return checks.Result{}, true
+	}
+	why, err := call(r.ctx, r, "Ready", o.Within, func(context.Context) (error, error) { return o.Ready(), nil })
+	if err != nil {
+		return r.unknown(evidence, err), false
+	}
+	if why != nil && !again && r.sleep(o.Every) { // it may begin just now
+		return o.ready(r, evidence, true)
+	}
+	if why != nil {
+		evidence["manager"] = clean(why.Error())
+		return checks.Result{Status: checks.Fail, Summary: clean("critical alerts are not sent: " + why.Error()), Evidence: evidence}, false
+	}
+	return checks.Result{}, true
 }
 
 // path rehearses the way to one receiver. It returns in words how far the message has come.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/alert"
 	"github.com/serin-go/serin/rollout/drill"
 	"github.com/serin-go/serin/rollout/memstore"
@@ -27,8 +28,21 @@ func (p *pager) Notify(context.Context, alert.Notification) error {
 
 func (p *pager) Confirmed(context.Context, alert.Notification) (bool, error) { return !p.loses, nil }
 
-// manager has two receivers for critical alerts, and one for others.
+// manager has two receivers for critical alerts, and runs until the end of the test.
 func manager(t *testing.T, pager, chat *pager) *alert.Manager {
+	t.Helper()
+	m := idle(t, pager, chat)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = m.Run(t.Context())
+	}()
+	t.Cleanup(func() { <-done })
+	return m
+}
+
+// idle is a manager that does not run.
+func idle(t *testing.T, pager, chat *pager) *alert.Manager {
 	t.Helper()
 	m, err := alert.New(alert.Config{Store: new(memstore.Store), Receivers: map[string]alert.Notifier{"pager": pager, "chat": chat},
 		Routes: []alert.Route{{To: []string{"pager"}, Confirm: time.Minute, Continue: true}, {To: []string{"chat"}}}})
@@ -63,6 +77,35 @@ func TestAlertPath(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A path whose receivers answer is no path if the manager sends nothing.
+func TestAlertPathOfManagerThatSendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		res := drill.AlertPath(drill.ManagerPath(idle(t, &pager{}, &pager{}))).Check(t.Context())
+		want(t, res, checks.Fail)
+		if !strings.Contains(res.Summary, alert.ErrIdle.Error()) {
+			t.Error(res.Summary)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m := manager(t, &pager{}, &pager{})
+		path := drill.AlertPath(drill.ManagerPath(m))
+		want(t, path.Check(t.Context()), checks.Pass)
+		id, err := m.Silence(t.Context(), alert.Silence{Match: map[string]string{"alertname": "*"}, To: time.Now().Add(time.Hour), Reason: "maintenance"}, rollout.Actor{Name: "ana"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, path.Check(t.Context()), checks.Pass) // it has no effect yet
+		if err := m.Second(t.Context(), id, rollout.Actor{Name: "ben"}); err != nil {
+			t.Fatal(err)
+		}
+		res := path.Check(t.Context())
+		want(t, res, checks.Fail)
+		if !strings.Contains(res.Summary, alert.ErrSilenced.Error()) {
+			t.Error(res.Summary)
+		}
+	})
 }
 
 func TestAlertPathOptions(t *testing.T) {

@@ -274,11 +274,10 @@ func TestPagerDuty(t *testing.T) {
 	if err := p.Notify(t.Context(), info); err != nil || s.paths[len(s.paths)-1] != "/v2/change/enqueue" {
 		t.Errorf("%v, %v", err, s.paths)
 	}
-	before := len(s.bodies)
 	if err := p.Notify(t.Context(), resolved(info)); err != nil || s.last(t)["event_action"] != "resolve" || s.last(t)["dedup_key"] != info.Alerts[0].Key() {
 		t.Errorf("what was worse before it was lowered to Info is not resolved: %v, %v", err, s.last(t))
 	}
-	before = len(s.bodies)
+	before := len(s.bodies)
 	test := held()
 	test.Test = true
 	if err := p.Notify(t.Context(), test); err != nil || len(s.bodies) != before+2 || s.last(t)["event_action"] != "resolve" || !bytes.Contains(s.bodies[before], []byte(`"class":"test"`)) {
