@@ -27,7 +27,8 @@ type Config struct {
 	Plain bool
 }
 
-// ErrPlain means that a value in the store is not sealed; see [Store.Reseal].
+// ErrPlain means that a value in the store is not sealed, and [Config].Plain is not set; see
+// [Store.Reseal].
 var ErrPlain = errors.New("sealedstore: the value is not sealed")
 
 // Store is a [rollout.Store] whose values are sealed. Make one with [New]. It is safe for
@@ -281,9 +282,11 @@ func (s *Store) Shared() bool {
 	return ok && sharer.Shared()
 }
 
-// Reseal seals values again that are plain or whose data key is not wrapped by the current
-// key. It returns the number of values that it has written. It skips values that
-// change meanwhile; they are sealed by that change. Errors of single values are joined.
+// Reseal seals values again whose data key is not wrapped by the current key, and with
+// [Config].Plain those that are plain. It returns the number of values that it has written. It
+// skips values that change meanwhile; they are sealed by that change. Errors of single values
+// are joined. Without Plain, a plain value stays as it is, and its error wraps [ErrPlain]:
+// whoever can write to the inner store could have put it there.
 func (s *Store) Reseal(ctx context.Context) (n int, err error) {
 	current, err := s.keys.Current(ctx)
 	if err != nil {
@@ -299,9 +302,6 @@ func (s *Store) Reseal(ctx context.Context) (n int, err error) {
 			continue
 		}
 		plain, err := s.entry(ctx, e)
-		if errors.Is(err, ErrPlain) {
-			plain.Value, err = e.Value, nil
-		}
 		if err == nil {
 			_, err = s.Put(ctx, e.Key, plain.Value, plain.Revision)
 		}

@@ -261,6 +261,12 @@ func TestMigration(t *testing.T) {
 	if e, err := s.Get(ctx, "rollout/chat"); !errors.Is(err, sealedstore.ErrPlain) || len(e.Value) > 0 {
 		t.Errorf("%q, %v", e.Value, err)
 	}
+	if n, err := s.Reseal(ctx); n != 0 || !errors.Is(err, sealedstore.ErrPlain) || !strings.Contains(err.Error(), "rollout/chat") {
+		t.Errorf("a plain value without Plain: %d, %v; want 0 and ErrPlain with its key", n, err)
+	}
+	if _, err := s.Get(ctx, "rollout/chat"); !errors.Is(err, sealedstore.ErrPlain) {
+		t.Errorf("after Reseal without Plain: %v, want ErrPlain", err)
+	}
 	migrating, err := sealedstore.New(ctx, sealedstore.Config{Store: inner, Keys: keyring(t, young), Plain: true})
 	if err != nil {
 		t.Fatal(err)
