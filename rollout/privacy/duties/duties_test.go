@@ -48,6 +48,58 @@ func open(t *testing.T, s rollout.Store) *duties.Requests {
 	return r
 }
 
+type notes = privacy.Notes
+
+// interrupted are notes before which something else happens, once.
+type interrupted struct {
+	notes
+	before func()
+}
+
+func (n *interrupted) Note(ctx context.Context, name string, what any) error {
+	if f := n.before; f != nil {
+		n.before = nil
+		f()
+	}
+	return n.notes.Note(ctx, name, what)
+}
+
+// TestSameIDInTwoProcesses: of two processes that take an ID at the same time, one is told that
+// its request was not recorded.
+func TestSameIDInTwoProcesses(t *testing.T) {
+	ctx := t.Context()
+	led, err := ledger.Open(ctx, ledger.Config{Store: new(memstore.Store)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer led.Close()
+	p, err := privacy.NewPseudonyms(privacy.PseudonymKey{ID: "k1", Secret: []byte("0123456789abcdef0123456789abcdef")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &interrupted{notes: led.Notebook(rollout.Actor{Name: "service"})}
+	a, err := duties.OpenRequests(ctx, n, p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := duties.OpenRequests(ctx, n.notes, p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := duties.Request{ID: "1", Kind: duties.Erasure, Law: duties.GDPR}
+	n.before = func() {
+		if _, err := b.Receive(ctx, "bob", q); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := a.Receive(ctx, "alice", q); !slices.Equal(fields(err), []string{"Request.ID"}) {
+		t.Errorf("the second request: %v, want an error about Request.ID", err)
+	}
+	if all, err := a.All(ctx); err != nil || len(all) != 1 || all[0].Person != p.Of("", "bob") {
+		t.Errorf("%+v, %v; want the request of bob", all, err)
+	}
+}
+
 func TestDue(t *testing.T) {
 	at := func(s string) time.Time {
 		d, err := time.Parse(time.DateOnly, s)

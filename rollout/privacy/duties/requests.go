@@ -127,7 +127,8 @@ func (r *Requests) index(id string) int {
 }
 
 // Receive records a request. Of q, the fields ID, Kind, Law and Received count; a zero
-// Received is now. A second request with an ID is refused. For a person who is not known, the
+// Received is now. A second request with an ID is refused, also if another process records one
+// at the same time: the first one in the record counts. For a person who is not known, the
 // error wraps [ErrUnknownPerson].
 func (r *Requests) Receive(ctx context.Context, person string, q Request) (Request, error) {
 	now := time.Now().UTC()
@@ -176,7 +177,21 @@ func (r *Requests) Receive(ctx context.Context, person string, q Request) (Reque
 	if err := r.notes.Note(ctx, noteRequest, q); err != nil {
 		return q, fmt.Errorf("duties: request %s: %w", q.ID, err)
 	}
-	return q, r.refresh(ctx)
+	if err := r.refresh(ctx); err != nil {
+		return q, err
+	}
+	switch i := r.index(q.ID); {
+	case i < 0:
+		return q, fmt.Errorf("duties: request %s: it was not recorded", q.ID)
+	case !r.all[i].same(q): // another process was faster
+		return q, invalid("Request.ID", q.ID, "an ID that no other request has")
+	}
+	return q, nil
+}
+
+// same reports whether two requests ask for the same.
+func (q Request) same(o Request) bool {
+	return q.Kind == o.Kind && q.Law == o.Law && q.Person == o.Person && q.Received.Equal(o.Received)
 }
 
 // Finish records that a request was done. outcome says what came of it, and must not have the
