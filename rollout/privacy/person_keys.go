@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // WrappedKey is the data key of a person, encrypted by a key of a [KeyStore].
@@ -107,7 +108,9 @@ func (m *MemoryKeys) All(context.Context) iter.Seq2[string, error] {
 }
 
 // FileKeys are [PersonKeys] in the files of a folder, one for each person, of mode 0600. What
-// it has returned without an error survives a crash. Make one with [OpenFileKeys].
+// it has returned without an error survives a crash. A file that a crash has left half-way is
+// removed by Delete of its person, and by OpenFileKeys and Delete once it is a minute old. Make
+// one with [OpenFileKeys].
 type FileKeys struct{ dir string }
 
 var fileName = regexp.MustCompile(`^[a-z0-9-]{1,128}$`)
@@ -125,7 +128,40 @@ func OpenFileKeys(dir string) (*FileKeys, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, invalid("dir", fmt.Sprintf("%s with mode %v", dir, info.Mode()), "a folder of mode 0700")
 	}
-	return &FileKeys{dir}, nil
+	f := &FileKeys{dir}
+	return f, f.sweep()
+}
+
+// newFile begins the names of files that are written. The person and a dot follow.
+const newFile = ".new-"
+
+// staleAfter is how old such a file is if no process is writing it.
+const staleAfter = time.Minute
+
+// sweep removes files that a crash has left, and those that are written for the given people.
+func (f *FileKeys) sweep(people ...string) error {
+	files, err := os.ReadDir(f.dir)
+	if err != nil {
+		return fmt.Errorf("privacy: %w", err)
+	}
+	var errs []error
+	for _, file := range files {
+		name, is := strings.CutPrefix(file.Name(), newFile)
+		if !is {
+			continue
+		}
+		person, _, _ := strings.Cut(name, ".")
+		if !slices.Contains(people, person) {
+			info, err := file.Info()
+			if err != nil || time.Since(info.ModTime()) < staleAfter {
+				continue // gone, or still written
+			}
+		}
+		if err := os.Remove(filepath.Join(f.dir, file.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("privacy: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (f *FileKeys) path(person string) (string, error) {
@@ -177,7 +213,7 @@ func (f *FileKeys) write(person string, k WrappedKey, place func(from, to string
 	if err != nil {
 		return fmt.Errorf("privacy: %w", err)
 	}
-	tmp, err := os.CreateTemp(f.dir, ".new-*") // of mode 0600
+	tmp, err := os.CreateTemp(f.dir, newFile+person+".*") // of mode 0600
 	if err != nil {
 		return fmt.Errorf("privacy: %w", err)
 	}
@@ -215,6 +251,7 @@ func (f *FileKeys) Delete(_ context.Context, people ...string) error {
 			errs = append(errs, fmt.Errorf("privacy: %w", err))
 		}
 	}
+	errs = append(errs, f.sweep(people...))
 	return errors.Join(append(errs, f.sync())...)
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/ledger"
@@ -260,6 +261,52 @@ func stores(t *testing.T) map[string]privacy.PersonKeys {
 		t.Fatal(err)
 	}
 	return map[string]privacy.PersonKeys{"memory": new(privacy.MemoryKeys), "files": files}
+}
+
+// TestFilesOfACrash: a file with a wrapped key that a crash has left before it got its name goes
+// away with the key of the person, and when it is old.
+func TestFilesOfACrash(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	open := func() *privacy.FileKeys {
+		f, err := privacy.OpenFileKeys(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	leave := func(name string, age time.Duration) {
+		path := filepath.Join(dir, name)
+		at := time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(path, []byte(`{"wrapped":"AA=="}`), 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() (names []string) {
+		files, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			names = append(names, f.Name())
+		}
+		return names
+	}
+	open()
+	leave(".new-123", time.Hour)
+	leave(".new-k1-alice.123", time.Hour)
+	leave(".new-k1-alice.456", 0)
+	leave(".new-k1-bob.789", 0) // another process may be writing it
+	f := open()
+	if got := left(); !slices.Equal(got, []string{".new-k1-alice.456", ".new-k1-bob.789"}) {
+		t.Errorf("after OpenFileKeys: %q", got)
+	}
+	leave(".new-123", time.Hour)
+	if err := f.Delete(t.Context(), "k1-alice"); err != nil {
+		t.Error(err)
+	}
+	if got := left(); !slices.Equal(got, []string{".new-k1-bob.789"}) {
+		t.Errorf("after Delete: %q", got)
+	}
 }
 
 func TestPersonKeys(t *testing.T) {
