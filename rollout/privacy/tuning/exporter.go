@@ -175,7 +175,7 @@ func (e *Exporter) Write(ctx context.Context, w io.Writer, rows iter.Seq2[Feedba
 		if sizes[g] == nil {
 			sizes[g] = make(map[string]bool)
 		}
-		sizes[g][row.Tenant+"\x00"+row.Person] = true
+		sizes[g][person(row)] = true
 	}
 	for _, people := range sizes {
 		if x.K == 0 || len(people) < x.K {
@@ -245,7 +245,19 @@ func (e *Exporter) quasi(row Feedback) []string {
 	return values
 }
 
-func (e *Exporter) group(row Feedback) string { return strings.Join(e.quasi(row), "\x00") }
+func (e *Exporter) group(row Feedback) string { return tuple(e.quasi(row)...) }
+
+// person identifies the person of a row.
+func person(row Feedback) string { return tuple(row.Tenant, row.Person) }
+
+// tuple joins values, each after its size, so that other values give another text.
+func tuple(values ...string) string {
+	var b strings.Builder
+	for _, v := range values {
+		fmt.Fprintf(&b, "%d:%s", len(v), v)
+	}
+	return b.String()
+}
 
 // anonymous returns the rows of groups of at least K people with the same quasi-identifiers. Rows of
 // smaller groups are generalised, level by level, and at the end left out.
@@ -262,7 +274,7 @@ func (e *Exporter) anonymous(rows []Feedback) (kept []Feedback, suppressed int) 
 		count := make(map[string]int)
 		people := make(map[string]bool) // the rows of one person are one
 		for _, row := range small {
-			if who := e.group(row) + "\x01" + row.Tenant + "\x00" + row.Person; !people[who] {
+			if who := tuple(e.group(row), person(row)); !people[who] {
 				people[who] = true
 				count[e.group(row)]++
 			}
@@ -298,8 +310,7 @@ func (e *Exporter) anonymous(rows []Feedback) (kept []Feedback, suppressed int) 
 func K(rows [][]string) int {
 	count := make(map[string]int)
 	for _, row := range rows {
-		key, _ := json.Marshal(row) // strings do not fail
-		count[string(key)]++
+		count[tuple(row...)]++
 	}
 	k := 0
 	for _, n := range count {

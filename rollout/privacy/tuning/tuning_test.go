@@ -166,6 +166,12 @@ func TestExportIsAnonymous(t *testing.T) {
 			t.Errorf("no row %v in %v", want, table)
 		}
 	}
+	// Values that are the same text once they are joined are not alike.
+	two := config(t)
+	two.K, two.Quasi = 2, []tuning.Quasi{{Name: "zip"}, {Name: "age"}}
+	if x, _, err := write(t, two, row("p1", "1\x00", "2"), row("p2", "1", "\x002")); err != nil || x.Written != 0 || x.Suppressed != 2 {
+		t.Errorf("%+v, %v; want two rows that are suppressed", x, err)
+	}
 	if rows[3].Characteristics["age"] != "35" {
 		t.Error("the rows of the caller have changed")
 	}
