@@ -19,7 +19,7 @@
 // token that ends with a space or a punctuation mark is sent without delay.
 //
 // [Redactor.Handler] and [Redactor.Transport] redact bodies of requests and answers: JSON,
-// server-sent events, JSON lines and text. In token streams, the texts of each choice and the
+// server-sent events, JSON lines, text and the parts of multipart requests. In token streams, the texts of each choice and the
 // arguments of each tool call are redacted as one text over all events. The probabilities of
 // tokens (logprobs) are removed from answers, since they hold the text in pieces.
 //
@@ -44,7 +44,7 @@
 // e-mail addresses with quotes or with a domain in other than Latin letters, names, streets and
 // dates of birth, keys without a prefix that is known, and values that are spelled out. It
 // takes a version with four numbers for an IP address, and a random number whose check digit
-// happens to be right for a card. It does not look into images, audio, multipart bodies, URLs and headers.
+// happens to be right for a card. It does not look into images, audio, archives, URLs and headers.
 //
 // # Sealed fields and erasure
 //

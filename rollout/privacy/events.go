@@ -2,6 +2,7 @@ package privacy
 
 import (
 	"bytes"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +49,9 @@ const rawPath = ""
 // next returns the event to send in place of data, and what must be sent before it.
 func (e *events) next(data []byte) (before []sent, event []byte) {
 	root, ok := parse(data)
+	if !ok && json.Valid(data) { // deeper or larger than events are
+		return nil, e.r.answer(nil, data)
+	}
 	if !ok {
 		if string(data) == "[DONE]" {
 			return e.end("", nil), data
@@ -235,7 +239,7 @@ func (v *view) visit(n *node, path, group string) {
 		if k.key != nil {
 			v.leaves = append(v.leaves, leaf{node: k.key})
 		}
-		if c := v.doc[k.start]; k.name == "logprobs" && (c == '{' || c == '[') {
+		if c := v.doc[k.start]; probabilities(k.name) && (c == '{' || c == '[') {
 			v.leaves = append(v.leaves, leaf{node: k, remove: true})
 			continue
 		}
@@ -311,19 +315,39 @@ type wire struct {
 	events
 	jsonl bool // JSON lines
 	buf   []byte
-	seen  int // bytes of buf in which no event ends
+	seen  int  // bytes of buf in which no event ends
+	cr    bool // the last byte was a CR
+	begun bool // the first event was seen
 }
 
 // append appends to dst what can be sent on after a piece.
 func (w *wire) append(dst, piece []byte) []byte {
-	w.buf = append(w.buf, piece...)
-	for {
-		n := w.complete()
-		if n == 0 {
-			return dst
+	if w.jsonl {
+		w.buf = append(w.buf, piece...)
+	} else {
+		w.unify(piece)
+	}
+	from := 0
+	for n := w.complete(from); n > 0; n = w.complete(from) {
+		dst = w.block(dst, w.buf[from:n])
+		from = n
+	}
+	w.buf = w.buf[:copy(w.buf, w.buf[from:])]
+	w.seen = len(w.buf)
+	return dst
+}
+
+// unify appends a piece with LF in place of CR and of CR LF.
+func (w *wire) unify(piece []byte) {
+	for _, c := range piece {
+		if c == '\n' && w.cr {
+			w.cr = false
+			continue
 		}
-		dst = w.block(dst, w.buf[:n])
-		w.buf, w.seen = w.buf[:copy(w.buf, w.buf[n:])], 0
+		if w.cr = c == '\r'; w.cr {
+			c = '\n'
+		}
+		w.buf = append(w.buf, c)
 	}
 }
 
@@ -339,46 +363,44 @@ func (w *wire) flush(dst []byte) []byte {
 	return dst
 }
 
-// complete returns the size of the first event with its end, 0 if it has not arrived.
-func (w *wire) complete() int {
-	for i := max(0, w.seen-2); i < len(w.buf); i++ {
-		n := bytes.IndexByte(w.buf[i:], '\n')
-		if n < 0 {
-			break
-		}
-		i += n
-		if w.jsonl {
-			return i + 1
-		}
-		next := w.buf[i+1:]
-		switch {
-		case bytes.HasPrefix(next, []byte("\n")):
-			return i + 2
-		case bytes.HasPrefix(next, []byte("\r\n")):
-			return i + 3
-		}
+// complete returns the end of the event that begins at from, 0 if it has not arrived.
+func (w *wire) complete(from int) int {
+	end := "\n\n"
+	if w.jsonl {
+		end = "\n"
 	}
-	w.seen = len(w.buf)
+	start := from
+	if from == 0 {
+		start = max(0, w.seen-len(end)+1)
+	}
+	if n := bytes.Index(w.buf[start:], []byte(end)); n >= 0 {
+		return start + n + len(end)
+	}
 	return 0
 }
 
 // block appends one event.
 func (w *wire) block(dst, block []byte) []byte {
+	if !w.begun {
+		w.begun, block = true, withoutBOM(block)
+	}
 	if w.jsonl {
 		if len(bytes.TrimSpace(block)) == 0 {
 			return append(dst, block...)
 		}
-		before, event := w.next(bytes.TrimSpace(block))
+		line := bytes.TrimLeft(block, "\x1e") // of JSON text sequences, RFC 7464
+		w.lines = append(w.lines[:0], block[:len(block)-len(line)]...)
+		before, event := w.next(bytes.TrimSpace(line))
 		for _, b := range before {
 			dst = w.event(dst, b)
 		}
-		return w.event(dst, sent{nil, event})
+		return w.event(dst, sent{w.lines, event})
 	}
 	var data []byte
 	has := false
 	other := w.lines[:0]
 	for line := range bytes.Lines(block) {
-		line = bytes.TrimRight(line, "\r\n")
+		line = bytes.TrimRight(line, "\n")
 		if value, is := bytes.CutPrefix(line, []byte("data:")); is {
 			if has {
 				data = append(data, '\n')
@@ -405,7 +427,7 @@ func (w *wire) block(dst, block []byte) []byte {
 // event appends an event.
 func (w *wire) event(dst []byte, s sent) []byte {
 	if w.jsonl {
-		return append(append(dst, s.data...), '\n')
+		return append(append(append(dst, s.lines...), s.data...), '\n')
 	}
 	dst = append(dst, s.lines...)
 	for line := range bytes.SplitSeq(s.data, []byte("\n")) {

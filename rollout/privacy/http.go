@@ -1,11 +1,9 @@
 package privacy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -44,167 +42,55 @@ func (d *Direction) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ErrUnreadable means that a body cannot be redacted: it is compressed, or too large. The
-// body is not sent on.
+// ErrUnreadable means that a body cannot be redacted: it is compressed, in a form that is not
+// read, or too large. The body is not sent on.
 var ErrUnreadable = errors.New("privacy: body cannot be redacted")
 
-// medium is how a body is read.
-type medium int
+// unreadable is a body in a form that cannot be redacted.
+type unreadable string
 
-const (
-	opaque   medium = iota // images, audio, archives: it is passed on
-	document               // JSON
-	stream                 // server-sent events
-	lines                  // JSON lines
-	plain                  // other text
-)
+func (u unreadable) Error() string { return ErrUnreadable.Error() + ": " + string(u) }
+func (u unreadable) Unwrap() error { return ErrUnreadable }
 
-// mediumOf returns how a body of the given header is read.
-func mediumOf(h http.Header) medium {
-	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil {
-		t, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(h.Get("Content-Type"))), ";")
+// encodedAs returns the encodings of a body, "" if there are none.
+func encodedAs(h http.Header) string {
+	var all []string
+	for e := range strings.SplitSeq(strings.Join(h.Values("Content-Encoding"), ","), ",") {
+		if e = strings.TrimSpace(e); e != "" && !strings.EqualFold(e, "identity") {
+			all = append(all, e)
+		}
 	}
-	switch main, sub, _ := strings.Cut(t, "/"); {
-	case t == "text/event-stream":
-		return stream
-	case t == "application/x-ndjson", t == "application/jsonl", t == "application/x-jsonlines", t == "application/stream+json", t == "application/jsonlines":
-		return lines
-	case sub == "json", strings.HasSuffix(sub, "+json"):
-		return document
-	case main == "image", main == "audio", main == "video", main == "font", sub == "octet-stream", sub == "zip", sub == "gzip", sub == "pdf", sub == "protobuf", sub == "grpc":
-		return opaque
-	case main == "multipart":
-		return opaque
-	}
-	return plain
+	return strings.Join(all, ", ")
 }
 
-// body redacts a body in pieces.
-type body interface {
-	append(dst, piece []byte) []byte
-	flush(dst []byte) []byte
+// unredactable reports whether an answer cannot be redacted: it is compressed, in a binary form
+// with text in it, a part of a body, or no HTTP.
+func unredactable(status int, h http.Header) bool {
+	return status == http.StatusSwitchingProtocols || status == http.StatusPartialContent || encodedAs(h) != "" || mediumOf(h) == unknown
 }
 
-type plainBody struct{ *Stream }
-
-func (p plainBody) append(dst, piece []byte) []byte { return p.Append(dst, piece) }
-func (p plainBody) flush(dst []byte) []byte         { return p.Flush(dst) }
-
-// documentBody collects a document.
-type documentBody struct {
-	r   *Redactor
-	doc []byte
-}
-
-func (d *documentBody) append(dst, piece []byte) []byte {
-	d.doc = append(d.doc, piece...)
-	return dst
-}
-
-func (d *documentBody) flush(dst []byte) []byte { return d.r.answer(dst, d.doc) }
-
-// answer redacts a document, and removes logprobs, which hold the text in pieces.
-func (r *Redactor) answer(dst, doc []byte) []byte {
-	root, ok := parse(doc)
-	if !ok {
-		return r.JSON(dst, doc)
-	}
-	v := view{doc: doc}
-	v.visit(&root, "", "")
-	ed := editor{doc: doc, dst: dst}
-	v.edit(&ed, func(l leaf) ([]byte, bool) { return r.literal(doc, l.node) })
-	return ed.finish()
-}
-
-// body returns what redacts a body of the given header, nil if it is passed on.
-func (r *Redactor) body(h http.Header) body {
-	switch mediumOf(h) {
-	case document:
-		return &documentBody{r: r}
-	case stream:
-		return &wire{events: events{r: r}}
-	case lines:
-		return &wire{events: events{r: r}, jsonl: true}
-	case plain:
-		return plainBody{r.Stream()}
-	}
-	return nil
-}
-
-// size returns how much a body holds back.
-func size(b body) int {
-	switch b := b.(type) {
-	case *documentBody:
-		return len(b.doc)
-	case *wire:
-		return len(b.buf)
-	}
-	return 0
-}
-
-func encoded(h http.Header) bool {
-	e := strings.ToLower(strings.TrimSpace(h.Get("Content-Encoding")))
-	return e != "" && e != "identity"
-}
-
-// request returns a copy of req with a redacted body. It reads the body.
-func (r *Redactor) request(req *http.Request) (*http.Request, error) {
-	if req.Body == nil || req.Body == http.NoBody {
-		return req, nil
-	}
-	b := r.body(req.Header)
-	if encoded(req.Header) {
-		return nil, fmt.Errorf("%w: its Content-Encoding is %.40q, want none", ErrUnreadable, req.Header.Get("Content-Encoding"))
-	}
-	if b == nil {
-		return req, nil
-	}
-	raw, err := io.ReadAll(io.LimitReader(req.Body, int64(r.maxBody)+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > r.maxBody {
-		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrUnreadable, r.maxBody)
-	}
-	var out []byte
-	if first := bytes.TrimSpace(raw); len(first) > 0 && (first[0] == '{' || first[0] == '[') && mediumOf(req.Header) != lines {
-		out = r.JSON(nil, raw) // whatever its type says
-	} else {
-		out = b.flush(b.append(nil, raw))
-	}
-	closer := req.Body
+// entire asks for an answer that is not compressed, and not for a part of one, in which a value
+// may be cut.
+func entire(req *http.Request) *http.Request {
 	req = req.Clone(req.Context())
-	req.Body = struct {
-		io.Reader
-		io.Closer
-	}{bytes.NewReader(out), closer}
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out)), nil }
-	req.ContentLength = int64(len(out))
-	req.TransferEncoding = nil
-	if req.Header.Get("Content-Length") != "" {
-		req.Header.Set("Content-Length", strconv.Itoa(len(out)))
+	for _, name := range []string{"Accept-Encoding", "Range", "If-Range"} {
+		req.Header.Del(name)
 	}
-	return req, nil
-}
-
-// identity asks for an answer that is not compressed.
-func identity(req *http.Request) *http.Request {
-	if req.Header.Get("Accept-Encoding") == "" {
-		return req
-	}
-	req = req.Clone(req.Context())
-	req.Header.Del("Accept-Encoding")
 	return req
 }
 
 // Handler returns a handler that redacts the bodies of requests before next sees them, and of
 // its answers while they are written. Put it around a gateway or a router.
 //
-// A request whose body is compressed is refused with 415, and one that is larger than MaxBody
-// with 413. An answer that is compressed although it was not asked for is replaced by 502, and
-// one that becomes too large to be held is broken off. Headers, URLs and binary bodies such as
-// images are passed on as they are. The writer that next gets is no [http.Hijacker].
+// What looks like JSON is redacted as JSON, whatever its type says. In multipart bodies, each
+// part is redacted. Binary bodies such as images are passed on as they are, and so are headers
+// and URLs.
+//
+// A request is refused with 415 if its body is compressed, in a binary form that holds texts,
+// such as Protocol Buffers or MessagePack, or of another type than it says. One that is larger
+// than MaxBody is refused with 413. Range is not passed on, since a value may be cut by it. An
+// answer that is compressed, in such a form or a part is replaced by 502, and one that becomes
+// too large to be held is broken off. The writer that next gets is no [http.Hijacker].
 func (r *Redactor) Handler(next http.Handler, what Direction) http.Handler {
 	if what == Neither {
 		return next
@@ -213,10 +99,11 @@ func (r *Redactor) Handler(next http.Handler, what Direction) http.Handler {
 		if what != ResponsesOnly {
 			redacted, err := r.request(req)
 			var tooLarge *http.MaxBytesError
+			var form unreadable
 			switch {
 			case err == nil:
 				req = redacted
-			case errors.Is(err, ErrUnreadable) && encoded(req.Header):
+			case errors.As(err, &form):
 				http.Error(w, err.Error(), http.StatusUnsupportedMediaType)
 				return
 			case errors.Is(err, ErrUnreadable), errors.As(err, &tooLarge):
@@ -232,7 +119,7 @@ func (r *Redactor) Handler(next http.Handler, what Direction) http.Handler {
 			return
 		}
 		out := &writer{ResponseWriter: w, r: r, head: req.Method == http.MethodHead}
-		next.ServeHTTP(out, identity(req))
+		next.ServeHTTP(out, entire(req))
 		out.finish() // not after a panic, which breaks the answer off
 	})
 }
@@ -244,6 +131,7 @@ type writer struct {
 	head    bool
 	status  int
 	started bool // the header was looked at
+	guessed bool // the type of the answer is
 	sent    bool // the header was sent
 	refused bool
 	broken  bool // a part of the answer is missing
@@ -266,15 +154,15 @@ func (w *writer) WriteHeader(status int) {
 	case w.head, status == http.StatusNoContent, status == http.StatusNotModified:
 		w.send()
 		return
-	case status == http.StatusSwitchingProtocols, encoded(h):
+	case unredactable(status, h):
 		w.refused, w.status = true, http.StatusBadGateway
 		clear(h)
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.send()
-		fmt.Fprintln(w.ResponseWriter, "privacy: the answer is compressed or no HTTP, and cannot be redacted")
+		fmt.Fprintln(w.ResponseWriter, "privacy: the answer is compressed, in parts, binary with text in it or no HTTP, and cannot be redacted")
 		return
 	}
-	if w.body = w.r.body(h); w.body != nil {
+	if w.body = w.r.body(h, !w.guessed); w.body != nil {
 		h.Del("Content-Length")
 		h.Del("ETag")
 		h.Del("Content-Digest")
@@ -296,6 +184,7 @@ func (w *writer) send() {
 func (w *writer) Write(p []byte) (int, error) {
 	if !w.started {
 		if w.Header().Get("Content-Type") == "" && len(p) > 0 {
+			w.guessed = true
 			w.Header().Set("Content-Type", http.DetectContentType(p))
 		}
 		w.WriteHeader(http.StatusOK)
@@ -305,14 +194,17 @@ func (w *writer) Write(p []byte) (int, error) {
 		return len(p), nil
 	case w.body == nil:
 		return w.ResponseWriter.Write(p)
-	case size(w.body)+len(p) > w.r.maxBody:
-		w.broken = true
-		return 0, fmt.Errorf("%w: it has more than %d bytes", ErrUnreadable, w.r.maxBody)
 	}
-	w.out = w.body.append(w.out[:0], p)
-	if len(w.out) > 0 {
-		if _, err := w.ResponseWriter.Write(w.out); err != nil {
-			return 0, err
+	for piece := range slices.Chunk(p, 64<<10) {
+		if w.body.size()+len(piece) > w.r.maxBody {
+			w.broken = true
+			return 0, fmt.Errorf("%w: it has more than %d bytes", ErrUnreadable, w.r.maxBody)
+		}
+		w.out = w.body.append(w.out[:0], piece)
+		if len(w.out) > 0 {
+			if _, err := w.ResponseWriter.Write(w.out); err != nil {
+				return 0, err
+			}
 		}
 	}
 	return len(p), nil
@@ -393,15 +285,15 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.what == RequestsOnly {
 		return t.next.RoundTrip(req)
 	}
-	resp, err := t.next.RoundTrip(identity(req))
+	resp, err := t.next.RoundTrip(entire(req))
 	if err != nil || req.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
 		return resp, err
 	}
-	if encoded(resp.Header) || resp.StatusCode == http.StatusSwitchingProtocols {
+	if unredactable(resp.StatusCode, resp.Header) {
 		_ = resp.Body.Close()
-		return nil, fmt.Errorf("%w: the answer has status %d and the Content-Encoding %.40q, want none", ErrUnreadable, resp.StatusCode, resp.Header.Get("Content-Encoding"))
+		return nil, unreadable(fmt.Sprintf("the answer has status %d, the Content-Type %.60q and the Content-Encoding %.40q, want an entire text without encoding", resp.StatusCode, resp.Header.Get("Content-Type"), encodedAs(resp.Header)))
 	}
-	if b := t.r.body(resp.Header); b != nil {
+	if b := t.r.body(resp.Header, resp.Header.Get("Content-Type") != ""); b != nil {
 		for _, name := range []string{"Content-Length", "ETag", "Content-Digest", "Accept-Ranges"} {
 			resp.Header.Del(name)
 		}
@@ -429,7 +321,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			return 0, r.err
 		}
 		n, err := r.ReadCloser.Read(r.piece)
-		if size(r.body)+n > r.most {
+		if r.body.size()+n > r.most {
 			r.err = fmt.Errorf("%w: it has more than %d bytes", ErrUnreadable, r.most)
 			return 0, r.err
 		}

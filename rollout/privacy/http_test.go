@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/rollout/privacy"
@@ -211,6 +212,65 @@ func TestCleanStreamIsUnchanged(t *testing.T) {
 	}
 }
 
+// png is the begin of an image, with what looks like an address in it.
+const png = "\x89PNG\r\n\x1a\nalice@example.com"
+
+// form is a form with a name and a file.
+func form(file, contentType string) string {
+	return "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\nContent-Type: " + contentType + "\r\n\r\n" + file + "\r\n--b--\r\n"
+}
+
+// TestManyEvents: the time for a body is proportional to its size. If it were to its square,
+// this would take hours.
+func TestManyEvents(t *testing.T) {
+	r := redactor(t, privacy.Config{})
+	body := strings.Repeat("\n", 8<<20)
+	for _, contentType := range []string{"application/x-ndjson", "text/event-stream"} {
+		req := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		req.Header.Set("Content-Type", contentType)
+		read := 0
+		r.Handler(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+			b, err := io.ReadAll(req.Body)
+			if read = len(b); err != nil {
+				t.Error(err)
+			}
+		}), privacy.RequestsOnly).ServeHTTP(httptest.NewRecorder(), req)
+		if read == 0 || read > len(body) {
+			t.Errorf("%s: %d bytes of %d", contentType, read, len(body))
+		}
+	}
+}
+
+// TestRange: a part of an answer is not asked for, and not passed on.
+func TestRange(t *testing.T) {
+	r := redactor(t, privacy.Config{})
+	files := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		http.ServeContent(w, req, "x.json", time.Time{}, strings.NewReader(`{"m":"alice@example.com"}`))
+	})
+	part := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusPartialContent)
+		io.WriteString(w, `{"m":"alice`)
+	})
+	for _, tt := range []struct {
+		next   http.Handler
+		status int
+	}{{files, 200}, {part, 502}} {
+		req := httptest.NewRequest("GET", "/x.json", nil)
+		req.Header.Set("Range", "bytes=0-10")
+		w := httptest.NewRecorder()
+		r.Handler(tt.next, privacy.Both).ServeHTTP(w, req)
+		if w.Code != tt.status || strings.Contains(w.Body.String(), "alice") || tt.status == 200 && w.Body.String() != `{"m":"[EMAIL]"}` {
+			t.Errorf("%d %s, want %d", w.Code, w.Body, tt.status)
+		}
+		req = httptest.NewRequest("GET", "/x.json", nil)
+		resp, err := r.Transport(roundTrip(tt.next), privacy.Both).RoundTrip(req)
+		if tt.status == 502 && !errors.Is(err, privacy.ErrUnreadable) || tt.status == 200 && (err != nil || resp.StatusCode != 200) {
+			t.Errorf("%v, want %d", err, tt.status)
+		}
+	}
+}
+
 func TestHandlerBodies(t *testing.T) {
 	r := redactor(t, privacy.Config{MaxBody: 1000})
 	echo := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -242,7 +302,27 @@ func TestHandlerBodies(t *testing.T) {
 		{"answers", privacy.ResponsesOnly, said, "text/plain", "text/plain", "", 200, said, redacted},
 		{"JSON lines", privacy.ResponsesOnly, "{\"message\":{\"content\":\"alice@exam\"},\"done\":false}\n{\"message\":{\"content\":\"ple.com\"},\"done\":true}\n", "", "application/x-ndjson", "", 200, "",
 			"{\"message\":{\"content\":\"\"},\"done\":false}\n{\"message\":{\"content\":\"[EMAIL]\"},\"done\":true}\n"},
-		{"an image", privacy.Both, "alice@example.com", "image/png", "image/png", "", 200, "alice@example.com", "alice@example.com"},
+		{"an image", privacy.Both, png, "image/png", "image/png", "", 200, png, png},
+		{"an image that is text", privacy.Both, "alice@example.com", "image/png", "", "", 415, "", ""},
+		{"JSON as an image", privacy.Both, `{"a":"alice\u0040example.com"}`, "image/png", "application/json", "", 200, `{"a":"[EMAIL]"}`, `{"a":"[EMAIL]"}`},
+		{"JSON as bytes", privacy.Both, `{"a":"alice\u0040example.com"}`, "application/octet-stream", "application/octet-stream", "", 200, `{"a":"[EMAIL]"}`, `{"a":"[EMAIL]"}`},
+		{"text as bytes", privacy.Both, "alice@example.com", "application/octet-stream", "text/plain", "", 200, "[EMAIL]", "[EMAIL]"},
+		{"bytes", privacy.Both, "\x00\x01alice@example.com", "application/octet-stream", "application/octet-stream", "", 200, "\x00\x01alice@example.com", "\x00\x01alice@example.com"},
+		{"parts", privacy.RequestsOnly, form(`{"a":"alice\u0040example.com"}`+"\n"+`{"b":1}`+"\n", "text/plain"), "multipart/form-data; boundary=b", "", "", 200, form(`{"a":"[EMAIL]"}`+"\n"+`{"b":1}`+"\n", "text/plain"), ""},
+		{"parts with an image", privacy.RequestsOnly, form(png, "image/png"), "multipart/form-data; boundary=b", "", "", 200, form(png, "image/png"), ""},
+		{"parts that are broken", privacy.Both, "--b\r\nalice@example.com", "multipart/form-data; boundary=b", "", "", 415, "", ""},
+		{"parts that are none", privacy.Both, `{"a":"alice@example.com"}`, "multipart/form-data; boundary=b", "", "", 415, "", ""},
+		{"parts without a boundary", privacy.Both, "alice@example.com", "multipart/form-data", "", "", 415, "", ""},
+		{"a message", privacy.Both, "\n\x11alice@example.com", "application/x-protobuf", "", "", 415, "", ""},
+		{"another binary form", privacy.Both, "\x00\x11alice@example.com", "application/x-mine", "", "", 415, "", ""},
+		{"an answer in another form", privacy.ResponsesOnly, "\n\x11alice@example.com", "", "application/vnd.amazon.eventstream", "", 502, "\n\x11alice@example.com", ""},
+		{"JSON in an answer of text", privacy.ResponsesOnly, `{"c":"\n+49 151 23456789","logprobs":["ali","ce@example.com"]}`, "", "text/plain", "", 200, "", `{"c":"\n[PHONE]","logprobs":null}`},
+		{"JSON lines in an answer of text", privacy.ResponsesOnly, "{\"a\":1}\n{\"logprobs\":[\"ali\"]}\n", "", "text/plain", "", 200, "", "{\"a\":1}\n{\"logprobs\":null}\n"},
+		{"a mark of the byte order", privacy.ResponsesOnly, "\ufeff" + `{"logprobs":[{"token":"ali"}]}`, "", "application/json", "", 200, "", `{"logprobs":null}`},
+		{"depth", privacy.ResponsesOnly, `{"logprobs":["ali"],"x":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `}`, "", "application/json", "", 200, "", `{"logprobs":null,"x":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `}`},
+		{"other probabilities", privacy.ResponsesOnly, `{"prompt_logprobs":[{"1":"ali"}],"logprobsResult":{"a":["ce@"]},"top_logprobs":[[]],"completion_probabilities":[{}],"logprobs":true}`, "", "application/json", "", 200, "",
+			`{"prompt_logprobs":null,"logprobsResult":null,"top_logprobs":null,"completion_probabilities":null,"logprobs":true}`},
+		{"a stream with CR", privacy.ResponsesOnly, "\ufeffdata: {\"logprobs\":[\"ali\"]}\r\rdata: {\"logprobs\":[\"ce@\"]}\r\r", "", "text/event-stream", "", 200, "", "data: {\"logprobs\":null}\n\ndata: {\"logprobs\":null}\n\n"},
 		{"too large", privacy.Both, strings.Repeat("a", 1001), "text/plain", "", "", 413, "", ""},
 		{"a compressed answer", privacy.ResponsesOnly, zipped.String(), "", "application/json", "gzip", 502, zipped.String(), ""},
 	} {
@@ -269,6 +349,11 @@ func TestHandlerBodies(t *testing.T) {
 	w := httptest.NewRecorder()
 	if r.Handler(echo, privacy.Both).ServeHTTP(w, req); w.Code != 415 {
 		t.Errorf("a compressed request: %d", w.Code)
+	}
+	req.Header["Content-Encoding"] = []string{"", "gzip"}
+	w = httptest.NewRecorder()
+	if r.Handler(echo, privacy.Both).ServeHTTP(w, req); w.Code != 415 {
+		t.Errorf("a request that is compressed by its second header: %d", w.Code)
 	}
 	if _, err := r.Transport(roundTrip(echo), privacy.Both).RoundTrip(req); !errors.Is(err, privacy.ErrUnreadable) {
 		t.Errorf("a compressed request: %v", err)

@@ -3,11 +3,15 @@ package privacy
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
 )
 
-// maxDepth bounds the nesting of documents that are parsed.
-const maxDepth = 256
+// maxDepth and maxNodes bound the documents that are parsed.
+const (
+	maxDepth = 256
+	maxNodes = 1 << 16
+)
 
 // node is a value of a JSON document: the bytes from start up to end.
 type node struct {
@@ -19,11 +23,13 @@ type node struct {
 
 // parser parses a document and keeps what it is written with: order, duplicate keys, spaces.
 type parser struct {
-	b []byte
-	i int
+	b     []byte
+	i     int
+	nodes int
 }
 
-// parse returns the root of a document, or false if doc is not one.
+// parse returns the root of a document, or false if doc is not one, is deeper than maxDepth or
+// has more than maxNodes values.
 func parse(doc []byte) (root node, ok bool) {
 	if !json.Valid(doc) {
 		return node{}, false
@@ -41,6 +47,9 @@ func (p *parser) space() {
 func (p *parser) value(depth int) (n node, ok bool) {
 	p.space()
 	n.start = p.i
+	if p.nodes++; p.nodes > maxNodes {
+		return n, false
+	}
 	switch p.b[p.i] {
 	case '{', '[':
 		if depth == maxDepth {
@@ -76,20 +85,27 @@ func (p *parser) value(depth int) (n node, ok bool) {
 			}
 			n.kids = append(n.kids, kid)
 		}
-	case '"':
-		for p.i++; p.b[p.i] != '"'; p.i++ {
-			if p.b[p.i] == '\\' {
-				p.i++
-			}
-		}
-		p.i++
 	default:
-		for p.i < len(p.b) && bytes.IndexByte([]byte(",]} \n\r\t"), p.b[p.i]) < 0 {
-			p.i++
-		}
+		p.literal()
 	}
 	n.end = p.i
 	return n, true
+}
+
+// literal goes over a string, a number or a name.
+func (p *parser) literal() {
+	if p.b[p.i] != '"' {
+		for p.i < len(p.b) && bytes.IndexByte([]byte(",]} \n\r\t"), p.b[p.i]) < 0 {
+			p.i++
+		}
+		return
+	}
+	for p.i++; p.b[p.i] != '"'; p.i++ {
+		if p.b[p.i] == '\\' {
+			p.i++
+		}
+	}
+	p.i++
 }
 
 // unquote decodes a valid string.
@@ -145,19 +161,20 @@ func appendEscaped(dst, text []byte) []byte {
 // calls do, are redacted as JSON. A text that is not a document is redacted like one, as far
 // as it goes.
 func (r *Redactor) JSON(dst, doc []byte) []byte {
-	root, ok := parse(doc)
-	if !ok {
+	if !json.Valid(doc) {
 		s := r.loose()
 		return s.flush(s.append(dst, doc))
 	}
-	dst, _ = r.document(dst, doc, &root)
+	dst, _ = r.document(dst, doc, false)
 	return dst
 }
 
-// document redacts a parsed document. count is the number of changed literals.
-func (r *Redactor) document(dst, doc []byte, root *node) (_ []byte, count int) {
+// document redacts a valid document. Of an answer, it removes the probabilities of tokens.
+// count is the number of changed literals.
+func (r *Redactor) document(dst, doc []byte, answer bool) (_ []byte, count int) {
 	e := editor{doc: doc, dst: dst}
-	e.walk(root, func(n *node) ([]byte, bool) { return r.literal(doc, n) })
+	w := walker{parser: parser{b: doc}, editor: &e, answer: answer, edit: func(n *node) ([]byte, bool) { return r.literal(doc, n) }}
+	w.value("")
 	return e.finish(), e.count
 }
 
@@ -172,8 +189,8 @@ func (r *Redactor) literal(doc []byte, n *node) ([]byte, bool) {
 		text = unquote(raw)
 	}
 	if raw[0] == '"' && (nested(n.name) || len(text) > 0 && (text[0] == '{' || text[0] == '[')) {
-		if root, ok := parse(text); ok {
-			out, count := r.document(nil, text, &root)
+		if json.Valid(text) {
+			out, count := r.document(nil, text, false)
 			return appendQuoted(nil, out), count > 0
 		}
 	}
@@ -183,7 +200,10 @@ func (r *Redactor) literal(doc []byte, n *node) ([]byte, bool) {
 		return appendQuoted(nil, out), s.count > 0
 	}
 	out, count := r.whole(nil, text, nil)
-	return appendQuoted(nil, out), count > 0
+	if count == 0 {
+		return nil, false
+	}
+	return appendQuoted(nil, out), true
 }
 
 // nested reports whether strings of the given name hold JSON.
@@ -196,21 +216,6 @@ type editor struct {
 	count    int
 }
 
-// walk calls edit for each literal under n, and for each name of a member.
-func (e *editor) walk(n *node, edit func(*node) ([]byte, bool)) {
-	for i := range n.kids {
-		if k := n.kids[i].key; k != nil {
-			e.walk(k, edit)
-		}
-		e.walk(&n.kids[i], edit)
-	}
-	if c := e.doc[n.start]; c != '{' && c != '[' {
-		if literal, changed := edit(n); changed {
-			e.replace(n, literal)
-		}
-	}
-}
-
 func (e *editor) replace(n *node, literal []byte) {
 	e.dst = append(append(e.dst, e.doc[e.from:n.start]...), literal...)
 	e.from = n.end
@@ -218,3 +223,81 @@ func (e *editor) replace(n *node, literal []byte) {
 }
 
 func (e *editor) finish() []byte { return append(e.dst, e.doc[e.from:]...) }
+
+// walker edits a valid document without keeping what it has seen of it. Its depth is bounded
+// by json.Valid, which takes at most 10,000.
+type walker struct {
+	parser
+	*editor
+	answer bool
+	edit   func(*node) ([]byte, bool)
+	node   node // the literal that is edited
+}
+
+// value edits a value, the member of the given name.
+func (w *walker) value(name string) {
+	w.space()
+	start := w.i
+	if c := w.b[start]; c != '{' && c != '[' {
+		w.one(name)
+		return
+	}
+	object := w.b[start] == '{'
+	for w.i++; ; {
+		w.space()
+		switch c := w.b[w.i]; {
+		case c == '}' || c == ']':
+			w.i++
+			return
+		case c == ',':
+			w.i++
+		case object:
+			w.member()
+		default:
+			w.value("")
+		}
+	}
+}
+
+func (w *walker) member() {
+	name := w.name()
+	w.space()
+	w.i++ // the colon
+	w.space()
+	if c := w.b[w.i]; !w.answer || !probabilities(name) || c != '{' && c != '[' {
+		w.value(name)
+		return
+	}
+	n := node{start: w.i}
+	skip := walker{parser: w.parser, editor: &editor{doc: w.b}, edit: func(*node) ([]byte, bool) { return nil, false }}
+	skip.value("")
+	n.end, w.i = skip.i, skip.i
+	w.replace(&n, []byte("null"))
+}
+
+// name edits the name of a member, and returns it.
+func (w *walker) name() string {
+	start := w.i
+	w.literal()
+	name := string(unquote(w.b[start:w.i]))
+	w.i = start
+	w.one(name)
+	return name
+}
+
+// one edits a literal.
+func (w *walker) one(name string) {
+	w.node = node{start: w.i, name: name}
+	w.literal()
+	w.node.end = w.i
+	if literal, changed := w.edit(&w.node); changed {
+		w.replace(&w.node, literal)
+	}
+}
+
+// probabilities reports whether a member has the probabilities of tokens, and with them the
+// text in pieces.
+func probabilities(name string) bool {
+	name = strings.ToLower(name)
+	return strings.Contains(name, "logprob") || name == "completion_probabilities"
+}

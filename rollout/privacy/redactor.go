@@ -22,8 +22,9 @@ type Config struct {
 	Operators map[Kind]Operator `env:", noinit"`
 	// Detectors find further kinds, such as customer numbers.
 	Detectors []Detector `env:", noinit"`
-	// MaxBody is the largest JSON document that a Handler or a Transport takes, in bytes.
-	// Default 32 MiB.
+	// MaxBody is the largest request, and the largest document in an answer, that a Handler or
+	// a Transport takes, in bytes. While one is redacted, it takes up to 15 times its size of
+	// memory. Default 32 MiB.
 	MaxBody int `env:"MAX_BODY"`
 }
 
