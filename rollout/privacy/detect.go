@@ -14,6 +14,7 @@ const (
 	atDigit
 	atSign
 	atPercent
+	atBackslash
 	atPlus
 	atColon
 	atHyphen
@@ -48,6 +49,7 @@ func (r *Redactor) arm(wanted map[Kind]bool, custom []form) {
 	if wanted[Email] {
 		set('@', atSign)
 		set('%', atPercent)
+		set('\\', atBackslash)
 	}
 	if wanted[Phone] {
 		set('+', atPlus)
@@ -104,7 +106,9 @@ func (x *scanner) detect(i, low int) {
 	case atSign:
 		x.try(Email, x.email(i, low, 1))
 	case atPercent:
-		x.try(Email, x.percent(i, low))
+		x.try(Email, x.escapedAt(i, low, "%40"))
+	case atBackslash:
+		x.try(Email, x.escapedAt(i, low, `\u0040`))
 	case atPlus:
 		x.try(Phone, x.phone(i))
 	case atColon:
@@ -198,30 +202,42 @@ func (x *scanner) is(i int, s string) bool {
 	return i+len(s) <= len(x.buf) && string(x.buf[i:i+len(s)]) == s
 }
 
-// percent looks at an @ that is escaped in a URL.
-func (x *scanner) percent(i, low int) found {
-	for k, want := range []int{'4', '0'} {
-		switch x.byteAt(i+1+k, i) {
-		case want:
+// escapedAt looks at an @ that is escaped, in a URL or in JSON, also in JSON within JSON.
+func (x *scanner) escapedAt(i, low int, escape string) found {
+	const most = 16 // backslashes
+	j := i + 1
+	for escape[0] == '\\' && j < i+most && x.byteAt(j, i) == '\\' {
+		j++
+	}
+	for k := 1; k < len(escape); k++ {
+		switch x.byteAt(j, i) {
+		case int(escape[k]):
+			j++
 		case later:
 			return waits(x.local(i, low))
 		default:
 			return found{}
 		}
 	}
-	return x.email(i, low, 3)
+	return x.email(i, low, j-i)
 }
 
-// userinfo looks at the colon after the scheme of a URL: RFC 3986, 3.2.1.
+// userinfo looks at the colon after the scheme of a URL: RFC 3986, 3.2.1. If it does not end
+// within maxAhead, it goes up to the end of the authority.
 func (x *scanner) userinfo(i int) found {
 	if c := x.byteAt(i+2, i); c == later {
 		return waits(i)
 	} else if c != '/' || !alnum(int(x.before(i))) {
 		return found{}
 	}
-	last := 0
+	last, ascii := 0, true
 	for j := i + 3; ; j++ {
-		switch c := x.byteAt(j, i); c {
+		c := x.byteAt(j, i)
+		if j == i+maxAhead && ascii {
+			return found{verdict: yes, start: i + 3, end: j, rest: authority, closed: true}
+		}
+		ascii = ascii && c < 0x80
+		switch c {
 		case later:
 			return waits(i)
 		case '@':
@@ -240,7 +256,7 @@ func (x *scanner) userinfo(i int) found {
 // ipv6 looks at the first colon of an address: RFC 4291, 2.2.
 func (x *scanner) ipv6(i, low int) found {
 	start := i
-	for start > low && i-start < 4 && hexa(int(x.buf[start-1])) {
+	for start > low && i-start < 4 && hexa(int(x.buf[start-1])) && !x.escaped(start) {
 		start--
 	}
 	if p := x.before(start); alnum(int(p)) || p == ':' || p == '.' {

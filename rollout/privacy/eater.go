@@ -1,14 +1,17 @@
 package privacy
 
+import "strings"
+
 // eating says how a value without bound goes on.
 type eating uint8
 
 const (
-	nothing eating = iota
-	word           // letters, digits, '-' and '_'
-	dotted         // words joined by dots: JSON web tokens
-	bearer         // the characters of RFC 6750, 2.1
-	block          // the body of a PEM block, to its end
+	nothing   eating = iota
+	word             // letters, digits, '-' and '_'
+	dotted           // words joined by dots: JSON web tokens
+	bearer           // the characters of RFC 6750, 2.1
+	block            // the body of a PEM block, to its end
+	authority        // the rest of the authority of a URL
 )
 
 // eater drops the rest of a value without bound, byte by byte.
@@ -32,6 +35,13 @@ func (e *eater) go_(b []byte, i int, final bool) int {
 			continue
 		}
 		c := int(b[i])
+		if e.how == authority {
+			if endsAuthority(c) {
+				e.how = nothing
+				return i
+			}
+			continue
+		}
 		if e.in(c) {
 			continue
 		}
@@ -80,9 +90,11 @@ func (e *eater) block(c byte) bool {
 		return true
 	}
 	e.dashes, e.end = 0, 0
-	switch c {
-	case '+', '/', '=', ' ', '\t', '\r', '\n', ':', ',', '\\': // headers, and line ends that are escaped
-		return true
-	}
-	return alnum(int(c))
+	return true // headers, signs of quotation, and line ends that are escaped
+}
+
+// endsAuthority reports whether a byte is after the authority of a URL: RFC 3986, 3.2, and what
+// stands around URLs in texts.
+func endsAuthority(c int) bool {
+	return c >= 0x80 || c <= ' ' || strings.IndexByte(`/?#"'<>\`+"`", byte(c)) >= 0
 }

@@ -16,7 +16,7 @@ const (
 	Credentials Kind = "credentials" // user information in URLs, and HTTP Basic
 	Token       Kind = "token"       // JSON web tokens and bearer tokens
 	Key         Kind = "key"         // API keys with the prefix of a known issuer
-	PrivateKey  Kind = "private key" // PEM blocks
+	PrivateKey  Kind = "private key" // PEM blocks of private keys, up to their END line or the end of the text
 )
 
 // Kinds returns all kinds that a [Redactor] finds by itself.

@@ -1,5 +1,7 @@
 package privacy
 
+import "strings"
+
 // The scanner goes once over the bytes of a text, and looks closer at bytes that may be
 // part of a value: triggers. What it decides at a trigger depends only on the bytes from
 // maxBack before it to maxAhead after it. So it decides the same wherever a stream is cut,
@@ -76,12 +78,43 @@ func (x *scanner) byteAt(j, i int) int {
 	return later
 }
 
-// before returns the byte before i, 0 at the begin of the text.
+// before returns the byte before i, 0 at the begin of the text and after an escape.
 func (x *scanner) before(i int) byte {
-	if i == 0 {
+	if i == 0 || x.escaped(i) {
 		return 0
 	}
 	return x.buf[i-1]
+}
+
+// escaped reports whether an escape of JSON ends at i that no letter of a value can be: texts
+// hold JSON, and JSON holds JSON.
+func (x *scanner) escaped(i int) bool {
+	if i < 2 {
+		return false
+	}
+	if x.buf[i-2] == '\\' && strings.IndexByte("nrtbf", x.buf[i-1]) >= 0 {
+		return true
+	}
+	_, ok := x.unicode(i)
+	return ok
+}
+
+// unicode returns the code unit of an escape \uXXXX that ends at i.
+func (x *scanner) unicode(i int) (unit int, ok bool) {
+	if i < 6 || x.buf[i-6] != '\\' || x.buf[i-5] != 'u' {
+		return 0, false
+	}
+	for _, c := range x.buf[i-4 : i] {
+		if !hexa(int(c)) {
+			return 0, false
+		}
+		if digit(int(c)) {
+			unit = unit<<4 | int(c-'0')
+		} else {
+			unit = unit<<4 | int(c|0x20-'a'+10)
+		}
+	}
+	return unit, true
 }
 
 // low returns the first byte at which a value of a trigger at i may begin.
@@ -157,7 +190,7 @@ func (x *scanner) look(i int) (hold int, waits bool) {
 		}
 	}
 	if next == i+1 && digit(int(x.buf[i])) {
-		for next < len(x.buf) && digit(int(x.buf[next])) { // no value begins within a number
+		for next < len(x.buf) && digit(int(x.buf[next])) && !x.escaped(next) { // no value begins within a number
 			next++
 		}
 	}
@@ -253,6 +286,16 @@ func (x *scanner) local(i, low int) int {
 			continue
 		}
 		break
+	}
+	if s == 0 || x.buf[s-1] != '\\' { // no escape
+		return s
+	}
+	end := s + 1
+	if end < i && x.buf[s] == 'u' {
+		end = s + 5
+	}
+	if end <= i && x.escaped(end) {
+		return end
 	}
 	return s
 }
