@@ -19,9 +19,13 @@
 // token that ends with a space or a punctuation mark is sent without delay.
 //
 // [Redactor.Handler] and [Redactor.Transport] redact bodies of requests and answers: JSON,
-// server-sent events, JSON lines, text and the parts of multipart requests. In token streams, the texts of each choice and the
-// arguments of each tool call are redacted as one text over all events. The probabilities of
-// tokens (logprobs) are removed from answers, since they hold the text in pieces.
+// server-sent events, JSON lines, text and the parts of multipart requests. In
+// token streams, strings that events have under the same path are one text over all events,
+// whatever their name is, except of identifiers, types, reasons and the like, and of events
+// whose type says that their texts are complete. An event with a reason to finish waits for the
+// next one if its text may go on. The probabilities of tokens (members with logprob in their
+// names) are removed from answers, since they hold the text in pieces. Values next to escapes
+// of JSON are found, as texts hold JSON.
 //
 // Recall and precision on 2,640 generated sentences in English, German, French and Polish,
 // with values that are hard on purpose:

@@ -1,6 +1,7 @@
 package privacy
 
 import (
+	"bytes"
 	"encoding/json"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -19,7 +20,11 @@ type loose struct {
 func (r *Redactor) loose() *loose {
 	s := &loose{outside: r.Stream(), inside: r.Stream()}
 	s.outside.scanner.emit = func(dst []byte, kind Kind, value []byte) []byte {
-		return appendQuoted(dst, r.replace(nil, kind, value))
+		out := r.replace(nil, kind, value)
+		if n := len(dst); n > 0 && dst[n-1] == '-' { // the sign of a number
+			dst, out = dst[:n-1], append([]byte("-"), out...)
+		}
+		return appendQuoted(dst, out)
 	}
 	return s
 }
@@ -44,9 +49,10 @@ func (s *loose) append(dst, piece []byte) []byte {
 		if len(s.escape) > 0 || piece[0] == '\\' {
 			s.escape = append(s.escape, piece[0])
 			piece = piece[1:]
-			if text, complete := unescape(s.escape); complete {
+			if text, n := unescape(s.escape); n > 0 {
+				rest := bytes.Clone(s.escape[n:])
 				s.escape = s.escape[:0]
-				dst = s.text(dst, text)
+				dst = s.append(s.text(dst, text), rest)
 			}
 			continue
 		}
@@ -71,6 +77,9 @@ func (s *loose) text(dst, text []byte) []byte {
 	return appendEscaped(dst, s.out)
 }
 
+// held returns the number of bytes that were not sent on.
+func (s *loose) held() int { return s.outside.held() + s.inside.held() + len(s.escape) }
+
 // flush appends the rest to dst.
 func (s *loose) flush(dst []byte) []byte {
 	if s.quoted {
@@ -84,9 +93,9 @@ func (s *loose) flush(dst []byte) []byte {
 	return dst
 }
 
-// unescape decodes an escape. Half of a surrogate pair waits for the other one. What is not
-// an escape stays as it is.
-func unescape(e []byte) (text []byte, complete bool) {
+// unescape decodes an escape of n bytes; n is 0 if it is not complete. Half of a surrogate pair
+// waits for the other one. What is not an escape stays as it is.
+func unescape(e []byte) (text []byte, n int) {
 	unit := func(b []byte) (rune, bool) {
 		var s string
 		if b[1] != 'u' || json.Unmarshal(append(append([]byte{'"'}, b...), '"'), &s) != nil {
@@ -108,34 +117,39 @@ func unescape(e []byte) (text []byte, complete bool) {
 	}
 	switch n := len(e); {
 	case n < 2:
-		return nil, false
+		return nil, 0
 	case e[1] != 'u':
 		var s string
 		if json.Unmarshal([]byte{'"', e[0], e[1], '"'}, &s) != nil {
-			return e, true
+			return e, n
 		}
-		return []byte(s), true
+		return []byte(s), n
 	case n < 6:
 		if !hexa(int(e[n-1])) && n > 2 {
-			return e, true
+			return e[:n-1], n - 1
 		}
-		return nil, false
+		return nil, 0
 	}
 	first, ok := unit(e[:6])
 	if !ok {
-		return e, true
+		return e[:5], 5
 	}
 	if !utf16.IsSurrogate(first) || first >= 0xDC00 {
-		return utf8.AppendRune(nil, first), true
+		return utf8.AppendRune(nil, first), 6
 	}
 	const second = `\u`
-	n := len(e) - 6
-	if n > 0 && n <= len(second) && e[len(e)-1] != second[n-1] || n > len(second) && !hexa(int(e[len(e)-1])) {
-		return append(utf8.AppendRune(nil, utf8.RuneError), e[6:]...), true
-	}
-	if n < 6 {
-		return nil, false
+	last := e[len(e)-1]
+	switch n := len(e) - 6; {
+	case n == 0:
+		return nil, 0
+	case n <= len(second) && last != second[n-1], n > len(second) && !hexa(int(last)):
+		return utf8.AppendRune(nil, utf8.RuneError), 6 // the other half is missing
+	case n < 6:
+		return nil, 0
 	}
 	low, _ := unit(e[6:])
-	return utf8.AppendRune(nil, utf16.DecodeRune(first, low)), true
+	if r := utf16.DecodeRune(first, low); r != utf8.RuneError {
+		return utf8.AppendRune(nil, r), 12
+	}
+	return utf8.AppendRune(nil, utf8.RuneError), 6
 }

@@ -70,8 +70,15 @@ func (r *Redactor) asked(h http.Header, raw []byte) ([]byte, error) {
 	case m == plain && !text && !strings.HasPrefix(t, "text/"):
 		return nil, unreadable(fmt.Sprintf("its Content-Type is %.60q, and it is not text", t))
 	case m == lines:
-		w := &wire{events: events{r: r}, jsonl: true}
-		return w.flush(w.append(nil, raw)), nil
+		var out []byte
+		for line := range bytes.Lines(withoutBOM(raw)) { // each is a document of its own
+			if len(bytes.TrimSpace(line)) == 0 {
+				out = append(out, line...)
+			} else {
+				out = r.JSON(out, line)
+			}
+		}
+		return out, nil
 	case m == stream:
 		w := &wire{events: events{r: r}}
 		return w.flush(w.append(nil, raw)), nil
