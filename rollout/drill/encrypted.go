@@ -1,6 +1,9 @@
 package drill
 
 import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -46,12 +49,13 @@ const (
 
 // Encrypted returns a check that a store encrypts its records at rest. It stores a record
 // with a random canary, many times over, and reads the raw files. It fails if the canary is
-// there as it is, in base64, in hexadecimal digits or in UTF-16, if no changed block of a file
-// looks random, as it is with records that are encoded or compressed, and if a record that was
+// there as it is, in base64, in hexadecimal digits or in UTF-16, also compressed by gzip or zlib,
+// if no changed block of a file looks random, as it is with records that are encoded or compressed, and if a record that was
 // altered is still read. It is Unknown if no file has changed, or if the record cannot be read
 // back: then it would prove nothing.
 //
-// An encrypted disk is not seen by a program that reads files, and fails.
+// A symbolic link to a file is followed; one to a folder makes the result Unknown. An encrypted
+// disk is not seen by a program that reads files, and fails.
 func Encrypted(o EncryptedOptions) checks.Check {
 	bad := &options{name: "EncryptedOptions"}
 	bad.function("Files", o.Files == nil)
@@ -154,7 +158,10 @@ func (s *filesSeen) read(ctx context.Context, files fs.FS) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		if err != nil || !d.Type().IsRegular() {
+		if err != nil {
+			return err
+		}
+		if regular, err := followed(files, path, d); err != nil || !regular {
 			return err
 		}
 		f, err := files.Open(path)
@@ -165,8 +172,76 @@ func (s *filesSeen) read(ctx context.Context, files fs.FS) error {
 			return err
 		}
 		defer f.Close()
-		return s.file(path, f)
+		changed := s.changed
+		if err := s.file(path, f); err != nil || s.changed == changed || slices.Contains(s.found, path) {
+			return err
+		}
+		return s.inflate(path, files)
 	})
+}
+
+// followed reports whether a file is regular, also behind a symbolic link. A link to a folder
+// is an error: what is in it would not be seen.
+func followed(files fs.FS, path string, d fs.DirEntry) (regular bool, err error) {
+	if d.Type()&fs.ModeSymlink == 0 {
+		return d.Type().IsRegular(), nil
+	}
+	info, err := fs.Stat(files, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if info.IsDir() {
+		return false, fmt.Errorf("%s is a symbolic link to a folder, which is not followed: want the folder itself in Files", path)
+	}
+	return info.Mode().IsRegular(), nil
+}
+
+// What is decompressed of a file to look for the canary.
+const (
+	maxInflated = 64 << 20 // bytes of the file that are looked at
+	maxStreams  = 1000
+)
+
+// inflate looks for the canary in what a changed file has compressed by DEFLATE, in the formats
+// of RFC 1950 and RFC 1952.
+func (s *filesSeen) inflate(path string, files fs.FS) error {
+	f, err := files.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	all, err := io.ReadAll(io.LimitReader(f, maxInflated))
+	if err != nil {
+		return err
+	}
+	tried := 0
+	for i := 0; i+2 < len(all) && tried < maxStreams; i++ {
+		var z io.Reader
+		switch {
+		case all[i] == 0x1f && all[i+1] == 0x8b:
+			z, err = gzip.NewReader(bytes.NewReader(all[i:]))
+		case all[i]&0x0f == 8 && all[i] <= 0x78 && (int(all[i])<<8|int(all[i+1]))%31 == 0:
+			z, err = zlib.NewReader(bytes.NewReader(all[i:]))
+		default:
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		tried++
+		text, _ := io.ReadAll(io.LimitReader(z, recordSize)) // the begin of a stream that is damaged counts, too
+		if containsAny(string(text), s.forms) {
+			s.found = append(s.found, path+" (compressed)")
+			return nil
+		}
+	}
+	return nil
 }
 
 func (s *filesSeen) file(path string, f io.Reader) error {

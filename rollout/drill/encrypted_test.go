@@ -164,6 +164,50 @@ func TestEncrypted(t *testing.T) {
 	}
 }
 
+// TestEncryptedElsewhere: a record that is not encrypted is found, or nothing is said, also if
+// another file changes that looks random.
+func TestEncryptedElsewhere(t *testing.T) {
+	for name, tt := range map[string]struct {
+		store func(t *testing.T, dir string) string // returns the file of the record
+		form  func([]byte) []byte
+		want  checks.Status
+	}{
+		"compressed": {func(_ *testing.T, dir string) string { return filepath.Join(dir, "records") }, func(b []byte) []byte { return append([]byte("header"), zip(b)...) }, checks.Fail},
+		"behind a link to a file": {func(t *testing.T, dir string) string {
+			path := filepath.Join(t.TempDir(), "records")
+			if err := os.Symlink(path, filepath.Join(dir, "records")); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}, bytes.Clone, checks.Fail},
+		"behind a link to a folder": {func(t *testing.T, dir string) string {
+			out := t.TempDir()
+			if err := os.Symlink(out, filepath.Join(dir, "data")); err != nil {
+				t.Fatal(err)
+			}
+			return filepath.Join(out, "records")
+		}, bytes.Clone, checks.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := tt.store(t, dir)
+			kept := ""
+			res := drill.Encrypted(drill.EncryptedOptions{
+				Files: func(context.Context) (fs.FS, error) { return os.DirFS(dir), nil },
+				Write: func(_ context.Context, record string) error {
+					kept = record
+					return errors.Join(os.WriteFile(path, tt.form([]byte(record)), 0o600),
+						os.WriteFile(filepath.Join(dir, "tickets"), counterMode(make([]byte, 8192)), 0o600))
+				},
+				Read: func(context.Context) (string, error) { return kept, nil },
+			}).Check(t.Context())
+			if res.Status != tt.want {
+				t.Errorf("%v: %s, %v; want %v", res.Status, res.Summary, res.Err, tt.want)
+			}
+		})
+	}
+}
+
 // TestEncryptedUnknown: what proves nothing is no success.
 func TestEncryptedUnknown(t *testing.T) {
 	for name, change := range map[string]func(*drill.EncryptedOptions){

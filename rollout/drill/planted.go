@@ -6,11 +6,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"html"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/serin-go/serin/checks"
 )
@@ -34,7 +37,8 @@ type PlantedOptions struct {
 // Planted returns a check that personal data and secrets in a prompt appear in no output. It
 // plants twelve random values that are valid: an e-mail address, a phone number, a payment
 // card, an IBAN, addresses of networks, a social security number, keys and tokens. It fails if
-// one of them is in an output, as it is or encoded, and names the outputs and the kinds of
+// one of them is in an output, as it is, encoded, in upper or lower case, with other separators or
+// as a national number, and names the outputs and the kinds of
 // values, but no value. It is Unknown if a word that is planted with them is in no output:
 // then the text did not get there, and it would prove nothing.
 func Planted(o PlantedOptions) checks.Check {
@@ -66,16 +70,17 @@ func (o PlantedOptions) rehearse(r *run) checks.Result {
 	}
 	arrived, hits, leaks := 0, 0, []string{}
 	for _, name := range slices.Sorted(maps.Keys(o.Sinks)) {
-		output, err := call(r.ctx, r, "Sinks["+name+"]", o.Timeout, o.Sinks[name])
+		raw, err := call(r.ctx, r, "Sinks["+name+"]", o.Timeout, o.Sinks[name])
 		if err != nil {
 			return o.stopped(r, err)
 		}
-		if containsAny(string(output), forms(marker)) {
+		out := newOutput(raw)
+		if containsAny(out.raw, forms(marker)) || strings.Contains(out.decoded, marker) {
 			arrived++
 		}
 		var kinds []string
 		for _, v := range values {
-			if v.in(string(output)) {
+			if v.in(out) {
 				kinds = append(kinds, v.kind)
 			}
 		}
@@ -105,14 +110,48 @@ func (o PlantedOptions) stopped(r *run, err error) checks.Result {
 // value is a planted value, with what stands around it in the text.
 type value struct{ kind, before, text, after string }
 
-// in reports whether the value is in an output, in one of its forms, also without its
-// separators.
-func (v value) in(output string) bool {
-	if containsAny(output, forms(v.text)) {
+// in reports whether the value is in an output, in one of its forms.
+func (v value) in(o output) bool {
+	text := strings.ToLower(v.text)
+	if containsAny(o.raw, forms(v.text)) || strings.Contains(o.decoded, text) {
 		return true
 	}
-	bare := strings.NewReplacer(" ", "", "-", "").Replace(v.text)
-	return bare != v.text && len(bare) > 8 && containsAny(output, forms(bare))
+	if v.kind == "IPv4" || v.kind == "IPv6" { // their separators count
+		return false
+	}
+	return strings.Contains(o.bare, bare(strings.TrimPrefix(text, "+49"))) // of phones, the national number
+}
+
+// output is what an output has: as it is, decoded and in lower case, and that without
+// separators.
+type output struct{ raw, decoded, bare string }
+
+func newOutput(raw []byte) output {
+	decoded := escapes.ReplaceAllStringFunc(string(raw), func(e string) string {
+		code, err := strconv.ParseUint(strings.TrimLeft(e, `\u=`), 16, 16)
+		if err != nil {
+			return e
+		}
+		if e[0] == '=' {
+			return string([]byte{byte(code)})
+		}
+		return string(rune(code))
+	})
+	decoded = strings.ToLower(html.UnescapeString(decoded))
+	return output{string(raw), decoded, bare(decoded)}
+}
+
+// escapes are those of JSON, also in JSON within JSON, and of quoted-printable (RFC 2045, 6.7).
+var escapes = regexp.MustCompile(`\\+u[0-9a-fA-F]{4}|=[0-9A-Fa-f]{2}`)
+
+// bare returns a text without what separates groups of letters and digits.
+func bare(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) || strings.ContainsRune(":./()_", r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // figures returns n random digits.

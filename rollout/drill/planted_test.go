@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -93,6 +94,22 @@ func TestPlanted(t *testing.T) {
 			t.Errorf("%s: %v: %s, %v", name, res.Status, res.Summary, res.Err)
 		}
 	}
+	groups := regexp.MustCompile(`[0-9A-Za-z]{4}`)
+	for kind, form := range map[string]func(string) string{
+		"e-mail":  func(s string) string { return strings.ReplaceAll(s, "@", `\u0040`) },
+		"e-mail ": func(s string) string { return strings.ReplaceAll(s, "@", "&#64;") },
+		"e-mail,": func(s string) string { return strings.ReplaceAll(s, "@", "=40") },
+		"IBAN":    func(s string) string { return groups.ReplaceAllString(s, "$0 ") },
+		"MAC":     func(s string) string { return strings.ToUpper(strings.ReplaceAll(s, ":", "-")) },
+		"phone":   func(s string) string { return strings.ReplaceAll(s, "+49 151 ", "0151/") },
+		"SSN":     func(s string) string { return strings.ReplaceAll(s, "-", ".") },
+	} {
+		one := strings.Trim(kind, " ,")
+		res := drill.Planted(through(func(s string) string { return lineOf(s, one) }, form)).Check(t.Context())
+		if res.Status != checks.Fail || !strings.Contains(res.Summary, "log ("+one+")") {
+			t.Errorf("%s: %v: %s, %v", kind, res.Status, res.Summary, res.Err)
+		}
+	}
 	// A redactor that lacks one kind is found.
 	for _, k := range privacy.Kinds() {
 		if k == privacy.PrivateKey {
@@ -108,6 +125,18 @@ func TestPlanted(t *testing.T) {
 			t.Errorf("without %s: %v: %s", k, res.Status, res.Summary)
 		}
 	}
+}
+
+// lineOf returns the marker and the line with the value of a kind.
+func lineOf(text, kind string) string {
+	begins := map[string]string{"e-mail": "Write", "IBAN": "The account", "MAC": "with", "phone": "Call", "SSN": "My number"}
+	var kept []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "marker") || strings.HasPrefix(line, begins[kind]) {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "")
 }
 
 func TestPlantedUnknown(t *testing.T) {
