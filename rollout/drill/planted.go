@@ -141,7 +141,8 @@ func newOutput(raw []byte) output {
 	return output{string(raw), decoded, bare(decoded)}
 }
 
-// escapes are those of JSON, also in JSON within JSON, and of quoted-printable (RFC 2045, 6.7).
+// escapes match the escapes of JSON, also in JSON within JSON, and of quoted-printable (RFC
+// 2045, 6.7).
 var escapes = regexp.MustCompile(`\\+u[0-9a-fA-F]{4}|=[0-9A-Fa-f]{2}`)
 
 // bare returns a text without what separates groups of letters and digits.

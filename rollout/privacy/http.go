@@ -52,7 +52,7 @@ type unreadable string
 func (u unreadable) Error() string { return ErrUnreadable.Error() + ": " + string(u) }
 func (u unreadable) Unwrap() error { return ErrUnreadable }
 
-// encodedAs returns the encodings of a body, "" if there are none.
+// encodedAs returns the encodings of a body, "" for a body as it is.
 func encodedAs(h http.Header) string {
 	var all []string
 	for e := range strings.SplitSeq(strings.Join(h.Values("Content-Encoding"), ","), ",") {

@@ -316,7 +316,7 @@ func TestHandlerBodies(t *testing.T) {
 		{"parts", privacy.RequestsOnly, form(`{"a":"alice\u0040example.com"}`+"\n"+`{"b":1}`+"\n", "text/plain"), "multipart/form-data; boundary=b", "", "", 200, form(`{"a":"[EMAIL]"}`+"\n"+`{"b":1}`+"\n", "text/plain"), ""},
 		{"parts with an image", privacy.RequestsOnly, form(png, "image/png"), "multipart/form-data; boundary=b", "", "", 200, form(png, "image/png"), ""},
 		{"parts that are broken", privacy.Both, "--b\r\nalice@example.com", "multipart/form-data; boundary=b", "", "", 415, "", ""},
-		{"parts that are none", privacy.Both, `{"a":"alice@example.com"}`, "multipart/form-data; boundary=b", "", "", 415, "", ""},
+		{"a form without parts", privacy.Both, `{"a":"alice@example.com"}`, "multipart/form-data; boundary=b", "", "", 415, "", ""},
 		{"parts without a boundary", privacy.Both, "alice@example.com", "multipart/form-data", "", "", 415, "", ""},
 		{"a message", privacy.Both, "\n\x11alice@example.com", "application/x-protobuf", "", "", 415, "", ""},
 		{"another binary form", privacy.Both, "\x00\x11alice@example.com", "application/x-mine", "", "", 415, "", ""},

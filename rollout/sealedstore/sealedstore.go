@@ -286,7 +286,7 @@ func (s *Store) Shared() bool {
 // [Config].Plain those that are plain. It returns the number of values that it has written. It
 // skips values that change meanwhile; they are sealed by that change. Errors of single values
 // are joined. Without Plain, a plain value stays as it is, and its error wraps [ErrPlain]:
-// whoever can write to the inner store could have put it there.
+// anyone with access to the inner store could have put it there.
 func (s *Store) Reseal(ctx context.Context) (n int, err error) {
 	current, err := s.keys.Current(ctx)
 	if err != nil {

@@ -64,8 +64,8 @@ func (n *interrupted) Note(ctx context.Context, name string, what any) error {
 	return n.notes.Note(ctx, name, what)
 }
 
-// TestSameIDInTwoProcesses: of two processes that take an ID at the same time, one is told that
-// its request was not recorded.
+// TestSameIDInTwoProcesses: of two processes that take an ID at the same time, one gets an
+// error, since its request was not recorded.
 func TestSameIDInTwoProcesses(t *testing.T) {
 	ctx := t.Context()
 	led, err := ledger.Open(ctx, ledger.Config{Store: new(memstore.Store)})
