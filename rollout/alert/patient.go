@@ -19,7 +19,8 @@ var (
 )
 
 // patient calls f, whose panics are errors, until ctx ends and a little longer. If f has
-// not returned then, the error wraps errAbandoned, and over is closed when it does.
+// not returned then, the error wraps errAbandoned, and over is closed when it does. Otherwise
+// over is nil.
 func patient[T any](ctx context.Context, f func(context.Context) (T, error)) (v T, over <-chan struct{}, err error) {
 	type result struct {
 		v   T
@@ -40,14 +41,14 @@ func patient[T any](ctx context.Context, f func(context.Context) (T, error)) (v 
 	}()
 	select {
 	case r := <-done:
-		return r.v, ended, r.err
+		return r.v, nil, r.err
 	case <-ctx.Done():
 	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
 	case r := <-done:
-		return r.v, ended, r.err
+		return r.v, nil, r.err
 	case <-timer.C:
 		return v, ended, fmt.Errorf("%w: %w", errAbandoned, context.Cause(ctx))
 	}
