@@ -224,7 +224,7 @@ func schemeOf(key crypto.PublicKey) (crypto.SignerOpts, error) {
 	case ed25519.PublicKey:
 		return crypto.Hash(0), nil
 	case *ecdsa.PublicKey:
-		if key == nil || key.X == nil || key.Y == nil {
+		if key == nil || key.Curve == nil {
 			return nil, errors.New("model: key: empty ECDSA key")
 		}
 		switch key.Curve {
