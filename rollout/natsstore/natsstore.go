@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -76,7 +77,7 @@ func (s *Store) prepare(ctx context.Context, cfg Config) (err error) {
 	want := cfg.bucket()
 	s.stream, err = s.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s.stream, err = s.js.CreateStream(ctx, want)
+		s.stream, err = s.create(ctx, want)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // by another process, just now
 			s.stream, err = s.js.Stream(ctx, want.Name)
 		}
@@ -98,6 +99,24 @@ func (s *Store) prepare(ctx context.Context, cfg Config) (err error) {
 		return s.unsafe
 	}
 	return nil
+}
+
+// create creates the stream. A server that has just started can fail to make its files, so that
+// three failures of a server, 200 ms apart, make an error.
+func (s *Store) create(ctx context.Context, want jetstream.StreamConfig) (stream jetstream.Stream, err error) {
+	for range 3 {
+		stream, err = s.js.CreateStream(ctx, want)
+		var failed *jetstream.APIError
+		if !errors.As(err, &failed) || failed.Code != http.StatusInternalServerError {
+			break
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, errors.Join(err, ctx.Err())
+		}
+	}
+	return stream, err
 }
 
 // Unsafe returns the conditions that were not met when the store was opened,
