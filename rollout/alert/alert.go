@@ -222,7 +222,7 @@ func Cut(s string, n int, size func(string) int) string {
 //
 // A notification may come again with the same [Notification.Key], such as after a crash.
 // An error that [rollout.Permanent] has marked makes it a dead letter; after any other one it
-// is offered again, up to [rollout.MaxAttempts] times. What a dead letter has said is sent anew as
+// is offered again, up to [rollout.MaxAttempts] times. What a dead letter has said is sent again as
 // soon as the receiver takes any message, when it becomes worse, and, while a Critical alert
 // fires, after 30 s to 5 min. An error with a method RetryAfter()
 // time.Duration decides when. One with a method Refused() []string says that only the alerts with

@@ -319,7 +319,7 @@ func (p *planner) make(name string, n news, urgent bool) {
 	p.d.Seq++
 	w := message{Seq: p.d.Seq, At: p.at, Urgent: urgent, Next: p.at}
 	room := shownAlerts
-	if !urgent { // ends do not wait for ever
+	if !urgent { // ends do not wait without limit
 		room = max(shownAlerts-len(n.ended), shownAlerts/2)
 	}
 	for i, key := range n.firing {
@@ -340,7 +340,7 @@ func (p *planner) make(name string, n news, urgent bool) {
 	for _, key := range n.ended {
 		k := c.Told[key]
 		a := p.d.alert(key)
-		if a == nil || k.Lost && !k.Taken { // the receiver does not know it, or nobody does
+		if a == nil || k.Lost && !k.Taken { // the receiver does not know it, or no receiver does
 			delete(c.Told, key)
 			continue
 		}

@@ -248,7 +248,7 @@ func (d *document) lose(c *channel, refs []ref, at time.Time) {
 		k, told := c.Told[r.Key]
 		if !r.Ended.IsZero() {
 			if e := d.Alerts[r.Key]; told || e == nil || e.firing() {
-				continue // it is told that it fires
+				continue // it has the message that it fires
 			}
 			k = known{Severity: r.Severity, Taken: true, Losses: r.Losses}
 		} else if !told {

@@ -42,7 +42,7 @@ type Silence struct {
 	// Hidden are the names of alerts that began to fire and ended in silence, with their
 	// numbers.
 	Hidden map[string]int `json:"hidden,omitempty"`
-	// Told means that its end was noted.
+	// Told is set once its end was noted.
 	Told bool `json:"told,omitempty"`
 }
 

@@ -36,8 +36,8 @@ const (
 // they are replaced.
 type document struct {
 	Format int `json:"format"`
-	// Epoch is random. With Seq, it distinguishes messages of this state from those of one
-	// that was lost.
+	// Epoch is random. With Seq, it distinguishes messages of this state from those that a
+	// lost state has sent.
 	Epoch string `json:"epoch,omitempty"`
 	// Alerts are those that fire, and those that have ended in the last 24 h, by key.
 	Alerts map[string]*entry `json:"alerts,omitempty"`
@@ -94,7 +94,7 @@ type known struct {
 	Answers bool      `json:"answers,omitempty"`
 }
 
-// again returns when to tell a receiver again what it was not told, where others are repeated
+// again returns when a receiver gets again what it did not take, where others are repeated
 // after a time: at once if it answers again, and after a pause if it does not take this message,
 // or if it is critical.
 func (k known) again(repeat time.Duration) time.Time {
@@ -406,7 +406,7 @@ func (d *document) counted(key string) bool {
 	return false
 }
 
-// mentioned reports whether a receiver knows an alert, or is being told of it.
+// mentioned reports whether a receiver knows an alert, or is about to.
 func (d *document) mentioned(key string) bool {
 	if d.known(key) {
 		return true
