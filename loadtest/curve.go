@@ -116,7 +116,7 @@ func knee(x, y []float64) int {
 	return at
 }
 
-// reliable reports whether the figures of s are those of the target.
+// reliable reports whether the figures of s describe the target, not the generator.
 func (s Step) reliable() bool {
 	return s.Report == nil || !s.Report.Generator.Bottleneck && s.Report.Missing == 0
 }

@@ -68,7 +68,7 @@ type Plan struct {
 	MaxTokens int `env:"MAX_TOKENS"`
 	// ExtraBody has further members of the body of each request that is not a body
 	// of the Workload, such as "temperature", "ignore_eos" or "tools". They replace
-	// what the plan says; those of a prompt replace them.
+	// what the plan says. The members of a prompt replace them in turn.
 	ExtraBody map[string]json.RawMessage
 	// Header is sent with each request. Its values are removed from the texts of
 	// errors, so that no secret gets into a result or a report.

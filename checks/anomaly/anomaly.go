@@ -221,20 +221,10 @@ func NewRobust(t Tuning) (*Robust, error) {
 
 // Add implements [Detector].
 func (d *Robust) Add(at time.Time, x float64) Reading {
-	r, _, ok := d.enter(at, x)
+	r, mean, sigma, _, ok := d.expect(at, x, d.tuning.Min)
 	if !ok {
 		return r
 	}
-	if d.tuning.Sigma == 0 && r.N < d.tuning.Min {
-		r.Reason = reasonFew
-		d.window.add(x)
-		return r
-	}
-	mean, sigma := d.expectation()
-	if sigma == 0 {
-		return d.constant(at, r, mean)
-	}
-	d.run = 0
 	r.Expected, r.Score, r.State = mean, (x-mean)/sigma, checks.Pass
 	if math.Abs(r.Score) > r.Limit {
 		r.State, r.Reason = checks.Fail, reasonAlarm
@@ -258,8 +248,24 @@ func (b *base) grade(r Reading, alarm bool) Reading {
 	return r
 }
 
-// begun reports whether there are enough values for a reading of EWMA or CUSUM.
-func (b *base) begun(n int) bool { return b.tuning.Sigma > 0 || n >= min(early, b.tuning.Min) }
+// expect returns what x is compared with, and whether a time without values came before it. If
+// it returns false, the reading is complete: x is not new, there are fewer than least values
+// before it, or all of them are the same.
+func (b *base) expect(at time.Time, x float64, least int) (r Reading, mean, sigma float64, gap, ok bool) {
+	if r, gap, ok = b.enter(at, x); !ok {
+		return r, 0, 0, gap, false
+	}
+	if b.tuning.Sigma == 0 && r.N < least {
+		r.Reason = reasonFew
+		b.window.add(x)
+		return r, 0, 0, gap, false
+	}
+	if mean, sigma = b.expectation(); sigma == 0 {
+		return b.constant(at, r, mean), 0, 0, gap, false
+	}
+	b.run = 0
+	return r, mean, sigma, gap, true
+}
 
 // EWMA follows an exponentially weighted moving average of the values:
 //
@@ -285,24 +291,14 @@ func NewEWMA(t Tuning) (*EWMA, error) {
 
 // Add implements [Detector].
 func (d *EWMA) Add(at time.Time, x float64) Reading {
-	r, gap, ok := d.enter(at, x)
+	r, mean, sigma, gap, ok := d.expect(at, x, min(early, d.tuning.Min))
 	if !ok {
 		return r
-	}
-	if !d.begun(r.N) {
-		r.Reason = reasonFew
-		d.window.add(x)
-		return r
-	}
-	mean, sigma := d.expectation()
-	if sigma == 0 {
-		return d.constant(at, r, mean)
 	}
 	if gap {
 		d.z, d.decay = 0, 1
 	}
 	w := d.tuning.Weight
-	d.run = 0
 	d.z = w*(x-mean) + (1-w)*d.z
 	d.decay *= (1 - w) * (1 - w)
 	r.Expected = mean
@@ -335,23 +331,13 @@ func NewCUSUM(t Tuning) (*CUSUM, error) {
 
 // Add implements [Detector].
 func (d *CUSUM) Add(at time.Time, x float64) Reading {
-	r, gap, ok := d.enter(at, x)
+	r, mean, sigma, gap, ok := d.expect(at, x, min(early, d.tuning.Min))
 	if !ok {
 		return r
-	}
-	if !d.begun(r.N) {
-		r.Reason = reasonFew
-		d.window.add(x)
-		return r
-	}
-	mean, sigma := d.expectation()
-	if sigma == 0 {
-		return d.constant(at, r, mean)
 	}
 	if gap {
 		d.above, d.below = 0, 0
 	}
-	d.run = 0
 	y := (x - mean) / sigma
 	d.above, d.below = max(0, d.above+y-d.tuning.Weight), max(0, d.below-y-d.tuning.Weight)
 	r.Expected, r.Score = mean, d.above

@@ -194,7 +194,7 @@ func unread(ctx context.Context, what string, err error) checks.Result {
 		return r
 	}
 	if err == nil {
-		err = errors.New("there is none")
+		err = errors.New("nothing to read: the source returned nil")
 	}
 	return checks.Result{Summary: fmt.Sprintf("%s: %.300s", what, err.Error()), Err: err}
 }

@@ -30,7 +30,7 @@ type Turn struct {
 	// answer. Result is required except in the last turn. Without Tool, a call of a tool is a
 	// Fail.
 	Tool, Result string
-	// MaxTime is the time limit of the answer. Default: that of the [Endpoint].
+	// MaxTime is the time limit of the answer. Default: the limit of the [Endpoint].
 	MaxTime time.Duration
 	// MaxOutput is the largest number of output tokens. Default: no limit.
 	MaxOutput int

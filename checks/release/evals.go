@@ -97,7 +97,7 @@ func (o *EvalsOptions) read(ctx context.Context, open func(context.Context) (io.
 		return nil, err
 	}
 	if f == nil {
-		return nil, errors.New("there is none")
+		return nil, errors.New("nothing to read: the source returned nil")
 	}
 	defer closing(ctx, f)()
 	passed := make(map[string]bool)

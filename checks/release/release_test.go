@@ -315,7 +315,7 @@ func TestChangelogAndNotes(t *testing.T) {
 		check(t, tt.name, release.Notes(text(tt.text), version("1.5.0")), tt.want, tt.part)
 	}
 	none := release.Source(func(context.Context) (io.ReadCloser, error) { return nil, nil })
-	check(t, "none", release.Notes(none, version("1.5.0")), checks.Unknown, "there is none")
+	check(t, "none", release.Notes(none, version("1.5.0")), checks.Unknown, "nothing to read")
 	check(t, "endless", release.Notes(func(context.Context) (io.ReadCloser, error) { return io.NopCloser(endless{}), nil }, version("1.5.0")), checks.Unknown, "longer than 64 MiB")
 }
 

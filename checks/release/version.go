@@ -89,7 +89,7 @@ func (s Source) read(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if f == nil {
-		return "", errors.New("there is none")
+		return "", errors.New("nothing to read: the source returned nil")
 	}
 	defer closing(ctx, f)()
 	text, err := io.ReadAll(limited(ctx, f))

@@ -34,7 +34,7 @@ func TestResolveAfterRestart(t *testing.T) {
 		set(t, m, a) // it is sent again
 		wait(time.Minute)
 		if len(r.story()) != 3 {
-			t.Errorf("fires anew: %q", r.story())
+			t.Errorf("fires again: %q", r.story())
 		}
 		if h := m.History(); len(h) != 0 {
 			t.Errorf("history %v", h)

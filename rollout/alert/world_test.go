@@ -14,7 +14,7 @@ import (
 	"github.com/serin-go/serin/rollout/alert"
 )
 
-// receiver is a receiver that removes repetitions by their keys, as those of the world do.
+// receiver removes repetitions by their keys, as PagerDuty and webhooks do.
 type receiver struct {
 	mu    sync.Mutex
 	fail  func(n alert.Notification) error // nil takes everything

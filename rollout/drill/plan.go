@@ -91,7 +91,7 @@ type ConclusiveOptions struct {
 	Within time.Duration
 }
 
-// tooLong is a forecast that is none.
+// tooLong is the forecast from which on there is no end in sight.
 const tooLong = 10 * 365 * 24 * time.Hour
 
 // Conclusive returns a check that a plan can come to a conclusion with the traffic that there

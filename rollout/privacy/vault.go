@@ -25,7 +25,8 @@ type VaultConfig struct {
 	Pseudonyms *Pseudonyms `env:", noinit"`
 	// Notes keeps tombstones.
 	Notes Notes `env:", noinit"`
-	// Forgetters are told whom to forget, by their names: caches, feedback, session affinity.
+	// Forgetters forget the person too: caches, feedback, session affinity. The keys are their
+	// names in the report.
 	Forgetters map[string]Forgetter `env:", noinit"`
 	// Held returns the reference of a legal hold on a person's data, or "".
 	Held func(ctx context.Context, person string) (reference string, err error) `env:", noinit"`

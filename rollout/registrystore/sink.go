@@ -53,7 +53,7 @@ func (r *Registry) promote(ctx context.Context, e rollout.Event) error {
 		var last registry.Move
 		for i, m := range moves {
 			if last = m; i < len(moves)-1 && m.Rollout == string(e.Rollout) {
-				return nil // it has moved the alias, and somebody else has since
+				return nil // it has moved the alias, and another move came later
 			}
 		}
 		if newer(last.Rollout, e.Rollout) || last.Rollout == string(e.Rollout) && strings.HasPrefix(last.Reason, restored) {

@@ -225,8 +225,8 @@ func (p *Provider) read(ctx context.Context) (*metadata, error) {
 
 const maxMetadata = 1 << 20 // bytes
 
-// metadataTransport bounds the answer with the metadata, and leaves out that of a failure,
-// which the error would repeat.
+// metadataTransport bounds the answer with the metadata. It drops the body of a failure, which
+// the error would repeat.
 type metadataTransport struct{ next http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].

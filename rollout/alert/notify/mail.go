@@ -108,7 +108,7 @@ func (m *Mail) Notify(ctx context.Context, n alert.Notification) error {
 	err = all.err()
 	var p *partial
 	if len(got) > 0 && errors.As(err, &p) {
-		p.refused = nil // people were told of all alerts
+		p.refused = nil // some recipients have all alerts
 	}
 	return err
 }
