@@ -104,11 +104,11 @@ func (s *Store) prepare(ctx context.Context, cfg Config) (err error) {
 // create creates the stream. A server that has just started can fail to make its files, so that
 // three failures of a server, 200 ms apart, make an error.
 func (s *Store) create(ctx context.Context, want jetstream.StreamConfig) (stream jetstream.Stream, err error) {
-	for range 3 {
+	for try := 1; ; try++ {
 		stream, err = s.js.CreateStream(ctx, want)
 		var failed *jetstream.APIError
-		if !errors.As(err, &failed) || failed.Code != http.StatusInternalServerError {
-			break
+		if try == 3 || !errors.As(err, &failed) || failed.Code != http.StatusInternalServerError {
+			return stream, err
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):
@@ -116,7 +116,6 @@ func (s *Store) create(ctx context.Context, want jetstream.StreamConfig) (stream
 			return nil, errors.Join(err, ctx.Err())
 		}
 	}
-	return stream, err
 }
 
 // Unsafe returns the conditions that were not met when the store was opened,
