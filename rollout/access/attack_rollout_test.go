@@ -152,9 +152,10 @@ func newSiege(t *testing.T, seed uint64, seen map[string]int) *siege {
 	grant := func(role string, actions ...rollout.Action) access.Grant {
 		return access.Grant{Role: role, Actions: actions, Targets: []string{"chat"}}
 	}
+	elsewhere := access.Grant{Role: "sre", Actions: []rollout.Action{"attest"}, Targets: []string{"search"}}
 	s.attack = newAttack(t, seed,
 		grant("developer", "start", "retry", "attest"), grant("sre", "start", "abort", "approve", "reject", "attest", "promote", "disown", "pause", "resume"),
-		grant("privacy", "approve", "reject", "attest", "waive", "withdraw", "abort"))
+		grant("privacy", "approve", "reject", "attest", "waive", "withdraw", "abort"), elsewhere)
 	for p, roles := range map[string][]string{"ana": {"sre", "developer"}, "ben": {"developer", "privacy", "sre"}, "pia": {"privacy", "sre"}} {
 		s.roles[p] = roles
 	}
@@ -223,8 +224,8 @@ func (s *siege) then(do func()) {
 }
 
 // goodDay is nearly a rollout as it should be: one person starts it, the others vouch and
-// approve, now and then without a fresh second factor. What happened before may stand in its
-// way.
+// approve, now and then too late, without a fresh second factor or for something else. What
+// happened before may stand in its way.
 func (s *siege) goodDay() {
 	order := s.rng.Perm(len(crew))
 	known := func(i int) (by rollout.Actor, ok bool) {
@@ -248,10 +249,24 @@ func (s *siege) goodDay() {
 		}
 	}
 	sub := checks.Subject{Target: "chat", Digest: goodDigest, Starter: crew[order[0]]}
+	switch s.rng.IntN(6) { // one flaw, and all else as it should be
+	case 0:
+		sub.Target = "search"
+	case 1:
+		sub.Digest = otherDigest
+	}
+	waived := s.rng.IntN(6) == 0
 	each(func(by rollout.Actor) {
-		s.vouch(by, "assessed", sub, false)
+		if waived {
+			s.waive(by, "assessed", sub, time.Now().Add(10*time.Minute).UTC())
+		} else {
+			s.vouch(by, "assessed", sub, false)
+		}
 		s.vouch(by, "signed", sub, false)
 	})
+	if s.rng.IntN(6) == 0 {
+		s.then(func() { time.Sleep(voteAge * 3 / 4) })
+	}
 	if by, ok := known(0); ok {
 		s.then(func() { s.start(by, false) })
 	}
@@ -378,7 +393,7 @@ func (s *siege) command() {
 	case 7, 8, 9:
 		s.vouch(by, pick(s.rng, []string{"assessed", "signed"}), s.subject(), s.rng.IntN(10) == 0)
 	case 10:
-		s.waive(by)
+		s.waive(by, pick(s.rng, []string{"assessed", "signed"}), s.subject(), time.Now().Add(time.Duration(s.rng.IntN(30))*time.Hour).UTC())
 	case 11:
 		s.takeBack(by)
 	}
@@ -477,8 +492,7 @@ func (s *siege) vouch(by rollout.Actor, item string, sub checks.Subject, reject 
 	}
 }
 
-func (s *siege) waive(by rollout.Actor) {
-	item, sub, until := pick(s.rng, []string{"assessed", "signed"}), s.subject(), time.Now().Add(time.Duration(s.rng.IntN(30))*time.Hour).UTC()
+func (s *siege) waive(by rollout.Actor, item string, sub checks.Subject, until time.Time) {
 	r, err := s.led.Waive(s.t.Context(), ledger.Waiver{Item: item, Subject: sub, Reason: "the auditor is ill until Monday", Until: until}, by)
 	if !s.allowed(by, "waive", sub.Target, err) {
 		return
