@@ -100,8 +100,9 @@ func TestCapacity(t *testing.T) {
 		p.Pacer, p.Requests, p.Duration, p.SLOs = nil, 0, time.Minute, []SLO{{TTFT: 200 * ms}}
 		got, err := FindCapacity(t.Context(), Search{Plan: p, From: 2, To: 400, Seed: 3})
 		// Of an M/D/1 queue at a load of 0.8 about 0.5 % wait for more than 180 ms,
-		// at 0.9 7 %, at 1 nearly all of a long run.
-		if err != nil || got.Kept < 36 || got.Broken > 50 || got.Broken/got.Kept > 1.1 {
+		// at 0.9 7 %, at 1 nearly all of a long run. They wait in groups, so a run of a
+		// few minutes cannot show a load of 0.8.
+		if err != nil || got.Kept < 33 || got.Broken > 50 || got.Broken/got.Kept > 1.1 {
 			t.Errorf("%v, %v", got, err)
 		}
 		got, err = FindCapacity(t.Context(), Search{Plan: p, From: 2, To: 4})

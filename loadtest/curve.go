@@ -48,7 +48,7 @@ func Sweep(ctx context.Context, s Search, steps int) (Curve, error) {
 	var all []Step
 	for i := range steps {
 		rate := s.From * math.Pow(s.To/s.From, float64(i)/float64(steps-1))
-		step, err := s.try(ctx, min(rate, s.To), uint64(i), false)
+		step, err := s.try(ctx, min(rate, s.To), uint64(i), false, 0)
 		if err != nil {
 			return newCurve(all), err
 		}

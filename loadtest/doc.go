@@ -100,7 +100,10 @@
 // however often one looks. Requests under way count as neither good nor bad. [Gate]
 // makes a check of a run, which a rollout can name. [Compare] sends the same load to two targets and
 // judges the candidate; [CompareFiles] compares two recorded runs. [FindCapacity]
-// searches for the highest rate at which an [SLO] holds, with confidence bounds.
+// searches for the highest rate at which an [SLO] holds. Its confidence bounds allow for
+// requests that wait for each other: at the limit they are wrong for up to 5 % of the
+// simulated runs of M/M/1, M/G/4 and batching servers at loads of 0.5 to 0.95, and bounds
+// for independent requests for up to 100 %.
 // [Sweep] draws the curve of latency over throughput and marks its knee.
 //
 // OnResult and OnInterval of a plan report on a run while it is in progress. Package

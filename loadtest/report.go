@@ -79,6 +79,7 @@ type Report struct {
 	firstDue, lastDue, firstSent, lastSent time.Time
 	keptDue, keptEnd                       time.Time // of the requests that are not trimmed
 	series                                 series
+	batches                                []batches // of Goodput
 	tally                                  tally
 }
 
@@ -155,10 +156,12 @@ func (r *Report) add(res Result, c chunks) {
 	_, r.keptEnd = span(time.Time{}, r.keptEnd, res.Sent.Add(res.Latency))
 	for i := range r.Goodput {
 		if g := &r.Goodput[i]; !res.stopped() && !res.Fault.local() {
+			good := g.SLO.Good(res)
 			g.Sent++
-			if g.SLO.Good(res) {
+			if good {
 				g.Good++
 			}
+			r.batches[i].add(res.Due.Sub(r.Began), g.SLO.used(res), good)
 		}
 	}
 	r.InputTokens += res.InputTokens
@@ -246,7 +249,11 @@ func (r *Report) finish() {
 	r.Generator.judge(shortest)
 	r.Generator.blame(r.Faults[faultLocal], r.Sent)
 	for i := range r.Goodput {
-		r.Goodput[i].Rate = r.perSecond(r.Goodput[i].Good)
+		g := &r.Goodput[i]
+		g.Rate, g.Effective = r.perSecond(g.Good), float64(g.Sent)
+		if i < len(r.batches) {
+			g.Effective /= r.batches[i].dependence()
+		}
 	}
 	r.Late = r.SchedLag.Quantile(0.99) > r.LagBound
 }

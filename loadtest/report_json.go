@@ -57,6 +57,7 @@ type stateJSON struct {
 	KeptDue   time.Time     `json:"kept_due,omitzero"`
 	KeptEnd   time.Time     `json:"kept_end,omitzero"`
 	Series    seriesJSON    `json:"series"`
+	Batches   []batchesJSON `json:"batches,omitempty"` // of Goodput
 	Tally     *tally        `json:"tally"`
 }
 
@@ -70,7 +71,10 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency, UnderWay: r.UnderWay,
 		Durations: make(map[string]*Distribution), Series: r.Series(),
-		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.keptDue, r.keptEnd, r.series.json(), &r.tally},
+		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.keptDue, r.keptEnd, r.series.json(), nil, &r.tally},
+	}
+	for i := range r.batches {
+		j.State.Batches = append(j.State.Batches, r.batches[i].json())
 	}
 	for c, err := range r.FirstErrors {
 		text := err.Error()
@@ -119,6 +123,12 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	}
 	if err := r.series.restore(s.Series); err != nil {
 		return err
+	}
+	r.batches = make([]batches, len(r.Goodput))
+	for i := range min(len(r.batches), len(s.Batches)) {
+		if err := r.batches[i].restore(s.Batches[i]); err != nil {
+			return err
+		}
 	}
 	r.finish()
 	return nil

@@ -32,6 +32,7 @@ func newReport(p Plan, target string) *Report {
 	for _, s := range p.SLOs {
 		r.Goodput = append(r.Goodput, Goodput{SLO: s})
 	}
+	r.batches = make([]batches, len(r.Goodput))
 	return r
 }
 
@@ -87,6 +88,9 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	for i := range min(len(r.Goodput), len(o.Goodput)) {
 		r.Goodput[i].Good += o.Goodput[i].Good
 		r.Goodput[i].Sent += o.Goodput[i].Sent
+	}
+	for i := range min(len(r.batches), len(o.batches)) {
+		r.batches[i].merge(&o.batches[i])
 	}
 	theirs := o.rows()
 	for i, row := range r.rows() {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
@@ -27,7 +28,7 @@ type Search struct {
 	// Share is the share of requests that must keep the SLO. Default 0.95.
 	Share float64
 	// Confidence is the confidence of the bounds of a step, which has up to two runs.
-	// Default 0.95. It takes requests as independent of each other.
+	// Default 0.95. The bounds are those of Goodput.Effective independent requests.
 	Confidence float64
 	// Precision is the ratio of Capacity.Broken to Capacity.Kept at which the search
 	// ends, above 1 and at most 10. Default 1.1.
@@ -104,8 +105,9 @@ const maxSteps = 40
 //
 // A rate of too few requests to show anything, all or nearly all of them good, is passed
 // over on the way up. Any other step that is not kept is repeated once, for as long as
-// the bounds need, and the repetition decides. So is each step of the bisection at a
-// low rate longer than the Duration of the plan.
+// the bounds need, and the repetition decides. It is longer than the Duration of the plan
+// at a low rate, and at a high load, where requests depend on each other: up to four
+// times as long there. So is each step of the bisection.
 //
 // The search ends if the generator was the bottleneck of both runs of a step that was
 // not kept, or if requests are missing. It returns the errors of [Search.Validate] and of s.Run.
@@ -143,7 +145,7 @@ func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 func (s Search) decide(ctx context.Context, c *Capacity, rate float64) (step Step, err error) {
 	long := c.Broken > 0 || rate >= s.To
 	for range 2 {
-		if step, err = s.try(ctx, rate, uint64(len(c.Steps)), long); err != nil {
+		if step, err = s.try(ctx, rate, uint64(len(c.Steps)), long, step.dependence()); err != nil {
 			return step, err
 		}
 		c.Steps = append(c.Steps, step)
@@ -199,7 +201,7 @@ func (s Search) next(c *Capacity, rate float64) float64 {
 // are good.
 func (s Search) fewest() int {
 	return 1 + sort.Search(maxFewest, func(n int) bool {
-		low, _ := evalue.Wilson(n+1, n+1, s.confidence())
+		low, _ := evalue.Wilson(float64(n+1), float64(n+1), s.confidence())
 		return low >= s.Share
 	})
 }
@@ -210,28 +212,50 @@ const maxFewest = 1 << 17
 // promising reports whether a step had too few requests to show that the SLO is kept,
 // and enough good ones for the rate not to be given up.
 func (s Search) promising(step Step) bool {
-	return step.Sent > 0 && step.Sent < s.fewest() && float64(step.Good) >= s.Share*float64(step.Sent)
+	return step.Sent > 0 && float64(step.Sent) < step.dependence()*float64(s.fewest()) && float64(step.Good) >= s.Share*float64(step.Sent)
 }
 
 // confidence returns the confidence of the bounds of one run. A step has up to two.
 func (s Search) confidence() float64 { return 1 - (1-s.Confidence)/2 }
 
+// leastDependence is the dependence that a run of a few hundred independent requests can
+// seem to have.
+const leastDependence = 2.5
+
+// dependence returns the number of requests of the run that show as much as one
+// independent request, or the least.
+func (s Step) dependence() float64 {
+	if s.Report == nil || s.Sent == 0 {
+		return leastDependence
+	}
+	return max(leastDependence, float64(s.Sent)/s.Report.Goodput[0].Effective)
+}
+
 // try runs one step. A long one has twice as many requests as the bounds need.
-func (s Search) try(ctx context.Context, rate float64, n uint64, long bool) (Step, error) {
+func (s Search) try(ctx context.Context, rate float64, n uint64, long bool, dependence float64) (Step, error) {
 	p := s.Plan
 	p.Pacer = pace.Poisson(rate, s.Seed+n)
 	if long {
-		p.Duration = max(p.Duration, p.WarmUp+p.CoolDown+units.Seconds(2*float64(s.fewest())/rate))
+		needed := func(dependence float64) time.Duration {
+			return p.WarmUp + p.CoolDown + units.Seconds(2*dependence*float64(s.fewest())/rate)
+		}
+		p.Duration = max(p.Duration, needed(leastDependence), min(needed(dependence), 4*p.Duration))
 	}
 	report, err := s.Run(ctx, p)
 	if err != nil {
 		return Step{}, err
 	}
-	g := report.Goodput[0]
-	step := Step{Rate: rate, Good: g.Good, Sent: g.Sent, Throughput: throughputOf(report), Report: report}
-	step.Low, step.High = evalue.Wilson(g.Good, g.Sent, s.confidence())
-	step.Kept, step.Broken = step.Low >= s.Share, step.High < s.Share
+	step := s.judge(report.Goodput[0])
+	step.Rate, step.Throughput, step.Report = rate, throughputOf(report), report
 	return step, nil
+}
+
+// judge returns what a run shows.
+func (s Search) judge(g Goodput) Step {
+	step := Step{Good: g.Good, Sent: g.Sent}
+	step.Low, step.High = evalue.Wilson(g.share()*g.Effective, g.Effective, s.confidence())
+	step.Kept, step.Broken = step.Low >= s.Share, step.High < s.Share
+	return step
 }
 
 func or(v, otherwise float64) float64 {

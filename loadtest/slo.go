@@ -56,6 +56,30 @@ func (s SLO) Good(r Result) bool {
 		(s.Latency == 0 || r.Latency+lag <= s.Latency)
 }
 
+// used returns how much of its tightest limit r used: up to 1 if r is good, and 2 if it
+// used twice the limit or more, or failed.
+func (s SLO) used(r Result) float64 {
+	const most = 2
+	if r.Class != analysis.OK {
+		return most
+	}
+	used := 0.0
+	lag := r.SchedLag()
+	for _, l := range []struct {
+		value, limit time.Duration
+		lacking      bool
+	}{{r.TTFT + lag, s.TTFT, r.Chunks == 0}, {r.TPOT, s.TPOT, r.Chunks == 0}, {r.LongestGap, s.ITL, r.Chunks == 0}, {r.Latency + lag, s.Latency, false}} {
+		switch {
+		case l.limit == 0:
+		case l.lacking:
+			return most
+		default:
+			used = max(used, l.value.Seconds()/l.limit.Seconds())
+		}
+	}
+	return min(used, most)
+}
+
 // Goodput is the number of requests that kept an [SLO].
 type Goodput struct {
 	SLO SLO `json:"slo"`
@@ -63,6 +87,10 @@ type Goodput struct {
 	// requests that were canceled with the run or failed on this machine.
 	Good int `json:"good"`
 	Sent int `json:"sent"`
+	// Effective is the effective sample size: the number of independent requests that
+	// show as much about the share of good ones as those that were sent. Requests that
+	// wait for each other are not independent. It is from 0 to Sent.
+	Effective float64 `json:"effective"`
 	// Rate is the number of good requests per second of the run without warm-up and
 	// cool-down.
 	Rate float64 `json:"rate"`

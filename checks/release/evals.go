@@ -133,7 +133,7 @@ func (o *EvalsOptions) read(ctx context.Context, open func(context.Context) (io.
 }
 
 // wilson returns the 95 % interval of a share, k of n.
-func wilson(k, n int) (low, high float64) { return evalue.Wilson(k, n, 0.975) }
+func wilson(k, n int) (low, high float64) { return evalue.Wilson(float64(k), float64(n), 0.975) }
 
 // share judges the share of the candidate's cases that passed.
 func (o *EvalsOptions) share(cases map[string]bool) checks.Result {

@@ -155,7 +155,7 @@ func shareOf(events, n int) Share {
 	if n == 0 {
 		return Share{}
 	}
-	low, high := evalue.Wilson(events, n, 0.975)
+	low, high := evalue.Wilson(float64(events), float64(n), 0.975)
 	return Share{n, float64(events) / float64(n), low, high}
 }
 

@@ -60,16 +60,17 @@ func logGamma(x float64) float64 {
 
 // Wilson returns one-sided bounds of a share, events of n, each with the given confidence: the
 // score interval of E. B. Wilson, "Probable inference, the law of succession, and statistical
-// inference", 1927. With a confidence of 0.975 both together are a 95 % interval. It holds for
-// one look, and is not valid at all times. Impossible arguments give [0, 1].
-func Wilson(events, n int, confidence float64) (low, high float64) {
-	if n <= 0 || events < 0 || events > n || !(confidence > 0.5 && confidence < 1) {
+// inference", 1927. The numbers may be effective ones, of observations that depend on each
+// other. With a confidence of 0.975 both together are a 95 % interval. It holds for one look,
+// and is not valid at all times. Impossible arguments give [0, 1].
+func Wilson(events, n, confidence float64) (low, high float64) {
+	if !(n > 0 && events >= 0 && events <= n && confidence > 0.5 && confidence < 1) {
 		return 0, 1
 	}
 	z := math.Sqrt2 * math.Erfinv(2*confidence-1)
-	m, p := float64(n), float64(events)/float64(n)
-	mid := (p + z*z/2/m) / (1 + z*z/m)
-	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/4/m/m)
+	p := events / n
+	mid := (p + z*z/2/n) / (1 + z*z/n)
+	half := z / (1 + z*z/n) * math.Sqrt(p*(1-p)/n+z*z/4/n/n)
 	low, high = max(0, mid-half), min(1, mid+half)
 	if events == 0 {
 		low = 0
