@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -209,7 +210,7 @@ func TestPanicsAreContained(t *testing.T) {
 	want(t, res, checks.Unknown)
 }
 
-// TestOneRunAtATime: a second run is refused while the first one runs, and also while a
+// TestOneRunAtATime: a second run waits while the first one runs, and is refused while a
 // function has not returned that the first one has abandoned.
 func TestOneRunAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -222,7 +223,9 @@ func TestOneRunAtATime(t *testing.T) {
 		first := make(chan checks.Result)
 		go func() { first <- c.Check(ctx) }()
 		synctest.Wait()
-		if res := c.Check(t.Context()); res.Status != checks.Unknown || !errors.Is(res.Err, drill.ErrBusy) {
+		hurry, stop := context.WithTimeout(t.Context(), time.Millisecond)
+		defer stop()
+		if res := c.Check(hurry); res.Status != checks.Unknown || !errors.Is(res.Err, drill.ErrBusy) || !errors.Is(res.Err, context.DeadlineExceeded) {
 			t.Errorf("%v, %v, want ErrBusy", res.Status, res.Err)
 		}
 		cancel()
@@ -241,6 +244,32 @@ func TestOneRunAtATime(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		want(t, c.Check(t.Context()), checks.Fail) // all by a
+	})
+}
+
+// TestRunsFollowEachOther: calls for several candidates at once all get a result of their own.
+func TestRunsFollowEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var inside, sent atomic.Int64
+		c := drill.Balance(drill.BalanceOptions{Weights: oneTwoOne, Concurrency: 1, Send: func(context.Context, int) (string, error) {
+			if inside.Add(1) > 1 {
+				t.Error("two runs at once")
+			}
+			defer inside.Add(-1)
+			sent.Add(1)
+			time.Sleep(time.Millisecond)
+			return "a", nil
+		}})
+		want(t, c.Check(t.Context()), checks.Fail) // all by a
+		each := sent.Load()
+		var calls sync.WaitGroup
+		for range 5 {
+			calls.Go(func() { want(t, c.Check(t.Context()), checks.Fail) })
+		}
+		calls.Wait()
+		if sent.Load() != 6*each {
+			t.Errorf("%d requests in 6 runs, want %d in each", sent.Load(), each)
+		}
 	})
 }
 

@@ -33,9 +33,10 @@
 //
 // # Runs
 //
-// The checks of this package are safe for concurrent use. At most one run of a check is in
-// flight; another call meanwhile returns Unknown with [ErrBusy]. A run lasts as long as its
-// options say, up to many minutes. Give a rollout the cached result: see [checks.Cached].
+// The checks of this package are safe for concurrent use. One run of a check is in flight at
+// a time. Another call waits for it to end, and returns Unknown with [ErrBusy] if its own
+// context ends before. A run lasts as long as its options say, up to many minutes. Give a
+// rollout the cached result: see [checks.Cached].
 //
 // Drills of one twin disturb each other: a server that DeadReplica has stopped gets less than
 // its share. Run them one after the other. [checks.Run] runs its checks concurrently.

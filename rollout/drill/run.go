@@ -17,7 +17,8 @@ import (
 	"github.com/serin-go/serin/internal/redact"
 )
 
-// ErrBusy means that another run of the same check has not ended.
+// ErrBusy means that another run of the same check has not ended: it outlasted the context
+// of this call, or a function of its options has not returned.
 var ErrBusy = errors.New("drill: run: another run of this check has not ended")
 
 var errExited = errors.New("called runtime.Goexit instead of returning")
@@ -31,7 +32,9 @@ type drill struct {
 	digest   string
 	invalid  error // of the options
 	rehearse func(*run) checks.Result
-	busy     atomic.Bool
+
+	mu      sync.Mutex
+	running *run // nil, or the last one whose functions have not all returned
 }
 
 // newDrill returns a check. kind and requirements determine its digest.
@@ -55,24 +58,57 @@ func (d *drill) Check(ctx context.Context) (res checks.Result) {
 	if ctx.Err() != nil {
 		return checks.Result{Err: fmt.Errorf("drill: run: not started: %w", context.Cause(ctx))}
 	}
-	if !d.busy.CompareAndSwap(false, true) {
-		return checks.Result{Err: ErrBusy}
+	r := &run{over: make(chan struct{})}
+	if err := d.begin(ctx, r); err != nil {
+		return checks.Result{Err: err}
 	}
-	r := &run{}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	defer func() {
 		r.end(context.Canceled)
 		if r.abandoned.Load() == 0 {
 			r.calls.Wait()
-			d.busy.Store(false)
-			return
+			d.release()
+		} else {
+			go func() {
+				r.calls.Wait()
+				d.release()
+			}()
 		}
-		go func() {
-			r.calls.Wait()
-			d.busy.Store(false)
-		}()
+		close(r.over)
 	}()
 	return d.rehearse(r)
+}
+
+// begin makes r the run of d, after the run in flight.
+func (d *drill) begin(ctx context.Context, r *run) error {
+	var last *run
+	for {
+		d.mu.Lock()
+		before := d.running
+		if before == nil {
+			d.running = r
+		}
+		d.mu.Unlock()
+		switch before {
+		case nil:
+			return nil
+		case last: // it is over, and a function has not returned
+			return ErrBusy
+		}
+		last = before
+		select {
+		case <-before.over:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrBusy, context.Cause(ctx))
+		}
+	}
+}
+
+// release allows the next run.
+func (d *drill) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running = nil
 }
 
 // run is one run of a drill.
@@ -80,6 +116,7 @@ type run struct {
 	// ctx is the context of the run. It ends early when a function was abandoned.
 	ctx       context.Context
 	end       context.CancelCauseFunc
+	over      chan struct{}  // closed when its result is known
 	calls     sync.WaitGroup // of functions of the options
 	abandoned atomic.Int64
 }
