@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// batches estimate how far the requests of a run depend on each other, by the method of
-// batch means (Law, "Simulation Modeling and Analysis", 5th edition, section 9.5.3). A
-// request that waits makes the next one wait, so a thousand requests of a busy server
-// show as much about its usual behavior as a few dozen that are independent. The series
-// of interest is how much of its limit each request used, because it shows a queue
-// before the first limit is exceeded.
+// batches estimate how far a value of the requests of a run depends on the values of the
+// requests before, by the method of batch means (Law, "Simulation Modeling and Analysis",
+// 5th edition, section 9.5.3). A request that waits makes the next one wait, so a
+// thousand requests of a busy server show as much about its usual behavior as a few
+// dozen that are independent. The value of an [SLO] is how much of it a request used,
+// because that shows a queue before the first limit is exceeded.
 type batches struct {
 	width time.Duration
 	list  []batch
@@ -19,7 +19,7 @@ type batches struct {
 // batch has the requests that were due in one interval.
 type batch struct {
 	n, good     int
-	sum, square float64 // of [SLO.used]
+	sum, square float64 // of the values
 }
 
 const (
@@ -28,15 +28,16 @@ const (
 	// fewestBatches is the smallest number of batches that shows a variance. The
 	// longest batches show the longest dependence.
 	fewestBatches = 8
-	// batchMargin makes up for the error of a variance of so few values. By simulation
-	// of M/M/1, M/G/4 and batching servers, it keeps the bounds of a search valid; see
-	// TestKeptIsRarelyWrong.
-	batchMargin = 1.5
+	// goodputMargin makes up for the error of a variance of so few batches. By
+	// simulation of M/M/1, M/G/4 and batching servers, it keeps the bounds of a search
+	// valid; see TestKeptIsRarelyWrong. Tests of thresholds are valid without it; see
+	// TestQueuesRarelyFail.
+	goodputMargin = 1.5
 )
 
 // add adds a request that was due at an instant, given as time since the start.
-func (b *batches) add(due time.Duration, used float64, good bool) {
-	one := batch{n: 1, sum: used, square: used * used}
+func (b *batches) add(due time.Duration, value float64, good bool) {
+	one := batch{n: 1, sum: value, square: value * value}
 	if good {
 		one.good = 1
 	}
@@ -94,67 +95,80 @@ func (b *batches) dependence() float64 {
 	most := 1.0
 	for n := fewestBatches; n <= len(list); n *= 2 {
 		size := len(list) / n
-		parts := make([]batch, n)
+		values, good := make([]moments, n), make([]moments, n)
 		for i, one := range list[len(list)-n*size:] {
-			parts[i/size].merge(one)
+			values[i/size].add(float64(one.n), one.sum, one.square)
+			good[i/size].add(float64(one.n), float64(one.good), float64(one.good))
 		}
-		most = max(most, inflation(parts))
+		most = max(most, inflation(values), inflation(good))
 	}
 	return most
 }
 
-// inflation returns the ratio of the variance between batches to the one that they would
-// have if requests were independent, with a margin.
-func inflation(parts []batch) float64 {
-	n := len(parts)
-	var all batch
-	for _, p := range parts {
-		all.merge(p)
-	}
-	if all.n < 2 {
-		return 1
-	}
-	ratio := func(sum, square float64, of func(batch) float64) float64 {
-		mean := sum / float64(all.n)
-		variance := square/float64(all.n) - mean*mean
-		if variance <= 1e-12*square/float64(all.n) {
-			return 1
-		}
-		between := 0.0
-		for _, p := range parts {
-			d := of(p) - mean*float64(p.n)
-			between += d * d
-		}
-		return between / float64(n-1) * float64(n) / float64(all.n) / variance
-	}
-	good := float64(all.good)
-	return batchMargin * max(
-		ratio(all.sum, all.square, func(p batch) float64 { return p.sum }),
-		ratio(good, good, func(p batch) float64 { return float64(p.good) }))
+// moments are the number of values of a batch, their sum and the sum of their squares.
+type moments struct{ n, sum, square float64 }
+
+func (m *moments) add(n, sum, square float64) {
+	m.n, m.sum, m.square = m.n+n, m.sum+sum, m.square+square
 }
 
-// batchesJSON is the JSON of batches: one row for each, in the order of the members.
+// inflation returns the ratio of the variance between batches to the one that they would
+// have if their values were independent, or 1 if the values are equal.
+func inflation(parts []moments) float64 {
+	var all moments
+	for _, p := range parts {
+		all.add(p.n, p.sum, p.square)
+	}
+	mean := all.sum / all.n
+	variance := all.square/all.n - mean*mean
+	if !(variance > 1e-12*all.square/all.n) {
+		return 1
+	}
+	between := 0.0
+	for _, p := range parts {
+		d := p.sum - mean*p.n
+		between += d * d
+	}
+	n := float64(len(parts))
+	return between / (n - 1) * n / all.n / variance
+}
+
+// batchesJSON is the JSON of batches. Rows begins with the first batch that has requests.
 type batchesJSON struct {
 	Width time.Duration `json:"width_ns"`
-	Rows  [][4]float64  `json:"rows,omitempty"`
+	First int           `json:"first,omitempty"`
+	Rows  [][4]float64  `json:"rows,omitempty"` // requests, good ones, sum, sum of squares
 }
 
 func (b *batches) json() batchesJSON {
 	j := batchesJSON{Width: b.width}
-	for _, one := range b.list {
+	for i, one := range b.list {
+		if len(j.Rows) == 0 && one.n == 0 {
+			continue
+		}
+		if len(j.Rows) == 0 {
+			j.First = i
+		}
 		j.Rows = append(j.Rows, [4]float64{float64(one.n), float64(one.good), one.sum, one.square})
 	}
 	return j
 }
 
 func (b *batches) restore(j batchesJSON) error {
-	if times := j.Width / firstBatch; len(j.Rows) > maxBatches || j.Width < 0 || j.Width%firstBatch != 0 || times&(times-1) != 0 || times == 0 && len(j.Rows) > 0 {
-		return invalid("batches", fmt.Sprintf("%d of %v", len(j.Rows), j.Width), "up to 256 of 50ms, or of 50ms doubled any number of times")
+	times := j.Width / firstBatch
+	switch {
+	case j.First < 0, j.First > maxBatches, j.First+len(j.Rows) > maxBatches:
+		return invalid("batches", fmt.Sprintf("%d from %d", len(j.Rows), j.First), "up to 256")
+	case j.Width < 0, j.Width%firstBatch != 0, times&(times-1) != 0, times == 0 && len(j.Rows) > 0:
+		return invalid("batches", j.Width.String(), "50ms, or 50ms doubled any number of times")
 	}
 	*b = batches{width: j.Width}
+	if len(j.Rows) > 0 {
+		b.list = make([]batch, j.First, j.First+len(j.Rows))
+	}
 	for _, r := range j.Rows {
-		if !(r[0] >= r[1] && r[1] >= 0 && r[2] >= 0 && r[3] >= 0 && r[0] < 1<<53) {
-			return invalid("batches", r, "rows of [requests, good requests, sum, sum of squares], none below 0, with no more good requests than requests")
+		if !(r[0] >= r[1] && r[1] >= 0 && r[3] >= 0 && r[0] < 1<<53) {
+			return invalid("batches", r, "rows of [requests, good requests, sum, sum of squares], with no more good requests than requests")
 		}
 		b.list = append(b.list, batch{int(r[0]), int(r[1]), r[2], r[3]})
 	}

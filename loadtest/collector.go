@@ -90,7 +90,7 @@ func (c *collector) checkBreach(now time.Time) {
 	c.looked = now
 	s := c.report.Summary()
 	for i, t := range c.plan.Thresholds {
-		if c.proof.breached(i) {
+		if c.proof.breached(i, c.report.dependence(t.Metric)) {
 			result := t.Judge(s)
 			result.Status = checks.Fail
 			c.breached = append(c.breached, Judged{t, result})

@@ -113,8 +113,9 @@ func (e *evidence) end(due time.Duration, r Result, what chunks) {
 }
 
 // breached reports whether the threshold with index i is shown not to hold, by the
-// requests due up to any of the cohorts.
-func (e *evidence) breached(i int) bool {
+// requests due up to any of the cohorts. dependence is the number of requests that show
+// as much as one independent request.
+func (e *evidence) breached(i int, dependence float64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var all sums
@@ -127,14 +128,14 @@ func (e *evidence) breached(i int) bool {
 		all.n, all.sum, all.square = all.n+s.n, all.sum+s.sum, all.square+s.square
 		switch t := e.tests[i]; {
 		case t.event != nil:
-			if exceeds(all.events, started-all.outside, t.share, len(e.tests)) {
+			if exceeds(all.events, started-all.outside, t.share, dependence, len(e.tests)) {
 				return true
 			}
 		case t.excess != nil:
 			if started > ended {
 				return false // the mean of those that ended early says nothing
 			}
-			if all.above(level / float64(len(e.tests))) {
+			if all.above(level/float64(len(e.tests)), dependence) {
 				return true
 			}
 		}
@@ -142,23 +143,25 @@ func (e *evidence) breached(i int) bool {
 	return false
 }
 
-// exceeds reports whether events of n trials show a true share above share. of is the
-// number of thresholds that are judged together.
-func exceeds(events, n int, share float64, of int) bool {
-	return evalue.ShareLogE(events, n, share) >= math.Log(float64(of)/level)
+// exceeds reports whether events of n trials show a true share above share. dependence is
+// the number of trials that show as much as one independent trial, and of the number of
+// thresholds that are judged together.
+func exceeds(events, n int, share, dependence float64, of int) bool {
+	return evalue.ShareLogE(events, n, share, dependence) >= math.Log(float64(of)/level)
 }
 
 // fewest is the number of requests from which the confidence sequence of a mean,
 // which is asymptotic, is used.
 const fewest = 50
 
-// above reports whether the mean is shown to be above 0.
-func (s sums) above(alpha float64) bool {
+// above reports whether the mean is shown to be above 0. dependence is the number of
+// values that show as much as one independent value.
+func (s sums) above(alpha, dependence float64) bool {
 	if s.n < fewest {
 		return false
 	}
 	mean := s.sum / s.n
-	return mean > evalue.AsymptoticHalfWidth(s.n, max(0, s.square/s.n-mean*mean), alpha, 500, true)
+	return mean > evalue.AsymptoticHalfWidth(s.n/dependence, max(0, s.square/s.n-mean*mean), alpha, 500, true)
 }
 
 // limitTest is the test of one threshold: of the share of requests with an event, or of

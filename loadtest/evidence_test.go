@@ -174,8 +174,8 @@ func TestCohortsMerge(t *testing.T) {
 		e.start(due)
 		e.end(due, Result{Class: analysis.OK, Latency: 900 * ms}, chunks{})
 	}
-	if len(e.cohorts) > maxCohorts || e.breached(0) || e.breached(1) {
-		t.Fatalf("%d cohorts, breached %v, %v", len(e.cohorts), e.breached(0), e.breached(1))
+	if len(e.cohorts) > maxCohorts || e.breached(0, 1) || e.breached(1, 1) {
+		t.Fatalf("%d cohorts, breached %v, %v", len(e.cohorts), e.breached(0, 1), e.breached(1, 1))
 	}
 	if started := 0; slices.ContainsFunc(e.cohorts, func(c cohort) bool { started += c.started; return c.started != c.ended }) || started != 5*maxCohorts {
 		t.Errorf("%d requests in the cohorts, want %d", started, 5*maxCohorts)
@@ -187,7 +187,7 @@ func TestCohortsMerge(t *testing.T) {
 		e.start(due)
 		e.end(due, Result{Class: analysis.Timeout, Latency: 9 * time.Second}, chunks{})
 	}
-	if !e.breached(0) || !e.breached(1) {
+	if !e.breached(0, 1) || !e.breached(1, 1) {
 		t.Error("a breach is not found")
 	}
 }

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"iter"
+	"math"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -80,6 +81,7 @@ type Report struct {
 	keptDue, keptEnd                       time.Time // of the requests that are not trimmed
 	series                                 series
 	batches                                []batches // of Goodput
+	waits                                  [len(waits)]batches
 	tally                                  tally
 }
 
@@ -162,6 +164,11 @@ func (r *Report) add(res Result, c chunks) {
 				g.Good++
 			}
 			r.batches[i].add(res.Due.Sub(r.Began), g.SLO.used(res), good)
+		}
+	}
+	for i, name := range waits {
+		if v, ok := valueOf(name)(res); ok && !res.Fault.local() {
+			r.waits[i].add(res.Due.Sub(r.Began), math.Log(v), false)
 		}
 	}
 	r.InputTokens += res.InputTokens
@@ -252,7 +259,7 @@ func (r *Report) finish() {
 		g := &r.Goodput[i]
 		g.Rate, g.Effective = r.perSecond(g.Good), float64(g.Sent)
 		if i < len(r.batches) {
-			g.Effective /= r.batches[i].dependence()
+			g.Effective /= max(1, goodputMargin*r.batches[i].dependence())
 		}
 	}
 	r.Late = r.SchedLag.Quantile(0.99) > r.LagBound

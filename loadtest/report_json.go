@@ -58,6 +58,7 @@ type stateJSON struct {
 	KeptEnd   time.Time     `json:"kept_end,omitzero"`
 	Series    seriesJSON    `json:"series"`
 	Batches   []batchesJSON `json:"batches,omitempty"` // of Goodput
+	Waits     []batchesJSON `json:"waits,omitempty"`
 	Tally     *tally        `json:"tally"`
 }
 
@@ -71,10 +72,13 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency, UnderWay: r.UnderWay,
 		Durations: make(map[string]*Distribution), Series: r.Series(),
-		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.keptDue, r.keptEnd, r.series.json(), nil, &r.tally},
+		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.keptDue, r.keptEnd, r.series.json(), nil, nil, &r.tally},
 	}
 	for i := range r.batches {
 		j.State.Batches = append(j.State.Batches, r.batches[i].json())
+	}
+	for i := range r.waits {
+		j.State.Waits = append(j.State.Waits, r.waits[i].json())
 	}
 	for c, err := range r.FirstErrors {
 		text := err.Error()
@@ -127,6 +131,11 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	r.batches = make([]batches, len(r.Goodput))
 	for i := range min(len(r.batches), len(s.Batches)) {
 		if err := r.batches[i].restore(s.Batches[i]); err != nil {
+			return err
+		}
+	}
+	for i := range min(len(r.waits), len(s.Waits)) {
+		if err := r.waits[i].restore(s.Waits[i]); err != nil {
 			return err
 		}
 	}

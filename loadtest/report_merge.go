@@ -92,6 +92,9 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	for i := range min(len(r.batches), len(o.batches)) {
 		r.batches[i].merge(&o.batches[i])
 	}
+	for i := range r.waits {
+		r.waits[i].merge(&o.waits[i])
+	}
 	theirs := o.rows()
 	for i, row := range r.rows() {
 		row.d.merge(theirs[i].d)

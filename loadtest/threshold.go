@@ -68,6 +68,22 @@ func (r *Report) figures() []figure {
 	return []figure{{nameTTFB, &r.CorrectedTTFB}, {nameTTFC, &r.CorrectedTTFC}, {nameITL, &r.ITL}, {nameICL, &r.ICL}, {nameNTPOT, &r.CorrectedNTPOT}, {nameE2E, &r.CorrectedE2E}}
 }
 
+// waits are the durations of requests that wait for each other.
+var waits = [...]string{analysis.TTFT().Name, analysis.TPOT().Name, analysis.Latency().Name, nameTTFB, nameTTFC, nameNTPOT, nameE2E}
+
+// dependence returns the number of requests that show as much of a metric as one
+// independent request, by the logarithms of the durations; see [batches].
+func (r *Report) dependence(metric string) float64 {
+	switch metric {
+	case analysis.TokensPerSecond().Name, nameITL, nameICL:
+		metric = analysis.TPOT().Name // of the same gaps
+	}
+	if i := slices.Index(waits[:], metric); i >= 0 {
+		return r.waits[i].dependence()
+	}
+	return 1
+}
+
 // valueOf returns the function that returns a request's value of an amount, and whether
 // it has one.
 func valueOf(name string) func(Result) (float64, bool) {
@@ -165,7 +181,7 @@ func (r *Report) shows(t analysis.Threshold, of int) bool {
 			if t.AtLeast {
 				events, share = m.N-m.Events, 1-t.Limit
 			}
-			return exceeds(events, n+r.UnderWay, share, of)
+			return exceeds(events, n+r.UnderWay, share, 1, of)
 		}
 	}
 	share, shared := allowed(t)
@@ -186,5 +202,5 @@ func (r *Report) shows(t analysis.Threshold, of int) bool {
 	if t.AtLeast {
 		events = n - events
 	}
-	return share == 0 || exceeds(events, n+r.UnderWay, share, of)
+	return share == 0 || exceeds(events, n+r.UnderWay, share, r.dependence(t.Metric), of)
 }

@@ -10,9 +10,11 @@ var shareOdds = [...]struct{ factor, weight float64 }{{1.25, 0.1}, {1.5, 0.15}, 
 // at equal events. So trials whose outcome is not yet known may count as trials without
 // an event. A share of 0 is exceeded by the first event, and a share of 1 never.
 // Impossible arguments give 0, no evidence.
-func ShareLogE(events, n int, share float64) float64 {
+//
+// dependence is the number of trials that show as much as one independent trial, or 1.
+func ShareLogE(events, n int, share, dependence float64) float64 {
 	switch {
-	case events < 0 || events > n || !(share >= 0 && share < 1):
+	case events < 0 || events > n || !(share >= 0 && share < 1 && dependence >= 1):
 		return 0
 	case share == 0:
 		if events > 0 {
@@ -23,7 +25,7 @@ func ShareLogE(events, n int, share float64) float64 {
 	var logs, weights [len(shareOdds)]float64
 	for j, a := range shareOdds {
 		odds := a.factor * share / (1 - share)
-		logs[j], weights[j] = logRatio(events, n, odds/(1+odds), share), a.weight
+		logs[j], weights[j] = logRatio(events, n, odds/(1+odds), share)/dependence, a.weight
 	}
 	return Average(logs[:], weights[:])
 }

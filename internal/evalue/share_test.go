@@ -19,7 +19,7 @@ func TestShareIsValidAtEveryLook(t *testing.T) {
 					if random.Float64() < truth {
 						events++
 					}
-					if ShareLogE(events, n, limit) >= math.Log(1/alpha) {
+					if ShareLogE(events, n, limit, 1) >= math.Log(1/alpha) {
 						rejected++
 						break
 					}
@@ -48,7 +48,7 @@ func TestShareFindsTwiceTheLimit(t *testing.T) {
 				if random.Float64() < q {
 					events++
 				}
-				if ShareLogE(events, n, limit) >= math.Log(1/alpha) {
+				if ShareLogE(events, n, limit, 1) >= math.Log(1/alpha) {
 					sum += n
 					break
 				}
@@ -68,12 +68,12 @@ func TestShareAtTheEnds(t *testing.T) {
 		share     float64
 		want      float64
 	}{{0, 9, 0, 0}, {1, 9, 0, impossible}, {9, 9, 1, 0}, {-1, 9, 0.5, 0}, {10, 9, 0.5, 0}, {1, 9, math.NaN(), 0}, {0, 0, 0.5, 0}} {
-		if got := ShareLogE(test.events, test.n, test.share); math.Abs(got-test.want) > 1e-9 {
+		if got := ShareLogE(test.events, test.n, test.share, 1); math.Abs(got-test.want) > 1e-9 {
 			t.Errorf("%d of %d against %v: %v, want %v", test.events, test.n, test.share, got, test.want)
 		}
 	}
 	for n := range 200 { // an unknown outcome never adds evidence
-		if a, b := ShareLogE(5, n+5, 0.02), ShareLogE(5, n+6, 0.02); b > a {
+		if a, b := ShareLogE(5, n+5, 0.02, 1), ShareLogE(5, n+6, 0.02, 1); b > a {
 			t.Fatalf("after %d trials: %v, one more: %v", n, a, b)
 		}
 	}
