@@ -156,12 +156,18 @@ func TestGeneratorFaults(t *testing.T) {
 			t.Errorf("%v: %v, %v, goodput %+v", lack, report.Generator, report.Faults, report.Goodput)
 		}
 	}
-	for want, err := range map[Fault]error{
-		faultLocal:   &net.OpError{Op: "proxyconnect", Err: syscall.ECONNREFUSED},
-		faultConnect: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
+	for _, test := range []struct {
+		err  error
+		want Fault
+	}{
+		{&net.OpError{Op: "proxyconnect", Err: syscall.ECONNREFUSED}, faultLocal},
+		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, faultConnect},
+		{&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, faultConnect},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "i/o timeout", IsTimeout: true}}, faultLocal},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, faultResolve},
 	} {
-		if got := connectFault(err); got != want {
-			t.Errorf("%v: %q, want %q", err, got, want)
+		if got := connectFault(test.err); got != test.want {
+			t.Errorf("%v: %q, want %q", test.err, got, test.want)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -21,7 +21,7 @@ import (
 //
 //	""                   no fault
 //	"generator"          this machine has no local port, file descriptor or memory left,
-//	                     or cannot reach its proxy
+//	                     has no route, or its proxy or name server fails
 //	"resolve"            the name of the server was not found
 //	"connect"            the connection was refused or timed out
 //	"tls"                the TLS handshake failed or the certificate is not trusted
@@ -89,6 +89,8 @@ func faultOf(o *answer.Outcome, err, cause error) Fault {
 	switch {
 	case o.Status == 0:
 		return connectFault(err)
+	case o.Status == http.StatusProxyAuthRequired:
+		return faultLocal
 	case o.Status == http.StatusTooManyRequests:
 		return faultTooMany
 	case o.Status >= 300 && o.Status < 400:
@@ -119,13 +121,27 @@ func exhausted(err error) bool {
 		syscall.EMFILE, syscall.ENFILE, // file descriptors
 		syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN,
 		syscall.EACCES, syscall.EPERM, // a local firewall
+		syscall.ENETUNREACH, syscall.ENETDOWN,
 	} {
 		if errors.Is(err, lack) {
 			return true
 		}
 	}
-	var dns *net.DNSError // it has lost the error below
-	return errors.As(err, &dns) && strings.Contains(dns.Err, syscall.EMFILE.Error())
+	var dns *net.DNSError // its name server fails, or it has lost one of the errors above
+	return errors.As(err, &dns) && !dns.IsNotFound
+}
+
+// proxyError is the refusal of a tunnel by a proxy.
+type proxyError struct{ status string }
+
+func (e *proxyError) Error() string { return "proxy: no tunnel to the server: " + e.status }
+
+// tunnel is the http.Transport.OnProxyConnectResponse of this package.
+func tunnel(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &proxyError{resp.Status}
+	}
+	return nil
 }
 
 func phase(t *timeoutError, o *answer.Outcome) Fault {
@@ -145,12 +161,13 @@ func connectFault(err error) Fault {
 	var op *net.OpError
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
+	var proxy *proxyError
 	var verify *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
 	switch {
 	case exhausted(err):
 		return faultLocal
-	case errors.As(err, &op) && op.Op == "proxyconnect":
+	case errors.As(err, &op) && op.Op == "proxyconnect", errors.As(err, &proxy):
 		return faultLocal
 	case errors.As(err, &dns):
 		return faultResolve

@@ -125,7 +125,7 @@ func TestFaults(t *testing.T) {
 		transport http.RoundTripper
 	}{
 		{faultNone, script{parts: spoken}},
-		{faultResolve, fail(&net.OpError{Op: "dial", Err: &net.DNSError{}})},
+		{faultResolve, fail(&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}})},
 		{faultConnect, fail(&net.OpError{Op: "dial", Err: errors.New("refused")})},
 		{faultBroken, fail(io.ErrUnexpectedEOF)},
 		{faultLateHeader, roundTripFunc(func(r *http.Request) (*http.Response, error) { return nil, sleep(r.Context(), time.Hour) })},

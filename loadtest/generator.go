@@ -92,7 +92,7 @@ func (g *Generator) judge(shortest time.Duration) {
 func (g *Generator) blame(failed, sent int) {
 	if failed > 0 {
 		g.Bottleneck = true
-		g.Reasons = append(g.Reasons, fmt.Sprintf("%s of %s requests failed before they left this machine, which lacks local ports, file descriptors or memory, or cannot reach its proxy",
+		g.Reasons = append(g.Reasons, fmt.Sprintf("%s of %s requests failed before they left this machine, which lacks local ports, file descriptors, memory or a route, or whose proxy or name server fails",
 			units.Grouped(failed), units.Grouped(sent)))
 	}
 }
