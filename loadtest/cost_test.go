@@ -27,6 +27,10 @@ import (
 const serverVar = "SERIN_TEST_SERVER"
 
 func TestMain(m *testing.M) {
+	if kind := os.Getenv(starvingVar); kind != "" {
+		runStarving(kind)
+		return
+	}
 	if os.Getenv(serverVar) == "" {
 		os.Exit(m.Run())
 	}

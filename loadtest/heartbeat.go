@@ -32,8 +32,10 @@ const (
 	// stallShare is the share of the time that may be lost to longer delays: the p99
 	// of a figure then differs by no more than such a delay.
 	stallShare = 0.01
-	// fewStalls is the number of stalls that may be chance.
-	fewStalls = 5
+	// fewStalls is the number of stalls that may be chance, if they are shorter than
+	// chanceStall.
+	fewStalls   = 5
+	chanceStall = 100 * time.Millisecond
 )
 
 // startHeartbeat returns a heartbeat and a function that stops it.
@@ -96,7 +98,7 @@ func (h *heartbeat) recent() time.Duration {
 // delay returns the delay that reading had, or would have had, for 1 % of the time up
 // to now. It is 0 if it is not longer than stallFloor, or if there were few stalls.
 func (s *stalls) delay(now time.Time) time.Duration {
-	if s.long < fewStalls {
+	if s.long < fewStalls && units.Seconds(s.late.Quantile(1)/1e6) < chanceStall {
 		return 0
 	}
 	bound := stallShare * now.Sub(s.began).Seconds()

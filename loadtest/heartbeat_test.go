@@ -20,12 +20,13 @@ func TestStalls(t *testing.T) {
 		{"a quota of half the time", 45 * ms, 100, 41 * ms, 45 * ms},
 		{"a quota of three quarters", 68 * ms, 100, 64 * ms, 68 * ms},
 		{"a few times", 45 * ms, fewStalls - 1, 0, 0},
+		{"once, for long", 3 * time.Second, 1, 2900 * ms, 3 * time.Second},
 	}
 	for _, test := range tests {
 		s := stalls{began: time.Unix(0, 0)}
 		now := s.began
 		for range test.times {
-			for range (90*ms - test.stopped) / beat {
+			for range max(1, (90*ms-test.stopped)/beat) {
 				now = now.Add(beat)
 				s.add(0)
 			}
