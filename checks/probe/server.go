@@ -228,7 +228,7 @@ func (o *ServerOptions) load(ctx context.Context, c *http.Client, u *url.URL, f 
 	}
 	kind := modelserver.Kind(o.Kind)
 	some := false
-	for s, v := range load.Values {
+	for s, v := range load.Values[:modelserver.Generated] {
 		signal := modelserver.Signal(s)
 		if v.Known {
 			some = true

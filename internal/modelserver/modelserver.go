@@ -36,13 +36,16 @@ func (k Kind) Valid() bool { return k == Ollama || servers[k] != nil }
 type Signal int
 
 const (
-	Running     Signal = iota // requests that are processed
-	Waiting                   // requests in the queue
-	KVUse                     // share of the KV cache in use, 0 to 1
-	Tokens                    // tokens in the KV cache
-	Preemptions               // preempted requests since the start
-	TTFT                      // time to first token
-	signals                   // their number
+	Running      Signal = iota // requests that are processed
+	Waiting                    // requests in the queue
+	KVUse                      // share of the KV cache in use, 0 to 1
+	Tokens                     // tokens in the KV cache
+	Preemptions                // preempted requests since the start
+	Generated                  // output tokens since the start
+	CacheQueries               // tokens looked up in the prefix cache since the start
+	CacheHits                  // tokens of them that were found
+	TTFT                       // time to first token
+	signals                    // their number
 )
 
 // Has reports whether servers of a kind have a metric for a signal.
@@ -82,29 +85,37 @@ type server struct {
 
 var servers = map[Kind]*server{
 	VLLM: {model: "model_name", metrics: [signals][]metric{
-		Running:     {{name: "vllm:num_requests_running"}},
-		Waiting:     {{name: "vllm:num_requests_waiting"}},
-		KVUse:       {{name: "vllm:kv_cache_usage_perc"}, {name: "vllm:gpu_cache_usage_perc"}},
-		Preemptions: {{name: "vllm:num_preemptions_total"}},
-		TTFT:        {{name: "vllm:time_to_first_token_seconds_bucket"}},
+		Running:      {{name: "vllm:num_requests_running"}},
+		Waiting:      {{name: "vllm:num_requests_waiting"}},
+		KVUse:        {{name: "vllm:kv_cache_usage_perc"}, {name: "vllm:gpu_cache_usage_perc"}},
+		Preemptions:  {{name: "vllm:num_preemptions_total"}},
+		Generated:    {{name: "vllm:generation_tokens_total"}},
+		CacheQueries: {{name: "vllm:prefix_cache_queries_total"}, {name: "vllm:gpu_prefix_cache_queries_total"}},
+		CacheHits:    {{name: "vllm:prefix_cache_hits_total"}, {name: "vllm:gpu_prefix_cache_hits_total"}},
+		TTFT:         {{name: "vllm:time_to_first_token_seconds_bucket"}},
 	}},
 	SGLang: {model: "model_name", parts: "priority", copies: []string{"tp_rank", "pp_rank", "moe_ep_rank", "engine_type", "pid"}, metrics: [signals][]metric{
-		Running:     {{name: "sglang:num_running_reqs"}},
-		Waiting:     {{name: "sglang:num_queue_reqs"}},
-		KVUse:       {{name: "sglang:token_usage"}},
-		Tokens:      {{name: "sglang:num_used_tokens"}},
-		Preemptions: {{name: "sglang:num_retracted_requests_total"}},
-		TTFT:        {{name: "sglang:time_to_first_token_seconds_bucket"}},
+		Running:      {{name: "sglang:num_running_reqs"}},
+		Waiting:      {{name: "sglang:num_queue_reqs"}},
+		KVUse:        {{name: "sglang:token_usage"}},
+		Tokens:       {{name: "sglang:num_used_tokens"}},
+		Preemptions:  {{name: "sglang:num_retracted_requests_total"}},
+		Generated:    {{name: "sglang:generation_tokens_total"}},
+		CacheQueries: {{name: "sglang:prompt_tokens_total"}},
+		CacheHits:    {{name: "sglang:cached_tokens_total"}},
+		TTFT:         {{name: "sglang:time_to_first_token_seconds_bucket"}},
 	}},
 	TGI: {metrics: [signals][]metric{
-		Running: {{name: "tgi_batch_current_size"}},
-		Waiting: {{name: "tgi_queue_size"}},
+		Running:   {{name: "tgi_batch_current_size"}},
+		Waiting:   {{name: "tgi_queue_size"}},
+		Generated: {{name: "tgi_request_generated_tokens_sum"}},
 	}},
 	LlamaCPP: {metrics: [signals][]metric{
-		Running: {{name: "llamacpp:requests_processing"}},
-		Waiting: {{name: "llamacpp:requests_deferred"}},
-		KVUse:   {{name: "llamacpp:kv_cache_usage_ratio"}},
-		Tokens:  {{name: "llamacpp:kv_cache_tokens"}},
+		Running:   {{name: "llamacpp:requests_processing"}},
+		Waiting:   {{name: "llamacpp:requests_deferred"}},
+		KVUse:     {{name: "llamacpp:kv_cache_usage_ratio"}},
+		Tokens:    {{name: "llamacpp:kv_cache_tokens"}},
+		Generated: {{name: "llamacpp:tokens_predicted_total"}},
 	}},
 	Triton: {model: "model", metrics: [signals][]metric{
 		Running: {{"nv_trt_llm_request_metrics", "request_type", "scheduled"}},
@@ -122,7 +133,7 @@ type Value struct {
 
 // Load is the load of a server. What is not on its page is not known.
 type Load struct {
-	// Values are by signal, from Running to Preemptions. Counts are summed up over the
+	// Values are by signal, from Running to CacheHits. Counts are summed up over the
 	// engines of the server; of KVUse it is the largest.
 	Values [TTFT]Value
 	// TTFT is the histogram of the time to first token in seconds, since the start of the
@@ -233,7 +244,7 @@ func (g *gauge) value(largest bool) Value {
 	return Value{Value: total, Known: !g.invalid && !math.IsInf(total, 1)}
 }
 
-var signalNames = [signals]string{"running", "waiting", "KV use", "tokens", "preemptions", "TTFT"}
+var signalNames = [signals]string{"running", "waiting", "KV use", "tokens", "preemptions", "tokens generated", "cache queries", "cache hits", "TTFT"}
 
 // String returns the name of s for people.
 func (s Signal) String() string {

@@ -2,6 +2,7 @@ package modelserver_test
 
 import (
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/serin-go/serin/internal/exposition"
@@ -75,7 +76,7 @@ nv_inference_pending_request_count{model="a",version="1"} 9
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		for i, v := range load.Values {
+		for i, v := range load.Values[:modelserver.Generated] {
 			if !v.Known {
 				v.Value = unknown
 			}
@@ -114,5 +115,62 @@ func TestKind(t *testing.T) {
 	}
 	if names := modelserver.VLLM.Names(modelserver.KVUse); len(names) != 2 || names[0] != "vllm:kv_cache_usage_perc" {
 		t.Errorf("names of the KV use: %q, want the newer first", names)
+	}
+}
+
+// TestCounters has counters of tokens and of the prefix cache.
+func TestCounters(t *testing.T) {
+	const unknown = -1
+	for _, test := range []struct {
+		kind modelserver.Kind
+		page string
+		want [3]float64 // generated, cache queries, cache hits
+	}{
+		{modelserver.VLLM, `vllm:generation_tokens_total{engine="0",model_name="m"} 700
+vllm:generation_tokens_total{engine="1",model_name="m"} 300
+vllm:prefix_cache_queries_total{engine="0"} 500
+vllm:prefix_cache_hits_total{engine="0"} 400
+vllm:gpu_prefix_cache_queries_total{engine="0"} 9
+`, [3]float64{1000, 500, 400}},
+		{modelserver.SGLang, "sglang:prompt_tokens_total{tp_rank=\"0\"} 8\nsglang:prompt_tokens_total{tp_rank=\"1\"} 8\nsglang:cached_tokens_total{cache_source=\"device\"} 2\nsglang:cached_tokens_total{cache_source=\"host\"} 1\nsglang:generation_tokens_total 5\n",
+			[3]float64{5, 8, 3}},
+		{modelserver.TGI, "# TYPE tgi_request_generated_tokens histogram\ntgi_request_generated_tokens_bucket{le=\"+Inf\"} 2\ntgi_request_generated_tokens_sum 64\ntgi_request_generated_tokens_count 2\n", [3]float64{64, unknown, unknown}},
+		{modelserver.LlamaCPP, "llamacpp:tokens_predicted_total 12\n", [3]float64{12, unknown, unknown}},
+		{modelserver.Triton, "nv_inference_pending_request_count 1\n", [3]float64{unknown, unknown, unknown}},
+	} {
+		load, err := modelserver.Read([]byte(test.page), text, test.kind, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range test.want {
+			v := load.Values[int(modelserver.Generated)+i]
+			if v.Known != (want != unknown) || v.Known && v.Value != want {
+				t.Errorf("%s: %v is %+v, want %v", test.kind, modelserver.Generated+modelserver.Signal(i), v, want)
+			}
+		}
+	}
+}
+
+// TestReadGPUs has GPUs that are shared, parts of a GPU, and values that are not known.
+func TestReadGPUs(t *testing.T) {
+	const page = `# TYPE DCGM_FI_DEV_GPU_UTIL gauge
+DCGM_FI_DEV_GPU_UTIL{gpu="0",UUID="a",Hostname="h",pod="x"} 80
+DCGM_FI_DEV_GPU_UTIL{gpu="0",UUID="a",Hostname="h",pod="y"} 80
+DCGM_FI_DEV_GPU_UTIL{gpu="1",UUID="b",Hostname="h"} 40
+DCGM_FI_DEV_GPU_UTIL{gpu="1",UUID="b",GPU_I_ID="3",Hostname="h"} 99
+DCGM_FI_DEV_POWER_USAGE{gpu="0",UUID="a",Hostname="h"} 301.5
+DCGM_FI_DEV_POWER_USAGE{gpu="1",UUID="b",Hostname="h"} 2147483632
+DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{gpu="0",UUID="a",Hostname="h"} 5000000000
+DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{gpu="1",UUID="b",Hostname="h"} 1000000
+`
+	got, err := modelserver.ReadGPUs([]byte(page), text)
+	if err != nil || !got.Use.Known || math.Abs(got.Use.Value-0.6) > 1e-9 || got.Power.Known || !got.Energy.Known || math.Abs(got.Energy.Value-5_001_000) > 1e-3 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err = modelserver.ReadGPUs([]byte("up 1\n"), text); err != nil || got.Use.Known || got.Power.Known || got.Energy.Known {
+		t.Errorf("an empty page: %+v, %v", got, err)
+	}
+	if _, err = modelserver.ReadGPUs([]byte("DCGM_FI"), text); err == nil {
+		t.Error("a page that is cut is accepted")
 	}
 }
