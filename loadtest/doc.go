@@ -106,6 +106,10 @@
 // for independent requests for up to 100 %.
 // [Sweep] draws the curve of latency over throughput and marks its knee.
 //
+// [ServerMetrics] reads the metrics pages of the servers during a run, so that the report
+// has their queues, caches and GPUs on the same axis of time, and the energy and the cost
+// of a good token.
+//
 // OnResult and OnInterval of a plan report on a run while it is in progress. Package
 // loadprom exports that to Prometheus and package loadotel to OpenTelemetry. Package
 // cluster distributes a run over several machines.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"time"
@@ -88,4 +89,24 @@ func ExampleSweep() {
 	}
 	fmt.Println()
 	// Output: 20/s 40/s 80/s
+}
+
+// The servers report about themselves while the client measures.
+func ExampleServerMetrics_Watch() {
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		fmt.Fprintln(w, "vllm:num_requests_running 3\nvllm:kv_cache_usage_perc 0.25")
+	}))
+	defer page.Close()
+
+	servers := loadtest.ServerMetrics{Pages: []loadtest.MetricsPage{{URL: page.URL, Kind: "vllm"}}}
+	report, err := servers.Watch(loadtest.Run)(context.Background(), loadtest.Plan{
+		Target: page.URL, Model: "m", Prompts: []workload.Prompt{workload.Ask("Why?")}, Pacer: pace.Constant(10), Requests: 5,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(report.Server)
+	// Output: running 3, up to 3; KV cache 25 %, up to 25 %
 }

@@ -65,6 +65,8 @@ type Report struct {
 	Late     bool
 	LagBound time.Duration
 
+	// Server is what the servers reported about themselves, or nil; see [ServerMetrics].
+	Server *ServerSide
 	// Goodput has an entry for each SLO of the plan.
 	Goodput []Goodput
 	// Judged has the result of each threshold of the plan.
@@ -162,6 +164,7 @@ func (r *Report) add(res Result, c chunks) {
 			g.Sent++
 			if good {
 				g.Good++
+				g.Tokens += res.OutputTokens
 			}
 			r.batches[i].add(res.Due.Sub(r.Began), g.SLO.used(res), good)
 		}
@@ -285,3 +288,12 @@ func (r *Report) rows() []row {
 // Series returns the figures of the run over time, in at most 240 intervals of equal
 // length.
 func (r *Report) Series() []Interval { return r.series.intervals() }
+
+// goodTokens returns the output tokens of the answers that kept the first SLO, or without
+// SLOs of the answers that have any.
+func (r *Report) goodTokens() int {
+	if len(r.Goodput) > 0 {
+		return r.Goodput[0].Tokens
+	}
+	return r.OutputTokens
+}

@@ -122,7 +122,7 @@ func (r *Report) plots() []template.HTML {
 			return 1000 * f(i)
 		}
 	}
-	return []template.HTML{
+	out := []template.HTML{
 		plot("Time to first token, from when due", "s", "ms", over("p99", orange, millis(func(i Interval) float64 { return i.TTFT99 })), over("p50", blue, millis(func(i Interval) float64 { return i.TTFT50 }))),
 		plot("Latency, from when due", "s", "ms", over("p99", orange, millis(func(i Interval) float64 { return i.Whole99 })), over("p50", blue, millis(func(i Interval) float64 { return i.Whole50 }))),
 		plot("Requests per second", "s", "1/s", over("sent", blue, func(i Interval) float64 { return float64(i.Sent) / i.Length }), over("failed", red, func(i Interval) float64 { return float64(i.Failed) / i.Length })),
@@ -132,6 +132,10 @@ func (r *Report) plots() []template.HTML {
 		plot("TTFT, share of requests by time", "ms", "%", density("TTFT", blue, &r.TTFT)),
 		plot("ITL, share of gaps by time", "ms", "%", density("ITL", green, &r.ITL)),
 	}
+	if r.Server != nil {
+		out = append(out, r.Server.plots()...)
+	}
+	return out
 }
 
 // spectrum returns quantiles over the number of nines: 1 is the p90, 2 the p99 and 3

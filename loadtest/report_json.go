@@ -42,6 +42,7 @@ type reportJSON struct {
 	UnderWay    int                       `json:"under_way,omitempty"`
 	Durations   map[string]*Distribution  `json:"durations"`
 	Series      []Interval                `json:"series,omitempty"`
+	Server      *ServerSide               `json:"server,omitempty"`
 	State       stateJSON                 `json:"state"`
 }
 
@@ -71,7 +72,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		FirstErrors: make(map[analysis.Class]string), Goodput: r.Goodput, Judged: r.Judged, Input: r.InputTokens, Cached: r.CachedTokens,
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency, UnderWay: r.UnderWay,
-		Durations: make(map[string]*Distribution), Series: r.Series(),
+		Durations: make(map[string]*Distribution), Series: r.Series(), Server: r.Server,
 		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.keptDue, r.keptEnd, r.series.json(), nil, nil, &r.tally},
 	}
 	for i := range r.batches {
@@ -112,7 +113,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	*r = Report{
 		Generator: j.Generator, Target: j.Target, Model: j.Model, Began: j.Began, Elapsed: s.Elapsed, Interrupted: j.Interrupted, Aborted: j.Aborted,
 		Sent: j.Sent, Unsent: j.Unsent, Trimmed: j.Trimmed, Missing: j.Missing, Notes: j.Notes, Classes: ensure(j.Classes), Faults: ensure(j.Faults),
-		FirstErrors: make(map[analysis.Class]error), Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,
+		FirstErrors: make(map[analysis.Class]error), Server: j.Server, Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,
 		OutputTokens: j.Output, ReasoningTokens: j.Reasoning, TokenSources: ensure(j.Sources), Chunks: j.Chunks, Coalesced: j.Coalesced,
 		PeakConcurrency: j.Peak, UnderWay: j.UnderWay, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, keptDue: s.KeptDue, keptEnd: s.KeptEnd, tally: *s.Tally,
 	}

@@ -65,6 +65,9 @@ func (r *Report) Append(o *Report) {
 func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	r.Elapsed = max(r.Elapsed, o.Elapsed)
 	r.Interrupted = r.Interrupted || o.Interrupted
+	if r.Server == nil {
+		r.Server = o.Server
+	}
 	if r.Aborted == "" {
 		r.Aborted = o.Aborted
 	}
@@ -88,6 +91,7 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	for i := range min(len(r.Goodput), len(o.Goodput)) {
 		r.Goodput[i].Good += o.Goodput[i].Good
 		r.Goodput[i].Sent += o.Goodput[i].Sent
+		r.Goodput[i].Tokens += o.Goodput[i].Tokens
 	}
 	for i := range min(len(r.batches), len(o.batches)) {
 		r.batches[i].merge(&o.batches[i])

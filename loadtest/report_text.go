@@ -65,6 +65,9 @@ func (r *Report) String() string {
 	if r.Aborted != "" {
 		fmt.Fprintf(&b, "\nAborted   %s", strings.TrimPrefix(r.Aborted, "loadtest: "))
 	}
+	if r.Server != nil {
+		fmt.Fprintf(&b, "\nServer    %v", r.Server)
+	}
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "\nNote      %s", note)
 	}

@@ -91,6 +91,8 @@ type Goodput struct {
 	// show as much about the share of good ones as those that were sent. Requests that
 	// wait for each other are not independent. It is from 0 to Sent.
 	Effective float64 `json:"effective"`
+	// Tokens is the number of output tokens of the good requests.
+	Tokens int `json:"tokens"`
 	// Rate is the number of good requests per second of the run without warm-up and
 	// cool-down.
 	Rate float64 `json:"rate"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -333,5 +334,25 @@ func TestKeysComeFromTheEnvironment(t *testing.T) {
 	}
 	if all := o.String() + e.String() + string(file); strings.Contains(all, "0123456789") || !strings.Contains(all, "[secret]") {
 		t.Errorf("a key is written:\n%s", all)
+	}
+}
+
+// TestServerMetrics shows what a server reports about itself.
+func TestServerMetrics(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		_, _ = io.WriteString(w, "vllm:num_requests_running 3\n")
+	}))
+	defer server.Close()
+	code, out, errs := command(t, "attack", "-duration", "500ms", "-output", "4", "-server-metrics", "vllm="+server.URL, "-hourly-price", "8")
+	if code != 0 && code != inconclusive || !strings.Contains(out, "running 3") || !strings.Contains(out, "for a million good tokens") {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	for _, args := range [][]string{
+		{"-server-metrics", server.URL}, {"-server-metrics", "ollama=" + server.URL}, {"-server-metrics", "vllm=host:8000"}, {"-hourly-price", "8"}, {"-server-metrics", "vllm=" + server.URL, "-hourly-price", "-1"},
+	} {
+		if code, _, errs := command(t, append([]string{"attack", "-duration", "500ms"}, args...)...); code != 2 || errs == "" {
+			t.Errorf("%v: %d %s", args, code, errs)
+		}
 	}
 }

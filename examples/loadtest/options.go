@@ -24,7 +24,8 @@ import (
 
 // options has the flags of all commands that send requests.
 type options struct {
-	plan loadtest.Plan
+	plan   loadtest.Plan
+	server loadtest.ServerMetrics
 
 	rate, speedup       float64
 	shape, window       string
@@ -64,6 +65,7 @@ func (l *list[T]) Set(s string) error {
 // sending adds the flags for the target and the requests.
 func (o *options) sending(fs *flag.FlagSet) {
 	p := &o.plan
+	o.serverFlags(fs)
 	fs.StringVar(&p.Target, "url", "", "the `URL` of a server with the OpenAI API; by default a small model in this process")
 	fs.StringVar((*string)(&p.API), "api", "chat", "the `API` to call: chat, completions, responses or embeddings")
 	fs.StringVar(&p.Model, "model", modeltest.DefaultModel, "the `name` of the model")

@@ -24,7 +24,7 @@ const tokenVar = "LOADTEST_TOKEN"
 // runner returns the Runner of plans: this process, or workers.
 func (o *options) runner(c console) (loadtest.Runner, error) {
 	if o.workers == "" {
-		return loadtest.Run, nil
+		return o.watched(loadtest.Run)
 	}
 	all, err := cluster.New(cluster.Config{
 		Workers: strings.Split(o.workers, ","), Token: loadtest.Secret(c.getenv(tokenVar)), Logger: slog.New(slog.NewTextHandler(c.err, nil)),
@@ -32,7 +32,7 @@ func (o *options) runner(c console) (loadtest.Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-workers, with the token in %s: %w", tokenVar, err)
 	}
-	return all.Run, nil
+	return o.watched(all.Run)
 }
 
 func serveWorker(ctx context.Context, c console, args []string) error {

@@ -1,8 +1,6 @@
 package modelserver
 
 import (
-	"math"
-
 	"github.com/serin-go/serin/internal/exposition"
 )
 
@@ -32,7 +30,7 @@ func ReadGPUs(page []byte, contentType string) (GPUs, error) {
 			return GPUs{}, err
 		}
 		var to *sum
-		blank := math.Inf(1)
+		var blank float64
 		switch s.Name {
 		case "DCGM_FI_DEV_GPU_UTIL":
 			to, blank = &use, dcgmBlank
