@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/report"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -29,30 +31,31 @@ type page struct {
 	Acts              []pageAct
 }
 
+// pageAct is the report of a rollout with what its users saw, and two plots.
 type pageAct struct {
-	From, To, Story, Outcome, Reason string
-	Promoted                         bool
-	Exposed, Errors, Requests        int
-	Seconds, Limit                   string
-	LimitY                           float64
-	Share, Evidence                  string // path data
-	Metrics                          []pageMetric
-	Events                           []rollout.Event
+	report.Report
+	Story            string
+	Errors, Requests int
+	Seconds, Limit   string
+	LimitY           float64
+	Curve, Area      string // path data
 }
 
-type pageMetric struct{ Name, Baseline, Candidate, E, Verdict, Reason string }
-
 // writeReport writes the report: one file that needs nothing else.
-func writeReport(path string, results []*result, load *loadtest.Report) (err error) {
+func (d *demo) writeReport(ctx context.Context, results []*result, load *loadtest.Report) (err error) {
 	p := page{
 		When: load.Began.Format("2 January 2006, 15:04"), Took: load.Elapsed.Round(time.Second).String(),
 		Requests: load.Sent, Audit: "the audit file that was written with it",
 	}
 	for _, r := range results {
 		p.Dropped += r.load.dropped
-		p.Acts = append(p.Acts, r.page())
+		rep, err := report.Read(ctx, d.engine, r.id, report.Options{})
+		if err != nil {
+			return err
+		}
+		p.Acts = append(p.Acts, r.page(rep))
 	}
-	f, err := os.Create(path)
+	f, err := os.Create(d.cfg.Report)
 	if err != nil {
 		return err
 	}
@@ -60,25 +63,14 @@ func writeReport(path string, results []*result, load *loadtest.Report) (err err
 	return reportPage.Execute(f, p)
 }
 
-func (r *result) page() pageAct {
+func (r *result) page(rep report.Report) pageAct {
 	a := pageAct{
-		From: r.act.from, To: r.act.to, Story: r.act.story, Outcome: r.end.Phase.String(), Reason: r.end.Reason,
-		Promoted: r.end.Phase == strategies.Promoted,
-		Exposed:  r.exposed(), Errors: r.load.allErrors(), Requests: r.load.requests,
-		Seconds: fmt.Sprintf("%.0f", r.took().Seconds()),
-		Share:   r.sharePath(),
+		Report: rep, Story: r.act.story, Errors: r.load.allErrors(), Requests: r.load.requests,
+		Seconds: fmt.Sprintf("%.0f", r.took().Seconds()), Area: r.sharePath(),
 	}
-	a.Evidence, a.LimitY = r.evidencePath()
+	a.Curve, a.LimitY = r.evidencePath()
 	if j := r.end.Judgement; j != nil {
 		a.Limit = fmt.Sprintf("%.0f", j.Harm.Limit)
-		for _, m := range j.Metrics {
-			a.Metrics = append(a.Metrics, pageMetric{m.Metric, value(m, m.Baseline), value(m, m.Candidate), evalue(m.Harm.E), m.Verdict.String(), m.Reason})
-		}
-	}
-	for _, ev := range r.events {
-		if ev.Kind != rollout.Measured {
-			a.Events = append(a.Events, ev)
-		}
 	}
 	return a
 }

@@ -61,7 +61,7 @@ func (r *result) headline() string {
 
 // conclude prints the summary and writes the report and the audit trail. It
 // returns an error if an act did not end as it should or a request was dropped.
-func (d *demo) conclude(_ context.Context, out io.Writer, results []*result, load *loadtest.Report) error {
+func (d *demo) conclude(ctx context.Context, out io.Writer, results []*result, load *loadtest.Report) error {
 	dropped, entries := 0, 0
 	fmt.Fprintf(out, "\n%-16s %-12s %8s %13s %27s %8s\n", "rollout", "outcome", "exposed", "to detection", "errors users saw", "dropped")
 	for _, r := range results {
@@ -81,7 +81,7 @@ func (d *demo) conclude(_ context.Context, out io.Writer, results []*result, loa
 	if err := writeAudit(d.cfg.Audit, results); err != nil {
 		return err
 	}
-	if err := writeReport(d.cfg.Report, results, load); err != nil {
+	if err := d.writeReport(ctx, results, load); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "report    %s\naudit     %s (%d entries, chain verified)\n", d.cfg.Report, d.cfg.Audit, entries)
