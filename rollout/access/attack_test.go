@@ -197,6 +197,7 @@ func (a *attack) step() {
 	case 5: // the directory changes
 		a.roles[p] = a.someRoles()
 		a.gone[p] = a.rng.IntN(8) == 0
+		time.Sleep(2 * time.Second) // an error of the directory is remembered for one
 	case 6: // all sessions of a person are revoked
 		if a.rng.IntN(4) > 0 {
 			return

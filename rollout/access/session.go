@@ -28,8 +28,9 @@ type SessionsConfig struct {
 	// Life is the longest time of a session. Default 12 h.
 	Life time.Duration `env:"LIFE"`
 	// Roles returns the roles that an actor has now, such as from a directory, or an error,
-	// such as for one who has left. Sessions ask again every 5 min; with an error there is
-	// no session. If nil, the roles of the sign-in stay.
+	// such as for one who has left. Sessions ask again every 5 min, and wait for up to 10 s.
+	// With an error there is no session, and the next question about the actor comes a
+	// second later. If nil, the roles of the sign-in stay.
 	Roles func(ctx context.Context, by rollout.Actor) ([]string, error) `env:", noinit"`
 }
 
@@ -67,7 +68,10 @@ func (c SessionsConfig) Validate() error {
 //
 // The cookie is Secure, HttpOnly and SameSite=Lax. A service must refuse requests with an
 // effect by GET, and requests from other origins; see [net/http.CrossOriginProtection].
-type Sessions struct{ cfg SessionsConfig }
+type Sessions struct {
+	cfg       SessionsConfig
+	directory directory
+}
 
 // NewSessions returns sessions. It returns the errors of [SessionsConfig.Validate].
 func NewSessions(c SessionsConfig) (*Sessions, error) {
@@ -80,7 +84,7 @@ func NewSessions(c SessionsConfig) (*Sessions, error) {
 	if c.Life == 0 {
 		c.Life = 12 * time.Hour
 	}
-	return &Sessions{c}, nil
+	return &Sessions{cfg: c, directory: directory{ask: c.Roles}}, nil
 }
 
 // session is the stored state of a session.
@@ -181,7 +185,7 @@ func (s *Sessions) current(r *http.Request) (session, error) {
 	}
 	at, changed := time.Now().UTC(), false
 	if s.cfg.Roles != nil && at.Sub(doc.Read) >= rolesValid {
-		roles, err := s.cfg.Roles(r.Context(), doc.Actor)
+		roles, err := s.directory.roles(r.Context(), doc.Actor)
 		if err != nil {
 			return session{}, fmt.Errorf("access: reading the roles: %w", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,6 +172,55 @@ func TestRolesNow(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		if _, err := s.Authenticate(b.request()); !errors.Is(err, gone) {
 			t.Errorf("%v, want the error of the directory", err)
+		}
+	})
+}
+
+// TestDirectoryThatIsDown is asked once by all requests that wait, and once in a second after
+// an error or a panic.
+func TestDirectoryThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, answer := 0, func(context.Context) ([]string, error) { return []string{"sre"}, nil }
+		s := sessions(t, access.SessionsConfig{Roles: func(ctx context.Context, _ rollout.Actor) ([]string, error) {
+			asked++
+			return answer(ctx)
+		}})
+		b := &browser{t: t}
+		b.signIn(s, anaSubject)
+		time.Sleep(5 * time.Minute)
+		answer = func(ctx context.Context) ([]string, error) { <-ctx.Done(); return nil, ctx.Err() }
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 100 {
+			r := b.request()
+			all.Go(func() {
+				if _, err := s.Authenticate(r); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%v, want the end of the time of the directory", err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); asked != 1 || took != 10*time.Second {
+			t.Errorf("asked %d times in %v", asked, took)
+		}
+		down := errors.New("down")
+		answer = func(context.Context) ([]string, error) { return nil, down }
+		for range 50 {
+			_, _ = s.Authenticate(b.request())
+			time.Sleep(100 * time.Millisecond)
+		}
+		if asked < 5 || asked > 7 {
+			t.Errorf("asked %d times in five seconds", asked)
+		}
+		answer = func(context.Context) ([]string, error) { panic("directory") }
+		time.Sleep(2 * time.Second)
+		if _, err := s.Authenticate(b.request()); err == nil {
+			t.Error("a directory that panics lets in")
+		}
+		answer = func(context.Context) ([]string, error) { return []string{"reader"}, nil }
+		time.Sleep(2 * time.Second)
+		if by := b.is(s, "ana"); by.Roles[0] != "reader" {
+			t.Errorf("%q", by.Roles)
 		}
 	})
 }
