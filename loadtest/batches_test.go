@@ -17,7 +17,7 @@ import (
 	"github.com/serin-go/serin/internal/evalue"
 )
 
-var coverage = flag.Int("coverage", 200, "number of simulated runs for each server, load and length")
+var coverage = flag.Int("coverage", 100, "number of simulated runs for each server, load and length")
 
 // server simulates a server that is empty at first. It returns when each of n requests
 // was due and how long its answer took, in units of the mean service time.
