@@ -80,9 +80,11 @@ func (e *LineError) Unwrap() error { return e.Err }
 // the others need an answer; see [ReadConversations].
 //
 // Other members that are parameters of a request, such as "temperature", "min_tokens",
-// "ignore_eos", "tools", "response_format" and "model", are sent with it, and so are the
-// members of an object "extra_body", whatever they are. Columns of data sets, such as
-// "id" and "category", are ignored. Any other member is an error.
+// "ignore_eos", "tools", "response_format" and "model", are sent with it in place of what
+// the plan says. A parameter of a wrong type is an error, as is more than one limit of
+// the output tokens. The members of an object "extra_body" are sent too, whatever they
+// are. Columns of data sets, such as "id" and "category", are ignored. Any other member
+// is an error.
 //
 // The error joins a [*LineError] for each line that cannot be used. A file
 // without prompts is an error.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,6 +159,51 @@ func TestMembersOfALine(t *testing.T) {
 	trace, err := ReadTrace(strings.NewReader(`{"timestamp":1,"input_length":4,"output_length":4,"ignore_eos":true,"chat_id":5}`), TraceOptions{})
 	if err != nil || string(trace.Request(0).Prompt.ExtraBody["ignore_eos"]) != "true" {
 		t.Errorf("a trace: %v, %v", trace, err)
+	}
+}
+
+// TestParametersOfAWrongType refuses parameters that a server would refuse for each request,
+// by line and member.
+func TestParametersOfAWrongType(t *testing.T) {
+	for name, values := range map[string]struct{ right, wrong string }{
+		"temperature":           {`0|0.7|1e-1`, `"0"|-1|null|true|[0]`},
+		"presence_penalty":      {`-1.5`, `"a"`},
+		"top_k":                 {`-1|20|20.0`, `1.5|"20"`},
+		"ignore_eos":            {`true|false`, `1|"true"|null`},
+		"min_tokens":            {`0|64`, `-1|"64"|0.5`},
+		"max_tokens":            {`1|64`, `0|"64"|{}`},
+		"max_completion_tokens": {`9`, `0|null`},
+		"tools":                 {`[]|[{"type":"function"}]`, `{"type":"function"}|["f"]|null|"f"`},
+		"response_format":       {`{"type":"json_object"}`, `"json_object"|[]`},
+		"model":                 {`"sql-lora"`, `""|7|null`},
+		"stop":                  {`"a"|["a","b"]`, `7|{}`},
+		"tool_choice":           {`"auto"|{"type":"function"}`, `true|[]`},
+		"logprobs":              {`true|5`, `"5"|null`},
+		"logit_bias":            {`{}`, `[]`},
+		"stop_token_ids":        {`[1]`, `1`},
+	} {
+		for value := range strings.SplitSeq(values.right, "|") {
+			p, err := ReadPrompts(strings.NewReader(`{"prompt":"x","` + name + `":` + value + `}`))
+			if err != nil || string(p[0].ExtraBody[name]) != value {
+				t.Errorf("%s %s: %v", name, value, err)
+			}
+		}
+		for value := range strings.SplitSeq(values.wrong, "|") {
+			line := `{"prompt":"x","` + name + `":` + value + `,"echo":7}`
+			_, err := ReadPrompts(strings.NewReader("\n" + line))
+			var bad *LineError
+			var fields []string
+			for invalid := range checks.Invalid(err) {
+				fields = append(fields, invalid.Field)
+			}
+			if !errors.As(err, &bad) || bad.Line != 2 || !slices.Contains(fields, name) || !slices.Contains(fields, "echo") {
+				t.Errorf("%s: %v, fields %q", line, err, fields)
+			}
+		}
+	}
+	var bad *LineError
+	if _, err := ReadConversations(strings.NewReader(`{"turns":["x"],"max_tokens":3,"extra_body":{"max_completion_tokens":4}}`)); !errors.As(err, &bad) {
+		t.Errorf("two limits of output tokens: %v", err)
 	}
 }
 
