@@ -72,6 +72,9 @@ func (j *traceJSON) trace() (*Trace, error) {
 		if a.At < last || min(a.Input, a.Output) < 0 || max(a.Input, a.Output) > maxLength {
 			return nil, invalid(fmt.Sprintf("trace.arrivals[%d]", i), a.At.String(), "instants in ascending order, with 0 to 1,048,576 tokens")
 		}
+		if a.Blocks != nil && len(a.Blocks) != blocks(a.Input) {
+			return nil, invalid(fmt.Sprintf("trace.arrivals[%d].hash_ids", i), len(a.Blocks), fmt.Sprintf("%d for an input of %d", blocks(a.Input), a.Input))
+		}
 		last = a.At
 	}
 	if len(j.Arrivals) == 0 {

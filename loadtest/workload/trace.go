@@ -2,17 +2,13 @@ package workload
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"math"
+	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +24,10 @@ type arrival struct {
 	// Prompt is zero if the trace has none. Then a prompt of Input tokens is
 	// generated.
 	Prompt Prompt `json:"prompt,omitzero"`
+	// Blocks are the prefix blocks of a prompt to generate, by their IDs. Prompts that
+	// begin with the same blocks begin with the same text. If nil, prompts share
+	// nothing.
+	Blocks []int64 `json:"hash_ids,omitempty"`
 }
 
 // Trace is a recording of production traffic. For a replay it is both the
@@ -74,13 +74,18 @@ const maxTraceErrors = 20
 //   - CSV with the columns Timestamp, Request tokens and Response tokens, as in
 //     BurstGPT, with instants in seconds;
 //   - JSON lines with timestamp (milliseconds), input_length, output_length and
-//     hash_ids (one for each 512 tokens of input), as published by Mooncake;
+//     hash_ids (one for each 512 tokens of input, the last of which may be fewer), as
+//     published by Mooncake;
 //   - the same with messages, the prompt, as written by [Recorder].
+//
+// Blocks with the same hash ID have the same text, in each replay with the same seed. A
+// server with a prefix cache so finds as much of each prompt as the hash IDs of the trace
+// allow, up to the tokens of its chat template.
 //
 // Requests are sorted by time. Those with neither output tokens nor messages had failed
 // when they were recorded; they are left out and counted, see [Trace.Failed]. If no
-// request has output tokens, as for embeddings, all are kept. The error joins a [*LineError] for each of the
-// first 20 lines that cannot be used.
+// request has output tokens, as for embeddings, all are kept. The error joins a
+// [*LineError] for each of the first 20 lines that cannot be used.
 func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -137,144 +142,6 @@ func (l *lineErrors) add(line int, err error) (enough bool) {
 	return len(*l) >= maxTraceErrors
 }
 
-func readCSVTrace(r *bufio.Reader) ([]arrival, error) {
-	rows := csv.NewReader(r)
-	rows.ReuseRecord, rows.FieldsPerRecord = true, -1
-	header, err := rows.Read()
-	if err != nil {
-		return nil, &LineError{"trace", 1, err}
-	}
-	column := func(names ...string) int {
-		return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(strings.TrimSpace(h))) })
-	}
-	at, input, output := column("timestamp"), column("contexttokens", "request tokens"), column("generatedtokens", "response tokens")
-	if min(at, input, output) < 0 {
-		return nil, &LineError{"trace", 1, fmt.Errorf("columns %q, want TIMESTAMP, ContextTokens and GeneratedTokens, or Timestamp, Request tokens and Response tokens", header)}
-	}
-	var arrivals []arrival
-	var errs lineErrors
-	for {
-		row, err := rows.Read()
-		if errors.Is(err, io.EOF) {
-			return arrivals, errors.Join(errs...)
-		}
-		line := 0
-		var broken *csv.ParseError
-		if errors.As(err, &broken) {
-			line, err = broken.Line, broken.Err
-		} else if err != nil { // the file cannot be read
-			return nil, errors.Join(append(errs, fmt.Errorf("workload: trace: %w", err))...)
-		} else {
-			line, _ = rows.FieldPos(0)
-		}
-		if err == nil && len(row) <= max(at, input, output) {
-			err = fmt.Errorf("%d columns, want %d", len(row), max(at, input, output)+1)
-		}
-		var a arrival
-		if err == nil {
-			a, err = parseRow(row[at], row[input], row[output])
-		}
-		if err != nil {
-			if errs.add(line, err) {
-				return nil, errors.Join(errs...)
-			}
-			continue
-		}
-		arrivals = append(arrivals, a)
-	}
-}
-
-func parseRow(at, input, output string) (arrival, error) {
-	var a arrival
-	var errs []error
-	count := func(what, text string) int {
-		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil || n < 0 || n > maxLength {
-			errs = append(errs, fmt.Errorf("%s is %q, want 0 to 1,048,576 tokens", what, text))
-		}
-		return n
-	}
-	a.Input, a.Output = count("input", input), count("output", output)
-	at = strings.TrimSpace(at)
-	if s, err := strconv.ParseFloat(at, 64); err == nil && s >= 0 && s < math.MaxInt64/1e9 {
-		a.At = units.Seconds(s)
-	} else if when, err := time.Parse("2006-01-02 15:04:05", strings.TrimSuffix(at, "+00:00")); err == nil {
-		a.At = when.Sub(epoch)
-	} else {
-		errs = append(errs, fmt.Errorf("timestamp is %q, want seconds or an instant such as 2023-11-16 18:15:46.68", at))
-	}
-	return a, errors.Join(errs...)
-}
-
-// epoch is the zero of the instants of traces, since a Duration spans 292 years.
-var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-
-func readJSONTrace(r *bufio.Reader) ([]arrival, error) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	var arrivals []arrival
-	var errs lineErrors
-	n := 0
-	for lines.Scan() {
-		n++
-		line := bytes.TrimSpace(lines.Bytes())
-		if len(line) == 0 {
-			continue
-		}
-		a, err := parseArrival(line)
-		if err != nil {
-			if errs.add(n, err) {
-				break
-			}
-			continue
-		}
-		arrivals = append(arrivals, a)
-	}
-	if err := lines.Err(); err != nil {
-		errs.add(n+1, err)
-	}
-	return arrivals, errors.Join(errs...)
-}
-
-func parseArrival(line []byte) (arrival, error) {
-	var row struct {
-		Timestamp *float64  `json:"timestamp"`
-		Input     *int      `json:"input_length"`
-		Output    *int      `json:"output_length"`
-		Hashes    []int64   `json:"hash_ids"`
-		Messages  []Message `json:"messages"`
-	}
-	if err := json.Unmarshal(line, &row); err != nil {
-		return arrival{}, err
-	}
-	if row.Timestamp == nil || row.Input == nil || row.Output == nil {
-		return arrival{}, errors.New("timestamp, input_length or output_length is missing")
-	}
-	if !(*row.Timestamp >= 0 && *row.Timestamp < math.MaxInt64/1e6) {
-		return arrival{}, fmt.Errorf("timestamp is %v, want milliseconds of at least 0", *row.Timestamp)
-	}
-	if *row.Input < 0 || *row.Output < 0 || max(*row.Input, *row.Output) > maxLength {
-		return arrival{}, fmt.Errorf("lengths are %d and %d, want 0 to 1,048,576", *row.Input, *row.Output)
-	}
-	const block = 512
-	if want := (*row.Input + block - 1) / block; row.Hashes != nil && len(row.Hashes) != want {
-		return arrival{}, fmt.Errorf("%d hash_ids for an input_length of %d, want %d", len(row.Hashes), *row.Input, want)
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(line, &members); err != nil {
-		return arrival{}, err
-	}
-	extra, err := extraBody(members, "timestamp", "input_length", "output_length", "hash_ids", "messages")
-	if err != nil {
-		return arrival{}, err
-	}
-	a := arrival{At: units.Seconds(*row.Timestamp / 1000), Input: *row.Input, Output: *row.Output, Prompt: Prompt{row.Messages, extra}}
-	if row.Messages != nil {
-		return a, a.Prompt.Validate()
-	}
-	return a, ValidateExtraBody("extra_body", extra)
-}
-
 // Len returns the number of requests.
 func (t *Trace) Len() int { return len(t.arrivals) }
 
@@ -304,9 +171,22 @@ func (t *Trace) Request(seq uint64) Request {
 	if len(a.Prompt.Messages) > 0 {
 		return Request{Prompt: a.Prompt, MaxTokens: a.Output}
 	}
-	r := Synthetic{Input: Length{Mean: float64(a.Input), Max: maxLength}, Seed: t.seed}.Request(seq)
-	r.MaxTokens, r.Prompt.ExtraBody = max(1, a.Output), a.Prompt.ExtraBody
-	return r
+	prompt := Ask(t.text(seq, a))
+	prompt.ExtraBody = a.Prompt.ExtraBody
+	return Request{Prompt: prompt, MaxTokens: max(1, a.Output)}
+}
+
+// text returns the generated prompt of the request with number seq.
+func (t *Trace) text(seq uint64, a arrival) string {
+	var b strings.Builder
+	if len(a.Blocks) == 0 {
+		appendWords(&b, rand.New(rand.NewPCG(t.seed, seq)), max(1, a.Input))
+		return b.String()
+	}
+	for i, id := range a.Blocks {
+		appendWords(&b, rand.New(rand.NewPCG(^t.seed, uint64(id))), min(blockTokens, a.Input-i*blockTokens))
+	}
+	return b.String()
 }
 
 // Failed returns the number of requests of the recording that had failed and are not

@@ -68,6 +68,8 @@ func TestTraces(t *testing.T) {
 		{"mooncake", "{\"timestamp\":1000,\"input_length\":374,\"output_length\":44,\"hash_ids\":[1]}\n{\"timestamp\":5000,\"input_length\":396,\"output_length\":109}\n", ""},
 		{"bom", "\ufeffTIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:15:46.5,374,44\r\n2023-11-16 18:15:50.5,396,109\r\n", ""},
 		{"hashes", `{"timestamp":0,"input_length":1025,"output_length":1,"hash_ids":[1,2]}`, "line 1: 2 hash_ids for an input_length of 1025, want 3"},
+		{"too many hashes", `{"timestamp":0,"input_length":1024,"output_length":1,"hash_ids":[1,2,3]}`, "line 1: 3 hash_ids for an input_length of 1024, want 2"},
+		{"hash of a text", `{"timestamp":0,"input_length":5,"output_length":1,"hash_ids":["a"]}`, "hash_ids"},
 		{"empty", "", "empty"},
 		{"columns", "a,b,c\n1,2,3\n", "want TIMESTAMP"},
 		{"cut off", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.5,374,44\n2023-11-16 18:1", "line 3: 1 columns, want 3"},
@@ -89,6 +91,38 @@ func TestTraces(t *testing.T) {
 		if diff := cmp.Diff([]time.Duration{0, 2 * time.Second}, instants(trace, 9)); diff != "" || trace.Request(1).MaxTokens != 109 || len(strings.Fields(trace.Request(0).Prompt.Messages[0].Content)) != 374 {
 			t.Errorf("%s: %s %+v", test.name, diff, trace.Request(1).MaxTokens)
 		}
+	}
+}
+
+// TestPrefixBlocks has the prompts of a trace with hash IDs, also after JSON.
+func TestPrefixBlocks(t *testing.T) {
+	trace, err := ReadTrace(strings.NewReader(`{"timestamp":0,"input_length":1025,"output_length":1,"hash_ids":[7,8,9]}
+{"timestamp":1,"input_length":1300,"output_length":1,"hash_ids":[7,8,10]}
+{"timestamp":2,"input_length":700,"output_length":1,"hash_ids":[11,8]}
+{"timestamp":3,"input_length":0,"output_length":1,"hash_ids":[]}`), TraceOptions{Seed: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := Marshal(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Unmarshal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words [][]string
+	for i := range uint64(4) {
+		if diff := cmp.Diff(trace.Request(i), back.Request(i)); diff != "" {
+			t.Errorf("request %d after JSON (-want +got):\n%s", i, diff)
+		}
+		words = append(words, strings.Fields(back.Request(i).Prompt.Messages[0].Content))
+	}
+	if len(words[0]) != 1025 || len(words[1]) != 1300 || len(words[2]) != 700 || len(words[3]) != 1 {
+		t.Fatalf("%d, %d, %d and %d words", len(words[0]), len(words[1]), len(words[2]), len(words[3]))
+	}
+	if !slices.Equal(words[0][:1024], words[1][:1024]) || slices.Equal(words[0][:16], words[2][:16]) || !slices.Equal(words[0][512:700], words[2][512:]) {
+		t.Error("blocks with the same ID differ, or others are equal")
 	}
 }
 
