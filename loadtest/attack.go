@@ -37,8 +37,10 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	number, due := s.schedule.take(seq)
 	if s.run.Err() != nil {
 		s.results.skip(1)
+	} else if j, ok := s.ready(number, due); !ok {
+		s.results.skip(1)
 	} else {
-		s.execute(s.job(number, due))
+		s.deliver(j)
 	}
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
 }

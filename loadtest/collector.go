@@ -31,6 +31,7 @@ type collector struct {
 
 	breached         []Judged
 	failed, textless int // conversations that ended early, by cause
+	waited, lacking  int // turns of sessions that were sent later than in the trace, or with another answer before
 }
 
 // newCollector returns the collector of a run of p that began at p.Start.
@@ -129,6 +130,18 @@ func (c *collector) endConversation(r Result) {
 	}
 }
 
+// addTurn counts a turn of a session.
+func (c *collector) addTurn(waited, lacks bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if waited {
+		c.waited++
+	}
+	if lacks {
+		c.lacking++
+	}
+}
+
 // interval is the time between calls of OnInterval.
 const interval = time.Second
 
@@ -179,6 +192,12 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	if n := c.failed + c.textless; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s conversations ended before their last turn: %s after a failed answer, %s after an answer without text",
 			units.Grouped(n), units.Grouped(c.failed), units.Grouped(c.textless)))
+	}
+	if c.waited > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s turns of sessions were due later than planned, since the answer to the turn before had not ended", units.Grouped(c.waited)))
+	}
+	if c.lacking > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s turns of sessions were sent with a generated text in the place of an answer that this process has not", units.Grouped(c.lacking)))
 	}
 	if t, ok := c.plan.Workload.(*workload.Trace); ok && t.Failed() > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s requests of the trace were left out, since they had failed when they were recorded", units.Grouped(t.Failed())))

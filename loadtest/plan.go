@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"time"
 
@@ -75,6 +76,12 @@ type Plan struct {
 	Header http.Header
 	// APIKey is sent as bearer token in the header Authorization.
 	APIKey Secret `env:"API_KEY"`
+	// SessionHeader is the name of a header with the identity of the session, such as
+	// X-Session-ID, for routing that keeps a session on one server. It is the session of
+	// a [workload.Trace], or else the conversation or the user, with an identity that no
+	// other process or run has. Requests without a session do not have the header. If
+	// empty, identities are not sent.
+	SessionHeader string `env:"SESSION_HEADER"`
 	// Tokenizer returns the number of tokens of a text. It is called, concurrently,
 	// when an answer has ended: for answers and prompts whose usage the server does
 	// not report, and for each chunk, to measure the ITL. If nil, a chunk counts as
@@ -98,8 +105,9 @@ type Plan struct {
 	Drain time.Duration `env:"DRAIN"`
 
 	// Workers is the largest number of concurrent requests. A request that is due
-	// while all workers are busy is late, which counts as SchedLag. Default 10,000,
-	// at most 1,000,000.
+	// while all workers are busy is late, which counts as SchedLag. A turn of a session
+	// that waits for the answer to the turn before keeps a worker busy. Default 10,000,
+	// up to 1,000,000.
 	Workers int `env:"WORKERS"`
 	// LagBound is the limit for the p99 of SchedLag. Above it, a report is marked
 	// as late. A fifth of it is the delay of reading that is always accepted; see
@@ -187,6 +195,8 @@ func (p Plan) Validate() error {
 	} {
 		check(d.value >= 0, d.field, d.value.String(), "at least 0")
 	}
+	check(p.SessionHeader == "" || headerName.MatchString(p.SessionHeader), "SessionHeader", p.SessionHeader, "the name of a header, such as X-Session-ID")
+	check(!slices.Contains(ownHeaders, http.CanonicalHeaderKey(p.SessionHeader)), "SessionHeader", p.SessionHeader, "a header that requests do not have otherwise")
 	check(p.Requests >= 0, "Requests", p.Requests, "at least 0")
 	check(p.MaxTokens >= 0, "MaxTokens", p.MaxTokens, "at least 0")
 	check(p.Workers >= 0 && p.Workers <= maxWorkers, "Workers", p.Workers, fmt.Sprintf("0 to %d", maxWorkers))
@@ -197,6 +207,12 @@ func (p Plan) Validate() error {
 	errs = append(errs, checkThresholds(p.Thresholds))
 	return errors.Join(errs...)
 }
+
+// headerName matches the name of a header.
+var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+// ownHeaders are headers that have a meaning for the connection or the request.
+var ownHeaders = []string{"Accept", "Authorization", "Connection", "Content-Length", "Content-Type", "Host", "Transfer-Encoding"}
 
 // validate calls the method Validate of v, if v has one.
 func validate(v any) error {

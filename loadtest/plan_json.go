@@ -27,6 +27,7 @@ type planJSON struct {
 	Requests      int                        `json:"requests,omitempty"`
 	MaxTokens     int                        `json:"max_tokens,omitempty"`
 	ExtraBody     map[string]json.RawMessage `json:"extra_body,omitempty"`
+	SessionHeader string                     `json:"session_header,omitempty"`
 	Timeout       duration                   `json:"timeout,omitzero"`
 	FirstToken    duration                   `json:"first_token_timeout,omitzero"`
 	Idle          duration                   `json:"idle_timeout,omitzero"`
@@ -59,7 +60,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 func (p Plan) MarshalJSON() ([]byte, error) {
 	j := planJSON{
 		Target: p.Target, API: p.API, Model: p.Model, Prompts: p.Prompts, Users: p.Users, Think: duration(p.Think), Conversations: p.Conversations,
-		Start: p.Start, Duration: duration(p.Duration), Requests: p.Requests, MaxTokens: p.MaxTokens, ExtraBody: p.ExtraBody, Timeout: duration(p.Timeout),
+		Start: p.Start, Duration: duration(p.Duration), Requests: p.Requests, MaxTokens: p.MaxTokens, ExtraBody: p.ExtraBody, SessionHeader: p.SessionHeader, Timeout: duration(p.Timeout),
 		FirstToken: duration(p.FirstToken), Idle: duration(p.Idle), Drain: duration(p.Drain), Workers: p.Workers, LagBound: duration(p.LagBound),
 		WarmUp: duration(p.WarmUp), CoolDown: duration(p.CoolDown), SLOs: p.SLOs, Thresholds: p.Thresholds, AbortOnBreach: p.AbortOnBreach, Record: p.Record,
 	}
@@ -88,7 +89,7 @@ func (p *Plan) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("loadtest: Plan: %w", err)
 	}
 	p.Target, p.API, p.Model, p.Prompts, p.Users, p.Think, p.Conversations = j.Target, j.API, j.Model, j.Prompts, j.Users, time.Duration(j.Think), j.Conversations
-	p.Start, p.Duration, p.Requests, p.MaxTokens, p.ExtraBody, p.Timeout = j.Start, time.Duration(j.Duration), j.Requests, j.MaxTokens, j.ExtraBody, time.Duration(j.Timeout)
+	p.Start, p.Duration, p.Requests, p.MaxTokens, p.ExtraBody, p.SessionHeader, p.Timeout = j.Start, time.Duration(j.Duration), j.Requests, j.MaxTokens, j.ExtraBody, j.SessionHeader, time.Duration(j.Timeout)
 	p.FirstToken, p.Idle, p.Drain, p.Workers, p.LagBound = time.Duration(j.FirstToken), time.Duration(j.Idle), time.Duration(j.Drain), j.Workers, time.Duration(j.LagBound)
 	p.WarmUp, p.CoolDown, p.SLOs, p.Thresholds = time.Duration(j.WarmUp), time.Duration(j.CoolDown), j.SLOs, j.Thresholds
 	p.AbortOnBreach, p.Record, p.Pacer, p.Workload = j.AbortOnBreach, j.Record, nil, nil

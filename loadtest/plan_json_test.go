@@ -35,7 +35,7 @@ func TestPlanSurvivesJSON(t *testing.T) {
 				Target: "http://a.test", API: Responses, Model: "m", Prompts: []workload.Prompt{workload.Ask("a")}, Workload: work, Pacer: pacer, Users: 3, Think: time.Second,
 				Conversations: []workload.Conversation{{System: "s", Turns: []string{"t"}}}, Start: time.Unix(5, 6).UTC(), Duration: time.Minute, Requests: 7, MaxTokens: 8, Timeout: 9, FirstToken: 10,
 				Idle: 11, Drain: 12, Workers: 13, LagBound: 14, WarmUp: 15, CoolDown: 16, SLOs: []SLO{{Name: "n", TTFT: 17}},
-				Thresholds: []analysis.Threshold{threshold(t, "ttft p95 <= 1s")}, AbortOnBreach: true, Record: true,
+				Thresholds: []analysis.Threshold{threshold(t, "ttft p95 <= 1s")}, AbortOnBreach: true, Record: true, SessionHeader: "X-Session-Id",
 				Header: http.Header{"X": {"secret header"}}, APIKey: "secret key",
 			}
 			data, err := json.Marshal(p)

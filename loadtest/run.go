@@ -36,6 +36,7 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	sched, release := &schedule{}, func() {}
 	if p.Users == 0 {
 		sched, release = newSchedule(ctx, p, out.began)
+		sched.open = out.sessions
 	}
 	defer release()
 	requests, cancel := context.WithCancelCause(context.WithoutCancel(ctx))

@@ -27,6 +27,7 @@ type schedule struct {
 	limit int           // requests, 0 = no limit
 	last  time.Duration // the latest arrival, 0 = no limit
 	began time.Time     // the zero of instants
+	open  *sessions     // of the workload, or nil
 	timer *time.Timer   // of Pace, which is never called concurrently
 
 	mu    sync.Mutex
@@ -61,6 +62,7 @@ func (s *schedule) wait(elapsed time.Duration, seq uint64) (time.Duration, bool)
 		return 0, false
 	}
 	s.due[seq] = a
+	s.open.register(a.number)
 	s.asked.add(s.began.Add(a.at))
 	return a.at - elapsed, true
 }

@@ -26,6 +26,8 @@ type sender struct {
 	began    time.Time
 	schedule *schedule
 	results  *collector
+	sessions *sessions // of the workload, or nil
+	id       string    // of this run, for identities of sessions
 	url      *url.URL
 	plain    *url.URL     // the target without the path of the API
 	keep     bool         // record all streams
@@ -50,7 +52,9 @@ func newSender(p Plan) (*sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sender{plan: p, url: endpoint, plain: bare, base: p.Transport, keep: len(p.Conversations) > 0, own: make(http.Header)}
+	s := &sender{plan: p, url: endpoint, plain: bare, base: p.Transport, id: newID(), own: make(http.Header)}
+	s.sessions = newSessions(p.Workload)
+	s.keep = s.sessions != nil || len(p.Conversations) > 0
 	for name, values := range p.Header {
 		s.own[http.CanonicalHeaderKey(name)] = values
 	}
@@ -84,6 +88,8 @@ type job struct {
 	header http.Header // in addition to the plan's header
 	plain  bool        // the request is sent without headers for a model
 	shown  string      // the URL for reports, empty for the endpoint
+	place  workload.Session
+	lacks  bool // the prompt has an answer that is not from the server
 }
 
 // job returns the planned request with the given number.
@@ -96,6 +102,10 @@ func (s *sender) job(number uint64, due time.Time) job {
 	}
 	asked := s.plan.Workload.Request(number)
 	j.prompt, j.plain, j.header = -1, asked.Plain, asked.Header
+	if s.sessions != nil {
+		j.place = s.sessions.of(number)
+		asked.Prompt, j.lacks = s.sessions.recall(j.place, asked.Prompt)
+	}
 	if asked.Body == nil {
 		p := s.plan
 		if asked.MaxTokens > 0 {
@@ -175,7 +185,8 @@ func (s *sender) request(ctx context.Context, j job) *http.Request {
 	if j.plain {
 		header = s.own
 	}
-	if len(j.header) > 0 || s.plan.Prepare != nil {
+	named := s.plan.SessionHeader != "" && j.place.ID != ""
+	if len(j.header) > 0 || named || s.plan.Prepare != nil {
 		header = header.Clone() // otherwise shared; a RoundTripper must not modify it
 	}
 	r := (&http.Request{
@@ -190,6 +201,9 @@ func (s *sender) request(ctx context.Context, j job) *http.Request {
 	}
 	for name, values := range j.header {
 		r.Header[name] = append([]string(nil), values...) // Prepare may modify it
+	}
+	if named {
+		r.Header.Set(s.plan.SessionHeader, j.place.ID)
 	}
 	if host := r.Header.Get("Host"); host != "" {
 		r.Host = host // the transport ignores the header

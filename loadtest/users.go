@@ -50,7 +50,8 @@ const maxTurns = 4096
 // users is the state that users share.
 type users struct {
 	sender        *sender
-	requests      atomic.Uint64  // number of the next request in a closed loop
+	mu            sync.Mutex
+	requests      uint64         // number of the next request in a closed loop
 	conversations atomic.Uint64  // number of the next conversation
 	turns         []chan arrival // by user; nil in a closed loop
 }
@@ -71,6 +72,7 @@ func (c *users) dispatch(ctx context.Context) (left bool) {
 		if ctx.Err() != nil || !pause(ctx, time.Until(c.sender.began.Add(at))) {
 			return true
 		}
+		c.sender.sessions.register(number)
 		select {
 		case c.turns[i%len(c.turns)] <- arrival{number, at}:
 		case <-ctx.Done():
@@ -92,17 +94,18 @@ type user struct {
 func (u *user) next(ctx context.Context) bool {
 	plan := u.sender.plan
 	if len(plan.Conversations) == 0 {
-		_, more := u.turn(ctx, workload.Prompt{})
+		_, more := u.turn(ctx, workload.Prompt{}, u.sender.identity("user", uint64(u.index)))
 		return more
 	}
-	talk := plan.Conversations[int((u.conversations.Add(1)-1)%uint64(len(plan.Conversations)))]
+	n := u.conversations.Add(1) - 1
+	talk, id := plan.Conversations[int(n%uint64(len(plan.Conversations)))], u.sender.identity("conversation", n)
 	var said []workload.Message
 	if talk.System != "" {
 		said = append(said, workload.Message{Role: "system", Content: talk.System})
 	}
 	for i, text := range talk.Turns {
 		said = append(said, workload.Message{Role: "user", Content: text})
-		result, more := u.turn(ctx, workload.Prompt{Messages: said, ExtraBody: talk.ExtraBody})
+		result, more := u.turn(ctx, workload.Prompt{Messages: said, ExtraBody: talk.ExtraBody}, id)
 		if !more {
 			return false
 		}
@@ -121,8 +124,9 @@ func (u *user) next(ctx context.Context) bool {
 	return true
 }
 
-// turn sends one request, of the plan if prompt is zero, and pauses for Think.
-func (u *user) turn(ctx context.Context, prompt workload.Prompt) (Result, bool) {
+// turn sends one request, of the plan if prompt is zero, and pauses for Think. session is
+// the identity of its session, unless the workload has another one.
+func (u *user) turn(ctx context.Context, prompt workload.Prompt, session string) (Result, bool) {
 	s := u.sender
 	number, due, more := u.await(ctx)
 	if !more {
@@ -130,14 +134,21 @@ func (u *user) turn(ctx context.Context, prompt workload.Prompt) (Result, bool) 
 	}
 	var j job
 	if prompt.Messages == nil {
-		j = s.job(number, due)
+		var ok bool
+		if j, ok = s.ready(number, due); !ok {
+			s.results.skip(1)
+			return Result{}, false
+		}
 	} else {
 		j = job{seq: number, due: due, prompt: -1, asked: prompt, body: encodeBody(s.plan, prompt), method: "POST", url: s.url}
+	}
+	if j.place.ID == "" {
+		j.place.ID = session
 	}
 	if u.turns == nil {
 		j.due = time.Now() // a closed loop has no lag
 	}
-	result := s.execute(j)
+	result := s.deliver(j)
 	if s.plan.Think == 0 {
 		return result, true
 	}
@@ -151,9 +162,15 @@ func (u *user) await(ctx context.Context) (number uint64, due time.Time, more bo
 		return 0, due, false
 	}
 	if u.turns == nil {
-		number = u.requests.Add(1) - 1
-		limit := u.sender.plan.Requests
-		return number, time.Now(), limit == 0 || number < uint64(limit)
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		number = u.requests
+		if limit := u.sender.plan.Requests; limit > 0 && number >= uint64(limit) {
+			return 0, due, false
+		}
+		u.requests++
+		u.sender.sessions.register(number)
+		return number, time.Now(), true
 	}
 	select {
 	case a, more := <-u.turns[u.index]:

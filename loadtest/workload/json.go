@@ -75,10 +75,13 @@ func (j *traceJSON) trace() (*Trace, error) {
 		if a.Blocks != nil && len(a.Blocks) != blocks(a.Input) {
 			return nil, invalid(fmt.Sprintf("trace.arrivals[%d].hash_ids", i), len(a.Blocks), fmt.Sprintf("%d for an input of %d", blocks(a.Input), a.Input))
 		}
+		if err := checkSession(a.Session); err != nil {
+			return nil, invalid(fmt.Sprintf("trace.arrivals[%d].session", i), a.Session[:min(64, len(a.Session))], "up to 256 printable ASCII characters without spaces")
+		}
 		last = a.At
 	}
 	if len(j.Arrivals) == 0 {
 		return nil, invalid("len(trace.arrivals)", 0, "at least one")
 	}
-	return &Trace{j.Arrivals, j.Seed, max(0, j.Failed)}, nil
+	return (&Trace{arrivals: j.Arrivals, seed: j.Seed, failed: max(0, j.Failed)}).linked(), nil
 }

@@ -32,7 +32,7 @@ func TestInvalidWorkloads(t *testing.T) {
 	}
 	for text, field := range map[string]string{
 		`{}`: "workload", `{"targets":[{"method":"GET","path":"x"}]}`: "Targets[0].Path", `{"targets":[{"method":"G T","path":"/x"}]}`: "Targets[0].Method",
-		`{"trace":{"arrivals":[{"input":513,"hash_ids":[1]}]}}`: "trace.arrivals[0].hash_ids", `{"trace":{}}`: "len(trace.arrivals)", `{"trace":{"arrivals":[{"at_ns":0,"input":-1}]}}`: "trace.arrivals[0]",
+		`{"trace":{"arrivals":[{"input":513,"hash_ids":[1]}]}}`: "trace.arrivals[0].hash_ids", `{"trace":{"arrivals":[{"session":"a b"}]}}`: "trace.arrivals[0].session", `{"trace":{}}`: "len(trace.arrivals)", `{"trace":{"arrivals":[{"at_ns":0,"input":-1}]}}`: "trace.arrivals[0]",
 	} {
 		if _, err := Unmarshal([]byte(text)); !errors.As(err, &invalid) || invalid.Field != field {
 			t.Errorf("%s: %v, want an invalid %s", text, err, field)

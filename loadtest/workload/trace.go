@@ -28,12 +28,15 @@ type arrival struct {
 	// begin with the same blocks begin with the same text. If nil, prompts share
 	// nothing.
 	Blocks []int64 `json:"hash_ids,omitempty"`
+	// Session is the identity of the conversation, or empty.
+	Session string `json:"session,omitempty"`
 }
 
 // Trace is a recording of production traffic. For a replay it is both the
 // [pace.Pacer] and the [Workload] of a plan. Make one by [ReadTrace].
 type Trace struct {
 	arrivals []arrival
+	links    map[int]*link // by index of the arrival, if it has a session
 	seed     uint64
 	failed   int // recorded as failed, and left out
 }
@@ -72,7 +75,7 @@ const maxTraceErrors = 20
 //   - CSV with the columns TIMESTAMP, ContextTokens and GeneratedTokens, as
 //     published by Azure, with instants such as 2023-11-16 18:15:46.6805900;
 //   - CSV with the columns Timestamp, Request tokens and Response tokens, as in
-//     BurstGPT, with instants in seconds;
+//     BurstGPT, with instants in seconds, and with Session ID in its newer files;
 //   - JSON lines with timestamp (milliseconds), input_length, output_length and
 //     hash_ids (one for each 512 tokens of input, the last of which may be fewer), as
 //     published by Mooncake;
@@ -81,6 +84,13 @@ const maxTraceErrors = 20
 // Blocks with the same hash ID have the same text, in each replay with the same seed. A
 // server with a prefix cache so finds as much of each prompt as the hash IDs of the trace
 // allow, up to the tokens of its chat template.
+//
+// Rows with the same Session ID are the turns of one conversation. A turn has the earlier
+// turns and the answers of the server under test before its own text, which is as long as
+// its request tokens leave room for after the recorded request and response tokens of the
+// turn before. If they leave none, the conversation begins again with that row. The turn
+// is sent at its instant, or after the answer to the turn before if that is later. So the
+// pauses of a user are those of the trace, unless answers take longer than then.
 //
 // Requests are sorted by time. Those with neither output tokens nor messages had failed
 // when they were recorded; they are left out and counted, see [Trace.Failed]. If no
@@ -131,7 +141,7 @@ func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 	if len(t.arrivals) == 0 {
 		return nil, fmt.Errorf("workload: trace: no request is between From and To, and %d are left out that had failed when they were recorded", t.failed)
 	}
-	return t, nil
+	return t.linked(), nil
 }
 
 // lineErrors are the errors of lines. add reports whether there are too many.
@@ -167,25 +177,36 @@ func (t *Trace) Arrivals() iter.Seq[time.Duration] {
 
 // Request returns the request with number seq modulo Len.
 func (t *Trace) Request(seq uint64) Request {
-	a := t.arrivals[seq%uint64(len(t.arrivals))]
+	i := int(seq % uint64(len(t.arrivals)))
+	a := t.arrivals[i]
 	if len(a.Prompt.Messages) > 0 {
 		return Request{Prompt: a.Prompt, MaxTokens: a.Output}
 	}
-	prompt := Ask(t.text(seq, a))
-	prompt.ExtraBody = a.Prompt.ExtraBody
-	return Request{Prompt: prompt, MaxTokens: max(1, a.Output)}
+	r := Request{Prompt: Prompt{ExtraBody: a.Prompt.ExtraBody}, MaxTokens: max(1, a.Output)}
+	if t.links[i] != nil {
+		r.Prompt.Messages = t.conversation(seq, i)
+	} else {
+		r.Prompt.Messages = Ask(t.text(seq, a)).Messages
+	}
+	return r
 }
 
 // text returns the generated prompt of the request with number seq.
 func (t *Trace) text(seq uint64, a arrival) string {
-	var b strings.Builder
 	if len(a.Blocks) == 0 {
-		appendWords(&b, rand.New(rand.NewPCG(t.seed, seq)), max(1, a.Input))
-		return b.String()
+		return t.words(t.seed, seq, max(1, a.Input))
 	}
+	var b strings.Builder
 	for i, id := range a.Blocks {
 		appendWords(&b, rand.New(rand.NewPCG(^t.seed, uint64(id))), min(blockTokens, a.Input-i*blockTokens))
 	}
+	return b.String()
+}
+
+// words returns a text of n tokens.
+func (t *Trace) words(seed, stream uint64, n int) string {
+	var b strings.Builder
+	appendWords(&b, rand.New(rand.NewPCG(seed, stream)), n)
 	return b.String()
 }
 
@@ -196,6 +217,9 @@ func (t *Trace) Failed() int { return t.failed }
 // String returns the number of requests, those left out, and the length of the trace.
 func (t *Trace) String() string {
 	text := fmt.Sprintf("a trace of %s requests within %v", units.Grouped(len(t.arrivals)), units.Short(t.arrivals[len(t.arrivals)-1].At))
+	if n, requests := t.sessions(); n > 0 {
+		text += fmt.Sprintf(", %s of them in %s sessions", units.Grouped(requests), units.Grouped(n))
+	}
 	if t.failed > 0 {
 		text += fmt.Sprintf(", without %s that had failed when they were recorded", units.Grouped(t.failed))
 	}

@@ -26,6 +26,7 @@ func readCSVTrace(r *bufio.Reader) ([]arrival, error) {
 		return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(strings.TrimSpace(h))) })
 	}
 	at, input, output := column("timestamp"), column("contexttokens", "request tokens"), column("generatedtokens", "response tokens")
+	session := column("session id", "sessionid")
 	if min(at, input, output) < 0 {
 		return nil, &LineError{"trace", 1, fmt.Errorf("columns %q, want TIMESTAMP, ContextTokens and GeneratedTokens, or Timestamp, Request tokens and Response tokens", header)}
 	}
@@ -45,12 +46,16 @@ func readCSVTrace(r *bufio.Reader) ([]arrival, error) {
 		} else {
 			line, _ = rows.FieldPos(0)
 		}
-		if err == nil && len(row) <= max(at, input, output) {
-			err = fmt.Errorf("%d columns, want %d", len(row), max(at, input, output)+1)
+		if err == nil && len(row) <= max(at, input, output, session) {
+			err = fmt.Errorf("%d columns, want %d", len(row), max(at, input, output, session)+1)
 		}
 		var a arrival
 		if err == nil {
 			a, err = parseRow(row[at], row[input], row[output])
+		}
+		if err == nil && session >= 0 {
+			a.Session = strings.Clone(strings.TrimSpace(row[session]))
+			err = checkSession(a.Session)
 		}
 		if err != nil {
 			if errs.add(line, err) {

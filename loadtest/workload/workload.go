@@ -42,6 +42,10 @@ type Request struct {
 //   - Request is called concurrently, immediately before the request is sent. The
 //     time that it takes counts as scheduling lag.
 //   - If there is a method Validate() error, loadtest calls it before a run.
+//   - If there is a method Session(seq uint64) [Session], the requests of a session are
+//     sent one after another, each after the answer to the turn before it. The contents
+//     of the last messages with the role "assistant" are replaced by the answers to the
+//     turns before, as far as these have a text.
 type Workload interface {
 	Request(seq uint64) Request
 }

@@ -70,6 +70,8 @@ func TestTraces(t *testing.T) {
 		{"hashes", `{"timestamp":0,"input_length":1025,"output_length":1,"hash_ids":[1,2]}`, "line 1: 2 hash_ids for an input_length of 1025, want 3"},
 		{"too many hashes", `{"timestamp":0,"input_length":1024,"output_length":1,"hash_ids":[1,2,3]}`, "line 1: 3 hash_ids for an input_length of 1024, want 2"},
 		{"hash of a text", `{"timestamp":0,"input_length":5,"output_length":1,"hash_ids":["a"]}`, "hash_ids"},
+		{"session", "Timestamp,Session ID,Request tokens,Response tokens\n0,a b,1,1\n", "line 2: session ID is"},
+		{"no session", "Timestamp,Request tokens,Response tokens,Session ID\n0,1,1\n", "line 2: 3 columns, want 4"},
 		{"empty", "", "empty"},
 		{"columns", "a,b,c\n1,2,3\n", "want TIMESTAMP"},
 		{"cut off", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.5,374,44\n2023-11-16 18:1", "line 3: 1 columns, want 3"},
@@ -126,13 +128,52 @@ func TestPrefixBlocks(t *testing.T) {
 	}
 }
 
+// TestSessionsSurviveJSON compares the requests of sessions before and after.
+func TestSessionsSurviveJSON(t *testing.T) {
+	trace, err := ReadTrace(strings.NewReader("Timestamp,Session ID,Request tokens,Response tokens\n0,a,3,2\n1,a,9,1\n2,,4,1\n"), TraceOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := Marshal(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Unmarshal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Session{{"a", 0, 2}, {"a", 1, 2}, {}, {"a-1", 0, 2}}
+	for i := range uint64(4) {
+		if diff := cmp.Diff(trace.Request(i), back.Request(i)); diff != "" || back.(*Trace).Session(i) != want[i] {
+			t.Errorf("request %d of session %+v (-want +got):\n%s", i, back.(*Trace).Session(i), diff)
+		}
+	}
+}
+
 func FuzzReadTrace(f *testing.F) {
 	f.Add("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.5,374,44\n")
 	f.Add(`{"timestamp":0,"input_length":1025,"output_length":1,"hash_ids":[1,2]}`)
+	f.Add("Timestamp,Session ID,Request tokens,Response tokens\n0,a,1,1\n1,a,7,1\n2,,3,1")
 	f.Fuzz(func(t *testing.T, text string) {
 		trace, err := ReadTrace(strings.NewReader(text), TraceOptions{})
-		if err == nil && (trace.Len() == 0 || !slices.IsSorted(instants(trace, 1000))) {
+		if err != nil {
+			return
+		}
+		if trace.Len() == 0 || !slices.IsSorted(instants(trace, 1000)) {
 			t.Errorf("%v", trace)
+		}
+		turns := make(map[string]int)
+		for i := range uint64(min(trace.Len(), 20)) {
+			s := trace.Session(i)
+			if s.ID != "" && (s.Turn != turns[s.ID] || s.Turn >= s.Turns) {
+				t.Errorf("request %d: %+v, want turn %d", i, s, turns[s.ID])
+			}
+			turns[s.ID]++
+			if a := trace.arrivals[i]; max(a.Input, a.Output) < 1000 {
+				if err := trace.Request(i).Prompt.Validate(); err != nil {
+					t.Errorf("request %d: %v", i, err)
+				}
+			}
 		}
 	})
 }
