@@ -176,10 +176,18 @@ func (p Plan) Validate() error {
 	}
 	errs = append(errs, checks.Within(validate(p.Workload), "loadtest", "", "Plan.Workload"))
 	errs = append(errs, checks.Within(workload.ValidateExtraBody("ExtraBody", p.ExtraBody), "loadtest", "", "Plan"))
-	for i, prompt := range p.Prompts {
+	texts := func(field string, prompt workload.Prompt) {
 		for k, m := range prompt.Messages {
-			check(!p.API.textOnly() || m.Parts == nil && m.Other == nil, fmt.Sprintf("Prompts[%d].Messages[%d]", i, k), m.Role, "texts only, since the API takes no other content")
+			check(!p.API.textOnly() || m.Parts == nil && m.Other == nil, fmt.Sprintf("%s.Messages[%d]", field, k), m.Role, "texts only, since the API takes no other content")
 		}
+	}
+	if requests, ok := p.Workload.(workload.Requests); ok {
+		for i, r := range requests {
+			texts(fmt.Sprintf("Workload.Requests[%d].Prompt", i), r.Prompt)
+		}
+	}
+	for i, prompt := range p.Prompts {
+		texts(fmt.Sprintf("Prompts[%d]", i), prompt)
 		errs = append(errs, checks.Within(prompt.Validate(), "loadtest", "Prompt", fmt.Sprintf("Plan.Prompts[%d]", i)))
 	}
 	check(p.Users >= 0 && p.Users <= maxWorkers, "Users", p.Users, fmt.Sprintf("0 to %d", maxWorkers))
@@ -239,10 +247,15 @@ func (p Plan) withDefaults() Plan {
 	return p
 }
 
-// modelless reports whether the requests of w are not for a model.
+// modelless reports whether no request of w needs the name of a model.
 func modelless(w workload.Workload) bool {
-	_, plain := w.(*workload.Targets)
-	return plain
+	switch w := w.(type) {
+	case *workload.Targets:
+		return true
+	case workload.Requests:
+		return !slices.ContainsFunc(w, func(r workload.Request) bool { return r.Body == nil })
+	}
+	return false
 }
 
 // base returns the target's URL without a path added. If there is no Target, it

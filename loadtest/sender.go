@@ -38,7 +38,7 @@ type sender struct {
 	censor   censor
 	base     http.RoundTripper
 
-	locations sync.Map     // location by path
+	locations sync.Map     // location by path and plain
 	cached    atomic.Int64 // number of locations
 }
 
@@ -163,7 +163,11 @@ const maxLocations = 4096
 // resolve returns the location of a path of a workload. It caches locations, because
 // parsing a URL costs as much as the rest of a short request.
 func (s *sender) resolve(path string, plain bool) location {
-	if known, ok := s.locations.Load(path); ok {
+	key := struct {
+		path  string
+		plain bool
+	}{path, plain}
+	if known, ok := s.locations.Load(key); ok {
 		return known.(location)
 	}
 	at := location{url: s.url}
@@ -174,7 +178,7 @@ func (s *sender) resolve(path string, plain bool) location {
 	}
 	at.shown = shown(at.url)
 	if s.cached.Add(1) <= maxLocations {
-		s.locations.Store(path, at)
+		s.locations.Store(key, at)
 	}
 	return at
 }
@@ -216,7 +220,7 @@ func (s *sender) request(ctx context.Context, j job) *http.Request {
 
 // target returns the URL of the target for reports.
 func (s *sender) target() string {
-	if modelless(s.plan.Workload) {
+	if _, plain := s.plan.Workload.(*workload.Targets); plain {
 		return shown(s.plain)
 	}
 	return shown(s.url)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest/workload"
 )
@@ -220,6 +222,58 @@ DELETE http://c.test/7
 		if results[0].Method != "GET" || results[0].URL != "http://a.test/x" || !strings.Contains(write(t, CSV, results...), ",DELETE,http://c.test/7,") {
 			t.Errorf("%+v", results[0])
 		}
+	}
+}
+
+// TestRequests sends prompts and bodies of a workload. A body without a path goes to the
+// API of the plan, and its answer is judged as one to a prompt.
+func TestRequests(t *testing.T) {
+	var sent []string
+	p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		var body []byte
+		if r.Body != nil {
+			var err error
+			if body, err = io.ReadAll(r.Body); err != nil {
+				return nil, err
+			}
+		}
+		sent = append(sent, r.Method+" "+r.URL.Path+" "+r.Header.Get("Content-Type")+" "+string(body))
+		return script{parts: []part{{data: content("a")}, {data: event(`{"error":{"message":"out of memory","code":500}}`)}}}.RoundTrip(r)
+	}))
+	p.Prompts, p.Requests = nil, 3
+	p.Workload = workload.Requests{
+		{Prompt: workload.Ask("x"), MaxTokens: 5}, {Body: []byte(`{"model":"own","stream":true}`)}, {Body: []byte{}, Path: "/health", Method: "GET", Plain: true},
+	}
+	data, err := json.Marshal(p)
+	if err == nil {
+		err = json.Unmarshal(data, &p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, _ := simulate(t, p)
+	want := []string{
+		`POST /v1/chat/completions application/json {"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":5,"stream":true,"stream_options":{"include_usage":true}}`,
+		`POST /v1/chat/completions application/json {"model":"own","stream":true}`, `GET /health  `,
+	}
+	if diff := cmp.Diff(want, sent); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+	if report.Classes[analysis.OK] != 1 || report.Target != "http://model.test/v1/chat/completions" {
+		t.Errorf("streams that end with an error: %v", report.Classes)
+	}
+	p.Model, p.Workload = "", workload.Requests{{Body: []byte("{}")}}
+	if err := p.Validate(); err != nil {
+		t.Errorf("bodies need no model: %v", err)
+	}
+	p.API, p.Workload = Completions, workload.Requests{{Prompt: workload.Prompt{Messages: []workload.Message{{Role: "user", Parts: json.RawMessage(`[{"type":"image_url"}]`)}}}}, {MaxTokens: -1, Body: []byte{}, Method: "G T"}}
+	var fields []string
+	for invalid := range checks.Invalid(p.Validate()) {
+		fields = append(fields, invalid.Field)
+	}
+	slices.Sort(fields)
+	if diff := cmp.Diff([]string{"Plan.Model", "Plan.Workload.Requests[0].Prompt.Messages[0]", "Plan.Workload.Requests[1].MaxTokens", "Plan.Workload.Requests[1].Method"}, fields); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -14,6 +14,7 @@ type workloadJSON struct {
 	Synthetic *Synthetic `json:"synthetic,omitempty"`
 	HTTP      *Request   `json:"http,omitempty"`
 	Targets   []Request  `json:"targets,omitempty"`
+	Requests  Requests   `json:"requests,omitempty"`
 	Trace     *traceJSON `json:"trace,omitempty"`
 }
 
@@ -32,10 +33,12 @@ func Marshal(w Workload) ([]byte, error) {
 		j.Synthetic = &w
 	case *Targets:
 		j.Targets = w.requests
+	case Requests:
+		j.Requests = w
 	case *Trace:
 		j.Trace = &traceJSON{w.seed, w.arrivals, w.failed}
 	default:
-		return nil, invalid("Workload", fmt.Sprintf("%T", w), "a Synthetic, *Targets or *Trace")
+		return nil, invalid("Workload", fmt.Sprintf("%T", w), "a Synthetic, Requests, *Targets or *Trace")
 	}
 	return json.Marshal(j)
 }
@@ -60,10 +63,17 @@ func Unmarshal(data []byte) (Workload, error) {
 			t.requests = append(t.requests, target(r.Method, r.Path, r.Header, r.Body))
 		}
 		return t, t.Validate()
+	case j.Requests != nil:
+		for i, r := range j.Requests {
+			if r.Body == nil && r.Prompt.Messages == nil {
+				j.Requests[i].Body = []byte{} // an empty body is omitted
+			}
+		}
+		return j.Requests, j.Requests.Validate()
 	case j.Trace != nil:
 		return j.Trace.trace()
 	}
-	return nil, invalid("workload", "{}", "one of synthetic, targets, trace")
+	return nil, invalid("workload", "{}", "one of synthetic, targets, requests, trace")
 }
 
 func (j *traceJSON) trace() (*Trace, error) {

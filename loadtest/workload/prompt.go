@@ -197,13 +197,15 @@ func parsePrompt(line []byte) (Prompt, error) {
 // Validate returns an error that joins a [*checks.InvalidError] for each message without a
 // role or content, one if p has no messages, and one for each member of ExtraBody that
 // is not JSON or would replace the messages.
-func (p Prompt) Validate() error {
+func (p Prompt) Validate() error { return p.validate("Prompt") }
+
+func (p Prompt) validate(field string) error {
 	var errs []error
 	if len(p.Messages) == 0 {
-		errs = append(errs, invalid("Prompt.Messages", "[]", "at least one message"))
+		errs = append(errs, invalid(field+".Messages", "[]", "at least one message"))
 	}
 	for i, m := range p.Messages {
-		errs = append(errs, m.validate(fmt.Sprintf("Prompt.Messages[%d]", i)))
+		errs = append(errs, m.validate(fmt.Sprintf("%s.Messages[%d]", field, i)))
 	}
-	return errors.Join(append(errs, ValidateExtraBody("Prompt.ExtraBody", p.ExtraBody))...)
+	return errors.Join(append(errs, ValidateExtraBody(field+".ExtraBody", p.ExtraBody))...)
 }

@@ -198,13 +198,20 @@ func (t *Targets) Validate() error {
 	}
 	var errs []error
 	for i, r := range t.requests {
-		if !validMethod(r.Method) {
-			errs = append(errs, invalid(fmt.Sprintf("Targets[%d].Method", i), r.Method, "an HTTP method such as GET"))
-		}
-		u, err := url.Parse(r.Path)
-		if err != nil || r.Path != "" && r.Path[0] != '/' && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-			errs = append(errs, invalid(fmt.Sprintf("Targets[%d].Path", i), r.Path, "a path that begins with /, or a URL with http or https and a host"))
-		}
+		errs = append(errs, r.validateTarget(fmt.Sprintf("Targets[%d]", i)))
+	}
+	return errors.Join(errs...)
+}
+
+// validateTarget returns an error for an invalid method or path of a request with a body.
+func (r Request) validateTarget(field string) error {
+	var errs []error
+	if r.Method != "" && !validMethod(r.Method) {
+		errs = append(errs, invalid(field+".Method", r.Method, "an HTTP method such as GET"))
+	}
+	u, err := url.Parse(r.Path)
+	if err != nil || r.Path != "" && r.Path[0] != '/' && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		errs = append(errs, invalid(field+".Path", r.Path, "a path that begins with /, or a URL with http or https and a host"))
 	}
 	return errors.Join(errs...)
 }

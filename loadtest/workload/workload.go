@@ -35,7 +35,7 @@ type Request struct {
 }
 
 // Workload generates requests. Implementations of this package are [Synthetic],
-// [*Trace] and [*Targets]. A Workload of your own must keep these rules:
+// [Requests], [*Trace] and [*Targets]. A Workload of your own must keep these rules:
 //
 //   - Request depends only on seq, the number of the request in the schedule, so
 //     that a run can be repeated and split into shards.
