@@ -2,7 +2,9 @@
 // multi-turn conversations, synthetic prompts with token lengths from a
 // distribution, recorded traces of production traffic, and any HTTP requests.
 //
-//   - [ReadPrompts] and [ReadConversations] read JSON lines.
+//   - [ReadPrompts] and [ReadConversations] read JSON lines, and [ReadShareGPT] reads
+//     conversations in the format of ShareGPT.
+//   - [Requests] are requests of your own.
 //   - [Synthetic] generates prompts of a given length.
 //   - [ReadTrace] reads the published traces of Azure, BurstGPT and Mooncake,
 //     and the files of a [Recorder], which records the traffic of a service.
