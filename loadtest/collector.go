@@ -199,8 +199,8 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	if c.lacking > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s turns of sessions were sent with a generated text in the place of an answer that this process has not", units.Grouped(c.lacking)))
 	}
-	if t, ok := c.plan.Workload.(*workload.Trace); ok && t.Failed() > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s requests of the trace were left out, since they had failed when they were recorded", units.Grouped(t.Failed())))
+	if n := recordedAsFailed(c.plan.Workload); n > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s requests of the trace were left out, since they had failed when they were recorded", units.Grouped(n)))
 	}
 	if c.interval != nil {
 		c.interval.Interrupted, c.interval.Notes = r.Interrupted, r.Notes
@@ -220,4 +220,17 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	r.PeakConcurrency = c.under.most()
 	r.finish()
 	return r
+}
+
+// recordedAsFailed returns the number of requests that traces in w leave out.
+func recordedAsFailed(w workload.Workload) (n int) {
+	switch w := w.(type) {
+	case *workload.Trace:
+		return w.Failed()
+	case workload.Mix:
+		for _, p := range w.Parts {
+			n += recordedAsFailed(p.Workload)
+		}
+	}
+	return n
 }

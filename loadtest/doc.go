@@ -73,8 +73,9 @@
 //
 // Package pace has the schedules: constant, Poisson, gamma, ramp, sine, stages, and
 // shards of a schedule. Package workload has the requests: prompts, conversations,
-// generated prompts, recorded traces, and HTTP requests of any kind. [API] selects the
-// API of the server. Equal seeds give equal instants and equal bytes.
+// generated prompts, recorded traces with their sessions and prefixes, HTTP requests
+// of any kind, and mixes of them. [API] selects the API of the server. Equal seeds
+// give equal instants and equal bytes.
 //
 // [Plan].Users limits the load to a number of users who wait for answers, in a closed
 // loop or in turn at the instants of a schedule. WarmUp and CoolDown are excluded from
@@ -84,6 +85,9 @@
 // them, even if a server repeats them.
 //
 // # Reports
+//
+// Requests with a tag, such as the parts of a [workload.Mix], have a part of the
+// report of their own; see [Report].Tags.
 //
 // A [Report] is available as text, as JSON that can be read back, as an HdrHistogram
 // log and as an HTML page without scripts. [Writer] writes results to files that

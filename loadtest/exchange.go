@@ -29,7 +29,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 // send sends one request and reads the answer.
 func (s *sender) send(j job, x *exchange) Result {
-	result := Result{Seq: j.seq, Prompt: j.prompt, Due: j.due, URL: j.shown}
+	result := Result{Seq: j.seq, Prompt: j.prompt, Tag: j.tag, Due: j.due, URL: j.shown}
 	if j.shown != "" {
 		result.Method = j.method
 	}

@@ -70,6 +70,7 @@ type resultJSON struct {
 	FinishReason string         `json:"finish_reason,omitempty"`
 	Version      string         `json:"version,omitempty"`
 	RequestID    string         `json:"request_id,omitempty"`
+	Tag          string         `json:"tag,omitempty"`
 }
 
 // Writer writes results to a file while a run is in progress. It does not write prompts
@@ -129,6 +130,7 @@ func (w *Writer) Write(r Result) {
 		Chunks: r.Chunks, Coalesced: r.Coalesced, InputTokens: r.InputTokens, CachedTokens: r.CachedTokens,
 		OutputTokens: r.OutputTokens, Reasoning: r.ReasoningTokens, TokenSource: r.TokenSource, NTPOT: r.NTPOT,
 		FinishReason: r.FinishReason, Version: r.Version, RequestID: r.RequestID,
+		Tag: r.Tag,
 	})
 	if err == nil {
 		_, err = w.buf.Write(append(line, '\n'))
@@ -198,6 +200,7 @@ func parseResult(line []byte) (Result, error) {
 		BytesOut: j.BytesOut, BytesIn: j.BytesIn, Chunks: j.Chunks, Coalesced: j.Coalesced, InputTokens: j.InputTokens,
 		CachedTokens: j.CachedTokens, OutputTokens: j.OutputTokens, ReasoningTokens: j.Reasoning, TokenSource: j.TokenSource, NTPOT: j.NTPOT,
 		FinishReason: j.FinishReason, Version: j.Version, RequestID: j.RequestID,
+		Tag: j.Tag,
 	}
 	if j.Own {
 		r.Method, r.URL = j.Method, j.URL

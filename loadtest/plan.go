@@ -253,7 +253,9 @@ func modelless(w workload.Workload) bool {
 	case *workload.Targets:
 		return true
 	case workload.Requests:
-		return !slices.ContainsFunc(w, func(r workload.Request) bool { return r.Body == nil })
+		return !slices.ContainsFunc(w, func(r workload.Request) bool { return r.Body == nil && r.Model == "" })
+	case workload.Mix:
+		return !slices.ContainsFunc(w.Parts, func(p workload.Part) bool { return p.Model == "" && !modelless(p.Workload) })
 	}
 	return false
 }

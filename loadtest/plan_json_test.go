@@ -92,10 +92,15 @@ func TestPlansThatHaveNoJSON(t *testing.T) {
 func FuzzPlan(f *testing.F) {
 	f.Add([]byte(`{"target":"http://a","model":"m","pacer":{"shard":{"pacer":{"poisson":{"rate":5,"seed":1}},"part":0,"of":2}},"workload":{"synthetic":{"input":{"mean":3}}},"duration":"3s"}`))
 	f.Add([]byte(`{"pacer":{"stages":[{"pacer":{"ramp":{"from":0,"to":4,"over":"3s"}},"for":"1s"}]},"workload":{"http":{"path":"/x"}}}`))
+	f.Add([]byte(`{"pacer":{"constant":{"rate":5}},"target":"http://a","workload":{"mix":{"seed":3,"parts":[{"name":"a","weight":1,"model":"m","workload":{"requests":[{"prompt":{"messages":[{"role":"user","content":"x"}]}}]}}]}}}`))
+	f.Add([]byte(`{"pacer":{"constant":{"rate":5}},"target":"http://a","model":"m","workload":{"trace":{"seed":1,"arrivals":[{"at_ns":1,"input":513,"output":4,"hash_ids":[1,2]},{"at_ns":2,"input":3,"output":1,"session":"a"},{"at_ns":3,"input":9,"output":1,"session":"a"}]}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var p Plan
 		if json.Unmarshal(data, &p) == nil && p.Validate() == nil && p.Pacer != nil {
 			_ = instants(p.Pacer, 10)
+			if p.Workload != nil && len(data) < 1000 {
+				_ = p.Workload.Request(1)
+			}
 		}
 	})
 }

@@ -67,6 +67,9 @@ type Report struct {
 
 	// Server is what the servers reported about themselves, or nil; see [ServerMetrics].
 	Server *ServerSide
+	// Tags has a part of the report for each tag of the workload, such as the parts of a
+	// [workload.Mix]. It has up to 64 tags; requests with further tags count in OtherTags.
+	Tags map[string]*Tagged
 	// Goodput has an entry for each SLO of the plan.
 	Goodput []Goodput
 	// Judged has the result of each threshold of the plan.
@@ -151,6 +154,7 @@ func (r *Report) add(res Result, c chunks) {
 	}
 	r.Elapsed = max(r.Elapsed, res.Sent.Add(res.Latency).Sub(r.Began))
 
+	r.addTag(res)
 	r.series.add(r.Began, res)
 	if res.Trimmed {
 		r.Trimmed++
@@ -258,6 +262,9 @@ func (r *Report) finish() {
 	}
 	r.Generator.judge(shortest)
 	r.Generator.blame(r.Faults[faultLocal], r.Sent)
+	for _, t := range r.Tags {
+		t.finish(r)
+	}
 	for i := range r.Goodput {
 		g := &r.Goodput[i]
 		g.Rate, g.Effective = r.perSecond(g.Good), float64(g.Sent)

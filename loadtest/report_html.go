@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +39,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		Plots  []template.HTML
 		Rows   []htmlRow
 		Counts []count
+		ByTag  []htmlRow
 		Source string
-	}{r, r.tiles(), r.plots(), r.htmlRows(), r.counts(), strings.TrimPrefix(r.tokenSource(), "; ")})
+	}{r, r.tiles(), r.plots(), r.htmlRows(), r.counts(), r.htmlTags(), strings.TrimPrefix(r.tokenSource(), "; ")})
 }
 
 type tile struct{ Name, Value, Note string }
@@ -72,6 +75,19 @@ func (r *Report) htmlRows() (out []htmlRow) {
 		h := htmlRow{Name: row.name, Count: units.Grouped(int(row.d.Count())), Cells: []string{cell(row.d.Mean())}}
 		for _, q := range shownQuantiles {
 			h.Cells = append(h.Cells, cell(row.d.Quantile(q)))
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// htmlTags returns a row for each tag.
+func (r *Report) htmlTags() (out []htmlRow) {
+	for _, tag := range slices.Sorted(maps.Keys(r.Tags)) {
+		t := r.Tags[tag]
+		h := htmlRow{Name: tag, Count: units.Grouped(t.Sent), Cells: []string{fmt.Sprintf("%.3g/s", t.Rate), fmt.Sprintf("%.3g %%", 100*t.failedShare()), units.Grouped(t.OutputTokens)}}
+		for _, d := range []*Distribution{&t.CorrectedTTFT, &t.TPOT, &t.CorrectedE2E, &t.CorrectedLatency} {
+			h.Cells = append(h.Cells, short(d, 0.5), short(d, 0.99))
 		}
 		out = append(out, h)
 	}

@@ -40,6 +40,7 @@ type reportJSON struct {
 	Coalesced   int                       `json:"coalesced"`
 	Peak        int                       `json:"peak_concurrency"`
 	UnderWay    int                       `json:"under_way,omitempty"`
+	Tags        map[string]*Tagged        `json:"tags,omitempty"`
 	Durations   map[string]*Distribution  `json:"durations"`
 	Series      []Interval                `json:"series,omitempty"`
 	Server      *ServerSide               `json:"server,omitempty"`
@@ -72,7 +73,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		FirstErrors: make(map[analysis.Class]string), Goodput: r.Goodput, Judged: r.Judged, Input: r.InputTokens, Cached: r.CachedTokens,
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency, UnderWay: r.UnderWay,
-		Durations: make(map[string]*Distribution), Series: r.Series(), Server: r.Server,
+		Tags: r.Tags, Durations: make(map[string]*Distribution), Series: r.Series(), Server: r.Server,
 		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.keptDue, r.keptEnd, r.series.json(), nil, nil, &r.tally},
 	}
 	for i := range r.batches {
@@ -109,8 +110,12 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 			return fmt.Errorf("loadtest: Report: %w", err)
 		}
 	}
+	if err := checkTags(j.Tags); err != nil {
+		return err
+	}
 	s := j.State
 	*r = Report{
+		Tags:      j.Tags,
 		Generator: j.Generator, Target: j.Target, Model: j.Model, Began: j.Began, Elapsed: s.Elapsed, Interrupted: j.Interrupted, Aborted: j.Aborted,
 		Sent: j.Sent, Unsent: j.Unsent, Trimmed: j.Trimmed, Missing: j.Missing, Notes: j.Notes, Classes: ensure(j.Classes), Faults: ensure(j.Faults),
 		FirstErrors: make(map[analysis.Class]error), Server: j.Server, Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,

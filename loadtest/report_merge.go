@@ -99,6 +99,7 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	for i := range r.waits {
 		r.waits[i].merge(&o.waits[i])
 	}
+	r.mergeTags(o)
 	theirs := o.rows()
 	for i, row := range r.rows() {
 		row.d.merge(theirs[i].d)

@@ -86,12 +86,34 @@ func (r *Report) String() string {
 		}
 		b.WriteByte('\n')
 	}
+	r.writeTags(&b)
 	for _, c := range classes {
 		if err := r.FirstErrors[c]; err != nil {
 			fmt.Fprintf(&b, "First %v: %s\n", c, strings.TrimPrefix(err.Error(), "loadtest: "))
 		}
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// writeTags writes a table with a line for each tag. Its durations count from the instant
+// at which requests were due.
+func (r *Report) writeTags(b *strings.Builder) {
+	if len(r.Tags) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "%-18s%9s%9s%9s%9s%9s%9s%9s%9s\n", "By tag, corrected", "sent", "rate", "failed", "TTFT p50", "TTFT p99", "TPOT p50", "E2E p50", "E2E p99")
+	for _, tag := range slices.Sorted(maps.Keys(r.Tags)) {
+		t := r.Tags[tag]
+		name := []rune(tag)
+		fmt.Fprintf(b, "%-18s%9s%9s%9s", string(name[:min(len(name), 17)]), units.Grouped(t.Sent), fmt.Sprintf("%.3g/s", t.Rate), fmt.Sprintf("%.3g %%", 100*t.failedShare()))
+		for _, d := range []struct {
+			of *Distribution
+			q  float64
+		}{{&t.CorrectedTTFT, 0.5}, {&t.CorrectedTTFT, 0.99}, {&t.TPOT, 0.5}, {t.whole(), 0.5}, {t.whole(), 0.99}} {
+			fmt.Fprintf(b, "%9s", short(d.of, d.q))
+		}
+		b.WriteByte('\n')
+	}
 }
 
 // tokenSource describes the sources of the number of output tokens.

@@ -14,6 +14,8 @@ type Result struct {
 	Seq uint64
 	// Prompt is the index in [Plan].Prompts, or -1.
 	Prompt int
+	// Tag is the group of the request in [Report].Tags; see [workload.Request].
+	Tag string
 	// Method and URL are the method and the URL of a request of a Workload with a
 	// body, without password and query. They are empty for prompts.
 	Method, URL string

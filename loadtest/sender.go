@@ -88,6 +88,7 @@ type job struct {
 	header http.Header // in addition to the plan's header
 	plain  bool        // the request is sent without headers for a model
 	shown  string      // the URL for reports, empty for the endpoint
+	tag    string      // the group in the report
 	place  workload.Session
 	lacks  bool // the prompt has an answer that is not from the server
 }
@@ -101,7 +102,7 @@ func (s *sender) job(number uint64, due time.Time) job {
 		return j
 	}
 	asked := s.plan.Workload.Request(number)
-	j.prompt, j.plain, j.header = -1, asked.Plain, asked.Header
+	j.prompt, j.plain, j.header, j.tag = -1, asked.Plain, asked.Header, asked.Tag
 	if s.sessions != nil {
 		j.place = s.sessions.of(number)
 		asked.Prompt, j.lacks = s.sessions.recall(j.place, asked.Prompt)
@@ -110,6 +111,9 @@ func (s *sender) job(number uint64, due time.Time) job {
 		p := s.plan
 		if asked.MaxTokens > 0 {
 			p.MaxTokens = asked.MaxTokens
+		}
+		if asked.Model != "" {
+			p.Model = asked.Model
 		}
 		j.body, j.asked = encodeBody(p, asked.Prompt), asked.Prompt
 		return j

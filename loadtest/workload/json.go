@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/serin-go/serin/checks"
 )
 
 // workloadJSON is the JSON of a Workload. It has one member. HTTP was written by
@@ -16,6 +18,19 @@ type workloadJSON struct {
 	Targets   []Request  `json:"targets,omitempty"`
 	Requests  Requests   `json:"requests,omitempty"`
 	Trace     *traceJSON `json:"trace,omitempty"`
+	Mix       *mixJSON   `json:"mix,omitempty"`
+}
+
+type mixJSON struct {
+	Seed  uint64     `json:"seed,omitempty"`
+	Parts []partJSON `json:"parts"`
+}
+
+type partJSON struct {
+	Name     string          `json:"name"`
+	Weight   float64         `json:"weight"`
+	Model    string          `json:"model,omitempty"`
+	Workload json.RawMessage `json:"workload"`
 }
 
 type traceJSON struct {
@@ -37,8 +52,17 @@ func Marshal(w Workload) ([]byte, error) {
 		j.Requests = w
 	case *Trace:
 		j.Trace = &traceJSON{w.seed, w.arrivals, w.failed}
+	case Mix:
+		j.Mix = &mixJSON{Seed: w.Seed}
+		for i, p := range w.Parts {
+			part, err := Marshal(p.Workload)
+			if err != nil {
+				return nil, checks.Within(err, "workload", "", fmt.Sprintf("Mix.Parts[%d]", i))
+			}
+			j.Mix.Parts = append(j.Mix.Parts, partJSON{p.Name, p.Weight, p.Model, part})
+		}
 	default:
-		return nil, invalid("Workload", fmt.Sprintf("%T", w), "a Synthetic, Requests, *Targets or *Trace")
+		return nil, invalid("Workload", fmt.Sprintf("%T", w), "a Synthetic, Requests, *Targets, *Trace or Mix")
 	}
 	return json.Marshal(j)
 }
@@ -72,8 +96,10 @@ func Unmarshal(data []byte) (Workload, error) {
 		return j.Requests, j.Requests.Validate()
 	case j.Trace != nil:
 		return j.Trace.trace()
+	case j.Mix != nil:
+		return j.Mix.mix()
 	}
-	return nil, invalid("workload", "{}", "one of synthetic, targets, requests, trace")
+	return nil, invalid("workload", "{}", "one of synthetic, targets, requests, trace, mix")
 }
 
 func (j *traceJSON) trace() (*Trace, error) {
@@ -94,4 +120,22 @@ func (j *traceJSON) trace() (*Trace, error) {
 		return nil, invalid("len(trace.arrivals)", 0, "at least one")
 	}
 	return (&Trace{arrivals: j.Arrivals, seed: j.Seed, failed: max(0, j.Failed)}).linked(), nil
+}
+
+func (j *mixJSON) mix() (Mix, error) {
+	m := Mix{Seed: j.Seed}
+	for i, p := range j.Parts {
+		var kind struct {
+			Mix json.RawMessage `json:"mix"`
+		}
+		if json.Unmarshal(p.Workload, &kind) == nil && kind.Mix != nil {
+			return m, invalid(fmt.Sprintf("mix.parts[%d].workload", i), "a mix", "a workload that is not a mix") // it could be nested without end
+		}
+		part, err := Unmarshal(p.Workload)
+		if err != nil {
+			return m, checks.Within(err, "workload", "", fmt.Sprintf("mix.parts[%d]", i))
+		}
+		m.Parts = append(m.Parts, Part{p.Name, p.Weight, p.Model, part})
+	}
+	return m, m.Validate()
 }

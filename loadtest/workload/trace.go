@@ -89,8 +89,8 @@ const maxTraceErrors = 20
 // turns and the answers of the server under test before its own text, which is as long as
 // its request tokens leave room for after the recorded request and response tokens of the
 // turn before. If they leave none, the conversation begins again with that row. The turn
-// is sent at its instant, or after the answer to the turn before if that is later. So the
-// pauses of a user are those of the trace, unless answers take longer than then.
+// is sent at its instant, or after the answer to the turn before if that is later. So a
+// user pauses as long as in the trace, unless answers take longer than then.
 //
 // Requests are sorted by time. Those with neither output tokens nor messages had failed
 // when they were recorded; they are left out and counted, see [Trace.Failed]. If no

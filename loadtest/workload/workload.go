@@ -17,9 +17,14 @@ type Request struct {
 	// tokens; if 0, the plan's limit applies.
 	Prompt    Prompt `json:"prompt,omitzero"`
 	MaxTokens int    `json:"max_tokens,omitempty"`
+	// Model replaces the model of the plan. If empty, the plan's model applies.
+	Model string `json:"model,omitempty"`
+	// Tag is the group in which the request counts in the report, such as the part of a
+	// [Mix]. If empty, it counts in the whole only.
+	Tag string `json:"tag,omitempty"`
 
 	// Body is sent instead of Prompt. If nil, the request is the prompt and the
-	// fields below are ignored.
+	// fields below are ignored. A body is sent as it is, without the model.
 	Body []byte `json:"body,omitempty"`
 	// Method is the HTTP method. Default POST.
 	Method string `json:"method,omitempty"`
@@ -35,7 +40,7 @@ type Request struct {
 }
 
 // Workload generates requests. Implementations of this package are [Synthetic],
-// [Requests], [*Trace] and [*Targets]. A Workload of your own must keep these rules:
+// [Requests], [*Trace], [*Targets] and [Mix]. A Workload of your own must keep these rules:
 //
 //   - Request depends only on seq, the number of the request in the schedule, so
 //     that a run can be repeated and split into shards.
