@@ -45,10 +45,15 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
 }
 
-// newTransport returns a Transport with an idle connection for each worker. The
-// default of two connections would make most requests include a handshake. It
-// disables compression, which delays the chunks of streams.
-func newTransport(workers int) *http.Transport {
+// NewTransport returns a Transport as [Run] makes it for a plan with so many Workers, 0
+// meaning the default. A caller can change it, such as its TLS configuration or its
+// protocols, and set it as [Plan].Transport. It keeps an idle connection for each worker,
+// since the default of two would make most requests include a handshake. It disables
+// compression, which delays the chunks of streams.
+func NewTransport(workers int) *http.Transport {
+	if workers == 0 {
+		workers = defaultWorkers
+	}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		OnProxyConnectResponse: tunnel,

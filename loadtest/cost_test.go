@@ -225,7 +225,7 @@ func BenchmarkStreams(b *testing.B) {
 	}{
 		{"paced", "2ms", 200, 600}, {"flood", "0", 8, 2000},
 	} {
-		base := newTransport(load.workers)
+		base := NewTransport(load.workers)
 		defer base.CloseIdleConnections()
 		b.Run(load.name, func(b *testing.B) {
 			if processCPU() < 0 {

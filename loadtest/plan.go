@@ -136,7 +136,7 @@ type Plan struct {
 	Record bool `env:"RECORD"`
 
 	// Transport sends the requests. If nil, Run uses a Transport of its own with an
-	// idle connection for each worker, and closes it at the end.
+	// idle connection for each worker, and closes it at the end; see [NewTransport].
 	Transport http.RoundTripper
 	// OnResult is called once for each answer, never concurrently. No other answer
 	// can be recorded while it runs, so it should return quickly. If nil, results are

@@ -22,7 +22,7 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 		return nil, err
 	}
 	if p.Transport == nil {
-		own := newTransport(p.Workers)
+		own := NewTransport(p.Workers)
 		defer own.CloseIdleConnections()
 		out.base = own
 	}

@@ -199,7 +199,7 @@ func newScraper(m ServerMetrics) *scraper {
 	m.Every, m.Timeout = cmp.Or(m.Every, defaultEvery), cmp.Or(m.Timeout, defaultPageTimeout)
 	w := &scraper{m: m, client: m.Client, skip: 1, first: make([]map[string]float64, len(m.Pages)), last: make([]map[string]float64, len(m.Pages))}
 	if w.client == nil {
-		w.client = &http.Client{Transport: newTransport(1), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		w.client = &http.Client{Transport: NewTransport(1), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	return w
 }

@@ -54,7 +54,7 @@ type lack struct {
 func lacks() []lack {
 	transport := func(change func(*http.Transport)) func(*Plan) error {
 		return func(p *Plan) error {
-			base := newTransport(100)
+			base := NewTransport(100)
 			change(base)
 			p.Transport = base
 			return nil

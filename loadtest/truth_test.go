@@ -125,7 +125,7 @@ func TestTruthOnLoopback(t *testing.T) {
 	}))
 	defer server.Close()
 	spies := make(map[string]*spiedBody)
-	base := newTransport(8)
+	base := NewTransport(8)
 	defer base.CloseIdleConnections()
 	p := Plan{
 		Target: server.URL, Model: "m", Prompts: []workload.Prompt{workload.Ask("What is light?")}, Pacer: pace.Constant(40), Requests: 12, Record: true,

@@ -41,7 +41,8 @@ the streams: the time to the first token and the gaps between tokens.
   loadtest attack -duration 5s
   loadtest attack -url http://127.0.0.1:8000 -model NAME -rate 20 -duration 1m -slo ttft=400ms,tpot=50ms -html report.html
   loadtest attack -url ... -trace azure.csv -speedup 60 -duration 0 -threshold 'ttft p95 <= 1s' -abort
-  loadtest attack -url ... -prompts mt_bench.jsonl -users 16 -conversations
+  loadtest attack -url ... -prompts mt_bench.jsonl -users 16 -conversations -session-header X-Session-ID
+  loadtest attack -url ... -mix 'base=3,sql-lora=1' -n 1000 -rate 20
   LOADTEST_TOKEN=... loadtest attack -url ... -rate 2000 -workers http://a:8090,http://b:8090`)
 	if err = cmp.Or(err, noArguments(fs)); err != nil {
 		return err
@@ -129,14 +130,17 @@ func (o *options) describe(c console) error {
 	case to == "":
 		to = "a small model in this process"
 	}
-	what := p.Model
+	what := strings.Join(o.models(), ", ")
 	if o.targets != "" {
 		what = "HTTP requests"
 	}
 	fmt.Fprintf(c.out, "Would send requests for %s to %s", what, to)
-	if p.Users > 0 {
+	switch {
+	case p.Pacer == nil:
 		fmt.Fprintf(c.out, ", %d users in a closed loop with pauses of %v", p.Users, p.Think)
-	} else {
+	case p.Users > 0:
+		fmt.Fprintf(c.out, ", %v, %d users in turn", p.Pacer, p.Users)
+	default:
 		fmt.Fprintf(c.out, ", %v", p.Pacer)
 	}
 	if p.Duration > 0 {
@@ -156,7 +160,7 @@ func (o *options) describe(c console) error {
 	const most = 1_000_000 // the schedule may be endless
 	n := 0
 	for at := range p.Pacer.Arrivals() {
-		if p.Duration > 0 && at > p.Duration {
+		if p.Duration > 0 && at > p.Duration || p.Requests > 0 && n == p.Requests {
 			break
 		}
 		if n++; n == most {

@@ -11,9 +11,9 @@ import (
 
 // sections are the flags in the order of the help text.
 var sections = []struct{ title, flags string }{
-	{"Where to send", "url candidate api model header workers listen"},
-	{"What to send", "prompts extra-body conversations targets targets-format input output prefix seed"},
-	{"When to send", "rate arrivals from to steps duration users think trace speedup window shard warmup cooldown"},
+	{"Where to send", "url candidate api model mix header session-header workers listen insecure cacert resolve http2"},
+	{"What to send", "prompts extra-body conversations body body-file targets targets-format input output prefix seed"},
+	{"When to send", "rate arrivals from to steps duration n users think trace speedup window shard warmup cooldown"},
 	{"Limits", "timeout first-token-timeout idle-timeout in-flight"},
 	{"What to judge by", "slo threshold abort share precision"},
 	{"What to show and write", "type html json hdr results format metrics dry-run"},

@@ -26,6 +26,7 @@ const argsVar = "SERIN_TEST_ARGS"
 func TestMain(m *testing.M) {
 	args := os.Getenv(argsVar)
 	if args == "" {
+		_ = os.Setenv("NO_PROXY", "example.com") // see TestConnections; it cannot fail
 		os.Exit(m.Run())
 	}
 	os.Args = append(os.Args[:1], strings.Split(args, "\n")...)
@@ -200,6 +201,16 @@ func TestExitCodes(t *testing.T) {
 		{"attack -prompts " + file + " -trace " + file + " -dry-run", wrongUse, "line 2"},
 		{"attack -url http://127.0.0.1:1 -duration 300ms -arrivals constant -threshold error:rate<=1%", wrongUse, "Metric is"},
 		{"attack -duration 300ms -output 2 -rate 20 -arrivals constant -threshold latency<=1ns", breached, "breached"},
+		{"attack -body x -prompts y -dry-run", wrongUse, "cannot be used together"}, {"attack -body= -dry-run", wrongUse, "-body is empty"},
+		{"attack -body-file /none -dry-run", wrongUse, "/none"}, {"attack -n -3 -dry-run", wrongUse, "Requests"},
+		{"attack -trace " + file + " -rate 5 -dry-run", wrongUse, "-rate has no effect with -trace"}, {"attack -speedup 2 -dry-run", wrongUse, "no effect without -trace"},
+		{"attack -users 3 -rate 5 -think 1s -dry-run", wrongUse, "-think has no effect with -rate"}, {"attack -input 5 -body x -dry-run", wrongUse, "-input has no effect with -body"},
+		{"attack -n 30 -rate 1 -dry-run", 0, "Requests: 30"}, {"attack -n 30 -duration 9s -arrivals constant -rate 1 -dry-run", 0, "Requests: 9"},
+		{"attack -users 4 -rate 5 -n 8 -dry-run", 0, "4 users in turn"}, {"attack -users 4 -dry-run", 0, "closed loop"},
+		{"attack -mix a=1,b=2 -dry-run", 0, "for a, b to"}, {"attack -mix a -dry-run", wrongUse, "want models with weights"}, {"attack -mix a=0 -dry-run", wrongUse, "above 0"},
+		{"attack -mix a=1,a=2 -dry-run", wrongUse, "Mix.Parts[1].Name"}, {"attack -session-header a:b -dry-run", wrongUse, "SessionHeader"},
+		{"attack -resolve host:443 -dry-run", wrongUse, "want host:port:address"}, {"attack -cacert " + file + " -dry-run", wrongUse, "has no certificate"}, {"attack -cacert /none -dry-run", wrongUse, "/none"},
+		{"attack -insecure -workers http://a -url http://127.0.0.1:1", wrongUse, "use them with serve-worker"}, {"serve-worker -cacert /none", wrongUse, "/none"},
 		{"compare", wrongUse, "two files"},
 		{"report /none", wrongUse, "/none"},
 		{"search -from 9 -to 1", wrongUse, "Search.To"},

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,11 +27,15 @@ import (
 type options struct {
 	plan   loadtest.Plan
 	server loadtest.ServerMetrics
+	flags  *flag.FlagSet
+	connection
 
 	rate, speedup       float64
 	shape, window       string
 	prompts, trace      string
 	targets, targetForm string
+	body, bodyFile      string
+	mix                 []share
 	talk                bool
 	input, output       int
 	prefix              int
@@ -66,11 +71,19 @@ func (l *list[T]) Set(s string) error {
 func (o *options) sending(fs *flag.FlagSet) {
 	p := &o.plan
 	o.serverFlags(fs)
+	o.flags = fs
+	o.connection.add(fs)
 	fs.StringVar(&p.Target, "url", "", "the `URL` of a server with the OpenAI API; by default a small model in this process")
 	fs.StringVar((*string)(&p.API), "api", "chat", "the `API` to call: chat, completions, responses or embeddings")
 	fs.StringVar(&p.Model, "model", modeltest.DefaultModel, "the `name` of the model")
-	fs.DurationVar(&p.Duration, "duration", 10*time.Second, "how long to send; 0 until interrupted, or to the end of a trace")
-	fs.StringVar(&o.prompts, "prompts", "", "a `file` of prompts in JSON lines; by default prompts are generated")
+	fs.DurationVar(&p.Duration, "duration", 10*time.Second, "how long to send; 0 until interrupted, or to the end of a trace or of -n")
+	fs.StringVar(&o.prompts, "prompts", "", "a `file` of prompts in JSON lines, or in the format of ShareGPT; by default prompts are generated")
+	fs.StringVar(&o.body, "body", "", "send this `text` as body of each request to -api instead of prompts")
+	fs.StringVar(&o.bodyFile, "body-file", "", "send the contents of this `file` as body instead")
+	fs.Func("mix", "send to several models by weight, such as LoRA adapters: `base=3,lora=1`; the report has a part for each", func(text string) (err error) {
+		o.mix, err = parseMix(text)
+		return err
+	})
 	fs.StringVar(&o.targets, "targets", "", "send the HTTP requests of this `file` instead, in a format of vegeta; answers to paths of the OpenAI API are judged as those to prompts")
 	fs.StringVar(&o.targetForm, "targets-format", "http", "format of -targets: http or json")
 	fs.IntVar(&o.input, "input", 100, "mean `tokens` of generated prompts, log-normal")
@@ -103,7 +116,9 @@ func (o *options) arrivals(fs *flag.FlagSet) {
 	fs.StringVar(&o.trace, "trace", "", "replay the arrivals and lengths of this `file` instead (Azure, BurstGPT, Mooncake)")
 	fs.Float64Var(&o.speedup, "speedup", 1, "speed of the replay as a `factor`")
 	fs.StringVar(&o.window, "window", "", "the part of the trace to replay, in recorded time, such as `10m-20m`")
-	fs.IntVar(&o.plan.Users, "users", 0, "a closed loop of this `number` of users instead of a rate")
+	fs.IntVar(&o.plan.Requests, "n", 0, "`number` of requests to send, within -duration only if that is given as well; 0 means no limit")
+	fs.IntVar(&o.plan.Users, "users", 0, "a `number` of users, who wait for an answer before the next request: in turn with -rate, -arrivals or -trace, or else in a closed loop")
+	fs.StringVar(&o.plan.SessionHeader, "session-header", "", "`name` of a header with the identity of the session, conversation or user, such as X-Session-ID, for sticky routing")
 	fs.BoolVar(&o.talk, "conversations", false, "send all turns of the -prompts as conversations of the -users")
 	fs.DurationVar(&o.plan.Think, "think", 0, "pause of each user between requests")
 	fs.StringVar(&o.part, "shard", "", "send only shard `i/n` of the schedule, from 0/n; n processes together send what one process would")
@@ -163,7 +178,16 @@ func (o *options) finish(c console) (stop func(), err error) {
 	p := &o.plan
 	p.MaxTokens, p.SLOs, p.Thresholds = o.output, o.slos.values, o.thresholds.values
 	header, err := o.header(c)
-	errs := []error{err, o.ask(), o.pace()}
+	errs := []error{err, o.clash(), o.ask(c), o.pace()}
+	o.mixModels()
+	if o.workers == "" {
+		p.Transport, err = o.transport(p.Workers)
+		errs = append(errs, err)
+	} else if slices.ContainsFunc(o.given(), func(name string) bool {
+		return slices.Contains([]string{"insecure", "cacert", "resolve", "http2"}, name)
+	}) {
+		errs = append(errs, errWorkersConnect)
+	}
 	if o.workers == "" { // workers have headers and keys of their own
 		p.Header = header
 		if p.Target != "" || o.targets != "" {
@@ -197,7 +221,7 @@ func (o *options) finish(c console) (stop func(), err error) {
 	if !own || o.dry {
 		return func() {}, nil
 	}
-	if p.Target, stop, err = startModel(p.Model); err != nil {
+	if p.Target, stop, err = startModel(o.models()...); err != nil {
 		return func() {}, err
 	}
 	fmt.Fprintf(c.err, "No -url: testing a small model at %s.\n", p.Target)
@@ -217,34 +241,12 @@ func open[T any](name string, read func(io.Reader) (T, error)) (v T, err error) 
 	return v, err
 }
 
-// ask sets the requests of the plan.
-func (o *options) ask() (err error) {
-	p := &o.plan
-	switch {
-	case o.targets != "":
-		targets, err := open(o.targets, func(r io.Reader) (*workload.Targets, error) {
-			return workload.ReadTargets(r, workload.TargetFormat(o.targetForm), nil)
-		})
-		if err == nil {
-			p.Workload = targets
-		}
-		return err
-	case o.talk && o.prompts == "":
-		return errors.New("-conversations requires -prompts, a file whose lines have turns")
-	case o.talk:
-		p.Conversations, err = open(o.prompts, workload.ReadConversations)
-		return err
-	case o.prompts != "":
-		p.Prompts, err = open(o.prompts, workload.ReadPrompts)
-		return err
-	}
-	mean := float64(o.input)
-	p.Workload = workload.Synthetic{Input: workload.Length{Mean: mean, SD: mean / 2, LogNormal: true, Min: 1}, Prefix: o.prefix, Seed: o.seed}
-	return nil
-}
-
 // pace sets the schedule of the plan.
 func (o *options) pace() error {
+	given := o.given()
+	if o.plan.Requests > 0 && !slices.Contains(given, "duration") && !strings.HasPrefix(o.shape, "ramp") {
+		o.plan.Duration = 0
+	}
 	if o.trace != "" {
 		from, to, err := parseWindow(o.window)
 		if err != nil {
@@ -258,7 +260,7 @@ func (o *options) pace() error {
 		}
 		return err
 	}
-	if o.plan.Users > 0 {
+	if o.plan.Users > 0 && !slices.Contains(given, "rate") && !slices.Contains(given, "arrivals") {
 		return nil
 	}
 	kind, arg, _ := strings.Cut(o.shape, ":")
@@ -302,8 +304,8 @@ func parseWindow(text string) (from, to time.Duration, err error) {
 }
 
 // startModel serves a small language model on a free port of this host.
-func startModel(name string) (url string, stop func(), err error) {
-	model, err := modeltest.New(modeltest.Config{Models: []string{name}, Seed: 1, TTFT: 120 * time.Millisecond, TimePerToken: 12 * time.Millisecond, Jitter: 0.4, MaxBody: 16 << 20})
+func startModel(names ...string) (url string, stop func(), err error) {
+	model, err := modeltest.New(modeltest.Config{Models: names, Seed: 1, TTFT: 120 * time.Millisecond, TimePerToken: 12 * time.Millisecond, Jitter: 0.4, MaxBody: 16 << 20})
 	if err != nil {
 		return "", nil, err
 	}

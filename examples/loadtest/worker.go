@@ -40,6 +40,7 @@ func serveWorker(ctx context.Context, c console, args []string) error {
 	var listen string
 	fs := flag.NewFlagSet("serve-worker", flag.ContinueOnError)
 	fs.StringVar(&listen, "listen", "127.0.0.1:8090", "the `address` to serve at, such as :8090 for all networks")
+	o.connection.add(fs)
 	o.headers.parse = parseHeader
 	fs.Var(&o.headers, "header", "a header of the requests that are sent, such as `'Name: value'`; may be repeated. ${NAME} is replaced by the environment variable, and OPENAI_API_KEY is sent as bearer token")
 	fs.StringVar(&o.results, "results", "", "write each result of all runs to this `file` during the run")
@@ -53,13 +54,17 @@ any HTTP request, so serve it on a private network.
 		return err
 	}
 	header, err := o.header(c)
-	record, err2 := o.recorder()
+	transport, err2 := o.transport(0)
 	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	record, err := o.recorder()
+	if err != nil {
 		return err
 	}
 	var mu sync.Mutex
 	cfg := cluster.WorkerConfig{
-		Token: loadtest.Secret(c.getenv(tokenVar)), APIKey: loadtest.Secret(c.getenv("OPENAI_API_KEY")), Header: header,
+		Token: loadtest.Secret(c.getenv(tokenVar)), APIKey: loadtest.Secret(c.getenv("OPENAI_API_KEY")), Header: header, Transport: transport,
 		Logger: slog.New(slog.NewTextHandler(c.err, nil)),
 		OnResult: func(r loadtest.Result) {
 			mu.Lock()
