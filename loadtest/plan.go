@@ -85,7 +85,9 @@ type Plan struct {
 	// Tokenizer returns the number of tokens of a text. It is called, concurrently,
 	// when an answer has ended: for answers and prompts whose usage the server does
 	// not report, and for each chunk, to measure the ITL. If nil, a chunk counts as
-	// one token.
+	// one token. It also makes the lengths of prompts that the Workload generates
+	// exact, in which case it is called before each request as well; see
+	// [workload.Synthetic].
 	Tokenizer func(text string) int
 	// Prepare is called, concurrently, for each request before it is sent. It may
 	// modify the request's header. seq is the number of the request, from 0. If nil,

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/loadtest/workload"
 )
@@ -53,7 +54,14 @@ func newSender(p Plan) (*sender, error) {
 		return nil, err
 	}
 	s := &sender{plan: p, url: endpoint, plain: bare, base: p.Transport, id: newID(), own: make(http.Header)}
-	s.sessions = newSessions(p.Workload)
+	if w, ok := p.Workload.(interface {
+		WithTokenizer(count func(text string) int) (workload.Workload, error)
+	}); ok && p.Tokenizer != nil {
+		if s.plan.Workload, err = w.WithTokenizer(p.Tokenizer); err != nil {
+			return nil, checks.Within(err, "loadtest", "", "Plan")
+		}
+	}
+	s.sessions = newSessions(s.plan.Workload)
 	s.keep = s.sessions != nil || len(p.Conversations) > 0
 	for name, values := range p.Header {
 		s.own[http.CanonicalHeaderKey(name)] = values

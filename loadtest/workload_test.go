@@ -18,6 +18,7 @@ import (
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest/pace"
 	"github.com/serin-go/serin/loadtest/workload"
 )
 
@@ -109,6 +110,32 @@ func TestTokenizer(t *testing.T) {
 	p.Transport = script{parts: spoken} // one that reports usage is believed
 	if report, results = simulate(t, p); results[0].TokenSource != FromUsage || results[0].OutputTokens != 6 || report.ITL.Count() != 5 {
 		t.Errorf("%+v, %d ITL", results[0], report.ITL.Count())
+	}
+}
+
+// TestTokenizerOfPrompts has prompts of exactly the lengths that were drawn, by the
+// tokenizer of the plan.
+func TestTokenizerOfPrompts(t *testing.T) {
+	letters := func(text string) int { // four at a time, so that many words have two tokens
+		n := 0
+		for _, word := range strings.Fields(text) {
+			n += (len(word) + 3) / 4
+		}
+		return n
+	}
+	p := plan(script{parts: []part{{data: content("a") + goodTail}}})
+	p.Prompts, p.Tokenizer, p.Requests, p.Pacer = nil, letters, 50, pace.Constant(100)
+	p.Workload = workload.Synthetic{Input: workload.Length{Mean: 60}, Prefix: 30, Seed: 4}
+	_, results := simulate(t, p)
+	for _, r := range results {
+		if r.InputTokens != 60 {
+			t.Errorf("request %d has %d tokens, want 60", r.Seq, r.InputTokens)
+		}
+	}
+	p.Tokenizer = func(text string) int { return 7 * len(text) }
+	var invalid *checks.InvalidError
+	if _, err := Run(t.Context(), p); !errors.As(err, &invalid) || invalid.Field != "Plan.Tokenizer" {
+		t.Errorf("a tokenizer without a word of one token: %v", err)
 	}
 }
 

@@ -25,6 +25,7 @@ var conflicts = []struct{ flags, with string }{
 	{"output extra-body mix conversations", "targets body body-file"},
 	{"rate arrivals", "trace"},
 	{"conversations", "trace mix"},
+	{"model", "mix"},
 	{"think", "trace rate arrivals"},
 }
 
@@ -168,7 +169,7 @@ func (o *options) mixModels() {
 	for _, s := range o.mix {
 		m.Parts = append(m.Parts, workload.Part{Name: s.model, Weight: s.weight, Model: s.model, Workload: o.plan.Workload})
 	}
-	o.plan.Workload = m
+	o.plan.Workload, o.plan.Model = m, strings.Join(o.models(), ", ")
 }
 
 // models returns the names of the models to send to.

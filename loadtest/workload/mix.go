@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/serin-go/serin/checks"
@@ -93,4 +94,23 @@ func (m Mix) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// WithTokenizer returns m with the lengths of its parts exact by count, as far as they
+// have generated prompts; see [Synthetic.WithTokenizer].
+func (m Mix) WithTokenizer(count func(text string) int) (Workload, error) {
+	m.Parts = slices.Clone(m.Parts)
+	for i, p := range m.Parts {
+		w, ok := p.Workload.(interface {
+			WithTokenizer(count func(text string) int) (Workload, error)
+		})
+		if !ok {
+			continue
+		}
+		var err error
+		if m.Parts[i].Workload, err = w.WithTokenizer(count); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
 }

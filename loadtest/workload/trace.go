@@ -39,6 +39,7 @@ type Trace struct {
 	links    map[int]*link // by index of the arrival, if it has a session
 	seed     uint64
 	failed   int // recorded as failed, and left out
+	sizer    *sizer
 }
 
 var _ pace.Pacer = (*Trace)(nil)
@@ -197,17 +198,29 @@ func (t *Trace) text(seq uint64, a arrival) string {
 		return t.words(t.seed, seq, max(1, a.Input))
 	}
 	var b strings.Builder
+	var rng *rand.Rand // of the last block
 	for i, id := range a.Blocks {
-		appendWords(&b, rand.New(rand.NewPCG(^t.seed, uint64(id))), min(blockTokens, a.Input-i*blockTokens))
+		rng = rand.New(rand.NewPCG(^t.seed, uint64(id)))
+		t.sizer.append(&b, rng, min(blockTokens, a.Input-i*blockTokens))
 	}
-	return b.String()
+	return t.sizer.fit(b.String(), rng, a.Input)
 }
 
 // words returns a text of n tokens.
 func (t *Trace) words(seed, stream uint64, n int) string {
 	var b strings.Builder
-	appendWords(&b, rand.New(rand.NewPCG(seed, stream)), n)
-	return b.String()
+	rng := rand.New(rand.NewPCG(seed, stream))
+	t.sizer.append(&b, rng, n)
+	return t.sizer.fit(b.String(), rng, n)
+}
+
+// WithTokenizer returns a replay of t whose generated prompts have exact lengths by count;
+// see [Synthetic.WithTokenizer].
+func (t *Trace) WithTokenizer(count func(text string) int) (Workload, error) {
+	exact := *t
+	var err error
+	exact.sizer, err = newSizer(count)
+	return &exact, err
 }
 
 // Failed returns the number of requests of the recording that had failed and are not

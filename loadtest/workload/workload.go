@@ -47,6 +47,9 @@ type Request struct {
 //   - Request is called concurrently, immediately before the request is sent. The
 //     time that it takes counts as scheduling lag.
 //   - If there is a method Validate() error, loadtest calls it before a run.
+//   - If there is a method WithTokenizer(func(text string) int) (Workload, error),
+//     loadtest calls it before a run with the tokenizer of the plan, if there is one, and
+//     takes the requests from the result.
 //   - If there is a method Session(seq uint64) [Session], the requests of a session are
 //     sent one after another, each after the answer to the turn before it. The contents
 //     of the last messages with the role "assistant" are replaced by the answers to the
@@ -114,8 +117,10 @@ func (l Length) draw(rng *rand.Rand) int {
 }
 
 // Synthetic is a workload of generated prompts. They consist of short English
-// words, each of which is about one token. The report has the number of tokens
-// that the server counted.
+// words, each of which is about one token. With a Tokenizer of the plan, each
+// prompt has exactly the number of tokens that was drawn, by that tokenizer and
+// without the tokens that the server's chat template adds. The report has the
+// number of tokens that the server counted.
 type Synthetic struct {
 	// Input is the length of prompts. Output limits the output tokens; if 0, the
 	// plan's limit applies.
@@ -174,7 +179,9 @@ func (s Synthetic) Validate() error {
 }
 
 // Request returns the request with number seq.
-func (s Synthetic) Request(seq uint64) Request {
+func (s Synthetic) Request(seq uint64) Request { return s.request(seq, nil) }
+
+func (s Synthetic) request(seq uint64, by *sizer) Request {
 	rng := rand.New(rand.NewPCG(s.Seed, seq))
 	n, output := 0, -1
 	if len(s.Pairs) > 0 {
@@ -187,25 +194,46 @@ func (s Synthetic) Request(seq uint64) Request {
 	var b strings.Builder
 	if shared > 0 {
 		prefix := rand.New(rand.NewPCG(^s.Seed, rng.Uint64N(uint64(max(1, s.Prefixes)))))
-		appendWords(&b, prefix, shared)
+		by.append(&b, prefix, shared)
 	}
-	appendWords(&b, rng, n-shared)
+	by.append(&b, rng, n-shared)
+	text := by.fit(b.String(), rng, n)
 	if output < 0 {
 		output = s.Output.draw(rng)
 	}
-	return Request{Prompt: Ask(b.String()), MaxTokens: output}
+	return Request{Prompt: Ask(text), MaxTokens: output}
 }
+
+// WithTokenizer returns a workload like s with prompts whose lengths are exact by count,
+// which returns the number of tokens of a text and is called concurrently. It returns a
+// [*checks.InvalidError] if count has no short English word of one token.
+func (s Synthetic) WithTokenizer(count func(text string) int) (Workload, error) {
+	by, err := newSizer(count)
+	return sized{s, by}, err
+}
+
+// sized is a Synthetic with lengths by a tokenizer.
+type sized struct {
+	Synthetic
+	by *sizer
+}
+
+func (s sized) Request(seq uint64) Request { return s.request(seq, s.by) }
 
 var vocabulary = strings.Fields("light ray glass prism colour red blue green white dark sun lens air water edge part body force heat time " +
 	"the a of in by with from and or not is are was may can each same other more less")
 
 func appendWords(b *strings.Builder, rng *rand.Rand, n int) {
 	for range n {
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(vocabulary[rng.IntN(len(vocabulary))])
+		appendWord(b, vocabulary[rng.IntN(len(vocabulary))])
 	}
+}
+
+func appendWord(b *strings.Builder, word string) {
+	if b.Len() > 0 {
+		b.WriteByte(' ')
+	}
+	b.WriteString(word)
 }
 
 func invalid(field string, value any, want string) error {
