@@ -54,6 +54,7 @@ func (s *sender) send(j job, x *exchange) Result {
 
 	result.BytesOut = max(0, r.ContentLength)
 	result.Sent = time.Now()
+	result.UserWait = max(0, j.free.Sub(j.due))
 	s.results.start(j.due, result.Sent)
 	defer func() { s.results.under.leave(result.Sent.Add(result.Latency).Sub(s.began)) }()
 	resp, err := s.base.RoundTrip(r)

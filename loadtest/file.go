@@ -71,6 +71,7 @@ type resultJSON struct {
 	Version      string         `json:"version,omitempty"`
 	RequestID    string         `json:"request_id,omitempty"`
 	Tag          string         `json:"tag,omitempty"`
+	UserWait     time.Duration  `json:"user_wait_ns,omitempty"`
 }
 
 // Writer writes results to a file while a run is in progress. It does not write prompts
@@ -130,7 +131,7 @@ func (w *Writer) Write(r Result) {
 		Chunks: r.Chunks, Coalesced: r.Coalesced, InputTokens: r.InputTokens, CachedTokens: r.CachedTokens,
 		OutputTokens: r.OutputTokens, Reasoning: r.ReasoningTokens, TokenSource: r.TokenSource, NTPOT: r.NTPOT,
 		FinishReason: r.FinishReason, Version: r.Version, RequestID: r.RequestID,
-		Tag: r.Tag,
+		Tag: r.Tag, UserWait: r.UserWait,
 	})
 	if err == nil {
 		_, err = w.buf.Write(append(line, '\n'))
@@ -179,7 +180,7 @@ func parseResult(line []byte) (Result, error) {
 	if err := json.Unmarshal(line, &j); err != nil {
 		return Result{}, err
 	}
-	for _, d := range []time.Duration{j.Latency, j.TTFB, j.TTFT, j.TTFC, j.E2E, j.TPOT, j.NTPOT, j.LongestGap} {
+	for _, d := range []time.Duration{j.Latency, j.TTFB, j.TTFT, j.TTFC, j.E2E, j.TPOT, j.NTPOT, j.LongestGap, j.UserWait} {
 		if d < 0 {
 			return Result{}, fmt.Errorf("a duration of %v, want at least 0", d)
 		}
@@ -200,7 +201,7 @@ func parseResult(line []byte) (Result, error) {
 		BytesOut: j.BytesOut, BytesIn: j.BytesIn, Chunks: j.Chunks, Coalesced: j.Coalesced, InputTokens: j.InputTokens,
 		CachedTokens: j.CachedTokens, OutputTokens: j.OutputTokens, ReasoningTokens: j.Reasoning, TokenSource: j.TokenSource, NTPOT: j.NTPOT,
 		FinishReason: j.FinishReason, Version: j.Version, RequestID: j.RequestID,
-		Tag: j.Tag,
+		Tag: j.Tag, UserWait: j.UserWait,
 	}
 	if j.Own {
 		r.Method, r.URL = j.Method, j.URL

@@ -25,7 +25,8 @@ type Generator struct {
 	SentRate float64 `json:"sent_rate"`
 	DueCV    float64 `json:"due_cv"`
 	SentCV   float64 `json:"sent_cv"`
-	// LagP99 is the p99 of SchedLag, LagBound the limit for it.
+	// LagP99 is the p99 of SchedLag without the time in which users waited for earlier
+	// answers, LagBound the limit for it.
 	LagP99   time.Duration `json:"lag_p99_ns"`
 	LagBound time.Duration `json:"lag_bound_ns"`
 	// Coalesced is the share of token chunks that arrived together with the previous

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -134,4 +135,42 @@ func TestPeakConcurrency(t *testing.T) {
 			t.Errorf("%v at once, %v", report.PeakConcurrency, err)
 		}
 	})
+}
+
+// TestBusyUsersAreNotTheGenerator has users who wait for a slow server when requests are
+// due. The generator is accused only of what it adds to that.
+func TestBusyUsersAreNotTheGenerator(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare time.Duration
+		late    bool
+		lag     time.Duration
+	}{"slow server": {0, false, 0}, "slow generator as well": {100 * ms, true, 100 * ms}} {
+		p := plan(script{parts: []part{{data: role}, {at: time.Second, data: content("a") + goodTail}}})
+		p.Users, p.Pacer, p.Requests = 2, pace.Constant(10), 40
+		p.Prepare = func(seq uint64, _ *http.Request) {
+			if seq >= 20 {
+				time.Sleep(test.prepare) // of the bubble
+			}
+		}
+		report, results := simulate(t, p)
+		data, err := json.Marshal(report)
+		back := new(Report)
+		if err == nil {
+			err = json.Unmarshal(data, back)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		merged := NewReport(p, report.Began)
+		merged.Merge(back)
+		read, err := Summarise(strings.NewReader(write(t, JSONLines, results...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for kind, r := range map[string]*Report{"run": report, "JSON": back, "merged": merged, "file": read} {
+			if r.Late != test.late || r.Generator.LagP99.Round(ms) != test.lag || r.SchedLag.Quantile(0.99) < 10*time.Second || r.CorrectedTTFT.Quantile(0.5) < 5*time.Second {
+				t.Errorf("%s, %s: late %v, lag p99 %v, SchedLag p99 %v, corrected TTFT p50 %v", name, kind, r.Late, r.Generator.LagP99, r.SchedLag.Quantile(0.99), r.CorrectedTTFT.Quantile(0.5))
+			}
+		}
+	}
 }

@@ -46,7 +46,7 @@ type Plan struct {
 	// With a Pacer, requests are assigned to the users in turn. At 1 request per
 	// second, each of 15 users sends one every 15 seconds. If a user still waits
 	// for an answer when a request is due, the request is late, which counts as
-	// SchedLag.
+	// SchedLag, but not against the [Generator].
 	//
 	// If there are Conversations, each user takes the next one, sends its turns one
 	// after another, and takes another one.

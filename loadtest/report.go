@@ -60,7 +60,8 @@ type Report struct {
 	// The corrected durations count from the instant at which requests were due. ITL,
 	// ICL and TPOT do not depend on it.
 	CorrectedTTFB, CorrectedTTFT, CorrectedTTFC, CorrectedNTPOT, CorrectedE2E, CorrectedLatency Distribution
-	// Late means that the p99 of SchedLag exceeds LagBound. The uncorrected durations
+	// Late means that the p99 of SchedLag exceeds LagBound, without the time in which
+	// users waited for earlier answers; see [Result].UserWait. The uncorrected durations
 	// are then too short.
 	Late     bool
 	LagBound time.Duration
@@ -83,7 +84,8 @@ type Report struct {
 	Notes []string
 
 	firstDue, lastDue, firstSent, lastSent time.Time
-	keptDue, keptEnd                       time.Time // of the requests that are not trimmed
+	keptDue, keptEnd                       time.Time     // of the requests that are not trimmed
+	ownLag                                 *Distribution // the generator's part of SchedLag, or nil if that is all
 	series                                 series
 	batches                                []batches // of Goodput
 	waits                                  [len(waits)]batches
@@ -194,7 +196,7 @@ func (r *Report) add(res Result, c chunks) {
 // measure adds the durations of one request.
 func (r *Report) measure(res Result, c chunks) {
 	lag := res.SchedLag()
-	r.SchedLag.add(lag)
+	r.addLag(res)
 	if res.Status != 0 {
 		r.TTFB.add(res.TTFB)
 		r.CorrectedTTFB.add(res.TTFB + lag)
@@ -250,7 +252,8 @@ func (r *Report) finish() {
 		return 0
 	}
 	r.DueRate, r.SentRate = rate(r.firstDue, r.lastDue), rate(r.firstSent, r.lastSent)
-	r.Generator.LagP99, r.Generator.LagBound = r.SchedLag.Quantile(0.99), r.LagBound
+	r.generatorLag().seal()
+	r.Generator.LagP99, r.Generator.LagBound = r.generatorLag().Quantile(0.99), r.LagBound
 	r.Generator.DueRate, r.Generator.SentRate = r.DueRate, r.SentRate
 	r.Generator.Coalesced = float64(r.Coalesced) / float64(max(1, r.Chunks))
 	r.Generator.Bottleneck, r.Generator.Reasons = false, nil
@@ -272,7 +275,7 @@ func (r *Report) finish() {
 			g.Effective /= max(1, goodputMargin*r.batches[i].dependence())
 		}
 	}
-	r.Late = r.SchedLag.Quantile(0.99) > r.LagBound
+	r.Late = r.Generator.LagP99 > r.LagBound
 }
 
 // row is one kind of duration of a report.

@@ -62,6 +62,7 @@ type stateJSON struct {
 	Batches   []batchesJSON `json:"batches,omitempty"` // of Goodput
 	Waits     []batchesJSON `json:"waits,omitempty"`
 	Tally     *tally        `json:"tally"`
+	OwnLag    *Distribution `json:"own_lag,omitempty"`
 }
 
 // MarshalJSON implements [json.Marshaler]. The JSON has all figures, with their units in
@@ -74,7 +75,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency, UnderWay: r.UnderWay,
 		Tags: r.Tags, Durations: make(map[string]*Distribution), Series: r.Series(), Server: r.Server,
-		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.keptDue, r.keptEnd, r.series.json(), nil, nil, &r.tally},
+		State: stateJSON{r.Elapsed, r.LagBound, r.Generator.wall, r.firstDue, r.lastDue, r.firstSent, r.lastSent, r.keptDue, r.keptEnd, r.series.json(), nil, nil, &r.tally, r.ownLag},
 	}
 	for i := range r.batches {
 		j.State.Batches = append(j.State.Batches, r.batches[i].json())
@@ -120,7 +121,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		Sent: j.Sent, Unsent: j.Unsent, Trimmed: j.Trimmed, Missing: j.Missing, Notes: j.Notes, Classes: ensure(j.Classes), Faults: ensure(j.Faults),
 		FirstErrors: make(map[analysis.Class]error), Server: j.Server, Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,
 		OutputTokens: j.Output, ReasoningTokens: j.Reasoning, TokenSources: ensure(j.Sources), Chunks: j.Chunks, Coalesced: j.Coalesced,
-		PeakConcurrency: j.Peak, UnderWay: j.UnderWay, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, keptDue: s.KeptDue, keptEnd: s.KeptEnd, tally: *s.Tally,
+		PeakConcurrency: j.Peak, UnderWay: j.UnderWay, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, keptDue: s.KeptDue, keptEnd: s.KeptEnd, ownLag: s.OwnLag, tally: *s.Tally,
 	}
 	r.Generator.wall = s.Wall
 	for c, text := range j.FirstErrors {

@@ -100,6 +100,7 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 		r.waits[i].merge(&o.waits[i])
 	}
 	r.mergeTags(o)
+	r.mergeLag(o)
 	theirs := o.rows()
 	for i, row := range r.rows() {
 		row.d.merge(theirs[i].d)

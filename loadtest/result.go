@@ -24,6 +24,9 @@ type Result struct {
 	// Due is the instant at which the request was due, Sent the instant at which it
 	// was sent.
 	Due, Sent time.Time
+	// UserWait is the part of SchedLag in which the user of the request still waited for
+	// the answer to an earlier one; see [Plan].Users. It is not the generator's fault.
+	UserWait time.Duration
 
 	// Class is the outcome. Live traffic has the same class for the same request and
 	// answer; see package answer.

@@ -97,6 +97,7 @@ type job struct {
 	plain  bool        // the request is sent without headers for a model
 	shown  string      // the URL for reports, empty for the endpoint
 	tag    string      // the group in the report
+	free   time.Time   // when the user had the answer to an earlier request
 	place  workload.Session
 	lacks  bool // the prompt has an answer that is not from the server
 }

@@ -88,6 +88,7 @@ func (c *users) dispatch(ctx context.Context) (left bool) {
 type user struct {
 	*users
 	index int
+	free  time.Time // when it had the answer to its last request
 }
 
 // next runs one request or one conversation. It reports whether to continue.
@@ -147,8 +148,11 @@ func (u *user) turn(ctx context.Context, prompt workload.Prompt, session string)
 	}
 	if u.turns == nil {
 		j.due = time.Now() // a closed loop has no lag
+	} else {
+		j.free = u.free
 	}
 	result := s.deliver(j)
+	u.free = time.Now()
 	if s.plan.Think == 0 {
 		return result, true
 	}
