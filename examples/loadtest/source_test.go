@@ -31,8 +31,8 @@ func file(t *testing.T, name, text string) string {
 
 // received is a request that a server has received.
 type received struct {
-	body, session string
-	proto         int
+	path, body, session string
+	proto               int
 }
 
 // listening returns a handler that answers with a stream, and what it has received.
@@ -45,7 +45,7 @@ func listening() (http.Handler, func() []received) {
 			return // the client sees it
 		}
 		mu.Lock()
-		all = append(all, received{string(body), r.Header.Get("X-Session-ID"), r.ProtoMajor})
+		all = append(all, received{r.URL.Path, string(body), r.Header.Get("X-Session-ID"), r.ProtoMajor})
 		mu.Unlock()
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"light"},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n") // the client sees it
@@ -129,9 +129,15 @@ func TestConnections(t *testing.T) {
 		"resolves to elsewhere": {[]string{"-insecure", "-resolve", "example.com:" + port + ":127.0.0.2", "-timeout", "5s"}, 0},
 	} {
 		before := len(got())
-		args := append([]string{"attack", "-url", "https://example.com:" + port, "-n", "1", "-rate", "100", "-timeout", "10s"}, test.args...)
+		args := append([]string{"attack", "-url", "https://example.com:" + port, "-n", "1", "-rate", "100", "-timeout", "10s",
+			"-server-metrics", "vllm=https://example.com:" + port + "/metrics"}, test.args...)
 		_, out, errs := command(t, args...)
 		all := got()[before:]
+		page := func(r received) bool { return r.path == "/metrics" }
+		if slices.ContainsFunc(all, page) != (test.proto > 0) {
+			t.Errorf("%s: the metrics page is read: %v", name, test.proto == 0)
+		}
+		all = slices.DeleteFunc(all, page)
 		switch {
 		case test.proto == 0 && len(all) > 0:
 			t.Errorf("%s: a request arrives\n%s%s", name, out, errs)
