@@ -109,7 +109,7 @@ func (t *Tagged) finish(r *Report) {
 	t.Rate = r.perSecond(t.Sent - t.Trimmed)
 }
 
-// mergeTags adds the parts of o to those of r.
+// mergeTags adds the parts of o to the parts of r.
 func (r *Report) mergeTags(o *Report) {
 	for _, tag := range slices.Sorted(maps.Keys(o.Tags)) {
 		mine, theirs := r.tagged(tag), o.Tags[tag]

@@ -76,7 +76,8 @@ const maxTraceErrors = 20
 //   - CSV with the columns TIMESTAMP, ContextTokens and GeneratedTokens, as
 //     published by Azure, with instants such as 2023-11-16 18:15:46.6805900;
 //   - CSV with the columns Timestamp, Request tokens and Response tokens, as in
-//     BurstGPT, with instants in seconds, and with Session ID in its newer files;
+//     BurstGPT, with instants in seconds, and with Session ID in its newer files. Its
+//     other columns are not used;
 //   - JSON lines with timestamp (milliseconds), input_length, output_length and
 //     hash_ids (one for each 512 tokens of input, the last of which may be fewer), as
 //     published by Mooncake;
