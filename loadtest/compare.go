@@ -136,8 +136,11 @@ func CompareFiles(baseline, candidate io.Reader, how analysis.Plan) (*Comparison
 			b, moreB, errB = pull(1, nextB)
 		}
 	}
-	if err := errors.Join(errA, errB); err != nil {
-		return nil, err
+	switch {
+	case errA != nil:
+		return nil, fmt.Errorf("%s: %w", baselineArm, errA)
+	case errB != nil:
+		return nil, fmt.Errorf("%s: %w", candidateArm, errB)
 	}
 	for _, r := range reports {
 		r.Generator.CPU = -1

@@ -109,7 +109,7 @@ func (w *Writer) Write(r Result) {
 	}
 	text := ""
 	if r.Err != nil {
-		text = strings.ToValidUTF8(r.Err.Error()[:min(maxErrorText, len(r.Err.Error()))], "")
+		text = strings.ToValidUTF8(cut(r.Err.Error()), "")
 	}
 	method, target := "POST", w.target
 	if r.URL != "" {
@@ -149,51 +149,74 @@ func (w *Writer) Flush() error {
 }
 
 // ReadResults calls each for every result of a file of JSON lines, in the order of the
-// file. It stops at the first error of each and returns it. It is also an error if a
-// line cannot be parsed, such as an incomplete last line, which comes after all
-// complete lines.
+// file, and reads one line at a time. It stops at the first error of each and returns it.
+// It returns a [*LineError] if a line cannot be parsed, such as an incomplete last line,
+// which comes after all complete lines.
 func ReadResults(r io.Reader, each func(Result) error) error {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
+	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
+	parser := newLineParser()
 	n := 0
 	for lines.Scan() {
 		n++
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		result, err := parseResult(lines.Bytes())
+		j, err := parser.parse(lines.Bytes())
 		if err != nil {
-			return fmt.Errorf("loadtest: results: line %d: %w", n, err)
+			return &LineError{n, err}
+		}
+		result, err := j.result()
+		if err != nil {
+			return &LineError{n, err}
 		}
 		if err := each(result); err != nil {
 			return err
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("loadtest: results: line %d: %w", n+1, err)
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return &LineError{n + 1, fmt.Errorf("longer than %d MiB: %w", maxLine>>20, err)}
+	case err != nil:
+		return &LineError{n + 1, err}
 	}
 	return nil
 }
 
-func parseResult(line []byte) (Result, error) {
-	var j resultJSON
-	if err := json.Unmarshal(line, &j); err != nil {
-		return Result{}, err
-	}
-	for _, d := range []time.Duration{j.Latency, j.TTFB, j.TTFT, j.TTFC, j.E2E, j.TPOT, j.NTPOT, j.LongestGap, j.UserWait} {
-		if d < 0 {
-			return Result{}, fmt.Errorf("a duration of %v, want at least 0", d)
+// LineError is the error of a line of a file of results. Lines count from 1 and have up to
+// 16 MiB.
+type LineError struct {
+	Line int
+	Err  error
+}
+
+func (e *LineError) Error() string {
+	return fmt.Sprintf("loadtest: results: line %d: %v", e.Line, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *LineError) Unwrap() error { return e.Err }
+
+// result returns the result of a line.
+func (j *resultJSON) result() (Result, error) {
+	for _, m := range [...]struct {
+		name string
+		n    int64
+	}{
+		{"latency", int64(j.Latency)}, {"ttfb_ns", int64(j.TTFB)}, {"ttft_ns", int64(j.TTFT)}, {"ttfc_ns", int64(j.TTFC)}, {"e2e_ns", int64(j.E2E)}, {"tpot_ns", int64(j.TPOT)},
+		{"ntpot_ns", int64(j.NTPOT)}, {"longest_gap_ns", int64(j.LongestGap)}, {"user_wait_ns", int64(j.UserWait)}, {"bytes_out", j.BytesOut}, {"bytes_in", j.BytesIn}, {"chunks", int64(j.Chunks)}, {"coalesced", int64(j.Coalesced)},
+		{"input_tokens", int64(j.InputTokens)}, {"cached_tokens", int64(j.CachedTokens)}, {"output_tokens", int64(j.OutputTokens)}, {"reasoning_tokens", int64(j.Reasoning)},
+	} {
+		if m.n < 0 {
+			return Result{}, fmt.Errorf("%s is %d, want at least 0", m.name, m.n)
 		}
-	}
-	if min(j.Chunks, j.Coalesced, j.InputTokens, j.CachedTokens, j.OutputTokens, j.Reasoning) < 0 {
-		return Result{}, errors.New("a negative count of chunks or tokens")
 	}
 	fault, err := parseFault(j.Fault)
 	if err != nil {
 		return Result{}, err
 	}
 	if j.Timestamp.IsZero() || j.Due.IsZero() {
-		return Result{}, errors.New("timestamp or due is missing")
+		return Result{}, errors.New("timestamp or due is missing, want two instants, as in files of a Writer")
 	}
 	r := Result{
 		Seq: j.Seq, Prompt: j.Prompt, Trimmed: j.Trimmed, Due: j.Due, Sent: j.Timestamp, Class: j.Class, Why: j.Why, Fault: fault, Status: int(j.Code),
@@ -207,7 +230,7 @@ func parseResult(line []byte) (Result, error) {
 		r.Method, r.URL = j.Method, j.URL
 	}
 	if j.Error != "" {
-		r.Err = errors.New(j.Error)
+		r.Err = errors.New(cut(j.Error))
 	}
 	return r, nil
 }

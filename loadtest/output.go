@@ -42,19 +42,41 @@ func (l *HistogramLog) Add(r *Report) {
 	l.at += length
 }
 
-// Summarise returns the report of a file of results that [Writer] wrote as JSON
-// lines. The file has no gaps between tokens and no figures of the generator, so ITL
-// and ICL are empty. Goodput is computed for slos.
+// Summarise returns the report of a file of results that [Writer] wrote as JSON lines,
+// or of several such files one after another. Memory does not grow with their length.
+// The files have no gaps between tokens and no figures of the generator, so ITL and ICL
+// are empty. Goodput is computed for slos. With an error of [ReadResults], it returns
+// the report of the lines before it.
 func Summarise(in io.Reader, slos ...SLO) (*Report, error) {
 	r := newReport(Plan{LagBound: defaultLagBound, SLOs: slos}, "")
-	err := ReadResults(in, func(res Result) error {
-		if r.Began.IsZero() {
-			r.Began = res.Due
+	var first []Result // in the order of their ends
+	begin := func() {
+		for _, res := range first {
+			if r.Began.IsZero() || res.Due.Before(r.Began) {
+				r.Began = res.Due
+			}
 		}
-		r.add(res, chunks{})
+		for _, res := range first {
+			r.add(res, chunks{})
+		}
+		first = nil
+	}
+	err := ReadResults(in, func(res Result) error {
+		if !r.Began.IsZero() {
+			r.add(res, chunks{})
+		} else if first = append(first, res); len(first) == maxFirst {
+			begin()
+		}
 		return nil
 	})
+	begin()
+	if early := r.Began.Sub(r.firstDue); early > 0 {
+		r.Began, r.Elapsed = r.firstDue, r.Elapsed+early
+	}
 	r.Generator.CPU = -1
 	r.finish()
 	return r, err
 }
+
+// maxFirst is the number of results among which the start of a run is searched.
+const maxFirst = 1000

@@ -142,6 +142,8 @@ func (c chunks) gaps() iter.Seq2[time.Duration, int] {
 // maxErrorText is the largest length of the text of an error in bytes.
 const maxErrorText = 1000
 
+func cut(text string) string { return text[:min(len(text), maxErrorText)] }
+
 // add adds one request and its token chunks.
 func (r *Report) add(res Result, c chunks) {
 	r.Sent++

@@ -84,8 +84,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		j.State.Waits = append(j.State.Waits, r.waits[i].json())
 	}
 	for c, err := range r.FirstErrors {
-		text := err.Error()
-		j.FirstErrors[c] = text[:min(len(text), maxErrorText)]
+		j.FirstErrors[c] = cut(err.Error())
 	}
 	for _, row := range r.rows() {
 		j.Durations[row.name] = row.d

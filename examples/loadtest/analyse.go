@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -26,20 +24,22 @@ func report(_ context.Context, c console, args []string) error {
 	fs.Var(&o.slos, "slo", "what makes a request good, such as `ttft=400ms,tpot=50ms`; may be repeated")
 	o.thresholds.parse = analysis.ParseThreshold
 	fs.Var(&o.thresholds, "threshold", "a limit for the run, such as `'ttft p95 <= 400ms'`; may be repeated")
-	if err := parse(fs, c, args, "loadtest report makes a report from files that attack -results or attack -json has\nwritten. It merges the files of several processes, each with a -shard.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl\n  loadtest report -type 'hist[10ms,100ms,1s]' results.jsonl"); err != nil {
+	if err := parse(fs, c, args, "loadtest report makes a report from files that attack -results or attack -json has\nwritten, or from the standard input. It merges the files of several processes, each\nwith a -shard. Files of any length are read in less than 64 MB of memory.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl\n  zcat results.jsonl.gz | loadtest report\n  loadtest report -type 'hist[10ms,100ms,1s]' results.jsonl"); err != nil {
 		return err
 	}
-	if fs.NArg() == 0 {
-		return errors.New("loadtest report: no files, want one or more of results in JSON lines, or of reports in JSON")
+	in, err := c.open(fs.Args())
+	if err != nil {
+		return err
 	}
+	defer in.close()
 	if kind != "text" {
-		return vegetaReport(c.out, kind, fs.Args())
+		return vegetaReport(c.out, kind, in)
 	}
-	r, err := readReport(fs.Args(), o.slos.values)
+	r, err := in.report(o.slos.values)
 	if r == nil {
 		return err
 	}
-	r.Target = strings.Join(fs.Args(), ", ")
+	r.Target = strings.Join(in.names, ", ")
 	if len(o.thresholds.values) > 0 {
 		r.Judge(o.thresholds.values...)
 	}
@@ -51,61 +51,8 @@ func report(_ context.Context, c console, args []string) error {
 	return err
 }
 
-// readReport reads and merges reports in JSON, or else files of results.
-func readReport(names []string, slos []loadtest.SLO) (*loadtest.Report, error) {
-	var merged *loadtest.Report
-	for i, name := range names {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		r := new(loadtest.Report)
-		if err := json.Unmarshal(data, r); err != nil {
-			if i > 0 {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			break // results, then
-		}
-		if merged == nil {
-			merged = r
-		} else {
-			merged.Merge(r)
-		}
-	}
-	if merged != nil {
-		return merged, nil
-	}
-	in, end, err := results(names)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	return loadtest.Summarise(in, slos...)
-}
-
-// results returns the contents of files one after another.
-func results(names []string) (all io.Reader, end func(), err error) {
-	var parts []io.Reader
-	var files []*os.File
-	end = func() {
-		for _, f := range files {
-			_ = f.Close() // it was only read
-		}
-	}
-	for _, name := range names {
-		f, err := os.Open(name)
-		if err != nil {
-			end()
-			return nil, nil, err
-		}
-		files = append(files, f)
-		parts = append(parts, f, strings.NewReader("\n")) // if the last line is incomplete
-	}
-	return io.MultiReader(parts...), end, nil
-}
-
 // vegetaReport writes the reports of vegeta's commands.
-func vegetaReport(w io.Writer, kind string, names []string) error {
+func vegetaReport(w io.Writer, kind string, in *input) error {
 	var buckets []time.Duration
 	bad := fmt.Errorf("-type is %q, want text, vegeta, vegeta-json, or hist with durations such as hist[10ms,100ms]", kind)
 	kind, list, isHist := strings.Cut(kind, "[")
@@ -125,12 +72,7 @@ func vegetaReport(w io.Writer, kind string, names []string) error {
 	if err != nil {
 		return err
 	}
-	in, end, err := results(names)
-	if err != nil {
-		return err
-	}
-	defer end()
-	err = loadtest.ReadResults(in, func(r loadtest.Result) error { v.Add(r); return nil })
+	err = in.results(func(r loadtest.Result) error { v.Add(r); return nil })
 	write := map[string]func(io.Writer) error{"vegeta": v.WriteText, "vegeta-json": v.WriteJSON, "hist": v.WriteHistogram}[kind]
 	return errors.Join(write(w), err)
 }
@@ -156,7 +98,7 @@ judges the second one by sequential tests. Or it compares two files of results.
 	case o.workers != "":
 		return errors.New("loadtest compare: -workers cannot be used, since pairs of requests must be sent from one machine")
 	case fs.NArg() == 2 && other == "":
-		found, err = compareFiles(fs.Arg(0), fs.Arg(1))
+		found, err = compareFiles(c, fs.Arg(0), fs.Arg(1))
 	case fs.NArg() == 0 && other != "" && o.plan.Target != "":
 		var stop func()
 		if stop, err = o.finish(c); err != nil {
@@ -187,14 +129,28 @@ judges the second one by sequential tests. Or it compares two files of results.
 	return exit{code: inconclusive}
 }
 
-func compareFiles(a, b string) (*loadtest.Comparison, error) {
-	return open(a, func(old io.Reader) (*loadtest.Comparison, error) {
-		return open(b, func(young io.Reader) (*loadtest.Comparison, error) {
-			found, err := loadtest.CompareFiles(old, young, analysis.Plan{})
-			if err == nil {
-				found.Baseline.Target, found.Candidate.Target = a, b
-			}
-			return found, err
-		})
-	})
+// compareFiles compares two files, of which one may be the standard input.
+func compareFiles(c console, a, b string) (*loadtest.Comparison, error) {
+	if a == stdin && b == stdin {
+		return nil, errors.New("loadtest compare: two standard inputs, want a file for one of them")
+	}
+	old, err := c.open([]string{a})
+	if err != nil {
+		return nil, err
+	}
+	defer old.close()
+	young, err := c.open([]string{b})
+	if err != nil {
+		return nil, err
+	}
+	defer young.close()
+	if err := errors.Join(old.wantResults(), young.wantResults()); err != nil {
+		return nil, err
+	}
+	found, err := loadtest.CompareFiles(old, young, analysis.Plan{})
+	if err != nil {
+		return nil, err
+	}
+	found.Baseline.Target, found.Candidate.Target = old.names[0], young.names[0]
+	return found, nil
 }

@@ -54,6 +54,8 @@ const (
 
 // console has the environment and the outputs of a command.
 type console struct {
+	in       io.Reader
+	piped    bool // in is no terminal
 	out, err io.Writer
 	getenv   func(string) string
 	live     bool // err is a terminal
@@ -62,9 +64,14 @@ type console struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	info, err := os.Stderr.Stat()
-	c := console{os.Stdout, os.Stderr, os.Getenv, err == nil && info.Mode()&os.ModeCharDevice != 0}
+	c := console{in: os.Stdin, piped: !terminal(os.Stdin), out: os.Stdout, err: os.Stderr, getenv: os.Getenv, live: terminal(os.Stderr)}
 	os.Exit(run(ctx, c, os.Args[1:]))
+}
+
+// terminal reports whether f is a terminal or another device.
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // run runs one command and returns the exit code.

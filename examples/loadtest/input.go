@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/serin-go/serin/loadtest"
+)
+
+// stdin is the name of the standard input as a file.
+const stdin = "-"
+
+// input has files one after another, all of results or all of reports. It reads them as
+// a stream and opens one at a time.
+type input struct {
+	names   []string
+	stdin   io.Reader
+	next    int // index of the file to open next
+	file    io.Closer
+	in      *bufio.Reader
+	last    byte  // of the current file
+	lines   int   // ended so far, in all files
+	starts  []int // of each file, in lines
+	reports bool
+}
+
+// open returns the files with the given names. Without names it is the standard input,
+// if that is no terminal.
+func (c console) open(names []string) (*input, error) {
+	if len(names) == 0 && c.piped {
+		names = []string{stdin}
+	}
+	if len(names) == 0 {
+		return nil, exit{wrongUse, "loadtest report: no files, want one or more of results in JSON lines, or of reports in JSON, or - for the standard input"}
+	}
+	i := &input{names: names, stdin: c.in}
+	if err := i.open(); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// open opens the next file.
+func (i *input) open() (err error) {
+	i.close()
+	name := i.names[i.next]
+	i.starts, i.last = append(i.starts, i.lines), '\n'
+	if i.next++; name == stdin {
+		i.in = bufio.NewReader(i.stdin)
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		i.file, i.in = f, bufio.NewReader(f)
+	}
+	reports, err := isReport(i.in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if i.next > 1 && reports != i.reports {
+		kinds := map[bool]string{true: "a report", false: "results"}
+		return fmt.Errorf("%s has %s and %s has %s, want files of one kind", name, kinds[reports], i.names[0], kinds[!reports])
+	}
+	i.reports = reports
+	return nil
+}
+
+func (i *input) close() {
+	if i.file != nil {
+		_ = i.file.Close() // it was only read
+		i.file = nil
+	}
+}
+
+// isReport reports whether a file is the JSON of a report, in one line or many, and not
+// of results, which have one object on each line.
+func isReport(in *bufio.Reader) (bool, error) {
+	start, err := in.Peek(256)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	rest, found := bytes.CutPrefix(bytes.TrimSpace(start), []byte("{"))
+	if !found {
+		return false, nil
+	}
+	name := bytes.TrimLeft(rest, " \t")
+	for _, first := range []string{"\n", "\r\n", `"generator"`, `"aborted"`, `"began"`} { // sorted or not
+		if bytes.HasPrefix(name, []byte(first)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Read reads the files one after another. Each ends with a newline, even if its last
+// line is incomplete.
+func (i *input) Read(p []byte) (int, error) {
+	for {
+		n, err := i.in.Read(p)
+		if n > 0 {
+			i.lines += bytes.Count(p[:n], []byte("\n"))
+			i.last = p[n-1]
+			return n, nil
+		}
+		switch {
+		case err == nil:
+		case !errors.Is(err, io.EOF):
+			return 0, err
+		case i.last != '\n':
+			p[0], i.last = '\n', '\n'
+			i.lines++
+			return 1, nil
+		case i.next == len(i.names):
+			return 0, io.EOF
+		default:
+			if err := i.open(); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// locate adds the name of the file to an error of a line.
+func (i *input) locate(err error) error {
+	var at *loadtest.LineError
+	if !errors.As(err, &at) {
+		return err
+	}
+	file := 0
+	for file+1 < len(i.starts) && i.starts[file+1] < at.Line {
+		file++
+	}
+	return fmt.Errorf("%s: %w", i.names[file], &loadtest.LineError{Line: at.Line - i.starts[file], Err: at.Err})
+}
+
+// wantResults returns an error if the files have reports.
+func (i *input) wantResults() error {
+	if i.reports {
+		return fmt.Errorf("%s is a report, want results in JSON lines, as attack -results writes them", i.names[0])
+	}
+	return nil
+}
+
+// results calls each for every result.
+func (i *input) results(each func(loadtest.Result) error) error {
+	if err := i.wantResults(); err != nil {
+		return err
+	}
+	return i.locate(loadtest.ReadResults(i, each))
+}
+
+// report reads and merges reports, or else makes one of results. Even an incomplete file
+// of results gives a report.
+func (i *input) report(slos []loadtest.SLO) (*loadtest.Report, error) {
+	if !i.reports {
+		r, err := loadtest.Summarise(i, slos...)
+		return r, i.locate(err)
+	}
+	var merged *loadtest.Report
+	for {
+		r := new(loadtest.Report)
+		name := i.names[i.next-1]
+		if err := json.NewDecoder(io.LimitReader(i.in, maxReport)).Decode(r); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if merged == nil {
+			merged = r
+		} else {
+			merged.Merge(r)
+		}
+		if i.next == len(i.names) {
+			return merged, nil
+		}
+		if err := i.open(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// maxReport is more than the JSON of any report has.
+const maxReport = 32 << 20

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/loadtest"
+)
+
+// resultsFile writes a file of n good results and returns its name and its content.
+func resultsFile(t *testing.T, name string, n int) (path, content string) {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := loadtest.NewWriter(&b, loadtest.JSONLines, "test", "http://127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		due := time.Unix(1_700_000_000, 0).Add(time.Duration(i) * time.Second)
+		w.Write(loadtest.Result{Seq: uint64(i), Prompt: -1, Due: due, Sent: due, Class: analysis.OK, Status: 200, Latency: time.Millisecond})
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, b.String()
+}
+
+// piped runs a command with a standard input.
+func piped(t *testing.T, stdin string, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = run(t.Context(), console{in: strings.NewReader(stdin), piped: true, out: &o, err: &e, getenv: func(string) string { return "" }}, args)
+	return code, o.String(), e.String()
+}
+
+func TestReportReadsPipes(t *testing.T) {
+	file, content := resultsFile(t, "r.jsonl", 30)
+	saved := filepath.Join(t.TempDir(), "r.json")
+	code, want, errs := command(t, "report", "-json", saved, file)
+	if code != 0 || !strings.Contains(want, "30 sent") {
+		t.Fatalf("%d\n%s%s", code, want, errs)
+	}
+	indented, err := os.ReadFile(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, stdin := range map[string]string{
+		"results": content, "without the last newline": strings.TrimSuffix(content, "\n"), "a report": string(indented), "with CRLF": strings.ReplaceAll(content, "\n", "\r\n"),
+	} {
+		for _, args := range [][]string{{"report"}, {"report", "-"}} {
+			if code, out, errs := piped(t, stdin, args...); code != 0 || !strings.Contains(out, "30 sent") {
+				t.Errorf("%s, %q: %d\n%s%s", name, args, code, out, errs)
+			}
+		}
+	}
+	if code, out, errs := piped(t, strings.TrimSuffix(content, "\n"), "report", "-", file); code != 0 || !strings.Contains(out, "60 sent") {
+		t.Errorf("a pipe and a file: %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := piped(t, string(indented), "report", "-", saved); code != 0 || !strings.Contains(out, "60 sent") {
+		t.Errorf("two reports: %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := piped(t, content, "compare", file, "-"); code == wrongUse || !strings.HasPrefix(out, "Verdict") {
+		t.Errorf("compare with a pipe: %d\n%s%s", code, out, errs)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	file, content := resultsFile(t, "good.jsonl", 3)
+	saved := filepath.Join(t.TempDir(), "r.json")
+	if code, _, errs := command(t, "report", "-json", saved, file); code != 0 {
+		t.Fatal(errs)
+	}
+	broken := filepath.Join(t.TempDir(), "broken.jsonl")
+	if err := os.WriteFile(broken, []byte(strings.Replace(content, `"seq":1`, `"seq":-1`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args, want string
+	}{
+		{"report " + file + " " + broken, broken + ": loadtest: results: line 2: json"},
+		{"report " + broken + " " + file, broken + ": loadtest: results: line 2: json"},
+		{"report -type vegeta " + file + " " + broken, broken + ": loadtest: results: line 2: json"},
+		{"report " + file + " " + saved, "want files of one kind"},
+		{"report " + saved + " " + file, "want files of one kind"},
+		{"report -type vegeta " + saved, "want results in JSON lines"},
+		{"compare " + file + " " + saved, "want results in JSON lines"},
+		{"compare - -", "want a file for one of them"},
+		{"compare " + file + " " + broken, "candidate: loadtest: results: line 2"},
+	} {
+		code, out, errs := command(t, strings.Fields(test.args)...)
+		if code != wrongUse || !strings.Contains(errs, test.want) {
+			t.Errorf("%s: exit code %d, want %d with %q:\n%s%s", test.args, code, wrongUse, test.want, out, errs)
+		}
+	}
+	if code, _, errs := piped(t, `{"generator":`, "report"); code != wrongUse || !strings.Contains(errs, "-: unexpected EOF") {
+		t.Errorf("half a report: %d, %s", code, errs)
+	}
+	if code, _, errs := command(t, "report"); code != wrongUse || !strings.Contains(errs, "no files") {
+		t.Errorf("no files: %d, %s", code, errs)
+	}
+	in := &input{names: []string{stdin}, stdin: brokenReader{}}
+	if err := in.open(); !errors.Is(err, errBroken) {
+		t.Errorf("a broken pipe: %v", err)
+	}
+}
+
+var errBroken = errors.New("broken")
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errBroken }
