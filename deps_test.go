@@ -76,7 +76,7 @@ var ladder = map[string][]string{
 	"loadtest":                         {"checks", "checks/analysis", "checks/analysis/answer", "loadtest/pace", "loadtest/workload"},
 	"loadtest/pace":                    {"checks"},
 	"loadtest/workload":                {"checks", "checks/analysis/answer", "loadtest/pace"},
-	"loadtest/compat":                  {"checks", "checks/analysis/answer", "loadtest"},
+	"loadtest/compat":                  {"checks", "checks/analysis", "checks/analysis/answer", "loadtest"},
 	"loadtest/plantest":                {"loadtest/pace", "loadtest/workload"},
 	"loadtest/modeltest":               {"checks"},
 	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest", "loadtest/pace"},

@@ -24,8 +24,8 @@ type Format string
 
 const (
 	// JSONLines has one object on each line, with the members that vegeta reads and
-	// members for the other fields of a [Result] except Recording. Texts of errors
-	// are cut after 1,000 bytes.
+	// members for the other fields of a [Result]. Texts of errors are cut after 1,000
+	// bytes.
 	JSONLines Format = "jsonl"
 	// CSV has the twelve columns of vegeta without a header.
 	CSV Format = "csv"
@@ -72,10 +72,11 @@ type resultJSON struct {
 	RequestID    string         `json:"request_id,omitempty"`
 	Tag          string         `json:"tag,omitempty"`
 	UserWait     time.Duration  `json:"user_wait_ns,omitempty"`
+	Recording    *Recording     `json:"recording,omitempty"`
 }
 
 // Writer writes results to a file while a run is in progress. It does not write prompts
-// and headers. It is not safe for concurrent use. Its Write can be the OnResult of a
+// and headers, and answers only if they were recorded; see [Plan].Record. It is not safe for concurrent use. Its Write can be the OnResult of a
 // [Plan].
 type Writer struct {
 	format Format
@@ -131,7 +132,7 @@ func (w *Writer) Write(r Result) {
 		Chunks: r.Chunks, Coalesced: r.Coalesced, InputTokens: r.InputTokens, CachedTokens: r.CachedTokens,
 		OutputTokens: r.OutputTokens, Reasoning: r.ReasoningTokens, TokenSource: r.TokenSource, NTPOT: r.NTPOT,
 		FinishReason: r.FinishReason, Version: r.Version, RequestID: r.RequestID,
-		Tag: r.Tag, UserWait: r.UserWait,
+		Tag: r.Tag, UserWait: r.UserWait, Recording: r.Recording,
 	})
 	if err == nil {
 		_, err = w.buf.Write(append(line, '\n'))
@@ -224,7 +225,10 @@ func (j *resultJSON) result() (Result, error) {
 		BytesOut: j.BytesOut, BytesIn: j.BytesIn, Chunks: j.Chunks, Coalesced: j.Coalesced, InputTokens: j.InputTokens,
 		CachedTokens: j.CachedTokens, OutputTokens: j.OutputTokens, ReasoningTokens: j.Reasoning, TokenSource: j.TokenSource, NTPOT: j.NTPOT,
 		FinishReason: j.FinishReason, Version: j.Version, RequestID: j.RequestID,
-		Tag: j.Tag, UserWait: j.UserWait,
+		Tag: j.Tag, UserWait: j.UserWait, Recording: j.Recording,
+	}
+	if err := r.Recording.validate(); err != nil {
+		return Result{}, err
 	}
 	if j.Own {
 		r.Method, r.URL = j.Method, j.URL

@@ -3,6 +3,7 @@ package loadtest
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/checks/analysis/answer"
 )
 
 // full is a result with a value in each field that a line has.
@@ -31,7 +33,7 @@ func TestLinesHaveAShortWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range members {
-		if raw := string(has[m.name]); raw == "" || raw == `""` || raw == "0" {
+		if raw := string(has[m.name]); m.name != "recording" && raw == "" || raw == `""` || raw == "0" {
 			t.Errorf("member %s of the line is %q, want a value in each", m.name, raw)
 		}
 	}
@@ -63,6 +65,43 @@ func FuzzLine(f *testing.F) {
 			t.Errorf("%q: %v, (-encoding/json +short):\n%s", line, err, cmp.Diff(want, p.line))
 		}
 	})
+}
+
+// TestRecordingsAreReadBack reads an answer as it arrived from a file.
+func TestRecordingsAreReadBack(t *testing.T) {
+	want := full()
+	want.Recording = &Recording{Body: []byte("data: \xff\n\n"), Reads: []Read{{ms, 9}, {2 * ms, 0}}, Form: answer.EventStream}
+	text := write(t, JSONLines, want, full())
+	var got []Result
+	if err := ReadResults(strings.NewReader(text), func(r Result) error { got = append(got, r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Recording, got[0].Recording); diff != "" || got[1].Recording != nil {
+		t.Errorf("recording (-written +read):\n%s", diff)
+	}
+	for from, to := range map[string]string{`"size":9`: `"size":8`, `"at_ns":2000000`: `"at_ns":1`, `"size":0`: `"size":-1`} {
+		var at *LineError
+		if err := ReadResults(strings.NewReader(strings.Replace(text, from, to, 1)), func(Result) error { return nil }); !errors.As(err, &at) || at.Line != 1 {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	long := Recording{}
+	for range maxReads + 10 {
+		long.add(make([]byte, 30), ms, nil)
+	}
+	long.add(nil, ms, io.EOF)
+	want.Recording = &long
+	if line := write(t, JSONLines, want); len(line) > maxLine || !long.Truncated || long.validate() != nil {
+		t.Errorf("a line of %d bytes, truncated: %v", len(line), long.Truncated)
+	}
+	full := Recording{}
+	full.add(make([]byte, maxRecording), 1<<60, nil)
+	for range maxReads {
+		full.add(make([]byte, 0), 1<<60, nil)
+	}
+	if full.add(make([]byte, 1), 1<<60, nil); !full.Truncated || len(full.Body) != maxRecording {
+		t.Errorf("%d bytes", len(full.Body))
+	}
 }
 
 func TestLineErrors(t *testing.T) {

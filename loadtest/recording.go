@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis/answer"
@@ -8,12 +9,13 @@ import (
 
 // Recording is an answer as it arrived: its bytes and the instants of its reads.
 type Recording struct {
-	Body  []byte
-	Reads []Read
+	Body  []byte `json:"body,omitempty"`
+	Reads []Read `json:"reads,omitempty"`
 	// Form is the format of Body. If zero, it is detected from the first bytes.
-	Form answer.Form
-	// Truncated means that the answer is longer than 4 MiB and Body is incomplete.
-	Truncated bool
+	Form answer.Form `json:"form,omitempty"`
+	// Truncated means that the answer is longer than 4 MiB, or has more than 100,000
+	// reads, and Body is incomplete.
+	Truncated bool `json:"truncated,omitempty"`
 }
 
 // Read is one read of an answer: the time since the request was sent and the number of
@@ -23,11 +25,15 @@ type Read struct {
 	Size int           `json:"size"`
 }
 
-// maxRecording is the largest length of Recording.Body in bytes.
-const maxRecording = 4 << 20
+// maxRecording is the largest length of Recording.Body in bytes, maxReads the largest
+// number of its reads. With both, a line of a file of results stays below maxLine.
+const (
+	maxRecording = 4 << 20
+	maxReads     = 100_000
+)
 
 func (r *Recording) add(p []byte, at time.Duration, err error) {
-	if len(r.Body)+len(p) > maxRecording {
+	if len(r.Body)+len(p) > maxRecording || len(r.Reads) >= maxReads {
 		r.Truncated = true
 	}
 	if !r.Truncated && len(p) > 0 {
@@ -37,6 +43,24 @@ func (r *Recording) add(p []byte, at time.Duration, err error) {
 	if err != nil {
 		r.Reads = append(r.Reads, Read{At: at})
 	}
+}
+
+// validate returns an error if the reads of r, which may be nil, do not make its body.
+func (r *Recording) validate() error {
+	if r == nil {
+		return nil
+	}
+	total, at := 0, time.Duration(0)
+	for _, read := range r.Reads {
+		if read.Size < 0 || read.At < at {
+			return fmt.Errorf("recording: a read of %d bytes at %v, want at least 0 bytes and instants in ascending order", read.Size, read.At)
+		}
+		total, at = total+read.Size, read.At
+	}
+	if total != len(r.Body) {
+		return fmt.Errorf("recording: reads of %d bytes for a body of %d, want as many", total, len(r.Body))
+	}
+	return nil
 }
 
 // Text returns the content of the answer without reasoning.

@@ -24,7 +24,8 @@ func report(_ context.Context, c console, args []string) error {
 	fs.Var(&o.slos, "slo", "what makes a request good, such as `ttft=400ms,tpot=50ms`; may be repeated")
 	o.thresholds.parse = analysis.ParseThreshold
 	fs.Var(&o.thresholds, "threshold", "a limit for the run, such as `'ttft p95 <= 400ms'`; may be repeated")
-	if err := parse(fs, c, args, "loadtest report makes a report from files that attack -results or attack -json has\nwritten, or from the standard input. It merges the files of several processes, each\nwith a -shard. Files of any length are read in less than 64 MB of memory.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl\n  zcat results.jsonl.gz | loadtest report\n  loadtest report -type 'hist[10ms,100ms,1s]' results.jsonl"); err != nil {
+	o.tool.flags(fs)
+	if err := parse(fs, c, args, "loadtest report makes a report from files that attack -results or attack -json has\nwritten, or from the standard input. It merges the files of several processes, each\nwith a -shard. Files of any length are read in less than 64 MB of memory.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl\n  zcat results.jsonl.gz | loadtest report\n  loadtest report -type 'hist[10ms,100ms,1s]' results.jsonl\n  loadtest report -as vllm recorded.jsonl"); err != nil {
 		return err
 	}
 	in, err := c.open(fs.Args())
@@ -32,8 +33,14 @@ func report(_ context.Context, c console, args []string) error {
 		return err
 	}
 	defer in.close()
+	if kind != "text" && o.tool.as != "" {
+		return errors.New("loadtest report: -type and -as cannot be used together: -type has the other reports of vegeta")
+	}
 	if kind != "text" {
 		return vegetaReport(c.out, kind, in)
+	}
+	if o.tool.as != "" {
+		return o.reportAs(c, in)
 	}
 	r, err := in.report(o.slos.values)
 	if r == nil {
@@ -49,6 +56,19 @@ func report(_ context.Context, c console, args []string) error {
 		return outcome(r)
 	}
 	return err
+}
+
+// reportAs writes the report of another tool.
+func (o *options) reportAs(c console, in *input) error {
+	if len(o.thresholds.values) > 0 || o.html != "" || o.json != "" || o.hdr != "" {
+		return errors.New("loadtest report: -threshold, -html, -json and -hdr cannot be used with -as, which prints the report of another tool alone")
+	}
+	r, err := o.tool.report(o.slos.values)
+	if err != nil {
+		return err
+	}
+	err = in.results(r.Add)
+	return errors.Join(r.write(c), err)
 }
 
 // vegetaReport writes the reports of vegeta's commands.

@@ -34,6 +34,8 @@ func attack(ctx context.Context, c console, args []string) error {
 	o.files(fs)
 	fs.StringVar(&o.results, "results", "", "write each result to this `file` during the run")
 	fs.StringVar(&o.format, "format", "jsonl", "format of -results: jsonl (which vegeta can read) or csv")
+	fs.BoolVar(&o.plan.Record, "record", false, "write the answers and the instants of their parts to -results too, for report -as")
+	o.tool.flags(fs)
 	fs.StringVar(&o.metrics, "metrics", "", "serve metrics for Prometheus at this `address`, such as :9095")
 	err := parse(fs, c, args, `loadtest attack sends chat requests at a rate, independent of the answers, and measures
 the streams: the time to the first token and the gaps between tokens.
@@ -43,6 +45,7 @@ the streams: the time to the first token and the gaps between tokens.
   loadtest attack -url ... -trace azure.csv -speedup 60 -duration 0 -threshold 'ttft p95 <= 1s' -abort
   loadtest attack -url ... -prompts mt_bench.jsonl -users 16 -conversations -session-header X-Session-ID
   loadtest attack -url ... -mix 'base=3,sql-lora=1' -n 1000 -rate 20
+  loadtest attack -url ... -rate 20 -duration 1m -as vllm
   LOADTEST_TOKEN=... loadtest attack -url ... -rate 2000 -workers http://a:8090,http://b:8090`)
 	if err = cmp.Or(err, noArguments(fs)); err != nil {
 		return err
@@ -55,19 +58,40 @@ the streams: the time to the first token and the gaps between tokens.
 	if o.dry {
 		return o.describe(c)
 	}
+	var other *toolReport
+	if other, err = o.other(); err != nil {
+		return err
+	}
 	run, err := o.runner(c)
 	if err != nil {
 		return err
 	}
-	r, err := o.attack(ctx, c, run)
+	r, err := o.attack(ctx, c, run, other)
 	if r == nil {
 		return err
+	}
+	if other != nil {
+		return errors.Join(other.write(c), other.err, o.writeFiles(c, r), err, outcome(r))
 	}
 	return errors.Join(o.publish(c, r), err, outcome(r))
 }
 
+// other returns the report of another tool to print, or nil.
+func (o *options) other() (*toolReport, error) {
+	if o.plan.Record && (o.results == "" && o.workers == "" || o.format != string(loadtest.JSONLines)) {
+		return nil, errors.New("-record requires -results in the format jsonl, or -workers whose serve-worker has them")
+	}
+	if o.tool.as == "" {
+		return nil, nil
+	}
+	if o.workers != "" {
+		return nil, errors.New("-as cannot be used with -workers: use -record, -results with serve-worker, and report -as with their files")
+	}
+	return o.tool.report(o.slos.values)
+}
+
 // attack runs the plan and writes the files that are written during the run.
-func (o *options) attack(ctx context.Context, c console, run loadtest.Runner) (r *loadtest.Report, err error) {
+func (o *options) attack(ctx context.Context, c console, run loadtest.Runner, other *toolReport) (r *loadtest.Report, err error) {
 	record, err := o.recorder()
 	if err != nil {
 		return nil, err
@@ -75,7 +99,7 @@ func (o *options) attack(ctx context.Context, c console, run loadtest.Runner) (r
 	bar := newProgress(c, o.plan.Duration)
 	intervals := []func(*loadtest.Report){bar.interval}
 	if o.workers == "" {
-		o.plan.OnResult = record.write
+		o.plan.OnResult = o.each(record, other)
 		intervals = append(intervals, record.interval)
 	}
 	if o.metrics != "" {
@@ -98,6 +122,22 @@ func (o *options) attack(ctx context.Context, c console, run loadtest.Runner) (r
 	r, err = run(ctx, o.plan)
 	bar.stop()
 	return r, errors.Join(err, record.close())
+}
+
+// each returns the function that is called with each result.
+func (o *options) each(record recording, other *toolReport) func(loadtest.Result) {
+	if other == nil {
+		return record.write
+	}
+	keep := o.plan.Record
+	o.plan.Record = true
+	return func(r loadtest.Result) {
+		_ = other.Add(r) // other keeps the error
+		if !keep {
+			r.Recording = nil
+		}
+		record.write(r)
+	}
 }
 
 // outcome returns an error with the exit code of a report.
@@ -175,6 +215,11 @@ func (o *options) describe(c console) error {
 // publish prints r and writes the report files.
 func (o *options) publish(c console, r *loadtest.Report) error {
 	fmt.Fprintln(c.out, r)
+	return o.writeFiles(c, r)
+}
+
+// writeFiles writes the report files.
+func (o *options) writeFiles(c console, r *loadtest.Report) error {
 	errs := []error{
 		writeFile(c, o.html, r.WriteHTML),
 		writeFile(c, o.json, func(w io.Writer) error { e := json.NewEncoder(w); e.SetIndent("", "  "); return e.Encode(r) }),

@@ -16,7 +16,7 @@ var sections = []struct{ title, flags string }{
 	{"When to send", "rate arrivals from to steps duration n users think trace speedup window shard warmup cooldown"},
 	{"Limits", "timeout first-token-timeout idle-timeout in-flight"},
 	{"What to judge by", "slo threshold abort share precision"},
-	{"What to show and write", "type html json hdr results format metrics server-metrics hourly-price dry-run"},
+	{"What to show and write", "type as tokens html json hdr results record format metrics server-metrics hourly-price dry-run"},
 }
 
 // parse parses flags. Its error has all problems and the exit code of wrong use.

@@ -49,6 +49,7 @@ type options struct {
 	html, json, hdr     string
 	metrics             string
 	dry                 bool
+	tool                tool
 }
 
 // list is a flag that can be repeated.

@@ -30,6 +30,13 @@ const (
 // Definitions returns all definitions.
 func Definitions() []Definition { return []Definition{VLLM, GuideLLM, AIPerf, InferencePerf} }
 
+func (d Definition) validate() error {
+	if !slices.Contains(Definitions(), d) {
+		return &checks.InvalidError{Package: "compat", Field: "Definition", Value: string(d), Want: "one of vllm, guidellm, aiperf, inference-perf"}
+	}
+	return nil
+}
+
 // Figures are the metrics of one request as a tool computes them. A metric that
 // the tool does not have is nil or empty.
 type Figures struct {
@@ -59,8 +66,8 @@ type moment struct {
 // It is an error if d is unknown, or if r is truncated or has no chunk that the tool
 // counts.
 func (d Definition) Figures(r loadtest.Recording, tokens func(text string) int) (Figures, error) {
-	if !slices.Contains(Definitions(), d) {
-		return Figures{}, &checks.InvalidError{Package: "compat", Field: "Definition", Value: string(d), Want: "one of vllm, guidellm, aiperf, inference-perf"}
+	if err := d.validate(); err != nil {
+		return Figures{}, err
 	}
 	if r.Truncated {
 		return Figures{}, errors.New("compat: Recording: truncated, want a complete one")
@@ -122,15 +129,21 @@ func (d Definition) Quantile(values []time.Duration, q float64) time.Duration {
 		return 0
 	}
 	sorted := slices.Sorted(slices.Values(values))
+	below, share := d.rank(len(sorted), q)
+	above := min(below+1, len(sorted)-1)
+	return sorted[below] + time.Duration(math.Round(share*float64(sorted[above]-sorted[below])))
+}
+
+// rank returns the index of the value at or below the quantile q of n sorted values, and
+// the share of the distance to the next value to add.
+func (d Definition) rank(n int, q float64) (below int, share float64) {
 	q = max(0, min(q, 1))
 	if d == GuideLLM {
 		// 1e-9 allows for rounding: 0.9*10 is 9.000000000000002.
-		return sorted[max(0, int(math.Ceil(q*float64(len(sorted))-1e-9))-1)]
+		return max(0, int(math.Ceil(q*float64(n)-1e-9))-1), 0
 	}
-	rank := q * float64(len(sorted)-1)
-	below := int(rank)
-	above := min(below+1, len(sorted)-1)
-	return sorted[below] + time.Duration(math.Round((rank-float64(below))*float64(sorted[above]-sorted[below])))
+	rank := q * float64(n-1)
+	return int(rank), rank - math.Floor(rank)
 }
 
 // Timed has the figures of one request and its instant, as time since the start of
@@ -177,20 +190,7 @@ func (d Definition) Goodput(requests []Timed, limits loadtest.SLO) float64 {
 	}
 	good, from, to := 0, time.Duration(math.MaxInt64), time.Duration(0)
 	for _, r := range requests {
-		keeps := func(v *time.Duration, limit time.Duration) bool {
-			return limit == 0 || v != nil && *v <= limit
-		}
-		tpot := r.TPOT
-		if d == VLLM && tpot == nil {
-			tpot = new(time.Duration)
-		}
-		ok := keeps(r.TTFT, limits.TTFT) && keeps(r.E2E, limits.Latency)
-		if d == AIPerf {
-			ok = ok && (limits.ITL == 0 || len(r.ITL) == 1 && r.ITL[0] <= limits.ITL)
-		} else {
-			ok = ok && keeps(tpot, limits.TPOT)
-		}
-		if ok {
+		if d.good(r.Figures, limits) {
 			good++
 		}
 		from = min(from, r.Sent)
@@ -210,6 +210,22 @@ func (d Definition) Goodput(requests []Timed, limits loadtest.SLO) float64 {
 		return 0
 	}
 	return float64(good) / (to - from).Seconds()
+}
+
+// good reports whether a request is within the limits as the tool decides it.
+func (d Definition) good(f Figures, limits loadtest.SLO) bool {
+	keeps := func(v *time.Duration, limit time.Duration) bool { return limit == 0 || v != nil && *v <= limit }
+	if !keeps(f.TTFT, limits.TTFT) || !keeps(f.E2E, limits.Latency) {
+		return false
+	}
+	tpot := f.TPOT
+	if d == VLLM && tpot == nil {
+		tpot = new(time.Duration)
+	}
+	if d == AIPerf {
+		return limits.ITL == 0 || len(f.ITL) == 1 && f.ITL[0] <= limits.ITL
+	}
+	return keeps(tpot, limits.TPOT)
 }
 
 // inference sets the metrics of inference-perf, where all tokens of a chunk have

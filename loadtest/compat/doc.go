@@ -6,5 +6,6 @@
 // The tools use equal names for different metrics. For example, the first token
 // is the role chunk for vLLM, and the TPOT of GuideLLM includes the time to the
 // first token. [Definition.Figures] computes the metrics of each tool from a
-// recording of the stream; see [loadtest.Plan].Record.
+// recording of the stream; see [loadtest.Plan].Record. A [Report] prints a whole run
+// in the layout of the tool.
 package compat
