@@ -103,7 +103,7 @@ func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) 
 	}
 	result.BytesIn = x.bytes
 	result.Class, result.Why = o.Class, o.Why
-	result.Fault = faultOf(&o, err, cause)
+	result.Fault, result.Error = faultOf(&o, err, cause), errorKindOf(&o)
 	result.Err = s.censor.error(explain(&o, x.head, err, cause))
 }
 

@@ -53,6 +53,8 @@ type resultJSON struct {
 	Class        analysis.Class `json:"class"`
 	Why          string         `json:"why,omitempty"`
 	Fault        Fault          `json:"fault,omitempty"`
+	ErrorType    string         `json:"error_type,omitempty"`
+	ErrorCode    string         `json:"error_code,omitempty"`
 	TTFB         time.Duration  `json:"ttfb_ns"`
 	TTFT         time.Duration  `json:"ttft_ns"`
 	TTFC         time.Duration  `json:"ttfc_ns"`
@@ -127,7 +129,7 @@ func (w *Writer) Write(r Result) {
 	line, err := json.Marshal(resultJSON{
 		Attack: w.attack, Seq: r.Seq, Code: uint16(r.Status), Timestamp: r.Sent.Round(0), Latency: r.Latency,
 		BytesOut: r.BytesOut, BytesIn: r.BytesIn, Error: text, Method: method, URL: target, Own: r.URL != "",
-		Prompt: r.Prompt, Trimmed: r.Trimmed, Due: r.Due.Round(0), Class: r.Class, Why: r.Why, Fault: r.Fault,
+		Prompt: r.Prompt, Trimmed: r.Trimmed, Due: r.Due.Round(0), Class: r.Class, Why: r.Why, Fault: r.Fault, ErrorType: r.Error.Type, ErrorCode: r.Error.Code,
 		TTFB: r.TTFB, TTFT: r.TTFT, TTFC: r.TTFC, E2E: r.E2E, TPOT: r.TPOT, LongestGap: r.LongestGap,
 		Chunks: r.Chunks, Coalesced: r.Coalesced, InputTokens: r.InputTokens, CachedTokens: r.CachedTokens,
 		OutputTokens: r.OutputTokens, Reasoning: r.ReasoningTokens, TokenSource: r.TokenSource, NTPOT: r.NTPOT,
@@ -220,7 +222,7 @@ func (j *resultJSON) result() (Result, error) {
 		return Result{}, errors.New("timestamp or due is missing, want two instants, as in files of a Writer")
 	}
 	r := Result{
-		Seq: j.Seq, Prompt: j.Prompt, Trimmed: j.Trimmed, Due: j.Due, Sent: j.Timestamp, Class: j.Class, Why: j.Why, Fault: fault, Status: int(j.Code),
+		Seq: j.Seq, Prompt: j.Prompt, Trimmed: j.Trimmed, Due: j.Due, Sent: j.Timestamp, Class: j.Class, Why: j.Why, Fault: fault, Error: ErrorKind{cut(j.ErrorType), cut(j.ErrorCode)}, Status: int(j.Code),
 		TTFB: j.TTFB, TTFT: j.TTFT, TTFC: j.TTFC, E2E: j.E2E, Latency: j.Latency, TPOT: j.TPOT, LongestGap: j.LongestGap,
 		BytesOut: j.BytesOut, BytesIn: j.BytesIn, Chunks: j.Chunks, Coalesced: j.Coalesced, InputTokens: j.InputTokens,
 		CachedTokens: j.CachedTokens, OutputTokens: j.OutputTokens, ReasoningTokens: j.Reasoning, TokenSource: j.TokenSource, NTPOT: j.NTPOT,

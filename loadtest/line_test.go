@@ -18,7 +18,7 @@ import (
 func full() Result {
 	at := time.Unix(1_700_000_000, 123_456_789).UTC()
 	return Result{
-		Seq: 1 << 53, Prompt: 3, Method: "POST", URL: "http://127.0.0.1/v1", Trimmed: true, Due: at, Sent: at.Add(ms), Class: analysis.Truncated, Why: "cut", Fault: faultCut,
+		Seq: 1 << 53, Prompt: 3, Method: "POST", URL: "http://127.0.0.1/v1", Trimmed: true, Due: at, Sent: at.Add(ms), Class: analysis.Truncated, Why: "cut", Fault: faultCut, Error: ErrorKind{"a", "b"},
 		Status: 200, Err: errors.New("grüße"), TTFB: 1, TTFT: 2, TTFC: 3, E2E: 4, Latency: 5, TPOT: 6, NTPOT: 7, LongestGap: 8, BytesOut: 9, BytesIn: 10, Chunks: 11, Coalesced: 12,
 		InputTokens: 13, CachedTokens: 14, OutputTokens: 15, ReasoningTokens: 16, TokenSource: FromUsage, FinishReason: "stop", Version: "1.2.3", RequestID: "abc", Tag: "t", UserWait: 17,
 	}

@@ -30,6 +30,9 @@ type Report struct {
 	Classes map[analysis.Class]int
 	// Faults has the number of requests with each fault.
 	Faults map[Fault]int
+	// Errors has the number of requests with each error that answers state. After 50
+	// kinds, all further kinds are counted together, as "(other kinds)".
+	Errors map[ErrorKind]int
 	// FirstErrors has the first error of each class.
 	FirstErrors map[analysis.Class]error
 
@@ -156,6 +159,7 @@ func (r *Report) add(res Result, c chunks) {
 	if res.Fault != faultNone {
 		r.Faults[res.Fault]++
 	}
+	r.countError(res.Error, 1)
 	r.Elapsed = max(r.Elapsed, res.Sent.Add(res.Latency).Sub(r.Began))
 
 	r.addTag(res)

@@ -40,8 +40,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		Rows   []htmlRow
 		Counts []count
 		ByTag  []htmlRow
+		Kinds  []errorCount
 		Source string
-	}{r, r.tiles(), r.plots(), r.htmlRows(), r.counts(), r.htmlTags(), strings.TrimPrefix(r.tokenSource(), "; ")})
+	}{r, r.tiles(), r.plots(), r.htmlRows(), r.counts(), r.htmlTags(), r.errorCounts(), strings.TrimPrefix(r.tokenSource(), "; ")})
 }
 
 type tile struct{ Name, Value, Note string }

@@ -26,6 +26,7 @@ type reportJSON struct {
 	Notes       []string                  `json:"notes,omitempty"`
 	Classes     map[analysis.Class]int    `json:"classes"`
 	Faults      map[Fault]int             `json:"faults"`
+	Errors      []errorCount              `json:"errors,omitempty"`
 	FirstErrors map[analysis.Class]string `json:"first_errors,omitempty"`
 	Goodput     []Goodput                 `json:"goodput,omitempty"`
 	Judged      []Judged                  `json:"thresholds,omitempty"`
@@ -71,7 +72,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	j := reportJSON{
 		Generator: r.Generator, Target: r.Target, Model: r.Model, Began: r.Began, Elapsed: r.Elapsed.Seconds(), Interrupted: r.Interrupted,
 		Aborted: r.Aborted, Sent: r.Sent, Unsent: r.Unsent, Trimmed: r.Trimmed, Missing: r.Missing, Notes: r.Notes, Classes: r.Classes, Faults: r.Faults,
-		FirstErrors: make(map[analysis.Class]string), Goodput: r.Goodput, Judged: r.Judged, Input: r.InputTokens, Cached: r.CachedTokens,
+		Errors: r.errorCounts(), FirstErrors: make(map[analysis.Class]string), Goodput: r.Goodput, Judged: r.Judged, Input: r.InputTokens, Cached: r.CachedTokens,
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency, UnderWay: r.UnderWay,
 		Tags: r.Tags, Durations: make(map[string]*Distribution), Series: r.Series(), Server: r.Server,
@@ -105,6 +106,11 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	if n := min(j.Sent, j.Unsent, j.Trimmed, j.Missing, j.UnderWay, j.Chunks, j.Coalesced, j.Input, j.Output); n < 0 {
 		return invalid("Report", n, "counts of at least 0")
 	}
+	for _, e := range j.Errors {
+		if e.N < 0 {
+			return invalid("Report", e.N, "counts of at least 0")
+		}
+	}
 	for f := range j.Faults {
 		if _, err := parseFault(f); err != nil {
 			return fmt.Errorf("loadtest: Report: %w", err)
@@ -118,11 +124,14 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 		Tags:      j.Tags,
 		Generator: j.Generator, Target: j.Target, Model: j.Model, Began: j.Began, Elapsed: s.Elapsed, Interrupted: j.Interrupted, Aborted: j.Aborted,
 		Sent: j.Sent, Unsent: j.Unsent, Trimmed: j.Trimmed, Missing: j.Missing, Notes: j.Notes, Classes: ensure(j.Classes), Faults: ensure(j.Faults),
-		FirstErrors: make(map[analysis.Class]error), Server: j.Server, Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,
+		Errors: make(map[ErrorKind]int), FirstErrors: make(map[analysis.Class]error), Server: j.Server, Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,
 		OutputTokens: j.Output, ReasoningTokens: j.Reasoning, TokenSources: ensure(j.Sources), Chunks: j.Chunks, Coalesced: j.Coalesced,
 		PeakConcurrency: j.Peak, UnderWay: j.UnderWay, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, keptDue: s.KeptDue, keptEnd: s.KeptEnd, ownLag: s.OwnLag, tally: *s.Tally,
 	}
 	r.Generator.wall = s.Wall
+	for _, e := range j.Errors {
+		r.countError(e.ErrorKind, e.N)
+	}
 	for c, text := range j.FirstErrors {
 		r.FirstErrors[c] = errors.New(text)
 	}

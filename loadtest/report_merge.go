@@ -27,7 +27,7 @@ func NewReport(p Plan, began time.Time) *Report {
 func newReport(p Plan, target string) *Report {
 	r := &Report{
 		Target: target, Model: p.Model, Began: p.Start, LagBound: p.LagBound, TokenSources: make(map[TokenSource]int),
-		Classes: make(map[analysis.Class]int), Faults: make(map[Fault]int), FirstErrors: make(map[analysis.Class]error),
+		Classes: make(map[analysis.Class]int), Faults: make(map[Fault]int), Errors: make(map[ErrorKind]int), FirstErrors: make(map[analysis.Class]error),
 	}
 	for _, s := range p.SLOs {
 		r.Goodput = append(r.Goodput, Goodput{SLO: s})
@@ -78,6 +78,9 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	}
 	for f, n := range o.Faults {
 		r.Faults[f] += n
+	}
+	for _, e := range o.errorCounts() {
+		r.countError(e.ErrorKind, e.N)
 	}
 	for s, n := range o.TokenSources {
 		r.TokenSources[s] += n

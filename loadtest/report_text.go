@@ -14,6 +14,9 @@ import (
 // shownQuantiles are the quantiles of the columns p50 to max.
 var shownQuantiles = []float64{0.5, 0.9, 0.95, 0.99, 0.999, 1}
 
+// shownErrors is the number of kinds of errors in the text.
+const shownErrors = 5
+
 // short returns the text of a figure of d, or a dash if d is empty.
 func short(d *Distribution, q float64) string {
 	if d.Count() == 0 {
@@ -55,6 +58,16 @@ func (r *Report) String() string {
 				fmt.Fprintf(&b, " %s %v;", units.Grouped(n), f)
 			}
 		}
+	}
+	for i, e := range r.errorCounts() {
+		if i == shownErrors {
+			fmt.Fprintf(&b, " and %d more kinds", len(r.Errors)-i)
+			break
+		}
+		if i == 0 {
+			b.WriteString("\nErrors   ")
+		}
+		fmt.Fprintf(&b, " %s;", e.Text())
 	}
 	for _, g := range r.Goodput {
 		fmt.Fprintf(&b, "\nGoodput   %.4g/s: %s of %s sent kept %v (%.4g %%)", g.Rate, units.Grouped(g.Good), units.Grouped(g.Sent), g.SLO, 100*g.share())

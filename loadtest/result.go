@@ -36,6 +36,9 @@ type Result struct {
 	Why string
 	// Fault is the cause of a failure.
 	Fault Fault
+	// Error is the error that the answer states: an error object of OpenAI's API, or
+	// an error event of a stream. It is zero if it states none.
+	Error ErrorKind
 	// Status is the HTTP status, or 0 if there was no response.
 	Status int
 	// Err is the error with its text for people. It is nil for OK and Refused.

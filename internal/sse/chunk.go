@@ -278,7 +278,7 @@ func (k *chunk) member(c *cursor) {
 	case "code":
 		t.code = scalar(c)
 	case "error_type":
-		k.fault.note(c.Text())
+		k.fault.noteKind(c.Text())
 	case "message":
 		t.readMessage(c, k)
 	case "response":

@@ -9,7 +9,8 @@ import (
 type fault struct {
 	seen    bool
 	limited bool   // about a rate or a quota
-	code    []byte // its code or type
+	kind    []byte // its type
+	code    []byte
 }
 
 // read reads the value of a member "error". null, false, 0, "", {} and an object
@@ -25,10 +26,10 @@ func (f *fault) read(c *cursor) {
 			switch string(c.Key()) {
 			case "message":
 				f.seen = len(scalar(c)) > 0 || f.seen
-			case "type", "code", "status", "error_type":
-				if v := scalar(c); len(v) > 0 && string(v) != "0" {
-					f.note(v)
-				}
+			case "type", "error_type":
+				f.noteKind(nonzero(scalar(c)))
+			case "code", "status":
+				f.note(nonzero(scalar(c)))
 			default:
 				c.Skip()
 			}
@@ -41,20 +42,35 @@ func (f *fault) read(c *cursor) {
 	}
 }
 
-// note takes the type or the code of an error.
-func (f *fault) note(v []byte) {
-	if len(v) == 0 {
-		return
+// nonzero returns v, or nil for "0".
+func nonzero(v []byte) []byte {
+	if string(v) == "0" {
+		return nil
 	}
-	f.seen = true
-	f.limited = f.limited || aboutLimits(v)
-	f.code = v
+	return v
+}
+
+// note takes the code of an error.
+func (f *fault) note(v []byte) {
+	if len(v) > 0 {
+		f.seen, f.limited, f.code = true, f.limited || aboutLimits(v), v
+	}
+}
+
+// noteKind takes the type of an error.
+func (f *fault) noteKind(v []byte) {
+	if len(v) > 0 {
+		f.seen, f.limited, f.kind = true, f.limited || aboutLimits(v), v
+	}
 }
 
 func (f *fault) join(o fault) {
 	f.seen, f.limited = f.seen || o.seen, f.limited || o.limited
 	if len(o.code) > 0 {
 		f.code = o.code
+	}
+	if len(o.kind) > 0 {
+		f.kind = o.kind
 	}
 }
 

@@ -522,8 +522,8 @@ func (m *Meter) apply(k *chunk, at time.Duration) {
 	}
 	if m.failing || k.fault.seen || k.failed {
 		s.Failed, s.Limited = true, s.Limited || k.fault.limited
-		if s.Code == "" {
-			s.Code = codeOf(k.fault.code)
+		if s.Fault == "" && s.Code == "" {
+			s.Fault, s.Code = codeOf(k.fault.kind), codeOf(k.fault.code)
 		}
 		m.failing = false
 	}

@@ -66,9 +66,9 @@ type Stream struct {
 	// it reports that the document is complete in itself. Marker reports [DONE].
 	Terminated, Marker bool
 	// Failed reports an error within the answer, Limited that it is about a rate
-	// or a quota. Code is its code if that is short and plain.
+	// or a quota. Fault is its type and Code its code if they are short and plain.
 	Failed, Limited bool
-	Code            string
+	Fault, Code     string
 	// Deferred reports whether the answer is to come later.
 	Deferred bool
 	// Known reports whether at least one event had a shape that this package knows.

@@ -46,7 +46,7 @@ func (r *Reader) End(at time.Duration, c Cause) Outcome {
 		o.Usage = Usage{}
 	}
 	if o.Class != analysis.OK && o.Class != analysis.Refused {
-		o.Err = &Error{Class: o.Class, Why: o.Why, Status: r.status, Code: s.Code, Cause: c.Err}
+		o.Err = &Error{Class: o.Class, Why: o.Why, Status: r.status, Type: s.Fault, Code: s.Code, Cause: c.Err}
 	}
 	return o
 }

@@ -44,17 +44,18 @@ const (
 // WhyUnknownFinish is the reason of an answer whose finish reason is in no table.
 const WhyUnknownFinish = "unknown finish reason"
 
-// Error describes why an answer is not good. It holds no byte of the answer but a
-// short code of a fixed alphabet.
+// Error describes why an answer is not good. It holds no byte of the answer but
+// two short names of a fixed alphabet.
 type Error struct {
 	Class analysis.Class
 	// Why is [Outcome].Why.
 	Why string
 	// Status is the status of the response, 0 if there was none.
 	Status int
-	// Code is the code or the type of an error within the answer, if it has at most
-	// 64 bytes of A-Z, a-z, 0-9, '_', '.' and '-'. Otherwise it is "".
-	Code string
+	// Type and Code are the type and the code of an error within the answer, such as
+	// "overloaded_error" or "BadRequestError" and "400". Each is "" unless it has up
+	// to 64 bytes of A-Z, a-z, 0-9, '_', '.' and '-'.
+	Type, Code string
 	// Cause is what broke the response off, nil if it ended by itself.
 	Cause error
 }
@@ -63,6 +64,9 @@ func (e *Error) Error() string {
 	s := fmt.Sprintf("answer: %s: %s", e.Class, e.Why)
 	if e.Status != 0 {
 		s += fmt.Sprintf(" (status %d", e.Status)
+		if e.Type != "" {
+			s += ", type " + e.Type
+		}
 		if e.Code != "" {
 			s += ", code " + e.Code
 		}
