@@ -82,7 +82,7 @@
 // all durations.
 //
 // Keys are set by [Plan].APIKey or Header. No [Result], report or error text contains
-// them, even if a server repeats them.
+// them, even if a server repeats them. A [Recording] has the answer as it is.
 //
 // # Reports
 //
@@ -93,6 +93,10 @@
 // log and as an HTML page without scripts. [Writer] writes results to files that
 // vegeta can read; [ReadResults] and [Summarise] read them back. Package compat
 // computes the metrics of other tools and the reports of vegeta.
+//
+// A quantile beyond which fewer than ten values lie is marked with ~, and the report
+// has their number: p99 needs 1,000 values, p95 needs 200. Chance leaves 4 to 17 values
+// where ten are expected, so with fewer the quantile is not measured.
 //
 // Memory is bounded in the length of a run: results are not retained, and
 // distributions of more than 4,096 values are HdrHistograms with three digits, which

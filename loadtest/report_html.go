@@ -42,7 +42,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		ByTag  []htmlRow
 		Kinds  []errorCount
 		Source string
-	}{r, r.tiles(), r.plots(), r.htmlRows(), r.counts(), r.htmlTags(), r.errorCounts(), strings.TrimPrefix(r.tokenSource(), "; ")})
+		Few    string
+		Found  verdict
+	}{r, r.tiles(), r.plots(), r.htmlRows(), r.counts(), r.htmlTags(), r.errorCounts(), strings.TrimPrefix(r.tokenSource(), "; "), r.fewNote(), r.verdict()})
 }
 
 type tile struct{ Name, Value, Note string }
@@ -65,17 +67,24 @@ func (r *Report) tiles() []tile {
 type htmlRow struct {
 	Name  string
 	Count string
-	Cells []string
+	Cells []htmlCell
 }
+
+// htmlCell is a figure with a note that appears when the mouse is over it.
+type htmlCell struct{ Text, Note string }
 
 func (r *Report) htmlRows() (out []htmlRow) {
 	for _, row := range r.rows() {
 		if row.d.Count() == 0 {
 			continue
 		}
-		h := htmlRow{Name: row.name, Count: units.Grouped(int(row.d.Count())), Cells: []string{cell(row.d.Mean())}}
+		h := htmlRow{Name: row.name, Count: units.Grouped(int(row.d.Count())), Cells: []htmlCell{{Text: cell(row.d.Mean())}}}
 		for _, q := range shownQuantiles {
-			h.Cells = append(h.Cells, cell(row.d.Quantile(q)))
+			c := htmlCell{Text: mark(row.d, q) + cell(row.d.Quantile(q))}
+			if row.d.few(q) {
+				c.Note = fmt.Sprintf("%d of %s values lie beyond", row.d.beyond(q), h.Count)
+			}
+			h.Cells = append(h.Cells, c)
 		}
 		out = append(out, h)
 	}
@@ -86,9 +95,9 @@ func (r *Report) htmlRows() (out []htmlRow) {
 func (r *Report) htmlTags() (out []htmlRow) {
 	for _, tag := range slices.Sorted(maps.Keys(r.Tags)) {
 		t := r.Tags[tag]
-		h := htmlRow{Name: tag, Count: units.Grouped(t.Sent), Cells: []string{fmt.Sprintf("%.3g/s", t.Rate), fmt.Sprintf("%.3g %%", 100*t.failedShare()), units.Grouped(t.OutputTokens)}}
+		h := htmlRow{Name: tag, Count: units.Grouped(t.Sent), Cells: []htmlCell{{Text: fmt.Sprintf("%.3g/s", t.Rate)}, {Text: fmt.Sprintf("%.3g %%", 100*t.failedShare())}, {Text: units.Grouped(t.OutputTokens)}}}
 		for _, d := range []*Distribution{&t.CorrectedTTFT, &t.TPOT, &t.CorrectedE2E, &t.CorrectedLatency} {
-			h.Cells = append(h.Cells, short(d, 0.5), short(d, 0.99))
+			h.Cells = append(h.Cells, htmlCell{Text: short(d, 0.5)}, htmlCell{Text: short(d, 0.99)})
 		}
 		out = append(out, h)
 	}

@@ -13,6 +13,7 @@ import (
 // reportJSON is the JSON of a Report: its figures, and the state for merging.
 type reportJSON struct {
 	Generator   Generator                 `json:"generator"`
+	Verdict     string                    `json:"verdict"`
 	Target      string                    `json:"target"`
 	Model       string                    `json:"model"`
 	Began       time.Time                 `json:"began"`
@@ -70,7 +71,7 @@ type stateJSON struct {
 // the names of members, and the distributions as histograms. It can be read back.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	j := reportJSON{
-		Generator: r.Generator, Target: r.Target, Model: r.Model, Began: r.Began, Elapsed: r.Elapsed.Seconds(), Interrupted: r.Interrupted,
+		Generator: r.Generator, Verdict: r.verdict().Text, Target: r.Target, Model: r.Model, Began: r.Began, Elapsed: r.Elapsed.Seconds(), Interrupted: r.Interrupted,
 		Aborted: r.Aborted, Sent: r.Sent, Unsent: r.Unsent, Trimmed: r.Trimmed, Missing: r.Missing, Notes: r.Notes, Classes: r.Classes, Faults: r.Faults,
 		Errors: r.errorCounts(), FirstErrors: make(map[analysis.Class]string), Goodput: r.Goodput, Judged: r.Judged, Input: r.InputTokens, Cached: r.CachedTokens,
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),

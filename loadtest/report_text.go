@@ -11,24 +11,73 @@ import (
 	"github.com/serin-go/serin/internal/units"
 )
 
-// shownQuantiles are the quantiles of the columns p50 to max.
-var shownQuantiles = []float64{0.5, 0.9, 0.95, 0.99, 0.999, 1}
+// shownQuantiles are the quantiles of the columns p50 to max, shownNames their names.
+var (
+	shownQuantiles = []float64{0.5, 0.9, 0.95, 0.99, 0.999, 1}
+	shownNames     = []string{"p50", "p90", "p95", "p99", "p99.9", "max"}
+)
+
+// fewMark marks quantiles of too few values.
+const fewMark = "~"
 
 // shownErrors is the number of kinds of errors in the text.
 const shownErrors = 5
 
-// short returns the text of a figure of d, or a dash if d is empty.
+// short returns the text of a quantile of d, with its mark, or a dash if d is empty.
 func short(d *Distribution, q float64) string {
 	if d.Count() == 0 {
 		return "–"
 	}
-	return units.Short(d.Quantile(q)).String()
+	return mark(d, q) + units.Short(d.Quantile(q)).String()
 }
 
-// String returns the report as text of about 20 lines without a final newline.
+// mark returns the mark of a quantile of d, or nothing if d has enough values for it.
+func mark(d *Distribution, q float64) string {
+	if d.few(q) {
+		return fewMark
+	}
+	return ""
+}
+
+// fewNote explains the marks of the shown quantiles. It is empty without marks.
+func (r *Report) fewNote() string {
+	var counts []uint64
+	for _, row := range r.rows() {
+		if !row.quiet && row.d.few(0.999) {
+			counts = append(counts, row.d.Count())
+		}
+	}
+	slices.Sort(counts)
+	counts = slices.Compact(counts)
+	var cases []string
+	for i, n := range counts {
+		if i == shownCounts {
+			cases = append(cases, "and so on")
+			break
+		}
+		d := Distribution{count: n}
+		var each []string
+		for i, q := range shownQuantiles {
+			if d.few(q) {
+				each = append(each, fmt.Sprintf("%s %d", shownNames[i], d.beyond(q)))
+			}
+		}
+		cases = append(cases, fmt.Sprintf("%s (of %s values)", strings.Join(each, ", "), units.Grouped(int(n))))
+	}
+	if len(cases) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("chance decides, as fewer than %d values lie beyond: %s", leastBeyond, strings.Join(cases, "; "))
+}
+
+// shownCounts is the number of counts that the explanation of marks has.
+const shownCounts = 2
+
+// String returns the report as text of about 20 lines without a final newline. The first
+// line is the verdict: the server is good, it is bad, or the run is not conclusive and why.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Generator %v\n", r.Generator)
+	fmt.Fprintf(&b, "Verdict   %s\nGenerator %v\n", r.verdict().Text, r.Generator)
 	for _, reason := range r.Generator.Reasons {
 		fmt.Fprintf(&b, "          %s: the figures are not reliable\n", reason)
 	}
@@ -88,16 +137,23 @@ func (r *Report) String() string {
 	if r.Coalesced > 0 {
 		fmt.Fprintf(&b, "; %.2g %% of the chunks coalesced", 100*float64(r.Coalesced)/float64(r.Chunks))
 	}
-	fmt.Fprintf(&b, "\n%-18s%9s%9s%9s%9s%9s%9s%9s%9s\n", "", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "max")
+	fmt.Fprintf(&b, "\n%-18s%9s%9s", "", "count", "mean")
+	for _, name := range shownNames {
+		fmt.Fprintf(&b, "%9s", name)
+	}
+	b.WriteByte('\n')
 	for _, row := range r.rows() {
 		if row.d.Count() == 0 || row.quiet {
 			continue
 		}
 		fmt.Fprintf(&b, "%-18s%9s%9v", row.name, units.Grouped(int(row.d.Count())), units.Short(row.d.Mean()))
 		for _, q := range shownQuantiles {
-			fmt.Fprintf(&b, "%9v", units.Short(row.d.Quantile(q)))
+			fmt.Fprintf(&b, "%9s", mark(row.d, q)+units.Short(row.d.Quantile(q)).String())
 		}
 		b.WriteByte('\n')
+	}
+	if note := r.fewNote(); note != "" {
+		fmt.Fprintf(&b, "%s %s\n", fewMark, note)
 	}
 	r.writeTags(&b)
 	for _, c := range classes {

@@ -113,14 +113,19 @@ func valueOf(name string) func(Result) (float64, bool) {
 	return func(Result) (float64, bool) { return 0, false }
 }
 
+// metricNames returns the names of the metrics that thresholds can have.
+func metricNames() (names []string) {
+	for _, m := range new(Report).Summary().Metrics {
+		names = append(names, m.Metric)
+	}
+	return names
+}
+
 // checkThresholds returns an error that joins one for each threshold that cannot be
 // judged.
 func checkThresholds(ts []analysis.Threshold) error {
 	var errs []error
-	var names []string
-	for _, m := range new(Report).Summary().Metrics {
-		names = append(names, m.Metric)
-	}
+	names := metricNames()
 	for i, t := range ts {
 		if err := t.Validate(); err != nil {
 			errs = append(errs, checks.Within(err, "loadtest", "Threshold", fmt.Sprintf("Plan.Thresholds[%d]", i)))
@@ -159,6 +164,10 @@ func (r *Report) Judge(ts ...analysis.Threshold) {
 	s := r.Summary()
 	for _, t := range ts {
 		result := t.Judge(s)
+		var unknown *checks.InvalidError
+		if errors.As(result.Err, &unknown) && unknown.Field == "Threshold.Metric" {
+			result.Err = invalid("Threshold.Metric", t.Metric, "one of "+strings.Join(metricNames(), ", "))
+		}
 		switch {
 		case result.Status == checks.Fail && !r.shows(t, len(ts)):
 			result.Status = checks.Unknown

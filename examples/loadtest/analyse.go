@@ -49,6 +49,11 @@ func report(_ context.Context, c console, args []string) error {
 	r.Target = strings.Join(in.names, ", ")
 	if len(o.thresholds.values) > 0 {
 		r.Judge(o.thresholds.values...)
+		for _, j := range r.Judged {
+			if err := j.Result.Err; err != nil && j.Result.Summary == "" {
+				return fmt.Errorf("-threshold %q: %w", j.Threshold, err)
+			}
+		}
 	}
 	// Even an incomplete file gives a report.
 	err = errors.Join(o.publish(c, r), err)
@@ -136,17 +141,20 @@ judges the second one by sequential tests. Or it compares two files of results.
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(c.out, found)
-	if err := writeFile(c, o.html, found.WriteHTML); err != nil {
+	code := inconclusive
+	switch {
+	case found.Baseline.Generator.Bottleneck, found.Candidate.Generator.Bottleneck:
+		code = generatorFault
+	case found.Judgement.Verdict == analysis.Safe:
+		code = 0
+	case found.Judgement.Verdict == analysis.Harmed:
+		code = breached
+	}
+	c.show(found.String(), code)
+	if err := writeFile(c, o.html, found.WriteHTML); err != nil || code == 0 {
 		return err
 	}
-	switch found.Judgement.Verdict {
-	case analysis.Safe:
-		return nil
-	case analysis.Harmed:
-		return exit{code: breached}
-	}
-	return exit{code: inconclusive}
+	return exit{code: code}
 }
 
 // compareFiles compares two files, of which one may be the standard input.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/loadprom"
 )
@@ -71,6 +72,8 @@ the streams: the time to the first token and the gaps between tokens.
 		return err
 	}
 	if other != nil {
+		verdict, _, _ := strings.Cut(r.String(), "\n")
+		fmt.Fprintln(c.err, verdict) // the report of the other tool has none
 		return errors.Join(other.write(c), other.err, o.writeFiles(c, r), err, outcome(r))
 	}
 	return errors.Join(o.publish(c, r), err, outcome(r))
@@ -142,22 +145,26 @@ func (o *options) each(record recording, other *toolReport) func(loadtest.Result
 
 // outcome returns an error with the exit code of a report.
 func outcome(r *loadtest.Report) error {
-	if len(r.Judged) > 0 {
-		switch v := r.Verdict(); v.Status {
-		case checks.Fail:
-			return exit{breached, "A threshold is breached: " + v.Summary}
-		case checks.Unknown:
-			return exit{inconclusive, "Inconclusive: " + v.Summary}
-		}
-		return nil
-	}
-	if r.Generator.Bottleneck {
-		return exit{inconclusive, "The generator was the bottleneck: " + strings.Join(r.Generator.Reasons, "; ")}
-	}
-	if r.Interrupted || r.Missing > 0 {
-		return exit{code: inconclusive}
+	if code := exitCode(r); code != 0 {
+		return exit{code: code}
 	}
 	return nil
+}
+
+// exitCode returns the exit code of a report.
+func exitCode(r *loadtest.Report) int {
+	v := r.Verdict()
+	switch {
+	case r.Generator.Bottleneck:
+		return generatorFault
+	case v.Status == checks.Fail:
+		return breached
+	case len(r.Judged) > 0 && v.Status == checks.Pass:
+		return 0
+	case len(r.Judged) > 0, r.Interrupted, r.Missing > 0, r.Classes[analysis.OK]+r.Classes[analysis.Refused] == 0:
+		return inconclusive
+	}
+	return 0
 }
 
 // describe prints what would be sent.
@@ -214,7 +221,11 @@ func (o *options) describe(c console) error {
 
 // publish prints r and writes the report files.
 func (o *options) publish(c console, r *loadtest.Report) error {
-	fmt.Fprintln(c.out, r)
+	if len(r.Judged) == 0 && exitCode(r) == 0 {
+		fmt.Fprintln(c.out, r) // neither good nor bad
+	} else {
+		c.show(r.String(), exitCode(r))
+	}
 	return o.writeFiles(c, r)
 }
 

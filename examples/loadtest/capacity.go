@@ -42,7 +42,11 @@ confidence, so short runs find lower rates.
 	if err := writeFile(c, o.html, found.Curve().WriteHTML); err != nil {
 		return err
 	}
-	if found.Kept == 0 {
+	switch last := len(found.Steps) - 1; {
+	case found.Kept > 0:
+	case last >= 0 && found.Steps[last].Report.Generator.Bottleneck:
+		return exit{code: generatorFault}
+	default:
 		return exit{code: inconclusive}
 	}
 	return nil

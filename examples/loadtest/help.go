@@ -27,7 +27,7 @@ func parse(fs *flag.FlagSet, c console, args []string, intro string) error {
 	for rest := args; ; rest = fs.Args() {
 		err := fs.Parse(rest)
 		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintf(c.out, "%s\n%s", intro, explain(fs))
+			fmt.Fprintf(c.out, "%s\n%s\n%s", intro, explain(fs), exitCodes)
 			return err
 		}
 		if err != nil {

@@ -94,6 +94,7 @@ func TestBadInput(t *testing.T) {
 		{"report " + saved + " " + file, "want files of one kind"},
 		{"report -type vegeta " + saved, "want results in JSON lines"},
 		{"compare " + file + " " + saved, "want results in JSON lines"},
+		{"report -threshold speed<=1 " + file, "Threshold.Metric is speed, want one of error rate, "},
 		{"compare - -", "want a file for one of them"},
 		{"compare " + file + " " + broken, "candidate: loadtest: results: line 2"},
 	} {

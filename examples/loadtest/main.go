@@ -11,9 +11,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -34,8 +34,16 @@ Each command explains its flags:
 
   loadtest attack -help
 
-Exit codes: 0 success, 1 a threshold is breached or the candidate is worse, 2 wrong
-use, 3 inconclusive (interrupted, requests missing, or the generator was too slow).
+` + exitCodes + `
+Colours are for terminals, and off if the variable NO_COLOR is set.
+`
+
+const exitCodes = `Exit codes:
+  0  good: all thresholds hold, the candidate is no worse, or there is nothing to judge by
+  1  bad: a threshold is breached, or the candidate is worse
+  2  wrong use, or a file or a server of this command that does not work
+  3  not conclusive: not enough evidence, no request succeeded, interrupted, or requests missing
+  4  not conclusive: the generator was the bottleneck
 `
 
 // exit is an error with an exit code. An empty text is not printed.
@@ -47,31 +55,16 @@ type exit struct {
 func (e exit) Error() string { return e.text }
 
 const (
-	breached     = 1
-	wrongUse     = 2
-	inconclusive = 3
+	breached       = 1
+	wrongUse       = 2
+	inconclusive   = 3
+	generatorFault = 4
 )
-
-// console has the environment and the outputs of a command.
-type console struct {
-	in       io.Reader
-	piped    bool // in is no terminal
-	out, err io.Writer
-	getenv   func(string) string
-	live     bool // err is a terminal
-}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	c := console{in: os.Stdin, piped: !terminal(os.Stdin), out: os.Stdout, err: os.Stderr, getenv: os.Getenv, live: terminal(os.Stderr)}
-	os.Exit(run(ctx, c, os.Args[1:]))
-}
-
-// terminal reports whether f is a terminal or another device.
-func terminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	os.Exit(run(ctx, newConsole(), os.Args[1:]))
 }
 
 // run runs one command and returns the exit code.
@@ -89,16 +82,15 @@ func run(ctx context.Context, c console, args []string) int {
 		return wrongUse
 	}
 	err := command(ctx, c, args[1:])
-	var e exit
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
+	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
-	case errors.As(err, &e):
-		if e.text != "" {
-			fmt.Fprintln(c.err, e.text)
-		}
+	}
+	if text := strings.TrimSpace(err.Error()); text != "" {
+		fmt.Fprintln(c.err, text)
+	}
+	var e exit
+	if errors.As(err, &e) {
 		return e.code
 	}
-	fmt.Fprintln(c.err, err)
 	return wrongUse
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // progress prints the progress of a run: a line that is updated on a terminal, or else
-// a line every ten seconds.
+// a line every ten seconds. A line has up to 80 columns and fits the terminal, so that it
+// is never broken into two.
 type progress struct {
 	c     console
 	total time.Duration // 0: unknown
@@ -67,22 +68,37 @@ func (p *progress) stop() {
 	p.wait.Wait()
 }
 
+// line returns the progress in one line of characters that are one column wide each.
 func (p *progress) line(elapsed time.Duration) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	text := fmt.Sprintf("%5.1fs", elapsed.Seconds())
+	first := fmt.Sprintf("%.1fs", elapsed.Seconds())
 	if p.total > 0 {
-		const width = 24
+		const width = 10
 		full := min(width, int(width*elapsed/p.total))
-		text = "[" + strings.Repeat("#", full) + strings.Repeat(".", width-full) + "] " + text
+		first = fmt.Sprintf("[%s%s] %s", strings.Repeat("#", full), strings.Repeat(".", width-full), first)
 	}
 	s := max(elapsed.Seconds(), 0.001)
-	text += fmt.Sprintf("  %d answered (%.3g/s), %.3g %% ok, %.4g tokens/s", p.sent, float64(p.sent)/s, 100*float64(p.ok)/float64(max(1, p.sent)), float64(p.tokens)/s)
+	ttft, open := "", ""
 	if r := p.last; r != nil && r.CorrectedTTFT.Count() > 0 {
-		text += fmt.Sprintf(", TTFT p50 %v p99 %v", r.CorrectedTTFT.Quantile(0.5).Round(time.Millisecond), r.CorrectedTTFT.Quantile(0.99).Round(time.Millisecond))
+		ttft = fmt.Sprintf("TTFT p50 %v p99 %v", brief(r.CorrectedTTFT.Quantile(0.5)), brief(r.CorrectedTTFT.Quantile(0.99)))
 	}
 	if r := p.last; r != nil && r.PeakConcurrency > 0 {
-		text += fmt.Sprintf(", %d concurrent", r.PeakConcurrency)
+		open = fmt.Sprintf("%d concurrent", r.PeakConcurrency)
 	}
-	return text
+	return fit(p.c.room(), first, fmt.Sprintf("%d (%.3g/s)", p.sent, float64(p.sent)/s), percent(p.ok, p.sent)+" ok", ttft, fmt.Sprintf("%.0f tok/s", float64(p.tokens)/s), open)
+}
+
+// percent returns a share as text. It is 100 % only for all.
+func percent(part, whole int) string {
+	tenths := 1000 * part / max(1, whole)
+	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
+}
+
+// brief returns d in milliseconds, or with two decimals from ten seconds.
+func brief(d time.Duration) time.Duration {
+	if d < 10*time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(10 * time.Millisecond)
 }
