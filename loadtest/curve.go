@@ -135,11 +135,49 @@ func (s Step) latency() float64 {
 	return s.Report.CorrectedTTFT.Quantile(0.99).Seconds()
 }
 
-// finding describes the knee in a sentence.
+// userSpeed returns the output tokens per second that a user sees: those of the median
+// TPOT, or NaN if answers are not streams of more than one token.
+func (s Step) userSpeed() float64 {
+	if s.Report == nil || s.Report.TPOT.Quantile(0.5) <= 0 {
+		return math.NaN()
+	}
+	return 1 / s.Report.TPOT.Quantile(0.5).Seconds()
+}
+
+// tokenRate returns the output tokens per second of all users.
+func (s Step) tokenRate() float64 {
+	if s.Report == nil {
+		return 0
+	}
+	return s.Report.TokenRate()
+}
+
+// frontier returns the indices of the steps on the Pareto frontier of tokens per second
+// for each user over tokens per second in all, in ascending order of the latter: no other
+// reliable step has more of both.
+func (c Curve) frontier() (at []int) {
+	for i, s := range c.Steps {
+		beaten := slices.ContainsFunc(c.Steps, func(o Step) bool {
+			return o.reliable() && o.tokenRate() >= s.tokenRate() && o.userSpeed() >= s.userSpeed() && (o.tokenRate() > s.tokenRate() || o.userSpeed() > s.userSpeed())
+		})
+		if s.reliable() && !math.IsNaN(s.userSpeed()) && !beaten {
+			at = append(at, i)
+		}
+	}
+	slices.SortFunc(at, func(i, j int) int { return cmp.Compare(c.Steps[i].tokenRate(), c.Steps[j].tokenRate()) })
+	return at
+}
+
+// finding describes the knee in a sentence, and the ends of the frontier in another.
 func (c Curve) finding() string {
 	left := ""
 	if n := len(slices.DeleteFunc(slices.Clone(c.Steps), Step.reliable)); n > 0 {
 		left = fmt.Sprintf(" %d of %d steps are left out: the generator was the bottleneck, or requests are missing.", n, len(c.Steps))
+	}
+	if at := c.frontier(); len(at) > 1 {
+		most, quickest := c.Steps[at[len(at)-1]], c.Steps[at[0]]
+		left += fmt.Sprintf(" Most tokens: %.4g/s, at %.3g/s for each user. Quickest: %.3g/s for each user, at %.4g/s in all.",
+			most.tokenRate(), most.userSpeed(), quickest.userSpeed(), quickest.tokenRate())
 	}
 	if c.Knee < 0 {
 		return "No knee: latency does not bend within these rates." + left
@@ -162,7 +200,9 @@ func (c Curve) String() string {
 	return b.String() + c.finding()
 }
 
-// WriteHTML writes c as a self-contained HTML page without scripts.
+// WriteHTML writes c as a self-contained HTML page without scripts: latency and tokens over
+// throughput, and the tokens per second of each user over those of all users, with the
+// Pareto frontier. Steps in which the generator was the bottleneck are circles.
 func (c Curve) WriteHTML(w io.Writer) error {
 	target := ""
 	over := func(name, colour string, x, y func(Step) float64) line {
@@ -172,9 +212,16 @@ func (c Curve) WriteHTML(w io.Writer) error {
 				continue
 			}
 			target = s.Report.Target
-			l.x, l.y = append(l.x, x(s)), append(l.y, y(s))
+			l.x, l.y, l.hollow = append(l.x, x(s)), append(l.y, y(s)), append(l.hollow, !s.reliable())
 		}
 		return l
+	}
+	steps, frontier := over("steps", blue, Step.tokenRate, Step.userSpeed), line{name: "Pareto frontier", colour: orange}
+	steps.loose = true
+	best := make([]bool, len(c.Steps))
+	for _, i := range c.frontier() {
+		best[i] = true
+		frontier.x, frontier.y = append(frontier.x, c.Steps[i].tokenRate()), append(frontier.y, c.Steps[i].userSpeed())
 	}
 	ttft := func(q float64) func(Step) float64 {
 		return func(s Step) float64 { return 1000 * s.Report.CorrectedTTFT.Quantile(q).Seconds() }
@@ -182,6 +229,15 @@ func (c Curve) WriteHTML(w io.Writer) error {
 	latency := func(q float64) func(Step) float64 {
 		return func(s Step) float64 { return 1000 * s.Report.CorrectedLatency.Quantile(q).Seconds() }
 	}
+	millis := func(d func(*Report) *Distribution, q float64) func(Step) float64 {
+		return func(s Step) float64 {
+			if d(s.Report).Count() == 0 {
+				return math.NaN()
+			}
+			return 1000 * d(s.Report).Quantile(q).Seconds()
+		}
+	}
+	tpot, itl := func(r *Report) *Distribution { return &r.TPOT }, func(r *Report) *Distribution { return &r.ITL }
 	rate := func(s Step) float64 { return s.Rate }
 	withKnee := func(lines ...line) []line {
 		if c.Knee >= 0 {
@@ -192,13 +248,17 @@ func (c Curve) WriteHTML(w io.Writer) error {
 	plots := []template.HTML{
 		plot("TTFT over answers per second", "answers/s", "ms", withKnee(over("p99", orange, throughput, ttft(0.99)), over("p50", blue, throughput, ttft(0.5)))...),
 		plot("Latency over answers per second", "answers/s", "ms", withKnee(over("p99", orange, throughput, latency(0.99)), over("p50", blue, throughput, latency(0.5)))...),
+		plot("TPOT over answers per second", "answers/s", "ms", withKnee(over("p99", orange, throughput, millis(tpot, 0.99)), over("p50", blue, throughput, millis(tpot, 0.5)))...),
+		plot("ITL over answers per second", "answers/s", "ms", withKnee(over("p99", orange, throughput, millis(itl, 0.99)), over("p50", blue, throughput, millis(itl, 0.5)))...),
+		plot("Tokens per second for each user over tokens per second in all", "tokens/s", "1/s", steps, frontier),
 		plot("Answers per second over rate asked", "asked/s", "1/s", over("answers", blue, rate, throughput)),
-		plot("Output tokens per second over rate asked", "asked/s", "1/s", over("tokens", green, rate, func(s Step) float64 { return s.Report.TokenRate() })),
+		plot("Output tokens per second over rate asked", "asked/s", "1/s", over("tokens", green, rate, Step.tokenRate)),
 		plot("Share of good requests over rate asked", "asked/s", "%", over("good", green, rate, func(s Step) float64 { return 100 * float64(s.Good) / float64(max(1, s.Sent)) })),
 	}
 	return writePage(w, "curve.html", struct {
 		Curve
 		Target, Finding string
 		Plots           []template.HTML
-	}{c, target, c.finding(), plots})
+		Best            []bool
+	}{c, target, c.finding(), plots, best})
 }

@@ -13,8 +13,10 @@ type line struct {
 	name   string
 	colour string
 	x, y   []float64
-	dots   bool // its points are marked
-	mark   bool // a vertical line at the first x
+	dots   bool   // its points are marked
+	hollow []bool // of the dots, those that are circles
+	loose  bool   // its points are not connected
+	mark   bool   // a vertical line at the first x
 }
 
 const (
@@ -65,8 +67,18 @@ func plot(title, xUnit, yUnit string, lines ...line) template.HTML {
 		}
 		if l.dots {
 			for i := range l.x {
-				fmt.Fprintf(&b, `<circle fill="%s" r="3" cx="%.1f" cy="%.1f"/>`, l.colour, px(l.x[i]), py(l.y[i]))
+				if math.IsNaN(l.y[i]) {
+					continue
+				}
+				fill := l.colour
+				if len(l.hollow) > 0 && l.hollow[i] {
+					fill = "none"
+				}
+				fmt.Fprintf(&b, `<circle fill="%s" stroke="%s" r="3" cx="%.1f" cy="%.1f"/>`, fill, l.colour, px(l.x[i]), py(l.y[i]))
 			}
+		}
+		if l.loose {
+			continue
 		}
 		fmt.Fprintf(&b, `<path stroke="%s" d="`, l.colour)
 		pen := "M"

@@ -32,7 +32,7 @@ func TestPageIsSelfContained(t *testing.T) {
 		page  interface{ WriteHTML(io.Writer) error }
 		plots int
 	}{
-		{report, 8}, {empty, 8}, {newCurve(steps), 5}, {Curve{Knee: -1}, 5},
+		{report, 8}, {empty, 8}, {newCurve(steps), 8}, {Curve{Knee: -1}, 8},
 		{&Comparison{Baseline: report, Candidate: report, Judgement: judgement, Differences: []Difference{{"TTFT p50", ms, 2 * ms, -ms, 3 * ms}}}, 6},
 		{&Comparison{Baseline: empty, Candidate: empty}, 5},
 	} {

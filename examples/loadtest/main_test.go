@@ -106,7 +106,7 @@ func TestFirstScreen(t *testing.T) {
 	}
 	opensWithoutErrors(t, page, 8)
 	opensWithoutErrors(t, other, 5+9) // with a bar for each quantile
-	opensWithoutErrors(t, curve, 5)
+	opensWithoutErrors(t, curve, 8)
 }
 
 // opensWithoutErrors shows the page in a browser, if there is one. The policy in
