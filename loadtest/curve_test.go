@@ -50,7 +50,7 @@ func TestParetoFrontier(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := b.String()
-	if strings.Count(page, "· Pareto") != 3 || strings.Count(page, `<tr class="held">`) != 1 || !strings.Contains(page, `<circle fill="none"`) || !strings.Contains(page, "<th>ITL p99</th>") {
+	if strings.Count(page, " Pareto</td>") != 3 || strings.Count(page, `<tr class="held">`) != 1 || !strings.Contains(page, `<circle fill="none"`) || !strings.Contains(page, "<th>ITL p99</th>") {
 		t.Error(page)
 	}
 	if got := newCurve(nil).frontier(); got != nil {

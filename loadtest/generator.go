@@ -58,7 +58,7 @@ func (g Generator) String() string {
 	if g.Bottleneck {
 		word = "LATE, THE BOTTLENECK"
 	}
-	text := fmt.Sprintf("%s: %.4g/s of %.4g/s", word, g.SentRate, g.DueRate)
+	text := fmt.Sprintf("%s: %s/s of %s/s", word, number(g.SentRate), number(g.DueRate))
 	if g.DueCV > 0 || g.SentCV > 0 {
 		text += fmt.Sprintf(", gap CV %.2f of %.2f", g.SentCV, g.DueCV)
 	}

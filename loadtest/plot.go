@@ -49,10 +49,10 @@ func plot(title, xUnit, yUnit string, lines ...line) template.HTML {
 	py := func(y float64) float64 { return h - bottom - y/yMax*(h-top-bottom) }
 	for i := 0.0; i*yStep <= yMax*1.0001; i++ {
 		y := i * yStep
-		fmt.Fprintf(&b, `<line class="g" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/><text class="y" x="%g" y="%.1f">%.4g</text>`, left, w-right, py(y), py(y), left-6, py(y)+4, y)
+		fmt.Fprintf(&b, `<line class="g" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/><text class="y" x="%g" y="%.1f">%s</text>`, left, w-right, py(y), py(y), left-6, py(y)+4, number(y))
 	}
 	for i := 0.0; i*xStep <= xMax*1.0001; i++ {
-		fmt.Fprintf(&b, `<text class="x" x="%.1f" y="%g">%.4g</text>`, px(i*xStep), h-bottom+16, i*xStep)
+		fmt.Fprintf(&b, `<text class="x" x="%.1f" y="%g">%s</text>`, px(i*xStep), h-bottom+16, number(i*xStep))
 	}
 	fmt.Fprintf(&b, `<text class="u" x="%g" y="%g">%s</text><text class="y" x="%g" y="%g">%s</text>`, w-right, h-2, xUnit, left-6, top-14, yUnit)
 	at := w - right

@@ -19,7 +19,7 @@ import (
 var pages embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"short": func(d time.Duration) string { return units.Short(d).String() }, "quantile": func(d Distribution, q float64) string { return short(&d, q) }, "grouped": units.Grouped,
+	"short": func(d time.Duration) string { return units.Short(d).String() }, "quantile": func(d Distribution, q float64) string { return short(&d, q) }, "grouped": units.Grouped, "number": number,
 	"percent": func(part, whole int) string { return fmt.Sprintf("%.3g %%", 100*float64(part)/float64(max(1, whole))) },
 }).ParseFS(pages, "*.html"))
 
@@ -52,14 +52,14 @@ type tile struct{ Name, Value, Note string }
 func (r *Report) tiles() []tile {
 	ok := r.Classes[analysis.OK]
 	out := []tile{
-		{"Requests", units.Grouped(r.Sent), fmt.Sprintf("%.4g/s reached of %.4g/s due", r.SentRate, r.DueRate)},
+		{"Requests", units.Grouped(r.Sent), fmt.Sprintf("%s/s reached of %s/s due", number(r.SentRate), number(r.DueRate))},
 		{"Answered", fmt.Sprintf("%.4g %%", 100*float64(ok)/float64(max(1, r.Sent))), units.Grouped(ok) + " of " + units.Grouped(r.Sent) + " sent"},
 		{"TTFT p99", short(&r.CorrectedTTFT, 0.99), "p50 " + short(&r.CorrectedTTFT, 0.5) + ", from when due"},
 		{"ITL p99", short(&r.ITL, 0.99), "p50 " + short(&r.ITL, 0.5)},
-		{"Tokens out", fmt.Sprintf("%.4g/s", r.TokenRate()), units.Grouped(r.OutputTokens) + " in all"},
+		{"Tokens out", number(r.TokenRate()) + "/s", units.Grouped(r.OutputTokens) + " in all"},
 	}
 	for _, g := range r.Goodput {
-		out = append(out, tile{"Goodput", fmt.Sprintf("%.4g/s", g.Rate), fmt.Sprintf("%s of %s sent kept %v", units.Grouped(g.Good), units.Grouped(g.Sent), g.SLO)})
+		out = append(out, tile{"Goodput", number(g.Rate) + "/s", fmt.Sprintf("%s of %s sent kept %v", units.Grouped(g.Good), units.Grouped(g.Sent), g.SLO)})
 	}
 	return out
 }

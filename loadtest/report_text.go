@@ -23,6 +23,14 @@ const fewMark = "~"
 // shownErrors is the number of kinds of errors in the text.
 const shownErrors = 5
 
+// number returns x with four digits, or as a whole number from 10,000.
+func number(x float64) string {
+	if x >= 9999.5 {
+		return units.Grouped(int(x + 0.5))
+	}
+	return fmt.Sprintf("%.4g", x)
+}
+
 // short returns the text of a quantile of d, with its mark, or a dash if d is empty.
 func short(d *Distribution, q float64) string {
 	if d.Count() == 0 {
@@ -81,7 +89,7 @@ func (r *Report) String() string {
 	for _, reason := range r.Generator.Reasons {
 		fmt.Fprintf(&b, "          %s: the figures are not reliable\n", reason)
 	}
-	fmt.Fprintf(&b, "Requests  %s sent in %v, %.4g/s due, %.4g/s reached", units.Grouped(r.Sent), units.Short(r.Elapsed), r.DueRate, r.SentRate)
+	fmt.Fprintf(&b, "Requests  %s sent in %v, %s/s due, %s/s reached", units.Grouped(r.Sent), units.Short(r.Elapsed), number(r.DueRate), number(r.SentRate))
 	if r.PeakConcurrency > 0 {
 		fmt.Fprintf(&b, ", up to %s concurrent", units.Grouped(r.PeakConcurrency))
 	}
@@ -133,7 +141,7 @@ func (r *Report) String() string {
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "\nNote      %s", note)
 	}
-	fmt.Fprintf(&b, "\nTokens    %s out (%.4g/s), %s in, %s cached, %.4g/s in all%s", units.Grouped(r.OutputTokens), r.TokenRate(), units.Grouped(r.InputTokens), units.Grouped(r.CachedTokens), r.totalTokenRate(), r.tokenSource())
+	fmt.Fprintf(&b, "\nTokens    %s out (%s/s), %s in, %s cached, %s/s in all%s", units.Grouped(r.OutputTokens), number(r.TokenRate()), units.Grouped(r.InputTokens), units.Grouped(r.CachedTokens), number(r.totalTokenRate()), r.tokenSource())
 	if r.Coalesced > 0 {
 		fmt.Fprintf(&b, "; %.2g %% of the chunks coalesced", 100*float64(r.Coalesced)/float64(r.Chunks))
 	}

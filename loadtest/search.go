@@ -299,8 +299,8 @@ func (s Step) String() string {
 	case s.Broken:
 		word = "broken"
 	}
-	return fmt.Sprintf("%9.4g/s  %s of %s good, %.1f to %.1f %%: %s; TTFT p99 %v, TPOT p50 %v, ITL p99 %v, out %.4g tokens/s", s.Rate, units.Grouped(s.Good), units.Grouped(s.Sent),
-		100*s.Low, 100*s.High, word, short(&s.Report.CorrectedTTFT, 0.99), short(&s.Report.TPOT, 0.5), short(&s.Report.ITL, 0.99), s.Report.TokenRate())
+	return fmt.Sprintf("%9.4g/s  %s of %s good, %.1f to %.1f %%: %s; TTFT p99 %v, TPOT p50 %v, ITL p99 %v, out %s tokens/s", s.Rate, units.Grouped(s.Good), units.Grouped(s.Sent),
+		100*s.Low, 100*s.High, word, short(&s.Report.CorrectedTTFT, 0.99), short(&s.Report.TPOT, 0.5), short(&s.Report.ITL, 0.99), number(s.Report.TokenRate()))
 }
 
 // throughputOf returns the OK answers per second of a run.

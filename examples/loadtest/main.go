@@ -25,6 +25,7 @@ const usage = `loadtest measures the capacity of an LLM service and the latency 
   loadtest compare       send the same requests to two servers, or compare two files
   loadtest report        make a report from files of results
   loadtest serve-worker  send a share of another machine's load test
+  loadtest serve-model   serve a small model to try the other commands with
 
 Try this first; it starts a small model:
 
@@ -71,6 +72,7 @@ func main() {
 func run(ctx context.Context, c console, args []string) int {
 	commands := map[string]func(context.Context, console, []string) error{
 		"attack": attack, "search": search, "sweep": sweep, "compare": compare, "report": report, "serve-worker": serveWorker,
+		"serve-model": serveModel,
 	}
 	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
 		fmt.Fprint(c.out, usage)
