@@ -253,7 +253,7 @@ func (d *Distribution) interval(q, miss float64) (low, high time.Duration) {
 func (c *Comparison) String() string {
 	var b strings.Builder
 	j := c.Judgement
-	fmt.Fprintf(&b, "Verdict   %v: %s\n", j.Verdict, j.Reason)
+	fmt.Fprintf(&b, "Verdict   %s\n", c.verdict())
 	for _, side := range c.sides() {
 		fmt.Fprintf(&b, "%-9s %s requests, %.4g %% ok; generator %v\n", side.name, units.Grouped(side.r.Sent),
 			100*float64(side.r.Classes[analysis.OK])/float64(max(1, side.r.Sent)), side.r.Generator)
@@ -270,6 +270,18 @@ func (c *Comparison) String() string {
 		fmt.Fprintf(&b, "%-18s %v: %s\n", f.Metric, f.Verdict, f.Reason)
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// verdict returns the verdict in one sentence. If the generator was the bottleneck of a
+// side, the judgement is of both the targets and the generator.
+func (c *Comparison) verdict() string {
+	text := fmt.Sprintf("%v: %s", c.Judgement.Verdict, c.Judgement.Reason)
+	for _, s := range c.sides() {
+		if s.r.Generator.Bottleneck {
+			return fmt.Sprintf("not conclusive: the generator was the bottleneck for the %s: %s; otherwise %s", s.name, s.r.Generator.reason(), text)
+		}
+	}
+	return text
 }
 
 // change returns the relative difference as text.

@@ -45,13 +45,17 @@ func (c *Comparison) WriteHTML(w io.Writer) error {
 		mood = "bad"
 	}
 	a, b := c.Baseline, c.Candidate
+	if a.Generator.Bottleneck || b.Generator.Bottleneck {
+		mood = "open"
+	}
 	return writePage(w, "comparison.html", struct {
 		*Comparison
 		Mood  string
+		Found string
 		Rows  []comparedRow
 		Sides []comparedSide
 		Plots []template.HTML
-	}{c, mood, rows, sides, []template.HTML{
+	}{c, mood, c.verdict(), rows, sides, []template.HTML{
 		plot("TTFT by percentile (1: p90, 2: p99, 3: p99.9)", "nines", "ms", spectrum(baselineArm, blue, &a.CorrectedTTFT), spectrum(candidateArm, orange, &b.CorrectedTTFT)),
 		plot("Latency by percentile (1: p90, 2: p99, 3: p99.9)", "nines", "ms", spectrum(baselineArm, blue, &a.CorrectedLatency), spectrum(candidateArm, orange, &b.CorrectedLatency)),
 		plot("TTFT, share of requests by time", "ms", "%", density(baselineArm, blue, &a.CorrectedTTFT), density(candidateArm, orange, &b.CorrectedTTFT)),

@@ -135,8 +135,8 @@ func (s Step) latency() float64 {
 	return s.Report.CorrectedTTFT.Quantile(0.99).Seconds()
 }
 
-// userSpeed returns the output tokens per second that a user sees: those of the median
-// TPOT, or NaN if answers are not streams of more than one token.
+// userSpeed returns the output tokens per second that a user sees at the median TPOT, or
+// NaN if answers are not streams of more than one token.
 func (s Step) userSpeed() float64 {
 	if s.Report == nil || s.Report.TPOT.Quantile(0.5) <= 0 {
 		return math.NaN()
@@ -201,8 +201,7 @@ func (c Curve) String() string {
 }
 
 // WriteHTML writes c as a self-contained HTML page without scripts: latency and tokens over
-// throughput, and the tokens per second of each user over those of all users, with the
-// Pareto frontier. Steps in which the generator was the bottleneck are circles.
+// throughput, and the Pareto frontier of tokens per second, of each user over all users. Steps in which the generator was the bottleneck are circles.
 func (c Curve) WriteHTML(w io.Writer) error {
 	target := ""
 	over := func(name, colour string, x, y func(Step) float64) line {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,6 +82,9 @@ the knee: the rate after which latency rises faster than throughput.
 	fmt.Fprintln(c.out, text[strings.LastIndexByte(text, '\n')+1:])
 	if err := writeFile(c, o.html, curve.WriteHTML); err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(curve.Steps, func(s loadtest.Step) bool { return !s.Report.Generator.Bottleneck }) && len(curve.Steps) > 0 {
+		return exit{generatorFault, "The generator was the bottleneck of all steps."}
 	}
 	if len(curve.Steps) < steps {
 		return exit{inconclusive, "Interrupted."}

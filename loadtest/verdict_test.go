@@ -1,0 +1,54 @@
+package loadtest
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
+)
+
+// TestVerdictSentences has a report for each kind of verdict.
+func TestVerdictSentences(t *testing.T) {
+	judged := func(s checks.Status) []Judged {
+		return []Judged{{threshold(t, "ttft p95 <= 1s"), checks.Result{Status: s, Summary: "ttft p95 <= 1s: 2 s over 7 requests"}}, {threshold(t, "error rate <= 1%"), checks.Result{Status: checks.Pass, Summary: "fine"}}}
+	}
+	ok := map[analysis.Class]int{analysis.OK: 6, analysis.Error: 1}
+	for want, r := range map[string]*Report{
+		"good server good: all 2 thresholds hold":                                             {Sent: 7, Classes: ok, Judged: judged(checks.Pass)},
+		"bad server bad: threshold breached: ttft p95 <= 1s: 2 s over 7 requests":             {Sent: 7, Classes: ok, Judged: judged(checks.Fail)},
+		"bad server bad: threshold breached: x":                                               {Sent: 7, Classes: ok, Judged: judged(checks.Pass), Aborted: "loadtest: threshold breached: x"},
+		"open not conclusive: not enough evidence: ttft p95 <= 1s: 2 s over 7 requests; fine": {Sent: 7, Classes: ok, Judged: judged(checks.Unknown)},
+		"open not conclusive: the generator was the bottleneck: slow; late":                   {Sent: 7, Classes: ok, Judged: judged(checks.Fail), Generator: Generator{Bottleneck: true, Reasons: []string{"slow", "late"}}},
+		"open not conclusive: no request was sent":                                            {},
+		"open not conclusive: no request succeeded, of 7":                                     {Sent: 7, Judged: judged(checks.Unknown)},
+		"open not conclusive: the run was interrupted after 7 requests":                       {Sent: 7, Classes: ok, Interrupted: true, Judged: judged(checks.Pass)},
+		"open not conclusive: 2 requests are missing":                                         {Sent: 7, Classes: ok, Missing: 2},
+		" no thresholds to judge by; 6 of 7 requests succeeded":                               {Sent: 7, Classes: ok},
+	} {
+		if v := r.verdict(); v.Mood+" "+v.Text != want {
+			t.Errorf("got  %s %s\nwant %s", v.Mood, v.Text, want)
+		}
+	}
+}
+
+// TestComparisonBlamesTheGenerator has a harmed candidate whose generator was late.
+func TestComparisonBlamesTheGenerator(t *testing.T) {
+	c := &Comparison{Baseline: newReport(Plan{}, ""), Candidate: newReport(Plan{}, ""), Judgement: analysis.Judgement{Verdict: analysis.Harmed, Reason: "worse"}}
+	page := func() string {
+		var b bytes.Buffer
+		if err := c.WriteHTML(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if text := c.String(); !strings.HasPrefix(text, "Verdict   harmed: worse\n") || !strings.Contains(page(), `<div class="verdict bad"><strong>Verdict: harmed: worse<`) {
+		t.Error(text)
+	}
+	c.Candidate.Generator = Generator{Bottleneck: true, Reasons: []string{"slow"}}
+	want := "not conclusive: the generator was the bottleneck for the candidate: slow; otherwise harmed: worse"
+	if text := c.String(); !strings.HasPrefix(text, "Verdict   "+want+"\n") || !strings.Contains(page(), `<div class="verdict open"><strong>Verdict: `+want+"<") {
+		t.Error(text)
+	}
+}
