@@ -87,6 +87,30 @@ func TestBigFile(t *testing.T) {
 	}
 }
 
+// TestFilesAreComparedInBoundedMemory compares two runs of many results.
+func TestFilesAreComparedInBoundedMemory(t *testing.T) {
+	const n = 30_000
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var early, late int64
+	each := func(i int) Result {
+		switch i {
+		case n / 2:
+			early = heaptest.InUse()
+		case n - 1:
+			late = heaptest.InUse()
+		}
+		return varied(i, rnd)
+	}
+	other := rand.New(rand.NewPCG(3, 4))
+	c, err := CompareFiles(newLines(n, each), newLines(n, func(i int) Result { return varied(i, other) }), analysis.Plan{})
+	if err != nil || c.Baseline.Sent != n || c.Candidate.Sent != n {
+		t.Fatal(err)
+	}
+	if late > early+2<<20 {
+		t.Errorf("the heap grew from %d to %d bytes", early, late)
+	}
+}
+
 // TestResultsAreReadInBoundedMemory reads many results, each with an error text of its
 // own, and looks at the heap early and late.
 func TestResultsAreReadInBoundedMemory(t *testing.T) {

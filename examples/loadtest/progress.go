@@ -79,6 +79,9 @@ func (p *progress) line(elapsed time.Duration) string {
 		first = fmt.Sprintf("[%s%s] %s", strings.Repeat("#", full), strings.Repeat(".", width-full), first)
 	}
 	s := max(elapsed.Seconds(), 0.001)
+	if p.sent == 0 {
+		return fit(p.c.room(), first, "no answer yet")
+	}
 	ttft, open := "", ""
 	if r := p.last; r != nil && r.CorrectedTTFT.Count() > 0 {
 		ttft = fmt.Sprintf("TTFT p50 %v p99 %v", brief(r.CorrectedTTFT.Quantile(0.5)), brief(r.CorrectedTTFT.Quantile(0.99)))
