@@ -63,7 +63,7 @@ func TestMarksAreShown(t *testing.T) {
 	p.Pacer, p.Requests = pace.Constant(10), 50
 	report, _ := simulate(t, p)
 	text := report.String()
-	if want := "TTFT                     50    200ms    200ms   ~200ms   ~200ms   ~200ms   ~200ms    200ms\n"; !strings.Contains(text, want) {
+	if want := "TTFT                  50   200ms   200ms  ~200ms  ~200ms  ~200ms  ~200ms   200ms\n"; !strings.Contains(text, want) {
 		t.Errorf("want the line %q in\n%s", want, text)
 	}
 	if want := "\n~ chance decides, as fewer than 10 values lie beyond: p90 5, p95 2, p99 0, p99.9 0 (of 50 values); p95 7, p99 1, p99.9 0 (of 150 values)"; !strings.Contains(text, want) {

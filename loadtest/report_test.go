@@ -82,19 +82,19 @@ Generator LATE, THE BOTTLENECK: 3.175/s of 5/s, lag p99 2m17s, GC pauses 0s
 Requests  1,200 sent in 6m18s, 5/s due, 3.175/s reached, up to 1 concurrent
 Outcomes  1,200 ok (100 %)
 Tokens    7,200 out (19.04/s), 10,800 in, 4,800 cached, 47.59/s in all; as the server reported
-                      count     mean      p50      p90      p95      p99    p99.9      max
-TTFB                  1,200       0s       0s       0s       0s       0s      ~0s       0s
-TTFT                  1,200    200ms    200ms    200ms    200ms    200ms   ~200ms    200ms
-TTFC                  1,200    200ms    200ms    200ms    200ms    200ms   ~200ms    200ms
-ITL                   3,600   36.7ms     30ms     60ms     60ms     60ms    ~60ms     60ms
-TPOT                  1,200     22ms     22ms     22ms     22ms     22ms    ~22ms     22ms
-NTPOT                 1,200   51.7ms   51.7ms   51.7ms   51.7ms   51.7ms  ~51.7ms   51.7ms
-E2E                   1,200    310ms    310ms    310ms    310ms    310ms   ~310ms    310ms
-Latency               1,200    315ms    315ms    315ms    315ms    315ms   ~315ms    315ms
-SchedLag              1,200   1m8.9s   1m8.9s     2m4s    2m11s    2m17s   ~2m18s    2m18s
-corrected TTFT        1,200   1m9.1s   1m9.1s     2m4s    2m11s    2m17s   ~2m18s    2m18s
-corrected E2E         1,200   1m9.3s   1m9.3s     2m4s    2m11s    2m17s   ~2m18s    2m18s
-corrected Latency     1,200   1m9.3s   1m9.3s     2m4s    2m11s    2m17s   ~2m18s    2m18s
+                   count    mean     p50     p90     p95     p99   p99.9     max
+TTFB               1,200      0s      0s      0s      0s      0s     ~0s      0s
+TTFT               1,200   200ms   200ms   200ms   200ms   200ms  ~200ms   200ms
+TTFC               1,200   200ms   200ms   200ms   200ms   200ms  ~200ms   200ms
+ITL                3,600  36.7ms    30ms    60ms    60ms    60ms   ~60ms    60ms
+TPOT               1,200    22ms    22ms    22ms    22ms    22ms   ~22ms    22ms
+NTPOT              1,200  51.7ms  51.7ms  51.7ms  51.7ms  51.7ms ~51.7ms  51.7ms
+E2E                1,200   310ms   310ms   310ms   310ms   310ms  ~310ms   310ms
+Latency            1,200   315ms   315ms   315ms   315ms   315ms  ~315ms   315ms
+SchedLag           1,200  1m8.9s  1m8.9s    2m4s   2m11s   2m17s  ~2m18s   2m18s
+corr. TTFT         1,200  1m9.1s  1m9.1s    2m4s   2m11s   2m17s  ~2m18s   2m18s
+corr. E2E          1,200  1m9.3s  1m9.3s    2m4s   2m11s   2m17s  ~2m18s   2m18s
+corr. Latency      1,200  1m9.3s  1m9.3s    2m4s   2m11s   2m17s  ~2m18s   2m18s
 ~ chance decides, as fewer than 10 values lie beyond: p99.9 1 (of 1,200 values); p99.9 3 (of 3,600 values)`, "\n")
 	if got := report.String(); got != want {
 		t.Errorf("report:\n%s", got)

@@ -81,8 +81,8 @@ func (r *Report) fewNote() string {
 // shownCounts is the number of counts that the explanation of marks has.
 const shownCounts = 2
 
-// String returns the report as text of about 20 lines without a final newline. The first
-// line is the verdict: the server is good, it is bad, or the run is not conclusive and why.
+// String returns the report as text of about 20 lines without a final newline. Its table
+// has 80 columns, where "corr." stands for corrected. The first line is the verdict: the server is good, it is bad, or the run is not conclusive and why.
 func (r *Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Verdict   %s\nGenerator %v\n", r.verdict().Text, r.Generator)
@@ -145,18 +145,18 @@ func (r *Report) String() string {
 	if r.Coalesced > 0 {
 		fmt.Fprintf(&b, "; %.2g %% of the chunks coalesced", 100*float64(r.Coalesced)/float64(r.Chunks))
 	}
-	fmt.Fprintf(&b, "\n%-18s%9s%9s", "", "count", "mean")
+	fmt.Fprintf(&b, "\n%-14s%10s%8s", "", "count", "mean")
 	for _, name := range shownNames {
-		fmt.Fprintf(&b, "%9s", name)
+		fmt.Fprintf(&b, "%8s", name)
 	}
 	b.WriteByte('\n')
 	for _, row := range r.rows() {
 		if row.d.Count() == 0 || row.quiet {
 			continue
 		}
-		fmt.Fprintf(&b, "%-18s%9s%9v", row.name, units.Grouped(int(row.d.Count())), units.Short(row.d.Mean()))
+		fmt.Fprintf(&b, "%-14s%10s%8v", strings.Replace(row.name, "corrected", "corr.", 1), units.Grouped(int(row.d.Count())), units.Short(row.d.Mean()))
 		for _, q := range shownQuantiles {
-			fmt.Fprintf(&b, "%9s", mark(row.d, q)+units.Short(row.d.Quantile(q)).String())
+			fmt.Fprintf(&b, "%8s", mark(row.d, q)+units.Short(row.d.Quantile(q)).String())
 		}
 		b.WriteByte('\n')
 	}

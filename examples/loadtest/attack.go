@@ -222,7 +222,7 @@ func (o *options) describe(c console) error {
 // publish prints r and writes the report files.
 func (o *options) publish(c console, r *loadtest.Report) error {
 	if len(r.Judged) == 0 && exitCode(r) == 0 {
-		fmt.Fprintln(c.out, r) // neither good nor bad
+		fmt.Fprintln(c.out, folded(r.String(), c.fold)) // neither good nor bad
 	} else {
 		c.show(r.String(), exitCode(r))
 	}

@@ -82,10 +82,10 @@ func TestFirstScreen(t *testing.T) {
 		t.Errorf("%s\n%s", out, errs)
 	}
 	code, again, errs := command(t, "report", results)
-	if code != 0 || !strings.Contains(again, "corrected TTFT") {
+	if code != 0 || !strings.Contains(again, "corr. TTFT") {
 		t.Errorf("report: %d\n%s%s", code, again, errs)
 	}
-	if code, again, errs = command(t, "report", "-threshold", "latency <= 1ns", filepath.Join(dir, "r.json")); code == 0 || !strings.Contains(again, "corrected TTFT") {
+	if code, again, errs = command(t, "report", "-threshold", "latency <= 1ns", filepath.Join(dir, "r.json")); code == 0 || !strings.Contains(again, "corr. TTFT") {
 		t.Errorf("report of a report: %d\n%s%s", code, again, errs)
 	}
 	for kind, want := range map[string]string{"vegeta": "Latencies", "vegeta-json": `"latencies"`, "hist[1ms,1h]": "[1ms,"} {

@@ -167,6 +167,26 @@ func TestErrorsBesideExitCodes(t *testing.T) {
 	}
 }
 
+func TestFolded(t *testing.T) {
+	text := "Generator ok: 20/s of 20/s, gap CV 0.92 of 0.92, lag p99 1.97ms, CPU 6 %\n" + strings.Repeat("x", 90) + "\n" + strings.Repeat("=", 60) + " end"
+	want := "Generator ok: 20/s of 20/s, gap CV 0.92 of 0.92, lag p99\n          1.97ms, CPU 6 %\n" + strings.Repeat("x", 90) + "\n" + strings.Repeat("=", 60) + "\n          end"
+	if got := folded(text, 60); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for _, width := range []int{0, 39, 1000} {
+		if got := folded(text, width); got != text {
+			t.Errorf("%d columns:\n%s", width, got)
+		}
+	}
+	for width := 40; width < 100; width++ {
+		for line := range strings.Lines(folded(strings.Repeat("some words ", 40), width)) {
+			if len(line) > width+1 {
+				t.Errorf("%d columns: a line of %d", width, len(line))
+			}
+		}
+	}
+}
+
 func TestPercent(t *testing.T) {
 	for _, test := range []struct {
 		part, whole int
