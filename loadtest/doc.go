@@ -91,8 +91,8 @@
 //
 // A [Report] is available as text, as JSON that can be read back, as an HdrHistogram
 // log and as an HTML page without scripts. [Writer] writes results to files that
-// vegeta can read; [ReadResults] and [Summarise] read them back. Package compat
-// computes the metrics of other tools and the reports of vegeta.
+// vegeta can read; [ReadResults] and [Summarise] read them back. Package compat prints
+// a run with the metrics and in the layout of other tools.
 //
 // A quantile beyond which fewer than ten values lie is marked with ~, and the report
 // has their number: p99 needs 1,000 values, p95 needs 200. Chance leaves 4 to 17 values

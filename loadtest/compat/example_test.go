@@ -2,8 +2,10 @@ package compat_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/compat"
 )
@@ -35,4 +37,42 @@ func ExampleDefinition_Figures() {
 	// guidellm        TTFT 200ms  ITL [30ms]
 	// aiperf          TTFT 200ms  ITL [30ms]
 	// inference-perf  TTFT 200ms  ITL [30ms 30ms]
+}
+
+// The report of a run as vLLM prints it, whose first token is the role chunk.
+func ExampleReport() {
+	report, err := compat.NewReport(compat.VLLM, nil, loadtest.SLO{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	plan := loadtest.Plan{Record: true, OnResult: func(r loadtest.Result) { _ = report.Add(r) }}
+
+	// loadtest.Run calls it with each result, such as this one.
+	var r loadtest.Recording
+	for _, part := range []struct {
+		at   time.Duration
+		text string
+	}{{5, `"role":"assistant","content":""`}, {200, `"content":"Light"`}} {
+		event := `data: {"choices":[{"delta":{` + part.text + `}}]}` + "\n\n"
+		r.Body = append(r.Body, event...)
+		r.Reads = append(r.Reads, loadtest.Read{At: part.at * time.Millisecond, Size: len(event)})
+	}
+	sent := time.Unix(1_700_000_000, 0)
+	plan.OnResult(loadtest.Result{Due: sent, Sent: sent, Class: analysis.OK, Latency: 200 * time.Millisecond, Recording: &r})
+
+	var b strings.Builder
+	if err := report.WriteText(&b); err != nil {
+		fmt.Println(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if strings.Contains(line, "Mean") {
+			fmt.Println(strings.TrimSpace(line))
+		}
+	}
+	// Output:
+	// Mean TTFT (ms):                          5.00
+	// Mean TPOT (ms):                          0.00
+	// Mean ITL (ms):                           195.00
+	// Mean E2EL (ms):                          200.00
 }
