@@ -150,6 +150,24 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestComparisonExitCodes compares files that are alike, worse, too short, and late.
+func TestComparisonExitCodes(t *testing.T) {
+	for name, test := range map[string]struct {
+		baseline, candidate string
+		code                int
+		want                string
+	}{
+		"alike":     {judgedFile(t, 20_000, 0, 0), judgedFile(t, 20_000, 0, 0), 0, "safe: "},
+		"worse":     {judgedFile(t, 2000, 0, 0), judgedFile(t, 2000, 1000, 0), breached, "harmed: "},
+		"too short": {judgedFile(t, 10, 0, 0), judgedFile(t, 10, 1, 0), inconclusive, "continue: "},
+		"late":      {judgedFile(t, 2000, 0, 0), judgedFile(t, 2000, 1000, time.Second), generatorFault, "not conclusive: the generator was the bottleneck for the candidate: "},
+	} {
+		if code, out, errs := command(t, "compare", test.baseline, test.candidate); code != test.code || !strings.HasPrefix(out, "Verdict   "+test.want) {
+			t.Errorf("%s: exit code %d, want %d with %q\n%s%s", name, code, test.code, test.want, out, errs)
+		}
+	}
+}
+
 // TestNoColour has the process itself write to a pipe.
 func TestNoColour(t *testing.T) {
 	p := start(t, []string{"FORCE_COLOR=1"}, "report", "-threshold", "error rate <= 1%", judgedFile(t, 100, 100, 0))
