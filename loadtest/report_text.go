@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/internal/units"
@@ -22,6 +23,17 @@ const fewMark = "~"
 
 // shownErrors is the number of kinds of errors in the text.
 const shownErrors = 5
+
+// plain returns text with a blank for each control character, since servers state parts
+// of it, and a terminal would obey them.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
 
 // number returns x with four digits, or as a whole number from 10,000.
 func number(x float64) string {
@@ -124,7 +136,7 @@ func (r *Report) String() string {
 		if i == 0 {
 			b.WriteString("\nErrors   ")
 		}
-		fmt.Fprintf(&b, " %s;", e.Text())
+		fmt.Fprintf(&b, " %s;", plain(e.Text()))
 	}
 	for _, g := range r.Goodput {
 		fmt.Fprintf(&b, "\nGoodput   %.4g/s: %s of %s sent kept %v (%.4g %%)", g.Rate, units.Grouped(g.Good), units.Grouped(g.Sent), g.SLO, 100*g.share())
@@ -166,7 +178,7 @@ func (r *Report) String() string {
 	r.writeTags(&b)
 	for _, c := range classes {
 		if err := r.FirstErrors[c]; err != nil {
-			fmt.Fprintf(&b, "First %v: %s\n", c, strings.TrimPrefix(err.Error(), "loadtest: "))
+			fmt.Fprintf(&b, "First %v: %s\n", c, plain(strings.TrimPrefix(err.Error(), "loadtest: ")))
 		}
 	}
 	return strings.TrimRight(b.String(), "\n")

@@ -33,6 +33,18 @@ func TestVerdictSentences(t *testing.T) {
 	}
 }
 
+// TestServersDoNotWriteToTheTerminal has an answer with control characters.
+func TestServersDoNotWriteToTheTerminal(t *testing.T) {
+	r := one(t, script{status: 500, parts: []part{{data: "a\x1b[2Jb\r\nc\x07\u009b31m"}}})
+	report := newReport(Plan{}, "")
+	r.Error = ErrorKind{Type: "x\x1b[2J"}
+	report.add(r, chunks{})
+	text := report.String()
+	if strings.ContainsAny(text, "\x1b\r\x07\u009b") || !strings.Contains(text, "\nFirst error: status 500: a [2Jb  c  31m") {
+		t.Errorf("%q", text)
+	}
+}
+
 // TestComparisonBlamesTheGenerator has a harmed candidate whose generator was late.
 func TestComparisonBlamesTheGenerator(t *testing.T) {
 	c := &Comparison{Baseline: newReport(Plan{}, ""), Candidate: newReport(Plan{}, ""), Judgement: analysis.Judgement{Verdict: analysis.Harmed, Reason: "worse"}}
