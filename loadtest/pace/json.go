@@ -46,6 +46,8 @@ type pacerJSON struct {
 	Shard    *shardJSON    `json:"shard,omitempty"`
 	After    *afterJSON    `json:"after,omitempty"`
 	First    *firstJSON    `json:"first,omitempty"`
+	Without  *withoutJSON  `json:"without,omitempty"`
+	Merge    []*pacerJSON  `json:"merge,omitempty"`
 }
 
 type (
@@ -87,6 +89,12 @@ type (
 	firstJSON struct {
 		Pacer    *pacerJSON `json:"pacer"`
 		Requests int        `json:"requests"`
+	}
+	withoutJSON struct {
+		Pacer *pacerJSON `json:"pacer"`
+		From  duration   `json:"from"`
+		Part  int        `json:"part"`
+		Of    int        `json:"of"`
 	}
 	// traceJSON is a list of instants. Older versions also wrote the seed and
 	// what the requests ask; both are ignored.
@@ -146,6 +154,16 @@ func toJSON(p Pacer) (*pacerJSON, error) {
 	case first:
 		inner, err = toJSON(p.of)
 		j.First = &firstJSON{inner, p.n}
+	case without:
+		inner, err = toJSON(p.of)
+		j.Without = &withoutJSON{inner, duration(p.from), p.i, p.n}
+	case merged:
+		for _, part := range p {
+			if inner, err = toJSON(part); err != nil {
+				return nil, err
+			}
+			j.Merge = append(j.Merge, inner)
+		}
 	case interface {
 		Pacer
 		Len() int
@@ -198,8 +216,21 @@ func (j *pacerJSON) pacer() (Pacer, error) {
 	case j.First != nil:
 		p, err := j.First.Pacer.pacer()
 		return First(p, j.First.Requests), err
+	case j.Without != nil:
+		p, err := j.Without.Pacer.pacer()
+		return Without(p, time.Duration(j.Without.From), j.Without.Part, j.Without.Of), err
+	case j.Merge != nil:
+		var all []Pacer
+		for _, part := range j.Merge {
+			p, err := part.pacer()
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, p)
+		}
+		return Merge(all...), nil
 	}
-	return nil, invalid("pacer", "{}", "one of constant, poisson, gamma, ramp, sine, stages, trace, shard, after, first")
+	return nil, invalid("pacer", "{}", "one of constant, poisson, gamma, ramp, sine, stages, trace, shard, after, first, without, merge")
 }
 
 // recorded is a schedule of listed instants.

@@ -27,6 +27,7 @@ func TestPacersSurviveJSON(t *testing.T) {
 	for _, p := range []Pacer{
 		Constant(3), Poisson(4, 5), Gamma(3, 0.5, 6), Ramp(1, 9, time.Minute), Sine(5, 4, time.Hour), listed{0, 5, 5, 9 * time.Second},
 		Stages(Stage{Constant(4), time.Second}, Stage{Ramp(4, 0, time.Second), 2 * time.Second}), Shard(After(First(Poisson(4, 5), 30), time.Second), 1, 2),
+		Without(Poisson(4, 5), 3*time.Second, 1, 4), Merge(Shard(Constant(3), 0, 2), After(Shard(Constant(3), 1, 2), time.Second)),
 	} {
 		data, err := Marshal(p)
 		if err != nil {

@@ -20,6 +20,9 @@ import (
 //   - If there is a method Validate() error, loadtest calls it before a run.
 //   - If there is a method Len() int, the number of instants, [Marshal] can write
 //     the Pacer.
+//   - If there is a method Numbered() iter.Seq2[uint64, time.Duration], it yields the
+//     same instants with the numbers of the requests, which decide their content.
+//     Otherwise requests are numbered from 0.
 type Pacer interface {
 	Arrivals() iter.Seq[time.Duration]
 }

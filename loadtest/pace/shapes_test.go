@@ -35,7 +35,8 @@ func TestRamp(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, p := range []Pacer{Ramp(-1, 2, time.Second), Ramp(0, 0, time.Second), Ramp(1, 2, 0), Ramp(math.NaN(), 1, 1), Sine(1, 2, 1), Sine(1, 1, 0),
-		Gamma(1, 0, 1), Stages(), Stages(Stage{}), Shard(Constant(1), 2, 2), Shard(nil, 0, 1)} {
+		Gamma(1, 0, 1), Stages(), Stages(Stage{}), Shard(Constant(1), 2, 2), Shard(nil, 0, 1),
+		Without(nil, 0, 0, 1), Without(Constant(1), -1, 0, 1), Without(Constant(1), 0, 2, 2), Without(Constant(1), 0, 0, 0), Merge(), Merge(Constant(1), nil)} {
 		if checkPacer("", p) == nil {
 			t.Errorf("%v is taken to be valid", p)
 		}
@@ -74,5 +75,47 @@ func TestShardsAreTheWhole(t *testing.T) {
 	}
 	if k != 8 { // of 25 odd ones
 		t.Errorf("%d requests, want 8", k)
+	}
+}
+
+// TestGivenPartsAreTheWhole gives parts of shards away several times over. What is left
+// and what was given is the whole schedule, each request once.
+func TestGivenPartsAreTheWhole(t *testing.T) {
+	type request struct {
+		number uint64
+		at     time.Duration
+	}
+	list := func(p Pacer) (all []request) {
+		for number, at := range Numbered(p) {
+			all = append(all, request{number, at})
+		}
+		return all
+	}
+	burst := listed{0, 1, 1, 1, 2, 2, 5, 5, 5, 5, 5, 6, 9}
+	for _, whole := range []Pacer{First(Poisson(50, 3), 500), burst} {
+		left := []Pacer{Shard(whole, 0, 3), Shard(whole, 1, 3), Shard(whole, 2, 3)}
+		for round, from := range []time.Duration{2, 5, 5, time.Second, 3 * time.Second} {
+			var given []Pacer
+			for i, p := range left {
+				n := len(left) + 1
+				given = append(given, Shard(After(p, from), (i+round)%n, n))
+				left[i] = Without(p, from, (i+round)%n, n)
+			}
+			left = append(left, Merge(given...))
+		}
+		left = append(left, After(left[0], 5))
+		left[0] = Without(left[0], 5, 0, 1)
+		for _, p := range left {
+			if part := list(p); !slices.IsSortedFunc(part, func(a, b request) int { return int(a.at - b.at) }) {
+				t.Errorf("%v is not in order: %v", p, part)
+			}
+		}
+		got := list(Merge(left...))
+		slices.SortFunc(got, func(a, b request) int { return int(a.number) - int(b.number) })
+		if want := list(whole); !slices.Equal(got, want) {
+			t.Errorf("%v becomes %v", want, got)
+		}
+	}
+	for range Without(Constant(1000), time.Second, 0, 1).Arrivals() { // it ends
 	}
 }
