@@ -2,15 +2,21 @@ package loadtest
 
 import (
 	"context"
+	"errors"
 	"time"
 )
+
+// ErrFinish is a cause for canceling the context of a run. Run then sends no more
+// requests and waits for the answers to those that it has sent, whatever
+// [Plan].Drain is.
+var ErrFinish = errors.New("loadtest: finish")
 
 // Run runs p and returns when all its requests are finished. It returns the errors of
 // [Plan.Validate]. Failures of the server, even if it is unreachable, are part of the
 // report and not an error.
 //
 // When ctx ends, Run sends no more requests, cancels pending ones after [Plan].Drain,
-// and returns the report up to then. A plan without Duration and Requests usually ends
+// and returns the report up to then. The cause [ErrFinish] lets them end. A plan without Duration and Requests usually ends
 // in this way.
 func Run(ctx context.Context, p Plan) (*Report, error) {
 	if err := p.Validate(); err != nil {
@@ -48,6 +54,9 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	}
 	out.run, out.requests, out.schedule, out.results = ctx, requests, sched, results
 	defer context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), ErrFinish) {
+			return
+		}
 		select {
 		case <-time.After(p.Drain):
 			cancel(errStopped)

@@ -59,6 +59,7 @@ func TestContextEndsTheRun(t *testing.T) {
 		name                     string
 		drain, took              time.Duration
 		ok, cancelled, abandoned int
+		cause                    error
 	}{
 		// Due each 100 ms, each takes 315 ms, the end comes at 1,050 ms: requests
 		// 8, 9 and 10 (800 to 1,000 ms) are under way then. Of these only 8 has
@@ -66,14 +67,16 @@ func TestContextEndsTheRun(t *testing.T) {
 		{name: "immediately", drain: 0, took: 1050 * ms, ok: 7, cancelled: 1, abandoned: 2},
 		{name: "drained in part", drain: 100 * ms, took: 1150 * ms, ok: 8, cancelled: 1, abandoned: 1},
 		{name: "drained", drain: time.Second, took: 1315 * ms, ok: 10, cancelled: 0},
+		{name: "finished", drain: 0, took: 1315 * ms, ok: 10, cancelled: 0, cause: ErrFinish},
 	}
 	for _, test := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			p := plan(script{parts: spoken})
 			p.Pacer, p.Requests, p.Drain = pace.Constant(10), 0, test.drain
-			ctx, cancel := context.WithTimeout(t.Context(), 1050*ms)
-			defer cancel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
 			began := time.Now()
+			time.AfterFunc(1050*ms, func() { cancel(test.cause) })
 			report, err := Run(ctx, p)
 			if err != nil {
 				t.Fatal(err)
