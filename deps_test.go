@@ -80,6 +80,7 @@ var ladder = map[string][]string{
 	"loadtest/plantest":                {"loadtest/pace", "loadtest/workload"},
 	"loadtest/modeltest":               {"checks"},
 	"loadtest/cluster":                 {"checks", "checks/analysis", "loadtest", "loadtest/pace"},
+	"loadtest/cluster/clustertest":     {"loadtest", "loadtest/cluster", "loadtest/modeltest", "loadtest/pace", "loadtest/workload"},
 	"loadtest/loadprom":                {"loadtest"},
 	"loadtest/loadotel":                {"checks", "checks/analysis", "loadtest"},
 }

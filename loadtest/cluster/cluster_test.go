@@ -197,7 +197,7 @@ func TestTwoProcessesAreAsOne(t *testing.T) {
 			}
 		}
 	}
-	if len(merged.Notes) != 2 || !strings.Contains(merged.Notes[0], "clock off by") {
+	if len(merged.Notes) != 3 || !strings.Contains(merged.Notes[0], "clock off by") || !strings.HasPrefix(merged.Notes[2], "the plan has") {
 		t.Errorf("notes %q", merged.Notes)
 	}
 }
@@ -344,7 +344,13 @@ func TestBadConfigurations(t *testing.T) {
 	if _, err := cluster.New(cluster.Config{Token: token}); err == nil {
 		t.Error("no workers are accepted")
 	}
-	if _, err := cluster.NewWorker(cluster.WorkerConfig{MaxRuns: -1}); err == nil || strings.Count(err.Error(), "\n") != 1 {
+	_, err = cluster.New(cluster.Config{Workers: []string{"http://a"}, MinWorkers: -1, Names: []string{"a", "", "a"}})
+	for _, want := range []string{"Token", "MinWorkers", "Names[1]", "Names[2]"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not reported in: %v", want, err)
+		}
+	}
+	if _, err := cluster.NewWorker(cluster.WorkerConfig{Token: "short", Name: "a b", MaxRuns: -1}); err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("not all problems of a worker: %v", err)
 	}
 	p := testPlan("http://127.0.0.1:1")
@@ -362,12 +368,14 @@ func TestBadConfigurations(t *testing.T) {
 
 func TestWorkerRefuses(t *testing.T) {
 	server := startWorker(t)
+	version := "2"
 	post := func(auth, method, path, body string) (int, string) {
 		r, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("Authorization", auth)
+		r.Header.Set("Serin-Loadtest-Version", version)
 		resp, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -390,10 +398,20 @@ func TestWorkerRefuses(t *testing.T) {
 		{"Bearer " + token, "POST", "/v1/runs", `{"id":"1","plan":{}}`, 422, "Target"},
 		{"Bearer " + token, "POST", "/v1/runs", `{"id":"1","plan":{"pacer":{}}}`, 400, "constant, poisson"},
 		{"Bearer " + token, "DELETE", "/v1/runs/7", "", 404, "unknown run"},
+		{"Bearer " + token, "POST", "/v1/runs/7/give", `{"of":1}`, 404, "unknown run"},
+		{"Bearer " + token, "POST", "/v1/runs/7/give", `{"of":0}`, 422, "at least one"},
+		{"Bearer " + token, "POST", "/v1/runs/7/give", `{"from_ns":-1,"of":1}`, 422, "at least 0"},
+		{"Bearer " + token, "POST", "/v1/runs/7/give", `{"of":"x"}`, 400, "cannot parse"},
+		{"Bearer " + token, "POST", "/v1/goodbye", "", 404, ""}, // for connections that the worker has opened
 	}
 	for _, test := range tests {
 		if status, text := post(test.auth, test.method, test.path, test.body); status != test.status || !strings.Contains(text, test.want) {
 			t.Errorf("%s %s %q: %d %s, want %d with %q", test.method, test.path, test.body, status, text, test.status, test.want)
+		}
+	}
+	for version = range map[string]bool{"": true, "1": true, "3": true, "two": true} {
+		if status, text := post("Bearer "+token, "GET", "/v1/clock", ""); status != 400 || !strings.Contains(text, "protocol version mismatch") {
+			t.Errorf("version %q: %d %s", version, status, text)
 		}
 	}
 	// A coordinator whose token is another gets an error immediately.
@@ -407,6 +425,7 @@ func TestWorkerRefuses(t *testing.T) {
 func TestSilentWorkerIsLost(t *testing.T) {
 	target := startModel(t)
 	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Serin-Loadtest-Version", "2")
 		if r.Method == http.MethodGet {
 			fmt.Fprintf(w, `{"now":%q}`, time.Now().Add(time.Hour).Format(time.RFC3339Nano))
 			return
@@ -435,8 +454,8 @@ func TestConfigurationsFromEnvironment(t *testing.T) {
 		}
 	}
 	var cfg cluster.Config
-	read(&cfg, map[string]string{"WORKERS": "http://a,http://b", "TOKEN": token, "LEAD": "1s", "SILENCE": "9s", "DECLARE_MISSING": "true"})
-	want := cluster.Config{Workers: []string{"http://a", "http://b"}, Token: token, Lead: time.Second, Silence: 9 * time.Second, DeclareMissing: true}
+	read(&cfg, map[string]string{"WORKERS": "http://a,http://b", "TOKEN": token, "LEAD": "1s", "SILENCE": "9s", "DECLARE_MISSING": "true", "MIN_WORKERS": "3", "NAMES": "w1,w2"})
+	want := cluster.Config{Workers: []string{"http://a", "http://b"}, MinWorkers: 3, Names: []string{"w1", "w2"}, Token: token, Lead: time.Second, Silence: 9 * time.Second, DeclareMissing: true}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Errorf("coordinator (-want +got):\n%s", diff)
 	}
@@ -444,8 +463,8 @@ func TestConfigurationsFromEnvironment(t *testing.T) {
 		t.Error(err)
 	}
 	var worker cluster.WorkerConfig
-	read(&worker, map[string]string{"TOKEN": token, "API_KEY": "sk-1", "MAX_RUNS": "3"})
-	if worker.Token != token || worker.APIKey != "sk-1" || worker.MaxRuns != 3 || worker.Logger != nil {
+	read(&worker, map[string]string{"TOKEN": token, "NAME": "w1", "API_KEY": "sk-1", "MAX_RUNS": "3"})
+	if worker.Name != "w1" || worker.Token != token || worker.APIKey != "sk-1" || worker.MaxRuns != 3 || worker.Logger != nil {
 		t.Errorf("worker %+v", worker)
 	}
 }

@@ -13,11 +13,19 @@ import (
 	"github.com/serin-go/serin/loadtest"
 )
 
-// Config configures a [Coordinator]. Workers and Token are required.
+// Config configures a [Coordinator]. Workers or MinWorkers is required.
 type Config struct {
-	// Workers are the base URLs of the workers, such as http://10.0.0.7:8090.
+	// Workers are the base URLs of workers to connect to, such as http://10.0.0.7:8090.
 	Workers []string `env:"WORKERS"`
-	// Token is the token of all workers, at least 16 bytes.
+	// MinWorkers is the number of workers, those that join included, for which a run
+	// waits. If there are no Workers, it must be at least 1.
+	MinWorkers int `env:"MIN_WORKERS"`
+	// Names are the names of the workers that may join. The name of a worker with a
+	// certificate is a DNS name in it or, if it has no DNS names, its common name. If
+	// empty, each worker with the token or a verified certificate may join.
+	Names []string `env:"NAMES"`
+	// Token is the token of all workers, at least 16 bytes. It is required for Workers.
+	// Without it, workers can join with a verified certificate only.
 	Token loadtest.Secret `env:"TOKEN"`
 	// Lead is the time between the announcement of a run to the workers and its
 	// start. Long traces need more than the default. Default 2 s.
@@ -31,7 +39,8 @@ type Config struct {
 	// Client sends the requests to workers. It must have no Timeout. If nil, the
 	// Coordinator has a client of its own.
 	Client *http.Client `env:", noinit"`
-	// Logger logs lost workers. If nil, they are not logged.
+	// Logger logs workers that join, are refused, leave or are lost. If nil, they are not
+	// logged.
 	Logger *slog.Logger `env:", noinit"`
 }
 
@@ -41,6 +50,8 @@ const (
 	minSilence     = 2 * heartbeat
 	// takeover is the time between the announcement of a takeover and its start.
 	takeover = 500 * time.Millisecond
+	// clockEvery is the time between two estimates of a clock's offset.
+	clockEvery = 10 * time.Second
 )
 
 // Validate returns an error that joins a [*checks.InvalidError] for each invalid
@@ -52,7 +63,12 @@ func (cfg Config) Validate() error {
 			errs = append(errs, &checks.InvalidError{Package: "cluster", Field: "Config." + field, Value: value, Want: want})
 		}
 	}
-	check(len(cfg.Workers) > 0, "Workers", "[]", "at least one worker")
+	check(cfg.MinWorkers >= 0, "MinWorkers", cfg.MinWorkers, "at least 0")
+	check(len(cfg.Workers) > 0 || cfg.MinWorkers != 0, "Workers", "[]", "at least one worker, or MinWorkers for workers that join")
+	check(len(cfg.Workers) == 0 || cfg.Token != "", "Token", "0 bytes", "the token of the Workers")
+	for i, n := range cfg.Names {
+		check(n != "" && !slices.Contains(cfg.Names[:i], n), fmt.Sprintf("Names[%d]", i), n, "the name of a worker, once")
+	}
 	for i, w := range cfg.Workers {
 		u, err := url.Parse(w)
 		check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", fmt.Sprintf("Workers[%d]", i), w, "a URL such as http://10.0.0.7:8090")

@@ -53,8 +53,9 @@ func ExampleCoordinator() {
 	}
 	fmt.Println(report.Sent, "requests sent,", report.Missing, "missing")
 	for _, note := range report.Notes {
-		_, share, _ := strings.Cut(note, ", sent ")
-		fmt.Println(share)
+		if _, share, found := strings.Cut(note, ", sent "); found {
+			fmt.Println(share)
+		}
 	}
 	// Unordered output:
 	// 60 requests sent, 0 missing

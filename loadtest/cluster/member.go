@@ -1,123 +1,54 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/serin-go/serin/loadtest"
 )
 
-// member is the coordinator's view of a worker.
+// member is a worker in a run.
 type member struct {
-	cfg    Config
-	url    string
-	offset time.Duration // of its clock, ahead of ours
-	within time.Duration // the error bound of offset
+	*peer
+	silence time.Duration
+	clock   clock
 
-	lost  bool // guarded by the run
-	parts int  // assigned to it; guarded by the run
+	lost, leaving bool // guarded by the run
+	parts         int  // assigned to it; guarded by the run
 }
 
-// clockReadings is the number of readings of a clock.
-const clockReadings = 8
-
-// readClock estimates the offset of the worker's clock. It uses the reading with the
-// shortest round trip, whose error is at most half of the round trip.
-func (m *member) readClock(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, m.cfg.Silence)
-	defer cancel()
-	for i := range clockReadings {
-		var theirs clockReply
-		asked := time.Now()
-		resp, err := m.call(ctx, http.MethodGet, clockPath, nil)
-		if err != nil {
-			return err
-		}
-		err = json.NewDecoder(io.LimitReader(resp.Body, 1<<10)).Decode(&theirs)
-		took := time.Since(asked)
-		drain(resp.Body)
-		if err != nil || theirs.Now.IsZero() {
-			return fmt.Errorf("cluster: worker %s: cannot parse its clock: %w", m.url, errors.Join(err))
-		}
-		if i == 0 || took/2 < m.within {
-			// Round removes the monotonic reading, which the other clock lacks.
-			m.offset, m.within = theirs.Now.Sub(asked.Add(took/2).Round(0)), took/2
-		}
-	}
-	return nil
+// observer receives what happens in a part that a worker runs. The calls come from one
+// goroutine.
+type observer struct {
+	accepted func()                 // the worker runs the part
+	leaving  func()                 // the worker wants to give up the rest
+	interval func(*loadtest.Report) // with instants on the clock of this process
 }
 
-func drain(body io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(body, 64<<10)) // so that the connection is reused
-	_ = body.Close()
-}
-
-// refusedError is an answer of a worker with an error status.
-type refusedError struct {
-	worker string
-	status int
-	why    string
-}
-
-func (e *refusedError) Error() string {
-	return fmt.Sprintf("cluster: worker %s: status %d: %s", e.worker, e.status, e.why)
-}
-
-// call sends one request and returns its answer. A status other than 2xx is a
-// *refusedError.
-func (m *member) call(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(m.url, "/")+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set(authName, authStart+string(m.cfg.Token))
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := m.cfg.Client.Do(r)
-	if err != nil {
-		return nil, fmt.Errorf("cluster: worker %s: %w", m.url, err)
-	}
-	if resp.StatusCode/100 == 2 {
-		return resp, nil
-	}
-	defer drain(resp.Body)
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // a part is enough
-	var line runLine
-	if json.Unmarshal(text, &line) == nil && line.Error != "" {
-		text = []byte(line.Error)
-	}
-	return nil, &refusedError{m.url, resp.StatusCode, strings.TrimSpace(string(text))}
-}
-
-// runPart runs p on the worker and calls each for all of its intervals, with their
-// instants on the clock of this process. It returns the totals that the worker
-// reports. When ctx ends, it stops the worker and waits for its last interval.
-func (m *member) runPart(ctx context.Context, id string, p loadtest.Plan, each func(*loadtest.Report)) (totals, error) {
-	patience := max(m.cfg.Silence, time.Until(p.Start)) + m.cfg.Silence
-	p.Start = p.Start.Add(m.offset)
+// runPart runs p on the worker and returns the totals that the worker reports. When ctx
+// ends, it stops the worker and waits for its last interval. When call ends, which hangUp
+// does, it returns immediately.
+func (m *member) runPart(ctx, call context.Context, hangUp context.CancelCauseFunc, id string, p loadtest.Plan, l observer) (totals, error) {
+	patience := max(m.silence, time.Until(p.Start)) + m.silence
+	p.Start = p.Start.Add(m.clock.offset())
 	body, err := json.Marshal(runRequest{id, p})
 	if err != nil {
 		return totals{}, err
 	}
-	call, hangUp := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer hangUp(nil)
-	silence := time.AfterFunc(patience, func() { hangUp(fmt.Errorf("no message for %v", m.cfg.Silence)) })
+	silence := time.AfterFunc(patience, func() { hangUp(fmt.Errorf("no message for %v", m.silence)) })
 	defer silence.Stop()
-	defer context.AfterFunc(ctx, func() { m.stopRun(call, id, hangUp) })()
-
 	resp, err := m.call(call, http.MethodPost, runsPath, body)
 	if err != nil {
 		return totals{}, reason(call, err)
 	}
 	defer resp.Body.Close()
 	lines := json.NewDecoder(resp.Body)
-	for {
+	for first := true; ; first = false {
 		var line runLine
 		if err := lines.Decode(&line); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -125,14 +56,21 @@ func (m *member) runPart(ctx context.Context, id string, p loadtest.Plan, each f
 			}
 			return totals{}, reason(call, err)
 		}
-		silence.Reset(m.cfg.Silence)
+		silence.Reset(m.silence)
+		if first {
+			l.accepted()
+			defer context.AfterFunc(ctx, func() { m.stopRun(call, id, hangUp) })()
+		}
+		if line.Leaving {
+			l.leaving()
+		}
 		if line.Interval != nil {
-			line.Interval.Shift(-m.offset)
-			each(line.Interval)
+			line.Interval.Shift(-m.clock.offset())
+			l.interval(line.Interval)
 		}
 		if line.Done != nil {
 			if line.Error != "" {
-				err = &refusedError{m.url, http.StatusOK, line.Error}
+				err = &refusedError{peer: "worker " + m.name, status: http.StatusOK, why: line.Error}
 			}
 			return *line.Done, err
 		}
@@ -148,7 +86,7 @@ func reason(call context.Context, err error) error {
 }
 
 func (m *member) stopRun(call context.Context, id string, hangUp context.CancelCauseFunc) {
-	ctx, cancel := context.WithTimeout(call, m.cfg.Silence)
+	ctx, cancel := context.WithTimeout(call, m.silence)
 	defer cancel()
 	resp, err := m.call(ctx, http.MethodDelete, runsPath+"/"+id, nil)
 	if err != nil {
@@ -156,4 +94,30 @@ func (m *member) stopRun(call context.Context, id string, hangUp context.CancelC
 		return
 	}
 	drain(resp.Body)
+}
+
+// give makes the worker give up a share of the rest of a run. It returns the instant, at
+// or after the one asked for, from which on the share is given up. A run that has ended
+// has nothing to give: given is false.
+func (m *member) give(ctx context.Context, id string, asked giveRequest) (from time.Duration, given bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, m.silence)
+	defer cancel()
+	body, err := json.Marshal(asked)
+	if err != nil {
+		return 0, false, err
+	}
+	resp, err := m.call(ctx, http.MethodPost, runsPath+"/"+id+givePath, body)
+	var refused *refusedError
+	switch {
+	case errors.As(err, &refused) && refused.status == http.StatusNotFound:
+		return 0, false, nil
+	case err != nil:
+		return 0, false, err
+	}
+	defer drain(resp.Body)
+	var reply giveReply
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<10)).Decode(&reply); err != nil || reply.From < asked.From {
+		return 0, false, fmt.Errorf("cluster: worker %s: cannot parse from when on it gives up a share: from %v, want at least %v: %w", m.name, reply.From, asked.From, errors.Join(err))
+	}
+	return reply.From, true, nil
 }

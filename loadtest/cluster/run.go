@@ -3,14 +3,10 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/loadtest"
@@ -21,56 +17,80 @@ import (
 type run struct {
 	cfg     Config
 	plan    loadtest.Plan
+	asked   context.Context // of the caller; its end interrupts the run
+	ctx     context.Context // ends with asked, at a refusal and at a breach
+	end     context.CancelCauseFunc
+	began   chan struct{} // closed when the shares have begun
+	idle    chan struct{} // closed when all parts have ended
+	reports sync.Mutex    // held while OnInterval is called
+
+	mu      sync.Mutex
 	members []*member
-	stop    context.CancelCauseFunc
-	group   *errgroup.Group // of parts; its first error is a worker's refusal
-
-	mu     sync.Mutex
-	parts  []*part
-	live   *loadtest.Report // all intervals so far, for the thresholds
-	looked time.Time        // of the last evaluation of the thresholds
+	shares  int // at the start
+	parts   []*part
+	running int              // parts, and what may begin parts
+	err     error            // the first refusal
+	live    *loadtest.Report // all intervals so far, for the thresholds
+	looked  time.Time        // of the last evaluation of the thresholds
 }
 
-// part is a part of the plan on one worker. Only its own goroutine writes to it
-// until the goroutine has ended.
-type part struct {
-	worker *member
-	plan   loadtest.Plan
-	share  int // number of the share, from 0
-	// takenOver means that the part is the rest of a lost worker's share.
-	takenOver bool
-
-	report     *loadtest.Report
-	underWay   int           // at the end of the last interval
-	lost       error         // why the worker was lost
-	after      time.Duration // since the start, when it was lost
-	next       *part         // took over the rest
-	until      time.Duration // since the start, when next began
-	unreported int           // requests in the worker's totals, but in no interval
-}
-
-func newRun(cfg Config, p loadtest.Plan, members []*member) *run {
-	return &run{cfg: cfg, plan: p, members: members, live: loadtest.NewReport(p, p.Start)}
+func newRun(ctx context.Context, cfg Config, p loadtest.Plan) *run {
+	r := &run{cfg: cfg, plan: p, asked: ctx, running: 1, began: make(chan struct{}), idle: make(chan struct{})}
+	r.ctx, r.end = context.WithCancelCause(ctx)
+	return r
 }
 
 // execute runs the shares of all workers and returns the merged report.
-func (r *run) execute(ctx context.Context) (*loadtest.Report, error) {
-	working, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	r.stop = stop
-	r.group, working = errgroup.WithContext(working) // a refusal ends all parts
-	for i, m := range r.members {
-		m.lost, m.parts = false, 0
-		if p, some := share(r.plan, i, len(r.members)); some {
-			r.begin(working, &part{worker: m, plan: p, share: i})
+func (r *run) execute(members []*member) (*loadtest.Report, error) {
+	r.plan.Start = time.Now().Add(r.cfg.Lead)
+	r.live = loadtest.NewReport(r.plan, r.plan.Start)
+	r.members, r.shares = members, len(members)
+	tracking, stop := context.WithCancel(r.ctx)
+	var tracked sync.WaitGroup
+	for i, m := range members {
+		tracked.Go(func() { m.trackClock(tracking) })
+		if p, some := share(r.plan, i, len(members)); some {
+			r.begin(&part{worker: m, plan: p, share: i})
 		}
 	}
-	if err := r.group.Wait(); err != nil {
-		return nil, err
+	close(r.began)
+	r.release(nil)
+	<-r.idle
+	stop()
+	tracked.Wait()
+	if r.err != nil {
+		return nil, r.err
 	}
-	end := time.Since(r.plan.Start)
-	return r.conclude(end, ctx.Err() != nil), nil
+	return r.conclude(time.Since(r.plan.Start), r.asked.Err() != nil), nil
 }
+
+// hold keeps the run from ending until release is called. It returns false if the run has
+// ended.
+func (r *run) hold() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running == 0 {
+		return false
+	}
+	r.running++
+	return true
+}
+
+// release ends a hold. An error ends the run.
+func (r *run) release(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil && r.err == nil {
+		r.err = err
+		r.end(err)
+	}
+	if r.running--; r.running == 0 {
+		close(r.idle)
+	}
+}
+
+// since returns the time since the start, which is negative before it.
+func (r *run) since() time.Duration { return time.Since(r.plan.Start) }
 
 // share returns share i of n of a plan and whether it has any requests. Thresholds
 // apply to the whole only.
@@ -97,34 +117,55 @@ func share(p loadtest.Plan, i, n int) (loadtest.Plan, bool) {
 	return p, true
 }
 
-// begin starts the goroutine of a part.
-func (r *run) begin(ctx context.Context, p *part) {
+// begin starts the goroutine of a part. The caller has a hold.
+func (r *run) begin(p *part) {
+	p.init(r.plan.Start)
 	r.mu.Lock()
 	r.parts = append(r.parts, p)
 	p.worker.parts++
+	r.running++
 	r.mu.Unlock()
-	r.group.Go(func() error {
-		p.report = loadtest.NewReport(p.plan, r.plan.Start)
-		first := true
-		sum, err := p.worker.runPart(ctx, rand.Text(), p.plan, func(i *loadtest.Report) {
-			if first {
-				p.report, first = i, false
-			} else {
-				p.report.Append(i)
-			}
-			r.observe(p, i)
-		})
-		var refused *refusedError
-		switch {
-		case errors.As(err, &refused) && !p.takenOver:
-			return err
-		case err != nil:
-			r.workerLost(ctx, p, err)
-		default:
-			p.unreported = sum.Sent + sum.Unsent - p.report.Sent - p.report.Unsent
+	go func() { r.release(r.work(p)) }()
+}
+
+// work runs a part on its worker. It returns an error if the worker refuses a share at
+// the start.
+func (r *run) work(p *part) error {
+	call, end := context.WithCancelCause(context.WithoutCancel(r.ctx))
+	defer end(nil)
+	hangUp := func(err error) {
+		end(err)
+		if p.worker.close != nil {
+			p.worker.close() // the end of a request would wait until it can be sent
 		}
-		return nil
+	}
+	defer context.AfterFunc(p.abandoned, func() { hangUp(context.Cause(p.abandoned)) })()
+	sum, err := p.worker.runPart(r.ctx, call, hangUp, p.id, p.plan, observer{
+		accepted: p.accept,
+		leaving:  func() { r.leaving(p) },
+		interval: func(i *loadtest.Report) { r.observe(p, i) },
 	})
+	p.accept() // so that no one waits
+	var refused *refusedError
+	switch {
+	case errors.As(err, &refused) && !p.later:
+		return err
+	case err != nil:
+		r.workerLost(p, err)
+		return nil
+	}
+	r.mu.Lock()
+	p.ended = true
+	p.unreported = sum.Sent + sum.Unsent - p.report.Sent - p.report.Unsent
+	left := p.left
+	r.mu.Unlock()
+	if left && p.plan.Pacer == nil && r.ctx.Err() == nil { // a closed loop, whose rest is now known
+		at := max(0, r.since())
+		if rest, some := p.rest(at); some {
+			r.handOver(p, rest, at)
+		}
+	}
+	return nil
 }
 
 // abortEvery has the value of package loadtest.
@@ -133,15 +174,20 @@ const abortEvery = 500 * time.Millisecond
 // observe adds an interval of a part and evaluates the thresholds.
 func (r *run) observe(p *part, i *loadtest.Report) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	p.add(i)
 	r.live.Merge(i)
-	p.underWay, r.live.UnderWay = i.UnderWay, 0
+	r.live.UnderWay = 0
 	for _, p := range r.parts {
 		r.live.UnderWay += p.underWay
 	}
+	r.mu.Unlock()
 	if r.plan.OnInterval != nil {
+		r.reports.Lock()
 		r.plan.OnInterval(i)
+		r.reports.Unlock()
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !r.plan.AbortOnBreach || time.Since(r.looked) < abortEvery || r.live.Aborted != "" {
 		return
 	}
@@ -156,116 +202,131 @@ func (r *run) observe(p *part, i *loadtest.Report) {
 	if len(breached) > 0 {
 		err := &loadtest.BreachError{Breached: breached}
 		r.live.Aborted = err.Error()
-		r.stop(err)
+		r.end(err)
 	}
 }
 
 // workerLost handles the loss of the worker of p: another worker takes over the rest.
-func (r *run) workerLost(ctx context.Context, p *part, err error) {
-	at := time.Since(r.plan.Start)
-	p.lost, p.after = err, max(0, at)
-	r.cfg.Logger.WarnContext(ctx, "worker lost", "worker", p.worker.url, "after", at, "error", err)
+func (r *run) workerLost(p *part, err error) {
+	at := r.since()
 	r.mu.Lock()
+	p.lost, p.after, p.ended = err, max(0, at), true
 	p.worker.lost = true
-	successor := r.successor()
+	taken := p.next != nil
 	r.mu.Unlock()
-	if successor == nil || r.cfg.DeclareMissing || ctx.Err() != nil {
+	r.cfg.Logger.WarnContext(r.ctx, "worker lost", "worker", p.worker.name, "after", at, "error", err)
+	if r.cfg.DeclareMissing || taken || r.ctx.Err() != nil {
 		return
 	}
-	p.until = max(0, at+takeover)
-	if rest, some := p.rest(p.until); some {
-		p.next = &part{worker: successor, plan: rest, share: p.share, takenOver: true}
-		r.begin(ctx, p.next)
+	from := max(0, at+takeover)
+	if rest, some := p.rest(from); some {
+		r.handOver(p, rest, from)
 	}
 }
 
-// successor returns the remaining worker with the fewest parts, or nil.
+// handOver begins the rest of a part that has ended, from an instant on, on another
+// worker. Without one, the rest is missing until a worker joins.
+func (r *run) handOver(p *part, rest loadtest.Plan, from time.Duration) {
+	r.mu.Lock()
+	successor := r.successor()
+	if successor != nil {
+		p.next, p.until = &part{worker: successor, plan: rest, share: p.share, later: true}, from
+	}
+	r.mu.Unlock()
+	if successor != nil {
+		r.begin(p.next)
+	}
+}
+
+// successor returns the available worker with the fewest parts, or nil. The caller holds
+// r.mu.
 func (r *run) successor() *member {
-	left := slices.DeleteFunc(slices.Clone(r.members), func(m *member) bool { return m.lost })
+	left := slices.DeleteFunc(slices.Clone(r.members), func(m *member) bool { return !m.available() })
 	if len(left) == 0 {
 		return nil
 	}
 	return slices.MinFunc(left, func(a, b *member) int { return cmp.Compare(a.parts, b.parts) })
 }
 
-// rest returns the plan for the part of p from an instant on, and whether it has any
-// requests.
-func (p *part) rest(from time.Duration) (loadtest.Plan, bool) {
-	rest := p.plan
-	if rest.Duration > 0 && from >= rest.Duration {
-		return rest, false
+// available reports whether a part can begin on the worker. The caller holds the lock of
+// the run.
+func (m *member) available() bool { return !m.lost && !m.leaving && !m.left() }
+
+// leaving hands the rest of p, whose worker wants to leave, to another worker.
+func (r *run) leaving(p *part) {
+	if !r.hold() {
+		return
 	}
-	if rest.Pacer != nil {
-		rest.Pacer = pace.After(rest.Pacer, from)
-		return rest, true
+	r.mu.Lock()
+	first := !p.worker.leaving
+	p.worker.leaving = true
+	successor := r.successor()
+	p.left, p.after = true, max(0, r.since())
+	closed := p.plan.Pacer == nil
+	r.mu.Unlock()
+	if first {
+		r.cfg.Logger.InfoContext(r.ctx, "worker leaves", "worker", p.worker.name, "after", p.after)
 	}
-	rest.Start = rest.Start.Add(from)
-	rest.WarmUp = max(0, rest.WarmUp-from)
-	if rest.Duration > 0 {
-		rest.Duration -= from
-	}
-	if rest.Requests > 0 {
-		rest.Requests -= p.report.Sent
-		return rest, rest.Requests > 0
-	}
-	return rest, true
+	go func() {
+		defer r.release(nil)
+		from := max(0, r.since()+takeover)
+		if closed || successor == nil {
+			p.drop(r, from)
+			return
+		}
+		next := &part{worker: successor, plan: p.plan, share: p.share, later: true}
+		if p.give(r, giveRequest{From: from, Of: 1}, next) != nil {
+			r.begin(next)
+		}
+	}()
 }
 
-// missing returns the number of requests of p whose outcome is unknown, up to the end
-// of the run.
-func (p *part) missing(end time.Duration) int {
-	if p.lost == nil {
-		return max(0, p.unreported)
+// join gives a worker that has joined during the run its share of the rest: of n workers,
+// each gives up one n-th of what it has. It also takes over what no worker was left for.
+// The users of closed loops stay where they are; in such a run, the worker takes over
+// the shares of workers that leave or are lost.
+func (r *run) join(p *peer) {
+	select {
+	case <-r.began:
+	case <-r.ctx.Done():
+		return
 	}
-	if p.plan.Pacer == nil {
-		if p.next == nil && p.plan.Requests > 0 {
-			return max(0, p.plan.Requests-p.report.Sent)
-		}
-		return 0 // the number of concurrent requests is unknown; see note
+	if !r.hold() {
+		return
 	}
-	if d := p.plan.Duration; d > 0 {
-		end = min(end, d)
+	defer r.release(nil)
+	m := &member{peer: p, silence: r.cfg.Silence}
+	if err := m.readClock(r.ctx); err != nil {
+		r.cfg.Logger.WarnContext(r.ctx, "worker lost", "worker", p.name, "error", err)
+		return
 	}
+	from := max(0, r.since()+takeover)
+	r.mu.Lock()
+	r.members = append(r.members, m)
 	n := 0
-	for at := range p.plan.Pacer.Arrivals() {
-		if at > end || p.next != nil && at >= p.until {
-			break
+	for _, m := range r.members {
+		if m.available() {
+			n++
 		}
-		n++
 	}
-	return max(0, n-p.report.Sent-p.report.Unsent)
-}
+	parts := slices.Clone(r.parts)
+	r.mu.Unlock()
 
-// conclude returns the merged report of all parts.
-func (r *run) conclude(end time.Duration, interrupted bool) *loadtest.Report {
-	out := loadtest.NewReport(r.plan, r.plan.Start)
-	for _, p := range r.parts {
-		missing := p.missing(end)
-		out.Merge(p.report)
-		out.Missing += missing
-		out.Interrupted = out.Interrupted || p.lost != nil && p.next == nil && missing > 0
-		out.Notes = append(out.Notes, p.note(missing, len(r.members)))
+	given := make([]pace.Pacer, len(parts))
+	var wait sync.WaitGroup
+	for i, p := range parts {
+		wait.Go(func() {
+			if given[i] = p.adopt(r, m, from); given[i] == nil && p.plan.Pacer != nil && n > 1 {
+				given[i] = p.give(r, giveRequest{From: from, Part: i % n, Of: n}, nil) // not the same one of all
+			}
+		})
 	}
-	out.Interrupted = out.Interrupted || interrupted || r.live.Aborted != ""
-	out.Aborted = r.live.Aborted
-	out.Judge(r.plan.Thresholds...)
-	return out
-}
-
-// note describes a part for [loadtest.Report].Notes.
-func (p *part) note(missing, of int) string {
-	text := fmt.Sprintf("worker %s, clock off by %v +- %v, sent %d requests of share %d of %d", p.worker.url,
-		p.worker.offset.Round(time.Microsecond), p.worker.within.Round(time.Microsecond), p.report.Sent, p.share+1, of)
-	if p.lost != nil {
-		text += fmt.Sprintf("; LOST %v after the start (%v), %d requests missing", p.after.Round(time.Millisecond), p.lost, missing)
-		if p.plan.Pacer == nil && p.plan.Requests == 0 {
-			text += fmt.Sprintf(" and up to %d that were in flight", p.plan.Users)
-		}
-		if p.next != nil {
-			text += fmt.Sprintf("; %s took over the rest from %v on", p.next.worker.url, p.until.Round(time.Millisecond))
-		}
-	} else if missing > 0 {
-		text += fmt.Sprintf("; its reports lack %d requests of its totals", missing)
+	wait.Wait()
+	given = slices.DeleteFunc(given, func(p pace.Pacer) bool { return p == nil })
+	if len(given) == 0 {
+		return
 	}
-	return text
+	plan, _ := share(r.plan, 0, n)
+	plan.Pacer, plan.Requests = pace.Merge(given...), 0
+	r.begin(&part{worker: m, plan: plan, share: -1, joined: from, later: true})
 }
