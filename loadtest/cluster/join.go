@@ -21,6 +21,10 @@ const (
 	maxPause = 30 * time.Second
 )
 
+// vanished is the time without an answer of the coordinator after which a connection is
+// given up.
+const vanished = 30 * time.Second
+
 // Join connects the worker to a coordinator by dial and runs its parts of load tests.
 // If the connection breaks or cannot be made, Join tries again after a pause of up to
 // 30 s. dial is [Dial] for HTTPS with mutual TLS, or the dialer of another network. The
@@ -114,7 +118,7 @@ func (w *Worker) serve(ctx context.Context, conn net.Conn) (over bool) {
 	protocols.SetUnencryptedHTTP2(true) // on a connection that may be encrypted
 	closed := make(chan struct{})
 	server := &http.Server{
-		Protocols: protocols, HTTP2: &http.HTTP2Config{SendPingTimeout: defaultSilence, PingTimeout: defaultSilence},
+		Protocols: protocols, HTTP2: &http.HTTP2Config{SendPingTimeout: defaultSilence, PingTimeout: vanished},
 		Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			setVersion(rw.Header())
 			mux.ServeHTTP(rw, r)

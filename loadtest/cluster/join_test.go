@@ -10,12 +10,15 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -82,6 +85,40 @@ func (a *authority) issue(name string, expires time.Duration) tls.Certificate {
 // worker returns the configuration of TLS of a worker.
 func (a *authority) worker(name string) *tls.Config {
 	return &tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{a.issue(name, time.Hour)}}
+}
+
+// save writes the certificate of a worker and the authority's to a folder.
+func (a *authority) save(dir string) {
+	a.t.Helper()
+	cert := a.issue("worker", time.Hour)
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"ca.crt": {Type: "CERTIFICATE", Bytes: a.cert.Raw}, "tls.crt": {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, "tls.key": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+}
+
+// loadTLS reads what save has written.
+func loadTLS(dir string) (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
+	if err != nil {
+		return nil, err
+	}
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{RootCAs: x509.NewCertPool(), Certificates: []tls.Certificate{cert}}
+	if !cfg.RootCAs.AppendCertsFromPEM(ca) {
+		return nil, errors.New("no certificate in ca.crt")
+	}
+	return cfg, nil
 }
 
 // serveTLS serves h with mutual TLS and returns its URL.
