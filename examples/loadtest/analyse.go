@@ -120,7 +120,7 @@ judges the second one by sequential tests. Or it compares two files of results.
 	}
 	var found *loadtest.Comparison
 	switch {
-	case o.workers != "":
+	case o.distributed():
 		return errors.New("loadtest compare: -workers cannot be used, since pairs of requests must be sent from one machine")
 	case fs.NArg() == 2 && other == "":
 		found, err = compareFiles(c, fs.Arg(0), fs.Arg(1))

@@ -47,7 +47,8 @@ the streams: the time to the first token and the gaps between tokens.
   loadtest attack -url ... -prompts mt_bench.jsonl -users 16 -conversations -session-header X-Session-ID
   loadtest attack -url ... -mix 'base=3,sql-lora=1' -n 1000 -rate 20
   loadtest attack -url ... -rate 20 -duration 1m -as vllm
-  LOADTEST_TOKEN=... loadtest attack -url ... -rate 2000 -workers http://a:8090,http://b:8090`)
+  LOADTEST_TOKEN=... loadtest attack -url ... -rate 2000 -workers http://a:8090,http://b:8090
+  loadtest attack -url ... -rate 2000 -listen-workers :8443 -workers-min 3 -cert c.crt -key c.key -ca ca.crt`)
 	if err = cmp.Or(err, noArguments(fs)); err != nil {
 		return err
 	}
@@ -63,10 +64,11 @@ the streams: the time to the first token and the gaps between tokens.
 	if other, err = o.other(); err != nil {
 		return err
 	}
-	run, err := o.runner(c)
+	run, disband, err := o.runner(ctx, c)
 	if err != nil {
 		return err
 	}
+	defer disband()
 	r, err := o.attack(ctx, c, run, other)
 	if r == nil {
 		return err
@@ -101,7 +103,7 @@ func (o *options) attack(ctx context.Context, c console, run loadtest.Runner, ot
 	}
 	bar := newProgress(c, o.plan.Duration)
 	intervals := []func(*loadtest.Report){bar.interval}
-	if o.workers == "" {
+	if !o.distributed() {
 		o.plan.OnResult = o.each(record, other)
 		intervals = append(intervals, record.interval)
 	}
@@ -269,8 +271,8 @@ type recording struct {
 }
 
 func (o *options) recorder() (r recording, err error) {
-	if o.workers != "" && o.results != "" {
-		return r, errors.New("-results cannot be used with -workers: use it with serve-worker")
+	if o.distributed() && o.results != "" {
+		return r, errors.New("-results cannot be used with workers: use it with serve-worker")
 	}
 	if o.results != "" {
 		if r.results, err = os.Create(o.results); err != nil {
@@ -280,7 +282,7 @@ func (o *options) recorder() (r recording, err error) {
 			return r, errors.Join(err, r.results.Close())
 		}
 	}
-	if o.hdr != "" && o.workers == "" {
+	if o.hdr != "" && !o.distributed() {
 		if r.histograms, err = os.Create(o.hdr); err != nil {
 			return r, errors.Join(err, r.close())
 		}

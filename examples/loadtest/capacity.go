@@ -29,7 +29,7 @@ confidence, so short runs find lower rates.
 	if err = cmp.Or(err, noArguments(fs)); err != nil {
 		return err
 	}
-	stop, err := o.searching(c, &s)
+	stop, err := o.searching(ctx, c, &s)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ the knee: the rate after which latency rises faster than throughput.
 	if err = cmp.Or(err, noArguments(fs)); err != nil {
 		return err
 	}
-	stop, err := o.searching(c, &s)
+	stop, err := o.searching(ctx, c, &s)
 	if err != nil {
 		return err
 	}
@@ -100,18 +100,22 @@ func (o *options) rates(fs *flag.FlagSet, s *loadtest.Search) {
 }
 
 // searching completes a search or a sweep from the flags.
-func (o *options) searching(c console, s *loadtest.Search) (stop func(), err error) {
+func (o *options) searching(ctx context.Context, c console, s *loadtest.Search) (stop func(), err error) {
 	if len(o.slos.values) == 0 {
 		o.slos.values = []loadtest.SLO{{TTFT: time.Second}}
 		fmt.Fprintln(c.err, "No -slo: a request is good if its first token arrives within 1s.")
 	}
 	o.shape, o.rate = "poisson", 1 // not used by the search
-	if s.Run, err = o.runner(c); err != nil {
+	run, disband, err := o.runner(ctx, c)
+	if err != nil {
 		return nil, err
 	}
-	if stop, err = o.finish(c); err != nil {
+	end, err := o.finish(c)
+	if err != nil {
+		disband()
 		return nil, err
 	}
+	s.Run, stop = run, func() { disband(); end() }
 	s.Plan, s.Seed = o.plan, o.seed
 	s.OnStep = func(step loadtest.Step) { fmt.Fprintln(c.out, step) }
 	return stop, nil

@@ -11,11 +11,12 @@ import (
 
 // sections are the flags in the order of the help text.
 var sections = []struct{ title, flags string }{
-	{"Where to send", "url candidate api model mix header session-header workers listen insecure cacert resolve http2"},
+	{"Where to send", "url candidate api model mix header session-header listen insecure cacert resolve http2"},
 	{"What to send", "prompts extra-body conversations body body-file targets targets-format input output prefix seed"},
 	{"When to send", "rate arrivals from to steps duration n users think trace speedup window shard warmup cooldown"},
 	{"How the model is", "ttft tpot jitter error-rate stream-error-rate"},
 	{"Limits", "timeout first-token-timeout idle-timeout in-flight"},
+	{"Many machines", "workers listen-workers workers-min worker-names join name grace cert key ca"},
 	{"What to judge by", "slo threshold abort share precision"},
 	{"What to show and write", "type as tokens html json hdr results record format metrics server-metrics hourly-price dry-run"},
 }

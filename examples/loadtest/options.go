@@ -45,6 +45,10 @@ type options struct {
 	thresholds          list[analysis.Threshold]
 	headers             list[string]
 	workers             string
+	listenWorkers       string
+	workerNames         string
+	minWorkers          int
+	identity            identity
 	results, format     string
 	html, json, hdr     string
 	metrics             string
@@ -107,7 +111,7 @@ func (o *options) sending(fs *flag.FlagSet) {
 	fs.Var(&o.slos, "slo", "limits for a good request, such as `ttft=400ms,tpot=50ms,itl=1s,latency=5s`; may be repeated")
 	o.headers.parse = parseHeader
 	fs.Var(&o.headers, "header", "a header such as `'Name: value'`; may be repeated. ${NAME} is replaced by the environment variable, and OPENAI_API_KEY is sent as bearer token")
-	fs.StringVar(&o.workers, "workers", "", "send from the machines at these comma-separated `URLs`, which run loadtest serve-worker; LOADTEST_TOKEN is their token")
+	o.fleet(fs)
 }
 
 // arrivals adds the flags for the schedule.
@@ -179,9 +183,9 @@ func (o *options) finish(c console) (stop func(), err error) {
 	p := &o.plan
 	p.MaxTokens, p.SLOs, p.Thresholds = o.output, o.slos.values, o.thresholds.values
 	header, err := o.header(c)
-	errs := []error{err, o.clash(), o.ask(c), o.pace()}
+	errs := []error{err, o.clash(), o.ask(c), o.pace(), o.checkFleet()}
 	o.mixModels()
-	if o.workers == "" {
+	if !o.distributed() {
 		p.Transport, err = o.transport(p.Workers)
 		errs = append(errs, err)
 	} else if slices.ContainsFunc(o.given(), func(name string) bool {
@@ -189,13 +193,13 @@ func (o *options) finish(c console) (stop func(), err error) {
 	}) {
 		errs = append(errs, errWorkersConnect)
 	}
-	if o.workers == "" { // workers have headers and keys of their own
+	if !o.distributed() { // workers have headers and keys of their own
 		p.Header = header
 		if p.Target != "" || o.targets != "" {
 			p.APIKey = loadtest.Secret(c.getenv("OPENAI_API_KEY"))
 		}
 	} else if len(header) > 0 {
-		errs = append(errs, errors.New("-header cannot be used with -workers: use it with serve-worker, so that secrets stay on their machine"))
+		errs = append(errs, errors.New("-header cannot be used with workers: use it with serve-worker, so that secrets stay on their machine"))
 	}
 	if o.part != "" && p.Pacer != nil {
 		var i, n int
