@@ -83,14 +83,14 @@ the streams: the time to the first token and the gaps between tokens.
 
 // other returns the report of another tool to print, or nil.
 func (o *options) other() (*toolReport, error) {
-	if o.plan.Record && (o.results == "" && o.workers == "" || o.format != string(loadtest.JSONLines)) {
-		return nil, errors.New("-record requires -results in the format jsonl, or -workers whose serve-worker has them")
+	if o.plan.Record && (o.results == "" && !o.distributed() || o.format != string(loadtest.JSONLines)) {
+		return nil, errors.New("-record requires -results in the format jsonl, or workers whose serve-worker has them")
 	}
 	if o.tool.as == "" {
 		return nil, nil
 	}
-	if o.workers != "" {
-		return nil, errors.New("-as cannot be used with -workers: use -record, -results with serve-worker, and report -as with their files")
+	if o.distributed() {
+		return nil, errors.New("-as cannot be used with workers: use -record, -results with serve-worker, and report -as with their files")
 	}
 	return o.tool.report(o.slos.values)
 }

@@ -31,41 +31,59 @@ type manifest struct {
 	policy   networking.NetworkPolicy
 }
 
-// readManifest reads each document strictly: an unknown or repeated field is an error.
-func readManifest(t *testing.T) (m manifest) {
+// readObjects reads each document of a file strictly into the object for its kind and
+// name: an unknown or repeated field is an error.
+func readObjects(t *testing.T, file string, object func(kind, name string) any) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(gatewayDir, "kubernetes.yaml"))
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.services = make(map[string]core.Service)
 	for documents := k8syaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
-			return m
+			return
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		var kind metav1.TypeMeta
-		if err := yaml.Unmarshal(document, &kind); err != nil {
+		var head metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal(document, &head); err != nil {
 			t.Fatal(err)
 		}
-		var service core.Service
-		objects := map[string]any{
-			"v1 ConfigMap": &m.config, "apps/v1 StatefulSet": &m.set, "v1 Service": &service, "networking.k8s.io/v1 NetworkPolicy": &m.policy,
+		into := object(head.APIVersion+" "+head.Kind, head.Name)
+		if into == nil {
+			t.Fatalf("a document has the kind %+v", head.TypeMeta)
 		}
-		object := objects[kind.APIVersion+" "+kind.Kind]
-		if object == nil {
-			t.Fatalf("a document has the kind %+v", kind)
-		}
-		if err := yaml.UnmarshalStrict(document, object); err != nil {
-			t.Errorf("%s: %v", kind.Kind, err)
-		}
-		if service.Name != "" {
-			m.services[service.Name] = service
+		if err := yaml.UnmarshalStrict(document, into); err != nil {
+			t.Errorf("%s %s: %v", head.Kind, head.Name, err)
 		}
 	}
+}
+
+// readManifest reads the gateway's manifest.
+func readManifest(t *testing.T) (m manifest) {
+	t.Helper()
+	services := make(map[string]*core.Service)
+	readObjects(t, filepath.Join(gatewayDir, "kubernetes.yaml"), func(kind, name string) any {
+		switch kind {
+		case "v1 ConfigMap":
+			return &m.config
+		case "apps/v1 StatefulSet":
+			return &m.set
+		case "v1 Service":
+			services[name] = new(core.Service)
+			return services[name]
+		case "networking.k8s.io/v1 NetworkPolicy":
+			return &m.policy
+		}
+		return nil
+	})
+	m.services = make(map[string]core.Service)
+	for name, s := range services {
+		m.services[name] = *s
+	}
+	return m
 }
 
 // TestManifestFits: the names of ports, volumes, labels and files in the manifest fit each
