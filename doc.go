@@ -95,6 +95,7 @@
 //   - loadtest/workload: prompts, conversations, traces and HTTP requests
 //   - loadtest/compat: metrics as other tools define them, and reports of vegeta
 //   - loadtest/cluster: one load test from many machines
+//   - loadtest/cluster/natscluster: its workers over NATS (a module)
 //   - loadtest/cluster/clustertest: a conformance suite for their connections
 //   - loadtest/loadprom: metrics of a load test for Prometheus
 //   - loadtest/loadotel: metrics of a load test for OpenTelemetry

@@ -89,7 +89,7 @@ func (c *Coordinator) Close() error {
 	c.end()
 	var wait sync.WaitGroup
 	for _, p := range peers {
-		wait.Go(func() { p.goodbye(c.cfg.Silence) })
+		wait.Go(func() { p.goodbye() })
 	}
 	wait.Wait()
 	return errors.Join(errs...)

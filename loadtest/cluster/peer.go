@@ -95,9 +95,12 @@ func (p *peer) call(ctx context.Context, method, path string, body []byte) (*htt
 	return nil, &refusedError{peer: "worker " + p.name, status: resp.StatusCode, why: reasonOf(resp.Body)}
 }
 
+// goodbyeTime limits a goodbye to a worker that may be gone.
+const goodbyeTime = 5 * time.Second
+
 // goodbye lets the worker know that the coordinator ends, and disconnects it.
-func (p *peer) goodbye(within time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+func (p *peer) goodbye() {
+	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTime)
 	defer cancel()
 	if resp, err := p.call(ctx, http.MethodPost, goodbyePath, nil); err == nil {
 		drain(resp.Body)

@@ -83,12 +83,12 @@ func dialOut(connect Connect) start {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		var wait sync.WaitGroup
-		t.Cleanup(func() {
+		dial := connect(t, c)
+		t.Cleanup(func() { // before the network ends
 			_ = c.Close() // the listener may be closed
 			cancel()
 			wait.Wait()
 		})
-		dial := connect(t, c)
 		l := &links{coordinator: c}
 		l.join = func(w *cluster.Worker) {
 			wire := &wire{}
