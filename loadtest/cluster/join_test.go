@@ -141,18 +141,35 @@ func TestHTTPS(t *testing.T) {
 	})
 }
 
-// TestTLSListener runs the conformance suite on a listener of package tls.
+// TestTLSListener has a worker join at a listener of package tls.
 func TestTLSListener(t *testing.T) {
-	clustertest.Run(t, func(t *testing.T, c *cluster.Coordinator) func(context.Context) (net.Conn, error) {
-		a := newAuthority(t)
-		l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{ClientCAs: a.pool, ClientAuth: tls.RequireAndVerifyClientCert, Certificates: []tls.Certificate{a.issue("coordinator", time.Hour)}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		serve(t, c, l)
-		d := &tls.Dialer{Config: a.worker("worker")}
-		return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", l.Addr().String()) }
-	})
+	a := newAuthority(t)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{ClientCAs: a.pool, ClientAuth: tls.RequireAndVerifyClientCert, Certificates: []tls.Certificate{a.issue("coordinator", time.Hour)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cluster.New(cluster.Config{MinWorkers: 1, Names: []string{"worker"}, Lead: 100 * time.Millisecond, Silence: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, c, l)
+	w, err := cluster.NewWorker(cluster.WorkerConfig{Name: "w1", Transport: inProcess{http.NotFoundHandler()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &tls.Dialer{Config: a.worker("worker")}
+	joined := make(chan error, 1)
+	go func() {
+		joined <- w.Join(t.Context(), func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", l.Addr().String()) })
+	}()
+	p := fleetPlan()
+	p.Requests = 8
+	if r, err := c.Run(t.Context(), p); err != nil || r.Sent != 8 || r.Missing != 0 {
+		t.Errorf("%v\n%v", err, r)
+	}
+	if err := errors.Join(c.Close(), <-joined); err != nil {
+		t.Error(err)
+	}
 }
 
 // serve serves c at l until the end of the test.
