@@ -106,7 +106,7 @@ func TestBadTools(t *testing.T) {
 		{"report -as vegeta -slo ttft=1s " + file, "no goodput"},
 		{"attack -record", "-record requires -results"},
 		{"attack -record -format csv -results r.csv", "-record requires -results in the format jsonl"},
-		{"attack -as vllm -url http://127.0.0.1:1 -workers http://127.0.0.1:1", "-as cannot be used with -workers"},
+		{"attack -as vllm -url http://127.0.0.1:1 -workers http://127.0.0.1:1", "-as cannot be used with workers"},
 	} {
 		code, out, errs := command(t, strings.Fields(test.args)...)
 		if code != wrongUse || !strings.Contains(errs, test.want) {
