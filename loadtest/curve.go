@@ -249,7 +249,7 @@ func (c Curve) WriteHTML(w io.Writer) error {
 		plot("Latency over answers per second", "answers/s", "ms", withKnee(over("p99", orange, throughput, latency(0.99)), over("p50", blue, throughput, latency(0.5)))...),
 		plot("TPOT over answers per second", "answers/s", "ms", withKnee(over("p99", orange, throughput, millis(tpot, 0.99)), over("p50", blue, throughput, millis(tpot, 0.5)))...),
 		plot("ITL over answers per second", "answers/s", "ms", withKnee(over("p99", orange, throughput, millis(itl, 0.99)), over("p50", blue, throughput, millis(itl, 0.5)))...),
-		plot("Tokens/s of each user over tokens/s of all", "of all", "of each user", steps, frontier),
+		plot("Tokens/s of each user over tokens/s of all", "1/s", "1/s", steps, frontier),
 		plot("Answers per second over rate asked", "asked/s", "1/s", over("answers", blue, rate, throughput)),
 		plot("Output tokens per second over rate asked", "asked/s", "1/s", over("tokens", green, rate, Step.tokenRate)),
 		plot("Share of good requests over rate asked", "asked/s", "%", over("good", green, rate, func(s Step) float64 { return 100 * float64(s.Good) / float64(max(1, s.Sent)) })),
