@@ -2,6 +2,8 @@ package loadtest
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 )
 
@@ -14,6 +16,9 @@ import (
 type batches struct {
 	width time.Duration
 	list  []batch
+	// steady is by how much the means of the longest batches may differ without being
+	// taken as dependence, or 0.
+	steady float64
 }
 
 // batch has the requests that were due in one interval.
@@ -33,7 +38,14 @@ const (
 	// valid; see TestKeptIsRarelyWrong. Tests of thresholds are valid without it; see
 	// TestQueuesRarelyFail.
 	goodputMargin = 1.5
+	// steadyGoodput is a part of the limit of an SLO that is too small to matter.
+	steadyGoodput = 0.01
 )
+
+// goodputBatches returns batches for n SLOs.
+func goodputBatches(n int) []batches {
+	return slices.Repeat([]batches{{steady: steadyGoodput}}, n)
+}
 
 // add adds a request that was due at an instant, given as time since the start.
 func (b *batches) add(due time.Duration, value float64, good bool) {
@@ -100,9 +112,23 @@ func (b *batches) dependence() float64 {
 			values[i/size].add(float64(one.n), one.sum, one.square)
 			good[i/size].add(float64(one.n), float64(one.good), float64(one.good))
 		}
+		if n == fewestBatches && b.steady > 0 && flat(values, b.steady) {
+			return max(1, inflation(good))
+		}
 		most = max(most, inflation(values), inflation(good))
 	}
 	return most
+}
+
+// flat reports whether the means of batches differ by no more than a bound.
+func flat(parts []moments, bound float64) bool {
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, p := range parts {
+		if p.n > 0 {
+			low, high = min(low, p.sum/p.n), max(high, p.sum/p.n)
+		}
+	}
+	return high-low <= bound
 }
 
 // moments are the number of values of a batch, their sum and the sum of their squares.
@@ -162,7 +188,7 @@ func (b *batches) restore(j batchesJSON) error {
 	case j.Width < 0, j.Width%firstBatch != 0, times&(times-1) != 0, times == 0 && len(j.Rows) > 0:
 		return invalid("batches", j.Width.String(), "50ms, or 50ms doubled any number of times")
 	}
-	*b = batches{width: j.Width}
+	*b = batches{width: j.Width, steady: b.steady}
 	if len(j.Rows) > 0 {
 		b.list = make([]batch, j.First, j.First+len(j.Rows))
 	}

@@ -100,7 +100,7 @@ func goodput(due, took []float64, limit float64) Goodput {
 	const unit = 100 * time.Millisecond
 	duration := func(units float64) time.Duration { return time.Duration(units * float64(unit)) }
 	g := Goodput{SLO: SLO{Latency: duration(limit)}}
-	var b batches
+	b := batches{steady: steadyGoodput}
 	for i := range due {
 		r := Result{Class: analysis.OK, Latency: duration(took[i])}
 		good := g.SLO.Good(r)

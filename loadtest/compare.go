@@ -251,6 +251,9 @@ func (d *Distribution) interval(q, miss float64) (low, high time.Duration) {
 
 // String returns the comparison as text without a final newline.
 func (c *Comparison) String() string {
+	if c.Baseline == nil || c.Candidate == nil {
+		return "nothing was compared"
+	}
 	var b strings.Builder
 	j := c.Judgement
 	fmt.Fprintf(&b, "Verdict   %s\n", c.verdict())

@@ -179,7 +179,7 @@ func (c Curve) finding() string {
 		left += fmt.Sprintf(" Most tokens: %s/s, at %.3g/s for each user. Quickest: %.3g/s for each user, at %s/s in all.",
 			number(most.tokenRate()), most.userSpeed(), quickest.userSpeed(), number(quickest.tokenRate()))
 	}
-	if c.Knee < 0 {
+	if c.Knee < 0 || c.Knee >= len(c.Steps) {
 		return "No knee: latency does not bend within these rates." + left
 	}
 	s := c.Steps[c.Knee]

@@ -93,7 +93,7 @@ func (d *Distribution) Count() uint64 { return d.count }
 func (d *Distribution) Quantile(q float64) time.Duration {
 	if d.more != nil {
 		switch {
-		case q <= 0:
+		case !(q > 0):
 			return d.least
 		case q >= 1:
 			return d.most
@@ -103,7 +103,10 @@ func (d *Distribution) Quantile(q float64) time.Duration {
 	if len(d.exact) == 0 {
 		return 0
 	}
-	rank := max(0, min(q, 1)) * float64(len(d.exact)-1)
+	if !(q > 0) {
+		q = 0
+	}
+	rank := min(q, 1) * float64(len(d.exact)-1)
 	below := int(rank)
 	above := min(below+1, len(d.exact)-1)
 	return units.Seconds(d.exact[below] + (rank-float64(below))*(d.exact[above]-d.exact[below]))

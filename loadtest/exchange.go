@@ -190,22 +190,25 @@ func (r *Result) measure(o *answer.Outcome) {
 
 // tokenize counts the tokens of the answer and the prompt that the server has not
 // reported. It returns the tokens of each of n chunks, or nil if the recording has
-// another number of chunks.
+// another number of chunks. A token is at least a byte long, but for a few that a
+// tokenizer adds.
 func (r *Result) tokenize(rec Recording, asked workload.Prompt, count func(string) int, n int) (counts []int) {
+	const mostAdded = 16
+	tokens := func(text string) int { return max(0, min(count(text), len(text)+mostAdded)) }
 	var all strings.Builder
 	for _, text := range rec.texts() {
-		counts = append(counts, count(text))
+		counts = append(counts, tokens(text))
 		all.WriteString(text)
 	}
 	if r.TokenSource != FromUsage && all.Len() > 0 && !rec.Truncated {
 		// Of the whole text, since a token can span two chunks.
-		r.OutputTokens, r.TokenSource = count(all.String()), FromTokenizer
+		r.OutputTokens, r.TokenSource = tokens(all.String()), FromTokenizer
 		if r.Chunks > 1 && r.OutputTokens > 1 {
 			r.TPOT = (r.E2E - r.TTFT) / time.Duration(r.OutputTokens-1)
 		}
 	}
 	if r.InputTokens == 0 {
-		r.InputTokens = count(textOf(asked))
+		r.InputTokens = tokens(textOf(asked))
 	}
 	if len(counts) != n {
 		return nil

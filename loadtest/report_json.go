@@ -144,7 +144,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	if err := r.series.restore(s.Series); err != nil {
 		return err
 	}
-	r.batches = make([]batches, len(r.Goodput))
+	r.batches = goodputBatches(len(r.Goodput))
 	for i := range min(len(r.batches), len(s.Batches)) {
 		if err := r.batches[i].restore(s.Batches[i]); err != nil {
 			return err

@@ -32,7 +32,7 @@ func newReport(p Plan, target string) *Report {
 	for _, s := range p.SLOs {
 		r.Goodput = append(r.Goodput, Goodput{SLO: s})
 	}
-	r.batches = make([]batches, len(r.Goodput))
+	r.batches = goodputBatches(len(r.Goodput))
 	return r
 }
 
@@ -43,6 +43,7 @@ func newReport(p Plan, target string) *Report {
 // not modify o.
 func (r *Report) Merge(o *Report) {
 	r.PeakConcurrency += o.PeakConcurrency
+	r.UnderWay += o.UnderWay
 	stall := max(r.Generator.StallP99, o.Generator.StallP99)
 	r.join(o, max(r.Generator.CPU, o.Generator.CPU), stall)
 }
@@ -73,6 +74,7 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	}
 	r.Sent, r.Unsent, r.Trimmed, r.Missing = r.Sent+o.Sent, r.Unsent+o.Unsent, r.Trimmed+o.Trimmed, r.Missing+o.Missing
 	r.Notes = append(r.Notes[:len(r.Notes):len(r.Notes)], o.Notes...)
+	r.Classes, r.Faults, r.TokenSources = ensure(r.Classes), ensure(r.Faults), ensure(r.TokenSources)
 	for c, n := range o.Classes {
 		r.Classes[c] += n
 	}

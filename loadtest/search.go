@@ -186,7 +186,7 @@ func (s Search) next(c *Capacity, rate float64) float64 {
 	case c.Broken == 0:
 		return min(s.To, 2*rate)
 	case c.Broken <= s.From:
-		c.Reason = "the lowest rate did not keep the SLO"
+		c.Reason = "the lowest rate was not shown to keep the SLO"
 	case c.Kept == 0:
 		return max(s.From, c.Broken/2)
 	case c.Broken/c.Kept <= s.Precision:
@@ -242,6 +242,9 @@ func (s Search) try(ctx context.Context, rate float64, n uint64, long bool, depe
 		p.Duration = max(p.Duration, needed(leastDependence), min(needed(dependence), 4*p.Duration))
 	}
 	report, err := s.Run(ctx, p)
+	if err == nil && (report == nil || len(report.Goodput) == 0) {
+		err = errors.New("loadtest: Search.Run returned no goodput for the first SLO of the plan")
+	}
 	if err != nil {
 		return Step{}, err
 	}
@@ -277,13 +280,16 @@ func (c Capacity) String() string {
 	case c.Broken == 0:
 		fmt.Fprintf(&b, "Capacity  at least %.4g/s", c.Kept)
 	default:
-		fmt.Fprintf(&b, "Capacity  %.4g/s was kept, %.4g/s was not", c.Kept, c.Broken)
+		fmt.Fprintf(&b, "Capacity  %.4g/s was kept, %.4g/s was not shown to be", c.Kept, c.Broken)
 	}
 	return b.String() + ": " + c.Reason
 }
 
 // String returns the step as one line.
 func (s Step) String() string {
+	if s.Report == nil {
+		return fmt.Sprintf("%9.4g/s  not run", s.Rate)
+	}
 	word := "undecided"
 	switch {
 	case !s.reliable():

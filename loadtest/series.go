@@ -38,6 +38,7 @@ type bin struct {
 const (
 	maxBins  = 240
 	firstBin = 250 * time.Millisecond
+	maxWidth = 1 << 10 * 24 * time.Hour // of 240 bins for 673 years
 )
 
 // at returns the bin of an instant, given as time since the start.
@@ -172,8 +173,8 @@ func (s *series) json() seriesJSON {
 func (s *series) restore(j seriesJSON) error {
 	*s = series{}
 	for _, b := range j.Bins {
-		if j.Width < firstBin || b.I < 0 || b.I >= maxBins || min(b.Sent, b.Failed, b.Tokens) < 0 || b.Busy < 0 {
-			return invalid("series", b.I, "up to 240 intervals of at least 250ms, with counts of at least 0")
+		if j.Width < firstBin || j.Width > maxWidth || b.I < 0 || b.I >= maxBins || min(b.Sent, b.Failed, b.Tokens) < 0 || b.Busy < 0 {
+			return invalid("series", b.I, "up to 240 intervals of 250ms to 24576h, with counts of at least 0")
 		}
 		s.width = j.Width
 		for b.I >= len(s.bins) {
