@@ -21,7 +21,7 @@ type collector struct {
 	beat   *heartbeat              // runs from newCollector to conclude
 	calm   func()                  // stops beat
 	abort  context.CancelCauseFunc // ends the run; nil without AbortOnBreach
-	proof  *evidence               // of breaches; nil without AbortOnBreach
+	proof  *evidence               // of breaches; nil without thresholds
 
 	mu       sync.Mutex
 	report   *Report
@@ -39,6 +39,9 @@ func newCollector(p Plan, target string) *collector {
 	c := &collector{plan: p, target: target, used: readResources()}
 	c.beat, c.calm = startHeartbeat()
 	c.report = newReport(p, c.target)
+	if len(p.Thresholds) > 0 {
+		c.proof = newEvidence(p.Thresholds)
+	}
 	if p.OnInterval != nil {
 		c.interval, c.lately = newReport(p, c.target), c.used
 	}
@@ -47,7 +50,7 @@ func newCollector(p Plan, target string) *collector {
 
 // abortBy makes thresholds that are breached end the run by end.
 func (c *collector) abortBy(end context.CancelCauseFunc) {
-	c.abort, c.proof = end, newEvidence(c.plan.Thresholds)
+	c.abort = end
 }
 
 // start counts a request that is sent now.
@@ -207,6 +210,17 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 		c.flushInterval()
 	}
 	r.Judge(c.plan.Thresholds...)
+	for i := range r.Judged {
+		result := &r.Judged[i].Result
+		switch shown, can := c.proof.breached(i, r.dependence(r.Judged[i].Threshold.Metric)), c.proof.tests[i].excess != nil; {
+		case shown && result.Status != checks.Fail:
+			result.Status = checks.Fail
+			result.Summary += ", with the requests that ended without a value"
+		case !shown && can && result.Status == checks.Fail:
+			result.Status = checks.Unknown
+			result.Summary += ", which may be chance"
+		}
+	}
 	for _, b := range c.breached {
 		for i := range r.Judged {
 			if r.Judged[i].Threshold == b.Threshold {

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,6 +89,9 @@ func (e *evidence) start(due time.Duration) {
 
 // end counts a request that has ended.
 func (e *evidence) end(due time.Duration, r Result, what chunks) {
+	if r.stopped() {
+		return // its own end is not known
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c := e.at(due)
@@ -201,6 +205,9 @@ func newLimitTest(t analysis.Threshold) limitTest {
 	case shared:
 		return limitTest{share: share, event: func(r Result, _ chunks) (bool, bool) {
 			v, counts := value(r)
+			if late := (r.Latency + r.SchedLag()).Seconds(); !counts && r.Class == analysis.Timeout && beforeEnd(t.Metric) && !t.AtLeast && late > t.Limit {
+				return true, true // what the request was still waiting for is later than that
+			}
 			return exceeds(v), counts
 		}}
 	case t.Statistic == "mean":
@@ -210,6 +217,12 @@ func newLimitTest(t analysis.Threshold) limitTest {
 		}}
 	}
 	return limitTest{}
+}
+
+// beforeEnd reports whether a metric is a duration that a request which has timed out was
+// still waiting for, if it has no value of it.
+func beforeEnd(metric string) bool {
+	return slices.Contains([]string{analysis.TTFT().Name, nameTTFB, nameTTFC, nameE2E}, metric)
 }
 
 // newGapTest returns the test of a threshold for the gaps of all streams together. The

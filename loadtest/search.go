@@ -28,7 +28,7 @@ type Search struct {
 	// Share is the share of requests that must keep the SLO. Default 0.95.
 	Share float64
 	// Confidence is the confidence of the bounds of a step, which has up to two runs.
-	// Default 0.95. The bounds are those of Goodput.Effective independent requests.
+	// Default 0.95. The bounds are the ones of as many independent requests as Goodput.Effective.
 	Confidence float64
 	// Precision is the ratio of Capacity.Broken to Capacity.Kept at which the search
 	// ends, above 1 and at most 10. Default 1.1.

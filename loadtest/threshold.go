@@ -158,7 +158,8 @@ func (r *Report) Summary() analysis.Summary {
 // fails if the figure exceeds it, and for a rate or a quantile of requests if chance is
 // no explanation: if the target kept all of ts, one of them would fail with a
 // probability of at most 5 %, however often they are evaluated while a run goes on.
-// Otherwise it is [checks.Unknown].
+// Otherwise it is [checks.Unknown]. [Run] also has the proof for means and for quantiles
+// of gaps, which a report that is read back does not have.
 func (r *Report) Judge(ts ...analysis.Threshold) {
 	r.Judged = nil
 	s := r.Summary()
@@ -184,13 +185,14 @@ func (r *Report) Judge(ts ...analysis.Threshold) {
 // not hold. A figure that does not count requests needs no proof.
 func (r *Report) shows(t analysis.Threshold, of int) bool {
 	events, n, share := 0, 0, t.Limit
+	open := r.UnderWay + r.Classes[analysis.Cancelled] + r.Classes[analysis.Abandoned] // their ends are not known
 	for _, m := range r.tally.summary().Metrics {
 		if m.Metric == t.Metric && m.Kind == analysis.Rate {
 			events, n = m.Events, m.N
 			if t.AtLeast {
 				events, share = m.N-m.Events, 1-t.Limit
 			}
-			return exceeds(events, n+r.UnderWay, share, 1, of)
+			return exceeds(events, n+open, share, 1, of)
 		}
 	}
 	share, shared := allowed(t)
@@ -211,5 +213,5 @@ func (r *Report) shows(t analysis.Threshold, of int) bool {
 	if t.AtLeast {
 		events = n - events
 	}
-	return share == 0 || exceeds(events, n+r.UnderWay, share, r.dependence(t.Metric), of)
+	return share == 0 || exceeds(events, n+open, share, r.dependence(t.Metric), of)
 }
