@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,11 @@ func report(_ context.Context, c console, args []string) error {
 	o.thresholds.parse = analysis.ParseThreshold
 	fs.Var(&o.thresholds, "threshold", "a limit for the run, such as `'ttft p95 <= 400ms'`; may be repeated")
 	o.tool.flags(fs)
+	o.flags = fs
 	if err := parse(fs, c, args, "loadtest report makes a report from files that attack -results or attack -json has\nwritten, or from the standard input. It merges the files of several processes, each\nwith a -shard. Files of any length are read in less than 64 MB of memory.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl\n  zcat results.jsonl.gz | loadtest report\n  loadtest report -type 'hist[10ms,100ms,1s]' results.jsonl\n  loadtest report -as vllm recorded.jsonl"); err != nil {
+		return err
+	}
+	if err := o.checkReport(kind); err != nil {
 		return err
 	}
 	in, err := c.open(fs.Args())
@@ -33,9 +38,6 @@ func report(_ context.Context, c console, args []string) error {
 		return err
 	}
 	defer in.close()
-	if kind != "text" && o.tool.as != "" {
-		return errors.New("loadtest report: -type and -as cannot be used together: -type has the other reports of vegeta")
-	}
 	if kind != "text" {
 		return vegetaReport(c.out, kind, in)
 	}
@@ -63,11 +65,32 @@ func report(_ context.Context, c console, args []string) error {
 	return err
 }
 
+// checkReport returns an error for each flag of a report that has no effect with the
+// report of another tool.
+func (o *options) checkReport(kind string) error {
+	given := o.given()
+	if kind != "text" && o.tool.as != "" {
+		return errors.New("loadtest report: -type and -as cannot be used together: -type has the other reports of vegeta")
+	}
+	errs := []error{o.clash()}
+	refuse := func(with string, names ...string) {
+		for _, name := range names {
+			if slices.Contains(given, name) {
+				errs = append(errs, fmt.Errorf("loadtest report: -%s cannot be used with -%s, which prints the report of another tool alone", name, with))
+			}
+		}
+	}
+	switch {
+	case kind != "text":
+		refuse("type "+kind, "threshold", "slo", "html", "json", "hdr", "tokens")
+	case o.tool.as != "":
+		refuse("as", "threshold", "html", "json", "hdr")
+	}
+	return errors.Join(errs...)
+}
+
 // reportAs writes the report of another tool.
 func (o *options) reportAs(c console, in *input) error {
-	if len(o.thresholds.values) > 0 || o.html != "" || o.json != "" || o.hdr != "" {
-		return errors.New("loadtest report: -threshold, -html, -json and -hdr cannot be used with -as, which prints the report of another tool alone")
-	}
 	r, err := o.tool.report(o.slos.values)
 	if err != nil {
 		return err
