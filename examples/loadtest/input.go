@@ -162,6 +162,9 @@ func (i *input) report(slos []loadtest.SLO) (*loadtest.Report, error) {
 		r, err := loadtest.Summarise(i, slos...)
 		return r, i.locate(err)
 	}
+	if len(slos) > 0 {
+		return nil, fmt.Errorf("%s is a report, which cannot be judged by another -slo: want results in JSON lines, as attack -results writes them, or no -slo", i.names[0])
+	}
 	var merged *loadtest.Report
 	for {
 		r := new(loadtest.Report)

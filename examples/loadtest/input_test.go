@@ -92,6 +92,7 @@ func TestBadInput(t *testing.T) {
 		{"report -type vegeta " + file + " " + broken, broken + ": loadtest: results: line 2: json"},
 		{"report " + file + " " + saved, "want files of one kind"},
 		{"report " + saved + " " + file, "want files of one kind"},
+		{"report -slo ttft=1s " + saved, saved + " is a report, which cannot be judged by another -slo"},
 		{"report -type vegeta " + saved, "want results in JSON lines"},
 		{"compare " + file + " " + saved, "want results in JSON lines"},
 		{"report -threshold speed<=1 " + file, "Threshold.Metric is speed, want one of error rate, "},
