@@ -38,11 +38,33 @@ func (c console) open(names []string) (*input, error) {
 	if len(names) == 0 {
 		return nil, exit{wrongUse, "loadtest report: no files, want one or more of results in JSON lines, or of reports in JSON, or - for the standard input"}
 	}
+	if err := distinct(names); err != nil {
+		return nil, err
+	}
 	i := &input{names: names, stdin: c.in}
 	if err := i.open(); err != nil {
 		return nil, err
 	}
 	return i, nil
+}
+
+// distinct returns an error if two names are of one file, whose requests would count
+// twice. Pipes and files that cannot be read are no files of requests here.
+func distinct(names []string) error {
+	infos := make([]os.FileInfo, len(names))
+	for k, name := range names {
+		if name != stdin {
+			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+				infos[k] = info
+			}
+		}
+		for j := range k {
+			if name == stdin && names[j] == stdin || infos[j] != nil && infos[k] != nil && os.SameFile(infos[j], infos[k]) {
+				return fmt.Errorf("%s and %s are one file, want each file once, since its requests would count twice", names[j], name)
+			}
+		}
+	}
+	return nil
 }
 
 // open opens the next file.

@@ -84,6 +84,10 @@ func TestBadInput(t *testing.T) {
 	if err := os.WriteFile(broken, []byte(strings.Replace(content, `"seq":1`, `"seq":-1`, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	alias := filepath.Join(t.TempDir(), "alias.jsonl")
+	if err := os.Symlink(file, alias); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		args, want string
 	}{
@@ -92,6 +96,7 @@ func TestBadInput(t *testing.T) {
 		{"report -type vegeta " + file + " " + broken, broken + ": loadtest: results: line 2: json"},
 		{"report " + file + " " + saved, "want files of one kind"},
 		{"report " + saved + " " + file, "want files of one kind"},
+		{"report " + file + " " + file, "are one file"}, {"report " + file + " " + alias, "are one file"}, {"report " + saved + " " + saved, "are one file"}, {"report - -", "are one file"},
 		{"report -slo ttft=1s " + saved, saved + " is a report, which cannot be judged by another -slo"},
 		{"report -type vegeta " + saved, "want results in JSON lines"},
 		{"compare " + file + " " + saved, "want results in JSON lines"},
