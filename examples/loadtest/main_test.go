@@ -168,6 +168,8 @@ func TestExitCodes(t *testing.T) {
 	if err := os.WriteFile(file, []byte("{\"prompt\":1}\n{\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	own := textFile(t, "own.jsonl", `{"prompt":"one"}`+"\n"+`{"prompt":"two","model":"c"}`)
+	recorded := textFile(t, "recorded.jsonl", `{"timestamp":0,"input_length":1,"output_length":1,"messages":[{"role":"user","content":"one"}],"model":"c"}`)
 	tests := []struct {
 		args string
 		code int
@@ -217,6 +219,9 @@ func TestExitCodes(t *testing.T) {
 		{"attack -n 30 -rate 1 -dry-run", 0, "Requests: 30"}, {"attack -n 30 -duration 9s -arrivals constant -rate 1 -dry-run", 0, "Requests: 9"},
 		{"attack -users 4 -rate 5 -n 8 -dry-run", 0, "4 users in turn"}, {"attack -users 4 -dry-run", 0, "closed loop"},
 		{"attack -mix a=1,b=2 -dry-run", 0, "for a, b to"}, {"attack -mix a -dry-run", wrongUse, "want models with weights"}, {"attack -mix a=0 -dry-run", wrongUse, "above 0"},
+		{"attack -mix a=1,b=2 -extra-body {\"model\":\"c\"} -dry-run", wrongUse, "-extra-body has \"model\""},
+		{"attack -mix a=1,b=2 -prompts " + own + " -dry-run", wrongUse, own + ": request 2 has the model \"c\""}, {"attack -mix a=1,b=2 -trace " + recorded + " -dry-run", wrongUse, recorded + ": request 1 has the model \"c\""},
+		{"attack -prompts " + own + " -dry-run", 0, "Requests"},
 		{"attack -mix a=1,a=2 -dry-run", wrongUse, "Mix.Parts[1].Name"}, {"attack -session-header a:b -dry-run", wrongUse, "SessionHeader"},
 		{"attack -resolve host:443 -dry-run", wrongUse, "want host:port:address"}, {"attack -cacert " + file + " -dry-run", wrongUse, "has no certificate"}, {"attack -cacert /none -dry-run", wrongUse, "/none"},
 		{"attack -insecure -workers http://a -url http://127.0.0.1:1", wrongUse, "use them with serve-worker"}, {"serve-worker -cacert /none", wrongUse, "/none"},

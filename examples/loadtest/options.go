@@ -184,7 +184,9 @@ func (o *options) finish(c console) (stop func(), err error) {
 	p.MaxTokens, p.SLOs, p.Thresholds = o.output, o.slos.values, o.thresholds.values
 	header, err := o.header(c)
 	errs := []error{err, o.clash(), o.ask(c), o.pace(), o.checkFleet()}
-	o.mixModels()
+	if errors.Join(errs...) == nil {
+		errs = append(errs, o.mixModels())
+	}
 	if !o.distributed() {
 		p.Transport, err = o.transport(p.Workers)
 		errs = append(errs, err)

@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -160,16 +162,54 @@ func parseMix(text string) (all []share, err error) {
 	return all, nil
 }
 
-// mixModels sends the workload of the plan to the models of -mix.
-func (o *options) mixModels() {
+// mixModels sends the workload of the plan to the models of -mix. It is an error if
+// requests have a model of their own, which would be called instead.
+func (o *options) mixModels() error {
 	if len(o.mix) == 0 || o.plan.Workload == nil {
-		return
+		return nil
+	}
+	if o.plan.ExtraBody["model"] != nil {
+		return errors.New(`-extra-body has "model", want no model beside those of -mix`)
+	}
+	if err := o.checkModels(); err != nil {
+		return err
 	}
 	m := workload.Mix{Seed: o.seed}
 	for _, s := range o.mix {
 		m.Parts = append(m.Parts, workload.Part{Name: s.model, Weight: s.weight, Model: s.model, Workload: o.plan.Workload})
 	}
 	o.plan.Workload, o.plan.Model = m, strings.Join(o.models(), ", ")
+	return nil
+}
+
+// checkModels returns an error for the first request of a file that has a model.
+func (o *options) checkModels() error {
+	type request struct {
+		Prompt struct {
+			ExtraBody struct {
+				Model json.RawMessage `json:"model"`
+			} `json:"extra_body"`
+		} `json:"prompt"`
+	}
+	var file struct {
+		Requests []request `json:"requests"`
+		Trace    struct {
+			Arrivals []request `json:"arrivals"`
+		} `json:"trace"`
+	}
+	text, err := workload.Marshal(o.plan.Workload)
+	if err == nil {
+		err = json.Unmarshal(text, &file)
+	}
+	if err != nil {
+		return err
+	}
+	for i, r := range append(file.Requests, file.Trace.Arrivals...) {
+		if model := r.Prompt.ExtraBody.Model; model != nil {
+			return fmt.Errorf("%s: request %d has the model %.64s, want no model beside those of -mix", cmp.Or(o.prompts, o.trace), i+1, model)
+		}
+	}
+	return nil
 }
 
 // models returns the names of the models to send to.

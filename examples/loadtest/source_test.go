@@ -19,8 +19,8 @@ import (
 	"github.com/serin-go/serin/loadtest"
 )
 
-// file writes a file and returns its name.
-func file(t *testing.T, name, text string) string {
+// textFile writes a file and returns its name.
+func textFile(t *testing.T, name, text string) string {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
@@ -54,10 +54,10 @@ func listening() (http.Handler, func() []received) {
 
 // TestSources sends the requests of each kind of flag, as many as -n.
 func TestSources(t *testing.T) {
-	share := file(t, "share.json", `[{"id":"a","conversations":[{"from":"human","value":"What is light, in a few words?"},{"from":"gpt","value":"It is a wave, and a particle."},{"from":"human","value":"And what is heat?"}]},
+	share := textFile(t, "share.json", `[{"id":"a","conversations":[{"from":"human","value":"What is light, in a few words?"},{"from":"gpt","value":"It is a wave, and a particle."},{"from":"human","value":"And what is heat?"}]},
 {"id":"b","conversations":[{"from":"gpt","value":"first"}]}]`)
-	body := file(t, "body.json", `{"own":2}`)
-	prompts := file(t, "prompts.jsonl", `{"prompt":"one","temperature":0.5}`)
+	body := textFile(t, "body.json", `{"own":2}`)
+	prompts := textFile(t, "prompts.jsonl", `{"prompt":"one","temperature":0.5}`)
 	for name, test := range map[string]struct {
 		args     []string
 		want     func(all []received) bool
@@ -115,7 +115,7 @@ func TestConnections(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	authority := file(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	authority := textFile(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 	port := server.Listener.Addr().String()[strings.LastIndexByte(server.Listener.Addr().String(), ':')+1:]
 	to := "example.com:" + port + ":127.0.0.1" // the name in the certificate
 	for name, test := range map[string]struct {
