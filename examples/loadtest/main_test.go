@@ -217,6 +217,8 @@ func TestExitCodes(t *testing.T) {
 		{"attack -trace " + file + " -rate 5 -dry-run", wrongUse, "-rate has no effect with -trace"}, {"attack -speedup 2 -dry-run", wrongUse, "no effect without -trace"},
 		{"attack -users 3 -rate 5 -think 1s -dry-run", wrongUse, "-think has no effect with -rate"}, {"attack -input 5 -body x -dry-run", wrongUse, "-input has no effect with -body"},
 		{"attack -n 30 -rate 1 -dry-run", 0, "Requests: 30"}, {"attack -n 30 -duration 9s -arrivals constant -rate 1 -dry-run", 0, "Requests: 9"},
+		{"attack -n 5 -shard 0/2 -dry-run", 0, "Requests: 3"}, {"attack -n 5 -shard 1/2 -dry-run", 0, "Requests: 2"}, {"attack -n 2 -shard 2/3 -dry-run", wrongUse, "has no request"},
+		{"attack -shard 1/2x -dry-run", wrongUse, "want i/n"}, {"attack -shard 1 -dry-run", wrongUse, "want i/n"}, {"attack -shard 2/2 -dry-run", wrongUse, "Shard is"}, {"attack -shard 0/2 -users 3 -dry-run", wrongUse, "-shard has no effect with -users"},
 		{"attack -users 4 -rate 5 -n 8 -dry-run", 0, "4 users in turn"}, {"attack -users 4 -dry-run", 0, "closed loop"},
 		{"attack -mix a=1,b=2 -dry-run", 0, "for a, b to"}, {"attack -mix a -dry-run", wrongUse, "want models with weights"}, {"attack -mix a=0 -dry-run", wrongUse, "above 0"},
 		{"attack -mix a=1,b=2 -extra-body {\"model\":\"c\"} -dry-run", wrongUse, "-extra-body has \"model\""},

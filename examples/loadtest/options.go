@@ -126,7 +126,7 @@ func (o *options) arrivals(fs *flag.FlagSet) {
 	fs.StringVar(&o.plan.SessionHeader, "session-header", "", "`name` of a header with the identity of the session, conversation or user, such as X-Session-ID, for sticky routing")
 	fs.BoolVar(&o.talk, "conversations", false, "send all turns of the -prompts as conversations of the -users")
 	fs.DurationVar(&o.plan.Think, "think", 0, "pause of each user between requests")
-	fs.StringVar(&o.part, "shard", "", "send only shard `i/n` of the schedule, from 0/n; n processes together send what one process would")
+	fs.StringVar(&o.part, "shard", "", "send only shard `i/n` of the schedule, from 0/n; n processes together send what one process would, also with -n")
 	o.thresholds.parse = analysis.ParseThreshold
 	fs.Var(&o.thresholds, "threshold", "a limit for the run, such as `'ttft p95 <= 400ms'`; may be repeated")
 	fs.BoolVar(&o.plan.AbortOnBreach, "abort", false, "end the run when a threshold is breached")
@@ -203,14 +203,7 @@ func (o *options) finish(c console) (stop func(), err error) {
 	} else if len(header) > 0 {
 		errs = append(errs, errors.New("-header cannot be used with workers: use it with serve-worker, so that secrets stay on their machine"))
 	}
-	if o.part != "" && p.Pacer != nil {
-		var i, n int
-		if _, err := fmt.Sscanf(o.part, "%d/%d", &i, &n); err != nil {
-			errs = append(errs, fmt.Errorf("-shard is %q, want i/n, such as 0/2", o.part))
-		} else {
-			p.Pacer = pace.Shard(p.Pacer, i, n)
-		}
-	}
+	errs = append(errs, o.shard())
 	own := p.Target == "" && o.targets == ""
 	valid := *p
 	if own {
@@ -233,6 +226,31 @@ func (o *options) finish(c console) (stop func(), err error) {
 	}
 	fmt.Fprintf(c.err, "No -url: testing a small model at %s.\n", p.Target)
 	return stop, nil
+}
+
+// shard keeps the part of -shard of the schedule, which ends after -n.
+func (o *options) shard() error {
+	p := &o.plan
+	if o.part == "" {
+		return nil
+	}
+	a, b, _ := strings.Cut(o.part, "/")
+	i, err := strconv.Atoi(a)
+	n, err2 := strconv.Atoi(b)
+	switch {
+	case errors.Join(err, err2) != nil:
+		return fmt.Errorf("-shard is %q, want i/n, such as 0/2", o.part)
+	case p.Pacer == nil && p.Users > 0 && o.trace == "":
+		return errors.New("-shard has no effect with -users in a closed loop, which has no schedule: use -users with -rate, -arrivals or -trace")
+	case p.Pacer == nil: // there is another error
+		return nil
+	case p.Requests > 0 && i >= p.Requests && i < n:
+		return fmt.Errorf("-shard %s of -n %d has no request, want fewer shards", o.part, p.Requests)
+	case p.Requests > 0: // of all shards together
+		p.Pacer, p.Requests = pace.First(p.Pacer, p.Requests), 0
+	}
+	p.Pacer = pace.Shard(p.Pacer, i, n)
+	return nil
 }
 
 // open reads a file by a function. Its errors have the name of the file.
