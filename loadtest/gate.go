@@ -73,6 +73,8 @@ func (r *Report) Verdict() checks.Result {
 		result.Status, result.Err = checks.Fail, failure
 	case r.Aborted != "": // by what was known before the last requests ended
 		result.Status, result.Err = checks.Fail, errors.New(r.Aborted)
+	case r.Incomplete != "":
+		result.Summary = "the results are incomplete: " + r.Incomplete + "; " + result.Summary
 	case r.Interrupted:
 		result.Summary = "the run was interrupted; " + result.Summary
 	case r.Missing > 0:

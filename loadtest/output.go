@@ -46,7 +46,7 @@ func (l *HistogramLog) Add(r *Report) {
 // or of several such files one after another. Memory does not grow with their length.
 // The files have no gaps between tokens and no figures of the generator, so ITL and ICL
 // are empty. Goodput is computed for slos. With an error of [ReadResults], it returns
-// the report of the lines before it.
+// the report of the lines before it, with the error as [Report].Incomplete.
 func Summarise(in io.Reader, slos ...SLO) (*Report, error) {
 	r := newReport(Plan{LagBound: defaultLagBound, SLOs: slos}, "")
 	var first []Result // in the order of their ends
@@ -75,6 +75,9 @@ func Summarise(in io.Reader, slos ...SLO) (*Report, error) {
 	}
 	r.Generator.CPU = -1
 	r.finish()
+	if err != nil {
+		r.Incomplete = cut(err.Error())
+	}
 	return r, err
 }
 

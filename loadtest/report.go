@@ -83,6 +83,10 @@ type Report struct {
 	// Missing is the number of requests with an unknown outcome, because a worker of
 	// a cluster was lost. They do not count as sent or unsent.
 	Missing int
+	// Incomplete is the reason why a file has further results that are not part of the
+	// report, such as a line that is cut, or empty. Thresholds that hold then become
+	// [checks.Unknown].
+	Incomplete string
 	// Notes has further information, one sentence each.
 	Notes []string
 

@@ -24,6 +24,7 @@ type reportJSON struct {
 	Unsent      int                       `json:"unsent"`
 	Trimmed     int                       `json:"trimmed"`
 	Missing     int                       `json:"missing"`
+	Incomplete  string                    `json:"incomplete,omitempty"`
 	Notes       []string                  `json:"notes,omitempty"`
 	Classes     map[analysis.Class]int    `json:"classes"`
 	Faults      map[Fault]int             `json:"faults"`
@@ -72,7 +73,7 @@ type stateJSON struct {
 func (r *Report) MarshalJSON() ([]byte, error) {
 	j := reportJSON{
 		Generator: r.Generator, Verdict: r.verdict().Text, Target: r.Target, Model: r.Model, Began: r.Began, Elapsed: r.Elapsed.Seconds(), Interrupted: r.Interrupted,
-		Aborted: r.Aborted, Sent: r.Sent, Unsent: r.Unsent, Trimmed: r.Trimmed, Missing: r.Missing, Notes: r.Notes, Classes: r.Classes, Faults: r.Faults,
+		Aborted: r.Aborted, Sent: r.Sent, Unsent: r.Unsent, Trimmed: r.Trimmed, Missing: r.Missing, Incomplete: r.Incomplete, Notes: r.Notes, Classes: r.Classes, Faults: r.Faults,
 		Errors: r.errorCounts(), FirstErrors: make(map[analysis.Class]string), Goodput: r.Goodput, Judged: r.Judged, Input: r.InputTokens, Cached: r.CachedTokens,
 		Output: r.OutputTokens, Reasoning: r.ReasoningTokens, OutputRate: r.TokenRate(), TotalRate: r.totalTokenRate(),
 		Sources: r.TokenSources, Chunks: r.Chunks, Coalesced: r.Coalesced, Peak: r.PeakConcurrency, UnderWay: r.UnderWay,
@@ -124,7 +125,7 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	*r = Report{
 		Tags:      j.Tags,
 		Generator: j.Generator, Target: j.Target, Model: j.Model, Began: j.Began, Elapsed: s.Elapsed, Interrupted: j.Interrupted, Aborted: j.Aborted,
-		Sent: j.Sent, Unsent: j.Unsent, Trimmed: j.Trimmed, Missing: j.Missing, Notes: j.Notes, Classes: ensure(j.Classes), Faults: ensure(j.Faults),
+		Sent: j.Sent, Unsent: j.Unsent, Trimmed: j.Trimmed, Missing: j.Missing, Incomplete: j.Incomplete, Notes: j.Notes, Classes: ensure(j.Classes), Faults: ensure(j.Faults),
 		Errors: make(map[ErrorKind]int), FirstErrors: make(map[analysis.Class]error), Server: j.Server, Goodput: j.Goodput, Judged: j.Judged, InputTokens: j.Input, CachedTokens: j.Cached,
 		OutputTokens: j.Output, ReasoningTokens: j.Reasoning, TokenSources: ensure(j.Sources), Chunks: j.Chunks, Coalesced: j.Coalesced,
 		PeakConcurrency: j.Peak, UnderWay: j.UnderWay, LagBound: s.LagBound, firstDue: s.FirstDue, lastDue: s.LastDue, firstSent: s.FirstSent, lastSent: s.LastSent, keptDue: s.KeptDue, keptEnd: s.KeptEnd, ownLag: s.OwnLag, tally: *s.Tally,

@@ -72,6 +72,9 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	if r.Aborted == "" {
 		r.Aborted = o.Aborted
 	}
+	if r.Incomplete == "" {
+		r.Incomplete = o.Incomplete
+	}
 	r.Sent, r.Unsent, r.Trimmed, r.Missing = r.Sent+o.Sent, r.Unsent+o.Unsent, r.Trimmed+o.Trimmed, r.Missing+o.Missing
 	r.Notes = append(r.Notes[:len(r.Notes):len(r.Notes)], o.Notes...)
 	r.Classes, r.Faults, r.TokenSources = ensure(r.Classes), ensure(r.Faults), ensure(r.TokenSources)

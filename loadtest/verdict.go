@@ -31,6 +31,8 @@ func (r *Report) verdict() verdict {
 		return verdict{"bad", "server bad: threshold breached: " + r.breaches()}
 	case len(r.Judged) > 0 && v.Status == checks.Pass:
 		return verdict{"good", "server good: " + r.holding()}
+	case r.Incomplete != "":
+		return open("the results are incomplete: %s", r.Incomplete)
 	case r.Sent == 0:
 		return open("no request was sent")
 	case good == 0:

@@ -59,7 +59,7 @@ func report(_ context.Context, c console, args []string) error {
 	}
 	// Even an incomplete file gives a report.
 	err = errors.Join(o.publish(c, r), err)
-	if err == nil && len(r.Judged) > 0 {
+	if err == nil {
 		return outcome(r)
 	}
 	return err

@@ -182,7 +182,14 @@ func (i *input) results(each func(loadtest.Result) error) error {
 func (i *input) report(slos []loadtest.SLO) (*loadtest.Report, error) {
 	if !i.reports {
 		r, err := loadtest.Summarise(i, slos...)
-		return r, i.locate(err)
+		if err = i.locate(err); err == nil {
+			return r, nil
+		}
+		if r.Sent == 0 {
+			return nil, err
+		}
+		r.Incomplete = err.Error()
+		return r, err
 	}
 	if len(slos) > 0 {
 		return nil, fmt.Errorf("%s is a report, which cannot be judged by another -slo: want results in JSON lines, as attack -results writes them, or no -slo", i.names[0])

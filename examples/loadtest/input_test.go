@@ -121,6 +121,28 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// TestCutFileIsNotConclusive reports on a file that ends within a line, whose other
+// requests keep the threshold.
+func TestCutFileIsNotConclusive(t *testing.T) {
+	_, content := resultsFile(t, "r.jsonl", 100)
+	cut := textFile(t, "cut.jsonl", content[:len(content)-40])
+	page, saved := filepath.Join(t.TempDir(), "r.html"), filepath.Join(t.TempDir(), "r.json")
+	code, out, errs := command(t, "report", "-threshold", "error rate <= 10%", "-html", page, "-json", saved, cut)
+	want := cut + ": loadtest: results: line 100: "
+	if first, _, _ := strings.Cut(out, "\n"); code != wrongUse || !strings.HasPrefix(first, "Verdict   not conclusive: the results are incomplete: "+want) || !strings.Contains(out, "99 sent") || !strings.Contains(errs, want) {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	for _, file := range []string{page, saved} {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), "not conclusive: the results are incomplete: "+want) {
+			t.Errorf("%v: %s has another verdict", err, file)
+		}
+	}
+	if code, out, errs = command(t, "report", saved); code != inconclusive || !strings.Contains(out, want) {
+		t.Errorf("the report read again: %d\n%s%s", code, out, errs)
+	}
+}
+
 var errBroken = errors.New("broken")
 
 type brokenReader struct{}
