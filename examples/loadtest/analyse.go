@@ -95,8 +95,29 @@ func (o *options) reportAs(c console, in *input) error {
 	if err != nil {
 		return err
 	}
-	err = in.results(r.Add)
-	return errors.Join(r.write(c), err)
+	var s successes
+	err = in.results(func(res loadtest.Result) error { s.add(res); return r.Add(res) })
+	if err = errors.Join(r.write(c), err); err != nil {
+		return err
+	}
+	return s.outcome()
+}
+
+// successes is the number of requests of a file that succeeded.
+type successes int
+
+func (s *successes) add(r loadtest.Result) {
+	if r.Class == analysis.OK || r.Class == analysis.Refused {
+		*s++
+	}
+}
+
+// outcome returns an error with the exit code of a file in which no request succeeded.
+func (s successes) outcome() error {
+	if s == 0 {
+		return exit{inconclusive, "Not conclusive: no request succeeded."}
+	}
+	return nil
 }
 
 // vegetaReport writes the reports of vegeta's commands.
@@ -120,9 +141,13 @@ func vegetaReport(w io.Writer, kind string, in *input) error {
 	if err != nil {
 		return err
 	}
-	err = in.results(func(r loadtest.Result) error { v.Add(r); return nil })
+	var s successes
+	err = in.results(func(r loadtest.Result) error { s.add(r); v.Add(r); return nil })
 	write := map[string]func(io.Writer) error{"vegeta": v.WriteText, "vegeta-json": v.WriteJSON, "hist": v.WriteHistogram}[kind]
-	return errors.Join(write(w), err)
+	if err = errors.Join(write(w), err); err != nil {
+		return err
+	}
+	return s.outcome()
 }
 
 func compare(ctx context.Context, c console, args []string) error {

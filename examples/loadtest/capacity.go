@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 )
 
@@ -88,6 +89,11 @@ the knee: the rate after which latency rises faster than throughput.
 	}
 	if len(curve.Steps) < steps {
 		return exit{inconclusive, "Interrupted."}
+	}
+	if !slices.ContainsFunc(curve.Steps, func(s loadtest.Step) bool {
+		return s.Report.Classes[analysis.OK]+s.Report.Classes[analysis.Refused] > 0
+	}) {
+		return exit{inconclusive, "Not conclusive: no request succeeded."}
 	}
 	return nil
 }

@@ -121,6 +121,26 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// TestNoSuccess has the exit code of runs without any good answer.
+func TestNoSuccess(t *testing.T) {
+	results := filepath.Join(t.TempDir(), "failed.jsonl")
+	if code, out, errs := command(t, "attack", "-url", "http://127.0.0.1:1", "-n", "5", "-rate", "100", "-results", results); code != inconclusive && code != generatorFault {
+		t.Fatalf("%d\n%s%s", code, out, errs)
+	}
+	for _, args := range []string{
+		"report " + results, "report -as vegeta " + results, "report -type vegeta " + results, "report -type hist[1s] " + results, "report " + textFile(t, "empty.jsonl", ""),
+		"report -as vegeta " + textFile(t, "empty.jsonl", ""), "sweep -url http://127.0.0.1:1 -from 20 -to 60 -steps 3 -duration 100ms",
+	} {
+		code, out, errs := command(t, strings.Fields(args)...)
+		if code == generatorFault && strings.Contains(out+errs, "generator was the bottleneck") {
+			continue // a busy machine, and the command says so
+		}
+		if code != inconclusive {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", args, code, inconclusive, out, errs)
+		}
+	}
+}
+
 // TestCutFileIsNotConclusive reports on a file that ends within a line, whose other
 // requests keep the threshold.
 func TestCutFileIsNotConclusive(t *testing.T) {
