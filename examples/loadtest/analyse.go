@@ -30,7 +30,7 @@ func report(_ context.Context, c console, args []string) error {
 	if err := parse(fs, c, args, "loadtest report makes a report from files that attack -results or attack -json has\nwritten, or from the standard input. It merges the files of several processes, each\nwith a -shard. Files of any length are read in less than 64 MB of memory.\n\n  loadtest report -html report.html results.jsonl\n  loadtest report part0.jsonl part1.jsonl\n  zcat results.jsonl.gz | loadtest report\n  loadtest report -type 'hist[10ms,100ms,1s]' results.jsonl\n  loadtest report -as vllm recorded.jsonl"); err != nil {
 		return err
 	}
-	if err := o.checkReport(kind); err != nil {
+	if err := errors.Join(o.checkReport(kind), o.checkFiles(fs.Args()...)); err != nil {
 		return err
 	}
 	in, err := c.open(fs.Args())

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -60,6 +61,9 @@ the streams: the time to the first token and the gaps between tokens.
 	if o.dry {
 		return o.describe(c)
 	}
+	if err := o.checkFiles(o.prompts, o.trace, o.targets, o.bodyFile); err != nil {
+		return err
+	}
 	var other *toolReport
 	if other, err = o.other(); err != nil {
 		return err
@@ -97,26 +101,26 @@ func (o *options) other() (*toolReport, error) {
 
 // attack runs the plan and writes the files that are written during the run.
 func (o *options) attack(ctx context.Context, c console, run loadtest.Runner, other *toolReport) (r *loadtest.Report, err error) {
-	record, err := o.recorder()
-	if err != nil {
-		return nil, err
-	}
 	bar := newProgress(c, o.plan.Duration)
 	intervals := []func(*loadtest.Report){bar.interval}
-	if !o.distributed() {
-		o.plan.OnResult = o.each(record, other)
-		intervals = append(intervals, record.interval)
-	}
 	if o.metrics != "" {
 		exporter := loadprom.New()
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.metrics)
 		if err != nil {
-			return nil, errors.Join(err, record.close())
+			return nil, fmt.Errorf("-metrics: %w", err)
 		}
 		server := &http.Server{Handler: exporter, ReadHeaderTimeout: 10 * time.Second}
 		go func() { _ = server.Serve(l) }() // returns when the server is closed
 		defer server.Close()
 		intervals = append(intervals, exporter.Add)
+	}
+	record, err := o.recorder() // last, since it empties files
+	if err != nil {
+		return nil, err
+	}
+	if !o.distributed() {
+		o.plan.OnResult = o.each(record, other)
+		intervals = append(intervals, record.interval)
 	}
 	o.plan.OnInterval = func(r *loadtest.Report) {
 		for _, each := range intervals {
@@ -274,6 +278,9 @@ func (o *options) recorder() (r recording, err error) {
 	if o.distributed() && o.results != "" {
 		return r, errors.New("-results cannot be used with workers: use it with serve-worker")
 	}
+	if err := o.checkFormat(); err != nil {
+		return r, err
+	}
 	if o.results != "" {
 		if r.results, err = os.Create(o.results); err != nil {
 			return r, err
@@ -289,6 +296,50 @@ func (o *options) recorder() (r recording, err error) {
 		r.log = loadtest.NewHistogramLog(r.histograms)
 	}
 	return r, nil
+}
+
+// checkFormat returns an error if the format of results is unknown.
+func (o *options) checkFormat() error {
+	if o.format != "" && o.format != string(loadtest.JSONLines) && o.format != string(loadtest.CSV) {
+		return fmt.Errorf("-format is %q, want jsonl or csv", o.format)
+	}
+	return nil
+}
+
+// checkFiles returns an error if two flags write the same file, or one writes a file that
+// is read. Devices can be written by all of them.
+func (o *options) checkFiles(read ...string) error {
+	errs := []error{o.checkFormat()}
+	type use struct{ flag, name string }
+	var uses []use
+	for _, name := range read {
+		uses = append(uses, use{"", name})
+	}
+	for _, u := range []use{{"-results", o.results}, {"-html", o.html}, {"-json", o.json}, {"-hdr", o.hdr}} {
+		for _, other := range uses {
+			switch {
+			case u.name == "" || other.name == "" || !sameFile(u.name, other.name):
+			case other.flag == "":
+				errs = append(errs, fmt.Errorf("%s %s is a file that is read, want another file", u.flag, u.name))
+			default:
+				errs = append(errs, fmt.Errorf("%s and %s are both %s, want different files", other.flag, u.flag, u.name))
+			}
+		}
+		uses = append(uses, u)
+	}
+	return errors.Join(errs...)
+}
+
+// sameFile reports whether two names are of one regular file, which may not exist yet.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	y, err2 := os.Stat(b)
+	if err == nil && err2 == nil {
+		return x.Mode().IsRegular() && os.SameFile(x, y)
+	}
+	a, err = filepath.Abs(a)
+	b, err2 = filepath.Abs(b)
+	return err == nil && err2 == nil && a == b
 }
 
 func (r recording) write(res loadtest.Result) {

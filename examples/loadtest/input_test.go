@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,6 +119,37 @@ func TestBadInput(t *testing.T) {
 	in := &input{names: []string{stdin}, stdin: brokenReader{}}
 	if err := in.open(); !errors.Is(err, errBroken) {
 		t.Errorf("a broken pipe: %v", err)
+	}
+}
+
+// TestOldFilesAreKept does not empty a file of results before all else is known to work.
+func TestOldFilesAreKept(t *testing.T) {
+	keep, content := resultsFile(t, "keep.jsonl", 3)
+	used, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer used.Close()
+	prompts := textFile(t, "p.jsonl", `{"prompt":"one"}`)
+	for _, test := range []struct{ args, want string }{
+		{"attack -results " + keep + " -format xml", "-format is \"xml\", want jsonl or csv"},
+		{"attack -results " + keep + " -metrics " + used.Addr().String(), "-metrics: "},
+		{"attack -results " + keep + " -html " + keep, "-results and -html are both"},
+		{"attack -json x/../new -hdr new", "-json and -hdr are both"},
+		{"attack -format xml", "-format has no effect without -results"},
+		{"attack -prompts " + prompts + " -results " + prompts, "is a file that is read"},
+		{"report -json " + keep + " " + keep, "is a file that is read"},
+		{"serve-worker -format csv", "-format has no effect without -results"},
+		{"serve-worker -join https://127.0.0.1:1 -format xml -results " + keep, "-format is \"xml\""},
+	} {
+		if code, out, errs := command(t, strings.Fields(test.args)...); code != wrongUse || !strings.Contains(errs, test.want) {
+			t.Errorf("%s: exit code %d, want %d with %q:\n%s%s", test.args, code, wrongUse, test.want, out, errs)
+		}
+	}
+	for name, want := range map[string]string{keep: content, prompts: `{"prompt":"one"}`} {
+		if now, err := os.ReadFile(name); err != nil || string(now) != want {
+			t.Errorf("%v: %s has %d bytes, had %d", err, name, len(now), len(want))
+		}
 	}
 }
 

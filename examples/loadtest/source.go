@@ -32,7 +32,7 @@ var conflicts = []struct{ flags, with string }{
 }
 
 // needs are flags that have an effect only with another one.
-var needs = map[string]string{"targets-format": "targets", "speedup": "trace", "window": "trace", "think": "users"}
+var needs = map[string]string{"format": "results", "targets-format": "targets", "speedup": "trace", "window": "trace", "think": "users"}
 
 // given returns the names of the flags that were used.
 func (o *options) given() (names []string) {

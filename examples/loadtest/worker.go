@@ -143,6 +143,8 @@ for which no token is needed, and ends when that ends.
 		switch {
 		case join != "" && f.Name == "listen":
 			errs = append(errs, errors.New("-listen has no effect with -join"))
+		case f.Name == "format" && o.results == "":
+			errs = append(errs, errors.New("-format has no effect without -results"))
 		case join == "" && slices.Contains([]string{"name", "cert", "key", "ca"}, f.Name):
 			errs = append(errs, fmt.Errorf("-%s has no effect without -join", f.Name))
 		}
