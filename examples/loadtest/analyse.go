@@ -166,11 +166,28 @@ judges the second one by sequential tests. Or it compares two files of results.
 	if err != nil {
 		return err
 	}
+	if err := o.checkFiles(fs.Args()...); err != nil {
+		return err
+	}
 	var found *loadtest.Comparison
+	var ignored, sending []string
+	for _, name := range o.given() {
+		switch name {
+		case "threshold", "slo", "abort", "dry-run", "server-metrics", "hourly-price":
+			ignored = append(ignored, name)
+		case "html":
+		default:
+			sending = append(sending, name)
+		}
+	}
 	switch {
 	case o.distributed():
 		return errors.New("loadtest compare: -workers cannot be used, since pairs of requests must be sent from one machine")
-	case fs.NArg() == 2 && other == "":
+	case len(ignored) > 0:
+		return fmt.Errorf("loadtest compare: -%s cannot be used: it sends to both servers and judges the candidate by the differences to the baseline", strings.Join(ignored, ", -"))
+	case fs.NArg() > 0 && len(sending) > 0:
+		return fmt.Errorf("loadtest compare: -%s cannot be used with files, which have the results of requests already: -html can", strings.Join(sending, ", -"))
+	case fs.NArg() == 2:
 		found, err = compareFiles(c, fs.Arg(0), fs.Arg(1))
 	case fs.NArg() == 0 && other != "" && o.plan.Target != "":
 		var stop func()
@@ -225,6 +242,11 @@ func compareFiles(c console, a, b string) (*loadtest.Comparison, error) {
 	}
 	found, err := loadtest.CompareFiles(old, young, analysis.Plan{})
 	if err != nil {
+		for arm, in := range map[string]*input{"baseline": old, "candidate": young} {
+			if strings.HasPrefix(err.Error(), arm+": ") {
+				return nil, in.locate(errors.Unwrap(err))
+			}
+		}
 		return nil, err
 	}
 	found.Baseline.Target, found.Candidate.Target = old.names[0], young.names[0]

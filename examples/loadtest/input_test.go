@@ -103,7 +103,9 @@ func TestBadInput(t *testing.T) {
 		{"compare " + file + " " + saved, "want results in JSON lines"},
 		{"report -threshold speed<=1 " + file, "Threshold.Metric is speed, want one of error rate, "},
 		{"compare - -", "want a file for one of them"},
-		{"compare " + file + " " + broken, "candidate: loadtest: results: line 2"},
+		{"compare " + file + " " + broken, broken + ": loadtest: results: line 2"}, {"compare " + broken + " " + file, broken + ": loadtest: results: line 2"},
+		{"compare -slo ttft=1s -threshold latency<=1s " + file + " " + broken, "-slo, -threshold cannot be used"}, {"compare -abort -url http://a -candidate http://b", "-abort cannot be used"},
+		{"compare -rate 5 -url http://a " + file + " " + broken, "-rate, -url cannot be used with files"}, {"compare -candidate http://b " + file + " " + broken, "-candidate cannot be used with files"},
 	} {
 		code, out, errs := command(t, strings.Fields(test.args)...)
 		if code != wrongUse || !strings.Contains(errs, test.want) {
