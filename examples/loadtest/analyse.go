@@ -97,6 +97,9 @@ func (o *options) reportAs(c console, in *input) error {
 	}
 	var s successes
 	err = in.results(func(res loadtest.Result) error { s.add(res); return r.Add(res) })
+	if in.wrong != nil {
+		return in.wrong
+	}
 	if err = errors.Join(r.write(c), err); err != nil {
 		return err
 	}
@@ -143,6 +146,9 @@ func vegetaReport(w io.Writer, kind string, in *input) error {
 	}
 	var s successes
 	err = in.results(func(r loadtest.Result) error { s.add(r); v.Add(r); return nil })
+	if in.wrong != nil {
+		return in.wrong
+	}
 	write := map[string]func(io.Writer) error{"vegeta": v.WriteText, "vegeta-json": v.WriteJSON, "hist": v.WriteHistogram}[kind]
 	if err = errors.Join(write(w), err); err != nil {
 		return err
@@ -185,6 +191,8 @@ judges the second one by sequential tests. Or it compares two files of results.
 		return errors.New("loadtest compare: -workers cannot be used, since pairs of requests must be sent from one machine")
 	case len(ignored) > 0:
 		return fmt.Errorf("loadtest compare: -%s cannot be used: it sends to both servers and judges the candidate by the differences to the baseline", strings.Join(ignored, ", -"))
+	case fs.NArg() > 0 && slices.ContainsFunc(fs.Args(), func(name string) bool { return strings.HasPrefix(name, "-") && name != stdin }):
+		_, err = c.open(fs.Args()) // has the error
 	case fs.NArg() > 0 && len(sending) > 0:
 		return fmt.Errorf("loadtest compare: -%s cannot be used with files, which have the results of requests already: -html can", strings.Join(sending, ", -"))
 	case fs.NArg() == 2:

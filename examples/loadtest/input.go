@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strings"
 
 	"github.com/serin-go/serin/loadtest"
 )
@@ -27,6 +29,7 @@ type input struct {
 	lines   int   // ended so far, in all files
 	starts  []int // of each file, in lines
 	reports bool
+	wrong   error // of a file that cannot be opened or has another kind
 }
 
 // open returns the files with the given names. Without names it is the standard input,
@@ -37,6 +40,11 @@ func (c console) open(names []string) (*input, error) {
 	}
 	if len(names) == 0 {
 		return nil, exit{wrongUse, "loadtest report: no files, want one or more of results in JSON lines, or of reports in JSON, or - for the standard input"}
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "-") && name != stdin {
+			return nil, exit{wrongUse, fmt.Sprintf("loadtest: %s comes after a file, want flags before files; a file of this name is ./%s", name, name)}
+		}
 	}
 	if err := distinct(names); err != nil {
 		return nil, err
@@ -49,12 +57,16 @@ func (c console) open(names []string) (*input, error) {
 }
 
 // distinct returns an error if two names are of one file, whose requests would count
-// twice. Pipes and files that cannot be read are no files of requests here.
+// twice, or one is of no file. Pipes may have equal names.
 func distinct(names []string) error {
 	infos := make([]os.FileInfo, len(names))
 	for k, name := range names {
 		if name != stdin {
-			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			info, err := os.Stat(name)
+			if err != nil {
+				return err
+			}
+			if info.Mode().IsRegular() {
 				infos[k] = info
 			}
 		}
@@ -82,6 +94,9 @@ func (i *input) open() (err error) {
 		i.file, i.in = f, bufio.NewReader(f)
 	}
 	reports, err := isReport(i.in)
+	if err == nil {
+		err = i.checkKind(name)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -99,6 +114,27 @@ func (i *input) close() {
 		i.file = nil
 	}
 }
+
+// checkKind returns an error for a file of another kind that begins like no result.
+func (i *input) checkKind(name string) error {
+	start, err := i.in.Peek(64)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch first := bytes.TrimLeft(start, " \t\r\n"); {
+	case bytes.HasPrefix(start, []byte("\x1f\x8b")) && name == stdin:
+		return errors.New("is gzip, want JSON lines: zcat FILE | loadtest report")
+	case bytes.HasPrefix(start, []byte("\x1f\x8b")):
+		return fmt.Errorf("is gzip, want JSON lines: zcat %s | loadtest report", name)
+	case csvStart.Match(first):
+		return errors.New("is CSV, want results in JSON lines, as attack -results writes them with -format jsonl")
+	}
+	return nil
+}
+
+// csvStart matches the first columns of a line of results in CSV: the instant, the status,
+// the latency.
+var csvStart = regexp.MustCompile(`^[0-9]+,[0-9]+,[0-9]+,`)
 
 // isReport reports whether a file is the JSON of a report, in one line or many, and not
 // of results, which have one object on each line.
@@ -141,8 +177,8 @@ func (i *input) Read(p []byte) (int, error) {
 		case i.next == len(i.names):
 			return 0, io.EOF
 		default:
-			if err := i.open(); err != nil {
-				return 0, err
+			if i.wrong = i.open(); i.wrong != nil {
+				return 0, i.wrong
 			}
 		}
 	}
@@ -150,6 +186,9 @@ func (i *input) Read(p []byte) (int, error) {
 
 // locate adds the name of the file to an error of a line.
 func (i *input) locate(err error) error {
+	if i.wrong != nil {
+		return i.wrong
+	}
 	var at *loadtest.LineError
 	if !errors.As(err, &at) {
 		return err
@@ -164,9 +203,9 @@ func (i *input) locate(err error) error {
 // wantResults returns an error if the files have reports.
 func (i *input) wantResults() error {
 	if i.reports {
-		return fmt.Errorf("%s is a report, want results in JSON lines, as attack -results writes them", i.names[0])
+		i.wrong = fmt.Errorf("%s is a report, want results in JSON lines, as attack -results writes them", i.names[0])
 	}
-	return nil
+	return i.wrong
 }
 
 // results calls each for every result.
@@ -178,14 +217,14 @@ func (i *input) results(each func(loadtest.Result) error) error {
 }
 
 // report reads and merges reports, or else makes one of results. Even an incomplete file
-// of results gives a report.
+// of results gives a report, but files of another kind give an error alone.
 func (i *input) report(slos []loadtest.SLO) (*loadtest.Report, error) {
 	if !i.reports {
 		r, err := loadtest.Summarise(i, slos...)
 		if err = i.locate(err); err == nil {
 			return r, nil
 		}
-		if r.Sent == 0 {
+		if r.Sent == 0 || i.wrong != nil {
 			return nil, err
 		}
 		r.Incomplete = err.Error()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"net"
 	"os"
@@ -85,6 +86,17 @@ func TestBadInput(t *testing.T) {
 	if err := os.WriteFile(broken, []byte(strings.Replace(content, `"seq":1`, `"seq":-1`, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	var zip, rows bytes.Buffer
+	z := gzip.NewWriter(&zip)
+	w, err := loadtest.NewWriter(&rows, loadtest.CSV, "test", "http://127.0.0.1")
+	if err == nil {
+		w.Write(loadtest.Result{Sent: time.Unix(1_700_000_000, 0), Status: 200})
+		_, err = z.Write([]byte(content))
+	}
+	if err := errors.Join(err, z.Close(), w.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	zipped, table := textFile(t, "r.jsonl.gz", zip.String()), textFile(t, "r.csv", rows.String())
 	alias := filepath.Join(t.TempDir(), "alias.jsonl")
 	if err := os.Symlink(file, alias); err != nil {
 		t.Fatal(err)
@@ -98,6 +110,9 @@ func TestBadInput(t *testing.T) {
 		{"report " + file + " " + saved, "want files of one kind"},
 		{"report " + saved + " " + file, "want files of one kind"},
 		{"report " + file + " " + file, "are one file"}, {"report " + file + " " + alias, "are one file"}, {"report " + saved + " " + saved, "are one file"}, {"report - -", "are one file"},
+		{"report " + zipped, zipped + ": is gzip, want JSON lines: zcat " + zipped + " | loadtest report"}, {"compare " + file + " " + zipped, zipped + ": is gzip"},
+		{"report " + table, table + ": is CSV, want results in JSON lines"}, {"report " + file + " " + table, table + ": is CSV"},
+		{"report " + file + " -type vegeta", "-type comes after a file, want flags before files"}, {"compare " + file + " " + broken + " -html x", "-html comes after a file"}, {"report " + file + " /none", "/none: no such"},
 		{"report -slo ttft=1s " + saved, saved + " is a report, which cannot be judged by another -slo"},
 		{"report -type vegeta " + saved, "want results in JSON lines"},
 		{"compare " + file + " " + saved, "want results in JSON lines"},
@@ -108,7 +123,7 @@ func TestBadInput(t *testing.T) {
 		{"compare -rate 5 -url http://a " + file + " " + broken, "-rate, -url cannot be used with files"}, {"compare -candidate http://b " + file + " " + broken, "-candidate cannot be used with files"},
 	} {
 		code, out, errs := command(t, strings.Fields(test.args)...)
-		if code != wrongUse || !strings.Contains(errs, test.want) {
+		if code != wrongUse || !strings.Contains(errs, test.want) || out != "" && !strings.Contains(test.args, broken) {
 			t.Errorf("%s: exit code %d, want %d with %q:\n%s%s", test.args, code, wrongUse, test.want, out, errs)
 		}
 	}
