@@ -110,7 +110,7 @@ const maxSteps = 40
 // times as long there. So is each step of the bisection.
 //
 // The search ends if the generator was the bottleneck of both runs of a step that was
-// not kept, or if requests are missing. It returns the errors of [Search.Validate] and of s.Run.
+// not kept, if neither sent a request, or if requests are missing. It returns the errors of [Search.Validate] and of s.Run.
 func FindCapacity(ctx context.Context, s Search) (Capacity, error) {
 	if err := s.Validate(); err != nil {
 		return Capacity{}, err
@@ -164,7 +164,10 @@ func (s Search) decide(ctx context.Context, c *Capacity, rate float64) (step Ste
 		}
 		long = long || step.reliable()
 	}
-	if !step.reliable() {
+	switch {
+	case step.Sent == 0 && step.Report.Sent == 0:
+		c.Reason = fmt.Sprintf("no request was sent at %.4g/s, so the generator was the bottleneck", rate)
+	case !step.reliable():
 		c.Reason = fmt.Sprintf("the generator was the bottleneck at %.4g/s: %s", rate, step.Report.Generator.reason())
 	}
 	return step, nil
@@ -300,6 +303,8 @@ func (s Step) String() string {
 		if s.Kept && s.asPlanned() {
 			word = "kept, though " + word
 		}
+	case s.Sent == 0 && s.Report.Sent == 0:
+		word = "NO REQUEST WAS SENT"
 	case s.Kept:
 		word = "kept"
 	case s.Broken:
