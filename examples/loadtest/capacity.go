@@ -22,8 +22,10 @@ func search(ctx context.Context, c console, args []string) error {
 	fs.Float64Var(&s.Share, "share", 0.95, "share of requests that must be good")
 	fs.Float64Var(&s.Precision, "precision", 1.1, "`ratio` of the bounds at which the search ends")
 	err := parse(fs, c, args, `loadtest search finds the highest rate at which requests are good. It sends each rate
-for -duration. A rate counts if the share of good requests is high enough with 95 %
-confidence, so short runs find lower rates.
+for -duration, or longer: at a low rate until there are enough requests to show
+anything, and up to four times as long where requests depend on each other, as under
+high load. A step that is not kept is repeated once. A rate counts if the share of good
+requests is high enough with 95 % confidence.
 
   loadtest search -slo ttft=400ms -duration 10s -from 5
   loadtest search -url http://127.0.0.1:8000 -model NAME -slo ttft=1s,tpot=50ms -duration 1m`)
@@ -46,7 +48,7 @@ confidence, so short runs find lower rates.
 	}
 	switch last := len(found.Steps) - 1; {
 	case found.Kept > 0:
-	case last >= 0 && found.Steps[last].Report.Generator.Bottleneck:
+	case last >= 0 && (found.Steps[last].Report.Generator.Bottleneck || found.Steps[last].Report.Sent == 0):
 		return exit{code: generatorFault}
 	default:
 		return exit{code: inconclusive}
