@@ -86,6 +86,9 @@ func (o *options) sending(fs *flag.FlagSet) {
 	fs.StringVar(&o.body, "body", "", "send this `text` as body of each request to -api instead of prompts")
 	fs.StringVar(&o.bodyFile, "body-file", "", "send the contents of this `file` as body instead")
 	fs.Func("mix", "send to several models by weight, such as LoRA adapters: `base=3,lora=1`; the report has a part for each", func(text string) (err error) {
+		if o.mix != nil {
+			return errors.New("a second -mix, want all models in one, such as base=3,lora=1")
+		}
 		o.mix, err = parseMix(text)
 		return err
 	})
@@ -277,6 +280,9 @@ func (o *options) pace() error {
 		if err != nil {
 			return err
 		}
+		if o.speedup == 0 { // which is the default of the options of a trace
+			return errors.New("-speedup is 0, want 0.000001 to 1,000,000")
+		}
 		trace, err := open(o.trace, func(r io.Reader) (*workload.Trace, error) {
 			return workload.ReadTrace(r, workload.TraceOptions{Scale: o.speedup, From: from, To: to, Seed: o.seed})
 		})
@@ -288,7 +294,10 @@ func (o *options) pace() error {
 	if o.plan.Users > 0 && !slices.Contains(given, "rate") && !slices.Contains(given, "arrivals") {
 		return nil
 	}
-	kind, arg, _ := strings.Cut(o.shape, ":")
+	kind, arg, extra := strings.Cut(o.shape, ":")
+	if extra && slices.Contains([]string{"poisson", "constant", "ramp"}, kind) {
+		return fmt.Errorf("-arrivals is %q, want %s without more: its rate is -rate", o.shape, kind)
+	}
 	switch kind {
 	case "poisson":
 		o.plan.Pacer = pace.Poisson(o.rate, o.seed)

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ var sources = strings.Fields("prompts trace targets body body-file")
 var conflicts = []struct{ flags, with string }{
 	{"input prefix", "prompts trace targets body body-file"},
 	{"output extra-body mix conversations", "targets body body-file"},
+	{"output", "trace"},
 	{"rate arrivals", "trace"},
 	{"conversations", "trace mix"},
 	{"model", "mix"},
@@ -32,7 +34,7 @@ var conflicts = []struct{ flags, with string }{
 }
 
 // needs are flags that have an effect only with another one.
-var needs = map[string]string{"format": "results", "targets-format": "targets", "speedup": "trace", "window": "trace", "think": "users"}
+var needs = map[string]string{"format": "results", "targets-format": "targets", "speedup": "trace", "window": "trace", "think": "users", "tokens": "as"}
 
 // given returns the names of the flags that were used.
 func (o *options) given() (names []string) {
@@ -61,6 +63,9 @@ func (o *options) clash() error {
 		if other := needs[flag]; other != "" && !slices.Contains(given, other) {
 			errs = append(errs, fmt.Errorf("-%s has no effect without -%s", flag, other))
 		}
+	}
+	if slices.Contains(given, "session-header") && !slices.ContainsFunc(given, func(name string) bool { return slices.Contains([]string{"users", "conversations", "trace"}, name) }) {
+		errs = append(errs, errors.New("-session-header has no effect without -users, -conversations or -trace: other requests have no session"))
 	}
 	return errors.Join(errs...)
 }
@@ -148,6 +153,7 @@ type share struct {
 
 // parseMix parses models with weights, such as base=3,lora=1.
 func parseMix(text string) (all []share, err error) {
+	sum := 0.0
 	for part := range strings.SplitSeq(text, ",") {
 		i := strings.LastIndexByte(part, '=')
 		if i < 1 {
@@ -156,6 +162,9 @@ func parseMix(text string) (all []share, err error) {
 		weight, err := strconv.ParseFloat(part[i+1:], 64)
 		if err != nil || !(weight > 0) {
 			return nil, fmt.Errorf("%q, want a weight above 0, such as base=3,lora=1", part)
+		}
+		if sum += weight; math.IsInf(sum, 0) {
+			return nil, fmt.Errorf("%q, want weights with a finite sum, such as base=3,lora=1", text)
 		}
 		all = append(all, share{strings.TrimSpace(part[:i]), weight})
 	}
