@@ -190,19 +190,63 @@ func (r *Report) writeTags(b *strings.Builder) {
 	if len(r.Tags) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "%-18s%9s%9s%9s%9s%9s%9s%9s%9s\n", "By tag, corrected", "sent", "rate", "failed", "TTFT p50", "TTFT p99", "TPOT p50", "E2E p50", "E2E p99")
-	for _, tag := range slices.Sorted(maps.Keys(r.Tags)) {
+	tags := slices.Sorted(maps.Keys(r.Tags))
+	names := shortNames(tags)
+	fmt.Fprintf(b, "%-13s%8s%8s%8s%9s%9s%9s%8s%8s\n", "By tag, corr.", "sent", "rate", "failed", "TTFT p50", "TTFT p99", "TPOT p50", "E2E p50", "E2E p99")
+	for i, tag := range tags {
 		t := r.Tags[tag]
-		name := []rune(tag)
-		fmt.Fprintf(b, "%-18s%9s%9s%9s", string(name[:min(len(name), 17)]), units.Grouped(t.Sent), fmt.Sprintf("%.3g/s", t.Rate), fmt.Sprintf("%.3g %%", 100*t.failedShare()))
+		fmt.Fprintf(b, "%-13s%8s%8s%8s", names[i], units.Grouped(t.Sent), fmt.Sprintf("%.3g/s", t.Rate), fmt.Sprintf("%.3g %%", 100*t.failedShare()))
 		for _, d := range []struct {
-			of *Distribution
-			q  float64
-		}{{&t.CorrectedTTFT, 0.5}, {&t.CorrectedTTFT, 0.99}, {&t.TPOT, 0.5}, {t.whole(), 0.5}, {t.whole(), 0.99}} {
-			fmt.Fprintf(b, "%9s", short(d.of, d.q))
+			of    *Distribution
+			q     float64
+			width int
+		}{{&t.CorrectedTTFT, 0.5, 9}, {&t.CorrectedTTFT, 0.99, 9}, {&t.TPOT, 0.5, 9}, {t.whole(), 0.5, 8}, {t.whole(), 0.99, 8}} {
+			fmt.Fprintf(b, "%*s", d.width, short(d.of, d.q))
 		}
 		b.WriteByte('\n')
 	}
+}
+
+// nameWidth is the width of names in the table of tags.
+const nameWidth = 12
+
+// shortNames returns names of up to nameWidth characters that differ if the names do. A
+// long one has an ellipsis for its end, for its middle or for its beginning, by what keeps
+// all of them different, or else its number.
+func shortNames(all []string) []string {
+	cut := func(name string, head int) string {
+		runes := []rune(name)
+		if len(runes) <= nameWidth {
+			return name
+		}
+		return string(runes[:head]) + "…" + string(runes[len(runes)-(nameWidth-1-head):])
+	}
+	seen := make(map[string]int)
+	for _, head := range []int{nameWidth - 1, nameWidth / 2, 0} {
+		short := make([]string, len(all))
+		clear(seen)
+		for i, name := range all {
+			short[i] = cut(name, head)
+			seen[short[i]]++
+		}
+		if len(seen) == len(all) {
+			return short
+		}
+	}
+	return numbered(all)
+}
+
+// numbered returns the beginnings of long names, each with its number from 1.
+func numbered(all []string) []string {
+	short := make([]string, len(all))
+	for i, name := range all {
+		short[i] = name
+		if runes := []rune(name); len(runes) > nameWidth {
+			end := fmt.Sprintf("…#%d", i+1)
+			short[i] = string(runes[:nameWidth-len([]rune(end))]) + end
+		}
+	}
+	return short
 }
 
 // tokenSource describes the sources of the number of output tokens.
