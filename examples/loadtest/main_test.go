@@ -226,6 +226,8 @@ func TestExitCodes(t *testing.T) {
 		{"attack -prompts " + own + " -dry-run", 0, "Requests"},
 		{"attack -mix a=1,a=2 -dry-run", wrongUse, "Mix.Parts[1].Name"}, {"attack -session-header a:b -users 2 -dry-run", wrongUse, "SessionHeader"},
 		{"attack -session-header X-Session -dry-run", wrongUse, "-session-header has no effect without -users"}, {"attack -tokens words -dry-run", wrongUse, "-tokens has no effect without -as"}, {"report -tokens words " + file, wrongUse, "-tokens has no effect without -as"},
+		{"attack -in-flight -1 -dry-run", wrongUse, "-in-flight is -1, want 0 to 1,000,000"}, {"attack -trace " + textFile(t, "t.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n") + " -dry-run", wrongUse, "has no requests"},
+		{"attack -prompts " + textFile(t, "bom.jsonl", "\ufeff{\"prompt\":\"one\"}") + " -dry-run", 0, "Requests"}, {"attack -prompts " + file + " -dry-run", wrongUse, "prompt is a number, want a text"},
 		{"attack -mix a=1 -mix b=1 -dry-run", wrongUse, "a second -mix"}, {"attack -mix a=1e308,b=1e308 -dry-run", wrongUse, "finite sum"}, {"attack -mix a=Inf -dry-run", wrongUse, "finite sum"},
 		{"attack -trace " + recorded + " -speedup 0 -dry-run", wrongUse, "-speedup is 0"}, {"attack -trace " + recorded + " -output 5 -dry-run", wrongUse, "-output has no effect with -trace"}, {"attack -trace " + recorded + " -dry-run", 0, "Requests: 1"},
 		{"attack -arrivals constant:3 -dry-run", wrongUse, "want constant without more"}, {"attack -arrivals poisson:foo -dry-run", wrongUse, "want poisson without more"}, {"attack -arrivals ramp: -dry-run", wrongUse, "want ramp without more"},

@@ -152,6 +152,9 @@ func parseSLO(text string) (loadtest.SLO, error) {
 }
 
 func parseHeader(text string) (string, error) {
+	if strings.ContainsAny(text, "\r\n\x00") {
+		return "", errors.New("has a line end, want 'Name: value' in one line")
+	}
 	if name, _, found := strings.Cut(text, ":"); !found || strings.TrimSpace(name) == "" {
 		return "", errors.New("want 'Name: value'")
 	}
@@ -179,6 +182,9 @@ func (o *options) header(c console) (http.Header, error) {
 }
 
 var variable = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
+
+// maxInFlight is the largest number of concurrent requests of a plan.
+const maxInFlight = 1_000_000
 
 // finish makes a plan of the flags and starts a model if there is no -url. The returned
 // function stops the model. The error joins all problems.
@@ -211,6 +217,9 @@ func (o *options) finish(c console) (stop func(), err error) {
 	valid := *p
 	if own {
 		valid.Target = "http://127.0.0.1" // the model is not started yet
+	}
+	if p.Workers < 0 || p.Workers > maxInFlight {
+		errs = append(errs, fmt.Errorf("-in-flight is %d, want 0 to 1,000,000 requests, of which 0 means 10,000", p.Workers))
 	}
 	if own && (p.API == loadtest.Embeddings || p.API == loadtest.Responses) {
 		errs = append(errs, fmt.Errorf("-api is %s, which requires -url: the small model has chat and completions only", p.API))

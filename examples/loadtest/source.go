@@ -125,6 +125,9 @@ func (o *options) ask(c console) (err error) {
 // an array in the format of ShareGPT.
 func (o *options) readPrompts(c console, r io.Reader) ([]workload.Conversation, workload.Requests, error) {
 	in := bufio.NewReader(r)
+	if mark, _ := in.Peek(3); string(mark) == "\ufeff" { // a byte order mark
+		_, _ = in.Discard(len(mark)) // they were read
+	}
 	if head, _ := in.Peek(64); bytes.HasPrefix(bytes.TrimSpace(head), []byte("[")) {
 		all, err := workload.ReadShareGPT(in, workload.ShareGPTOptions{})
 		if err != nil {

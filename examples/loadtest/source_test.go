@@ -163,3 +163,9 @@ func TestParseAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestHeaderIsOneLine(t *testing.T) {
+	if code, _, errs := command(t, "attack", "-header", "X-Key: a\nX-Other: b", "-dry-run"); code != wrongUse || !strings.Contains(errs, "-header: has a line end") {
+		t.Errorf("%d: %s", code, errs)
+	}
+}

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,10 +105,14 @@ func readLines[T any](r io.Reader, parse func(line []byte) (T, error)) ([]T, err
 	n := 0
 	for lines.Scan() {
 		n++
-		if len(lines.Bytes()) == 0 {
+		line := lines.Bytes()
+		if n == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff")) // a byte order mark
+		}
+		if len(line) == 0 {
 			continue
 		}
-		v, err := parse(lines.Bytes())
+		v, err := parse(line)
 		if err != nil {
 			errs = append(errs, &LineError{"prompts", n, err})
 			continue
@@ -157,10 +162,22 @@ func parseConversation(line []byte) (Conversation, error) {
 	return c, c.Validate()
 }
 
+// mismatched returns a [*checks.InvalidError] in place of an error of a type of JSON.
+func mismatched(err error) error {
+	var e *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &e):
+		return err
+	case e.Field == "":
+		return invalid("line", "a "+e.Value, kindWanted(e))
+	}
+	return invalid(e.Field, "a "+e.Value, kindWanted(e))
+}
+
 func parsePrompt(line []byte) (Prompt, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(line, &members); err != nil {
-		return Prompt{}, err
+		return Prompt{}, mismatched(err)
 	}
 	var entry struct {
 		Prompt   *string   `json:"prompt"`
@@ -168,7 +185,7 @@ func parsePrompt(line []byte) (Prompt, error) {
 		Turns    []string  `json:"turns"`
 	}
 	if err := json.Unmarshal(line, &entry); err != nil {
-		return Prompt{}, err
+		return Prompt{}, mismatched(err)
 	}
 	var found []Prompt
 	if entry.Prompt != nil {

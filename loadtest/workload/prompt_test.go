@@ -50,7 +50,7 @@ func TestReadPromptsNamesTheLines(t *testing.T) {
 	}
 	want := map[int][]string{
 		2: {}, 3: {"Prompt.Messages[0].Content"}, 5: {}, 6: {}, 7: {"Prompt.Messages"}, 8: {"Prompt.Messages"},
-		9: {"Prompt.Messages[0].Role", "Prompt.Messages[1].Content"}, 10: {}, 11: {},
+		9: {"Prompt.Messages[0].Role", "Prompt.Messages[1].Content"}, 10: {"line"}, 11: {"line"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

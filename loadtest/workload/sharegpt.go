@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -89,6 +90,21 @@ type shareGPTEntry struct {
 	} `json:"conversations"`
 }
 
+// kindWanted returns the type of JSON that was wanted in place of another.
+func kindWanted(e *json.UnmarshalTypeError) string {
+	switch e.Type.Kind() {
+	case reflect.String:
+		return "a text"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Bool:
+		return "true or false"
+	}
+	return "a number"
+}
+
 // maxShareGPTErrors is the number of bad conversations after which reading stops.
 const maxShareGPTErrors = 20
 
@@ -131,7 +147,7 @@ func ReadShareGPT(r io.Reader, o ShareGPTOptions) (*ShareGPT, error) {
 		var mismatch *json.UnmarshalTypeError
 		switch {
 		case errors.As(err, &mismatch):
-			errs = append(errs, invalid(fmt.Sprintf("ShareGPT[%d].%s", i, mismatch.Field), mismatch.Value, "the type "+mismatch.Type.String()))
+			errs = append(errs, invalid(strings.TrimSuffix(fmt.Sprintf("ShareGPT[%d].%s", i, mismatch.Field), "."), "a "+mismatch.Value, kindWanted(mismatch)))
 			continue
 		case err != nil: // the rest cannot be read
 			return nil, errors.Join(append(errs, fmt.Errorf("workload: ShareGPT[%d]: %w", i, err))...)

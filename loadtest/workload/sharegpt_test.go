@@ -77,7 +77,7 @@ func TestInvalidShareGPT(t *testing.T) {
 		`[{"id":1,"conversations":[]},{"conversations":[{"from":"human","value":7}]}]`: "ShareGPT[1].conversations.value",
 		`[{"conversations":{"from":"human"}}]`:                                         "ShareGPT[0].conversations",
 		`[{"id":"a"}]`:                                                                 "ShareGPT[0].conversations",
-		`[7]`:                                                                          "ShareGPT[0].",
+		`[7]`:                                                                          "ShareGPT[0]",
 	} {
 		_, err := ReadShareGPT(strings.NewReader(text), ShareGPTOptions{})
 		var fields []string

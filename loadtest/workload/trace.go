@@ -121,6 +121,9 @@ func ReadTrace(r io.Reader, o TraceOptions) (*Trace, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(arrivals) == 0 {
+		return nil, &LineError{"trace", 2, errors.New("the trace has no requests, want a line for each after the names of the columns")}
+	}
 	slices.SortStableFunc(arrivals, func(a, b arrival) int { return cmp.Compare(a.At, b.At) })
 	t := &Trace{seed: o.Seed}
 	scale := o.Scale
