@@ -181,7 +181,7 @@ func (o *options) mixModels() error {
 		return nil
 	}
 	if o.plan.ExtraBody["model"] != nil {
-		return errors.New(`-extra-body has "model", want no model beside those of -mix`)
+		return errors.New(`-extra-body has "model", want the models of -mix only`)
 	}
 	if err := o.checkModels(); err != nil {
 		return err
@@ -218,7 +218,7 @@ func (o *options) checkModels() error {
 	}
 	for i, r := range append(file.Requests, file.Trace.Arrivals...) {
 		if model := r.Prompt.ExtraBody.Model; model != nil {
-			return fmt.Errorf("%s: request %d has the model %.64s, want no model beside those of -mix", cmp.Or(o.prompts, o.trace), i+1, model)
+			return fmt.Errorf("%s: request %d has the model %.64s, want the models of -mix only", cmp.Or(o.prompts, o.trace), i+1, model)
 		}
 	}
 	return nil
