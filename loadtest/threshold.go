@@ -154,8 +154,8 @@ func (r *Report) Summary() analysis.Summary {
 
 // Judge evaluates ts, which may differ from the plan's thresholds, and sets r.Judged.
 //
-// A threshold passes if the figure of r keeps it and at least one request succeeded. It
-// fails if the figure exceeds it, and for a rate or a quantile of requests if chance is
+// A threshold passes if the figure of r keeps it and the class of at least one request is
+// OK. It fails if the figure exceeds it, and for a rate or a quantile of requests if chance is
 // no explanation: if the target kept all of ts, one of them would fail with a
 // probability of at most 5 %, however often they are evaluated while a run goes on.
 // Otherwise it is [checks.Unknown]. [Run] also has the proof for means and for quantiles
@@ -173,7 +173,7 @@ func (r *Report) Judge(ts ...analysis.Threshold) {
 		case result.Status == checks.Fail && !r.shows(t, len(ts)):
 			result.Status = checks.Unknown
 			result.Summary += ", which may be chance"
-		case result.Status == checks.Pass && s.Classes[analysis.OK]+s.Classes[analysis.Refused] == 0:
+		case result.Status == checks.Pass && s.Classes[analysis.OK] == 0:
 			result.Status = checks.Unknown
 			result.Summary += ", but no request succeeded"
 		}

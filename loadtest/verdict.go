@@ -22,19 +22,28 @@ func (r *Report) verdict() verdict {
 	open := func(format string, args ...any) verdict {
 		return verdict{"open", "not conclusive: " + fmt.Sprintf(format, args...)}
 	}
-	good := r.Classes[analysis.OK] + r.Classes[analysis.Refused]
+	good, refusals := r.Classes[analysis.OK], ""
+	if n := r.Classes[analysis.Refused]; n > 0 {
+		refusals = fmt.Sprintf("%s of %s were refused", units.Grouped(n), units.Grouped(r.Sent))
+	}
 	v := r.Verdict()
 	switch {
 	case r.Generator.Bottleneck:
 		return open("the generator was the bottleneck: %s", r.Generator.reason())
 	case v.Status == checks.Fail:
 		return verdict{"bad", "server bad: threshold breached: " + r.breaches()}
-	case len(r.Judged) > 0 && v.Status == checks.Pass:
-		return verdict{"good", "server good: " + r.holding()}
+	case len(r.Judged) > 0 && v.Status == checks.Pass && (good > 0 || refusals == ""):
+		text := "server good: " + r.holding()
+		if refusals != "" {
+			text += "; " + refusals
+		}
+		return verdict{"good", text}
 	case r.Incomplete != "":
 		return open("the results are incomplete: %s", r.Incomplete)
 	case r.Sent == 0:
 		return open("no request was sent")
+	case good == 0 && refusals != "":
+		return open("no request succeeded: %s", refusals)
 	case good == 0:
 		return open("no request succeeded, of %s", units.Grouped(r.Sent))
 	case len(r.Judged) > 0 && !r.Interrupted && r.Missing == 0:
@@ -44,7 +53,11 @@ func (r *Report) verdict() verdict {
 	case r.Missing > 0:
 		return open("%s requests are missing", units.Grouped(r.Missing))
 	}
-	return verdict{"", fmt.Sprintf("no thresholds to judge by; %s of %s requests succeeded", units.Grouped(good), units.Grouped(r.Sent))}
+	text := fmt.Sprintf("no thresholds to judge by; %s of %s requests succeeded", units.Grouped(good), units.Grouped(r.Sent))
+	if refusals != "" {
+		text += "; " + refusals
+	}
+	return verdict{"", text}
 }
 
 // breaches returns the summaries of the thresholds that are breached.

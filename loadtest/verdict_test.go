@@ -25,11 +25,26 @@ func TestVerdictSentences(t *testing.T) {
 		"open not conclusive: no request succeeded, of 7":                                     {Sent: 7, Judged: judged(checks.Unknown)},
 		"open not conclusive: the run was interrupted after 7 requests":                       {Sent: 7, Classes: ok, Interrupted: true, Judged: judged(checks.Pass)},
 		"open not conclusive: 2 requests are missing":                                         {Sent: 7, Classes: ok, Missing: 2},
+		"open not conclusive: no request succeeded: 7 of 7 were refused":                      {Sent: 7, Classes: map[analysis.Class]int{analysis.Refused: 7}},
+		" no thresholds to judge by; 4 of 7 requests succeeded; 3 of 7 were refused":          {Sent: 7, Classes: map[analysis.Class]int{analysis.OK: 4, analysis.Refused: 3}},
+		"good server good: all 2 thresholds hold; 3 of 7 were refused":                        {Sent: 7, Classes: map[analysis.Class]int{analysis.OK: 4, analysis.Refused: 3}, Judged: judged(checks.Pass)},
 		" no thresholds to judge by; 6 of 7 requests succeeded":                               {Sent: 7, Classes: ok},
 	} {
 		if v := r.verdict(); v.Mood+" "+v.Text != want {
 			t.Errorf("got  %s %s\nwant %s", v.Mood, v.Text, want)
 		}
+	}
+}
+
+// TestRefusedRunIsNotGood has a server that refuses each request quickly.
+func TestRefusedRunIsNotGood(t *testing.T) {
+	report := newReport(Plan{}, "")
+	for range 100 {
+		report.add(Result{Class: analysis.Refused, Status: 200, Latency: 1}, chunks{})
+	}
+	report.Judge(threshold(t, "error rate <= 1%"), threshold(t, "latency max <= 1s"))
+	if v := report.verdict(); v.Mood != "open" || v.Text != "not conclusive: no request succeeded: 100 of 100 were refused" || report.Verdict().Status != checks.Unknown {
+		t.Errorf("%+v, %v", v, report.Verdict())
 	}
 }
 
