@@ -67,7 +67,7 @@ func ExampleGate() {
 		Workload: workload.Synthetic{Input: workload.Length{Mean: 20}, Output: workload.Length{Mean: 4}},
 	}, limit)
 	fmt.Println(gate.Check(context.Background()).Summary)
-	// Output: error rate <= 1%: 0 % over 20 requests
+	// Output: error rate <= 1%: 0 % over 20 requests, too few to show it: 100 or more can
 }
 
 func ExamplePlan_Validate() {

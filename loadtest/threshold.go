@@ -160,6 +160,11 @@ func (r *Report) Summary() analysis.Summary {
 // probability of at most 5 %, however often they are evaluated while a run goes on.
 // Otherwise it is [checks.Unknown]. [Run] also has the proof for means and for quantiles
 // of gaps, which a report that is read back does not have.
+//
+// A rate or a quantile passes with any number of requests, but too few of them cannot
+// show much: one slow or failed request has to keep it, so that "ttft p99" needs 100
+// requests and "error rate <= 1%" as many. With fewer, the summary of the result names
+// the number needed, and the verdict of the report is limited to the requests sent.
 func (r *Report) Judge(ts ...analysis.Threshold) {
 	r.Judged = nil
 	s := r.Summary()
@@ -176,9 +181,42 @@ func (r *Report) Judge(ts ...analysis.Threshold) {
 		case result.Status == checks.Pass && s.Classes[analysis.OK] == 0:
 			result.Status = checks.Unknown
 			result.Summary += ", but no request succeeded"
+		case result.Status == checks.Pass:
+			if n, want := enough(s, t); n < want {
+				result.Summary += fmt.Sprintf(", too few to show it: %s or more can", units.Grouped(want))
+			}
 		}
 		r.Judged = append(r.Judged, Judged{t, result})
 	}
+}
+
+// enough returns the number of values that t was judged by, and the smallest number of
+// which one may exceed t, or 0 if t allows no share of the values to exceed it.
+func enough(s analysis.Summary, t analysis.Threshold) (n, want int) {
+	m, ok := s.Metric(t.Metric)
+	if !ok || m.N == 0 {
+		return 0, 0
+	}
+	share, shared := allowed(t)
+	if m.Kind == analysis.Rate {
+		share, shared = t.Limit, true
+		if t.AtLeast {
+			share = 1 - t.Limit
+		}
+	}
+	if !shared || !(share > 0) || share >= 1 {
+		return m.N, 0
+	}
+	return m.N, int(min(math.Ceil(1/share-1e-9/share), math.MaxInt32))
+}
+
+// few reports whether one of the thresholds of r was judged by too few values.
+func (r *Report) few() bool {
+	s := r.Summary()
+	return slices.ContainsFunc(r.Judged, func(j Judged) bool {
+		n, want := enough(s, j.Threshold)
+		return n < want
+	})
 }
 
 // shows reports whether the requests of r show that t, one of so many thresholds, does

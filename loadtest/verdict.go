@@ -33,7 +33,11 @@ func (r *Report) verdict() verdict {
 	case v.Status == checks.Fail:
 		return verdict{"bad", "server bad: threshold breached: " + r.breaches()}
 	case len(r.Judged) > 0 && v.Status == checks.Pass && (good > 0 || refusals == ""):
-		text := "server good: " + r.holding()
+		text := "server good"
+		if r.few() {
+			text += " as far as " + showing(r.Sent)
+		}
+		text += ": " + r.holding()
 		if refusals != "" {
 			text += "; " + refusals
 		}
@@ -80,4 +84,12 @@ func (r *Report) holding() string {
 		return r.Judged[0].Result.Summary
 	}
 	return fmt.Sprintf("all %d thresholds hold", len(r.Judged))
+}
+
+// showing names the requests that show something.
+func showing(n int) string {
+	if n == 1 {
+		return "1 request shows"
+	}
+	return units.Grouped(n) + " requests show"
 }

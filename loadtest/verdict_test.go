@@ -2,8 +2,10 @@ package loadtest
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis"
@@ -45,6 +47,30 @@ func TestRefusedRunIsNotGood(t *testing.T) {
 	report.Judge(threshold(t, "error rate <= 1%"), threshold(t, "latency max <= 1s"))
 	if v := report.verdict(); v.Mood != "open" || v.Text != "not conclusive: no request succeeded: 100 of 100 were refused" || report.Verdict().Status != checks.Unknown {
 		t.Errorf("%+v, %v", v, report.Verdict())
+	}
+}
+
+// TestFewRequestsLimitTheVerdict has runs of just enough requests and of one fewer.
+func TestFewRequestsLimitTheVerdict(t *testing.T) {
+	for _, tt := range []struct {
+		threshold string
+		enough    int
+	}{
+		{"ttft p50 <= 10s", 2}, {"ttft p99 <= 10s", 100}, {"ttft p99.9 <= 10s", 1000}, {"error rate <= 1%", 100}, {"error rate <= 3%", 34}, {"error rate <= 50%", 2},
+		{"error rate <= 0%", 1}, {"error rate <= 100%", 1}, {"ttft max <= 1s", 1}, {"ttft mean <= 1s", 1}, {"tokens/s p90 >= 1", 2},
+	} {
+		for _, n := range []int{tt.enough - 1, tt.enough} {
+			report := newReport(Plan{}, "")
+			for range n {
+				report.add(Result{Class: analysis.OK, Status: 200, Chunks: 2, TTFT: time.Millisecond, TPOT: time.Millisecond, Latency: time.Second}, chunks{})
+			}
+			report.Judge(threshold(t, tt.threshold))
+			text := report.verdict().Text
+			limited := fmt.Sprintf("server good as far as %s: %s", showing(n), report.Judged[0].Result.Summary)
+			if few := n < tt.enough; n > 0 && (strings.HasPrefix(text, "server good: ") == few || few != (text == limited) || report.Verdict().Status != checks.Pass) {
+				t.Errorf("%s, %d requests: %s", tt.threshold, n, text)
+			}
+		}
 	}
 }
 
