@@ -47,8 +47,10 @@ func (s MetricSummary) statistic(name string) (v float64, ok bool) {
 }
 
 // ParseThreshold reads a threshold: a metric, a statistic, "<=" or ">=", and a
-// limit. The statistic may be left out for the mean. The limit is a number, a
-// duration or a percentage:
+// limit. The statistic may be left out for the mean. The limit is a number in the
+// unit of the metric, which is a second for durations, or a duration or a percentage.
+// Of a ready-made metric, only durations take a duration, and amounts take no
+// percentage. ParseThreshold returns an [*checks.InvalidError] for any other text:
 //
 //	error rate <= 1%
 //	ttft p95 <= 400ms
@@ -72,9 +74,21 @@ func ParseThreshold(s string) (Threshold, error) {
 		t.Statistic, words = words[n-1], words[:n-1]
 	}
 	t.Metric = strings.Join(words, " ")
+	var form limitForm
 	var ok bool
-	if t.Limit, ok = parseLimit(strings.TrimSpace(right)); !ok {
+	if t.Limit, form, ok = parseLimit(strings.TrimSpace(right)); !ok {
 		return bad(`a limit such as 400ms, 1% or 0.5 after the "="`)
+	}
+	if r, known := ready[t.Metric]; known {
+		isDuration := r.Kind == Amount && r.Unit == "s"
+		switch {
+		case isDuration && form == percentage:
+			return bad("a duration such as 400ms, or a number of seconds: " + t.Metric + " is a duration")
+		case r.Kind == Amount && !isDuration && form != plainNumber:
+			return bad("a number: " + t.Metric + " is in " + r.Unit)
+		case r.Kind != Amount && form == durationText:
+			return bad("a percentage or a number, not a duration: " + t.Metric + " is no duration")
+		}
 	}
 	if err := t.Validate(); err != nil {
 		return Threshold{}, err
@@ -87,17 +101,26 @@ func isStatistic(word string) bool {
 	return ok
 }
 
+// limitForm is the way in which a limit is written.
+type limitForm int
+
+const (
+	plainNumber limitForm = iota
+	percentage
+	durationText
+)
+
 // parseLimit reads a number, a percentage or a duration.
-func parseLimit(s string) (float64, bool) {
+func parseLimit(s string) (float64, limitForm, bool) {
 	if number, isPercent := strings.CutSuffix(s, "%"); isPercent {
 		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		return v / 100, err == nil
+		return v / 100, percentage, err == nil
 	}
 	if v, err := strconv.ParseFloat(s, 64); err == nil {
-		return v, true
+		return v, plainNumber, true
 	}
 	d, err := time.ParseDuration(strings.ReplaceAll(s, " ", ""))
-	return d.Seconds(), err == nil
+	return d.Seconds(), durationText, err == nil
 }
 
 // Validate returns an [*checks.InvalidError] if t cannot be judged at all.
@@ -114,6 +137,8 @@ func (t Threshold) Validate() error {
 		return &checks.InvalidError{Package: "analysis", Field: "Threshold.Statistic", Value: t.Statistic, Want: "mean: " + t.Metric + " is a rate"}
 	case !(t.Limit >= 0 && t.Limit <= math.MaxFloat64):
 		return &checks.InvalidError{Package: "analysis", Field: "Threshold.Limit", Value: t.Limit, Want: "a finite number >= 0"}
+	case known && r.Kind == Rate && t.Limit > 1:
+		return &checks.InvalidError{Package: "analysis", Field: "Threshold.Limit", Value: t.Limit, Want: "0 to 1, or up to 100%: " + t.Metric + " is a share"}
 	}
 	return nil
 }
@@ -147,7 +172,7 @@ func (t Threshold) limit() string {
 	} else if known && r.Unit == "s" && t.Limit < 1e9 {
 		text = time.Duration(math.Round(t.Limit * 1e9)).String()
 	}
-	if v, ok := parseLimit(text); ok && v == t.Limit {
+	if v, _, ok := parseLimit(text); ok && v == t.Limit {
 		return text
 	}
 	return strconv.FormatFloat(t.Limit, 'g', -1, 64)

@@ -26,6 +26,8 @@ func TestParseThreshold(t *testing.T) {
 		{"ttft <= 0.25", Threshold{"ttft", "mean", false, 0.25}, "ttft mean <= 250ms"},
 		{"my own metric max <= 5", Threshold{"my own metric", "max", false, 5}, "my own metric max <= 5"},
 		{"p50 p50 <= 1", Threshold{"p50", "p50", false, 1}, "p50 p50 <= 1"},
+		{"ttft p95 <= 5", Threshold{"ttft", "p95", false, 5}, "ttft p95 <= 5s"},
+		{"my share <= 5%", Threshold{"my share", "mean", false, 0.05}, "my share mean <= 0.05"},
 		{"p50 <= 1", Threshold{"p50", "mean", false, 1}, "p50 mean <= 1"},
 	} {
 		got, err := ParseThreshold(tt.in)
@@ -36,6 +38,7 @@ func TestParseThreshold(t *testing.T) {
 	for _, in := range []string{
 		"", "ttft", "ttft p95", "ttft p95 < 400ms", "<= 5", "ttft p95 <=", "ttft p95 <= fast", "ttft p95 <= -1",
 		"ttft p95 <= NaN", "ttft p95 <= Inf", "error rate p95 <= 1%", "ttft p95 p95 <= 1", "ttft p95 <= 400ms <= 500ms",
+		"error rate <= 5ms", "error rate <= 5", "error rate <= 101%", "ttft p50 <= 50%", "tokens/s p50 >= 100%", "tokens/s p50 >= 20ms", "satisfaction >= 1s",
 	} {
 		var invalid *checks.InvalidError
 		if got, err := ParseThreshold(in); !errors.As(err, &invalid) {
