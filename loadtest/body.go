@@ -59,9 +59,10 @@ func encode(v any) []byte {
 var tokenLimits = []string{"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"}
 
 // withExtra returns body with the members of extras, each of which replaces the ones
-// before.
+// before. Without a stream there are no options of it, unless extras have them.
 func withExtra(body []byte, extras ...map[string]json.RawMessage) []byte {
 	var all map[string]json.RawMessage
+	options := false
 	for _, extra := range extras {
 		if len(extra) == 0 {
 			continue
@@ -75,9 +76,13 @@ func withExtra(body []byte, extras ...map[string]json.RawMessage) []byte {
 			}
 		}
 		maps.Copy(all, extra)
+		options = options || extra["stream_options"] != nil
 	}
 	if all == nil {
 		return body
+	}
+	if string(all["stream"]) != "true" && !options {
+		delete(all, "stream_options")
 	}
 	return encode(all)
 }

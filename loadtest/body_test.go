@@ -36,6 +36,9 @@ func TestExtraBody(t *testing.T) {
 		{Chat, `{"seed":1,"top_k":2}`, `{"seed":3,"model":"lora"}`, nil, `{"model":"lora","messages":[{"role":"user","content":"x"}],"max_tokens":7,"stream":true,"stream_options":{"include_usage":true},"seed":3,"top_k":2}`},
 		{Chat, `{}`, `{"max_completion_tokens":9}`, image, `{"model":"m","messages":[{"role":"user","content":` + string(image) + `}],"max_completion_tokens":9,"stream":true,"stream_options":{"include_usage":true}}`},
 		{Chat, `{"max_completion_tokens":9}`, `{"max_tokens":5}`, nil, `{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":5,"stream":true,"stream_options":{"include_usage":true}}`},
+		{Chat, `{"stream":false}`, `{}`, nil, `{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":7,"stream":false}`},
+		{Chat, `{"stream":false}`, `{"stream":true}`, nil, `{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":7,"stream":true,"stream_options":{"include_usage":true}}`},
+		{Chat, `{"stream_options":{}}`, `{"stream":false}`, nil, `{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":7,"stream":false,"stream_options":{}}`},
 		{Completions, `{"ignore_eos":true}`, `{"min_tokens":7}`, nil, `{"model":"m","prompt":"x","max_tokens":7,"stream":true,"stream_options":{"include_usage":true},"ignore_eos":true,"min_tokens":7}`},
 		{Responses, `{"tools":[]}`, `{}`, nil, `{"model":"m","input":[{"role":"user","content":"x"}],"max_output_tokens":7,"stream":true,"tools":[]}`},
 		{Embeddings, `{"dimensions":8}`, `{}`, nil, `{"model":"m","input":"x","dimensions":8}`},
@@ -53,6 +56,27 @@ func TestExtraBody(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s with %s and %s (-want +got):\n%s", test.api, test.plan, test.prompt, diff)
+		}
+	}
+}
+
+// TestWithoutStream asks for documents, by the plan and by the prompt. A stream is then a
+// wrong answer.
+func TestWithoutStream(t *testing.T) {
+	document := script{header: http.Header{"Content-Type": {"application/json"}}, parts: []part{{data: `{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":1}}`}}}
+	for i, extras := range [][2]string{{`{"stream":false}`, `{}`}, {`{}`, `{"stream":false}`}} {
+		for _, answer := range []script{document, {parts: spoken}} {
+			p := plan(answer)
+			p.ExtraBody = extra(extras[0])
+			p.Prompts[0].ExtraBody = extra(extras[1])
+			_, results := simulate(t, p)
+			want := analysis.OK
+			if answer.header == nil {
+				want = analysis.Invalid
+			}
+			if r := results[0]; r.Class != want || want == analysis.OK && (r.OutputTokens != 1 || r.Chunks != 0) {
+				t.Errorf("%d: %v, %v", i, r.Class, r.Err)
+			}
 		}
 	}
 }

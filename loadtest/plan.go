@@ -69,7 +69,8 @@ type Plan struct {
 	MaxTokens int `env:"MAX_TOKENS"`
 	// ExtraBody has further members of the body of each request that is not a body
 	// of the Workload, such as "temperature", "ignore_eos" or "tools". They replace
-	// what the plan says. The members of a prompt replace them in turn.
+	// what the plan says. The members of a prompt replace them in turn. With "stream"
+	// false, the body has no "stream_options", and an answer has no durations of tokens.
 	ExtraBody map[string]json.RawMessage
 	// Header is sent with each request. Its values are removed from the texts of
 	// errors, so that no secret gets into a result or a report.
