@@ -1,10 +1,12 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +23,8 @@ type exchange struct {
 	counts []int           // tokens of each chunk, nil if unknown
 	bytes  int64
 	record *Recording // nil unless needed
-	head   []byte     // the first bytes of an answer with an error status
+	head   []byte     // the first bytes of the answer
+	moved  string     // the address of a redirect
 	buf    [16 << 10]byte
 }
 
@@ -68,11 +71,8 @@ func (s *sender) send(j job, x *exchange) Result {
 			x.record = new(Recording)
 		}
 		x.reader.Start(resp.StatusCode, resp.Header)
-		head := maxHead
-		if good(resp.StatusCode) {
-			head = 0
-		}
-		result.Latency, err = x.read(resp.Body, result.Sent, head, func() { idle.reset() })
+		x.moved = moved(resp)
+		result.Latency, err = x.read(resp.Body, result.Sent, maxHead, func() { idle.reset() })
 	}
 	s.conclude(&result, j, x, err, context.Cause(ctx))
 	return result
@@ -104,7 +104,7 @@ func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) 
 	result.BytesIn = x.bytes
 	result.Class, result.Why = o.Class, o.Why
 	result.Fault, result.Error = faultOf(&o, err, cause), errorKindOf(&o)
-	result.Err = s.censor.error(explain(&o, x.head, err, cause))
+	result.Err = s.censor.error(explain(&o, x, err, cause))
 }
 
 // causeOf returns the cause of the end of a response; see [sender.conclude].
@@ -120,9 +120,23 @@ func causeOf(err, cause error) answer.Cause {
 	return answer.Cause{Kind: answer.Broken, Err: err}
 }
 
+// moved returns the address that a redirect names, without what may be secret, or "".
+func moved(resp *http.Response) string {
+	if resp.StatusCode/100 != 3 || resp.Header.Get("Location") == "" {
+		return ""
+	}
+	to, err := resp.Location()
+	if err != nil {
+		return "an address that cannot be parsed"
+	}
+	return shown(to)
+}
+
 // explain returns the error of an outcome, which may be nil. The error of a status
-// other than 2xx has the first bytes of the answer.
-func explain(o *answer.Outcome, head []byte, err, cause error) error {
+// other than 2xx has the first bytes of the answer, and so has that of an answer that
+// begins with an error.
+func explain(o *answer.Outcome, x *exchange, err, cause error) error {
+	head := func() string { return strings.ToValidUTF8(strings.TrimSpace(string(x.head)), "?") }
 	switch {
 	case o.Err == nil:
 		return nil
@@ -130,8 +144,12 @@ func explain(o *answer.Outcome, head []byte, err, cause error) error {
 		return cause
 	case o.Status == 0:
 		return fmt.Errorf("loadtest: no response: %w", err)
+	case x.moved != "":
+		return fmt.Errorf("loadtest: status %d to %s, which is not followed: %s", o.Status, x.moved, cmp.Or(head(), "no text"))
 	case !good(o.Status):
-		return fmt.Errorf("loadtest: status %d: %s", o.Status, strings.ToValidUTF8(strings.TrimSpace(string(head)), "?"))
+		return fmt.Errorf("loadtest: status %d: %s", o.Status, head())
+	case (o.Class == analysis.Error || o.Class == analysis.Limited) && err == nil && len(x.head) > 0 && o.Chunks == 0 && !o.Visible && o.Finish == "":
+		return fmt.Errorf("%w: %s", o.Err, head())
 	}
 	return o.Err
 }
@@ -226,6 +244,6 @@ func (s *sender) execute(j job) Result {
 	result := s.send(j, x)
 	s.results.add(result, chunks{x.tokens, x.counts})
 	x.reader.Reset()
-	x.tokens, x.counts, x.bytes, x.record = x.tokens[:0], nil, 0, nil
+	x.tokens, x.counts, x.bytes, x.record, x.moved, x.head = x.tokens[:0], nil, 0, nil, "", x.head[:0]
 	return result
 }

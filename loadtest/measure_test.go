@@ -128,12 +128,20 @@ func TestClasses(t *testing.T) {
 		{"502 in HTML", script{status: 502, header: http.Header{"Content-Type": {"text/html"}}, parts: []part{{data: "<h1>bad gateway</h1>"}}}, analysis.Error, "status 502: <h1>bad"},
 		{"429", script{status: 429, parts: []part{{data: "slow down"}}}, analysis.Limited, "status 429: slow down"},
 		{"404", script{status: 404, parts: []part{{data: "no such model"}}}, analysis.Rejected, "status 404"},
-		{"redirect", script{status: 307, header: http.Header{"Location": {"http://elsewhere.test"}}}, analysis.Error, "status 307"},
+		{"redirect", script{status: 307, header: http.Header{"Location": {"http://u:pw@elsewhere.test/v1?key=1"}}}, analysis.Error, "status 307 to http://elsewhere.test/v1, which is not followed: no text"},
+		{"redirect nowhere", script{status: 302, header: http.Header{"Location": {"http://[pw"}}, parts: []part{{data: "moved"}}}, analysis.Error, "status 302 to an address that cannot be parsed, which is not followed: moved"},
+		{"error document", script{header: http.Header{"Content-Type": {"application/json"}}, parts: []part{{data: `{"error":{"message":"no such model","code":404}}`}}}, analysis.Error, `error in the answer (status 200, code 404): {"error":{"message":"no such model"`},
+		{"error event", script{parts: []part{{data: event(`{"error":{"message":"no such model"}}`)}}}, analysis.Error, `error in the answer (status 200): data: {"error":{"message":"no such model"`},
 		{"not streamed", script{header: http.Header{"Content-Type": {"application/json"}}, parts: []part{{at: 40 * ms, data: `{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"a b"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`}}}, analysis.Invalid, "stream asked, document came"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { wantClass(t, one(t, test.s), test.want, test.message) })
 	}
+	t.Run("an answer is not an error text", func(t *testing.T) {
+		if r := one(t, tests[4].s); strings.Contains(r.Err.Error(), "out of memory") || tests[4].name != "error inside" {
+			t.Errorf("%v, want no byte of an answer with tokens", r.Err)
+		}
+	})
 	t.Run("no response", func(t *testing.T) {
 		report, results := simulate(t, plan(roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, broken })))
 		wantClass(t, results[0], analysis.Error, "no response: connection reset")
