@@ -23,7 +23,9 @@ type Plan struct {
 	// Target is the base URL of a server with the OpenAI API. The path may be
 	// omitted: "http://127.0.0.1:8080", "http://127.0.0.1:8080/v1" and
 	// "http://127.0.0.1:8080/v1/chat/completions" are equivalent. Target may be
-	// empty if the Workload has URLs of its own; see [workload.Targets].
+	// empty if the Workload has URLs of its own; see [workload.Targets]. A user name and
+	// a password in it are sent as basic authorization, unless there is an APIKey or a
+	// Header of that name, and are in no report.
 	Target string `env:"TARGET"`
 	// API is the API to call. It also decides how to parse answers to a path of
 	// the Workload that is not of a known API. Default [Chat].
@@ -169,7 +171,7 @@ func (p Plan) Validate() error {
 		}
 	}
 	_, err := p.endpoint()
-	check(err == nil, "Target", p.Target, "a URL such as http://127.0.0.1:8080/v1")
+	check(err == nil, "Target", withoutUser(p.Target), "a URL such as http://127.0.0.1:8080/v1")
 	check(p.API == "" || slices.Contains(apis, p.API), "API", string(p.API), "one of chat, completions, responses, embeddings")
 	check(p.Model != "" || modelless(p.Workload), "Model", p.Model, "the name of a model")
 	check(len(p.Prompts) > 0 || p.Workload != nil || len(p.Conversations) > 0, "Prompts", "[]", "at least one prompt")

@@ -116,3 +116,12 @@ func shown(u *url.URL) string {
 	bare.User, bare.RawQuery, bare.Fragment = nil, "", ""
 	return bare.String()
 }
+
+// withoutUser returns a text that should be a URL without what is before the host.
+func withoutUser(text string) string {
+	i := strings.LastIndexByte(text, '@')
+	if i < 0 {
+		return text
+	}
+	return hidden + text[i:]
+}

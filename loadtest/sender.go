@@ -3,6 +3,7 @@ package loadtest
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"io"
 	"maps"
 	"net/http"
@@ -63,6 +64,10 @@ func newSender(p Plan) (*sender, error) {
 	}
 	s.sessions = newSessions(s.plan.Workload)
 	s.keep = s.sessions != nil || len(p.Conversations) > 0
+	if u := bare.User; u != nil {
+		password, _ := u.Password()
+		s.own.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
+	}
 	for name, values := range p.Header {
 		s.own[http.CanonicalHeaderKey(name)] = values
 	}

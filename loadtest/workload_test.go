@@ -139,6 +139,39 @@ func TestTokenizerOfPrompts(t *testing.T) {
 	}
 }
 
+// TestTargetPassword sends the password of a target, and shows it nowhere.
+func TestTargetPassword(t *testing.T) {
+	for _, tt := range []struct {
+		target, key string
+		header      http.Header
+		want        string
+	}{
+		{"http://us%40er:pa%3A55w0rd@model.test/v1", "", nil, "Basic dXNAZXI6cGE6NTV3MHJk"},
+		{"http://user@model.test", "", nil, "Basic dXNlcjo="},
+		{"http://user:passw0rd@model.test", "key", nil, "Bearer key"},
+		{"http://user:passw0rd@model.test", "", http.Header{"authorization": {"Custom x"}}, "Custom x"},
+		{"http://model.test", "", nil, ""},
+	} {
+		p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			if got := r.Header.Get("Authorization"); got != tt.want {
+				t.Errorf("%s: %q, want %q", tt.target, got, tt.want)
+			}
+			return script{parts: spoken}.RoundTrip(r)
+		}))
+		p.Target, p.APIKey, p.Header = tt.target, Secret(tt.key), tt.header
+		if report, _ := simulate(t, p); report.Target != "http://model.test/v1/chat/completions" {
+			t.Error(report.Target)
+		}
+	}
+	for _, target := range []string{"user:passw0rd@model.test", "ftp://user:passw0rd@model.test", "http://user:passw0rd@%zz"} {
+		p := plan(nil)
+		p.Target = target
+		if err := p.Validate(); err == nil || strings.Contains(err.Error(), "passw0rd") {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+}
+
 // TestSecretsStayHidden has a server that repeats what it was sent.
 func TestSecretsStayHidden(t *testing.T) {
 	p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {

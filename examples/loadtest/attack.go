@@ -182,6 +182,8 @@ func (o *options) describe(c console) error {
 		to = "the servers in " + o.targets
 	case to == "":
 		to = "a small model in this process"
+	default:
+		to = loadtest.NewReport(p, time.Time{}).Target // without a password
 	}
 	what := strings.Join(o.models(), ", ")
 	if o.targets != "" {
