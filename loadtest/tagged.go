@@ -55,8 +55,9 @@ func (t *Tagged) rows() []row {
 	return []row{{name: "corrected TTFT", d: &t.CorrectedTTFT}, {name: "TPOT", d: &t.TPOT}, {name: "corrected E2E", d: &t.CorrectedE2E}, {name: "corrected Latency", d: &t.CorrectedLatency}}
 }
 
-// tagged returns the part for a tag.
+// tagged returns the part for a tag, which can be from a file of results.
 func (r *Report) tagged(tag string) *Tagged {
+	tag = plain(tag)
 	if t := r.Tags[tag]; t != nil {
 		return t
 	}

@@ -78,7 +78,7 @@ func TestFewRequestsLimitTheVerdict(t *testing.T) {
 func TestServersDoNotWriteToTheTerminal(t *testing.T) {
 	r := one(t, script{status: 500, parts: []part{{data: "a\x1b[2Jb\r\nc\x07\u009b31m"}}})
 	report := newReport(Plan{}, "")
-	r.Error = ErrorKind{Type: "x\x1b[2J"}
+	r.Error, r.Tag = ErrorKind{Type: "x\x1b[2J"}, "t\x1b[2J"
 	report.add(r, chunks{})
 	text := report.String()
 	if strings.ContainsAny(text, "\x1b\r\x07\u009b") || !strings.Contains(text, "\nFirst error: status 500: a [2Jb  c  31m") {

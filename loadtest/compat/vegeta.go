@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
@@ -46,7 +48,12 @@ func NewVegetaReport(buckets ...time.Duration) (*VegetaReport, error) {
 func (v *VegetaReport) Add(r loadtest.Result) {
 	text := ""
 	if r.Err != nil {
-		text = r.Err.Error()
+		text = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' ' // servers state parts of it, and a terminal would obey them
+			}
+			return r
+		}, r.Err.Error())
 		if _, known := v.seen[text]; !known && len(v.seen) >= maxErrorSet {
 			text = "(other errors)" // vegeta keeps all error texts
 		}

@@ -63,6 +63,24 @@ func TestVegetaText(t *testing.T) {
 	}
 }
 
+// TestVegetaErrorsHaveNoControlCharacters has an error with the text of a server.
+func TestVegetaErrorsHaveNoControlCharacters(t *testing.T) {
+	v, err := NewVegetaReport()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Add(loadtest.Result{Status: 500, Err: errors.New("status 500: a\x1b[2Jb\r\nc\u009b31m")})
+	var text, data strings.Builder
+	if err := errors.Join(v.WriteText(&text), v.WriteJSON(&data)); err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []string{text.String(), data.String()} {
+		if strings.ContainsAny(got, "\x1b\r\u009b") || strings.Contains(got, `\u001b`) || !strings.Contains(got, "status 500: a [2Jb  c 31m") {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func TestVegetaHistogram(t *testing.T) {
 	got := report(t, func(v *VegetaReport) func(io.Writer) error { return v.WriteHistogram }, 10*ms, 20*ms, 100*ms, 500*ms)
 	want := []string{
