@@ -121,7 +121,7 @@ func (w *Writer) Write(r Result) {
 	if w.format == CSV {
 		w.err = w.csv.Write([]string{
 			strconv.FormatInt(r.Sent.UnixNano(), 10), strconv.Itoa(r.Status), strconv.FormatInt(int64(r.Latency), 10),
-			strconv.FormatInt(r.BytesOut, 10), strconv.FormatInt(r.BytesIn, 10), text, base64.StdEncoding.EncodeToString(nil),
+			strconv.FormatInt(r.BytesOut, 10), strconv.FormatInt(r.BytesIn, 10), plain(text), base64.StdEncoding.EncodeToString(nil),
 			w.attack, strconv.FormatUint(r.Seq, 10), method, target, "",
 		})
 		return

@@ -1,7 +1,9 @@
 package loadtest
 
 import (
+	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -38,7 +40,8 @@ func newReport(p Plan, target string) *Report {
 
 // Merge adds o to r, as if one run had sent the requests of both. It is for simultaneous
 // runs of shards of one schedule; see [pace.Shard]. Counts add up and distributions
-// merge without loss. PeakConcurrency becomes an upper bound, and DueCV and SentCV
+// merge without loss. Goodput of an SLO that only one of them has is left out, and Notes
+// name it. PeakConcurrency becomes an upper bound, and DueCV and SentCV
 // become unknown. Merge does not evaluate thresholds again; see [Report.Judge]. It does
 // not modify o.
 func (r *Report) Merge(o *Report) {
@@ -96,14 +99,7 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	r.InputTokens, r.CachedTokens = r.InputTokens+o.InputTokens, r.CachedTokens+o.CachedTokens
 	r.OutputTokens, r.ReasoningTokens = r.OutputTokens+o.OutputTokens, r.ReasoningTokens+o.ReasoningTokens
 	r.Chunks, r.Coalesced = r.Chunks+o.Chunks, r.Coalesced+o.Coalesced
-	for i := range min(len(r.Goodput), len(o.Goodput)) {
-		r.Goodput[i].Good += o.Goodput[i].Good
-		r.Goodput[i].Sent += o.Goodput[i].Sent
-		r.Goodput[i].Tokens += o.Goodput[i].Tokens
-	}
-	for i := range min(len(r.batches), len(o.batches)) {
-		r.batches[i].merge(&o.batches[i])
-	}
+	r.mergeGoodput(o)
 	for i := range r.waits {
 		r.waits[i].merge(&o.waits[i])
 	}
@@ -135,6 +131,41 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	r.Generator = Generator{CPU: cpu, StallP99: stall, Procs: max(mine.Procs, o.Generator.Procs),
 		GCPauses: mine.GCPauses + o.Generator.GCPauses, GCPauseMax: max(mine.GCPauseMax, o.Generator.GCPauseMax)}
 	r.finish()
+}
+
+// mergeGoodput adds the goodput of o to the goodput of r. Goodput of an SLO that only one
+// of them has would be of fewer requests than the report, so it is left out with a note.
+func (r *Report) mergeGoodput(o *Report) {
+	leave := func(g Goodput) {
+		note := fmt.Sprintf("the goodput of the SLO %q is left out, since not all parts of the report have it", g.SLO)
+		if !slices.Contains(r.Notes, note) {
+			r.Notes = append(r.Notes, note)
+		}
+	}
+	mine, states := r.Goodput, r.batches
+	r.Goodput, r.batches = nil, nil
+	for i, g := range mine {
+		at := slices.IndexFunc(o.Goodput, func(theirs Goodput) bool { return theirs.SLO == g.SLO })
+		if at < 0 {
+			leave(g)
+			continue
+		}
+		theirs := o.Goodput[at]
+		g.Good, g.Sent, g.Tokens = g.Good+theirs.Good, g.Sent+theirs.Sent, g.Tokens+theirs.Tokens
+		var state batches
+		if i < len(states) {
+			state = states[i]
+		}
+		if at < len(o.batches) {
+			state.merge(&o.batches[at])
+		}
+		r.Goodput, r.batches = append(r.Goodput, g), append(r.batches, state)
+	}
+	for _, g := range o.Goodput {
+		if !slices.ContainsFunc(mine, func(known Goodput) bool { return known.SLO == g.SLO }) {
+			leave(g)
+		}
+	}
 }
 
 // Shift adds d to all instants of r, for a report of a machine with another clock.
