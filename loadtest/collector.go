@@ -31,6 +31,7 @@ type collector struct {
 
 	breached         []Judged
 	failed, textless int // conversations that ended early, by cause
+	doubted          int // answers with more tokens in their usage than bytes
 	waited, lacking  int // turns of sessions that were sent later than in the trace, or with another answer before
 }
 
@@ -133,6 +134,13 @@ func (c *collector) endConversation(r Result) {
 	}
 }
 
+// doubt counts an answer whose usage is impossible.
+func (c *collector) doubt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubted++
+}
+
 // addTurn counts a turn of a session.
 func (c *collector) addTurn(waited, lacks bool) {
 	c.mu.Lock()
@@ -195,6 +203,9 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	if n := c.failed + c.textless; n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s conversations ended before their last turn: %s after a failed answer, %s after an answer without text",
 			units.Grouped(n), units.Grouped(c.failed), units.Grouped(c.textless)))
+	}
+	if c.doubted > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("the usage of %s answers is impossible, since it has more tokens than the answers have bytes: their tokens are counted without it", units.Grouped(c.doubted)))
 	}
 	if c.waited > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s turns of sessions were due later than planned, since the answer to the turn before had not ended", units.Grouped(c.waited)))

@@ -91,7 +91,10 @@ func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) 
 	if s.plan.Record || s.keep {
 		result.Recording = x.record
 	}
-	result.measure(&o)
+	result.BytesIn = x.bytes
+	if result.measure(&o) {
+		s.results.doubt()
+	}
 	if result.Chunks == 0 {
 		x.tokens = x.tokens[:0]
 	}
@@ -101,7 +104,6 @@ func (s *sender) conclude(result *Result, j job, x *exchange, err, cause error) 
 	if result.Chunks > 0 && result.OutputTokens > 0 {
 		result.NTPOT = result.E2E / time.Duration(result.OutputTokens)
 	}
-	result.BytesIn = x.bytes
 	result.Class, result.Why = o.Class, o.Why
 	result.Fault, result.Error = faultOf(&o, err, cause), errorKindOf(&o)
 	result.Err = s.censor.error(explain(&o, x, err, cause))
@@ -186,8 +188,10 @@ func (x *exchange) read(body io.Reader, sent time.Time, most int, alive func()) 
 }
 
 // measure copies tokens and durations into r. An answer that is not a stream, or is
-// compressed, has no durations of tokens and no chunks.
-func (r *Result) measure(o *answer.Outcome) {
+// compressed, has no durations of tokens and no chunks. A stream whose server reports more
+// tokens, without reasoning that may be hidden, than the stream has bytes is counted by its
+// chunks, since a token has at least one byte. measure reports whether it is such a stream.
+func (r *Result) measure(o *answer.Outcome) (doubted bool) {
 	r.InputTokens, r.CachedTokens = o.Usage.Input, min(o.Usage.Cached, o.Usage.Input)
 	r.FinishReason = o.Finish
 	timed := o.Chunks > 0 && o.Form != answer.Document && o.First >= o.FirstByte
@@ -197,13 +201,18 @@ func (r *Result) measure(o *answer.Outcome) {
 	}
 	switch {
 	case o.Usage.Output == 0 || !timed && !o.Usage.Reported:
-		return
+		return false
+	case timed && o.Usage.Reported && int64(o.Usage.Output-o.Usage.Reasoning) > r.BytesIn:
+		r.OutputTokens, r.TokenSource = o.Chunks, FromChunks
+		r.TPOT = (r.E2E - r.TTFT) / time.Duration(max(1, o.Chunks-1))
+		return true
 	case o.Usage.Reported:
 		r.TokenSource = FromUsage
 	default:
 		r.TokenSource = FromChunks
 	}
 	r.OutputTokens, r.ReasoningTokens = o.Usage.Output, o.Usage.Reasoning
+	return false
 }
 
 // tokenize counts the tokens of the answer and the prompt that the server has not

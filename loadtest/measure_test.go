@@ -60,6 +60,31 @@ func TestUsageMovesNoInstants(t *testing.T) {
 
 // TestFramingDoesNotMatter plays one stream in many disguises, each of which
 // must give the same figures.
+// TestImpossibleUsage has streams that report more tokens than they have bytes, and one whose
+// tokens are hidden reasoning.
+func TestImpossibleUsage(t *testing.T) {
+	for _, tt := range []struct {
+		usage   string
+		tokens  int
+		tpot    time.Duration
+		source  TokenSource
+		doubted bool
+	}{
+		{`{"prompt_tokens":9,"completion_tokens":1000000}`, 2, 10 * ms, FromChunks, true},
+		{`{"prompt_tokens":9,"completion_tokens":1000000,"completion_tokens_details":{"reasoning_tokens":999990}}`, 1_000_000, 10, FromUsage, false},
+		{`{"prompt_tokens":9,"completion_tokens":11}`, 11, ms, FromUsage, false},
+	} {
+		p := plan(script{parts: []part{{data: role}, {at: 10 * ms, data: content("a")}, {at: 20 * ms, data: content("b") + finish + event(`{"object":"chat.completion.chunk","choices":[],"usage":`+tt.usage+`}`) + done}}})
+		report, results := simulate(t, p)
+		if r := results[0]; r.OutputTokens != tt.tokens || r.TPOT != tt.tpot || r.TokenSource != tt.source || r.Class != analysis.OK {
+			t.Errorf("%s: %+v", tt.usage, r)
+		}
+		if doubted := strings.Contains(report.String(), "\nNote      the usage of 1 answers is impossible"); doubted != tt.doubted {
+			t.Errorf("%s: %v", tt.usage, report)
+		}
+	}
+}
+
 func TestFramingDoesNotMatter(t *testing.T) {
 	_, want := simulate(t, plan(script{parts: spoken}))
 	disguises := map[string]func(string) string{

@@ -56,7 +56,8 @@ type Result struct {
 	Chunks, Coalesced int
 	// InputTokens includes CachedTokens, OutputTokens includes ReasoningTokens.
 	InputTokens, CachedTokens, OutputTokens, ReasoningTokens int
-	// TokenSource is the source of OutputTokens.
+	// TokenSource is the source of OutputTokens. A usage with more tokens than the answer
+	// has bytes is not believed.
 	TokenSource TokenSource
 	// FinishReason is the finish reason from the server.
 	FinishReason string
