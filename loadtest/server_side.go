@@ -98,6 +98,10 @@ type ServerSide struct {
 	// (in tokens), and "gpu_energy_joules". A counter that was reset, by a restart of its
 	// server, is missing.
 	Added map[string]float64 `json:"added,omitempty"`
+	// Impossible are the names of the figures with a value that cannot be: a negative one
+	// or one that is not finite, a share above 1, more cache hits than queries, or GPUs
+	// that took no energy. Such values are left out, and so are the counters.
+	Impossible []string `json:"impossible,omitempty"`
 	// CacheHitRate is the share of the tokens looked up in the prefix cache that were
 	// found, 0 to 1, or nil if unknown.
 	CacheHitRate *float64 `json:"cache_hit_rate,omitempty"`
@@ -187,6 +191,7 @@ type scraper struct {
 	// By page and figure: the first and the last value of counters. A counter that was
 	// reset is NaN.
 	first, last []map[string]float64
+	impossible  map[string]bool // by figure
 }
 
 // instantSample is a sample before the start of the run is known.
@@ -197,7 +202,7 @@ type instantSample struct {
 
 func newScraper(m ServerMetrics) *scraper {
 	m.Every, m.Timeout = cmp.Or(m.Every, defaultEvery), cmp.Or(m.Timeout, defaultPageTimeout)
-	w := &scraper{m: m, client: m.Client, skip: 1, first: make([]map[string]float64, len(m.Pages)), last: make([]map[string]float64, len(m.Pages))}
+	w := &scraper{m: m, client: m.Client, skip: 1, first: make([]map[string]float64, len(m.Pages)), last: make([]map[string]float64, len(m.Pages)), impossible: make(map[string]bool)}
 	if w.client == nil {
 		w.client = &http.Client{Transport: NewTransport(1), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
@@ -235,6 +240,7 @@ func (w *scraper) start(ctx context.Context) (stop func()) {
 func (w *scraper) read(ctx context.Context) {
 	type answer struct {
 		values     map[string]float64
+		impossible []string
 		begin, end time.Time
 		err        error
 	}
@@ -244,7 +250,7 @@ func (w *scraper) read(ctx context.Context) {
 		wait.Go(func() {
 			a := &answers[i]
 			a.begin = time.Now()
-			a.values, a.err = w.page(ctx, p)
+			a.values, a.impossible, a.err = w.page(ctx, p)
 			a.end = time.Now()
 		})
 	}
@@ -267,6 +273,9 @@ func (w *scraper) read(ctx context.Context) {
 		sum += a.begin.Sub(answers[0].begin) + a.end.Sub(a.begin)/2
 		n++
 		w.count(i, a.values)
+		for _, name := range a.impossible {
+			w.impossible[name] = true
+		}
 	}
 	if n < len(answers) {
 		return // a sum without one of the servers is not comparable
@@ -343,13 +352,13 @@ func (w *scraper) keep(s instantSample) {
 	}
 }
 
-// page reads one page.
-func (w *scraper) page(ctx context.Context, p MetricsPage) (map[string]float64, error) {
+// page reads one page. It returns the names of the figures that are impossible.
+func (w *scraper) page(ctx context.Context, p MetricsPage) (values map[string]float64, impossible []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, w.m.Timeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL, nil)
 	if err != nil {
-		return nil, errors.New("not a URL")
+		return nil, nil, errors.New("not a URL")
 	}
 	for name, values := range p.Header {
 		r.Header[name] = values
@@ -361,20 +370,23 @@ func (w *scraper) page(ctx context.Context, p MetricsPage) (map[string]float64, 
 		if errors.As(err, &u) {
 			err = u.Err // without the URL
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxHead))
-		return nil, fmt.Errorf("status %d", resp.StatusCode)
+		return nil, nil, fmt.Errorf("status %d", resp.StatusCode)
 	}
 	body, err := exposition.ReadAll(resp.Body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	values := make(map[string]float64)
+	values = make(map[string]float64)
 	put := func(name string, v modelserver.Value) {
-		if v.Known {
+		switch share := name == figureKVUse || name == figureGPUUse; {
+		case v.Known && share && v.Value > 1, v.Invalid:
+			impossible = append(impossible, name)
+		case v.Known:
 			values[name] = v.Value
 		}
 	}
@@ -382,7 +394,7 @@ func (w *scraper) page(ctx context.Context, p MetricsPage) (map[string]float64, 
 	if p.Kind == dcgmKind {
 		g, err := modelserver.ReadGPUs(body, contentType)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		put(figureGPUUse, g.Use)
 		put(figurePower, g.Power)
@@ -390,7 +402,7 @@ func (w *scraper) page(ctx context.Context, p MetricsPage) (map[string]float64, 
 	} else {
 		load, err := modelserver.Read(body, contentType, modelserver.Kind(p.Kind), w.m.Model)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, f := range serverFigures {
 			if f.signal >= 0 {
@@ -398,10 +410,10 @@ func (w *scraper) page(ctx context.Context, p MetricsPage) (map[string]float64, 
 			}
 		}
 	}
-	if len(values) == 0 {
-		return nil, fmt.Errorf("the page has no metric of %s", p.Kind)
+	if len(values)+len(impossible) == 0 {
+		return nil, nil, fmt.Errorf("the page has no metric of %s", p.Kind)
 	}
-	return values, nil
+	return values, impossible, nil
 }
 
 // conclude returns what the servers reported during a run.
@@ -435,6 +447,18 @@ func (w *scraper) conclude(r *Report) *ServerSide {
 		}
 		if some && !math.IsNaN(total) {
 			s.Added[f.name] = total
+		}
+	}
+	if s.Added[figureCacheHits] > s.Added[figureCacheQueries] {
+		w.impossible[figureCacheHits], w.impossible[figureCacheQueries] = true, true
+	}
+	if joules, ok := s.Added[figureEnergy]; ok && joules == 0 {
+		w.impossible[figureEnergy] = true
+	}
+	for _, f := range serverFigures {
+		if w.impossible[f.name] {
+			s.Impossible = append(s.Impossible, f.name)
+			delete(s.Added, f.name)
 		}
 	}
 	ratio := func(v, of float64) *float64 {
@@ -495,6 +519,9 @@ func (s *ServerSide) String() string {
 	}
 	if s.CostPerGoodToken != nil {
 		add("%.3g for a million good tokens", 1e6**s.CostPerGoodToken)
+	}
+	if len(s.Impossible) > 0 {
+		add("left out, since values were impossible: %s", strings.Join(s.Impossible, ", "))
 	}
 	if s.Failed > 0 {
 		add("%d of %d reads failed: %s", s.Failed, s.Reads, s.FirstError)

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -134,6 +135,60 @@ func TestServerMetricsThatAreMissing(t *testing.T) {
 	}
 	if data, err := json.Marshal(r); err != nil || bytes.Contains(data, []byte("secret")) || strings.Contains(r.String(), "secret") {
 		t.Errorf("a secret is shown, %v", err)
+	}
+}
+
+// TestServerMetricsThatAreImpossible leaves out what cannot be, and names it.
+func TestServerMetricsThatAreImpossible(t *testing.T) {
+	for name, tt := range map[string]struct {
+		a, gpu     string
+		impossible []string
+		figure     string // of the samples
+	}{
+		"shares above 1":  {vllmPage(1, 1, 7.5, 100, 50), "DCGM_FI_DEV_GPU_UTIL{gpu=\"0\"} 250\n", []string{figureKVUse, figureGPUUse}, figureRunning},
+		"negative":        {strings.Replace(vllmPage(1, 1, 0.5, 100, 50), "waiting 1", "waiting -1", 1), "DCGM_FI_DEV_GPU_UTIL{gpu=\"0\"} -3\nDCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} 300\n", []string{figureWaiting, figureGPUUse}, figurePower},
+		"constant energy": {vllmPage(1, 1, 0.5, 100, 50), "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} 300\nDCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{gpu=\"0\"} 5000\n", []string{figureEnergy}, figurePower},
+		"more hits":       {"", "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} 300\n", []string{figureCacheQueries, figureCacheHits}, figureRunning},
+		"not known":       {vllmPage(1, 1, 0.5, 100, 50), "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} 2147483632\nDCGM_FI_DEV_GPU_UTIL{gpu=\"0\"} 3\n", nil, figureGPUUse},
+	} {
+		r := watched(t, func(began time.Time) metricsPages {
+			return metricsPages{
+				"a": func() (int, string) {
+					if tt.a == "" {
+						n := int(time.Since(began).Seconds())
+						return 200, vllmPage(1, 1, 0.5, 10*n, 20*n)
+					}
+					return 200, tt.a
+				},
+				"b":   func() (int, string) { return 200, vllmPage(1, 1, 0.1, 5, 5) },
+				"gpu": func() (int, string) { return 200, tt.gpu },
+			}
+		})
+		s := r.Server
+		if diff := cmp.Diff(tt.impossible, s.Impossible); diff != "" || s.Failed != 0 || s.EnergyPerGoodToken != nil {
+			t.Errorf("%s: %+v (-want +got):\n%s", name, s, diff)
+		}
+		if strings.Contains(r.String(), "left out, since values were impossible: "+strings.Join(tt.impossible, ", ")) != (tt.impossible != nil) {
+			t.Errorf("%s: %v", name, s)
+		}
+		for _, one := range s.Samples {
+			for _, figure := range tt.impossible {
+				if v, ok := one.Values[figure]; ok {
+					t.Errorf("%s: %s is %v", name, figure, v)
+				}
+			}
+			if _, ok := one.Values[tt.figure]; !ok {
+				t.Errorf("%s: %s is missing", name, tt.figure)
+			}
+		}
+		for _, figure := range tt.impossible {
+			if v, ok := s.Added[figure]; ok {
+				t.Errorf("%s: %s is %v", name, figure, v)
+			}
+		}
+		if slices.Contains(tt.impossible, figureCacheHits) && s.CacheHitRate != nil {
+			t.Errorf("%s: a hit rate of %v", name, *s.CacheHitRate)
+		}
 	}
 }
 

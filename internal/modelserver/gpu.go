@@ -21,8 +21,8 @@ const dcgmBlank = 0x7ffffff0
 // [exposition.Parse].
 func ReadGPUs(page []byte, contentType string) (GPUs, error) {
 	type sum struct {
-		gpus  map[string]float64
-		blank bool
+		gpus           map[string]float64
+		blank, invalid bool
 	}
 	use, power, energy := sum{gpus: make(map[string]float64)}, sum{gpus: make(map[string]float64)}, sum{gpus: make(map[string]float64)}
 	for s, err := range exposition.Parse(page, contentType) {
@@ -45,7 +45,7 @@ func ReadGPUs(page []byte, contentType string) (GPUs, error) {
 			continue
 		}
 		if !(s.Value >= 0 && s.Value < blank) {
-			to.blank = true
+			to.blank, to.invalid = true, to.invalid || !(s.Value >= blank)
 			continue
 		}
 		host, _ := s.Label("Hostname")
@@ -55,7 +55,7 @@ func ReadGPUs(page []byte, contentType string) (GPUs, error) {
 		to.gpus[key] = max(to.gpus[key], s.Value)
 	}
 	total := func(from sum, name string, scale float64) Value {
-		v := Value{Known: !from.blank && len(from.gpus) > 0, Name: name}
+		v := Value{Known: !from.blank && len(from.gpus) > 0, Invalid: from.invalid, Name: name}
 		for _, one := range from.gpus {
 			v.Value += one * scale
 		}

@@ -128,7 +128,10 @@ var servers = map[Kind]*server{
 type Value struct {
 	Value float64
 	Known bool
-	Name  string // of the metric it was read from
+	// Invalid means that it is not known since the page has a value that is negative or
+	// not finite.
+	Invalid bool
+	Name    string // of the metric it was read from
 }
 
 // Load is the load of a server. What is not on its page is not known.
@@ -241,7 +244,8 @@ func (g *gauge) value(largest bool) Value {
 			total += v
 		}
 	}
-	return Value{Value: total, Known: !g.invalid && !math.IsInf(total, 1)}
+	invalid := g.invalid || math.IsInf(total, 1)
+	return Value{Value: total, Known: !invalid, Invalid: invalid}
 }
 
 var signalNames = [signals]string{"running", "waiting", "KV use", "tokens", "preemptions", "tokens generated", "cache queries", "cache hits", "TTFT"}
