@@ -135,8 +135,8 @@ func moved(resp *http.Response) string {
 }
 
 // explain returns the error of an outcome, which may be nil. The error of a status
-// other than 2xx has the first bytes of the answer, and so has that of an answer that
-// begins with an error.
+// other than 2xx, or of an answer that begins with an error, has the first bytes of the
+// answer.
 func explain(o *answer.Outcome, x *exchange, err, cause error) error {
 	head := func() string { return strings.ToValidUTF8(strings.TrimSpace(string(x.head)), "?") }
 	switch {
