@@ -223,7 +223,7 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 	r.Judge(c.plan.Thresholds...)
 	for i := range r.Judged {
 		result := &r.Judged[i].Result
-		switch shown, can := c.proof.breached(i, r.dependence(r.Judged[i].Threshold.Metric)), c.proof.tests[i].excess != nil; {
+		switch shown, can := c.proof.breached(i, r.dependence(r.Judged[i].Threshold.Metric)), c.proof.tests[i].excess != nil && c.proof.enough(i); {
 		case shown && result.Status != checks.Fail:
 			result.Status = checks.Fail
 			result.Summary += ", with the requests that ended without a value"

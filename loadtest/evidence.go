@@ -147,6 +147,15 @@ func (e *evidence) breached(i int, dependence float64) bool {
 	return false
 }
 
+// enough reports whether there are enough requests to prove a mean.
+func (e *evidence) enough(i int) bool {
+	n := 0.0
+	for _, c := range e.cohorts {
+		n += c.sums[i].n
+	}
+	return n >= fewest
+}
+
 // exceeds reports whether events of n trials show a true share above share. dependence is
 // the number of trials that show as much as one independent trial, and of the number of
 // thresholds that are judged together.

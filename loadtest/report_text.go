@@ -191,7 +191,11 @@ func (r *Report) writeTags(b *strings.Builder) {
 		return
 	}
 	tags := slices.Sorted(maps.Keys(r.Tags))
-	names := shortNames(tags)
+	clean := make([]string, len(tags))
+	for i, tag := range tags {
+		clean[i] = plain(tag)
+	}
+	names := shortNames(clean)
 	fmt.Fprintf(b, "%-13s%8s%8s%8s%9s%9s%9s%8s%8s\n", "By tag, corr.", "sent", "rate", "failed", "TTFT p50", "TTFT p99", "TPOT p50", "E2E p50", "E2E p99")
 	for i, tag := range tags {
 		t := r.Tags[tag]

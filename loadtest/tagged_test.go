@@ -106,8 +106,12 @@ func TestMix(t *testing.T) {
 			t.Errorf("%s is not shown:\n%s", tag, report)
 		}
 	}
-	if !strings.Contains(report.String(), "    100 %        –") {
+	if !strings.Contains(report.String(), "   100 %        –") {
 		t.Errorf("the failures are not shown:\n%s", report)
+	}
+	report.Tags["\x1b[2J\nVerdict"] = report.Tags["base"] // of a report in JSON
+	if strings.ContainsAny(report.String(), "\x1b") || strings.Contains(report.String(), "\nVerdict  ") && strings.Count(report.String(), "Verdict") > 2 {
+		t.Errorf("a tag writes to the terminal:\n%q", report)
 	}
 }
 

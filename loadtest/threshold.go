@@ -158,8 +158,8 @@ func (r *Report) Summary() analysis.Summary {
 // OK. It fails if the figure exceeds it, and for a rate or a quantile of requests if chance is
 // no explanation: if the target kept all of ts, one of them would fail with a
 // probability of at most 5 %, however often they are evaluated while a run goes on.
-// Otherwise it is [checks.Unknown]. [Run] also has the proof for means and for quantiles
-// of gaps, which a report that is read back does not have.
+// Otherwise it is [checks.Unknown]. [Run] also wants proof for means and for quantiles of
+// gaps, from 50 requests on; a report that is read back does not have it.
 //
 // A rate or a quantile passes with any number of requests, but too few of them cannot
 // show much: one slow or failed request has to keep it, so that "ttft p99" needs 100

@@ -167,7 +167,7 @@ func exitCode(r *loadtest.Report) int {
 		return breached
 	case len(r.Judged) > 0 && v.Status == checks.Pass:
 		return 0
-	case len(r.Judged) > 0, r.Interrupted, r.Missing > 0, r.Incomplete != "", r.Classes[analysis.OK]+r.Classes[analysis.Refused] == 0:
+	case len(r.Judged) > 0, r.Interrupted, r.Missing > 0, r.Incomplete != "", r.Classes[analysis.OK] == 0:
 		return inconclusive
 	}
 	return 0
