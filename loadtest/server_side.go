@@ -96,7 +96,7 @@ type ServerSide struct {
 	// Added is by how much each counter rose during the run, summed up over the servers:
 	// "preemptions", "output_tokens" (for all clients), "cache_queries" and "cache_hits"
 	// (in tokens), and "gpu_energy_joules". A counter that was reset, by a restart of its
-	// server, is missing.
+	// server, or that was not on the page all the time is missing.
 	Added map[string]float64 `json:"added,omitempty"`
 	// Impossible are the names of the figures with a value that cannot be: a negative one
 	// or one that is not finite, a share above 1, more cache hits than queries, or GPUs
@@ -204,8 +204,11 @@ func newScraper(m ServerMetrics) *scraper {
 	m.Every, m.Timeout = cmp.Or(m.Every, defaultEvery), cmp.Or(m.Timeout, defaultPageTimeout)
 	w := &scraper{m: m, client: m.Client, skip: 1, first: make([]map[string]float64, len(m.Pages)), last: make([]map[string]float64, len(m.Pages)), impossible: make(map[string]bool)}
 	if w.client == nil {
-		w.client = &http.Client{Transport: NewTransport(1), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		w.client = &http.Client{Transport: NewTransport(1)}
 	}
+	own := *w.client
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	w.client = &own
 	return w
 }
 
@@ -297,7 +300,7 @@ func (w *scraper) read(ctx context.Context) {
 			}
 			pages++
 		}
-		if pages > 0 {
+		if pages > 0 && !math.IsInf(whole, 0) {
 			if f.name == figureGPUUse {
 				whole /= float64(pages)
 			}
@@ -318,17 +321,21 @@ func (w *scraper) lacks(page int, f serverFigure) bool {
 
 // count notes the counters of a page.
 func (w *scraper) count(page int, values map[string]float64) {
-	if w.first[page] == nil {
+	begins := w.first[page] == nil
+	if begins {
 		w.first[page], w.last[page] = make(map[string]float64), make(map[string]float64)
 	}
 	for _, f := range serverFigures {
-		v, ok := values[f.name]
-		if !ok || !f.counter {
+		if !f.counter {
 			continue
 		}
-		if _, begun := w.first[page][f.name]; !begun {
+		v, ok := values[f.name]
+		switch {
+		case !ok: // by how much it rises is not known
+			w.first[page][f.name] = math.NaN()
+		case begins:
 			w.first[page][f.name] = v
-		} else if v < w.last[page][f.name] {
+		case v < w.last[page][f.name]:
 			w.first[page][f.name] = math.NaN() // it was reset
 		}
 		w.last[page][f.name] = v
@@ -445,7 +452,7 @@ func (w *scraper) conclude(r *Report) *ServerSide {
 			}
 			total, some = total+w.last[i][f.name]-from, true
 		}
-		if some && !math.IsNaN(total) {
+		if some && !math.IsNaN(total) && !math.IsInf(total, 0) {
 			s.Added[f.name] = total
 		}
 	}

@@ -28,7 +28,7 @@ type metricsPages map[string]func() (status int, text string)
 
 func (p metricsPages) RoundTrip(r *http.Request) (*http.Response, error) {
 	status, text := p[r.URL.Host]()
-	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"text/plain; version=0.0.4"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"text/plain; version=0.0.4"}, "Location": {"http://elsewhere/metrics"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
 }
 
 // watched runs 20 requests in 10 s with two servers and a GPU exporter.
@@ -245,5 +245,45 @@ func TestServerMetricsAreValidated(t *testing.T) {
 	}
 	if (ServerMetrics{}).Validate() == nil {
 		t.Error("no pages are accepted")
+	}
+}
+
+// TestServerMetricsThatCannotBeAdded has a counter that comes late, one that goes, numbers
+// whose sum is not finite, and a redirect.
+func TestServerMetricsThatCannotBeAdded(t *testing.T) {
+	for name, page := range map[string]func(began time.Time) (int, string){
+		"late": func(began time.Time) (int, string) {
+			if time.Since(began) < 5*time.Second {
+				return 200, "vllm:num_requests_running 1\n"
+			}
+			return 200, fmt.Sprintf("vllm:num_requests_running 1\nvllm:generation_tokens_total %d\n", int(time.Since(began).Seconds()))
+		},
+		"gone": func(began time.Time) (int, string) {
+			if time.Since(began) > 5*time.Second {
+				return 200, "vllm:num_requests_running 1\n"
+			}
+			return 200, "vllm:num_requests_running 1\nvllm:generation_tokens_total 7\n"
+		},
+		"huge": func(began time.Time) (int, string) {
+			if time.Since(began) < time.Second {
+				return 200, "vllm:num_requests_running 1.7e308\nvllm:generation_tokens_total 0\n"
+			}
+			return 200, "vllm:num_requests_running 1.7e308\nvllm:generation_tokens_total 1.7e308\n"
+		},
+		"redirect": func(time.Time) (int, string) { return 302, "vllm:num_requests_running 1\n" },
+	} {
+		r := watched(t, func(began time.Time) metricsPages {
+			one := func() (int, string) { return page(began) }
+			return metricsPages{"a": one, "b": one, "gpu": func() (int, string) { return 200, "DCGM_FI_DEV_GPU_UTIL{gpu=\"0\"} 50\n" }, "elsewhere": func() (int, string) {
+				t.Error("a redirect is followed")
+				return 404, ""
+			}}
+		})
+		if _, ok := r.Server.Added[figureGenerated]; ok {
+			t.Errorf("%s: %v", name, r.Server.Added)
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
