@@ -37,9 +37,9 @@ const (
 	// simulation of M/M/1, M/G/4 and batching servers, it keeps the bounds of a search
 	// valid; see TestKeptIsRarelyWrong. Tests of thresholds are valid without it; see
 	// TestQueuesRarelyFail.
-	goodputMargin = 1.5
+	goodputMargin = 1.8
 	// steadyGoodput is a part of the limit of an SLO that is too small to matter.
-	steadyGoodput = 0.01
+	steadyGoodput = 0.004
 )
 
 // goodputBatches returns batches for n SLOs.
