@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,8 +63,11 @@ func TestGateOfMeans(t *testing.T) {
 	fails := func(limit string) (n int) {
 		for seed := range uint64(40) {
 			rng := rand.New(rand.NewPCG(seed, 9))
+			var mu sync.Mutex
 			p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				mu.Lock()
 				at := time.Duration(rng.ExpFloat64() * float64(108*ms))
+				mu.Unlock()
 				return script{parts: []part{{at: at, data: content("a") + goodTail}, {at: at, err: io.EOF}}}.RoundTrip(r)
 			}))
 			p.Pacer, p.Requests, p.Workers = pace.Constant(1), 200, 1
@@ -84,9 +89,9 @@ func TestGateOfMeans(t *testing.T) {
 func TestTimeoutsHaveNoGoodTTFT(t *testing.T) {
 	hanging := script{parts: []part{{data: role}, {at: time.Hour, err: io.EOF}}}
 	for _, text := range []string{"ttft p95 <= 400ms", "e2e p95 <= 400ms", "latency p95 <= 400ms"} {
-		n := 0
+		var n atomic.Int64
 		p := plan(roundTripFunc(func(r *http.Request) (*http.Response, error) {
-			if n++; n%10 > 0 {
+			if n.Add(1)%10 > 0 {
 				return hanging.RoundTrip(r)
 			}
 			return script{parts: spoken}.RoundTrip(r)

@@ -169,7 +169,7 @@ func TestSQLPool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := want(t, probe.SQL(probe.SQLOptions{DB: db, MaxTime: time.Millisecond}), checks.Fail); r.Evidence["waits"] != "1" || r.Evidence["in use"] != "1" || r.Evidence["limit"] != "1" {
+	if r := want(t, probe.SQL(probe.SQLOptions{DB: db, MaxTime: time.Second}), checks.Fail); r.Evidence["waits"] != "1" || r.Evidence["in use"] != "1" || r.Evidence["limit"] != "1" {
 		t.Error(r.Evidence)
 	}
 	busy.Close()
