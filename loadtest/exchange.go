@@ -217,8 +217,8 @@ func (r *Result) measure(o *answer.Outcome) (doubted bool) {
 
 // tokenize counts the tokens of the answer and the prompt that the server has not
 // reported. It returns the tokens of each of n chunks, or nil if the recording has
-// another number of chunks. A token is at least a byte long, but for a few that a
-// tokenizer adds.
+// another number of chunks. A token is a byte long or longer, except for a few
+// that a tokenizer adds.
 func (r *Result) tokenize(rec Recording, asked workload.Prompt, count func(string) int, n int) (counts []int) {
 	const mostAdded = 16
 	tokens := func(text string) int { return max(0, min(count(text), len(text)+mostAdded)) }

@@ -177,8 +177,8 @@ func TestNoColour(t *testing.T) {
 	}
 }
 
-// TestErrorsBesideExitCodes prints what went wrong besides a verdict.
-func TestErrorsBesideExitCodes(t *testing.T) {
+// TestErrorsAfterAVerdict prints what went wrong after the verdict of a run.
+func TestErrorsAfterAVerdict(t *testing.T) {
 	code, _, errs := command(t, "report", "-threshold", "error rate <= 1%", "-html", filepath.Join(t.TempDir(), "no", "r.html"), judgedFile(t, 1000, 500, 0))
 	if code == 0 || !strings.Contains(errs, "no such file") {
 		t.Error(code, errs)

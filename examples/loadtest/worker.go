@@ -27,7 +27,7 @@ const tokenVar = "LOADTEST_TOKEN"
 func (o *options) fleet(fs *flag.FlagSet) {
 	fs.StringVar(&o.workers, "workers", "", "send from the machines at these comma-separated `URLs`, which run loadtest serve-worker; LOADTEST_TOKEN is their token")
 	fs.StringVar(&o.listenWorkers, "listen-workers", "", "send from the machines that join at this `address`, such as :8443, by loadtest serve-worker -join; requires -cert, -key and -ca")
-	fs.IntVar(&o.minWorkers, "workers-min", 0, "the `number` of workers to wait for, those of -workers included; others may join during the run; 0 means 1")
+	fs.IntVar(&o.minWorkers, "workers-min", 0, "the `number` of workers to wait for, including -workers; others may join during the run; 0 means 1")
 	fs.StringVar(&o.workerNames, "worker-names", "", "accept only workers whose certificate has one of these comma-separated `names`")
 	o.identity.flags(fs, "-listen-workers")
 }

@@ -137,7 +137,7 @@ func TestCriticalPassesWhatWaits(t *testing.T) {
 }
 
 // A receiver that removes repetitions by their keys takes the messages of a state that begins
-// anew.
+// again.
 func TestKeysAfterTheStateIsLost(t *testing.T) {
 	for how, lose := range map[string]func(*memstore.Store, rollout.Entry) error{
 		"gone": func(s *memstore.Store, e rollout.Entry) error { return s.Delete(t.Context(), e.Key, e.Revision) },
