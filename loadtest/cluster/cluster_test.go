@@ -21,7 +21,6 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"github.com/serin-go/serin/checks"
-	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/cluster"
 	"github.com/serin-go/serin/loadtest/modeltest"
@@ -312,32 +311,6 @@ func startWorker(t *testing.T) *httptest.Server {
 	server := httptest.NewServer(w)
 	t.Cleanup(server.Close)
 	return server
-}
-
-func TestThresholdsOnMergedData(t *testing.T) {
-	target := startModel(t)
-	c := coordinator(t, nil, startWorker(t).URL, startWorker(t).URL)
-	limit := func(text string) analysis.Threshold {
-		l, err := analysis.ParseThreshold(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}
-	p := testPlan(target)
-	p.Duration = time.Second
-	if got := loadtest.Runner(c.Run).Gate(p, limit("error rate <= 50%"), limit("latency p99 <= 1m")).Check(t.Context()); got.Status != checks.Pass {
-		t.Errorf("%v: %s", got.Status, got.Summary)
-	}
-	p.Duration = time.Minute
-	if got := loadtest.Runner(c.Run).Gate(p, limit("latency p99 <= 1ms")).Check(t.Context()); got.Status != checks.Fail {
-		t.Errorf("%v: %s", got.Status, got.Summary)
-	}
-	p.Duration = 500 * time.Millisecond
-	found, err := loadtest.FindCapacity(t.Context(), loadtest.Search{Plan: p, From: 50, To: 100, Share: 0.5, Run: c.Run})
-	if err != nil || found.Kept != 100 {
-		t.Errorf("%v, %v", found, err)
-	}
 }
 
 func TestStoppedRunReports(t *testing.T) {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest"
 	"github.com/serin-go/serin/loadtest/cluster"
 	"github.com/serin-go/serin/loadtest/modeltest"
@@ -347,6 +349,42 @@ func TestClosedLoopLeaves(t *testing.T) {
 		}
 		if n := len(f.workers["a"].sent); n > 110 { // 2 users for a second, 21 ms for each request
 			t.Errorf("the worker that left sent %d", n)
+		}
+	})
+}
+
+// TestThresholdsOnMergedData judges runs of two workers. In virtual time, no delay of this
+// machine counts as one of the server, and no worker is lost by it.
+func TestThresholdsOnMergedData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, cluster.Config{MinWorkers: 2, Lead: lead})
+		f.join("a")
+		f.join("b")
+		limit := func(text string) analysis.Threshold {
+			l, err := analysis.ParseThreshold(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l
+		}
+		p := fleetPlan()
+		p.Pacer = pace.Poisson(20, 2) // takes little of the CPU per virtual second
+		p.Duration = 3 * time.Second
+		p.SLOs = []loadtest.SLO{{TTFT: time.Second}}
+		if got := loadtest.Runner(f.c.Run).Gate(p, limit("error rate <= 50%"), limit("latency p99 <= 1m")).Check(t.Context()); got.Status != checks.Pass {
+			t.Errorf("%v: %s", got.Status, got.Summary)
+		}
+		p.Duration = time.Minute
+		if got := loadtest.Runner(f.c.Run).Gate(p, limit("latency p99 <= 1ms")).Check(t.Context()); got.Status != checks.Fail {
+			t.Errorf("%v: %s", got.Status, got.Summary)
+		}
+		if n := len(f.workers["a"].sent) + len(f.workers["b"].sent); n > 20*(3+10) {
+			t.Errorf("%d requests: the breach did not end the run", n)
+		}
+		p.Duration = 2 * time.Second
+		found, err := loadtest.FindCapacity(t.Context(), loadtest.Search{Plan: p, From: 10, To: 20, Share: 0.5, Run: f.c.Run})
+		if err != nil || found.Kept != 20 {
+			t.Errorf("%v, %v", err, found)
 		}
 	})
 }
