@@ -2,10 +2,13 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +113,39 @@ func numbers(p pace.Pacer) (all []uint64) {
 	}
 	return all
 }
+
+// TestStopAtTheEnd stops a run. A worker whose run has just ended stays connected.
+func TestStopAtTheEnd(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		ended  bool
+		want   bool
+	}{{http.StatusNoContent, false, false}, {http.StatusNotFound, false, false}, {http.StatusNoContent, true, false}, {http.StatusInternalServerError, false, true}} {
+		call, end := context.WithCancel(t.Context())
+		client := &http.Client{Transport: answering(func(r *http.Request) (*http.Response, error) {
+			if test.ended {
+				end() // the last line of the run comes before the answer
+				return nil, call.Err()
+			}
+			answer := httptest.NewRecorder()
+			setVersion(answer.Header())
+			answer.WriteHeader(test.status)
+			return answer.Result(), nil
+		})}
+		hungUp := false
+		m := &member{peer: &peer{name: "w1", url: "http://w1", client: client}, silence: time.Minute}
+		m.stopRun(call, "1", func(error) { hungUp = true })
+		end()
+		if hungUp != test.want {
+			t.Errorf("%+v: hung up %v", test, hungUp)
+		}
+	}
+}
+
+// answering is a Transport.
+type answering func(*http.Request) (*http.Response, error)
+
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) { return a(r) }
 
 // TestClock: a reading within the bounds of the one before is not a change.
 func TestClock(t *testing.T) {

@@ -85,15 +85,20 @@ func reason(call context.Context, err error) error {
 	return err
 }
 
+// stopRun ends a run early. It hangs up if the worker does not answer.
 func (m *member) stopRun(call context.Context, id string, hangUp context.CancelCauseFunc) {
 	ctx, cancel := context.WithTimeout(call, m.silence)
 	defer cancel()
 	resp, err := m.call(ctx, http.MethodDelete, runsPath+"/"+id, nil)
-	if err != nil {
+	var refused *refusedError
+	switch {
+	case err == nil:
+		drain(resp.Body)
+	case call.Err() != nil, errors.As(err, &refused) && refused.status == http.StatusNotFound:
+		// The run has ended meanwhile, and the worker has other ones.
+	default:
 		hangUp(err)
-		return
 	}
-	drain(resp.Body)
 }
 
 // give makes the worker give up a share of the rest of a run. It returns the instant, at
