@@ -39,7 +39,15 @@ func (c *Coordinator) Serve(l net.Listener) error {
 			}
 			return fmt.Errorf("cluster: cannot accept workers: %w", err)
 		}
-		go c.welcome(conn)
+		select {
+		case c.handshakes <- struct{}{}:
+			go func() {
+				defer func() { <-c.handshakes }()
+				c.welcome(conn)
+			}()
+		case <-c.ctx.Done():
+			_ = conn.Close() // the listener is closed, too
+		}
 	}
 }
 
@@ -58,6 +66,13 @@ func (c *Coordinator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet || r.Header.Get("Upgrade") != protocolName:
 		w.Header().Set("Upgrade", protocolName)
 		refuse(w, http.StatusUpgradeRequired, "want a GET request with the header Upgrade: "+protocolName)
+		return
+	}
+	select {
+	case c.handshakes <- struct{}{}:
+		defer func() { <-c.handshakes }()
+	default:
+		refuse(w, http.StatusServiceUnavailable, "too many workers join at the same time")
 		return
 	}
 	w.Header().Set("Connection", "Upgrade")
@@ -85,13 +100,17 @@ type hijacked struct {
 
 func (h *hijacked) Read(b []byte) (int, error) { return h.in.Read(b) }
 
-// nameTakenError means that a worker of the name is connected. It ends when that one
-// leaves or is lost.
-type nameTakenError struct{ name string }
+const (
+	// maxJoined limits the workers that are connected, and those that join during one run.
+	maxJoined = 1000
+	// maxHandshakes limits the connections in a handshake.
+	maxHandshakes = 128
+)
 
-func (e *nameTakenError) Error() string {
-	return fmt.Sprintf("cluster: worker %s: a worker of this name is connected", e.name)
-}
+// passingError is a refusal whose reason may pass.
+type passingError struct{ why string }
+
+func (e *passingError) Error() string { return "cluster: " + e.why }
 
 // welcome does the handshake of a connection and adds the worker.
 func (c *Coordinator) welcome(conn net.Conn) {
@@ -149,15 +168,20 @@ func certified(cert *x509.Certificate) []string {
 	return []string{cert.Subject.CommonName}
 }
 
-// reserve adds p unless its name is taken or the coordinator is closed.
+var errClosed = errors.New("cluster: the coordinator is closed")
+
+// reserve adds p unless its name is taken, there are too many or the coordinator is closed.
 func (c *Coordinator) reserve(p *peer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return errors.New("cluster: the coordinator is closed")
+		return errClosed
 	}
 	if c.joined[p.name] != nil {
-		return &nameTakenError{p.name}
+		return &passingError{"worker " + p.name + ": a worker of this name is connected"}
+	}
+	if len(c.joined) >= maxJoined {
+		return &passingError{fmt.Sprintf("worker %s: %d workers are connected, which is the limit", p.name, maxJoined)}
 	}
 	c.joined[p.name] = p
 	return nil
@@ -194,6 +218,10 @@ func (c *Coordinator) attach(ctx context.Context, p *peer, conn net.Conn) error 
 	p.client = &http.Client{Transport: http2}
 	p.close = func() { _ = watched.Close() }
 	c.mu.Lock()
+	if c.closed { // which ends the connections of those that were ready
+		c.mu.Unlock()
+		return errClosed
+	}
 	p.ready = true
 	c.change()
 	for r := range c.runs {

@@ -18,7 +18,7 @@ type Config struct {
 	// Workers are the base URLs of workers to connect to, such as http://10.0.0.7:8090.
 	Workers []string `env:"WORKERS"`
 	// MinWorkers is the number of workers, those that join included, for which a run
-	// waits. If there are no Workers, it must be at least 1.
+	// waits, up to 1,000 more than Workers. If there are no Workers, it must be at least 1.
 	MinWorkers int `env:"MIN_WORKERS"`
 	// Names are the names of the workers that may join. The name of a worker with a
 	// certificate is a DNS name in it or, if it has no DNS names, its common name. If
@@ -63,7 +63,7 @@ func (cfg Config) Validate() error {
 			errs = append(errs, &checks.InvalidError{Package: "cluster", Field: "Config." + field, Value: value, Want: want})
 		}
 	}
-	check(cfg.MinWorkers >= 0, "MinWorkers", cfg.MinWorkers, "at least 0")
+	check(cfg.MinWorkers >= 0 && cfg.MinWorkers <= len(cfg.Workers)+maxJoined, "MinWorkers", cfg.MinWorkers, fmt.Sprintf("from 0 to the number of Workers and %d that join", maxJoined))
 	check(len(cfg.Workers) > 0 || cfg.MinWorkers != 0, "Workers", "[]", "at least one worker, or MinWorkers for workers that join")
 	check(len(cfg.Workers) == 0 || cfg.Token != "", "Token", "0 bytes", "the token of the Workers")
 	for i, n := range cfg.Names {

@@ -26,6 +26,8 @@ type Coordinator struct {
 	ctx context.Context // ends with Close
 	end context.CancelFunc
 
+	handshakes chan struct{} // has one element for each in progress
+
 	mu        sync.Mutex
 	listeners []net.Listener
 	joined    map[string]*peer // by name
@@ -54,7 +56,7 @@ func New(cfg Config) (*Coordinator, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Coordinator{cfg: cfg, joined: make(map[string]*peer), runs: make(map[*run]struct{}), changed: make(chan struct{})}
+	c := &Coordinator{cfg: cfg, handshakes: make(chan struct{}, maxHandshakes), joined: make(map[string]*peer), runs: make(map[*run]struct{}), changed: make(chan struct{})}
 	c.ctx, c.end = context.WithCancel(context.Background())
 	return c, nil
 }

@@ -53,7 +53,8 @@
 //
 // A worker that joins during a run receives its share of the rest: of n workers, each
 // gives up one n-th of what it has not sent yet. The users of a closed loop stay where
-// they are; there, a late worker takes over from those that leave or are lost.
+// they are; there, a late worker takes over from those that leave or are lost. Up to 1,000
+// workers can be connected that have joined, and as many can join during one run.
 //
 // [Worker.Leave] gives the rest of a worker's shares to another worker, which continues
 // at the same instant, and waits for the answers. Each request is sent once.

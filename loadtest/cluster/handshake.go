@@ -150,8 +150,8 @@ func greetWorker(h *handshake, admit func(name string) error) (name string, err 
 		return "", err
 	}
 	refuse := func(err error) error {
-		var taken *nameTakenError
-		_ = h.send(greeting{Protocol: protocolName, Version: protocolVersion, Error: err.Error(), Again: errors.As(err, &taken)}) // err counts
+		var passing *passingError
+		_ = h.send(greeting{Protocol: protocolName, Version: protocolVersion, Error: err.Error(), Again: errors.As(err, &passing)}) // err counts
 		return err
 	}
 	if validName.MatchString(hello.Name) {

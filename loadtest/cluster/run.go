@@ -302,6 +302,11 @@ func (r *run) join(p *peer) {
 	}
 	from := max(0, r.since()+takeover)
 	r.mu.Lock()
+	if len(r.members)-r.shares >= maxJoined { // each of them divides the shares once more
+		r.mu.Unlock()
+		r.cfg.Logger.WarnContext(r.ctx, "worker not used in this run", "worker", p.name, "joined", maxJoined)
+		return
+	}
 	r.members = append(r.members, m)
 	n := 0
 	for _, m := range r.members {
