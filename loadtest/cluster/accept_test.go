@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,5 +86,25 @@ func TestJoinedWorkersAreBounded(t *testing.T) {
 	}
 	if _, err := New(Config{MinWorkers: maxJoined + 1}); err == nil {
 		t.Error("a coordinator waits for more workers than can join")
+	}
+}
+
+// TestLongRefusal has the worker read a reason that is longer than a line may be.
+func TestLongRefusal(t *testing.T) {
+	a, b := net.Pipe()
+	const token = "a token that cannot be guessed"
+	worker, done := newHandshake(t.Context(), a, "the coordinator", token)
+	defer done()
+	coordinator, done := newHandshake(t.Context(), b, "a worker", token)
+	defer done()
+	refused := make(chan error, 1)
+	go func() { refused <- greetCoordinator(worker, "w1") }()
+	_, err := greetWorker(coordinator, func(string) error { return errors.New("want one of " + strings.Repeat("\x00", maxGreeting)) })
+	if err == nil {
+		t.Error("the worker is let in")
+	}
+	var refusal *refusedError
+	if err := <-refused; !errors.As(err, &refusal) || !strings.HasPrefix(refusal.why, "want one of ") {
+		t.Errorf("the worker has no reason: %v", err)
 	}
 }

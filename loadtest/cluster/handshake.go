@@ -70,7 +70,7 @@ func (h *handshake) send(g greeting) error {
 	return nil
 }
 
-// receive reads a line. One with an error is a *refusedError.
+// receive reads a line.
 func (h *handshake) receive() (g greeting, err error) {
 	line, err := h.in.ReadSlice('\n') // at most the size of the buffer
 	if err == nil {
@@ -151,7 +151,8 @@ func greetWorker(h *handshake, admit func(name string) error) (name string, err 
 	}
 	refuse := func(err error) error {
 		var passing *passingError
-		_ = h.send(greeting{Protocol: protocolName, Version: protocolVersion, Error: err.Error(), Again: errors.As(err, &passing)}) // err counts
+		why := fmt.Sprintf("%.500s", err)                                                                                   // fits into a line
+		_ = h.send(greeting{Protocol: protocolName, Version: protocolVersion, Error: why, Again: errors.As(err, &passing)}) // err counts
 		return err
 	}
 	if validName.MatchString(hello.Name) {
