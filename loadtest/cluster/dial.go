@@ -28,7 +28,8 @@ func Dial(ctx context.Context, coordinator string, cfg *tls.Config) (net.Conn, e
 	}
 	cfg = cfg.Clone()
 	cfg.InsecureSkipVerify, cfg.NextProtos = false, []string{"http/1.1"} // HTTP/2 has no upgrades
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: cfg, DisableKeepAlives: false}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: cfg}
+	defer transport.CloseIdleConnections() // after a refusal
 	var conn net.Conn
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { conn = got.Conn }})
 	r, err := http.NewRequestWithContext(traced, http.MethodGet, strings.TrimRight(coordinator, "/")+joinPath, nil)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/serin-go/serin/loadtest"
@@ -112,6 +113,27 @@ func numbers(p pace.Pacer) (all []uint64) {
 		all = append(all, number)
 	}
 	return all
+}
+
+// TestDialIsBounded has a coordinator that does not answer: the worker tries again.
+func TestDialIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, err := NewWorker(WorkerConfig{Name: "w1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		dials := 0
+		err = w.Join(ctx, func(ctx context.Context) (net.Conn, error) {
+			dials++
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		if !errors.Is(err, context.DeadlineExceeded) || dials < 10 {
+			t.Errorf("%d attempts, %v", dials, err)
+		}
+	})
 }
 
 // TestStopAtTheEnd stops a run. A worker whose run has just ended stays connected.

@@ -21,8 +21,8 @@ const (
 	maxPause = 30 * time.Second
 )
 
-// vanished is the time without an answer of the coordinator after which a connection is
-// given up.
+// vanished is the time without an answer of the coordinator after which a connection, or
+// the attempt to connect, is given up.
 const vanished = 30 * time.Second
 
 // Join connects the worker to a coordinator by dial and runs its parts of load tests.
@@ -89,7 +89,9 @@ func (w *Worker) joinOnce(ctx context.Context, dial func(context.Context) (net.C
 	connecting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(w.left, cancel)()
+	limit := time.AfterFunc(vanished, cancel)
 	conn, err := dial(connecting)
+	limit.Stop()
 	if err != nil {
 		return false, err
 	}
