@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -106,6 +107,15 @@ func (c *conn) Read(b []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// linger is the time in which what was written before Close can still be delivered.
+const linger = 10 * time.Second
+
+// Close implements [net.Conn].
+func (c *conn) Close() error {
+	time.AfterFunc(linger, func() { c.fail(net.ErrClosed) }) // if nothing is acknowledged
+	return c.Conn.Close()
 }
 
 func (c *conn) LocalAddr() net.Addr { return addr(c.local) }

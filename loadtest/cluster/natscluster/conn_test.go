@@ -1,9 +1,31 @@
 package natscluster
 
 import (
+	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 )
+
+// TestCloseEnds closes a connection whose other end acknowledges nothing: its goroutines
+// end, or the test would not.
+func TestCloseEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &conn{opened: make(chan struct{}), done: make(chan struct{}), sent: window}
+		c.changed = sync.NewCond(&c.mu)
+		c.Conn, c.pipe = net.Pipe()
+		close(c.opened)
+		go c.send()
+		go c.deliver()
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		<-c.done
+	})
+}
 
 // FuzzMessage has messages from anyone who can publish to an inbox: they never panic, and
 // what they queue is bounded.
