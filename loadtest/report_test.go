@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/loadtest/pace"
 )
 
@@ -149,5 +150,15 @@ func TestAbsentIsNotZero(t *testing.T) {
 	}
 	if text := curve.Steps[0].String(); !strings.Contains(text, "TTFT p99 –") {
 		t.Errorf("a step shows an absent TTFT: %s", text)
+	}
+}
+
+// TestAddAllocatesNothing adds requests to a report, which a run does with its lock held.
+func TestAddAllocatesNothing(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	r := newReport(Plan{Start: at, SLOs: []SLO{{TTFT: time.Second}}}, "")
+	one := Result{Due: at, Sent: at, Class: analysis.OK, Status: 200, TTFB: ms, TTFT: 2 * ms, E2E: 9 * ms, Latency: 9 * ms, TPOT: ms, NTPOT: ms, Chunks: 8, OutputTokens: 8}
+	if n := testing.AllocsPerRun(1000, func() { r.add(one, chunks{}) }); n != 0 {
+		t.Errorf("%v allocations for a request", n)
 	}
 }

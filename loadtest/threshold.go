@@ -87,7 +87,6 @@ func (r *Report) dependence(metric string) float64 {
 // valueOf returns the function that returns a request's value of an amount, and whether
 // it has one.
 func valueOf(name string) func(Result) (float64, bool) {
-	seconds := func(some bool, d time.Duration) (float64, bool) { return d.Seconds(), some && d > 0 }
 	switch name {
 	case analysis.TTFT().Name:
 		return func(r Result) (float64, bool) { return seconds(r.Chunks > 0 && r.Class.Begun(), r.TTFT+r.SchedLag()) }
@@ -112,6 +111,8 @@ func valueOf(name string) func(Result) (float64, bool) {
 	}
 	return func(Result) (float64, bool) { return 0, false }
 }
+
+func seconds(some bool, d time.Duration) (float64, bool) { return d.Seconds(), some && d > 0 }
 
 // metricNames returns the names of the metrics that thresholds can have.
 func metricNames() (names []string) {
