@@ -107,9 +107,9 @@ type job struct {
 	lacks  bool // the prompt has an answer that is not from the server
 }
 
-// job returns the planned request with the given number.
-func (s *sender) job(number uint64, due time.Time) job {
-	j := job{seq: number, due: due, method: http.MethodPost, url: s.url}
+// job returns the planned request with the given number and place in its session.
+func (s *sender) job(number uint64, due time.Time, place workload.Session) job {
+	j := job{seq: number, due: due, method: http.MethodPost, url: s.url, place: place}
 	if s.plan.Workload == nil {
 		j.prompt = int(number % uint64(len(s.bodies)))
 		j.body, j.ask, j.asked = s.bodies[j.prompt], &s.asks[j.prompt], s.plan.Prompts[j.prompt]
@@ -118,8 +118,7 @@ func (s *sender) job(number uint64, due time.Time) job {
 	asked := s.plan.Workload.Request(number)
 	j.prompt, j.plain, j.header, j.tag = -1, asked.Plain, asked.Header, asked.Tag
 	if s.sessions != nil {
-		j.place = s.sessions.of(number)
-		asked.Prompt, j.lacks = s.sessions.recall(j.place, asked.Prompt)
+		asked.Prompt, j.lacks = s.sessions.recall(place, asked.Prompt)
 	}
 	if asked.Body == nil {
 		p := s.plan

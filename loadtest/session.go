@@ -136,7 +136,7 @@ func (s *sender) ready(number uint64, due time.Time) (j job, ok bool) {
 		place = s.sessions.of(number)
 	}
 	if place.ID == "" {
-		return s.job(number, due), true
+		return s.job(number, due, place), true
 	}
 	before, ok := s.sessions.wait(s.run, place)
 	if !ok || s.run.Err() != nil {
@@ -146,7 +146,7 @@ func (s *sender) ready(number uint64, due time.Time) (j job, ok bool) {
 	if late {
 		due = before
 	}
-	j = s.job(number, due)
+	j = s.job(number, due, place)
 	s.results.addTurn(late, j.lacks)
 	return j, true
 }
