@@ -80,7 +80,7 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	}
 	r.Sent, r.Unsent, r.Trimmed, r.Missing = r.Sent+o.Sent, r.Unsent+o.Unsent, r.Trimmed+o.Trimmed, r.Missing+o.Missing
 	r.Notes = append(r.Notes[:len(r.Notes):len(r.Notes)], o.Notes...)
-	r.Classes, r.Faults, r.TokenSources = ensure(r.Classes), ensure(r.Faults), ensure(r.TokenSources)
+	r.Classes, r.Faults, r.Errors, r.TokenSources = ensure(r.Classes), ensure(r.Faults), ensure(r.Errors), ensure(r.TokenSources)
 	for c, n := range o.Classes {
 		r.Classes[c] += n
 	}
@@ -93,7 +93,8 @@ func (r *Report) join(o *Report, cpu float64, stall time.Duration) {
 	for s, n := range o.TokenSources {
 		r.TokenSources[s] += n
 	}
-	firsts := maps.Clone(o.FirstErrors)
+	firsts := make(map[analysis.Class]error)
+	maps.Copy(firsts, o.FirstErrors)
 	maps.Copy(firsts, r.FirstErrors)
 	r.FirstErrors = firsts
 	r.InputTokens, r.CachedTokens = r.InputTokens+o.InputTokens, r.CachedTokens+o.CachedTokens

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,23 @@ func TestMergeMatchesGoodputBySLO(t *testing.T) {
 				if !strings.Contains(r.Notes[i], "the goodput of the SLO \""+name+"\" is left out") {
 					t.Errorf("%s: %s, want a note about %s", tt.name, r.Notes[i], name)
 				}
+			}
+		}
+	}
+}
+
+// TestMergeWithAnEmptyReport merges the zero Report, which has no maps.
+func TestMergeWithAnEmptyReport(t *testing.T) {
+	overloaded := errors.New("overloaded")
+	for _, join := range []func(r, o *Report){(*Report).Merge, (*Report).Append} {
+		full := newReport(Plan{}, "")
+		full.add(Result{Class: analysis.Error, Error: ErrorKind{Type: "overloaded_error"}, Err: overloaded}, chunks{})
+		empty := new(Report)
+		join(empty, full)
+		join(full, new(Report))
+		for _, r := range []*Report{empty, full} {
+			if r.Sent != 1 || r.Classes[analysis.Error] != 1 || r.Errors[ErrorKind{Type: "overloaded_error"}] != 1 || !errors.Is(r.FirstErrors[analysis.Error], overloaded) {
+				t.Errorf("%d sent, %v, %v, %v", r.Sent, r.Classes, r.Errors, r.FirstErrors)
 			}
 		}
 	}
