@@ -150,7 +150,7 @@ func (p *lineParser) set(at int, raw []byte) bool {
 		ok = !v.OverflowInt(n)
 		v.SetInt(n)
 	case v.CanUint():
-		ok = n >= 0 && !v.OverflowUint(uint64(n))
+		ok = raw[0] != '-' && !v.OverflowUint(uint64(n))
 		v.SetUint(uint64(n))
 	default:
 		ok = false

@@ -51,7 +51,7 @@ func TestLinesHaveAShortWay(t *testing.T) {
 func FuzzLine(f *testing.F) {
 	for _, seed := range []string{
 		`{"seq":1,"class":"ok","due":"2023-11-14T22:13:20Z"}`, `{"seq":-1}`, `{"seq":01}`, `{"code":65536}`, `{"seq":1,"seq":2}`, `{"Seq":1}`, `{"class":"Ok"}`, `{"class":null}`,
-		`{"error":"\u00e9"}`, "{\"error\":\"\xff\"}", `{"body":null,"headers":null}`, `{"trimmed":true}`, `{"seq":1} x`, `{"seq":1,}`, `{}`, `{"due":"x"}`, `{"latency":1e9}`, `{"class":7}`, `{"prompt":-0}`,
+		`{"error":"\u00e9"}`, "{\"error\":\"\xff\"}", `{"body":null,"headers":null}`, `{"trimmed":true}`, `{"seq":1} x`, `{"seq":1,}`, `{}`, `{"due":"x"}`, `{"latency":1e9}`, `{"class":7}`, `{"prompt":-0}`, `{"seq":-0}`,
 	} {
 		f.Add([]byte(seed))
 	}
