@@ -3,6 +3,7 @@ package loadtest
 import (
 	"iter"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
@@ -149,7 +150,13 @@ func (c chunks) gaps() iter.Seq2[time.Duration, int] {
 // maxErrorText is the largest length of the text of an error in bytes.
 const maxErrorText = 1000
 
-func cut(text string) string { return text[:min(len(text), maxErrorText)] }
+// cut returns the beginning of a text, up to maxErrorText.
+func cut(text string) string {
+	if len(text) <= maxErrorText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxErrorText], "") // without a part of a character
+}
 
 // add adds one request and its token chunks.
 func (r *Report) add(res Result, c chunks) {

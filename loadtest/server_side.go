@@ -268,8 +268,7 @@ func (w *scraper) read(ctx context.Context) {
 		if a.err != nil {
 			w.side.Failed++
 			if w.side.FirstError == "" {
-				text := bareURL(w.m.Pages[i].URL) + ": " + a.err.Error()
-				w.side.FirstError = text[:min(len(text), maxErrorText)]
+				w.side.FirstError = cut(bareURL(w.m.Pages[i].URL) + ": " + a.err.Error())
 			}
 			continue
 		}
