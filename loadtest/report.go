@@ -317,7 +317,7 @@ func (r *Report) rows() []row {
 func (r *Report) Series() []Interval { return r.series.intervals() }
 
 // goodTokens returns the output tokens of the answers that kept the first SLO, or without
-// SLOs of the answers that have any.
+// SLOs of all answers.
 func (r *Report) goodTokens() int {
 	if len(r.Goodput) > 0 {
 		return r.Goodput[0].Tokens

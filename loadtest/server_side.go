@@ -106,8 +106,9 @@ type ServerSide struct {
 	// found, 0 to 1, or nil if unknown.
 	CacheHitRate *float64 `json:"cache_hit_rate,omitempty"`
 	// EnergyPerGoodToken is in joules, and CostPerGoodToken in the currency of
-	// HourlyPrice, for each output token of an answer that kept the first SLO, or of an
-	// OK answer without SLOs. They are nil if unknown. The energy is of the GPUs.
+	// HourlyPrice, for each output token of an answer that kept the first SLO, or of any
+	// answer without SLOs. Tokens of the warm-up and the cool-down do not count, but their
+	// time and energy do. They are nil if unknown. The energy is of the GPUs.
 	EnergyPerGoodToken *float64 `json:"joules_per_good_token,omitempty"`
 	CostPerGoodToken   *float64 `json:"cost_per_good_token,omitempty"`
 }
@@ -212,7 +213,7 @@ func newScraper(m ServerMetrics) *scraper {
 	return w
 }
 
-// start reads the pages now and then at intervals. stop reads them a last time.
+// start reads the pages at once, and again at intervals. stop reads them a last time.
 func (w *scraper) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
@@ -455,7 +456,7 @@ func (w *scraper) conclude(r *Report) *ServerSide {
 			s.Added[f.name] = total
 		}
 	}
-	if s.Added[figureCacheHits] > s.Added[figureCacheQueries] {
+	if queries, ok := s.Added[figureCacheQueries]; ok && s.Added[figureCacheHits] > queries {
 		w.impossible[figureCacheHits], w.impossible[figureCacheQueries] = true, true
 	}
 	if joules, ok := s.Added[figureEnergy]; ok && joules == 0 {

@@ -149,6 +149,7 @@ func TestServerMetricsThatAreImpossible(t *testing.T) {
 		"negative":        {strings.Replace(vllmPage(1, 1, 0.5, 100, 50), "waiting 1", "waiting -1", 1), "DCGM_FI_DEV_GPU_UTIL{gpu=\"0\"} -3\nDCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} 300\n", []string{figureWaiting, figureGPUUse}, figurePower},
 		"constant energy": {vllmPage(1, 1, 0.5, 100, 50), "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} 300\nDCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{gpu=\"0\"} 5000\n", []string{figureEnergy}, figurePower},
 		"more hits":       {"", "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} 300\n", []string{figureCacheQueries, figureCacheHits}, figureRunning},
+		"hits alone":      {"", "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} 300\n", nil, figureRunning},
 		"not known":       {vllmPage(1, 1, 0.5, 100, 50), "DCGM_FI_DEV_POWER_USAGE{gpu=\"0\"} 2147483632\nDCGM_FI_DEV_GPU_UTIL{gpu=\"0\"} 3\n", nil, figureGPUUse},
 	} {
 		r := watched(t, func(began time.Time) metricsPages {
@@ -156,7 +157,11 @@ func TestServerMetricsThatAreImpossible(t *testing.T) {
 				"a": func() (int, string) {
 					if tt.a == "" {
 						n := int(time.Since(began).Seconds())
-						return 200, vllmPage(1, 1, 0.5, 10*n, 20*n)
+						page := vllmPage(1, 1, 0.5, 10*n, 20*n)
+						if name == "hits alone" {
+							page = strings.ReplaceAll(page, "prefix_cache_queries_total", "other_total")
+						}
+						return 200, page
 					}
 					return 200, tt.a
 				},
