@@ -220,14 +220,27 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 		c.interval.Interrupted, c.interval.Notes = r.Interrupted, r.Notes
 		c.flushInterval()
 	}
+	c.judge()
+	r.Generator.since(c.used)
+	r.Generator.StallP99 = c.beat.total()
+	r.Generator.DueCV, r.Generator.SentCV = sched.asked.cv(), sched.taken.cv()
+	r.PeakConcurrency = c.under.most()
+	r.finish()
+	return r
+}
+
+// judge judges the thresholds by the whole report and by the evidence. A threshold that
+// ended the run keeps the result that it had then.
+func (c *collector) judge() {
+	r := c.report
 	r.Judge(c.plan.Thresholds...)
-	for i := range r.Judged {
+	for i, j := range r.Judged {
 		result := &r.Judged[i].Result
-		switch shown, can := c.proof.breached(i, r.dependence(r.Judged[i].Threshold.Metric)), c.proof.tests[i].excess != nil && c.proof.enough(i); {
+		switch shown := c.proof.breached(i, r.dependence(j.Threshold.Metric)); {
 		case shown && result.Status != checks.Fail:
 			result.Status = checks.Fail
 			result.Summary += ", with the requests that ended without a value"
-		case !shown && can && result.Status == checks.Fail:
+		case !shown && result.Status == checks.Fail && c.proof.enough(i):
 			result.Status = checks.Unknown
 			result.Summary += ", which may be chance"
 		}
@@ -239,12 +252,6 @@ func (c *collector) conclude(interrupted bool, sched *schedule) *Report {
 			}
 		}
 	}
-	r.Generator.since(c.used)
-	r.Generator.StallP99 = c.beat.total()
-	r.Generator.DueCV, r.Generator.SentCV = sched.asked.cv(), sched.taken.cv()
-	r.PeakConcurrency = c.under.most()
-	r.finish()
-	return r
 }
 
 // recordedAsFailed returns the number of requests that traces in w leave out.

@@ -147,9 +147,12 @@ func (e *evidence) breached(i int, dependence float64) bool {
 	return false
 }
 
-// enough reports whether there are enough requests to prove a mean.
+// enough reports whether the threshold with index i is tested by a mean, of enough
+// requests to prove one.
 func (e *evidence) enough(i int) bool {
-	n := 0.0
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0.0 // stays 0 without a mean
 	for _, c := range e.cohorts {
 		n += c.sums[i].n
 	}
@@ -209,12 +212,12 @@ func newLimitTest(t analysis.Threshold) limitTest {
 	if t.Metric == nameITL || t.Metric == nameICL {
 		return newGapTest(t, exceeds, share, shared)
 	}
-	value := valueOf(t.Metric)
+	value, waiting := valueOf(t.Metric), beforeEnd(t.Metric) && !t.AtLeast
 	switch {
 	case shared:
 		return limitTest{share: share, event: func(r Result, _ chunks) (bool, bool) {
 			v, counts := value(r)
-			if late := (r.Latency + r.SchedLag()).Seconds(); !counts && r.Class == analysis.Timeout && beforeEnd(t.Metric) && !t.AtLeast && late > t.Limit {
+			if waiting && !counts && r.Class == analysis.Timeout && (r.Latency+r.SchedLag()).Seconds() > t.Limit {
 				return true, true // what the request was still waiting for is later than that
 			}
 			return exceeds(v), counts
