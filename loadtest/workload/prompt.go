@@ -2,11 +2,12 @@ package workload
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 )
 
@@ -100,19 +101,15 @@ func ReadConversations(r io.Reader) ([]Conversation, error) { return readLines(r
 func readLines[T any](r io.Reader, parse func(line []byte) (T, error)) ([]T, error) {
 	var all []T
 	var errs []error
-	lines := bufio.NewScanner(r)
+	lines := bufio.NewScanner(withoutMark(r))
 	lines.Buffer(nil, maxLine)
 	n := 0
 	for lines.Scan() {
 		n++
-		line := lines.Bytes()
-		if n == 1 {
-			line = bytes.TrimPrefix(line, []byte("\ufeff")) // a byte order mark
-		}
-		if len(line) == 0 {
+		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		v, err := parse(line)
+		v, err := parse(lines.Bytes())
 		if err != nil {
 			errs = append(errs, &LineError{"prompts", n, err})
 			continue
@@ -129,6 +126,15 @@ func readLines[T any](r io.Reader, parse func(line []byte) (T, error)) ([]T, err
 		return nil, errors.Join(errs...)
 	}
 	return all, nil
+}
+
+// withoutMark returns a reader of r without a byte order mark.
+func withoutMark(r io.Reader) *bufio.Reader {
+	in := bufio.NewReader(r)
+	if mark, _ := in.Peek(3); string(mark) == "\ufeff" {
+		_, _ = in.Discard(len(mark)) // they were read
+	}
+	return in
 }
 
 func parseConversation(line []byte) (Conversation, error) {
@@ -165,13 +171,27 @@ func parseConversation(line []byte) (Conversation, error) {
 // mismatched returns a [*checks.InvalidError] in place of an error of a type of JSON.
 func mismatched(err error) error {
 	var e *json.UnmarshalTypeError
-	switch {
-	case !errors.As(err, &e):
+	if !errors.As(err, &e) {
 		return err
-	case e.Field == "":
-		return invalid("line", "a "+e.Value, kindWanted(e))
 	}
-	return invalid(e.Field, "a "+e.Value, kindWanted(e))
+	return invalid(cmp.Or(e.Field, "line"), "a "+e.Value, kindWanted(e))
+}
+
+// kindWanted returns the type of JSON that was wanted in place of another.
+func kindWanted(e *json.UnmarshalTypeError) string {
+	switch e.Type.Kind() {
+	case reflect.String:
+		return "a text"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "an integer"
+	}
+	return "a number"
 }
 
 func parsePrompt(line []byte) (Prompt, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -90,21 +89,6 @@ type shareGPTEntry struct {
 	} `json:"conversations"`
 }
 
-// kindWanted returns the type of JSON that was wanted in place of another.
-func kindWanted(e *json.UnmarshalTypeError) string {
-	switch e.Type.Kind() {
-	case reflect.String:
-		return "a text"
-	case reflect.Slice, reflect.Array:
-		return "an array"
-	case reflect.Struct, reflect.Map:
-		return "an object"
-	case reflect.Bool:
-		return "true or false"
-	}
-	return "a number"
-}
-
 // maxShareGPTErrors is the number of bad conversations after which reading stops.
 const maxShareGPTErrors = 20
 
@@ -131,7 +115,7 @@ func ReadShareGPT(r io.Reader, o ShareGPTOptions) (*ShareGPT, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	d := json.NewDecoder(r)
+	d := json.NewDecoder(withoutMark(r))
 	start, err := d.Token()
 	if err != nil {
 		return nil, fmt.Errorf("workload: ShareGPT: %w", err)

@@ -47,7 +47,7 @@ func parseArrival(line []byte) (arrival, error) {
 		Messages  []Message `json:"messages"`
 	}
 	if err := json.Unmarshal(line, &row); err != nil {
-		return arrival{}, err
+		return arrival{}, mismatched(err)
 	}
 	if row.Timestamp == nil || row.Input == nil || row.Output == nil {
 		return arrival{}, errors.New("timestamp, input_length or output_length is missing")
