@@ -43,6 +43,9 @@ func (t *Trace) linked() *Trace {
 		if t.links == nil {
 			t.links = make(map[int]*link)
 		}
+		for t.round == "" || strings.Contains(a.Session, t.round) {
+			t.round += "-"
+		}
 		l := &link{before: -1, own: a.Input}
 		if j, ok := latest[a.Session]; ok {
 			l.turn, l.before = t.links[j].turn+1, j
@@ -71,7 +74,7 @@ func (t *Trace) Session(seq uint64) Session {
 	}
 	id := t.arrivals[i].Session
 	if round > 0 {
-		id += "-" + strconv.FormatUint(round, 10)
+		id += t.round + strconv.FormatUint(round, 10)
 	}
 	return Session{id, l.turn, l.turns}
 }

@@ -37,6 +37,7 @@ type arrival struct {
 type Trace struct {
 	arrivals []arrival
 	links    map[int]*link // by index of the arrival, if it has a session
+	round    string        // before the number of a repetition, in no recorded session ID
 	seed     uint64
 	failed   int // recorded as failed, and left out
 	sizer    *sizer

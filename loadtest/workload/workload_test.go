@@ -150,6 +150,22 @@ func TestSessionsSurviveJSON(t *testing.T) {
 	}
 }
 
+// TestRepeatedSessionsAreOthers has session IDs that look like those of a repetition.
+func TestRepeatedSessionsAreOthers(t *testing.T) {
+	trace, err := ReadTrace(strings.NewReader("Timestamp,Session ID,Request tokens,Response tokens\n0,a,3,2\n1,a-1,3,2\n2,a-1-1,3,2\n3,a-,3,2\n4,a--,3,2\n"), TraceOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for i := range uint64(20) {
+		s := trace.Session(i)
+		if seen[s.ID] || checkSession(s.ID) != nil {
+			t.Errorf("request %d has session %q again", i, s.ID)
+		}
+		seen[s.ID] = true
+	}
+}
+
 func FuzzReadTrace(f *testing.F) {
 	f.Add("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.5,374,44\n")
 	f.Add(`{"timestamp":0,"input_length":1025,"output_length":1,"hash_ids":[1,2]}`)
