@@ -61,9 +61,6 @@ the streams: the time to the first token and the gaps between tokens.
 	if o.dry {
 		return o.describe(c)
 	}
-	if err := o.checkFiles(o.prompts, o.trace, o.targets, o.bodyFile); err != nil {
-		return err
-	}
 	var other *toolReport
 	if other, err = o.other(); err != nil {
 		return err
@@ -309,12 +306,12 @@ func (o *options) checkFormat() error {
 }
 
 // checkFiles returns an error if two flags write the same file, or one writes a file that
-// is read. Devices can be written by all of them.
-func (o *options) checkFiles(read ...string) error {
+// is read: by a flag, or as one of the arguments. Devices can be written by all of them.
+func (o *options) checkFiles(args ...string) error {
 	errs := []error{o.checkFormat()}
 	type use struct{ flag, name string }
 	var uses []use
-	for _, name := range read {
+	for _, name := range append(args, o.prompts, o.trace, o.targets, o.bodyFile, o.cacert, o.identity.cert, o.identity.key, o.identity.ca) {
 		uses = append(uses, use{"", name})
 	}
 	for _, u := range []use{{"-results", o.results}, {"-html", o.html}, {"-json", o.json}, {"-hdr", o.hdr}} {

@@ -114,13 +114,13 @@ func (o *options) searching(ctx context.Context, c console, s *loadtest.Search) 
 		fmt.Fprintln(c.err, "No -slo: a request is good if its first token arrives within 1s.")
 	}
 	o.shape, o.rate = "poisson", 1 // not used by the search
-	run, disband, err := o.runner(ctx, c)
+	end, err := o.finish(c)
 	if err != nil {
 		return nil, err
 	}
-	end, err := o.finish(c)
+	run, disband, err := o.runner(ctx, c)
 	if err != nil {
-		disband()
+		end()
 		return nil, err
 	}
 	s.Run, stop = run, func() { disband(); end() }

@@ -192,7 +192,7 @@ func (o *options) finish(c console) (stop func(), err error) {
 	p := &o.plan
 	p.MaxTokens, p.SLOs, p.Thresholds = o.output, o.slos.values, o.thresholds.values
 	header, err := o.header(c)
-	errs := []error{err, o.clash(), o.ask(c), o.pace(), o.checkFleet()}
+	errs := []error{err, o.clash(), o.ask(c), o.pace(), o.checkFleet(), o.checkFiles()}
 	if errors.Join(errs...) == nil {
 		errs = append(errs, o.mixModels())
 	}
