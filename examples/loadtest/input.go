@@ -237,8 +237,12 @@ func (i *input) report(slos []loadtest.SLO) (*loadtest.Report, error) {
 	for {
 		r := new(loadtest.Report)
 		name := i.names[i.next-1]
-		if err := json.NewDecoder(io.LimitReader(i.in, maxReport)).Decode(r); err != nil {
+		d := json.NewDecoder(io.LimitReader(i.in, maxReport))
+		if err := d.Decode(r); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%s: more text after the report, want each report in a file of its own", name)
 		}
 		if merged == nil {
 			merged = r

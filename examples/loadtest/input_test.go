@@ -130,6 +130,15 @@ func TestBadInput(t *testing.T) {
 	if code, _, errs := piped(t, `{"generator":`, "report"); code != wrongUse || !strings.Contains(errs, "-: unexpected EOF") {
 		t.Errorf("half a report: %d, %s", code, errs)
 	}
+	one, err := os.ReadFile(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []string{string(one), "x"} {
+		if code, out, errs := piped(t, string(one)+more, "report"); code != wrongUse || out != "" || !strings.Contains(errs, "-: more text after the report") {
+			t.Errorf("a report and more: %d\n%s%s", code, out, errs)
+		}
+	}
 	if code, _, errs := command(t, "report"); code != wrongUse || !strings.Contains(errs, "no files") {
 		t.Errorf("no files: %d, %s", code, errs)
 	}
