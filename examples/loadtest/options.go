@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -344,19 +342,4 @@ func parseWindow(text string) (from, to time.Duration, err error) {
 		return 0, 0, fmt.Errorf("-window is %q, want two durations such as 10m-20m", text)
 	}
 	return from, to, nil
-}
-
-// startModel serves a small language model on a free port of this host.
-func startModel(names ...string) (url string, stop func(), err error) {
-	model, err := modeltest.New(modeltest.Config{Models: names, Seed: 1, TTFT: 120 * time.Millisecond, TimePerToken: 12 * time.Millisecond, Jitter: 0.4, MaxBody: 16 << 20})
-	if err != nil {
-		return "", nil, err
-	}
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	server := &http.Server{Handler: model, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(l) }() // it ends when the server is closed
-	return "http://" + l.Addr().String(), func() { _ = server.Close() }, nil
 }
