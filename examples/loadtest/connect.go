@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -96,6 +95,3 @@ func (o *connection) transport(workers int) (http.RoundTripper, error) {
 	}
 	return t, nil
 }
-
-// errWorkersConnect refuses flags for connections that workers make.
-var errWorkersConnect = errors.New("-insecure, -cacert, -resolve and -http2 cannot be used with -workers: use them with serve-worker, which connects to the server")

@@ -194,21 +194,13 @@ func (o *options) finish(c console) (stop func(), err error) {
 	if errors.Join(errs...) == nil {
 		errs = append(errs, o.mixModels())
 	}
-	if !o.distributed() {
+	if !o.distributed() { // workers have connections, headers and keys of their own
 		p.Transport, err = o.transport(p.Workers)
 		errs = append(errs, err)
-	} else if slices.ContainsFunc(o.given(), func(name string) bool {
-		return slices.Contains([]string{"insecure", "cacert", "resolve", "http2"}, name)
-	}) {
-		errs = append(errs, errWorkersConnect)
-	}
-	if !o.distributed() { // workers have headers and keys of their own
 		p.Header = header
 		if p.Target != "" || o.targets != "" {
 			p.APIKey = loadtest.Secret(c.getenv("OPENAI_API_KEY"))
 		}
-	} else if len(header) > 0 {
-		errs = append(errs, errors.New("-header cannot be used with workers: use it with serve-worker, so that secrets stay on their machine"))
 	}
 	errs = append(errs, o.shard())
 	own := p.Target == "" && o.targets == ""

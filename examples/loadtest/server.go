@@ -25,16 +25,13 @@ func (o *options) serverFlags(fs *flag.FlagSet) {
 
 // watched returns a runner that also reads the metrics of the servers.
 func (o *options) watched(run loadtest.Runner) (loadtest.Runner, error) {
-	switch {
-	case len(o.server.Pages) > 0:
-		if t, err := o.transport(len(o.server.Pages)); err != nil {
-			return nil, err
-		} else if t != nil {
-			o.server.Client = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-		}
-		return o.server.Watch(run), o.server.Validate()
-	case o.server.HourlyPrice != 0:
-		return nil, fmt.Errorf("-hourly-price: needs -server-metrics")
+	if len(o.server.Pages) == 0 {
+		return run, nil
 	}
-	return run, nil
+	if t, err := o.transport(len(o.server.Pages)); err != nil {
+		return nil, err
+	} else if t != nil {
+		o.server.Client = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	}
+	return o.server.Watch(run), o.server.Validate()
 }

@@ -34,7 +34,7 @@ var conflicts = []struct{ flags, with string }{
 }
 
 // needs are flags that have an effect only with another one.
-var needs = map[string]string{"format": "results", "targets-format": "targets", "speedup": "trace", "window": "trace", "think": "users", "tokens": "as"}
+var needs = map[string]string{"format": "results", "targets-format": "targets", "speedup": "trace", "window": "trace", "think": "users", "tokens": "as", "hourly-price": "server-metrics"}
 
 // given returns the names of the flags that were used.
 func (o *options) given() (names []string) {
@@ -66,6 +66,21 @@ func (o *options) clash() error {
 	}
 	if slices.Contains(given, "session-header") && !slices.ContainsFunc(given, func(name string) bool { return slices.Contains([]string{"users", "conversations", "trace"}, name) }) {
 		errs = append(errs, errors.New("-session-header has no effect without -users, -conversations or -trace: other requests have no session"))
+	}
+	return errors.Join(append(errs, o.clashWithWorkers(given))...)
+}
+
+// clashWithWorkers returns an error for flags that workers have themselves.
+func (o *options) clashWithWorkers(given []string) error {
+	if !o.distributed() {
+		return nil
+	}
+	var errs []error
+	if slices.ContainsFunc(strings.Fields("insecure cacert resolve http2"), func(name string) bool { return slices.Contains(given, name) }) {
+		errs = append(errs, errors.New("-insecure, -cacert, -resolve and -http2 cannot be used with workers: use them with serve-worker, which connects to the server"))
+	}
+	if slices.Contains(given, "header") {
+		errs = append(errs, errors.New("-header cannot be used with workers: use it with serve-worker, so that secrets stay on their machine"))
 	}
 	return errors.Join(errs...)
 }
