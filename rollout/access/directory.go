@@ -17,7 +17,7 @@ type directory struct {
 	ask func(ctx context.Context, by rollout.Actor) ([]string, error)
 
 	mu    sync.Mutex
-	calls map[string]*roleCall // by subject: in flight, or failed within the pause
+	calls map[string]*roleCall // by subject and name: in flight, or failed within the pause
 }
 
 type roleCall struct {
@@ -33,8 +33,11 @@ const (
 	directoryPause   = time.Second
 )
 
-// roles returns the roles of an actor, or the error of the directory or of ctx.
+// roles returns the roles of an actor, or the error of the directory or of ctx. It waits for
+// directoryTimeout, also for a directory that goes on after its context has ended.
 func (d *directory) roles(ctx context.Context, by rollout.Actor) ([]string, error) {
+	waiting, cancel := context.WithTimeout(ctx, directoryTimeout)
+	defer cancel()
 	key := by.Subject + "\x00" + by.Name
 	d.mu.Lock()
 	c := d.calls[key]
@@ -50,8 +53,8 @@ func (d *directory) roles(ctx context.Context, by rollout.Actor) ([]string, erro
 	select {
 	case <-c.done:
 		return c.roles, c.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	case <-waiting.Done():
+		return nil, context.Cause(waiting)
 	}
 }
 
@@ -63,7 +66,7 @@ func (d *directory) call(ctx context.Context, key string, c *roleCall, by rollou
 		defer d.mu.Unlock()
 		delete(d.calls, key)
 	}
-	c.roles, c.err = nil, errDirectory
+	c.err = errDirectory // if it ends its goroutine
 	defer func() {
 		if v := recover(); v != nil {
 			c.err = fmt.Errorf("%w: %v", errDirectory, v)

@@ -200,6 +200,7 @@ func TestDirectoryThatIsDown(t *testing.T) {
 			})
 		}
 		all.Wait()
+		synctest.Wait()
 		if took := time.Since(began); asked != 1 || took != 10*time.Second {
 			t.Errorf("asked %d times in %v", asked, took)
 		}
@@ -217,8 +218,23 @@ func TestDirectoryThatIsDown(t *testing.T) {
 		if _, err := s.Authenticate(b.request()); err == nil {
 			t.Error("a directory that panics lets in")
 		}
-		answer = func(context.Context) ([]string, error) { return []string{"reader"}, nil }
 		time.Sleep(2 * time.Second)
+		before, quit := asked, make(chan struct{})
+		answer = func(context.Context) ([]string, error) { <-quit; return []string{"sre"}, nil }
+		for range 2 { // it does not look at its context
+			began = time.Now()
+			_, err := s.Authenticate(b.request())
+			if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != 10*time.Second {
+				t.Errorf("%v after %v", err, took)
+			}
+		}
+		synctest.Wait()
+		if asked != before+1 {
+			t.Errorf("asked %d times at once", asked-before)
+		}
+		close(quit)
+		synctest.Wait()
+		answer = func(context.Context) ([]string, error) { return []string{"reader"}, nil }
 		if by := b.is(s, "ana"); by.Roles[0] != "reader" {
 			t.Errorf("%q", by.Roles)
 		}
