@@ -35,11 +35,10 @@ func ManagerPath(m *alert.Manager) AlertPathOptions {
 
 // AlertPath returns a check that alerts arrive: it sends a test message to every receiver that
 // critical alerts reach, one after the other. Each must accept it, and must confirm it within
-// the Confirm of its route, if that is set. The manager must send alerts: the
-// check fails if it does not run in this process, or if a silence hides everything. It fails
-// otherwise, too, and names the receivers. Unlike other drills it runs on the service itself: the
-// messages say that no action is needed. Its evidence is good for 7 days; see
-// checklist.Item.Valid.
+// the Confirm of its route, if that is set. If not, the check fails and names the receivers. It
+// also fails if the manager does not run in this process, or if a silence hides every critical
+// alert. Unlike other drills it runs on the service itself: the messages say that no action is
+// needed. Its evidence is good for 7 days; see checklist.Item.Valid.
 func AlertPath(o AlertPathOptions) checks.Check {
 	bad := &options{name: "AlertPathOptions"}
 	bad.function("Paths", o.Paths == nil)

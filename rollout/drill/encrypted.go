@@ -50,9 +50,9 @@ const (
 // Encrypted returns a check that a store encrypts its records at rest. It stores a record
 // with a random canary, many times over, and reads the raw files. It fails if the canary is
 // there as it is, in base64, in hexadecimal digits or in UTF-16, also compressed by gzip or zlib,
-// if no changed block of a file looks random, as it is with records that are encoded or compressed, and if a record that was
-// altered is still read. It is Unknown if no file has changed, or if the record cannot be read
-// back: then it would prove nothing.
+// if no changed block of a file looks random, as it is with records that are encoded or
+// compressed, and if a record that was altered is still read. It is Unknown if no file has
+// changed, or if the record cannot be read back: then it would prove nothing.
 //
 // A symbolic link to a file is followed; one to a folder makes the result Unknown. An encrypted
 // disk is not seen by a program that reads files, and fails.

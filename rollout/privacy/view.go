@@ -9,11 +9,11 @@ import (
 
 // view is what is known of an event.
 type view struct {
-	doc     []byte
-	leaves  []leaf
-	kind    string   // the type of the event
-	over    []string // the paths under which texts end
-	isWhole bool
+	doc    []byte
+	leaves []leaf
+	kind   string   // the type of the event
+	over   []string // the paths under which texts end
+	whole  bool     // the texts of the event are complete, not pieces
 }
 
 // leaf is a literal of an event, or a value to be removed.
@@ -35,7 +35,7 @@ func (v *view) visit(n *node, path, group string) {
 		if v.kind == "" {
 			v.kind = v.member(n, "event_type")
 		}
-		v.isWhole = wholeKind(v.kind) || v.member(n, "custom_id") != "" // a line of a batch
+		v.whole = wholeKind(v.kind) || v.member(n, "custom_id") != "" // a line of a batch
 	}
 	first := v.doc[n.start]
 	if first == '{' {
@@ -52,10 +52,10 @@ func (v *view) visit(n *node, path, group string) {
 			}
 		}
 		if path == "" || group == "" {
-			if v.whole() && terminal(v.kind) || v.member(n, "done") == "true" {
+			if v.whole && terminal(v.kind) || v.member(n, "done") == "true" {
 				v.over = append(v.over, path)
 			}
-		} else if path == group && v.whole() && terminal(v.kind) {
+		} else if path == group && v.whole && terminal(v.kind) {
 			v.over = append(v.over, path)
 		}
 		for _, name := range []string{"finish_reason", "finishReason", "stop_reason", "done_reason"} {
@@ -83,7 +83,7 @@ func (v *view) visit(n *node, path, group string) {
 		v.visit(k, below, group)
 	}
 	if first != '{' && first != '[' {
-		delta := first == '"' && !v.whole() && !complete(n.name) && !within(path, "/error")
+		delta := first == '"' && !v.whole && !complete(n.name) && !within(path, "/error")
 		v.leaves = append(v.leaves, leaf{node: n, path: path, delta: delta})
 	}
 }
@@ -102,9 +102,6 @@ func (v *view) member(n *node, name string) string {
 	}
 	return ""
 }
-
-// whole reports whether the texts of the event are complete, not pieces.
-func (v *view) whole() bool { return v.isWhole }
 
 // terminal reports whether an event of the given type ends texts.
 func terminal(kind string) bool {
