@@ -111,8 +111,8 @@ func (j *traceJSON) trace() (*Trace, error) {
 		if a.Blocks != nil && len(a.Blocks) != blocks(a.Input) {
 			return nil, invalid(fmt.Sprintf("trace.arrivals[%d].hash_ids", i), len(a.Blocks), fmt.Sprintf("%d for an input of %d", blocks(a.Input), a.Input))
 		}
-		if err := checkSession(a.Session); err != nil {
-			return nil, invalid(fmt.Sprintf("trace.arrivals[%d].session", i), a.Session[:min(64, len(a.Session))], "up to 256 printable ASCII characters without spaces")
+		if err := checkSession(fmt.Sprintf("trace.arrivals[%d].session", i), a.Session); err != nil {
+			return nil, err
 		}
 		last = a.At
 	}

@@ -30,17 +30,15 @@ type Part struct {
 	// Model is the name of the model, such as a LoRA adapter. If empty, it is the model
 	// of the plan. The model in a prompt's ExtraBody takes precedence over both.
 	Model string
-	// Workload has the requests. Of a request with number n in the mix, it is asked for
-	// its own request n. It must not be a Mix, or a Trace with sessions, whose turns
-	// would be torn apart.
+	// Workload has the requests: request n of the mix, if it is of this part, is request n
+	// of Workload. It must not be a Mix, or a Trace with sessions, whose turns would be
+	// torn apart.
 	Workload Workload
 }
 
-// maxParts is the largest number of parts of a mix, and maxPartName the largest length of
-// their names in bytes.
 const (
-	maxParts    = 64
-	maxPartName = 64
+	maxParts    = 64 // of a mix
+	maxPartName = 64 // bytes
 )
 
 // Request returns the request with number seq.

@@ -17,10 +17,10 @@ type Session struct {
 // maxSessionID is the largest length of the identity of a session in bytes.
 const maxSessionID = 256
 
-// checkSession returns an error if id cannot be sent as the value of a header.
-func checkSession(id string) error {
+// checkSession returns a [*checks.InvalidError] if id cannot be sent as the value of a header.
+func checkSession(field, id string) error {
 	if len(id) > maxSessionID || strings.ContainsFunc(id, func(r rune) bool { return r < '!' || r > '~' }) {
-		return fmt.Errorf("session ID is %.64q, want up to %d printable ASCII characters without spaces", id, maxSessionID)
+		return invalid(field, fmt.Sprintf("%.64q", id), "up to 256 printable ASCII characters without spaces")
 	}
 	return nil
 }

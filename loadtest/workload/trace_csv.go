@@ -55,7 +55,7 @@ func readCSVTrace(r *bufio.Reader) ([]arrival, error) {
 		}
 		if err == nil && session >= 0 {
 			a.Session = strings.Clone(strings.TrimSpace(row[session]))
-			err = checkSession(a.Session)
+			err = checkSession("session ID", a.Session)
 		}
 		if err != nil {
 			if errs.add(line, err) {

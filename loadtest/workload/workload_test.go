@@ -159,7 +159,7 @@ func TestRepeatedSessionsAreOthers(t *testing.T) {
 	seen := make(map[string]bool)
 	for i := range uint64(20) {
 		s := trace.Session(i)
-		if seen[s.ID] || checkSession(s.ID) != nil {
+		if seen[s.ID] || checkSession("", s.ID) != nil {
 			t.Errorf("request %d has session %q again", i, s.ID)
 		}
 		seen[s.ID] = true
