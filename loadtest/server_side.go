@@ -213,7 +213,7 @@ func newScraper(m ServerMetrics) *scraper {
 	return w
 }
 
-// start reads the pages at once, and again at intervals. stop reads them a last time.
+// start reads the pages immediately and then at intervals. stop reads them a last time.
 func (w *scraper) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
