@@ -92,7 +92,7 @@
 // which has no [Conditional], each look reads the document, and each tick all evidence.
 //
 // Harm that one process with all traffic finds in half a minute, a hundred processes find
-// 1.4 times as late. Harm that it finds in a few seconds, they find about 5 s later
+// 1.4 times as late. Harm that it finds in a few seconds, they find about 7 s later
 // (TestFleetFindsHarm). Evidence is written at times that do not depend on outcomes. A
 // breaker is wrong about an equal candidate in one rollout of a thousand in each process.
 //

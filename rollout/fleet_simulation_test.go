@@ -114,8 +114,9 @@ func TestFleetFindsHarm(t *testing.T) {
 	n := fleetMembers()
 	for _, c := range []struct {
 		bad   float64
+		seeds uint64        // more where a run is short and its time varies more
 		extra time.Duration // for harm that one process finds within seconds
-	}{{.04, 0}, {.1, 4 * time.Second}} {
+	}{{.04, 3, 10 * time.Second}, {.1, 12, 4 * time.Second}} {
 		took := func(n, rate int, seed uint64) (delay time.Duration) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -134,14 +135,13 @@ func TestFleetFindsHarm(t *testing.T) {
 			return delay
 		}
 		var one, fleet time.Duration
-		const seeds = 3
-		for seed := range uint64(seeds) {
+		for seed := range c.seeds {
 			a, b := took(1, 5*n, seed), took(n, 5*n, seed)
 			t.Logf("errors of %v %%: one process %v, %d processes %v", c.bad*100, a, n, b)
 			one, fleet = one+a, fleet+b
 		}
-		if fleet > one*3/2+seeds*c.extra {
-			t.Errorf("errors of %v %%: a fleet takes %.2f times as long as one process, want at most 1.5, and %v", c.bad*100, fleet.Seconds()/one.Seconds(), c.extra)
+		if fleet > one*3/2+time.Duration(c.seeds)*c.extra {
+			t.Errorf("errors of %v %%: a fleet takes %.2f times as long as one process, want up to 1.5, and %v", c.bad*100, fleet.Seconds()/one.Seconds(), c.extra)
 		}
 	}
 }
