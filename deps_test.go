@@ -46,6 +46,7 @@ var ladder = map[string][]string{
 	"rollout/audit":                    {"rollout", "strategies"},
 	"rollout/audit/audittest":          {"rollout", "rollout/audit"},
 	"rollout/boltstore":                {"checks", "rollout"},
+	"rollout/console/client":           {"checks"},
 	"rollout/drill":                    {"rollout", "rollout/access", "rollout/alert", "checks", "checks/analysis", "strategies", "rollout/traffic/autoscale"},
 	"rollout/envfile":                  {"checks"},
 	"rollout/haproxy":                  {"checks", "rollout", "strategies"},
@@ -121,7 +122,7 @@ var foreign = map[string][]string{
 }
 
 // standardOnly are the packages that link the standard library and nothing else.
-var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/anomaly", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "checks/drift", "checks/satisfaction", "strategies", "rollout", "rollout/access", "rollout/alert", "rollout/alert/notify", "rollout/memstore", "rollout/privacy", "rollout/privacy/duties", "rollout/privacy/tuning", "rollout/report", "rollout/sealedstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
+var standardOnly = []string{"", "versioning", "versioning/changelog", "versioning/gitlog", "versioning/model", "versioning/registry", "checks", "checks/analysis", "checks/analysis/answer", "checks/anomaly", "checks/burn", "checks/external", "checks/external/prometheus", "checks/health", "checks/probe", "checks/checklist", "checks/checklist/packs", "checks/people", "checks/drift", "checks/satisfaction", "strategies", "rollout", "rollout/access", "rollout/alert", "rollout/alert/notify", "rollout/console/client", "rollout/memstore", "rollout/privacy", "rollout/privacy/duties", "rollout/privacy/tuning", "rollout/report", "rollout/sealedstore", "loadtest/pace", "loadtest/workload", "loadtest/modeltest"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -38,6 +38,7 @@
 //   - rollout/sealedstore: encryption at rest for any store
 //   - rollout/storetest: a conformance suite for stores
 //   - rollout/report: the report of a rollout as HTML, Markdown and JSON
+//   - rollout/console/client: a client of the HTTP API, with the types of its JSON
 //   - rollout/rollouttest: conformance suites for splitters, sinks, observers and anchors
 //   - rollout/storetest/proctest: tests of a store with processes that are killed
 //   - rollout/storetest/etcd: the suite over etcd (a module with tests only)
