@@ -34,7 +34,8 @@ type Config struct {
 	// and long polls. It must not follow redirects to other hosts with the token; the
 	// default does not.
 	HTTP *http.Client `env:", noinit"`
-	// Agent is the User-Agent, such as "ctl". Default "serin-client".
+	// Agent is the User-Agent. The audit trail says that commands came via "ctl" if it is
+	// "ctl" or begins with "ctl/", and otherwise via "api". Default "serin-client".
 	Agent string `env:"AGENT"`
 }
 

@@ -22,9 +22,6 @@ type Order struct {
 	// Key makes the command idempotent: repeated with the same key, it is carried out once.
 	// Default a random one.
 	Key string
-	// Via names the program that sends the command, such as "ctl", for the record. Default
-	// "api".
-	Via string
 }
 
 // Do gives a command and returns when it is stored, and in force in the server. An error that
@@ -39,8 +36,7 @@ func (c *Client) Do(ctx context.Context, id string, o Order) error {
 		Command string `json:"command"`
 		Reason  string `json:"reason,omitempty"`
 		OfPlan  string `json:"of_plan,omitempty"`
-		Via     string `json:"via,omitempty"`
-	}{o.Command, o.Reason, o.OfPlan, o.Via}
+	}{o.Command, o.Reason, o.OfPlan}
 	_, err := c.do(ctx, in, nil)
 	return err
 }

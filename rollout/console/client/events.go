@@ -141,9 +141,18 @@ func (c *Client) Explain(ctx context.Context, id string, seq uint64) (string, er
 	return string(out), err
 }
 
-// Prove returns the proof that an event is in the audit trail, as audit.Inclusion in JSON.
-func (c *Client) Prove(ctx context.Context, id string, seq uint64) (json.RawMessage, error) {
-	var out json.RawMessage
+// EventProof proves that an event is in the audit trail of its target.
+type EventProof struct {
+	// Inclusion is an audit.Inclusion in JSON.
+	Inclusion json.RawMessage `json:"inclusion"`
+	// Checkpoint is a signed checkpoint of the same size, for audit.Inclusion.Check. It is
+	// empty if the server has no key to sign with.
+	Checkpoint string `json:"checkpoint,omitempty"`
+}
+
+// Prove returns the proof that an event is in the audit trail.
+func (c *Client) Prove(ctx context.Context, id string, seq uint64) (EventProof, error) {
+	var out EventProof
 	_, err := c.do(ctx, get(segments(id, "events", strconv.FormatUint(seq, 10), "proof")...), &out)
 	return out, err
 }

@@ -51,8 +51,6 @@ type Rollout struct {
 	// the rollout is active.
 	Outcome string `json:"outcome,omitempty"`
 	Reason  string `json:"reason"`
-	// Arms is the split that is stored.
-	Arms []Arm `json:"arms"`
 	// Digest identifies the plan and its checks, for [Order.OfPlan].
 	Digest  string   `json:"digest"`
 	Votes   []Vote   `json:"votes,omitempty"`
@@ -155,8 +153,6 @@ type Filter struct {
 	Target  string
 	Outcome string
 	By      string
-	// Before selects rollouts that began before this time, if it is not zero.
-	Before time.Time
 	// Limit is the number of rollouts that one request asks for, 1 to 200. Default 50.
 	Limit int
 }
@@ -192,9 +188,6 @@ func (c *Client) Rollouts(ctx context.Context, f Filter) iter.Seq2[Rollout, erro
 				q.Set(name, v)
 			}
 		}
-		if !f.Before.IsZero() {
-			q.Set("before", f.Before.UTC().Format(time.RFC3339Nano))
-		}
 		if f.Limit != 0 {
 			q.Set("limit", strconv.Itoa(f.Limit))
 		}
@@ -217,7 +210,7 @@ func (c *Client) Rollouts(ctx context.Context, f Filter) iter.Seq2[Rollout, erro
 			if page.Next == "" {
 				return
 			}
-			q.Set("cursor", page.Next)
+			q.Set("before", page.Next)
 		}
 	}
 }
