@@ -150,6 +150,14 @@ func Sequence(ss ...Strategy) Strategy { return sequence(ss) }
 
 type sequence []Strategy
 
+// Parts returns the strategies of a [Sequence] in order, or nil for any other strategy.
+func Parts(s Strategy) []Strategy {
+	if q, ok := s.(sequence); ok {
+		return slices.Clone(q)
+	}
+	return nil
+}
+
 func (q sequence) Stages(baseline, candidate string) ([]Stage, error) {
 	var all []Stage
 	var errs []error
