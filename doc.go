@@ -22,6 +22,7 @@
 //     audit trail
 //   - rollout/ledger: a tamper-evident record of votes, waivers, reviews and refusals,
 //     and bundles of evidence for auditors
+//   - rollout/planfile: rollout plans in YAML and JSON files, with a JSON Schema
 //   - rollout/privacy: redaction of personal data in token streams, fields sealed per
 //     person, erasure
 //   - rollout/privacy/duties: requests of data subjects with clocks, retention
