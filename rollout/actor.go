@@ -65,6 +65,14 @@ func (a Actor) Validate() error {
 	return errors.Join(errs...)
 }
 
+// vote returns the vote that a command of a is.
+func (a Actor) vote(c strategies.Command, at time.Time, why string) strategies.Vote {
+	return strategies.Vote{
+		Who: a.Name, Subject: a.Subject, Roles: a.Roles, Proved: a.Proved, At: at,
+		Reject: c == strategies.Reject, Reason: why,
+	}
+}
+
 const wantName = "at most 128 bytes of characters that show, without combining ones"
 
 // plainName reports whether s may name a person, a role or a command.

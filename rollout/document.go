@@ -379,6 +379,7 @@ func (d *document) state(j analysis.Judgement, now time.Time) strategies.State {
 		Monitor:       d.Plan.Monitor,
 		Postflight:    len(d.Plan.Postflight) > 0,
 		RampDown:      d.Plan.RampDown, Step: d.Step,
+		Allocated: d.Allocated,
 	}
 	if !d.Phase.Terminal() {
 		s.Frozen = d.frozen(now)

@@ -65,7 +65,7 @@ func TestMissedCheckpoints(t *testing.T) {
 		all, hashes = append(all, d), append(hashes, hash)
 	}
 	for i, known := range all {
-		d := newDriver(&Engine{}, nil, known, hashes[i], "")
+		d := newDriver(&Engine{cfg: Config{wall: time.Now}}, nil, known, hashes[i], "")
 		d.publishView()
 		for j, read := range all {
 			if err := d.check(read, hashes[j], known.commits()); (err == nil) != (j >= i) {

@@ -532,10 +532,7 @@ func (d *driver) attempt(ctx context.Context, o order) error {
 	}
 	next := d.doc.follow(dec, kindOf(dec), by, d.e.cfg.wall())
 	if dec.Do == strategies.DoTakeVote {
-		vote := strategies.Vote{
-			Who: by.Name, Subject: by.Subject, Roles: by.Roles, Proved: by.Proved, At: next.Last.At,
-			Reject: o.Command == strategies.Reject, Reason: o.why,
-		}
+		vote := by.vote(o.Command, next.Last.At, o.why)
 		if why := d.doc.approval().Admit(vote, d.doc.Starter.person()); why != "" {
 			return &RefusedError{Rollout: d.id, Command: o.Command, Reason: "cannot " + o.Command.String() + ": " + why}
 		}
@@ -584,23 +581,7 @@ func (d *driver) supersede(ctx context.Context, by Actor, candidate string) erro
 
 // state is what is to be decided from.
 func (d *driver) state() strategies.State {
-	s := d.doc.state(d.judgement, d.e.cfg.wall())
-	if s.Rivals = d.variantStates(); s.Rivals != nil {
-		s.Shares, s.Allocated = d.doc.shares(), d.doc.Allocated
-	}
-	if d.splitErr != nil && !d.inherits() && d.role == leader { // the leader decides on what a router refuses
-		s.SplitError = bound(d.splitErr.Error(), maxError)
-	}
-	if a := d.alarm(); a != nil && s.Verdict != analysis.Harmed {
-		s.Verdict, s.VerdictReason = analysis.Harmed, a.Reason
-	}
-	if s.Standing, s.OnStanding = d.failing(); s.Standing != "" {
-		d.failedReport = d.standing()
-	}
-	if g := d.gate; g != nil && g.phase == s.Phase && g.stage == s.Stage && g.report != nil {
-		s.Checked, s.Checks, s.ChecksReason = true, g.report.Status, g.report.Summary()
-	}
-	return s
+	return d.surroundings().complete(d.doc.state(d.judgement, d.e.cfg.wall()))
 }
 
 // count adds what has happened since the last count: time and evidence. Only

@@ -288,7 +288,7 @@ func (e *Engine) Status(ctx context.Context, id ID) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return doc.status(), nil
+	return doc.status(e.cfg.wall()), nil
 }
 
 // find reads the last document of a rollout.
@@ -332,5 +332,5 @@ func (e *Engine) Newest(ctx context.Context, target string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return doc.status(), nil
+	return doc.status(e.cfg.wall()), nil
 }

@@ -255,7 +255,7 @@ func (e *Engine) archived(ctx context.Context, id ID) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return doc.status(), nil
+	return doc.status(e.cfg.wall()), nil
 }
 
 var errNoMore = errors.New("no more events")

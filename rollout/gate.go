@@ -104,13 +104,12 @@ func (d *driver) recheck(dec strategies.Decision) (wait string, instead *strateg
 	if dec.Do != strategies.DoEnter || dec.Phase != strategies.Baking {
 		return "", nil
 	}
-	const again = "checks that are looked at again, since their results are old"
-	if g := d.gate; g != nil && d.doc.Phase.Checking() && g.report != nil && len(g.report.Results) > 0 && time.Since(g.done) > d.e.cfg.CheckValid {
+	if d.gateOutdated() {
 		d.stopChecks()
 		d.startChecks()
-		return again, nil
+		return lookedAtAgain, nil
 	}
-	if !d.doc.Moved.IsZero() || len(d.doc.Plan.Preflight) == 0 || d.doc.Phase == strategies.Preflight {
+	if !d.preflightCounts() {
 		return "", nil
 	}
 	if g := d.preflight; g != nil && g.report != nil {
@@ -124,14 +123,41 @@ func (d *driver) recheck(dec strategies.Decision) (wait string, instead *strateg
 		d.doc.Preflighted = d.e.cfg.wall().UTC().Round(0)
 		return "", nil
 	}
-	// The clock may have been set, by the former leader, or here.
-	if age := d.e.cfg.wall().Sub(d.doc.Preflighted); age >= 0 && age <= d.e.cfg.CheckValid {
+	if !d.preflightOutdated() {
 		return "", nil
 	}
 	if d.preflight == nil && !d.e.remote {
 		d.preflight = d.runChecks(strategies.Preflight, 0)
 	}
-	return again, nil
+	return lookedAtAgain, nil
+}
+
+const lookedAtAgain = "checks that are looked at again, since their results are old"
+
+// gateOutdated reports whether the checks of the phase have finished too long ago.
+func (d *driver) gateOutdated() bool {
+	g := d.gate
+	return g != nil && d.doc.Phase.Checking() && g.report != nil && len(g.report.Results) > 0 && time.Since(g.done) > d.e.cfg.CheckValid
+}
+
+// preflightCounts reports whether a stage that begins needs recent preflight checks.
+func (d *driver) preflightCounts() bool {
+	return d.doc.Moved.IsZero() && len(d.doc.Plan.Preflight) > 0 && d.doc.Phase != strategies.Preflight
+}
+
+// preflightOutdated reports whether the preflight checks have passed too long ago. The
+// clock may have been set, by the former leader, or here.
+func (d *driver) preflightOutdated() bool {
+	age := d.e.cfg.wall().Sub(d.doc.Preflighted)
+	return age < 0 || age > d.e.cfg.CheckValid
+}
+
+// outdated reports whether a stage that begins now has to wait for checks.
+func (d *driver) outdated() bool {
+	if g := d.preflight; d.preflightCounts() && g != nil && g.report != nil {
+		return g.report.Status != checks.Pass && g.report.Status != checks.Warn
+	}
+	return d.gateOutdated() || d.preflightCounts() && d.preflightOutdated()
 }
 
 // stopChecks ends the checks that are running, if any are.

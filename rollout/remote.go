@@ -154,7 +154,7 @@ func (e *Engine) guest(ctx context.Context, target string) (*driver, error) {
 	d := newDriver(e, nowhere{}, doc, hash, entry.Revision)
 	d.detach()
 	d.unaudited = true // who wrote it may have died before its event was in the audit trail
-	d.judgement = doc.status().Judgement
+	d.judgement = doc.status(e.cfg.wall()).Judgement
 	if !doc.Phase.Terminal() {
 		if err := d.compare(); err != nil {
 			return nil, err

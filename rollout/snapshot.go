@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
 )
@@ -23,6 +24,9 @@ type view struct {
 	leader    bool
 	rev       Revision
 	unset     bool // the split is not in force
+	around    surroundings
+	at        time.Time // when that was
+	outdated  bool      // checks are looked at again before a stage begins
 }
 
 func (d *driver) lock() { d.busy <- struct{}{} }
@@ -44,7 +48,14 @@ func (d *driver) unlock() {
 }
 
 func (d *driver) publishView() {
-	d.view.Store(&view{doc: *d.doc, judgement: d.judgement, waiting: d.waiting, leader: d.role == leader, rev: d.rev, unset: d.splitErr != nil})
+	v := &view{
+		doc: *d.doc, judgement: d.judgement, waiting: d.waiting, leader: d.role == leader, rev: d.rev, unset: d.splitErr != nil,
+		at: d.e.cfg.wall(),
+	}
+	if !v.doc.Phase.Terminal() {
+		v.around, v.outdated = d.surroundings(), d.outdated()
+	}
+	d.view.Store(v)
 	d.e.bells[d.target].ring()
 }
 
@@ -99,8 +110,10 @@ func (d *driver) leads() bool { return d.view.Load().leader }
 
 func (d *driver) status() Status {
 	v := d.view.Load()
-	st := v.doc.status()
+	st := v.doc.status(v.at)
 	st.Judgement = v.judgement
+	st.State = v.around.complete(v.doc.state(v.judgement, v.at))
+	st.outdated = v.outdated
 	st.Leader = v.leader
 	st.Split, st.Lowered = d.force.inForce() // an abort changes it without the lock
 	if d.e.shared() {

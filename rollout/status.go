@@ -50,11 +50,21 @@ type Status struct {
 	Waiting string `json:"waiting,omitempty"`
 	// Judgement is the newest word on the candidate.
 	Judgement analysis.Judgement `json:"judgement"`
+	// Starter began the rollout.
+	Starter Actor `json:"starter"`
+	// At is the time of day, in UTC, at which all of this was known.
+	At time.Time `json:"at"`
+	// State is what [strategies.Next] decides from, as far as this process knows it. It is
+	// not part of the JSON.
+	State strategies.State `json:"-"`
+
+	outdated bool // checks are looked at again before a stage begins
 }
 
 // status returns the state as the stored document has it.
-func (d *document) status() Status {
+func (d *document) status(now time.Time) Status {
 	st := Status{
+		At: now.UTC().Round(0), Starter: d.Starter,
 		ID: d.ID, Seq: d.Seq, Plan: d.Plan,
 		Phase: d.Phase, Stage: d.Stage, Paused: d.Paused, Split: d.Split,
 		Baked:   d.Baked,
@@ -70,5 +80,47 @@ func (d *document) status() Status {
 	case d.Last.Judgement != nil:
 		st.Judgement = *d.Last.Judgement
 	}
+	st.State = d.state(st.Judgement, now)
 	return st
+}
+
+// Allows returns nil if command c of an actor makes sense now: if [Engine.Do] would carry
+// it out in this state. Otherwise it returns the [*RefusedError] that Do would return. It
+// asks no [Authorizer], and knows nothing of an [Option].
+//
+// Offer only what it allows, and give the command nevertheless: the state may change, and
+// only Do decides. A Status that was read from JSON, or was made by hand, allows nothing but
+// Abort, and Abort only before the rollout has ended.
+func (st Status) Allows(c strategies.Command, by Actor) error {
+	refused := func(why string) error {
+		return &RefusedError{Rollout: st.ID, Command: c, Reason: why}
+	}
+	cannot := "cannot " + c.String() + ": "
+	s := st.State
+	switch known := s.Phase == st.Phase && s.Stage == st.Stage && s.Paused == st.Paused && !st.At.IsZero(); {
+	case c == strategies.Abort && !st.Phase.Terminal():
+		return nil
+	case c == strategies.NoCommand || c == strategies.Supersede:
+		return refused(cannot + "a rollout is superseded by Start with Plan.Supersede")
+	case !known:
+		return refused(cannot + "the state of the rollout is not known")
+	}
+	s.Command = c
+	dec := strategies.Next(st.Plan.Stages, s)
+	begins := dec.Do == strategies.DoEnter && dec.Phase == strategies.Baking
+	switch {
+	case dec.Do == strategies.DoStay || dec.Do == strategies.DoRefuse || dec.Rule != "command":
+		return refused(dec.Reason)
+	case begins && st.outdated:
+		return refused(cannot + "it waits for " + lookedAtAgain)
+	case dec.Do == strategies.DoTakeVote:
+		asked := st.Plan.Stages[st.Stage].Approve
+		if asked == nil {
+			return refused(cannot + "the stage asks for no approval")
+		}
+		if why := asked.Admit(by.vote(c, st.At, ""), st.Starter.person()); why != "" {
+			return refused(cannot + why)
+		}
+	}
+	return nil
 }
