@@ -204,8 +204,10 @@ func (t Traffic) withDefaults() Traffic {
 func (t Traffic) rate(m Metric) float64 {
 	r, given := t.Rates[m.Name]
 	switch {
+	case !given && m.Better == Higher:
+		return 0.1
 	case !given:
-		return [...]float64{Lower: 0.01, Higher: 0.1}[m.Better]
+		return 0.01
 	case m.Better == Higher:
 		return 1 - r
 	}

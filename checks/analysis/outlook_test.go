@@ -121,3 +121,17 @@ func TestOutlookRefuses(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestOutlookOfEveryMetric: metrics of one's own have an outlook, whatever is better.
+func TestOutlookOfEveryMetric(t *testing.T) {
+	of := func(Observation) (float64, bool) { return 1, true }
+	for _, k := range []Kind{Rate, Amount, Score} {
+		for _, better := range []Direction{Lower, Higher, Same} {
+			p := Plan{Metrics: []Metric{{Name: "own", Kind: k, Better: better, Of: of}}}
+			out, err := p.Outlook(Traffic{PerSecond: 100, Share: 0.5})
+			if err != nil || out.Safe.Requests <= 0 {
+				t.Errorf("a %v where %v is better: %+v, %v", k, better, out.Safe, err)
+			}
+		}
+	}
+}
