@@ -165,7 +165,7 @@ func ExamplePlan_Validate() {
 	// Output:
 	// rollout: Plan.Target is "Chat Service", want a name that matches ^[a-z0-9._-]{1,64}$
 	// rollout: Plan.Candidate.Version is 1.4.0, want another version than the baseline's
-	// rollout: Plan.Stages[0].Split.Arms is 9000 in all, want weights that add up to 10000 (hundredths of a percent)
+	// rollout: Plan.Stages[0].Split.Arms is 90% in all, want weights that add up to 100%
 }
 
 // A target demands an approval and a small first stage of every plan.

@@ -44,7 +44,7 @@ func (ab AB) Stages(baseline, candidate string) ([]Stage, error) {
 		ab.Share = Full / (n + 1)
 	}
 	if ab.Share*n >= Full || ab.Share > Full {
-		return nil, &checks.InvalidError{Package: "strategies", Field: "AB.Share", Value: uint32(ab.Share), Want: fmt.Sprintf("a weight from 1 to %d, so that the baseline serves too", (Full-1)/n)}
+		return nil, &checks.InvalidError{Package: "strategies", Field: "AB.Share", Value: ab.Share, Want: fmt.Sprintf("a weight from 0.01%% to %v, so that the baseline serves too", (Full-1)/n)}
 	}
 	if ab.Horizon == 0 {
 		ab.Horizon = max(DefaultHorizon, ab.Bake)

@@ -59,7 +59,7 @@ func (a *Allocation) problems(s Stage, bad func(field string, value any, want st
 	case !s.Contest || n < 3:
 		bad("Allocate", fmt.Sprintf("set for %d arms", n), "nil, or a contest between two candidates or more")
 	case a.Floor > Full || a.floor()*n > Full:
-		bad("Allocate.Floor", uint32(a.floor()), fmt.Sprintf("at most %d for %d arms", Full/n, n))
+		bad("Allocate.Floor", a.floor(), fmt.Sprintf("up to %v for %d arms", Full/n, n))
 	}
 }
 

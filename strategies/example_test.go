@@ -60,7 +60,7 @@ func ExampleSplit_Validate() {
 	fmt.Println(err)
 	// Output:
 	// strategies: Split.Arms[1].Name is 1.4.0, want a name that no other arm has
-	// strategies: Split.Arms is 9900 in all, want weights that add up to 10000 (hundredths of a percent)
+	// strategies: Split.Arms is 99% in all, want weights that add up to 100%
 }
 
 // A blue-green switch: a preview for testers, smoke checks, then all traffic.

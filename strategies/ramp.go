@@ -53,14 +53,14 @@ func RampSteps(from Weight, n int, each time.Duration) []RampStep {
 // steps, each with a weight below the one before and a positive duration.
 func ValidateRampSteps(steps []RampStep) error {
 	if steps != nil && len(steps) == 0 {
-		return &checks.InvalidError{Package: "strategies", Field: "RampDown", Value: "empty", Want: "nil for none, or steps: RampSteps returns none for shares and numbers that it cannot use"}
+		return &checks.InvalidError{Package: "strategies", Field: "RampDown", Value: "empty", Want: "nil, or at least one step; RampSteps returns none for arguments that it cannot use"}
 	}
 	if len(steps) > MaxStages {
 		return &checks.InvalidError{Package: "strategies", Field: "RampDown", Value: len(steps), Want: fmt.Sprintf("at most %d steps", MaxStages)}
 	}
 	for i, d := range steps {
 		if d.Weight >= Full || i > 0 && d.Weight >= steps[i-1].Weight {
-			return &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("RampDown[%d].Weight", i), Value: uint32(d.Weight), Want: "a weight below Full and below the one before"}
+			return &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("RampDown[%d].Weight", i), Value: d.Weight, Want: "a weight below Full and below the one before"}
 		}
 		if d.For <= 0 {
 			return &checks.InvalidError{Package: "strategies", Field: fmt.Sprintf("RampDown[%d].For", i), Value: d.For, Want: "a duration > 0"}

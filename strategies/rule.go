@@ -54,6 +54,6 @@ func (m Mirror) problems(bad func(field string, value any, want string), arms ma
 		bad("Arm", fmt.Sprintf("%q", m.Arm), "an arm of the split that is not its baseline")
 	}
 	if m.Share == 0 || m.Share > Full {
-		bad("Share", uint32(m.Share), fmt.Sprintf("1 to %d (hundredths of a percent)", Full))
+		bad("Share", m.Share, "a weight from 0.01% to 100%")
 	}
 }

@@ -3,6 +3,7 @@ package strategies
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -115,7 +116,7 @@ func (s Split) Validate() error {
 		sum += uint64(a.Weight)
 	}
 	if sum != uint64(Full) {
-		bad("Split.Arms", fmt.Sprintf("%d in all", sum), fmt.Sprintf("weights that add up to %d (hundredths of a percent)", Full))
+		bad("Split.Arms", fmt.Sprintf("%v in all", Weight(min(sum, math.MaxUint32))), "weights that add up to 100%")
 	}
 	if len(errs) == 0 {
 		s.slotProblems(bad)

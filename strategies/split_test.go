@@ -26,11 +26,11 @@ func TestSplitValidate(t *testing.T) {
 		{"nothing for one", []strategies.Arm{arm("a", 0), arm("b", 10_000)}, nil},
 		{"none", nil, []string{"Split.Arms is 0"}},
 		{"too many", many, []string{"Split.Arms is 257"}},
-		{"short", []strategies.Arm{arm("a", 9_000), arm("b", 999)}, []string{"Split.Arms is 9999 in all"}},
-		{"all zero", []strategies.Arm{arm("a", 0), arm("b", 0)}, []string{"Split.Arms is 0 in all"}},
-		{"overflow", []strategies.Arm{arm("a", math.MaxUint32), arm("b", 10_001)}, []string{"Split.Arms is 4294977296 in all"}},
+		{"short", []strategies.Arm{arm("a", 9_000), arm("b", 999)}, []string{"Split.Arms is 99.99% in all"}},
+		{"all zero", []strategies.Arm{arm("a", 0), arm("b", 0)}, []string{"Split.Arms is 0% in all"}},
+		{"overflow", []strategies.Arm{arm("a", math.MaxUint32), arm("b", 10_001)}, []string{"Split.Arms is 42949672.95% in all"}},
 		{"twice", []strategies.Arm{arm("a", 5_000), arm("a", 5_000)}, []string{"Split.Arms[1].Name is a"}},
-		{"several", []strategies.Arm{arm("", 1), arm("b", 1), arm("b", 1)}, []string{"Arms[0].Name", "Arms[2].Name", "is 3"}},
+		{"several", []strategies.Arm{arm("", 1), arm("b", 1), arm("b", 1)}, []string{"Arms[0].Name", "Arms[2].Name", "is 0.03%"}},
 	} {
 		err := strategies.Split{Arms: c.arms}.Validate()
 		if (err == nil) != (c.want == nil) {

@@ -56,8 +56,8 @@ func (c Canary) Stages(baseline, candidate string) ([]Stage, error) {
 	for i, w := range weights {
 		if w == 0 || w > Full || i > 0 && w <= weights[i-1] {
 			errs = append(errs, &checks.InvalidError{
-				Package: "strategies", Field: fmt.Sprintf("Canary.Weights[%d]", i), Value: uint32(w),
-				Want: fmt.Sprintf("a weight from 1 to %d, larger than the one before", Full),
+				Package: "strategies", Field: fmt.Sprintf("Canary.Weights[%d]", i), Value: w,
+				Want: "a weight from 0.01% to 100%, larger than the one before",
 			})
 		}
 	}

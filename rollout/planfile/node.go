@@ -3,6 +3,7 @@ package planfile
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -81,12 +82,15 @@ func (n *node) describe() string {
 // at is the place of a value: in the plan as Go names it, as a JSON Pointer, and for people.
 type at struct{ field, pointer, path string }
 
+// inPointer escapes the names in a JSON Pointer.
+var inPointer = strings.NewReplacer("~", "~0", "/", "~1")
+
 // under returns the place of the member of a file that becomes the named Go field.
 func (a at) under(field, name string) at {
 	if field != "" {
 		a.field += "." + field
 	}
-	a.pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	a.pointer += "/" + inPointer.Replace(name)
 	if a.path != "" {
 		a.path += "."
 	}
@@ -96,9 +100,10 @@ func (a at) under(field, name string) at {
 
 // item returns the place of the i-th item of a list.
 func (a at) item(i int) at {
-	a.field += fmt.Sprintf("[%d]", i)
-	a.pointer += fmt.Sprintf("/%d", i)
-	a.path += fmt.Sprintf("[%d]", i)
+	index := strconv.Itoa(i)
+	a.field += "[" + index + "]"
+	a.pointer += "/" + index
+	a.path += "[" + index + "]"
 	return a
 }
 

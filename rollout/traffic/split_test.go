@@ -269,7 +269,7 @@ func TestConfigErrors(t *testing.T) {
 			Split:   strategies.Split{Arms: []strategies.Arm{{Name: "c", Weight: 1}}},
 		}, []string{
 			`Config.MaxBody is -1`, `Config.Arms[""] is`, `Config.Arms["a"].URL is "localhost:80"`, `Config.Arms["a"].Price.Output is -1`,
-			`Config.Arms["b"].URL`, `arm "c"`, `Split.Arms is 1 in all`,
+			`Config.Arms["b"].URL`, `arm "c"`, `Split.Arms is 0.01% in all`,
 		}},
 	}
 	for _, tt := range tests {
