@@ -2,11 +2,14 @@ package planfile
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/serin-go/serin/internal/visible"
 )
 
 // lineWidth is up to where objects and lists are printed in one line.
@@ -94,11 +97,23 @@ var (
 )
 
 // quote returns a text as a YAML scalar: as it is if no reader can take it for something else,
-// else in quotes. The escapes of Go are escapes of YAML too.
+// else in quotes, with escapes for what does not show. The escapes of Go are escapes of YAML
+// too.
 func quote(s string) string {
 	plain := plainText.MatchString(s) && !notText.MatchString(s) || plainUnit.MatchString(s)
 	if plain && len(s) < lineWidth {
 		return s
 	}
-	return strconv.Quote(s)
+	var b strings.Builder
+	for _, r := range strconv.Quote(s) {
+		switch {
+		case visible.Line(string(r)) == string(r):
+			b.WriteRune(r)
+		case r <= 0xffff:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		}
+	}
+	return b.String()
 }
