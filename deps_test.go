@@ -46,6 +46,7 @@ var ladder = map[string][]string{
 	"rollout/audit":                      {"rollout", "strategies"},
 	"rollout/audit/audittest":            {"rollout", "rollout/audit"},
 	"rollout/boltstore":                  {"checks", "rollout"},
+	"rollout/console/api":                {"rollout", "rollout/access", "rollout/alert", "rollout/audit", "rollout/console/client", "rollout/console/internal/situation", "rollout/ledger", "rollout/planfile", "strategies", "versioning", "checks", "checks/analysis", "checks/checklist", "checks/health"},
 	"rollout/console/client":             {"checks"},
 	"rollout/console/internal/situation": {"rollout", "strategies", "checks/analysis"},
 	"rollout/drill":                      {"rollout", "rollout/access", "rollout/alert", "checks", "checks/analysis", "strategies", "rollout/traffic/autoscale"},
@@ -103,6 +104,7 @@ var (
 var foreign = map[string][]string{
 	"checks/release":              {"github.com/yuin/goldmark"},
 	"rollout/audit":               {"golang.org/x/mod"},
+	"rollout/console/api":         {"golang.org/x/mod", "go.yaml.in/yaml/v3"},
 	"rollout/ledger":              {"golang.org/x/mod"},
 	"rollout/boltstore":           {"go.etcd.io/bbolt", "golang.org/x/sys"},
 	"rollout/drill":               xxhash,

@@ -104,12 +104,19 @@ type State struct {
 	Stage     int       `json:"stage"`
 	StageName string    `json:"stage_name,omitempty"`
 	Paused    bool      `json:"paused,omitempty"`
-	// Situation names what kind of state it is, Glyph is one character for it, and Sentence
-	// is the state in one sentence. Next says what happens by itself, and when.
-	Situation string `json:"situation,omitempty"`
-	Glyph     string `json:"glyph,omitempty"`
-	Sentence  string `json:"sentence,omitempty"`
-	Next      string `json:"next,omitempty"`
+	// Situation names what kind of state it is, such as "quiet", "harming" or "approval".
+	// Urgency is "rest", "moving", "person" for what waits for a person, or "alarm".
+	Situation string `json:"situation"`
+	Urgency   string `json:"urgency"`
+	// Glyph is one character for the situation, and Sentence is the state in one sentence, with
+	// times in UTC. Next says what happens by itself, and when.
+	Glyph    string `json:"glyph"`
+	Sentence string `json:"sentence"`
+	Next     string `json:"next,omitempty"`
+	// Since is when the situation began, and By who caused it: "serin" for the engine. Both
+	// are empty if that is not known.
+	Since time.Time `json:"since,omitzero"`
+	By    string    `json:"by,omitempty"`
 	// Reason says why the rollout is where it is, and Waiting what it waits for.
 	Reason  string `json:"reason"`
 	Waiting string `json:"waiting,omitempty"`

@@ -1,0 +1,142 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/serin-go/serin/rollout/console/client"
+	"github.com/serin-go/serin/strategies"
+)
+
+// TestOneEffect: C19. Of 50 equal requests with one key one has an effect, and all get the
+// same answer.
+func TestOneEffect(t *testing.T) {
+	for name, opts := range map[string][]option{"memory": nil, "bolt": {onBolt}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, opts...)
+			id := w.begin(baking, strategies.Baking)
+			path := "/rollouts/" + string(id) + "/commands"
+			answers := make([]reply, 50)
+			var all sync.WaitGroup
+			for i := range answers {
+				all.Go(func() {
+					for answers[i].status == 0 || answers[i].status == 409 && answers[i].problem(t).Name() == client.InProgress {
+						answers[i] = w.send("ben", "POST", path, `{"command":"pause","reason":"lunch"}`, "Idempotency-Key", "1")
+					}
+				})
+			}
+			all.Wait()
+			first := 0
+			for _, a := range answers {
+				if a.status != 204 {
+					t.Fatalf("%d %s", a.status, a.body)
+				}
+				if a.header.Get("Idempotency-Replayed") == "" {
+					first++
+				}
+			}
+			if first != 1 {
+				t.Errorf("%d requests were carried out", first)
+			}
+			events, err := w.engine.Read(t.Context(), id, 1, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pauses := 0
+			for _, e := range events {
+				if e.Kind == "paused" {
+					pauses++
+				}
+			}
+			if pauses != 1 {
+				t.Errorf("%d pauses", pauses)
+			}
+		})
+	}
+}
+
+// TestOneStart: 50 equal starts make one rollout, and all get its id.
+func TestOneStart(t *testing.T) {
+	w := newWorld(t)
+	var all sync.WaitGroup
+	bodies := make([]string, 50)
+	for i := range bodies {
+		all.Go(func() {
+			for {
+				a := w.send("ana", "POST", "/rollouts", baking, "Idempotency-Key", "release", "Content-Type", "application/yaml")
+				if a.status == 409 && a.problem(t).Name() == client.InProgress {
+					continue
+				}
+				bodies[i] = fmt.Sprint(a.status, " ", string(a.body), " ", a.header.Get("Location"))
+				return
+			}
+		})
+	}
+	all.Wait()
+	for _, b := range bodies {
+		if b != `201 {"id":"chat/1"} rollouts/chat/1` {
+			t.Fatal(b)
+		}
+	}
+}
+
+// TestKeyReused: C19. A key stands for one request of one person.
+func TestKeyReused(t *testing.T) {
+	w := newWorld(t)
+	id := w.begin(baking, strategies.Baking)
+	path := "/rollouts/" + string(id) + "/commands"
+	pause := `{"command":"pause","reason":"lunch"}`
+	if a := w.send("ana", "POST", path, pause, "Idempotency-Key", "CHG-1"); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if a := w.send("ana", "POST", path, "{\n \"reason\": \"lunch\", \"command\": \"pause\" }", "Idempotency-Key", "CHG-1"); a.status != 204 || a.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("the same JSON in another layout: %d %s", a.status, a.body)
+	}
+	for _, body := range []string{`{"command":"abort"}`, `{"command":"pause"}`} {
+		if a := w.send("ana", "POST", path, body, "Idempotency-Key", "CHG-1"); a.status != 422 || a.problem(t).Name() != client.KeyReused {
+			t.Errorf("%s with the key of a pause: %d %s", body, a.status, a.body)
+		}
+	}
+	// Another person, and another process, which has no answers: the engine's keys decide.
+	if a := w.send("ben", "POST", path, `{"command":"abort"}`, "Idempotency-Key", "CHG-1"); a.status != 422 || a.problem(t).Name() != client.KeyReused {
+		t.Errorf("another person's abort with the key of a pause: %d %s", a.status, a.body)
+	}
+	if st := w.until(id, strategies.Baking); !st.Paused || st.Split.Weight("1.5.0") == 0 {
+		t.Errorf("%+v", st.Split)
+	}
+	for _, key := range []string{"", strings.Repeat("x", 129)} {
+		if a := w.send("ana", "POST", path, pause, "Idempotency-Key", key); a.status != 400 || a.problem(t).Errors[0].Name != "Idempotency-Key" {
+			t.Errorf("key of %d bytes: %d %s", len(key), a.status, a.body)
+		}
+	}
+	// A busy target is looked at after the key.
+	if a := w.send("ana", "POST", "/rollouts", baking, "Idempotency-Key", "CHG-1"); a.problem(t).Name() != client.KeyReused {
+		t.Errorf("%s", a.body)
+	}
+}
+
+// TestPace: changes are limited for each person, and aborts are not.
+func TestPace(t *testing.T) {
+	w := newWorld(t, limited(1))
+	id := w.begin(baking, strategies.Baking)
+	path := "/rollouts/" + string(id) + "/commands"
+	refused := 0
+	for i := range 20 {
+		if a := w.send("ben", "POST", path, `{"command":"resume"}`, "Idempotency-Key", fmt.Sprint(i)); a.status == 429 {
+			refused++
+			if p := a.problem(t); p.Name() != client.TooMany || a.header.Get("Retry-After") != "1" {
+				t.Fatalf("%s", a.body)
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("20 changes in less than 20 s were not limited to 1 a second")
+	}
+	for i := range 20 {
+		if a := w.send("ben", "POST", path, `{"command":"abort"}`, "Idempotency-Key", fmt.Sprint("a", i)); a.status == 429 {
+			t.Fatalf("abort %d is limited", i)
+		}
+	}
+}
