@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -215,30 +214,23 @@ func (s *Server) against(r *request, target string, id rollout.ID) (rollout.Stat
 // rollout has its own.
 func differ(st rollout.Status, p rollout.Plan) (client.Diff, error) {
 	out := client.Diff{Against: string(st.ID)}
-	var before, after any
-	var old []byte
-	if st.ID != "" {
-		q := unsalted(st.Plan)
-		var err error
-		if old, err = planfile.Write(q); err != nil {
-			return out, err
+	if st.ID == "" {
+		text, err := planfile.Write(unsalted(p))
+		for line := range strings.Lines(string(text)) {
+			out.Lines = append(out.Lines, "+ "+visible.Line(strings.TrimSuffix(line, "\n")))
 		}
-		if before, err = generic(q); err != nil {
-			return out, err
-		}
+		return out, err
 	}
-	q := unsalted(p)
-	text, err := planfile.Write(q)
+	d, err := planfile.Compare(unsalted(st.Plan), unsalted(p))
 	if err != nil {
 		return out, err
 	}
-	if after, err = generic(q); err != nil {
-		return out, err
+	out.Equal = len(d.Changes) == 0
+	for _, c := range d.Changes {
+		out.Changes = append(out.Changes, client.Change{Pointer: c.Pointer, Before: visible.Line(c.Before), After: visible.Line(c.After)})
 	}
-	changes("", before, after, &out.Changes)
-	out.Equal = st.ID != "" && len(out.Changes) == 0
-	if !out.Equal {
-		out.Lines = lineDiff(lines(old), lines(text))
+	for _, line := range d.Lines {
+		out.Lines = append(out.Lines, visible.Line(line))
 	}
 	return out, nil
 }
@@ -254,14 +246,4 @@ func unsalted(p rollout.Plan) rollout.Plan {
 	}
 	p.Stages = stages
 	return p
-}
-
-func generic(p rollout.Plan) (any, error) {
-	body, err := json.Marshal(p)
-	if err != nil {
-		return nil, err
-	}
-	var v any
-	err = json.Unmarshal(body, &v)
-	return v, err
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ import (
 	"github.com/serin-go/serin/rollout/console/client"
 	"github.com/serin-go/serin/rollout/ledger"
 	"github.com/serin-go/serin/rollout/memstore"
+	"github.com/serin-go/serin/rollout/planfile"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -232,7 +234,9 @@ func (w *world) send(person, method, path, body string, header ...string) reply 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return reply{resp.StatusCode, resp.Header, bytes.TrimSpace(got)}
+	a := reply{resp.StatusCode, resp.Header, bytes.TrimSpace(got)}
+	check(w.t, method, path, a)
+	return a
 }
 
 // Plans.
@@ -312,4 +316,34 @@ func named(err error) string {
 // limited sets how many changes a second a person may ask for.
 func limited(n int) option {
 	return func(_ *world, _ *rollout.Config, server *api.Config) { server.Limits.Changes = n }
+}
+
+// loopback returns the networks of this machine.
+func loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
+
+// plan reads a plan file.
+func plan(t *testing.T, text string) rollout.Plan {
+	t.Helper()
+	p, err := planfile.Read("plan.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// etag returns the ETag of a rollout.
+func etag(t *testing.T, w *world, id rollout.ID) string {
+	t.Helper()
+	return w.send("ben", "GET", "/rollouts/"+string(id), "").header.Get("ETag")
+}
+
+// invalid counts the mistakes that an error names.
+func invalid(err error) int {
+	n := 0
+	for range checks.Invalid(err) {
+		n++
+	}
+	return n
 }

@@ -121,10 +121,10 @@ type planBody struct {
 
 // Diff is how a plan differs from the plan of a rollout.
 type Diff struct {
-	// Against is the rollout, or empty if the target has no promoted rollout. Then the plan
-	// is compared with nothing, and everything is new.
+	// Against is the rollout, or empty if the target has no promoted rollout. Then all Lines
+	// are new, and there are no Changes.
 	Against string `json:"against,omitempty"`
-	// Equal reports whether both have one digest.
+	// Equal reports whether both plans ask for the same.
 	Equal bool `json:"equal"`
 	// Changes are the values that differ.
 	Changes []Change `json:"changes,omitempty"`
@@ -137,7 +137,7 @@ type Diff struct {
 type Change struct {
 	// Pointer is a JSON pointer into the plan.
 	Pointer string `json:"pointer"`
-	// Before and After are JSON; empty means that the value is missing there.
+	// Before and After are as in a plan file; empty means that the value is missing there.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
 }
