@@ -102,8 +102,18 @@ func onBolt(w *world, engine *rollout.Config, server *api.Config) {
 	w.store, engine.Store, server.Store = store, store, store
 }
 
-// newWorld returns a world with the targets chat, rank and search.
+// newWorld returns a world with the targets chat, rank and search, on a port of this machine.
 func newWorld(t *testing.T, opts ...option) *world {
+	t.Helper()
+	w := assemble(t, opts...)
+	w.http = httptest.NewServer(w.api)
+	t.Cleanup(w.http.Close)
+	t.Cleanup(func() { _ = w.api.Close() }) // before http, whose streams it ends
+	return w
+}
+
+// assemble returns a world without a port.
+func assemble(t *testing.T, opts ...option) *world {
 	t.Helper()
 	w := &world{t: t, store: new(memstore.Store)}
 	policy := policyOf(t)
@@ -130,9 +140,6 @@ func newWorld(t *testing.T, opts ...option) *world {
 	if w.api, err = api.New(server); err != nil {
 		t.Fatal(err)
 	}
-	w.http = httptest.NewServer(w.api)
-	t.Cleanup(w.http.Close)
-	t.Cleanup(func() { _ = w.api.Close() }) // before http, whose streams it ends
 	return w
 }
 
