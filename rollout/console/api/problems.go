@@ -154,7 +154,9 @@ func known(err error) *client.Problem {
 func mistakes(err error) []client.Mistake {
 	var all []client.Mistake
 	for e := range checks.Invalid(err) {
-		all = append(all, client.Mistake{Pointer: pointer(e.Field), Detail: visible.Line(e.Error()), Want: e.Want})
+		have := strings.TrimPrefix(e.Error(), e.Package+": ")
+		have = strings.TrimSuffix(have, ", want "+e.Want)
+		all = append(all, client.Mistake{Pointer: pointer(e.Field), Detail: visible.Line(have), Want: visible.Line(e.Want)})
 	}
 	return all
 }

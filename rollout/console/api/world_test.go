@@ -259,7 +259,7 @@ strategy: {canary: {weights: [5%, 50%], bake: 24h}}
 apiVersion: serin/v1
 target: chat
 baseline: {version: "1.4.0"}
-candidate: {version: "1.5.0"}
+candidate: {version: "1.5.0", digest: "sha256:5f0c"}
 strategy: {canary: {weights: [5%], bake: 24h, approve: {roles: [sre, developer], four_eyes: true, mfa: 5m}}}
 `
 )

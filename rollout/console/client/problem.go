@@ -70,16 +70,37 @@ type Mistake struct {
 	Want string `json:"want,omitempty"`
 }
 
+// String returns the mistake in one line: "line 3, column 21: /baseline/version: detail, want
+// what is accepted".
+func (m Mistake) String() string {
+	var b strings.Builder
+	if m.Line > 0 {
+		fmt.Fprintf(&b, "line %d, column %d: ", m.Line, m.Column)
+	}
+	if at := m.Name + m.Pointer; at != "" {
+		b.WriteString(at + ": ")
+	}
+	b.WriteString(m.Detail)
+	if m.Want != "" {
+		b.WriteString(", want " + m.Want)
+	}
+	return b.String()
+}
+
 // Name returns the name of the kind of problem, such as [Busy].
 func (p *Problem) Name() string { return p.Type[strings.LastIndexByte(p.Type, '/')+1:] }
 
-// Error returns the title and the detail.
+// Error returns the title and the detail, and a line for each mistake.
 func (p *Problem) Error() string {
-	s := p.Title
+	var b strings.Builder
+	b.WriteString(p.Title)
 	if p.Detail != "" {
-		s += ": " + p.Detail
+		b.WriteString(": " + p.Detail)
 	}
-	return s
+	for _, m := range p.Errors {
+		b.WriteString("\n" + m.String())
+	}
+	return b.String()
 }
 
 // problem reads an answer that is a problem, or makes one of what a proxy has answered.
