@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/serin-go/serin/rollout/console/client"
+)
+
+// login stores a server, and a token that is read from standard input, for its owner only.
+func login(ctx context.Context, t *tool, args []string) error {
+	if _, err := t.parse(t.flags("login", ""), args, 0, 0); err != nil {
+		return err
+	}
+	server := firstOf(t.server, t.getenv("SERIN_SERVER"))
+	if server == "" {
+		return exit{wrongUse, "no server; write ctl login -server URL"}
+	}
+	if t.terminal {
+		fmt.Fprint(t.err, "Token (empty for none): ")
+	}
+	token, err := bufio.NewReader(io.LimitReader(t.in, 64<<10)).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err
+	}
+	s := settings{Server: server, Token: strings.TrimSpace(token)}
+	c, err := client.New(client.Config{URL: s.Server, Token: s.Token, Agent: "ctl/" + buildVersion()})
+	if err != nil {
+		return exit{wrongUse, err.Error()}
+	}
+	t.url = s.Server
+	who, err := c.WhoAmI(ctx)
+	if err != nil {
+		return err
+	}
+	path, err := t.settingsFile()
+	if err != nil {
+		return err
+	}
+	body, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := store(path, append(body, '\n')); err != nil {
+		return err
+	}
+	t.line("signed in to %s as %s; stored in %s", s.Server, firstOf(who.Name, "someone without a name"), path)
+	return nil
+}
+
+// store replaces a file by one that its owner alone may read.
+func store(path string, body []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".ctl-*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(body)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// whoami shows the caller as the server knows it.
+func whoami(ctx context.Context, t *tool, args []string) error {
+	if _, err := t.parse(t.flags("whoami", ""), args, 0, 0); err != nil {
+		return err
+	}
+	c, err := t.client()
+	if err != nil {
+		return err
+	}
+	who, err := c.WhoAmI(ctx)
+	if err != nil {
+		return err
+	}
+	if t.output == "json" {
+		return t.json(who)
+	}
+	if !who.Signed {
+		t.line("not signed in to %s", t.url)
+	} else {
+		t.line("%s, %s", who.Name, firstOf(strings.Join(who.Roles, ", "), "without a role"))
+	}
+	for _, target := range slices.Sorted(maps.Keys(who.Actions)) {
+		t.line("%s: %s", firstOf(target, "everywhere"), strings.Join(who.Actions[target], ", "))
+	}
+	return nil
+}
+
+// buildVersion returns the version of this command.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || strings.HasPrefix(info.Main.Version, "(") {
+		return "devel"
+	}
+	return info.Main.Version
+}
+
+// showVersion shows the version of this command.
+func showVersion(_ context.Context, t *tool, args []string) error {
+	if _, err := t.parse(t.flags("version", ""), args, 0, 0); err != nil {
+		return err
+	}
+	if t.output == "json" {
+		return t.json(struct {
+			Version string `json:"version"`
+		}{buildVersion()})
+	}
+	t.line("ctl %s", buildVersion())
+	return nil
+}
