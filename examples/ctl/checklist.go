@@ -13,8 +13,8 @@ import (
 	"github.com/serin-go/serin/rollout/console/client"
 )
 
-// checklist shows a checklist, and records votes and waivers for its items.
-func checklist(ctx context.Context, t *tool, args []string) error {
+// showChecklist shows a checklist, and records votes and waivers for its items.
+func showChecklist(ctx context.Context, t *tool, args []string) error {
 	run, ok := map[string]func(context.Context, *tool, []string) error{
 		"vouch": vouch, "waive": waive, "due": due, "withdraw": withdraw,
 	}[firstOf(args...)]

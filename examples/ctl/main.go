@@ -49,7 +49,7 @@ func commands() []command {
 		{name: "validate", args: "-f plan.yaml", does: "report every mistake of a plan; needs no server", run: validate},
 		{name: "forecast", args: "-f plan.yaml -rate 100", does: "say what to expect of a plan; needs no server", run: forecast},
 		{name: "diff", args: "-f plan.yaml [OLD.yaml]", does: "compare a plan with another one, or with the plan that was promoted last", run: diff},
-		{name: "checklist", args: "LIST [ID] | vouch | waive | due | withdraw", does: "show a deployment checklist, and vote for its items", run: checklist, words: []string{"vouch", "waive", "due", "withdraw"}},
+		{name: "checklist", args: "LIST [ID] | vouch | waive | due | withdraw", does: "show a deployment checklist, and vote for its items", run: showChecklist, words: []string{"vouch", "waive", "due", "withdraw"}},
 		{name: "audit", args: "verify [FILES] | export | checkpoint | prove", does: "verify and export the audit trail; files need no server", run: auditTrail, words: []string{"verify", "export", "checkpoint", "prove"}},
 		{name: "alerts", does: "show what fires", run: alerts},
 		{name: "silence", args: "-match name=value -for 1h -m reason", does: "keep alerts from being sent, or end that with -end ID", run: silence},

@@ -192,13 +192,14 @@ func (t *tool) target(ctx context.Context, c *client.Client, args []string) (str
 func (t *tool) fail(err error) int {
 	code, next := judge(err, t)
 	var p *client.Problem
+	refused := errors.As(err, &p)
 	switch text := err.Error(); {
-	case t.output == "json" && errors.As(err, &p):
+	case t.output == "json" && refused:
 		_ = json.NewEncoder(t.err).Encode(p)
 	case text != "":
 		fmt.Fprintln(t.err, "ctl:", plain(text))
 	}
-	if p != nil && t.output != "json" {
+	if refused && t.output != "json" {
 		for _, m := range p.Errors {
 			fmt.Fprintln(t.err, "  "+plain(mistake(m)))
 		}
