@@ -143,7 +143,8 @@ func TestPeople(t *testing.T) {
 	says(w.want(0, "cleo", "whoami").out, "cleo", "read")
 	says(w.want(forbidden, "nope", "whoami").errs, "login")
 	says(w.ctl(conflict, "resume").errs, "What makes sense now", "abort")
-	says(w.ctl(0, "reject", "-m", "not today").out, "rejection")
+	says(w.ctl(0, "reject", "-m", "not today").out, "chat/1")
+	says(w.ctl(aborted, "status", "-watch").out, "rejection") // the next tick acts on the vote
 	says(w.ctl(0, "events").out, "not today")
 	says(w.ctl(0, "explain", "1").out, "chat")
 	says(w.ctl(0, "history", "-outcome", "aborted").out, "chat/1", "ana")
