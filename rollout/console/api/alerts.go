@@ -25,8 +25,8 @@ func (s *Server) firing(may func(target string) bool) []alert.Alert {
 	return all
 }
 
-// AlertOf returns an alert as the API shows it.
-func AlertOf(a alert.Alert) client.Alert {
+// alertOf returns an alert as the API shows it.
+func alertOf(a alert.Alert) client.Alert {
 	return client.Alert{
 		Key: a.Key(), Name: visible.Line(a.Name), Labels: visibleMap(a.Labels), Severity: a.Severity.String(),
 		Summary: visible.Line(a.Summary), Detail: visible.Line(a.Detail), Values: visibleMap(a.Values),
@@ -50,14 +50,14 @@ func (s *Server) showAlerts(r *request) (*answer, error) {
 	out := client.Alerts{Firing: []client.Alert{}}
 	may := func(target string) bool { return s.may(r, actionRead, target) }
 	for _, a := range s.firing(may) {
-		out.Firing = append(out.Firing, AlertOf(a))
+		out.Firing = append(out.Firing, alertOf(a))
 	}
 	if s.cfg.Alerts == nil {
 		return &answer{body: out}, nil
 	}
 	for _, a := range s.cfg.Alerts.History() {
 		if may(a.Labels["target"]) {
-			out.History = append(out.History, AlertOf(a))
+			out.History = append(out.History, alertOf(a))
 		}
 	}
 	for _, sil := range s.cfg.Alerts.Silences() {

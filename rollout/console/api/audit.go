@@ -117,7 +117,7 @@ func (s *Server) deadLetters(r *request) (*answer, error) {
 			break
 		}
 		out.DeadLetters = append(out.DeadLetters, client.DeadLetter{
-			Sink: visible.Line(l.Sink), Key: l.Event.Key(), Event: EventOf(l.Event), Error: visible.Line(l.Error), Attempts: l.Attempts, At: l.At,
+			Sink: visible.Line(l.Sink), Key: l.Event.Key(), Event: eventOf(l.Event), Error: visible.Line(l.Error), Attempts: l.Attempts, At: l.At,
 		})
 	}
 	return &answer{body: out}, nil

@@ -135,7 +135,7 @@ func (s *Server) overtaken(r *request, id rollout.ID, p *client.Problem) *client
 		return p
 	}
 	if ev, err := s.event(r.Context(), id, st.Changed); err == nil && ev.Seq != 0 {
-		seen := EventOf(ev)
+		seen := eventOf(ev)
 		p.Changed = &seen
 	}
 	return p

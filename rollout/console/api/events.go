@@ -55,7 +55,7 @@ func (s *Server) listEvents(r *request) (*answer, error) {
 		Ended  bool           `json:"ended"`
 	}{Events: []client.Event{}, Ended: st.Phase.Terminal() && from > st.Seq}
 	for _, e := range events {
-		out.Events = append(out.Events, EventOf(e))
+		out.Events = append(out.Events, eventOf(e))
 		out.Ended = e.Kind == rollout.Ended
 	}
 	return &answer{body: out}, nil
@@ -114,7 +114,7 @@ func (s *Server) showEvent(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answer{body: EventOf(e), etag: fmt.Sprintf("%q", e.Hash)}, nil
+	return &answer{body: eventOf(e), etag: fmt.Sprintf("%q", e.Hash)}, nil
 }
 
 // explain answers GET …/events/{seq}/explain.

@@ -367,7 +367,7 @@ func init() {
 }
 
 // check compares an answer with openapi.json: every answer of every test.
-func check(t *testing.T, method, path string, a reply) {
+func check(t testing.TB, method, path string, a reply) {
 	t.Helper()
 	path, _, _ = strings.Cut(path, "?")
 	o, ok := operationOf(method, path)

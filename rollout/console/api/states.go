@@ -90,9 +90,9 @@ func stagesOf(p rollout.Plan) []client.Stage {
 	return stages
 }
 
-// RolloutOf returns a rollout as the API shows it, from its status, from the event that started
+// rolloutOf returns a rollout as the API shows it, from its status, from the event that started
 // it and from the event Status.Changed. An event that could not be read is the zero Event.
-func RolloutOf(st rollout.Status, started, changed rollout.Event) client.Rollout {
+func rolloutOf(st rollout.Status, started, changed rollout.Event) client.Rollout {
 	r := client.Rollout{
 		ID: string(st.ID), Target: st.ID.Target(), Changed: st.Changed,
 		Baseline: releaseOf(st.Plan.Baseline), Candidate: releaseOf(st.Plan.Candidate),
@@ -140,9 +140,9 @@ func short(s string) string {
 	return s[:cut] + "…"
 }
 
-// StateOf returns how a rollout stands, as the API shows it, read at the given time. changed is
+// stateOf returns how a rollout stands, as the API shows it, read at the given time. changed is
 // the event Status.Changed, or the zero Event if it could not be read.
-func StateOf(st rollout.Status, changed rollout.Event, at time.Time) client.State {
+func stateOf(st rollout.Status, changed rollout.Event, at time.Time) client.State {
 	out := client.State{
 		ID: string(st.ID), Target: st.ID.Target(), At: at.UTC().Round(0), Changed: st.Changed,
 		Baseline: short(st.Plan.Baseline.Arm()), Candidate: short(candidateOf(st)),
@@ -229,8 +229,8 @@ func armCountOf(a analysis.ArmCount) client.ArmCount {
 	return client.ArmCount{Arm: visible.Line(a.Arm), Requests: a.Requests, Served: a.Served, Excluded: a.Excluded}
 }
 
-// EventOf returns an event as the API shows it.
-func EventOf(e rollout.Event) client.Event {
+// eventOf returns an event as the API shows it.
+func eventOf(e rollout.Event) client.Event {
 	out := client.Event{
 		Rollout: string(e.Rollout), Seq: e.Seq, At: e.At, Kind: string(e.Kind), By: actorOf(e.By), Reason: visible.Line(e.Reason),
 		Rule: e.Rule, Urgent: e.Urgent, Phase: e.Phase.String(), Stage: e.Stage, StageName: visible.Line(e.Name), Paused: e.Paused,
@@ -333,7 +333,7 @@ func (s *Server) state(ctx context.Context, st rollout.Status) client.State {
 	if err != nil {
 		changed = rollout.Event{}
 	}
-	return StateOf(st, changed, time.Now())
+	return stateOf(st, changed, time.Now())
 }
 
 // rollout returns a rollout with its first and its last event. whole means that nothing could
@@ -341,5 +341,5 @@ func (s *Server) state(ctx context.Context, st rollout.Status) client.State {
 func (s *Server) rollout(ctx context.Context, st rollout.Status) (r client.Rollout, whole bool) {
 	started, err := s.event(ctx, st.ID, 1)
 	changed, also := s.event(ctx, st.ID, st.Changed)
-	return RolloutOf(st, started, changed), err == nil && also == nil
+	return rolloutOf(st, started, changed), err == nil && also == nil
 }

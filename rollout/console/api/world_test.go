@@ -39,7 +39,7 @@ func (plane) SetSplit(context.Context, strategies.Split) error { return nil }
 
 // world is a server of the API over a real engine.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	store   rollout.Store
 	engine  *rollout.Engine
 	ledger  *ledger.Ledger
@@ -58,7 +58,7 @@ var people = map[string]rollout.Actor{
 }
 
 // policyOf is the policy of all tests.
-func policyOf(t *testing.T) *access.Policy {
+func policyOf(t testing.TB) *access.Policy {
 	t.Helper()
 	p, err := access.NewPolicy(
 		access.Grant{Role: "developer", Actions: []rollout.Action{"start", "retry", "read", "pause", "abort", "attest", "approve"}, Targets: []string{"chat", "search"}},
@@ -74,7 +74,7 @@ func policyOf(t *testing.T) *access.Policy {
 
 // tokens authenticates the people by their names as tokens. Names in proved have proved a
 // second factor at that time.
-func tokens(t *testing.T, proved map[string]time.Time) access.Authenticator {
+func tokens(t testing.TB, proved map[string]time.Time) access.Authenticator {
 	t.Helper()
 	var all []access.Token
 	for name, actor := range people {
@@ -103,7 +103,7 @@ func onBolt(w *world, engine *rollout.Config, server *api.Config) {
 }
 
 // newWorld returns a world with the targets chat, rank and search, on a port of this machine.
-func newWorld(t *testing.T, opts ...option) *world {
+func newWorld(t testing.TB, opts ...option) *world {
 	t.Helper()
 	w := assemble(t, opts...)
 	w.http = httptest.NewServer(w.api)
@@ -113,7 +113,7 @@ func newWorld(t *testing.T, opts ...option) *world {
 }
 
 // assemble returns a world without a port.
-func assemble(t *testing.T, opts ...option) *world {
+func assemble(t testing.TB, opts ...option) *world {
 	t.Helper()
 	w := &world{t: t, store: new(memstore.Store)}
 	policy := policyOf(t)
@@ -331,7 +331,7 @@ func loopback() []netip.Prefix {
 }
 
 // plan reads a plan file.
-func plan(t *testing.T, text string) rollout.Plan {
+func plan(t testing.TB, text string) rollout.Plan {
 	t.Helper()
 	p, err := planfile.Read("plan.yaml", []byte(text))
 	if err != nil {
