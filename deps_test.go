@@ -46,6 +46,7 @@ var ladder = map[string][]string{
 	"rollout/audit":                      {"rollout", "strategies"},
 	"rollout/audit/audittest":            {"rollout", "rollout/audit"},
 	"rollout/boltstore":                  {"checks", "rollout"},
+	"rollout/console":                    {"rollout", "rollout/access", "rollout/alert", "rollout/audit", "rollout/console/api", "rollout/console/internal/situation", "rollout/ledger", "rollout/planfile", "strategies", "checks", "checks/analysis", "checks/checklist", "checks/health"},
 	"rollout/console/api":                {"rollout", "rollout/access", "rollout/alert", "rollout/audit", "rollout/console/client", "rollout/console/internal/situation", "rollout/ledger", "rollout/planfile", "strategies", "versioning", "checks", "checks/analysis", "checks/checklist", "checks/health"},
 	"rollout/console/client":             {"checks"},
 	"rollout/console/internal/situation": {"rollout", "strategies", "checks/analysis"},
@@ -104,6 +105,7 @@ var (
 var foreign = map[string][]string{
 	"checks/release":              {"github.com/yuin/goldmark"},
 	"rollout/audit":               {"golang.org/x/mod"},
+	"rollout/console":             {"golang.org/x/mod", "go.yaml.in/yaml/v3"},
 	"rollout/console/api":         {"golang.org/x/mod", "go.yaml.in/yaml/v3"},
 	"rollout/ledger":              {"golang.org/x/mod"},
 	"rollout/boltstore":           {"go.etcd.io/bbolt", "golang.org/x/sys"},

@@ -39,6 +39,7 @@
 //   - rollout/sealedstore: encryption at rest for any store
 //   - rollout/storetest: a conformance suite for stores
 //   - rollout/report: the report of a rollout as HTML, Markdown and JSON
+//   - rollout/console: web pages of rollouts, with approvals, abort and live updates
 //   - rollout/console/api: the HTTP API of the console, described by OpenAPI
 //   - rollout/console/client: a client of the HTTP API, with the types of its JSON
 //   - rollout/rollouttest: conformance suites for splitters, sinks, observers and anchors

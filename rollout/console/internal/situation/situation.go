@@ -1,10 +1,10 @@
 // Package situation puts the state of a rollout into one sentence for a person who was
-// woken: is it burning, is it the candidate, what happens by itself and when, since when
-// and by whom. Pages, the API and command lines show the same words.
+// woken: is it burning, is it the candidate, what happens by itself and when, when did it
+// begin and which person began it. Pages, the API and command lines show the same words.
 //
 // It is pure: equal statuses and facts give equal words. What happens next comes from
 // strategies.Next, so that it is what the engine does. Texts from outside are shown with
-// visible characters only; whoever writes them into HTML must escape them.
+// visible characters only; a caller that writes them into HTML must escape them.
 //
 // What belongs here: words about one rollout. Numbers by metric, tables and rights do not.
 // It needs only the standard library and packages of this module.

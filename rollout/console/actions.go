@@ -1,0 +1,325 @@
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/access"
+	"github.com/serin-go/serin/strategies"
+)
+
+// acting is the content of the page on which a command is given.
+type acting struct {
+	ID       string
+	Offer    offer
+	Sentence string
+	Next     string
+	Reason   bool // it is asked for a reason
+	Seq      uint64
+	Key      string
+	Digest   string
+	Changes  []diffLine // of the plan, since the last one that was promoted
+	Since    string     // which one that was
+	Wrong    string     // what was wrong with the last attempt
+	Said     string     // the reason that was typed before
+	Told     string     // who hears of it
+	Back     link
+}
+
+// action answers with the page of a command.
+func (v *visit) action(st rollout.Status, name string) {
+	var c strategies.Command
+	switch {
+	case name == "retry":
+		if o := v.retry(st); o != nil {
+			v.ask(200, st, *o, "", "")
+			return
+		}
+	case c.UnmarshalText([]byte(name)) == nil && c != strategies.NoCommand && c != strategies.Supersede && c.String() == name:
+		v.ask(200, st, v.offer(st, c), "", "")
+		return
+	}
+	v.missing()
+}
+
+// ask shows the page of a command. wrong says what was wrong with the last attempt.
+func (v *visit) ask(status int, st rollout.Status, o offer, wrong, said string) {
+	s := v.sit(v.r.Context(), st)
+	a := acting{
+		ID: string(st.ID), Offer: o, Sentence: s.Glyph + " " + s.Sentence, Next: s.Next, Reason: o.Command != strategies.Abort,
+		Seq: st.Changed, Key: strings.ToLower(rand.Text()), Wrong: wrong, Said: said,
+		Told: "It is recorded under your name, " + v.by.Name + ", in the audit trail of " + st.ID.Target() + ".",
+		Back: link{Text: "Back, and do nothing", Href: v.cfg.Prefix + "/" + st.ID.Target()},
+	}
+	if v.cfg.Alerts != nil {
+		a.Told += " Receivers of alerts hear of it."
+	}
+	if o.Command == strategies.Approve {
+		a.Digest = st.Digest
+		a.Changes, a.Since = v.changes(st)
+	}
+	p := page{Title: o.Label + ": " + string(st.ID), Target: st.ID.Target(), Main: a, Crumbs: v.crumbs(st.ID.Target(), string(st.ID))}
+	if o.Command != strategies.Abort && !st.Phase.Terminal() {
+		abort := v.offer(st, strategies.Abort)
+		p.Abort = &abort
+	}
+	v.show(status, "action", p)
+}
+
+// changes compares the plan with the last one of the target that was promoted.
+func (v *visit) changes(st rollout.Status) (lines []diffLine, since string) {
+	before, ok := v.promoted(st)
+	if !ok {
+		return nil, ""
+	}
+	return diff(v.planText(before.Plan), v.planText(st.Plan)), string(before.ID)
+}
+
+// promoted returns the last rollout before st that was promoted.
+func (v *visit) promoted(st rollout.Status) (rollout.Status, bool) {
+	page, err := v.cfg.Engine.Rollouts(v.r.Context(), st.ID.Target(), st.ID, 50)
+	if err != nil {
+		return rollout.Status{}, false
+	}
+	for _, old := range page {
+		if old.Phase == strategies.Promoted {
+			return old, true
+		}
+	}
+	return rollout.Status{}, false
+}
+
+// post carries out what a form asks for.
+func (v *visit) post() {
+	p := v.parts
+	switch {
+	case p[0] == "sign-out" && len(p) == 1 && v.cfg.Sessions != nil:
+		if err := v.cfg.Sessions.End(v.w, v.r); err != nil {
+			v.fail(err)
+			return
+		}
+		v.leave("/sign-in", "")
+	case p[0] == "checklists":
+		v.postChecklist(p[1:])
+	case p[0] == "alerts":
+		v.postAlert(p[1:])
+	case p[0] == "plans" && len(p) == 2:
+		v.start(p[1])
+	case len(p) == 3 && v.known(p[0]):
+		v.command(rollout.ID(p[0]+"/"+p[1]), p[2])
+	default:
+		v.missing()
+	}
+}
+
+// leave sends the reader to a page of the console.
+func (v *visit) leave(path, said string) {
+	if said != "" {
+		path += "?said=" + said
+	}
+	http.Redirect(v.w, v.r, v.cfg.Prefix+path, http.StatusSeeOther)
+}
+
+// command gives a command, or begins a rollout again.
+func (v *visit) command(id rollout.ID, name string) {
+	form := v.r.PostForm
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), actTimeout)
+	defer cancel()
+	if name == "retry" {
+		next, err := v.again(ctx, id)
+		v.outcome(id, next, strategies.NoCommand, err)
+		return
+	}
+	var c strategies.Command
+	if c.UnmarshalText([]byte(name)) != nil || c.String() != name || c == strategies.NoCommand || c == strategies.Supersede {
+		v.missing()
+		return
+	}
+	// Do decides without the rights that the console knows, if it has none of its own.
+	if err := v.may(rollout.Action(name), id.Target()); err != nil {
+		v.refuse(rollout.Action(name), id.Target(), "authorize", err.Error())
+		v.outcome(id, id, c, forbidden(v.by, rollout.Action(name), id.Target(), err))
+		return
+	}
+	opts := []rollout.Option{rollout.Because(form.Get("reason"))}
+	if key := form.Get("key"); key != "" {
+		opts = append(opts, rollout.Key(key))
+	}
+	if seq, err := strconv.ParseUint(form.Get("seq"), 10, 64); err == nil && c != strategies.Abort {
+		opts = append(opts, rollout.IfSeq(seq))
+	} else if c != strategies.Abort && c != strategies.Pause && c != strategies.Reject && c != strategies.RampDown {
+		v.problem(http.StatusPreconditionRequired, "The form does not say which state it is about.", "Open the page of the command again.")
+		return
+	}
+	if c == strategies.Approve {
+		digest := form.Get("digest")
+		if digest == "" {
+			v.problem(http.StatusPreconditionRequired, "The form does not say which plan it approves.", "Open the page of the command again.")
+			return
+		}
+		opts = append(opts, rollout.OfPlan(digest))
+		if code := form.Get("code"); code != "" && !v.prove(ctx, id, c, code) {
+			return
+		}
+	}
+	v.outcome(id, id, c, v.cfg.Engine.Do(ctx, id, c, v.by, opts...))
+}
+
+// forbidden returns a denial of the console as the engine words it.
+func forbidden(by rollout.Actor, what rollout.Action, target string, err error) error {
+	var f *rollout.ForbiddenError
+	if errors.As(err, &f) {
+		return f
+	}
+	return &rollout.ForbiddenError{Actor: by.Name, Action: what, Target: target, Reason: err.Error(), Err: err}
+}
+
+// again begins a rollout again.
+func (v *visit) again(ctx context.Context, id rollout.ID) (rollout.ID, error) {
+	if err := v.may(rollout.ActionRetry, id.Target()); err != nil {
+		return id, forbidden(v.by, rollout.ActionRetry, id.Target(), err)
+	}
+	return v.cfg.Engine.Retry(ctx, id, v.by)
+}
+
+// prove verifies a code of a second factor, and notes it in the session. If it returns
+// false, it has answered.
+func (v *visit) prove(ctx context.Context, id rollout.ID, c strategies.Command, code string) bool {
+	wrong := "the second factor cannot be verified here"
+	if v.cfg.Factor != nil {
+		proved, err := v.cfg.Factor.Verify(ctx, cmp.Or(v.by.Subject, v.by.Name), strings.TrimSpace(code))
+		var paused *access.PausedError
+		switch {
+		case err == nil:
+			v.by.Proved = proved
+			if _, cookie := v.r.Header["Cookie"]; cookie && v.cfg.Sessions != nil {
+				if err := v.cfg.Sessions.StepUp(v.w, v.r, proved); err != nil && !errors.Is(err, access.ErrNoCredentials) {
+					v.cfg.Logger.WarnContext(ctx, "second factor not noted in the session", "by", v.by.Name, "error", err)
+				}
+			}
+			return true
+		case errors.As(err, &paused):
+			wrong = "too many wrong codes; try again at " + paused.Until.UTC().Format("15:04:05") + " UTC"
+		case errors.Is(err, access.ErrCode):
+			wrong = "the code is wrong or was used before"
+		case errors.Is(err, access.ErrNotEnrolled):
+			wrong = "you have no second factor yet"
+		default:
+			wrong = "the second factor cannot be verified now"
+			v.cfg.Logger.ErrorContext(ctx, "second factor cannot be verified", "error", err)
+		}
+	}
+	v.refuse(rollout.Action(c.String()), id.Target(), "factor", wrong)
+	st, err := v.cfg.Engine.Status(ctx, id)
+	if err != nil {
+		v.unread(id.Target(), err)
+		return false
+	}
+	v.ask(http.StatusUnauthorized, st, v.offer(st, c), "Nothing was done: "+wrong+".", v.r.PostForm.Get("reason"))
+	return false
+}
+
+// outcome answers a form with what came of it.
+func (v *visit) outcome(id, next rollout.ID, c strategies.Command, err error) {
+	var (
+		unstored *rollout.UnstoredError
+		denied   *rollout.ForbiddenError
+		conflict *rollout.ConflictError
+		refused  *rollout.RefusedError
+		reused   *rollout.KeyReusedError
+		busy     *rollout.BusyError
+	)
+	status := http.StatusServiceUnavailable
+	switch {
+	case err == nil:
+		v.leave("/"+next.Target(), "done")
+		return
+	case errors.As(err, &unstored):
+		v.leave("/"+id.Target(), "unstored")
+		return
+	case isNotFound(err):
+		v.missing()
+		return
+	case errors.As(err, &denied):
+		status = http.StatusForbidden
+	case errors.As(err, &conflict):
+		status = http.StatusPreconditionFailed
+	case errors.As(err, &refused), errors.As(err, &reused), errors.As(err, &busy):
+		status = http.StatusConflict
+	default:
+		v.cfg.Logger.ErrorContext(v.r.Context(), "command not carried out", "rollout", id, "command", c, "error", err)
+	}
+	text := "Nothing was done: " + reason(err) + "."
+	if status == http.StatusServiceUnavailable {
+		text = "It is not known whether it was done: " + err.Error() + ". Repeat it: the form carries a key, so it is done once."
+	}
+	st, again := v.cfg.Engine.Status(v.r.Context(), id)
+	if again != nil {
+		v.problem(status, text, "")
+		return
+	}
+	if status == http.StatusPreconditionFailed || status == http.StatusConflict {
+		text += " " + v.first(st)
+	}
+	if c == strategies.NoCommand {
+		v.problem(status, text, "")
+		return
+	}
+	v.ask(status, st, v.offer(st, c), text, v.r.PostForm.Get("reason"))
+}
+
+// first says who was first: the last change of the rollout.
+func (v *visit) first(st rollout.Status) string {
+	ev := v.event(v.r.Context(), st.ID, st.Changed)
+	if ev.Seq == 0 {
+		return ""
+	}
+	return fmt.Sprintf("The last change: %s by %s, %d s ago: %s.", ev.Kind, ev.By.Name, max(int(time.Since(ev.At)/time.Second), 0), ev.Reason)
+}
+
+// diffLine is one line of a comparison: Sign is "+", "-" or " ".
+type diffLine struct{ Sign, Text, Class string }
+
+// diff compares two texts by line, by the longest common subsequence.
+func diff(old, new []byte) []diffLine {
+	a, b := strings.Split(string(bytes.TrimSpace(old)), "\n"), strings.Split(string(bytes.TrimSpace(new)), "\n")
+	const most = 1500 // lines; the table is their product
+	a, b = a[:min(len(a), most)], b[:min(len(b), most)]
+	same := make([][]int32, len(a)+1)
+	for i := range same {
+		same[i] = make([]int32, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				same[i][j] = same[i+1][j+1] + 1
+			} else {
+				same[i][j] = max(same[i+1][j], same[i][j+1])
+			}
+		}
+	}
+	var all []diffLine
+	for i, j := 0, 0; i < len(a) || j < len(b); {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			all = append(all, diffLine{" ", a[i], "same"})
+			i, j = i+1, j+1
+		case i < len(a) && (j == len(b) || same[i+1][j] >= same[i][j+1]):
+			all = append(all, diffLine{"-", a[i], "gone"})
+			i++
+		default:
+			all = append(all, diffLine{"+", b[j], "new"})
+			j++
+		}
+	}
+	return all
+}

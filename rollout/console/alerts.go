@@ -1,0 +1,149 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/alert"
+)
+
+// alerts answers with what fires, silences, and the paths of alerts.
+func (v *visit) alerts() {
+	if v.cfg.Alerts == nil {
+		v.missing()
+		return
+	}
+	firing := v.alertTable("Firing", v.cfg.Alerts.Firing())
+	if err := v.cfg.Alerts.Ready(); err != nil {
+		firing.Text = append(firing.Text, "✗ Critical alerts are not sent now: "+err.Error())
+	}
+	silences := section{Title: "Silences", Head: []string{"alerts", "until", "by", "reason", "state"}}
+	for _, s := range v.cfg.Alerts.Silences() {
+		if !v.reads(s.Match["target"]) && !v.reads("") {
+			continue
+		}
+		var match []string
+		for k, val := range s.Match {
+			match = append(match, k+"="+val)
+		}
+		state := "in force"
+		if s.NeedsSecond && s.Seconded.Name == "" {
+			state = "has no effect before a second person agrees"
+		}
+		silences.Rows = append(silences.Rows, []cell{text(strings.Join(match, " ")), at(s.To), text(s.By.Name), text(s.Reason), text(state)})
+	}
+	if silences.Rows == nil {
+		silences.Text = []string{"None."}
+	}
+	begin := section{Title: "Begin a silence", Text: []string{"Alerts go on to fire and are not sent. What still fires at its end is sent then."}, Form: &form{
+		Action: v.path("alerts", "silence"), Button: "Silence",
+		Fields: []field{{Name: "target", Label: "Target"}, {Name: "alert", Label: "Name of the alert, or empty for all", Optional: true}, {Name: "hours", Label: "Hours", Type: "number", Value: "1"}, {Name: "reason", Label: "Reason"}},
+	}}
+	if err := v.may(actionSilence, ""); err != nil && !v.silencesSome() {
+		begin.Form.Why = "you may not: " + reason(err)
+	}
+	paths := section{Title: "Receivers of critical alerts", Head: []string{"receiver", "test"}}
+	for _, p := range v.cfg.Alerts.Paths() {
+		paths.Rows = append(paths.Rows, []cell{text(p.Receiver), to("send a test message", v.path("alerts", "test", p.Receiver))})
+	}
+	ended := v.alertTable("Ended in the last 24 hours", v.cfg.Alerts.History())
+	v.sections(page{Title: "Alerts", At: time.Now(), See: "alerts"}, firing, silences, begin, paths, ended)
+}
+
+// silencesSome reports whether the caller may silence the alerts of any target.
+func (v *visit) silencesSome() bool {
+	for _, name := range v.readable() {
+		if v.may(actionSilence, name) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *visit) alertTable(title string, all []alert.Alert) section {
+	s := section{Title: title, Head: []string{"alert", "severity", "about", "since", "what", "runbook"}}
+	for _, a := range all {
+		if !v.reads(a.Labels["target"]) {
+			continue
+		}
+		row := []cell{text(a.Name), text(a.Severity.String()), text(a.Labels["target"]), at(a.Began), text(a.Summary), text("")}
+		if strings.HasPrefix(a.Runbook, "https://") || strings.HasPrefix(a.Runbook, "http://") {
+			row[5] = to("runbook", a.Runbook)
+		}
+		s.Rows = append(s.Rows, row)
+	}
+	if s.Rows == nil {
+		s.Text = []string{"None."}
+	}
+	return s
+}
+
+// postAlert begins a silence, or sends a test message.
+func (v *visit) postAlert(p []string) {
+	switch {
+	case v.cfg.Alerts == nil:
+		v.missing()
+	case len(p) == 1 && p[0] == "silence":
+		v.silence()
+	case len(p) == 2 && p[0] == "test":
+		if err := v.may(rollout.ActionConfigure, ""); err != nil {
+			v.refuse(rollout.ActionConfigure, "", "authorize", err.Error())
+			v.problem(http.StatusForbidden, "Nothing was done: you may not send test messages: "+reason(err)+".", "")
+			return
+		}
+		if _, err := v.cfg.Alerts.Test(v.r.Context(), p[1]); err != nil {
+			v.problem(http.StatusConflict, "The test message was not sent.", err.Error())
+			return
+		}
+		v.leave("/alerts", "test")
+	default:
+		v.missing()
+	}
+}
+
+// silence begins a silence.
+func (v *visit) silence() {
+	form := v.r.PostForm
+	target := form.Get("target")
+	if err := v.may(actionSilence, target); err != nil {
+		v.refuse(actionSilence, target, "authorize", err.Error())
+		v.problem(http.StatusForbidden, "Nothing was done: you may not: "+reason(err)+".", "")
+		return
+	}
+	var hours int
+	if _, err := fmt.Sscanf(form.Get("hours"), "%d", &hours); err != nil || hours < 1 || hours > 24*366 || target == "" {
+		v.problem(http.StatusUnprocessableEntity, "Nothing was done: a silence needs a target, and a number of hours of at least 1.", "")
+		return
+	}
+	match := map[string]string{"target": target}
+	if name := form.Get("alert"); name != "" {
+		match["alertname"] = name
+	}
+	if _, err := v.cfg.Alerts.Silence(v.r.Context(), alert.Silence{Match: match, To: time.Now().Add(time.Duration(hours) * time.Hour), Reason: form.Get("reason")}, v.by); err != nil {
+		v.problem(http.StatusConflict, "Nothing was done: the silence was refused.", err.Error())
+		return
+	}
+	v.leave("/alerts", "done")
+}
+
+// testForm answers with the form that sends a test message.
+func (v *visit) testForm(receiver string) {
+	if v.cfg.Alerts == nil {
+		v.missing()
+		return
+	}
+	f := &form{Action: v.path("alerts", "test", receiver), Button: "Send a test message to " + receiver}
+	if err := v.may(rollout.ActionConfigure, ""); err != nil {
+		f.Why = "you may not: " + reason(err)
+	}
+	for _, p := range v.cfg.Alerts.Paths() {
+		if p.Receiver == receiver {
+			v.sections(page{Title: "Test " + receiver}, section{Title: "Test of the path to " + receiver, Text: []string{"A message that is marked as a test is sent now. It is asked whether it has arrived."}, Form: f})
+			return
+		}
+	}
+	v.missing()
+}
