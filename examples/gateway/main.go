@@ -10,6 +10,7 @@
 //	curl -H 'Authorization: Bearer secret' localhost:8081/rollout                  # the status
 //	curl -d id=<header Serin-Request-Id> -d score=1 localhost:8081/feedback
 //	curl localhost:8081/metrics
+//	http://localhost:8081/serin/                # the console; sign in with the token
 //
 // A user is the header X-User or the field user, or the key that was sent. Without
 // STABLE_URL and CANDIDATE_URL two small models in this process stand for the versions. A
@@ -47,6 +48,7 @@ import (
 	"github.com/serin-go/serin/rollout/alert"
 	"github.com/serin-go/serin/rollout/alert/notify"
 	"github.com/serin-go/serin/rollout/boltstore"
+	"github.com/serin-go/serin/rollout/console"
 	"github.com/serin-go/serin/rollout/envfile"
 	"github.com/serin-go/serin/rollout/privacy"
 	"github.com/serin-go/serin/rollout/traffic"
@@ -118,7 +120,8 @@ type gateway struct {
 	router *traffic.Router
 	health *health.Monitor
 	told   map[string]alert.Notifier
-	engine atomic.Pointer[rollout.Engine] // nil until the store is open
+	engine atomic.Pointer[rollout.Engine]  // nil until the store is open
+	pages  atomic.Pointer[console.Console] // as well
 }
 
 // access says who may ask, and what that costs.
@@ -250,6 +253,9 @@ func (g *gateway) roll(ctx context.Context) {
 	}
 	defer engine.Close()
 	g.engine.Store(engine)
+	if err := g.openConsole(ctx, engine, store, alerts); err != nil {
+		g.log.Error("the console is not open", "error", err)
+	}
 	_ = alerts.Run(ctx) // until ctx ends
 }
 
@@ -275,26 +281,7 @@ func (g *gateway) private() http.Handler {
 	mux.HandleFunc("GET /rollout", g.rollout)
 	mux.HandleFunc("POST /rollout/{command}", g.rollout)
 	mux.HandleFunc("POST /feedback", g.feedback)
-	return mux
-}
-
-// leads reports whether the engine follows the newest rollout and its split is in force.
-func (g *gateway) leads(context.Context) checks.Result {
-	switch engine := g.engine.Load(); {
-	case engine == nil:
-		return checks.Result{Status: checks.Fail, Summary: "the store is not open"}
-	case !engine.Health()[0].Follows || engine.Health()[0].PlaneErr != nil:
-		return checks.Result{Status: checks.Fail, Summary: "the split is not in force"}
-	}
-	return checks.Result{Status: checks.Pass}
-}
-
-// probes answers Kubernetes and load balancers.
-func (g *gateway) probes() *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.Handle("/livez", g.health.Live())
-	mux.Handle("/startupz", g.health.Startup())
-	mux.Handle("/readyz", g.health.Ready())
+	mux.HandleFunc("/serin/", g.console)
 	return mux
 }
 
