@@ -30,8 +30,9 @@
 // Reading is strict, because what is not understood would not be carried out. Unknown and
 // repeated fields, empty values, numbers in place of versions, shares and durations, tabs,
 // several documents, anchors, aliases, merge keys, tags, text that changes the direction of
-// writing, more than [MaxSize] bytes and more than 32 levels are refused, in JSON too. Read
-// returns all problems, also the problems of [rollout.Plan.Validate], ordered by line.
+// writing, more than [MaxSize] bytes, more than 32 levels and lists of more than 1,000 items are
+// refused, in JSON too. Read returns all problems, also the problems of
+// [rollout.Plan.Validate], ordered by line.
 //
 // # What belongs here
 //

@@ -190,5 +190,6 @@ var (
 	strategyType = reflect.TypeFor[strategies.Strategy]()
 	metricType   = reflect.TypeFor[analysis.Metric]()
 	marginType   = reflect.TypeFor[analysis.Margin]()
+	runType      = reflect.TypeFor[strategies.Run]()
 	planType     = reflect.TypeFor[rollout.Plan]()
 )

@@ -223,9 +223,21 @@ func (r *reader) plain(n *node, v reflect.Value, a at) {
 	}
 }
 
+// maxItems bounds lists, since each item is checked. No plan needs more: stages, for example,
+// are limited to [strategies.MaxStages].
+const maxItems = 1000
+
 // list reads a list. An empty list is not nil, because plans distinguish the two.
 func (r *reader) list(n *node, v reflect.Value, a at) {
 	if !r.expect(n, a, list, wanted(v.Type())) {
+		return
+	}
+	most := maxItems
+	if v.Type().Elem() == runType {
+		most = int(strategies.Full) // a run has at least one slot
+	}
+	if len(n.items) > most {
+		r.bad(n, a, fmt.Sprintf("%d items", len(n.items)), fmt.Sprintf("up to %d", most))
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
@@ -243,22 +255,7 @@ func (r *reader) strategy(n *node, a at) strategies.Strategy {
 		return nil
 	}
 	if name == sequence {
-		var parts []strategies.Strategy
-		if value == nil || !r.expect(value, inner, list, "a list of strategies") {
-			return nil
-		}
-		for i, item := range value.items {
-			at := inner.item(i)
-			at.field = fmt.Sprintf("%s.Sequence[%d]", a.field, i)
-			r.places[at.field] = place{at: at, line: item.line, column: item.column, typ: strategyType, node: item}
-			if s := r.strategy(item, at); s != nil {
-				parts = append(parts, s)
-			}
-		}
-		if len(parts) < len(value.items) {
-			return nil
-		}
-		return strategies.Sequence(parts...)
+		return r.sequence(n, value, a, inner)
 	}
 	for _, k := range strategyKinds {
 		if k.name != name {
@@ -283,6 +280,33 @@ func (r *reader) strategy(n *node, a at) strategies.Strategy {
 	}
 	r.problems = append(r.problems, &Problem{Line: r.places[a.field].line, Column: r.places[a.field].column, Pointer: inner.pointer, Path: inner.path, Detail: "unknown strategy " + shown(name), Want: want})
 	return nil
+}
+
+// sequence reads the list of strategies of the sequence n.
+func (r *reader) sequence(n, value *node, a, inner at) strategies.Strategy {
+	switch {
+	case value == nil:
+		r.bad(n, a, "a sequence without strategies", "sequence with a list of strategies")
+		return nil
+	case !r.expect(value, inner, list, "a list of strategies"):
+		return nil
+	case len(value.items) > maxItems:
+		r.bad(value, inner, fmt.Sprintf("%d items", len(value.items)), fmt.Sprintf("up to %d", maxItems))
+		return nil
+	}
+	var parts []strategies.Strategy
+	for i, item := range value.items {
+		at := inner.item(i)
+		at.field = fmt.Sprintf("%s.Sequence[%d]", a.field, i)
+		r.places[at.field] = place{at: at, line: item.line, column: item.column, typ: strategyType, node: item}
+		if s := r.strategy(item, at); s != nil {
+			parts = append(parts, s)
+		}
+	}
+	if len(parts) < len(value.items) {
+		return nil
+	}
+	return strategies.Sequence(parts...)
 }
 
 // named reads a name, or an object whose only member has the name. It returns the place of
