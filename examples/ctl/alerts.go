@@ -37,6 +37,9 @@ func alerts(ctx context.Context, t *tool, args []string) error {
 	t.table(rows)
 	rows = nil
 	for _, s := range all.Silences {
+		if s.To.Before(time.Now()) {
+			continue
+		}
 		note := ""
 		if s.NeedsSecond {
 			note = "needs a second person"

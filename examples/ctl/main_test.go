@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -180,6 +181,32 @@ func TestChecklist(t *testing.T) {
 	w.ctl(wrongUse, "checklist", "waive", "release", "privacy")
 	w.ctl(wrongUse, "checklist")
 	w.ctl(0, "abort", "chat/1")
+}
+
+// TestAlerts silences an alert, and tests the way to a receiver.
+func TestAlerts(t *testing.T) {
+	w := newWorld(t, false)
+	if r := w.ctl(0, "alerts"); !strings.Contains(r.out, "RolloutHeld") || !strings.Contains(r.out, "it is held") {
+		t.Error(r.out)
+	}
+	silence := decode[struct{ ID string }](t, w.ctl(0, "silence", "-match", "target=chat", "-for", "1h", "-m", "known", "-o", "json").out)
+	if got := decode[client.Alerts](t, w.ctl(0, "alerts", "-o", "json").out); len(got.Silences) != 1 || got.Silences[0].ID != silence.ID {
+		t.Errorf("%+v", got)
+	}
+	w.ctl(0, "silence", "-end", silence.ID)
+	if got := decode[client.Alerts](t, w.ctl(0, "alerts", "-o", "json").out); len(got.Silences) > 0 && got.Silences[0].To.After(time.Now()) {
+		t.Errorf("%+v", got)
+	}
+	if r := w.ctl(0, "alerts"); strings.Contains(r.out, silence.ID) {
+		t.Errorf("an ended silence is shown:\n%s", r.out)
+	}
+	w.ctl(wrongUse, "silence")
+	w.ctl(wrongUse, "silence", "-match", "target")
+	w.want(forbidden, "cleo", "silence", "-match", "target=chat", "-for", "1h", "-m", "no")
+	if got := decode[client.Receipt](t, w.ctl(0, "test-alert", "log", "-o", "json").out); got.Accepted.IsZero() {
+		t.Errorf("%+v", got)
+	}
+	w.ctl(failed, "test-alert", "unknown")
 }
 
 // TestAudit verifies an export without the server, and finds what was changed in it.

@@ -22,6 +22,7 @@ import (
 	"github.com/serin-go/serin/checks/checklist"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/access"
+	"github.com/serin-go/serin/rollout/alert"
 	"github.com/serin-go/serin/rollout/boltstore"
 	"github.com/serin-go/serin/rollout/console/api"
 	"github.com/serin-go/serin/rollout/ledger"
@@ -136,8 +137,18 @@ func newWorld(t *testing.T, file bool) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.engine.Close() })
+	alerts, err := alert.New(alert.Config{
+		Store: store, Authorize: policy.Authorize,
+		Receivers: map[string]alert.Notifier{"log": alert.NotifierFunc(func(context.Context, alert.Notification) error { return nil })},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := alerts.Set(t.Context(), alert.Alert{Name: "RolloutHeld", Labels: map[string]string{"target": "chat"}, Severity: alert.Critical, Summary: "it is held"}); err != nil {
+		t.Fatal(err)
+	}
 	w.api, err = api.New(api.Config{
-		Engine: w.engine, Store: store, Who: who, May: policy.Authorize, Ledger: book, Signer: signer,
+		Engine: w.engine, Store: store, Who: who, May: policy.Authorize, Ledger: book, Signer: signer, Alerts: alerts,
 		Lists: map[string]*checklist.List{"release": list}, Limits: api.Limits{Changes: 10_000},
 	})
 	if err != nil {

@@ -97,7 +97,7 @@ func TestWriteThenRead(t *testing.T) {
 	})
 }
 
-const samples = 400
+const samples = 200
 
 // TestEveryField: the plans of the other tests have values in all fields that plans have, so
 // that a field that is added is not forgotten here.
