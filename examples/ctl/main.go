@@ -2,7 +2,7 @@
 // console, from a terminal or a pipeline. It is made to be copied: it uses public packages
 // only.
 //
-//	go run ./examples/ctl -server http://127.0.0.1:9090/serin status
+//	go run ./examples/ctl -server http://localhost:8081/serin status
 package main
 
 import (
