@@ -29,6 +29,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	out := flag.String("out", "serin-governed", "folder for the reports and the bundle")
+	addr := flag.String("addr", "", "serve the console at this address instead, such as localhost:8090, with ctl and the people of the story")
 	broken := flag.Bool("sabotage", false, "break what each item looks at, one after the other, and print what the list says")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -36,6 +37,11 @@ func main() {
 		os.Exit(2)
 	}
 	act := func() error { return run(ctx, os.Stdout, *out) }
+	if *addr != "" {
+		act = func() error {
+			return stage(ctx, os.Stdout, func(ctx context.Context, s *story) error { return s.serve(ctx, *addr, *out, nil) })
+		}
+	}
 	if *broken {
 		act = func() error {
 			return stage(ctx, os.Stdout, func(ctx context.Context, s *story) error { _, err := s.sabotage(ctx, os.Stdout); return err })

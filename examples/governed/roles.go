@@ -12,7 +12,7 @@ var grants = []access.Grant{
 	{Role: "developer", Actions: []rollout.Action{"start", "read", "attest"}, Targets: []string{"chat"}},
 	{Role: "sre", Actions: []rollout.Action{"*"}, Targets: []string{"*"}},
 	{Role: "sre", Actions: []rollout.Action{"waive", "erase"}, Targets: []string{"*"}, Deny: true},
-	{Role: "privacy", Actions: []rollout.Action{"approve", "reject", "abort", "attest", "waive", "withdraw", "erase", "note"}, Targets: []string{"*"}},
+	{Role: "privacy", Actions: []rollout.Action{"read", "read-audit", "approve", "reject", "abort", "attest", "waive", "withdraw", "erase", "note"}, Targets: []string{"*"}},
 	{Role: "security", Actions: []rollout.Action{"read", "read-audit", "review", "attest", "abort"}, Targets: []string{"*"}},
 	{Role: "lead", Actions: []rollout.Action{"read", "attest"}, Targets: []string{"*"}},
 }

@@ -2,7 +2,6 @@ package console
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/rollout"
-	"github.com/serin-go/serin/rollout/access"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -108,6 +106,13 @@ func (v *visit) post() {
 			return
 		}
 		v.leave("/sign-in", "")
+	case p[0] == "me" && len(p) == 1:
+		if wrong := v.verify(v.r.Context(), v.r.PostForm.Get("code")); wrong != "" {
+			v.refuse("", "", "factor", wrong)
+			v.problem(http.StatusUnauthorized, "Nothing was done: "+wrong+".", "")
+			return
+		}
+		v.leave("/me", "proved")
 	case p[0] == "checklists":
 		v.postChecklist(p[1:])
 	case p[0] == "alerts":
@@ -191,32 +196,11 @@ func (v *visit) again(ctx context.Context, id rollout.ID) (rollout.ID, error) {
 	return v.cfg.Engine.Retry(ctx, id, v.by)
 }
 
-// prove verifies a code of a second factor, and notes it in the session. If it returns
-// false, it has answered.
+// prove verifies a code for a command. If it returns false, it has answered.
 func (v *visit) prove(ctx context.Context, id rollout.ID, c strategies.Command, code string) bool {
-	wrong := "the second factor cannot be verified here"
-	if v.cfg.Factor != nil {
-		proved, err := v.cfg.Factor.Verify(ctx, cmp.Or(v.by.Subject, v.by.Name), strings.TrimSpace(code))
-		var paused *access.PausedError
-		switch {
-		case err == nil:
-			v.by.Proved = proved
-			if _, cookie := v.r.Header["Cookie"]; cookie && v.cfg.Sessions != nil {
-				if err := v.cfg.Sessions.StepUp(v.w, v.r, proved); err != nil && !errors.Is(err, access.ErrNoCredentials) {
-					v.cfg.Logger.WarnContext(ctx, "second factor not noted in the session", "by", v.by.Name, "error", err)
-				}
-			}
-			return true
-		case errors.As(err, &paused):
-			wrong = "too many wrong codes; try again at " + paused.Until.UTC().Format("15:04:05") + " UTC"
-		case errors.Is(err, access.ErrCode):
-			wrong = "the code is wrong or was used before"
-		case errors.Is(err, access.ErrNotEnrolled):
-			wrong = "you have no second factor yet"
-		default:
-			wrong = "the second factor cannot be verified now"
-			v.cfg.Logger.ErrorContext(ctx, "second factor cannot be verified", "error", err)
-		}
+	wrong := v.verify(ctx, code)
+	if wrong == "" {
+		return true
 	}
 	v.refuse(rollout.Action(c.String()), id.Target(), "factor", wrong)
 	st, err := v.cfg.Engine.Status(ctx, id)

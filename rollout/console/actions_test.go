@@ -208,6 +208,7 @@ const oneTimeSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 // TestSecondFactor: an approval with an old factor asks for it in the same form, a right code
 // is enough, and neither a wrong one nor the same one again is.
 func TestSecondFactor(t *testing.T) {
+	proved := make(map[string]time.Time)
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t, func(w *world) {
 			totp, err := access.NewTOTP(access.TOTPConfig{Store: w.store, Issuer: "rollouts"})
@@ -220,6 +221,7 @@ func TestSecondFactor(t *testing.T) {
 				}
 			}
 			w.cfg.Factor = totp
+			w.cfg.Proved = func(by rollout.Actor, at time.Time) { proved[by.Name] = at }
 		})
 		p := plan()
 		p.Strategy = strategies.Canary{Weights: []strategies.Weight{2500}, Bake: time.Minute, DangerouslyPromoteUnproven: true, Approve: &strategies.Approval{Need: 2, MFA: 5 * time.Minute}}
@@ -246,6 +248,11 @@ func TestSecondFactor(t *testing.T) {
 		}
 		if resp := w.submit("/chat/1/approve", url.Values{"code": {code}}); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("the code again: %s", resp.Status)
+		}
+		time.Sleep(time.Minute)
+		w.by = "cem sre"
+		if resp := w.submit("/me", url.Values{"code": {oneTimeCode(time.Now())}}); resp.StatusCode != http.StatusSeeOther || proved["cem"].IsZero() {
+			t.Errorf("proved on the page of the person: %s", resp.Status)
 		}
 		if w.get("/chat"); votes() != 1 {
 			t.Errorf("%d votes", votes())

@@ -13,7 +13,6 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/checklist"
 	"github.com/serin-go/serin/rollout"
-	"github.com/serin-go/serin/rollout/access"
 	"github.com/serin-go/serin/rollout/console/api"
 	"github.com/serin-go/serin/rollout/ledger"
 )
@@ -239,16 +238,9 @@ func (v *visit) record(st rollout.Status, id, what string) error {
 		_, err := v.cfg.Ledger.Waive(ctx, ledger.Waiver{Item: id, Subject: subject, Reason: form.Get("reason"), Until: time.Now().AddDate(0, 0, days)}, v.by)
 		return err
 	}
-	if code := form.Get("code"); code != "" && v.cfg.Factor != nil {
-		proved, err := v.cfg.Factor.Verify(ctx, orElse(v.by.Subject, v.by.Name), strings.TrimSpace(code))
-		if err != nil {
-			return err
-		}
-		v.by.Proved = proved
-		if v.cfg.Sessions != nil {
-			if err := v.cfg.Sessions.StepUp(v.w, v.r, proved); err != nil && !errors.Is(err, access.ErrNoCredentials) {
-				v.cfg.Logger.WarnContext(ctx, "second factor not noted in the session", "by", v.by.Name, "error", err)
-			}
+	if code := form.Get("code"); code != "" {
+		if wrong := v.verify(ctx, code); wrong != "" {
+			return errors.New(wrong)
 		}
 	}
 	var reject bool

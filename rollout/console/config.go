@@ -36,6 +36,10 @@ type Config struct {
 	// Factor verifies the second factor that an approval asks for. If nil, a person proves it
 	// elsewhere.
 	Factor access.Factor `env:", noinit"`
+	// Proved is called when a person has proved the second factor on a page, such as to let
+	// the proof count for the person's tokens too. It must not block. Nil calls nothing: the
+	// proof counts for the form, and for the session of the person.
+	Proved func(by rollout.Actor, at time.Time) `env:", noinit"`
 	// Sessions keep people signed in. If set, people sign in on a page with a token that Who
 	// knows, and a second factor is noted in the session. Who must ask Sessions too.
 	Sessions *access.Sessions `env:", noinit"`

@@ -109,6 +109,7 @@ var notices = map[string]string{
 	"done":     "Done, and recorded.",
 	"unstored": "In force in this process, and not stored yet; storing is tried again. Other processes learn of it when the store answers.",
 	"vouched":  "Recorded in the ledger.",
+	"proved":   "Your second factor is proved.",
 	"test":     "The test message was sent.",
 }
 

@@ -324,6 +324,9 @@ func (v *visit) me() {
 	if !v.signed {
 		who.Text = []string{"This console has no sign-in. You may read, and nothing else."}
 	}
+	if v.cfg.Factor != nil && v.signed {
+		who.Form = &form{Action: v.path("me"), Button: "Prove your second factor", Fields: []field{{Name: "code", Label: "Code of your second factor"}}}
+	}
 	list := []section{who}
 	targets, err := v.targets(v.r.Context())
 	if err != nil {
