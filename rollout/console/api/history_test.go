@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"encoding/json"
+	"flag"
 	"fmt"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -119,4 +122,48 @@ func TestCursors(t *testing.T) {
 			t.Errorf("%.20s: %d %s", cursor, got.status, got.body)
 		}
 	}
+}
+
+var rollouts = flag.Int("rollouts", 500, "how many rollouts BenchmarkHistory pages through")
+
+// BenchmarkHistory compares the first and the last full page of the history with 50 reads of
+// documents from the store, which is a file.
+func BenchmarkHistory(b *testing.B) {
+	w := newWorld(b, onBolt)
+	w.past(*rollouts, "chat")
+	last := cursorOf(b, w, *rollouts-60)
+	for name, path := range map[string]string{"first": "/rollouts?target=chat", "last": "/rollouts?target=chat&before=" + last} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				r := httptest.NewRequestWithContext(b.Context(), "GET", client.Base+path, nil)
+				r.Header.Set("Authorization", "Bearer ben")
+				rec := httptest.NewRecorder()
+				if w.api.ServeHTTP(rec, r); rec.Code != 200 {
+					b.Fatal(rec.Body)
+				}
+			}
+		})
+	}
+	b.Run("50 documents", func(b *testing.B) {
+		for b.Loop() {
+			if page, err := w.engine.Rollouts(b.Context(), "chat", "", 50); err != nil || len(page) != 50 {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// cursorOf returns the cursor after the newest n rollouts.
+func cursorOf(b *testing.B, w *world, n int) string {
+	b.Helper()
+	cursor := ""
+	for n > 0 {
+		a := w.send("ben", "GET", fmt.Sprintf("/rollouts?target=chat&limit=%d&before=%s", min(n, 200), cursor), "")
+		var page struct{ Next string }
+		if err := json.Unmarshal(a.body, &page); err != nil {
+			b.Fatal(err)
+		}
+		cursor, n = page.Next, n-200
+	}
+	return cursor
 }

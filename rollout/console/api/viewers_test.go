@@ -5,8 +5,12 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -121,32 +125,89 @@ func TestViewers(t *testing.T) {
 	t.Logf("%.2f goroutines and %.1f KiB a viewer", per, size/viewers/1024)
 }
 
-// BenchmarkViewers changes a rollout that 1 and 200 viewers watch. It reports the CPU time of
-// the process for a change, readers included, and how late the last viewer has it.
+// BenchmarkViewers changes a rollout that 1 and 200 viewers watch from another process. It
+// reports the CPU time of the server and the engine for a change, and how late the last viewer
+// has it.
 func BenchmarkViewers(b *testing.B) {
 	for _, viewers := range []int{1, 200} {
 		b.Run(fmt.Sprint(viewers), func(b *testing.B) {
 			w := newWorld(b)
 			id := w.begin(baking, strategies.Baking)
-			c := gather(b, w.http.Listener.Addr().String(), id, viewers)
+			cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^TestReadersProcess$")
+			cmd.Env = append(os.Environ(), fmt.Sprintf("SERIN_TEST_READERS=%s %s %d", w.http.Listener.Addr(), id, viewers))
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+			lines := bufio.NewScanner(out)
+			shown := func(changed uint64) {
+				for lines.Scan() {
+					if n, err := strconv.ParseUint(lines.Text(), 10, 64); err == nil && n >= changed {
+						return
+					}
+				}
+				b.Fatal("the readers have ended")
+			}
+			shown(w.until(id, strategies.Baking).Changed)
 			var late []time.Duration
 			cpu := cpuTime()
 			for i := 0; b.Loop(); i++ {
-				command, text := strategies.Pause, `"paused":true`
-				if i%2 == 1 {
-					command, text = strategies.Resume, `"phase":"baking","stage":0,"stage_name":"canary 5%","situation"`
-				}
-				c.await(text)
+				command := []strategies.Command{strategies.Pause, strategies.Resume}[i%2]
 				if err := w.engine.Do(b.Context(), id, command, people["ben"]); err != nil {
 					b.Fatal(err)
 				}
 				committed := time.Now()
-				c.arrived()
+				st, err := w.engine.Status(b.Context(), id)
+				if err != nil {
+					b.Fatal(err)
+				}
+				shown(st.Changed)
 				late = append(late, time.Since(committed))
 			}
 			b.ReportMetric(float64(cpuTime()-cpu)/float64(len(late))/1e3, "cpu-µs/change")
 			slices.Sort(late)
 			b.ReportMetric(float64(late[len(late)*99/100])/1e6, "p99-ms")
 		})
+	}
+}
+
+// TestReadersProcess is the other process of BenchmarkViewers: it reads streams, and writes the
+// number of each change that all of them have.
+func TestReadersProcess(t *testing.T) {
+	var address, id string
+	var viewers int
+	if n, _ := fmt.Sscan(os.Getenv("SERIN_TEST_READERS"), &address, &id, &viewers); n != 3 {
+		t.Skip("it is started by BenchmarkViewers")
+	}
+	number := regexp.MustCompile(`"changed":(\d+)`)
+	changes := make(chan uint64, viewers)
+	for i := range viewers {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(conn, "GET %s/stream?see=%s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer v%d\r\n\r\n", client.Base, id, i%25); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			lines := bufio.NewScanner(conn)
+			for lines.Scan() {
+				if m := number.FindSubmatch(lines.Bytes()); m != nil {
+					n, _ := strconv.ParseUint(string(m[1]), 10, 64)
+					changes <- n
+				}
+			}
+			close(changes) // the server has ended
+		}()
+	}
+	has := map[uint64]int{}
+	for n := range changes {
+		if has[n]++; has[n] == viewers {
+			fmt.Println(n)
+		}
 	}
 }
