@@ -29,8 +29,9 @@
 // # Who is it?
 //
 // An [Authenticator] turns a request into an actor: [Header] behind a proxy that
-// authenticates users, [Bearer] for the tokens of programs, [Sessions] for people who have
-// signed in, [First] for several of them.
+// authenticates users, [Tokens] for tokens of programs that are issued and revoked, [Bearer]
+// for tokens of a configuration, [Sessions] for people who have signed in, [First] for
+// several of them.
 //
 // Modules of their own, which others do not load: rollout/access/oidc signs people in by OpenID
 // Connect, rollout/access/webauthn is a [Factor] by passkeys and security keys, and

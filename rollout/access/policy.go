@@ -135,10 +135,12 @@ func (g Grant) problems(bad func(field string, value any, want string)) {
 	}
 	for k, t := range g.Targets {
 		if t != "*" && !target.MatchString(strings.TrimSuffix(t, "-*")) {
-			bad(fmt.Sprintf("Targets[%d]", k), t, "a name of a-z, 0-9, '.', '_' and '-', a name with -* at its end, or *")
+			bad(fmt.Sprintf("Targets[%d]", k), t, wantTarget)
 		}
 	}
 }
+
+const wantTarget = "a name of a-z, 0-9, '.', '_' and '-', a name with -* at its end, or *"
 
 // target is what the name of a target can be.
 var target = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
