@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-go/serin/checks/analysis"
 	"github.com/serin-go/serin/rollout/console/client"
+	"github.com/serin-go/serin/rollout/planfile"
 )
 
 // TestServe drives a whole life over the console's address: kept out by the checklist, vouched
@@ -69,6 +71,15 @@ func live(t *testing.T, at, dir string, tokens map[string]string) {
 		t.Error(err)
 		return
 	}
+	p, err := planfile.Read("plan.yaml", plan)
+	p.Analysis.Metrics = []analysis.Metric{analysis.ErrorRate()} // times say nothing on a busy machine
+	if err == nil {
+		plan, err = planfile.Write(p)
+	}
+	if err != nil {
+		t.Error(err)
+		return
+	}
 	id, err := as("ben").Start(ctx, string(plan), "first")
 	if err != nil {
 		t.Error(err)
@@ -84,8 +95,8 @@ func live(t *testing.T, at, dir string, tokens map[string]string) {
 		t.Error(err)
 		return
 	}
-	st := wait(id, "approval")
 	for _, name := range []string{"ana", "pia"} {
+		st := wait(id, "approval")
 		if err := as(name).Do(ctx, id, client.Order{Command: "approve", IfSeq: st.Changed}); !isProblem(err, client.StepUpRequired) {
 			t.Errorf("%s approves without a second factor: %v", name, err)
 		}
