@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -25,14 +27,11 @@ func login(ctx context.Context, t *tool, args []string) error {
 	if server == "" {
 		return exit{wrongUse, "no server; write ctl login -server URL"}
 	}
-	if t.terminal {
-		fmt.Fprint(t.err, "Token (empty for none): ")
-	}
-	token, err := bufio.NewReader(io.LimitReader(t.in, 64<<10)).ReadString('\n')
-	if err != nil && err != io.EOF {
+	token, err := t.secret("Token (empty for none): ")
+	if err != nil {
 		return err
 	}
-	s := settings{Server: server, Token: strings.TrimSpace(token)}
+	s := settings{Server: server, Token: token}
 	c, err := client.New(client.Config{URL: s.Server, Token: s.Token, Agent: "ctl/" + buildVersion()})
 	if err != nil {
 		return exit{wrongUse, err.Error()}
@@ -54,6 +53,57 @@ func login(ctx context.Context, t *tool, args []string) error {
 		return err
 	}
 	t.line("signed in to %s as %s; stored in %s", s.Server, firstOf(who.Name, "someone without a name"), path)
+	return nil
+}
+
+// secret reads a line from standard input. On a terminal it asks for it first.
+func (t *tool) secret(question string) (string, error) {
+	if t.terminal {
+		fmt.Fprint(t.err, question)
+	}
+	line, err := bufio.NewReader(io.LimitReader(t.in, 64<<10)).ReadString('\n')
+	if err == io.EOF {
+		err = nil
+	}
+	return strings.TrimSpace(line), err
+}
+
+// prove sends the code of a second factor to the page of the console that verifies it. What
+// the caller does with the same token counts as proved then, if the server is configured so.
+func prove(ctx context.Context, t *tool, args []string) error {
+	if _, err := t.parse(t.flags("prove", ""), args, 0, 0); err != nil {
+		return err
+	}
+	c, err := t.config()
+	if err != nil {
+		return err
+	}
+	if _, err := client.New(c); err != nil { // which refuses to send a token in the clear
+		return exit{wrongUse, err.Error()}
+	}
+	code, err := t.secret("Code: ")
+	if err != nil {
+		return err
+	}
+	form := url.Values{"code": {code}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.URL, "/")+"/me", strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	req.Header.Set("User-Agent", c.Agent)
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	if err := resp.Body.Close(); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusSeeOther {
+		return exit{forbidden, fmt.Sprintf("the code was not accepted (%s); each code counts once, so wait for the next one", resp.Status)}
+	}
+	t.line("the second factor is proved")
 	return nil
 }
 

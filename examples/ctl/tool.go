@@ -129,9 +129,22 @@ func (t *tool) settings() (settings, error) {
 
 // client returns a client for the server.
 func (t *tool) client() (*client.Client, error) {
-	s, err := t.settings()
+	c, err := t.config()
 	if err != nil {
 		return nil, err
+	}
+	made, err := client.New(c)
+	if err != nil {
+		return nil, exit{wrongUse, err.Error()}
+	}
+	return made, nil
+}
+
+// config returns the configuration of a client for the server.
+func (t *tool) config() (client.Config, error) {
+	s, err := t.settings()
+	if err != nil {
+		return client.Config{}, err
 	}
 	c := client.Config{URL: s.Server, Token: s.Token, Agent: "ctl/" + buildVersion()}
 	if server := firstOf(t.server, t.getenv("SERIN_SERVER")); server != "" {
@@ -144,14 +157,10 @@ func (t *tool) client() (*client.Client, error) {
 		c.Token = token
 	}
 	if c.URL == "" {
-		return nil, exit{wrongUse, "no server; give -server URL, set SERIN_SERVER, or run ctl login -server URL"}
+		return c, exit{wrongUse, "no server; give -server URL, set SERIN_SERVER, or run ctl login -server URL"}
 	}
 	t.url = c.URL
-	made, err := client.New(c)
-	if err != nil {
-		return nil, exit{wrongUse, err.Error()}
-	}
-	return made, nil
+	return c, nil
 }
 
 // newest returns the id of a rollout: of the argument, of the newest rollout of the target that
@@ -257,7 +266,7 @@ func problem(p *client.Problem, t *tool) (code int, next string) {
 	case client.Forbidden:
 		return forbidden, "Run ctl whoami to see what you may do."
 	case client.StepUpRequired:
-		return forbidden, fmt.Sprintf("Prove your second factor at %s/me, and repeat this within %v.", strings.TrimSuffix(t.url, "/"), time.Duration(p.MaxAge))
+		return forbidden, fmt.Sprintf("Prove your second factor with ctl prove, or at %s/me, and repeat this within %v.", strings.TrimSuffix(t.url, "/"), time.Duration(p.MaxAge))
 	case client.Busy:
 		return conflict, fmt.Sprintf("Run ctl status %s; abort it, or write supersede: true into the plan.", p.Active)
 	case client.Conflict:
