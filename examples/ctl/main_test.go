@@ -154,6 +154,10 @@ func TestPeople(t *testing.T) {
 	}
 	says(w.ctl(failed, "validate", "-f", w.plan("strategy: {canary: {bke: 1m}}")).errs, "plan.yaml:5:21: strategy.canary.bke: unknown, want bake")
 	says(w.ctl(0, "forecast", "-f", w.plan(slow), "-rate", "10").out, "canary 5%")
+	own := w.plan(slow + "\nanalysis: {metrics: [errors, {grade: {kind: score, better: higher, role: guard}}]}")
+	says(w.ctl(0, "forecast", "-f", own, "-rate", "10").out, "canary 5%")
+	says(w.ctl(0, "diff", "-f", own, own, "-set", "monitor=1h").out, "+ monitor: 1h")
+	w.ctl(failed, "start", "-f", own) // the server does not have it
 	says(w.ctl(0, "diff", "-f", w.plan(slow), w.plan(quick)).out, "- strategy", "+ strategy")
 	says(w.ctl(0, "start", "-h").out, "-hold", "-set")
 	says(w.ctl(0, "help").out, "Exit codes")

@@ -126,6 +126,13 @@ func forecast(_ context.Context, t *tool, args []string) error {
 	if err != nil {
 		return t.wrongPlan(err)
 	}
+	for i, m := range plan.Analysis.Metrics {
+		m.Role = analysis.Gate
+		alone := analysis.Plan{Metrics: []analysis.Metric{m}, DangerouslyWithoutErrors: true}
+		if alone.Validate() != nil { // a metric of one's own, whose function the server has
+			plan.Analysis.Metrics[i].Of = func(analysis.Observation) (float64, bool) { return 0, false }
+		}
+	}
 	f, err := plan.Forecast(analysis.Traffic{PerSecond: *rate})
 	if err != nil {
 		return err

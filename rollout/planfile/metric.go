@@ -25,7 +25,7 @@ func (r *reader) metric(n *node, v reflect.Value, a at) {
 			m = analysis.Metric{}
 		}
 		m.Name = name
-		m.Of = func(analysis.Observation) (float64, bool) { return 0, false } // for Validate; removed after it
+		m.Of = noValue // for Validate; removed after it
 	}
 	if !ready && (!own || metricName(name) != name) {
 		want := metricName(name)

@@ -20,12 +20,13 @@ import (
 // same digest. It leaves out what a stored plan leaves out too: the Strategy if Stages are
 // set, and the functions of metrics.
 //
-// The errors of [rollout.Plan.Validate] are returned as they are. A strategy that package
+// A metric of the user's own needs no function, as after Read. Otherwise the errors of
+// [rollout.Plan.Validate] are returned as they are. A strategy that package
 // strategies does not provide, or that [strategies.Adjust] has changed, is an
 // [*checks.InvalidError], because its text would not be the plan; its stages can be written in
 // its place. So is every other value that a file cannot hold, such as text that is not UTF-8.
 func Write(p rollout.Plan) ([]byte, error) {
-	if err := p.Validate(); err != nil {
+	if err := bound(p).Validate(); err != nil {
 		return nil, err
 	}
 	root, err := encode(p)
@@ -43,6 +44,21 @@ func Write(p rollout.Plan) ([]byte, error) {
 	}
 	return body, nil
 }
+
+// bound returns p with a function for each metric that is not ready-made, so that it can be
+// validated without the engine that has the functions.
+func bound(p rollout.Plan) rollout.Plan {
+	p.Analysis.Metrics = slices.Clone(p.Analysis.Metrics)
+	for i, m := range p.Analysis.Metrics {
+		if _, ready := readyMetric(metricName(m.Name)); !ready && m.Of == nil {
+			p.Analysis.Metrics[i].Of = noValue
+		}
+	}
+	return p
+}
+
+// noValue stands for the function of a metric.
+func noValue(analysis.Observation) (float64, bool) { return 0, false }
 
 // encode returns the file of p.
 func encode(p rollout.Plan) (*node, error) {
