@@ -1,18 +1,38 @@
 package api_test
 
 import (
+	"net/http"
+	"net/url"
 	"strconv"
 	"testing"
 
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/console/api"
 	"github.com/serin-go/serin/rollout/console/client"
 	"github.com/serin-go/serin/strategies"
 )
 
+// elsewhere has the API in another process than the engine: they share the store alone.
+func elsewhere(w *world, engine *rollout.Config, server *api.Config) {
+	engine.Replica = "engine"
+	commander, err := rollout.Commander(w.store, rollout.Config{Authorize: engine.Authorize, Checks: engine.Checks})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	server.Engine = commander
+}
+
 // TestLife: a rollout is started, watched, paused and aborted by the client.
 func TestLife(t *testing.T) {
-	for name, opts := range map[string][]option{"memory": nil, "bolt": {onBolt}} {
+	for name, opts := range map[string][]option{"memory": nil, "bolt": {onBolt}, "another process": {elsewhere}, "below a prefix": nil} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, opts...)
+			if name == "below a prefix" {
+				mux := http.NewServeMux()
+				mux.Handle("/serin/", http.StripPrefix("/serin", w.api))
+				w.http.Config.Handler = mux
+				w.http.URL += "/serin"
+			}
 			id := string(w.begin(baking, strategies.Baking))
 			ben := w.as("ben")
 			r, ok, err := ben.Rollout(t.Context(), id, 0)
@@ -39,6 +59,14 @@ func TestLife(t *testing.T) {
 			next, err := ben.Retry(t.Context(), id, "again")
 			if err != nil || next != "chat/2" {
 				t.Fatal(next, err)
+			}
+			a := w.send("ben", "POST", "/rollouts/chat/1/retry", "", "Idempotency-Key", "again")
+			at, err := url.Parse(w.http.URL + client.Base + "/rollouts/chat/1/retry")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at, err = at.Parse(a.header.Get("Location")); err != nil || at.String() != w.http.URL+client.Base+"/rollouts/chat/2" {
+				t.Errorf("the new rollout is at %s %v", at, err)
 			}
 		})
 	}

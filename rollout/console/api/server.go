@@ -22,9 +22,9 @@ import (
 const (
 	// maxBody bounds the body of a request, in bytes.
 	maxBody = 256 << 10
-	// bodyTimeout bounds the reading of a body, and actTimeout an effect, which goes on when
-	// the caller has left.
-	bodyTimeout, actTimeout = 10 * time.Second, 30 * time.Second
+	// bodyTimeout bounds the reading of a body, showTimeout an answer without an effect, and
+	// actTimeout an effect, which goes on when the caller has left.
+	bodyTimeout, showTimeout, actTimeout = 10 * time.Second, maxWait + 10*time.Second, 30 * time.Second
 )
 
 // Server serves the API. Make one with [New]. It is an [http.Handler] for the paths below
@@ -196,6 +196,9 @@ func (s *Server) show(w http.ResponseWriter, in *request, rt route) *client.Prob
 		}
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(in.Context(), showTimeout)
+	defer cancel()
+	in.Request = in.WithContext(ctx)
 	a, err := rt.answer(s, in)
 	if err != nil {
 		return s.reading(err)
