@@ -63,6 +63,7 @@ func TestGateway(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds two programs")
 	}
+	t.Parallel()
 	server, ctl := gateway(t), build(t, ".")
 	dir := t.TempDir()
 	call := func(args ...string) (code int, out string, errs string) {
