@@ -79,6 +79,18 @@ func (s *Server) start(r *request) (*answer, error) {
 	if err := s.must(r, rollout.ActionStart, p.Target); err != nil {
 		return nil, err
 	}
+	if p.DangerouslyWithoutDemands != "" {
+		if err := s.must(r, rollout.ActionConfigure, p.Target); err != nil {
+			return nil, err
+		}
+	}
+	if p.Supersede {
+		if st, err := s.cfg.Engine.Newest(r.Context(), p.Target); err != nil && !errors.Is(err, rollout.ErrNotFound) || err == nil && !st.Phase.Terminal() {
+			if err := s.must(r, rollout.ActionSupersede, p.Target); err != nil {
+				return nil, err
+			}
+		}
+	}
 	id, err := s.cfg.Engine.Start(r.Context(), p, r.by)
 	if err != nil {
 		return nil, planProblem(err)

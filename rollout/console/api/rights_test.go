@@ -82,6 +82,27 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// TestStartRights: to end another rollout, and to start a weaker plan than the target demands,
+// takes more than the right to start, also where the engine asks for no rights.
+func TestStartRights(t *testing.T) {
+	w := newWorld(t, func(_ *world, engine *rollout.Config, _ *api.Config) { engine.Authorize = nil })
+	start := func(person, more string) string {
+		_, err := w.as(person).Start(t.Context(), baking+more, "")
+		return named(err)
+	}
+	if got := start("ana", "supersede: true\n"); got != "" {
+		t.Errorf("nothing is active: %s", got)
+	}
+	for more, want := range map[string]string{"supersede: true\n": client.Forbidden, "dangerously_without_demands: haste\n": client.Forbidden, "": client.Busy} {
+		if got := start("ana", more); got != want {
+			t.Errorf("%q: %q, want %q", more, got, want)
+		}
+	}
+	if got := start("ben", "supersede: true\n"); got != "" {
+		t.Error(got)
+	}
+}
+
 // TestUnsigned: without Who this machine reads, other machines do not, and no request has an
 // effect.
 func TestUnsigned(t *testing.T) {
