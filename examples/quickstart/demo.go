@@ -93,9 +93,16 @@ func run(ctx context.Context, cfg config, out io.Writer) (err error) {
 	if err := d.deploy(d.acts[first]); err != nil {
 		return err
 	}
-	front, err := listen(ctx, d.cfg.Addr, d.router)
+	handler, err := d.handler(ctx, store)
 	if err != nil {
 		return err
+	}
+	front, err := listen(ctx, d.cfg.Addr, handler)
+	if err != nil {
+		return err
+	}
+	if at := consoleURL(front); d.cfg.Addr != "" {
+		fmt.Fprintf(out, "see it live at %s\n", at)
 	}
 	view := newView(d, out)
 	defer view.close()
@@ -115,7 +122,7 @@ func run(ctx context.Context, cfg config, out io.Writer) (err error) {
 	if err := d.conclude(ctx, out, results, <-loaded); err != nil || d.cfg.Addr == "" {
 		return err
 	}
-	fmt.Fprintf(out, "the router goes on serving on %s; interrupt to end\n", front)
+	fmt.Fprintf(out, "the router goes on serving on %s, and the console at %s; interrupt to end\n", front, consoleURL(front))
 	<-ctx.Done()
 	return nil
 }

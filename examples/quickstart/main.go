@@ -56,7 +56,7 @@ func parse(ctx context.Context, args []string, lookup envconfig.Lookuper, usage 
 	fs.SetOutput(usage)
 	fs.Float64Var(&c.Speed, "speed", c.Speed, "divide all bake times by this; the load grows with it")
 	fs.IntVar(&c.Only, "only", c.Only, "run only the n-th of the three rollouts; 0 runs all")
-	fs.StringVar(&c.Addr, "addr", c.Addr, "listen there, and keep serving when the rollouts are over")
+	fs.StringVar(&c.Addr, "addr", c.Addr, "listen there, show the rollouts live at /serin/, and keep serving when they are over")
 	fs.StringVar(&c.Store, "store", c.Store, "file that keeps the rollouts")
 	fs.StringVar(&c.Report, "report", c.Report, "write the report to this file")
 	fs.StringVar(&c.Audit, "audit", c.Audit, "write the audit trail to this file")

@@ -108,7 +108,7 @@ func TestPictures(t *testing.T) {
 			states["harming"](w)
 			page := w.alone("/chat")
 			for scheme, n := range map[string]string{"dark": "0", "light": "1"} {
-				shoot(t, page, filepath.Join("testdata", "live-"+scheme+".png"), "1000,640", n)
+				shoot(t, page, filepath.Join("testdata", "live-"+scheme+".png"), "1000,760", n)
 			}
 		})
 	}
