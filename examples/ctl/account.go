@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/term"
+
 	"github.com/serin-go/serin/rollout/console/client"
 )
 
@@ -56,10 +58,13 @@ func login(ctx context.Context, t *tool, args []string) error {
 	return nil
 }
 
-// secret reads a line from standard input. On a terminal it asks for it first.
+// secret reads a line from standard input. On a terminal it asks for it, and does not show it.
 func (t *tool) secret(question string) (string, error) {
-	if t.terminal {
+	if f, ok := t.in.(*os.File); ok && t.terminal {
 		fmt.Fprint(t.err, question)
+		line, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(t.err)
+		return strings.TrimSpace(string(line)), err
 	}
 	line, err := bufio.NewReader(io.LimitReader(t.in, 64<<10)).ReadString('\n')
 	if err == io.EOF {

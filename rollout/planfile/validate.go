@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/serin-go/serin/checks"
+	"github.com/serin-go/serin/internal/visible"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/versioning"
 )
@@ -118,7 +119,7 @@ func (r *reader) placed(e *checks.InvalidError) *Problem {
 		path = path[:cut]
 		at, ok = r.places[path]
 	}
-	p := &Problem{Line: at.line, Column: at.column, Pointer: at.pointer, Path: at.path, Detail: value(e.Value), Want: inFiles(e.Want)}
+	p := &Problem{Line: at.line, Column: at.column, Pointer: at.pointer, Path: at.path, Detail: value(e.Value), Want: visible.Line(inFiles(e.Want))}
 	rest := strings.TrimPrefix(field[min(len(path), len(field)):], ".")
 	if at.typ == metricType && rest == "Name" {
 		p.Detail = shown(metricName(fmt.Sprint(e.Value)))

@@ -161,6 +161,7 @@ var wrongFiles = []struct{ name, old, text string }{
 	{"an empty ramp-down", "monitor: 24h", "monitor: 24h\nramp_down: []"},
 	{"an arm that is no release", whole, stagesOf(`{name: one, split: {arms: [{name: "1.5.0", weight: 50%}, {name: "1.7.0", weight: 50%}]}}`)},
 	{"weights that do not add up", whole, stagesOf(`{name: one, split: {arms: [{name: "1.5.0", weight: 50%}, {name: "1.6.0", weight: 40%}]}}`)},
+	{"an arm with a hidden character", whole, stagesOf(`{name: one, split: {arms: [{name: "1\u202e5", weight: 100%}]}}, {name: "a\nb", split: {arms: [{name: "1.5.0", weight: 100%}]}}`)},
 	{"a stage without a split", whole, stagesOf(`{name: one}`)},
 	{"an approval of too many", "need: 1", "need: 11"},
 	// Several at the same time.
