@@ -208,11 +208,11 @@ func (p *Plan) expose() {
 			continue
 		}
 		// What counts are requests: at so slow a rate nothing else does.
-		out, err := p.Analysis.Outlook(analysis.Traffic{PerSecond: 0.001, Share: float64(cand) / float64(cand+base)})
+		n, err := p.Analysis.Exposure(analysis.Traffic{PerSecond: 0.001, Share: float64(cand) / float64(cand+base)})
 		if err != nil {
 			continue // Validate says what is wrong with the plan
 		}
-		s.Bake, s.MinSamples = minBake, out.Exposure
+		s.Bake, s.MinSamples = minBake, n
 	}
 }
 

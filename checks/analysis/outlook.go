@@ -123,20 +123,10 @@ func (p Plan) Outlook(t Traffic, regressions ...Regression) (Outlook, error) {
 	if len(regressions) == 0 {
 		regressions = p.NamedRegressions()
 	}
-	errs := []error{p.Validate(), t.validate()}
-	if p.Validate() == nil {
-		for i, r := range regressions {
-			errs = append(errs, p.withDefaults().validateRegression(i, r))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	p, t, err := p.expected(t, regressions)
+	if err != nil {
 		return Outlook{}, err
 	}
-	if between := 1 / (t.PerSecond * min(t.Share, 1-t.Share)); p.Window > 0 && p.Window.Seconds() < between {
-		return Outlook{}, &checks.InvalidError{Package: "analysis", Field: "Plan.Window", Value: p.Window,
-			Want: fmt.Sprintf("0, or at least %v, the mean time between two requests of the arm with fewer: no difference could be measured", time.Duration(between*1e9).Round(time.Second))}
-	}
-	p, t = p.withDefaults(), t.withDefaults()
 	var o Outlook
 	for _, r := range regressions {
 		e := p.found(t, r)
@@ -149,16 +139,51 @@ func (p Plan) Outlook(t Traffic, regressions ...Regression) (Outlook, error) {
 			gates = append(gates, m.proof(t, p.AlphaPromote, m.distance(t, degreeEqual)))
 		}
 	}
-	for _, r := range p.NamedRegressions() {
-		if r.To >= 0.05 || r.Times >= 1.5 {
-			o.Exposure = max(o.Exposure, p.found(t, r).P90)
-		}
-	}
+	o.Exposure = p.exposure(t)
 	o.Safe = t.expectation(float64(p.MinSamples)*max(1, 1/t.perCandidate()), gates)
 	if t.Limit > 0 {
 		o.Curve = p.curve(t)
 	}
 	return o, nil
+}
+
+// Exposure returns the Exposure of [Plan.Outlook], with the same errors, in a small part of the
+// time.
+func (p Plan) Exposure(t Traffic) (int, error) {
+	p, t, err := p.expected(t, nil)
+	if err != nil {
+		return 0, err
+	}
+	return p.exposure(t), nil
+}
+
+// exposure returns how many requests it takes to find what is plainly broken.
+func (p Plan) exposure(t Traffic) (n int) {
+	for _, r := range p.NamedRegressions() {
+		if r.To >= 0.05 || r.Times >= 1.5 {
+			n = max(n, p.found(t, r).P90)
+		}
+	}
+	return n
+}
+
+// expected returns p and t with their defaults, or everything that is wrong with the arguments
+// of Outlook.
+func (p Plan) expected(t Traffic, regressions []Regression) (Plan, Traffic, error) {
+	errs := []error{p.Validate(), t.validate()}
+	if p.Validate() == nil {
+		for i, r := range regressions {
+			errs = append(errs, p.withDefaults().validateRegression(i, r))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return p, t, err
+	}
+	if between := 1 / (t.PerSecond * min(t.Share, 1-t.Share)); p.Window > 0 && p.Window.Seconds() < between {
+		return p, t, &checks.InvalidError{Package: "analysis", Field: "Plan.Window", Value: p.Window,
+			Want: fmt.Sprintf("0, or at least %v, the mean time between two requests of the arm with fewer: no difference could be measured", time.Duration(between*1e9).Round(time.Second))}
+	}
+	return p.withDefaults(), t.withDefaults(), nil
 }
 
 // found says when r is found: when the evidence suffices without its loudest stretch,

@@ -128,9 +128,16 @@ func TestOutlookOfEveryMetric(t *testing.T) {
 	for _, k := range []Kind{Rate, Amount, Score} {
 		for _, better := range []Direction{Lower, Higher, Same} {
 			p := Plan{Metrics: []Metric{{Name: "own", Kind: k, Better: better, Of: of}}}
-			out, err := p.Outlook(Traffic{PerSecond: 100, Share: 0.5})
+			traffic := Traffic{PerSecond: 100, Share: 0.5}
+			out, err := p.Outlook(traffic)
 			if err != nil || out.Safe.Requests <= 0 {
 				t.Errorf("a %v where %v is better: %+v, %v", k, better, out.Safe, err)
+			}
+			if n, err := p.Exposure(traffic); err != nil || n != out.Exposure || n == 0 {
+				t.Errorf("an exposure of %d, %v, want %d", n, err, out.Exposure)
+			}
+			if _, err := p.Exposure(Traffic{}); err == nil {
+				t.Error("an exposure without traffic")
 			}
 		}
 	}
