@@ -42,6 +42,7 @@ func pages(t *testing.T, names ...string) map[string][]byte {
 		synctest.Test(t, func(t *testing.T) {
 			w := begin(t, everything)
 			states[name](w)
+			synctest.Wait()
 			all[name] = w.alone("/chat")
 			if name == "harming" {
 				for _, path := range []string{"/", "/chat/1", "/chat/1/abort", "/chat/1/promote", "/chat/1/events", "/chat/1/events/2", "/chat/1/plan", "/chat/history", "/chat/audit", "/approvals", "/alerts", "/alerts/test/chat-room", "/checklists", "/checklists/deployment?target=chat", "/checklists/deployment/docs/vouch?target=chat", "/health", "/me", "/cost", "/plans", "/plans/next.yaml"} {
@@ -106,6 +107,7 @@ func TestPictures(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := begin(t, everything)
 			states["harming"](w)
+			synctest.Wait()
 			page := w.alone("/chat")
 			for scheme, n := range map[string]string{"dark": "0", "light": "1"} {
 				shoot(t, page, filepath.Join("testdata", "live-"+scheme+".png"), "1000,760", n)

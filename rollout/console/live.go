@@ -250,7 +250,7 @@ func (c *Console) tiles(st rollout.Status, points []point, full bool) []tile {
 		if f.BaselineN > 0 {
 			t.Baseline = analysis.FormatValue(f.Baseline, f.Kind, f.Unit)
 		}
-		t.Verdict, t.Class = verdict(f, st.Judgement.Harm.Limit)
+		t.Verdict, t.Class = verdict(f, st.Judgement.Harm)
 		if f.Effect.Known {
 			t.Effect = f.Effect.String()
 		}
@@ -275,12 +275,13 @@ func (c *Console) tiles(st rollout.Status, points []point, full bool) []tile {
 	return all
 }
 
-// verdict words what a metric shows. limit is the limit of all metrics together.
-func verdict(f analysis.Finding, limit float64) (text, class string) {
+// verdict words what a metric shows. all is the evidence of all metrics together.
+func verdict(f analysis.Finding, all analysis.Proof) (text, class string) {
+	limit, likely := all.Limit, all.Now >= all.Limit/2
 	switch {
 	case f.Verdict == analysis.Harmed || f.Attributed:
 		return "✗ harm", "bad"
-	case limit > 0 && f.Harm.Now >= limit/2 && f.Role != analysis.Report:
+	case limit > 0 && likely && f.Harm.Now >= limit/2 && f.Role != analysis.Report:
 		return "! harm likely", "bad"
 	case f.Incident:
 		return "! incident", "bad"

@@ -41,7 +41,8 @@ var states = map[string]func(w *world){
 		w.start(plan())
 		w.wait(func(st rollout.Status) bool { return st.Stage == 1 && st.Baked > 3*time.Minute })
 		w.plane.fail(map[string]float64{"1.5.0": .01, "1.6.0": .05})
-		w.wait(func(st rollout.Status) bool { return st.Judgement.Harm.Now > 11 || st.Phase.Terminal() })
+		w.wait(func(st rollout.Status) bool { return st.Judgement.Harm.Now > 12 || st.Phase.Terminal() })
+		w.plane.fail(map[string]float64{"1.5.0": .01, "1.6.0": .01}) // the evidence stays for some seconds
 	},
 	"incident": func(w *world) {
 		w.start(plan())
@@ -132,6 +133,7 @@ func each(t *testing.T, f func(t *testing.T, name string, w *world)) {
 			synctest.Test(t, func(t *testing.T) {
 				w := begin(t, nil)
 				states[name](w)
+				synctest.Wait()
 				f(t, name, w)
 			})
 		})

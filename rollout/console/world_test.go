@@ -171,6 +171,7 @@ func (w *world) start(p rollout.Plan) rollout.ID {
 func (w *world) wait(want func(st rollout.Status) bool) rollout.Status {
 	w.t.Helper()
 	for range 24 * 3600 {
+		synctest.Wait() // what happens at this moment has happened
 		st, err := w.engine.Newest(w.t.Context(), "chat")
 		if err != nil {
 			w.t.Fatal(err)
