@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/console/api"
 	"github.com/serin-go/serin/rollout/console/client"
 	"github.com/serin-go/serin/strategies"
 )
@@ -114,6 +116,31 @@ func TestKeyReused(t *testing.T) {
 	// A busy target is looked at after the key.
 	if a := w.send("ana", "POST", "/rollouts", baking, "Idempotency-Key", "CHG-1"); a.problem(t).Name() != client.KeyReused {
 		t.Errorf("%s", a.body)
+	}
+}
+
+// TestUnknownOutcome: a request whose outcome is unknown is carried out when it is repeated with
+// its key, and only once.
+func TestUnknownOutcome(t *testing.T) {
+	broken := &unreliable{}
+	w := newWorld(t, func(w *world, engine *rollout.Config, server *api.Config) {
+		broken.Store = w.store
+		w.store, engine.Store, server.Store = broken, broken, broken
+	})
+	id := w.begin(baking, strategies.Baking)
+	order := client.Order{Command: "pause", Key: "1"}
+	broken.broken.Store(true)
+	if err := w.as("ben").Do(t.Context(), string(id), order); named(err) != client.OutcomeUnknown {
+		t.Fatal(err)
+	}
+	broken.broken.Store(false)
+	for range 2 {
+		if err := w.as("ben").Do(t.Context(), string(id), order); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st := w.until(id, strategies.Baking); !st.Paused {
+		t.Error("it is not paused")
 	}
 }
 

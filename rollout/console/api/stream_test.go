@@ -215,6 +215,15 @@ func TestStreamBounds(t *testing.T) {
 		if s := watch(t, c, "ben", "chat"); s.resp.StatusCode != 200 {
 			t.Errorf("no room after a viewer has left: %d", s.resp.StatusCode)
 		}
+		for _, s := range open[8:] {
+			_ = s.resp.Body.Close()
+		}
+		synctest.Wait()
+		for range 2 {
+			if s := watch(t, c, "cleo", "chat"); s.resp.StatusCode != 200 {
+				t.Errorf("no room after all of ana's have left: %d", s.resp.StatusCode)
+			}
+		}
 	})
 }
 
@@ -322,8 +331,10 @@ func TestPolled(t *testing.T) {
 		}
 		w.until(id, strategies.Baking)
 		var all sync.WaitGroup
+		var viewers []*watcher
 		for _, person := range []string{"ana", "ben", "cleo"} {
 			s := watch(t, c, person, "chat")
+			viewers = append(viewers, s)
 			all.Go(func() {
 				s.until(func(u client.Update) bool { return u.State != nil && u.State.Paused })
 			})
@@ -339,6 +350,15 @@ func TestPolled(t *testing.T) {
 		all.Wait()
 		if took := time.Since(at); took > 1100*time.Millisecond {
 			t.Errorf("a pause was shown after %v", took)
+		}
+		for _, s := range viewers {
+			_ = s.resp.Body.Close()
+		}
+		time.Sleep(2 * time.Second) // virtual
+		left := counted.reads.Load()
+		time.Sleep(10 * time.Second) // virtual
+		if n := counted.reads.Load() - left; n != 0 {
+			t.Errorf("%d reads in 10 s after all viewers have left", n)
 		}
 	})
 }

@@ -165,7 +165,7 @@ func withLedger(w *world, engine *rollout.Config, server *api.Config) {
 	}
 	w.t.Cleanup(func() { _ = w.ledger.Close() })
 	list, err := checklist.New("release", checklist.Section{Name: "quality", Items: []checklist.Item{
-		{ID: "evals", Owner: "ana", Check: engine.Checks["ready"]},
+		{ID: "evals", Owner: "ana", Check: engine.Checks["ready"], Valid: time.Hour},
 		{ID: "privacy", Title: "Privacy review", Owner: "lea", Attest: &checklist.Attest{Rules: checklist.By("developer")}},
 		{ID: "pen-test", Owner: "ben", Attest: &checklist.Attest{Rules: checklist.By("sre"), MFA: 5 * time.Minute}},
 	}})
