@@ -65,7 +65,7 @@ func (s *story) serve(ctx context.Context, addr, dir string, ready func(url stri
 	server := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if ready == nil {
-		ready = s.tell
+		ready = s.invite
 	}
 	ready("http://"+l.Addr().String(), tokens)
 	go pages.Run(ctx)
@@ -75,7 +75,7 @@ func (s *story) serve(ctx context.Context, addr, dir string, ready func(url stri
 	return nil
 }
 
-// open gives the evidence that there is, but for the vote on compliance-audits.
+// open gives all evidence except the vote on compliance-audits.
 func (s *story) open(ctx context.Context) error {
 	subject := checks.Subject{Target: "chat", Digest: digests["1.5.0"]}
 	s.tw.edge.least.Store(0x0303)
@@ -84,8 +84,8 @@ func (s *story) open(ctx context.Context) error {
 		s.tw.builds.Move(ctx, registry.Move{Name: "chat", Alias: "staging", From: build("1.4.0"), To: build("1.5.0"), By: ben.Name}))
 }
 
-// tell prints what a person needs to try it.
-func (s *story) tell(url string, tokens map[string]string) {
+// invite prints what a person needs to try it.
+func (s *story) invite(url string, tokens map[string]string) {
 	fmt.Fprintf(s.out, "The console is at %s. Sign in with a token:\n\n", url)
 	for _, by := range []rollout.Actor{ana, ben, eve, lea, pia} {
 		fmt.Fprintf(s.out, "  %s, %s: %s\n", by.Name, by.Roles[0], tokens[by.Name])

@@ -21,7 +21,7 @@ type visit struct {
 	r      *http.Request
 	parts  []string // of the path below Prefix
 	by     rollout.Actor
-	signed bool // Who has identified by
+	signed bool // by has signed in
 }
 
 // The actions that are not commands.
