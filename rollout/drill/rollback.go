@@ -132,8 +132,11 @@ func (s *setback) request(ctx context.Context, seq int) {
 	if err == nil {
 		return
 	}
-	if s.broken.IsZero() || began.Before(s.broken) {
+	switch {
+	case s.broken.IsZero():
 		s.before, s.err = true, cmp.Or(s.err, err)
+		return
+	case began.Before(s.broken): // it was under way, and failed before the fault or by it
 		return
 	}
 	s.bad++

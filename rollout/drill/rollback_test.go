@@ -187,6 +187,29 @@ func TestRollbackOfWhatHangs(t *testing.T) {
 	}
 }
 
+// TestRollbackWithRequestsUnderWay: requests that are under way at the fault, and fail by it,
+// do not show that the candidate was bad before.
+func TestRollbackWithRequestsUnderWay(t *testing.T) {
+	nothing := func(context.Context) error { return nil }
+	synctest.Test(t, func(t *testing.T) {
+		var broken atomic.Bool
+		var at time.Time
+		res := drill.Rollback(drill.RollbackOptions{Start: nothing, Rate: 50, Within: 5 * time.Second,
+			Break: func(context.Context) error { at = time.Now(); broken.Store(true); return nil },
+			Mend:  func(context.Context) error { broken.Store(false); return nil },
+			Send: func(ctx context.Context, _ int) error {
+				time.Sleep(100 * time.Millisecond)
+				if broken.Load() && time.Since(at) < time.Second {
+					return errors.New("status 500")
+				}
+				return nil
+			}}).Check(t.Context())
+		if res.Status != checks.Pass {
+			t.Errorf("%v: %s (%v)", res.Status, res.Summary, res.Err)
+		}
+	})
+}
+
 func planned(weights ...strategies.Weight) drill.Plans {
 	return func(context.Context) (rollout.Plan, error) {
 		return rollout.Plan{Target: "chat", Baseline: versioning.Release{Version: versioning.MustParse("1.4.0")}, Candidate: versioning.Release{Version: versioning.MustParse("1.5.0")},
