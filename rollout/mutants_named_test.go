@@ -63,14 +63,14 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 		"RouterThatTakesNoSplit",
 	},
 	{
-		"a router's refusal decided on where nothing is driven", "driver.go",
+		"a router's refusal decided on where nothing is driven", "surroundings.go",
 		"	if d.splitErr != nil && !d.inherits() && d.role == leader {",
 		"	if d.splitErr != nil && !d.inherits() {",
 		"RouterThatTakesNoSplit",
 	},
 	{
-		"a standing check that is not heard", "driver.go",
-		"	if s.Standing, s.OnStanding = d.failing(); s.Standing != \"\" {\n",
+		"a standing check that is not heard", "surroundings.go",
+		"	if a.standing, a.onStanding = d.failing(); a.standing != \"\" {\n",
 		"	if false {\n",
 		"StandingCheck",
 	},
@@ -148,8 +148,8 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 	},
 	{
 		"results of checks that do not age", "gate.go",
-		"age >= 0 && age <= d.e.cfg.CheckValid {\n",
-		"true || age >= 0 {\n",
+		"	return age < 0 || age > d.e.cfg.CheckValid\n",
+		"	return false && age < 0\n",
 		"PreflightResultsAge",
 	},
 	{

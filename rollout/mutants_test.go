@@ -14,9 +14,9 @@ var mutate = flag.Bool("mutants", false, "plant bugs and see that the simulation
 // file. The simulation is worth something only as long as it finds them.
 var mutants = []struct{ name, file, old, new string }{
 	{
-		"a gate that is not waited for", "driver.go",
-		"	return s\n}\n\n// count adds",
-		"	if s.Phase.Checking() {\n\t\ts.Checked, s.Checks = true, 1\n\t}\n\treturn s\n}\n\n// count adds",
+		"a gate that is not waited for", "surroundings.go",
+		"	return s\n}\n",
+		"	if s.Phase.Checking() {\n\t\ts.Checked, s.Checks = true, 1\n\t}\n\treturn s\n}\n",
 	},
 	{
 		"effect before the commit", "commit.go",
