@@ -28,6 +28,24 @@ type answer struct {
 	Error  *struct{ Message string }
 }
 
+// Profile returns a new folder for the profile of a Chromium, which is removed after the
+// test. Processes that Chromium leaves behind may still write to it, and may keep something.
+func Profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 10 {
+			if os.RemoveAll(dir) == nil {
+				return
+			}
+		}
+	})
+	return dir
+}
+
 // Open starts a browser, which ends with the test. It skips the test without Chromium.
 func Open(t *testing.T) *Browser {
 	t.Helper()
@@ -44,7 +62,7 @@ func Open(t *testing.T) *Browser {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(), "--remote-debugging-pipe")
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+Profile(t), "--remote-debugging-pipe")
 	cmd.ExtraFiles = []*os.File{theirs, to} // they become 3 and 4
 	if err := cmd.Start(); err != nil {
 		t.Skipf("chromium does not run here: %v", err)

@@ -45,7 +45,7 @@ axe.run().then(r => { document.title = JSON.stringify({passes: r.passes.length, 
 		for _, scheme := range []string{"0", "1"} { // dark, light
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			cmd := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-				"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
+				"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+Profile(t),
 				"--window-size="+size, "--blink-settings=preferredColorScheme="+scheme, "--virtual-time-budget=20000", "--dump-dom", "file://"+file)
 			dom, err := cmd.Output()
 			cancel()
@@ -123,7 +123,7 @@ func look(t *testing.T, chromium, file, width, scheme string, names []string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+Profile(t),
 		"--window-size=1400,1200", "--blink-settings=preferredColorScheme="+scheme, "--virtual-time-budget=600000", "--dump-dom", "file://"+file)
 	dom, err := cmd.Output()
 	if err != nil {

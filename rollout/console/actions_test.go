@@ -35,7 +35,7 @@ func TestAbortInTwoTaps(t *testing.T) {
 				t.Error("the abort asks for something")
 			}
 			w.do("chat/1", strategies.Pause)
-			time.Sleep(3 * time.Hour) // much has happened since
+			time.Sleep(3 * time.Minute) // much has happened since
 			fields := url.Values{}
 			for _, f := range hiddenField.FindAllStringSubmatch(form, -1) {
 				fields.Set(f[1], f[2])

@@ -79,7 +79,7 @@ func shoot(t *testing.T, page []byte, file, size, scheme string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--user-data-dir="+t.TempDir(),
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--user-data-dir="+pagetest.Profile(t),
 		"--window-size="+size, "--blink-settings=preferredColorScheme="+scheme, "--screenshot="+file, "file://"+source)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Skipf("chromium does not run here: %v\n%s", err, out)
