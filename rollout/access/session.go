@@ -71,6 +71,7 @@ func (c SessionsConfig) Validate() error {
 type Sessions struct {
 	cfg       SessionsConfig
 	directory directory
+	usage     usage
 }
 
 // NewSessions returns sessions. It returns the errors of [SessionsConfig.Validate].
@@ -84,7 +85,7 @@ func NewSessions(c SessionsConfig) (*Sessions, error) {
 	if c.Life == 0 {
 		c.Life = 12 * time.Hour
 	}
-	return &Sessions{cfg: c, directory: directory{ask: c.Roles}}, nil
+	return &Sessions{cfg: c, directory: directory{ask: c.Roles}, usage: newUsage()}, nil
 }
 
 // session is the stored state of a session.
@@ -201,7 +202,7 @@ func (s *Sessions) current(r *http.Request) (session, error) {
 		if value, err := json.Marshal(doc); err == nil {
 			// If another request was first, or the session has ended meanwhile, nothing is
 			// stored.
-			_, _ = s.cfg.Store.Put(r.Context(), sessionKey(token), value, rev)
+			s.usage.put(r.Context(), s.cfg.Store, sessionKey(token), value, rev)
 		}
 	}
 	return doc, nil

@@ -89,15 +89,20 @@ type storedToken struct {
 // with [NewTokens]. It is safe for concurrent use, also in several processes with one store.
 //
 // The rights of a token are the rights of its roles, on its targets, without what takes a
-// person: pass every decision through [Tokens.Authorize].
-type Tokens struct{ cfg TokensConfig }
+// person: pass every decision through [Tokens.Authorize]. For four eyes a token is not its
+// issuer: what a token has started, its issuer may approve. Where that must not be, give the
+// tokens of pipelines to be issued to people who do not approve.
+type Tokens struct {
+	cfg   TokensConfig
+	usage usage
+}
 
 // NewTokens returns a Tokens. It returns the errors of [TokensConfig.Validate].
 func NewTokens(c TokensConfig) (*Tokens, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Tokens{c}, nil
+	return &Tokens{cfg: c, usage: newUsage()}, nil
 }
 
 // Issue makes a token. Show it once: only its digest is stored. by is the person who is
@@ -238,13 +243,13 @@ func (t *Tokens) touch(ctx context.Context, doc storedToken, rev rollout.Revisio
 	}
 	doc.Used = at
 	if value, err := json.Marshal(doc); err == nil {
-		_, _ = t.cfg.Store.Put(ctx, tokenPrefix+doc.ID, value, rev)
+		t.usage.put(ctx, t.cfg.Store, tokenPrefix+doc.ID, value, rev)
 	}
 }
 
 // Authorize returns an Authorizer that asks next, and denies the actor of a token everything
-// outside of its targets. It also denies what takes a person: to approve, attest, waive and
-// review. Otherwise a person and their token would count as two. A token that was revoked or
+// outside of its targets. It also denies what takes a person: to approve, attest, waive,
+// review and silence. Otherwise a person and their token would count as two. A token that was revoked or
 // has ended is denied everything.
 func (t *Tokens) Authorize(next rollout.Authorizer) rollout.Authorizer {
 	return func(ctx context.Context, by rollout.Actor, what rollout.Action, target string) error {
@@ -270,7 +275,7 @@ func (t *Tokens) Authorize(next rollout.Authorizer) rollout.Authorizer {
 }
 
 // personal are the actions of which a person is asked for their own judgement.
-var personal = []rollout.Action{"approve", "attest", "waive", "review"}
+var personal = []rollout.Action{"approve", "attest", "waive", "review", "silence"}
 
 var (
 	errOtherTarget = errors.New("the token is for other targets")
