@@ -52,6 +52,8 @@ type reader struct {
 	problems []*Problem
 	places   map[string]place // by the field of the plan
 	meant    []string         // pointers to fields that misspelt ones are taken for
+
+	strategies int // in sequences
 }
 
 // bad reports a problem of n.
@@ -292,6 +294,10 @@ func (r *reader) sequence(n, value *node, a, inner at) strategies.Strategy {
 		return nil
 	case len(value.items) > maxItems:
 		r.bad(value, inner, fmt.Sprintf("%d items", len(value.items)), fmt.Sprintf("up to %d", maxItems))
+		return nil
+	}
+	if r.strategies += len(value.items); r.strategies > maxItems {
+		r.bad(value, inner, fmt.Sprintf("%d strategies in all", r.strategies), fmt.Sprintf("up to %d in a plan", maxItems))
 		return nil
 	}
 	var parts []strategies.Strategy

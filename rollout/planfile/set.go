@@ -2,6 +2,7 @@ package planfile
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -54,7 +55,8 @@ func (s Setting) value() (*node, *Problem) {
 		return &node{kind: given, value: s.Value}, nil
 	}
 	var document yaml.Node
-	if err := yaml.Unmarshal([]byte(s.Value), &document); err != nil {
+	text := yaml.NewDecoder(strings.NewReader(s.Value))
+	if err := text.Decode(&document); err != nil || text.Decode(new(yaml.Node)) != io.EOF {
 		return nil, &Problem{Detail: shown(s.Value), Want: "a scalar, or a list or an object in YAML"}
 	}
 	var reader yamlReader

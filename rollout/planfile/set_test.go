@@ -59,6 +59,7 @@ func TestWrongSettings(t *testing.T) {
 		"strategy.sequence[0][0]=x", "a..b=1", "preflight=[", "preflight=[&a b]", "preflight={a: 1}", "target=\u202echat", "analysis.unit=[user]",
 		"strategy.sequence[1].canary.approve.four_eyes=yes", "target=" + strings.Repeat("x", planfile.MaxSize+1), strings.Repeat("a.", 40) + "b=1",
 		"strategy.sequence[1].canary.approve.rules[0].need=0x1", "target=Chat", "target[0]=chat",
+		"preflight=[a]\n---\n[b]", "strategy={sequence: [" + strings.Repeat("ab,", 2000) + "ab]}",
 	} {
 		set, err := planfile.ParseSetting(s)
 		if err != nil {
@@ -153,6 +154,23 @@ func TestManyProblems(t *testing.T) {
 	if got := strings.Count(err.Error(), "\n"); got != 100 {
 		t.Errorf("%d lines", got)
 	}
+}
+
+// TestManyStrategies: sequences in sequences do not take long.
+func TestManyStrategies(t *testing.T) {
+	inner := "{sequence: [" + strings.Repeat("ab,", 900) + "ab]},"
+	many := strings.Replace(common, "strategy:", "strategy: {sequence: ["+strings.Repeat(inner, 90)+"]}\nx:", 1)
+	_, err := planfile.Read("plan.yaml", []byte(many))
+	var problems *planfile.Errors
+	if !errors.As(err, &problems) {
+		t.Fatal(err)
+	}
+	for _, p := range problems.Problems {
+		if strings.HasSuffix(p.Path, "sequence") && strings.Contains(p.Detail, "strategies in all") {
+			return
+		}
+	}
+	t.Errorf("no problem with the number of strategies: %.300v", err)
 }
 
 // FuzzRead: nothing panics, each refusal says where and why, and what is accepted is
