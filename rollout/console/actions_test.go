@@ -274,6 +274,8 @@ func TestOtherOrigins(t *testing.T) {
 			{[]string{"Sec-Fetch-Site", "", "Origin", "https://evil.example"}, http.StatusForbidden},
 			{[]string{"Sec-Fetch-Site", "", "Origin", "null"}, http.StatusForbidden},
 			{[]string{"Sec-Fetch-Site", "", "Cookie", "a=b"}, http.StatusForbidden},
+			{[]string{"Sec-Fetch-Site", "", "Cookie", "a=b", "Authorization", "Basic YW5hOng="}, http.StatusForbidden}, // browsers add it by themselves
+			{[]string{"Sec-Fetch-Site", "", "Cookie", "a=b", "Authorization", "Bearer x"}, http.StatusSeeOther},
 			{[]string{"Sec-Fetch-Site", "", "Origin", "https://serin.example.com", "Cookie", "a=b"}, http.StatusSeeOther},
 			{[]string{"Sec-Fetch-Site", "", "Origin", "http://localhost", "Cookie", "a=b"}, http.StatusSeeOther},
 			{[]string{"Sec-Fetch-Site", "same-origin", "Cookie", "a=b"}, http.StatusSeeOther},

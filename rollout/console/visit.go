@@ -162,7 +162,9 @@ func (v *visit) refuse(what rollout.Action, target, rule, reason string) {
 func (v *visit) sameOrigin() bool {
 	err := v.origin.Check(v.r)
 	h := v.r.Header
-	if err == nil && h.Get("Cookie") != "" && h.Get("Authorization") == "" && h.Get("Sec-Fetch-Site") == "" && h.Get("Origin") == "" {
+	scheme, _, _ := strings.Cut(h.Get("Authorization"), " ")
+	token := strings.EqualFold(scheme, "Bearer") // which no browser adds by itself, as it does Basic
+	if err == nil && h.Get("Cookie") != "" && !token && h.Get("Sec-Fetch-Site") == "" && h.Get("Origin") == "" {
 		err = errors.New("a request with a cookie says neither Sec-Fetch-Site nor Origin")
 	}
 	if err == nil {
