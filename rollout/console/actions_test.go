@@ -157,6 +157,26 @@ func TestNothingToSee(t *testing.T) {
 	})
 }
 
+// TestBrokenPlan: a plan file that cannot be read, and so names no target, is shown to those
+// alone who may read all targets.
+func TestBrokenPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, everything)
+		if page := w.get("/plans/wrong.yaml"); !strings.Contains(page, "bke: 10") {
+			t.Errorf("it is not shown: %s", words(page))
+		}
+		if resp := w.ask("POST", "/plans/wrong.yaml", url.Values{"key": {"k1"}}); resp.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("started: %s", resp.Status)
+		}
+		w.by = stranger
+		for _, resp := range []*http.Response{w.ask("GET", "/plans/wrong.yaml", nil), w.ask("POST", "/plans/wrong.yaml", url.Values{"key": {"k2"}})} {
+			if page := words(read(resp)); resp.StatusCode != http.StatusNotFound || strings.Contains(page, "bke") {
+				t.Errorf("%s: %s", resp.Status, page)
+			}
+		}
+	})
+}
+
 // TestLaterSeesWhoWasFirst: a form about a state that is past is refused, and says who was
 // first.
 func TestLaterSeesWhoWasFirst(t *testing.T) {

@@ -437,7 +437,7 @@ func (v *visit) plan(name string) {
 		return
 	}
 	p, err := v.readPlan(name)
-	if err == nil && !v.reads(p.Target) {
+	if !v.reads(p.Target) { // "", which is all targets, if the file cannot be read
 		v.missing()
 		return
 	}
@@ -464,11 +464,11 @@ func (v *visit) start(name string) {
 	p, err := v.readPlan(name)
 	body, failed := fs.ReadFile(v.cfg.Plans, name)
 	switch {
+	case !v.reads(p.Target): // "", which is all targets, if the file cannot be read
+		v.missing()
+		return
 	case err != nil || failed != nil:
 		v.problem(http.StatusUnprocessableEntity, "Nothing was done: the plan cannot be started.", fmt.Sprint(err))
-		return
-	case !v.reads(p.Target):
-		v.missing()
 		return
 	case v.r.PostForm.Get("sum") != tagOf(body):
 		v.problem(http.StatusPreconditionFailed, "Nothing was done: the plan file has changed.", "Look at it again.")
