@@ -1,6 +1,8 @@
 package console
 
 import (
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +37,7 @@ const maxPoints = 240
 
 func newPasts() *pasts { return &pasts{all: make(map[string]*past)} }
 
-// add notes a status.
+// add notes a status, unless there is one of a newer rollout.
 func (p *pasts) add(st rollout.Status) {
 	j := st.Judgement
 	if j.At.IsZero() || j.Candidate.Requests == 0 {
@@ -44,6 +46,9 @@ func (p *pasts) add(st rollout.Status) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h := p.all[st.ID.Target()]
+	if h != nil && ordinal(st.ID) < ordinal(h.id) {
+		return // a page of an old rollout is open
+	}
 	if h == nil || h.id != st.ID {
 		h = &past{id: st.ID}
 		p.all[st.ID.Target()] = h
@@ -64,6 +69,15 @@ func (p *pasts) add(st rollout.Status) {
 		pt.metrics = append(pt.metrics, measure{f.Baseline, f.Candidate, f.Harm.Now})
 	}
 	h.points = append(h.points, pt)
+}
+
+// ordinal returns which rollout of its target id is, or 0.
+func ordinal(id rollout.ID) uint64 {
+	n, err := strconv.ParseUint(strings.TrimPrefix(string(id), id.Target()+"/"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // of returns the points of a rollout.
