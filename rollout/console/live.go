@@ -89,6 +89,9 @@ func (v *visit) newest(name string) {
 // rollout answers with the page of one rollout, with all numbers.
 func (v *visit) rollout(st rollout.Status) { v.live(st, true) }
 
+// pageTimeout bounds the making of a page that viewers share.
+const pageTimeout = 10 * time.Second
+
 // live answers with the page of a rollout.
 func (v *visit) live(st rollout.Status, full bool) {
 	v.past.add(st)
@@ -96,7 +99,13 @@ func (v *visit) live(st rollout.Status, full bool) {
 	retry := v.retry(st)
 	done := v.notice()
 	key := fmt.Sprint(st.ID, v.may(actionReadAudit, st.ID.Target()) == nil, st.Seq, st.At.UnixNano(), st.Split.Generation, full, retry != nil, done, "\x00", rights(offers))
-	r, err := v.cache.page(key, func() (*rendered, error) { return v.render("live", v.livePage(st, offers, retry, full, done)) })
+	r, err := v.cache.page(key, func() (*rendered, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), pageTimeout)
+		defer cancel()
+		all := *v // makes the page for all who share it, also after this viewer has left
+		all.r = v.r.WithContext(ctx)
+		return v.render("live", all.livePage(st, offers, retry, full, done))
+	})
 	if err != nil {
 		v.fail(err)
 		return

@@ -189,11 +189,16 @@ func (w *world) wait(want func(st rollout.Status) bool) rollout.Status {
 // ask sends a request as the present person.
 func (w *world) ask(method, path string, form url.Values, header ...string) *http.Response {
 	w.t.Helper()
+	return w.askIn(w.t.Context(), method, path, form, header...)
+}
+
+func (w *world) askIn(ctx context.Context, method, path string, form url.Values, header ...string) *http.Response {
+	w.t.Helper()
 	var body io.Reader
 	if form != nil {
 		body = strings.NewReader(form.Encode())
 	}
-	r := httptest.NewRequest(method, path, body)
+	r := httptest.NewRequestWithContext(ctx, method, path, body)
 	r.RemoteAddr = "127.0.0.1:4711"
 	r.Host = "localhost"
 	if form != nil {

@@ -104,14 +104,15 @@ func (w words) harm() Situation {
 
 func (w words) paused() Situation {
 	keeps := w.candidate() + " keeps " + w.share()
-	if w.changed.Kind == rollout.Paused && w.changed.Rule == "command" {
-		reason := strings.TrimPrefix(strings.TrimPrefix(w.st.Reason, "paused"), ": ")
+	reason := strings.TrimSuffix(w.st.Reason, "; a person must resume, promote or abort")
+	// Without the event it is not known whether a person or the engine has paused it.
+	if w.changed.Seq == 0 || w.changed.Kind == rollout.Paused && w.changed.Rule == "command" {
+		reason = strings.TrimPrefix(strings.TrimPrefix(reason, "paused"), ": ")
 		if reason != "" {
 			reason = ": " + reason
 		}
 		return made(Paused, "paused"+w.by()+w.since("since")+reason+"; "+keeps, "nothing moves until a person resumes, promotes or aborts"+w.guard())
 	}
-	reason := strings.TrimSuffix(w.st.Reason, "; a person must resume, promote or abort")
 	return made(Held, "held"+w.since("since")+": "+reason+"; "+keeps, "nothing moves until a person resumes, promotes or aborts"+w.guard())
 }
 

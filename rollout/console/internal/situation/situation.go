@@ -29,7 +29,7 @@ const (
 	Blind       Kind = "blind"        // the candidate cannot be judged
 	Harming     Kind = "harming"      // the candidate is worse, or seems to be
 	Incident    Kind = "incident"     // both versions are failing
-	Paused      Kind = "paused"       // a person has paused the rollout
+	Paused      Kind = "paused"       // a person has paused the rollout, or it is not known who has
 	Held        Kind = "held"         // the engine has paused it, and a person must decide
 	Approval    Kind = "approval"     // a stage waits for people
 	Window      Kind = "window"       // a stage waits for a window or the end of a freeze

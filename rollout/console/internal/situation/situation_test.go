@@ -237,3 +237,20 @@ func TestTotal(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownChange: a pause of which the event cannot be read is neither said to be a
+// person's nor the engine's.
+func TestUnknownChange(t *testing.T) {
+	for reason, want := range map[string]string{
+		"paused: ticket 4711": "paused: ticket 4711; 1.6.0 keeps 25 %",
+		"ready: certificate expired; a person must resume, promote or abort": "paused: ready: certificate expired; 1.6.0 keeps 25 %",
+		"paused": "paused; 1.6.0 keeps 25 %",
+	} {
+		st := status(t)
+		st.Paused, st.Reason = true, reason
+		s := situation.Of(st, situation.Facts{Now: now})
+		if s.Kind != situation.Paused || s.Urgency != situation.Person || s.Sentence != want || s.By != "" {
+			t.Errorf("%s, urgency %d: %q, want %q", s.Kind, s.Urgency, s.Sentence, want)
+		}
+	}
+}
