@@ -98,7 +98,11 @@ func (v *visit) live(st rollout.Status, full bool) {
 	offers := v.offers(st)
 	retry := v.retry(st)
 	done := v.notice()
-	key := fmt.Sprint(st.ID, v.may(actionReadAudit, st.ID.Target()) == nil, st.Seq, st.At.UnixNano(), st.Split.Generation, full, retry != nil, done, "\x00", rights(offers))
+	again := "no"
+	if retry != nil {
+		again = "yes " + retry.Why
+	}
+	key := fmt.Sprint(st.ID, v.may(actionReadAudit, st.ID.Target()) == nil, st.Seq, st.At.UnixNano(), st.Split.Generation, full, done, "\x00", rights(offers), "\x00", again)
 	r, err := v.cache.page(key, func() (*rendered, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), pageTimeout)
 		defer cancel()

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,6 +63,30 @@ func TestViewerWhoLeaves(t *testing.T) {
 		}
 		if page := words(w.get("/chat")); !strings.Contains(page, "paused by ana since") || strings.Contains(page, "started –") {
 			t.Errorf("the page is not whole: %s", page)
+		}
+	})
+}
+
+// TestRetryOfOthers: a page that says who may begin again is not shown to those who may not.
+func TestRetryOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, func(w *world) {
+			may := w.cfg.May
+			w.cfg.May = func(ctx context.Context, by rollout.Actor, what rollout.Action, target string) error {
+				if what == rollout.ActionRetry && by.Name == "cem" {
+					return errors.New("cem is on leave")
+				}
+				return may(ctx, by, what, target)
+			}
+		})
+		states["aborted"](w)
+		const link = `href="/chat/1/retry"`
+		if page := w.get("/chat"); !strings.Contains(page, link) {
+			t.Error("a person with the right to begin again is not offered it")
+		}
+		w.by = "cem sre"
+		if page := w.get("/chat"); strings.Contains(page, link) || !strings.Contains(page, "cem is on leave") {
+			t.Errorf("a person without the right to begin again sees a page with the offer: %s", words(page))
 		}
 	})
 }
