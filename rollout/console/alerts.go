@@ -30,8 +30,8 @@ func (v *visit) alerts() {
 			match = append(match, k+"="+val)
 		}
 		state := "in force"
-		if s.NeedsSecond && s.Seconded.Name == "" {
-			state = "has no effect before a second person agrees"
+		if waits(s) {
+			state = "has no effect until a second person agrees"
 		}
 		silences.Rows = append(silences.Rows, []cell{text(strings.Join(match, " ")), at(s.To), text(s.By.Name), text(s.Reason), text(state)})
 	}
@@ -122,12 +122,22 @@ func (v *visit) silence() {
 	if name := form.Get("alert"); name != "" {
 		match["alertname"] = name
 	}
-	if _, err := v.cfg.Alerts.Silence(v.r.Context(), alert.Silence{Match: match, To: time.Now().Add(time.Duration(hours) * time.Hour), Reason: form.Get("reason")}, v.by); err != nil {
+	id, err := v.cfg.Alerts.Silence(v.r.Context(), alert.Silence{Match: match, To: time.Now().Add(time.Duration(hours) * time.Hour), Reason: form.Get("reason")}, v.by)
+	if err != nil {
 		v.problem(http.StatusConflict, "Nothing was done: the silence was refused.", err.Error())
 		return
 	}
+	for _, s := range v.cfg.Alerts.Silences() {
+		if s.ID == id && waits(s) {
+			v.leave("/alerts", "waits")
+			return
+		}
+	}
 	v.leave("/alerts", "done")
 }
+
+// waits reports whether a silence has no effect until a second person agrees.
+func waits(s alert.Silence) bool { return s.NeedsSecond && s.Seconded.Name == "" }
 
 // testForm answers with the form that sends a test message.
 func (v *visit) testForm(receiver string) {

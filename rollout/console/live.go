@@ -123,6 +123,7 @@ var notices = map[string]string{
 	"unstored": "In force in this process, and not stored yet; storing is tried again. Other processes learn of it when the store answers.",
 	"vouched":  "Recorded in the ledger.",
 	"proved":   "Your second factor is proved.",
+	"waits":    "Recorded, but the silence has no effect until a second person agrees: it is too long or too wide for one person. Alerts go on to be sent.",
 	"test":     "The test message was sent.",
 }
 
