@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/console/client"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -54,7 +55,7 @@ func (v *visit) ask(status int, st rollout.Status, o offer, wrong, said string) 
 	s := v.sit(v.r.Context(), st)
 	a := acting{
 		ID: string(st.ID), Offer: o, Sentence: s.Glyph + " " + s.Sentence, Next: s.Next, Reason: o.Command != strategies.Abort,
-		Seq: st.Changed, Key: strings.ToLower(rand.Text()), Wrong: wrong, Said: said,
+		Seq: st.Changed, Key: newKey(), Wrong: wrong, Said: said,
 		Told: "It is recorded under your name, " + v.by.Name + ", in the audit trail of " + st.ID.Target() + ".",
 		Back: link{Text: "Back, and do nothing", Href: v.cfg.Prefix + "/" + st.ID.Target()},
 	}
@@ -72,6 +73,9 @@ func (v *visit) ask(status int, st rollout.Status, o offer, wrong, said string) 
 	}
 	v.show(status, "action", p)
 }
+
+// newKey returns the key by which a form is known when it is sent twice.
+func newKey() string { return strings.ToLower(rand.Text()) }
 
 // changes compares the plan with the last one of the target that was promoted.
 func (v *visit) changes(st rollout.Status) (lines []diffLine, since string) {
@@ -114,15 +118,46 @@ func (v *visit) post() {
 		}
 		v.leave("/me", "proved")
 	case p[0] == "checklists":
-		v.postChecklist(p[1:])
+		v.once(func() { v.postChecklist(p[1:]) })
 	case p[0] == "alerts":
-		v.postAlert(p[1:])
+		v.once(func() { v.postAlert(p[1:]) })
 	case p[0] == "plans" && len(p) == 2:
-		v.start(p[1])
+		v.once(func() { v.start(p[1]) })
+	case len(p) == 3 && p[2] == "retry" && v.known(p[0]):
+		v.once(func() { v.again(rollout.ID(p[0] + "/" + p[1])) })
 	case len(p) == 3 && v.known(p[0]):
 		v.command(rollout.ID(p[0]+"/"+p[1]), p[2])
 	default:
 		v.missing()
+	}
+}
+
+// once carries out a form that the engine does not know by its key, unless the caller has sent
+// it before: then it leads where it led. What do does goes on when the caller leaves.
+func (v *visit) once(do func()) {
+	if !v.signed { // may do nothing, and has no name to keep a key for
+		do()
+		return
+	}
+	asked, ran := v.r, false
+	to, p := v.api.Once(asked, v.by, asked.PostForm.Get("key"), func() string {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(asked.Context()), actTimeout)
+		defer cancel()
+		v.r, ran = asked.WithContext(ctx), true
+		do()
+		return v.w.Header().Get("Location")
+	})
+	v.r = asked
+	switch {
+	case ran: // it has answered
+	case p == nil:
+		http.Redirect(v.w, v.r, to, http.StatusSeeOther)
+	case p.Name() == client.InProgress:
+		v.problem(p.Status, "The form was sent twice, and the first one is still being carried out.", "Look at the page that it is about.")
+	case p.Name() == client.PreconditionRequired:
+		v.problem(p.Status, "Nothing was done: the form has no key, so it cannot be known whether it was sent before.", "Open its page again.")
+	default:
+		v.problem(p.Status, "Nothing was done: "+p.Detail+".", "Open the page of the form again.")
 	}
 }
 
@@ -134,16 +169,11 @@ func (v *visit) leave(path, said string) {
 	http.Redirect(v.w, v.r, v.cfg.Prefix+path, http.StatusSeeOther)
 }
 
-// command gives a command, or begins a rollout again.
+// command gives a command.
 func (v *visit) command(id rollout.ID, name string) {
 	form := v.r.PostForm
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), actTimeout)
 	defer cancel()
-	if name == "retry" {
-		next, err := v.again(ctx, id)
-		v.outcome(id, next, strategies.NoCommand, err)
-		return
-	}
 	var c strategies.Command
 	if c.UnmarshalText([]byte(name)) != nil || c.String() != name || c == strategies.NoCommand || c == strategies.Supersede {
 		v.missing()
@@ -189,11 +219,14 @@ func forbidden(by rollout.Actor, what rollout.Action, target string, err error) 
 }
 
 // again begins a rollout again.
-func (v *visit) again(ctx context.Context, id rollout.ID) (rollout.ID, error) {
-	if err := v.may(rollout.ActionRetry, id.Target()); err != nil {
-		return id, forbidden(v.by, rollout.ActionRetry, id.Target(), err)
+func (v *visit) again(id rollout.ID) {
+	err := v.may(rollout.ActionRetry, id.Target())
+	if err != nil {
+		v.outcome(id, id, strategies.NoCommand, forbidden(v.by, rollout.ActionRetry, id.Target(), err))
+		return
 	}
-	return v.cfg.Engine.Retry(ctx, id, v.by)
+	next, err := v.cfg.Engine.Retry(v.r.Context(), id, v.by)
+	v.outcome(id, next, strategies.NoCommand, err)
 }
 
 // prove verifies a code for a command. If it returns false, it has answered.

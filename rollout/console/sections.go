@@ -50,6 +50,9 @@ type form struct {
 	Why            string // why it cannot be sent
 }
 
+// Key returns a new key, so that the form has its effect once.
+func (f *form) Key() string { return newKey() }
+
 type field struct {
 	Name, Label, Value, Type string
 	Hidden, Optional         bool
