@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,17 +54,16 @@ type kept struct {
 	print [sha256.Size]byte
 	began time.Time
 	done  chan struct{} // closed when there is an answer, or none is kept
-	// answer and problem are set before done is closed. If both are nil, the outcome is
+	// answer is set before done is closed. If it is nil, nothing was done, or the outcome is
 	// unknown, and the next request with the key is carried out.
-	answer  *answer
-	problem *client.Problem
+	answer *answer
 }
 
 func newKeyring() *keyring { return &keyring{persons: make(map[string]*person)} }
 
 // once carries out a request unless there is an answer to it. ctx ends the waiting for a
-// request that is under way. An outcome that is not known, and a refusal by a limit or a
-// fault, are not kept.
+// request that is under way. Only what was done is kept: a refusal has no effect, and the next
+// request with its key may be carried out.
 func (k *keyring) once(ctx context.Context, r *request, key string, run func() (*answer, *client.Problem)) (a *answer, replayed bool, p *client.Problem) {
 	print := fingerprint(r.Request, r.body)
 	for {
@@ -73,8 +73,8 @@ func (k *keyring) once(ctx context.Context, r *request, key string, run func() (
 		}
 		if mine {
 			defer k.settle(r.person(), key, one)
-			one.answer, one.problem = run()
-			return one.answer, false, one.problem
+			one.answer, p = run()
+			return one.answer, false, p
 		}
 		wait := time.NewTimer(keyWait)
 		select {
@@ -86,8 +86,8 @@ func (k *keyring) once(ctx context.Context, r *request, key string, run func() (
 			wait.Stop()
 			return nil, false, retry(fault(client.InProgress, "the first request with this key has no answer yet"), time.Second)
 		}
-		if one.answer != nil || one.problem != nil {
-			return one.answer, true, one.problem
+		if one.answer != nil {
+			return one.answer, true, nil
 		}
 	}
 }
@@ -152,28 +152,18 @@ func (k *keyring) drop(who, key string) {
 	}
 }
 
-// settle makes the answer known. What may have another answer next time is forgotten.
+// settle makes the answer known. A request without one is forgotten.
 func (k *keyring) settle(who, key string, one *kept) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if one.answer == nil && (one.problem == nil || !one.lasting()) {
-		one.problem = nil
-		if p := k.persons[who]; p != nil && p.kept[key] == one {
-			k.drop(who, key)
-		}
+	if p := k.persons[who]; one.answer == nil && p != nil && p.kept[key] == one {
+		k.drop(who, key)
 	}
 	close(one.done)
 }
 
-// lasting reports whether a problem is the answer for good: the request was looked at, and
-// refused.
-func (one *kept) lasting() bool {
-	p := one.problem
-	return p.Status < 500 && p.Status != http.StatusTooManyRequests && p.Status != http.StatusUnauthorized && p.Name() != client.InProgress
-}
-
-// fingerprint identifies a request: its method, its path and its body. JSON in another layout
-// is the same request.
+// fingerprint identifies a request: its method, its path, its condition, its media type and its
+// body. JSON in another layout is the same request.
 func fingerprint(r *http.Request, body []byte) [sha256.Size]byte {
 	var v any
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -184,7 +174,8 @@ func fingerprint(r *http.Request, body []byte) [sha256.Size]byte {
 		}
 	}
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "%s\n%s\n%s\n%d\n", r.Method, r.URL.EscapedPath(), r.URL.RawQuery, len(body))
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	_, _ = fmt.Fprintf(h, "%s\n%s\n%s\n%q\n%q\n%d\n", r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Values("If-Match"), strings.TrimSpace(kind), len(body))
 	h.Write(body)
 	return [sha256.Size]byte(h.Sum(nil))
 }

@@ -119,6 +119,48 @@ func TestKeyReused(t *testing.T) {
 	}
 }
 
+// TestRefusedAgain: a refusal has no effect, so it is not the answer to the next request with its
+// key, and the key is still free for another condition.
+func TestRefusedAgain(t *testing.T) {
+	w := newWorld(t)
+	id := w.begin(baking, strategies.Baking)
+	start := func() reply {
+		return w.send("ben", "POST", "/rollouts", baking, "Idempotency-Key", "k1", "Content-Type", "application/yaml")
+	}
+	for range 2 {
+		if a := start(); a.problem(t).Name() != client.Busy || a.header.Get("Idempotency-Replayed") != "" {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	path := "/rollouts/" + string(id)
+	promote := func(tag string) reply {
+		return w.send("ben", "POST", path+"/commands", `{"command":"promote"}`, "Idempotency-Key", "k2", "If-Match", tag)
+	}
+	if a := promote(`"1"`); a.problem(t).Name() != client.Conflict {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	seen := etag(t, w, id)
+	for i := range 2 {
+		if a := promote(seen); a.status != 204 || (a.header.Get("Idempotency-Replayed") == "true") != (i == 1) {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	if a := promote(`"1"`); a.problem(t).Name() != client.KeyReused {
+		t.Errorf("the key of a promotion with another condition: %d %s", a.status, a.body)
+	}
+	if a := w.send("ben", "POST", path+"/commands", `{"command":"abort"}`, "Idempotency-Key", "end"); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	w.until(id, strategies.Aborted)
+	if a := start(); a.status != 201 {
+		t.Fatalf("the start after the end: %d %s", a.status, a.body)
+	}
+	a := w.send("ben", "POST", "/rollouts", baking, "Idempotency-Key", "k1", "Content-Type", "application/json")
+	if a.problem(t).Name() != client.KeyReused {
+		t.Errorf("the key of a start with another media type: %d %s", a.status, a.body)
+	}
+}
+
 // TestUnknownOutcome: a request whose outcome is unknown is carried out when it is repeated with
 // its key, and only once.
 func TestUnknownOutcome(t *testing.T) {

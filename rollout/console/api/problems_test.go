@@ -141,6 +141,9 @@ func TestProblems(t *testing.T) {
 	show(w, "eve", "GET", path, "")
 	show(w, "ana", "GET", "/rollouts/nowhere/1", "")
 	show(w, "ana", "DELETE", path, "")
+	if a := w.send("ana", "POST", path+"/commands", `{"command":"pause"}`, "Idempotency-Key", "k2"); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
 	show(w, "ana", "POST", path+"/commands", `{"command":"abort"}`, "Idempotency-Key", "k2")
 	show(w, "ana", "POST", "/rollouts", strings.Repeat("#", 300<<10), "Idempotency-Key", "v", "Content-Type", "application/yaml")
 	show(w, "ben", "GET", "/rollouts/rank/1", "")
