@@ -25,11 +25,18 @@ type order struct {
 // conditional are the commands that act on what the caller has seen.
 var conditional = []strategies.Command{strategies.Approve, strategies.Promote, strategies.PromoteFully, strategies.Skip, strategies.Resume}
 
-// urgent reports whether a request takes traffic from a candidate: it is never limited.
+// lowering are the commands that take the candidate's traffic back, however little of the
+// request can be read.
+var lowering = []strategies.Command{strategies.Abort, strategies.Reject, strategies.RampDown}
+
+// urgent reports whether a request lowers or holds a candidate: it is never limited.
 func (r *request) urgent() bool {
-	var o order
+	var (
+		o order
+		c strategies.Command
+	)
 	return strings.HasSuffix(r.URL.Path, "/commands") && json.Unmarshal(r.body, &o) == nil &&
-		(o.Command == strategies.Abort.String() || o.Command == strategies.RampDown.String())
+		c.UnmarshalText([]byte(o.Command)) == nil && (c == strategies.Pause || slices.Contains(lowering, c))
 }
 
 // command answers POST /rollouts/{target}/{number}/commands.
@@ -72,7 +79,9 @@ func (s *Server) command(r *request) (*answer, error) {
 	return &answer{status: http.StatusNoContent}, nil
 }
 
-// ifMatch returns the number in the header If-Match, or 0 without one.
+// ifMatch returns the number in the header If-Match, or 0 without one. A weak ETag counts as a
+// strong one: proxies that compress weaken it. Of a command that lowers the candidate, a header
+// that cannot be read is ignored.
 func (s *Server) ifMatch(r *request, id rollout.ID, c strategies.Command) (uint64, error) {
 	const want = `the ETag of the rollout, such as "17"`
 	headers := r.Header.Values("If-Match")
@@ -83,10 +92,13 @@ func (s *Server) ifMatch(r *request, id rollout.ID, c strategies.Command) (uint6
 		}
 		return 0, nil
 	}
-	text, opened := strings.CutPrefix(strings.TrimSpace(headers[0]), `"`)
+	text, opened := strings.CutPrefix(strings.TrimPrefix(strings.TrimSpace(headers[0]), "W/"), `"`)
 	text, closed := strings.CutSuffix(text, `"`)
 	seq, err := strconv.ParseUint(text, 10, 64)
 	if len(headers) != 1 || !opened || !closed || err != nil || seq == 0 {
+		if slices.Contains(lowering, c) {
+			return 0, nil
+		}
 		return 0, invalid("If-Match", "", "it is no ETag of a rollout", want)
 	}
 	st, err := s.cfg.Engine.Status(r.Context(), id)

@@ -95,13 +95,13 @@ func TestConditions(t *testing.T) {
 			t.Errorf("%s without If-Match: %s", c, got.body)
 		}
 	}
-	for _, tag := range []string{`"1"`, `"999999"`} {
+	for _, tag := range []string{`"1"`, `W/"1"`, `"999999"`} {
 		got := w.send("ben", "POST", path+"/commands", `{"command":"promote"}`, "Idempotency-Key", "of "+tag, "If-Match", tag)
 		if p := got.problem(t); p.Name() != client.Conflict || got.status != 412 || p.Changed == nil || p.Changed.Seq != st.Changed {
 			t.Errorf("If-Match %s: %s", tag, got.body)
 		}
 	}
-	for i, tag := range []string{`17`, `W/"17"`, `*`, `"a"`, `"1", "2"`} {
+	for i, tag := range []string{`17`, `W/17`, `*`, `"a"`, `"1", "2"`} {
 		if got := w.send("ben", "POST", path+"/commands", `{"command":"promote"}`, "Idempotency-Key", "bad "+strconv.Itoa(i), "If-Match", tag); got.problem(t).Name() != client.InvalidRequest {
 			t.Errorf("If-Match %s: %s", tag, got.body)
 		}
@@ -112,7 +112,18 @@ func TestConditions(t *testing.T) {
 	if got := w.send("ben", "GET", path, "", "If-None-Match", tag); got.status != 200 || got.header.Get("ETag") == tag {
 		t.Errorf("a pause has not changed the ETag: %d", got.status)
 	}
-	if got := w.send("ben", "POST", path+"/commands", `{"command":"abort"}`, "Idempotency-Key", "a"); got.status != 204 {
-		t.Errorf("an abort needs a condition: %d %s", got.status, got.body)
+	if got := w.send("ben", "POST", path+"/commands", `{"command":"resume"}`, "Idempotency-Key", "r", "If-Match", "W/"+etag(t, w, id)); got.status != 204 {
+		t.Errorf("a weak ETag: %d %s", got.status, got.body)
+	}
+	if got := w.send("ben", "POST", path+"/commands", `{"command":"abort"}`, "Idempotency-Key", "a", "If-Match", "*"); got.status != 204 {
+		t.Errorf("an abort with a condition that cannot be read: %d %s", got.status, got.body)
+	}
+	for i, tag := range []string{`17`, `*`, `"a"`} {
+		for _, c := range []string{"reject", "ramp-down"} { // refused after the abort, and for no other reason
+			got := w.send("ben", "POST", path+"/commands", `{"command":"`+c+`"}`, "Idempotency-Key", c+strconv.Itoa(i), "If-Match", tag)
+			if got.status != 409 {
+				t.Errorf("%s with If-Match %s: %s", c, tag, got.body)
+			}
+		}
 	}
 }

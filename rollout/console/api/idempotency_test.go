@@ -186,7 +186,7 @@ func TestUnknownOutcome(t *testing.T) {
 	}
 }
 
-// TestPace: changes are limited for each person, and aborts are not.
+// TestPace: changes are limited for each person, and what lowers or holds a candidate is not.
 func TestPace(t *testing.T) {
 	w := newWorld(t, limited(1))
 	id := w.begin(baking, strategies.Baking)
@@ -203,9 +203,11 @@ func TestPace(t *testing.T) {
 	if refused == 0 {
 		t.Error("20 changes in less than 20 s were not limited to 1 a second")
 	}
-	for i := range 20 {
-		if a := w.send("ben", "POST", path, `{"command":"abort"}`, "Idempotency-Key", fmt.Sprint("a", i)); a.status == 429 {
-			t.Fatalf("abort %d is limited", i)
+	for _, c := range []string{"pause", "reject", "ramp-down", "abort"} {
+		for i := range 20 {
+			if a := w.send("ben", "POST", path, `{"command":"`+c+`"}`, "Idempotency-Key", fmt.Sprint(c, i)); a.status == 429 {
+				t.Fatalf("%s %d is limited", c, i)
+			}
 		}
 	}
 }

@@ -177,8 +177,8 @@ func TestProblems(t *testing.T) {
 	show(w, "ben", "GET", "/stream?see=chat", "")
 
 	slow := newWorld(t, limited(1))
-	slow.send("ben", "POST", "/rollouts/chat/1/commands", `{"command":"pause"}`, "Idempotency-Key", "1")
-	show(slow, "ben", "POST", "/rollouts/chat/1/commands", `{"command":"pause"}`, "Idempotency-Key", "2")
+	slow.send("ben", "POST", "/rollouts/chat/1/commands", `{"command":"resume"}`, "Idempotency-Key", "1")
+	show(slow, "ben", "POST", "/rollouts/chat/1/commands", `{"command":"resume"}`, "Idempotency-Key", "2")
 
 	for _, name := range slices.Sorted(maps.Keys(api.ProblemNames())) {
 		if !seen[name] {
