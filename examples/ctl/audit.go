@@ -39,7 +39,7 @@ func auditTrail(ctx context.Context, t *tool, args []string) error {
 type auditFlags struct{ checkpoint, key string }
 
 func (a *auditFlags) flags(fs *flag.FlagSet) {
-	fs.StringVar(&a.checkpoint, "checkpoint", "", "a `file` with an earlier checkpoint, which the log must extend")
+	fs.StringVar(&a.checkpoint, "checkpoint", "", "a `file` with an earlier checkpoint, which the log in a file must extend")
 	fs.StringVar(&a.key, "key", "", "the verifier `key` of checkpoints and archives, as note.GenerateKey makes it")
 }
 
@@ -66,6 +66,9 @@ func auditVerify(ctx context.Context, t *tool, args []string) error {
 	}
 	if len(rest) > 1 || len(rest) == 1 && isFile(rest[0]) {
 		return a.files(t, rest)
+	}
+	if a.checkpoint != "" || a.key != "" { // which the server would not be compared with
+		return exit{wrongUse, "-checkpoint and -key verify files; write ctl audit export > audit.jsonl, and ctl audit verify audit.jsonl with them"}
 	}
 	c, err := t.client()
 	if err != nil {

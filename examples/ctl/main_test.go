@@ -263,6 +263,11 @@ func TestAudit(t *testing.T) {
 	if err := json.Unmarshal(proof.Inclusion, &inclusion); err != nil {
 		t.Fatal(err)
 	}
+	for _, args := range [][]string{{"-checkpoint", checkpoint, "-key", w.public}, {"chat", "-checkpoint", checkpoint}, {"missing.jsonl", "-key", w.public}} {
+		if r := w.ctl(wrongUse, append([]string{"audit", "verify"}, args...)...); !strings.Contains(r.errs, "export") {
+			t.Error(r.errs)
+		}
+	}
 	if err := inclusion.Check([]byte(proof.Checkpoint), v); err != nil {
 		t.Error(err)
 	}
