@@ -105,8 +105,8 @@ func prove(ctx context.Context, t *tool, args []string) error {
 	if err := resp.Body.Close(); err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusSeeOther {
-		return exit{forbidden, fmt.Sprintf("the code was not accepted (%s); each code counts once, so wait for the next one", resp.Status)}
+	if resp.StatusCode != http.StatusSeeOther || !strings.HasSuffix(resp.Header.Get("Location"), "/me?said=proved") {
+		return exit{forbidden, fmt.Sprintf("the second factor is not proved (%s); each code counts once, so wait for the next one, and see with ctl whoami whether you are signed in", resp.Status)}
 	}
 	t.line("the second factor is proved")
 	return nil

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -444,5 +446,25 @@ func TestCompletion(t *testing.T) {
 	}
 	if code := run(context.Background(), screen{out: io.Discard, err: io.Discard, getenv: os.Getenv}, []string{"completion", "csh"}); code != wrongUse {
 		t.Error(code)
+	}
+}
+
+// TestProve: only the page that says so proves a second factor. A console sends people who are
+// not signed in to another page, with the same status.
+func TestProve(t *testing.T) {
+	for location, code := range map[string]int{"/serin/me?said=proved": 0, "/serin/me": forbidden, "/serin/signin?next=%2Fme": forbidden, "": forbidden} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/serin/me" || r.FormValue("code") != "123456" {
+				t.Errorf("%s %v", r.URL, r.Form)
+			}
+			w.Header().Set("Location", location)
+			w.WriteHeader(http.StatusSeeOther)
+		}))
+		var out, errs bytes.Buffer
+		s := screen{in: strings.NewReader("123456\n"), out: &out, err: &errs, getenv: func(string) string { return "" }}
+		if got := run(t.Context(), s, []string{"prove", "-server", server.URL + "/serin"}); got != code {
+			t.Errorf("%q: exit code %d, want %d\n%s%s", location, got, code, out.String(), errs.String())
+		}
+		server.Close()
 	}
 }
