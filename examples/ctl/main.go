@@ -39,7 +39,7 @@ func commands() []command {
 		acts("resume", "let it go on"),
 		acts("promote", "begin the next stage now"),
 		acts("promote-fully", "give everything to the candidate now, without the stages between"),
-		acts("skip", "leave out the checks that are awaited"),
+		acts("skip", "skip the stage that has not begun"),
 		acts("abort", "give everything back to the baseline now"),
 		acts("ramp-down", "give everything back to the baseline in steps"),
 		{name: "retry", args: "[ID]", does: "start a rollout again that was not promoted", run: retry},
