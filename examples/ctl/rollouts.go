@@ -160,7 +160,11 @@ func (t *tool) show(s client.State) {
 		t.line("this server gives the candidate less: %s", s.Lowered)
 	}
 	if s.StageName != "" && s.Outcome == "" {
-		t.line("stage %d, %s: baked %v of %v, %d of %d samples", s.Stage+1, s.StageName, time.Duration(s.Baked), time.Duration(s.Bake), s.Samples, s.MinSamples)
+		samples := fmt.Sprint(s.Samples)
+		if s.MinSamples > 0 {
+			samples += fmt.Sprintf(" of %d", s.MinSamples)
+		}
+		t.line("stage %d, %s: baked %v of %v, %s samples", s.Stage+1, s.StageName, time.Duration(s.Baked), time.Duration(s.Bake), samples)
 	}
 	rows = nil
 	for _, m := range s.Tiles {
