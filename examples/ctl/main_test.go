@@ -159,6 +159,10 @@ func TestPeople(t *testing.T) {
 	}
 	says(w.ctl(failed, "validate", "-f", w.plan("strategy: {canary: {bke: 1m}}")).errs, "plan.yaml:5:21: strategy.canary.bke: unknown, want bake")
 	says(w.ctl(0, "forecast", "-f", w.plan(slow), "-rate", "10").out, "canary 5%")
+	foreign := w.ctl(failed, "start", "-f", w.plan("preflight: [nowhere]"))
+	if says(foreign.errs, "start finds"); strings.Count(foreign.errs, "nowhere") != 1 {
+		t.Errorf("a mistake that the server finds is not reported once:\n%s", foreign.errs)
+	}
 	own := w.plan(slow + "\nanalysis: {metrics: [errors, {grade: {kind: score, better: higher, role: guard}}]}")
 	says(w.ctl(0, "forecast", "-f", own, "-rate", "10").out, "canary 5%")
 	says(w.ctl(0, "diff", "-f", own, own, "-set", "monitor=1h").out, "+ monitor: 1h")

@@ -71,7 +71,7 @@ func validate(ctx context.Context, t *tool, args []string) error {
 	var p planFlags
 	fs := t.flags("validate", "")
 	p.flags(fs)
-	remote := fs.Bool("remote", false, "ask the server too, which knows the checks and what its targets demand")
+	remote := fs.Bool("remote", false, "have the server read the plan too, in its version; what it lacks and what its targets demand, only a start finds")
 	if _, err := t.parse(fs, args, 0, 0); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -202,7 +203,11 @@ func (t *tool) fail(err error) int {
 	code, next := judge(err, t)
 	var p *client.Problem
 	refused := errors.As(err, &p)
-	switch text := err.Error(); {
+	text := err.Error()
+	if refused { // its mistakes come below
+		text = strings.TrimSuffix(p.Title+": "+p.Detail, ": ")
+	}
+	switch {
 	case t.output == "json" && refused:
 		_ = json.NewEncoder(t.err).Encode(p)
 	case text != "":
@@ -281,7 +286,10 @@ func problem(p *client.Problem, t *tool) (code int, next string) {
 	case client.NotFound:
 		return failed, "Run ctl list to see the targets, and ctl history to see the rollouts."
 	case client.InvalidPlan:
-		return failed, "Correct the plan; ctl validate -f shows the same without a server."
+		if slices.ContainsFunc(p.Errors, func(m client.Mistake) bool { return m.Line > 0 }) {
+			return failed, "Correct the plan; ctl validate -f shows the same without a server."
+		}
+		return failed, "Correct the plan. Only a start finds what the server lacks, and what its target demands."
 	case client.OutcomeUnknown, client.Draining:
 		return failed, fmt.Sprintf("Repeat it with -key %s: then it is carried out once.", t.key)
 	}
