@@ -39,6 +39,7 @@ func login(ctx context.Context, t *tool, args []string) error {
 		return exit{wrongUse, err.Error()}
 	}
 	t.url = s.Server
+	t.begin()
 	who, err := c.WhoAmI(ctx)
 	if err != nil {
 		return err
@@ -90,6 +91,7 @@ func prove(ctx context.Context, t *tool, args []string) error {
 	if err != nil {
 		return err
 	}
+	t.begin()
 	form := url.Values{"code": {code}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.URL, "/")+"/me", strings.NewReader(form.Encode()))
 	if err != nil {

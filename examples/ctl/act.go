@@ -49,8 +49,9 @@ func act(name string) func(context.Context, *tool, []string) error {
 			if !t.ask("Give everything to the candidate of " + id + " now?") {
 				return exit{failed, "nothing was done"}
 			}
+			t.begin()
 		}
-		o.Key = t.newKey()
+		o.Key, t.seq = t.newKey(), o.IfSeq
 		if err := c.Do(ctx, id, o); err != nil {
 			return err
 		}

@@ -202,6 +202,7 @@ func auditExport(ctx context.Context, t *tool, args []string) error {
 	if err != nil {
 		return err
 	}
+	t.lasting()
 	_, err = io.Copy(t.out, body)
 	return errors.Join(err, body.Close())
 }

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -15,6 +16,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/serin-go/serin/rollout/console/client"
 )
 
 // command is a command of ctl.
@@ -121,8 +125,23 @@ func main() {
 
 // run runs one command and returns the exit code.
 func run(ctx context.Context, s screen, args []string) int {
-	t := &tool{screen: s, output: "text"}
+	t := &tool{screen: s, output: "text", limit: 30 * time.Second}
+	return t.code(ctx, args)
+}
+
+// code runs one command, for as long as it may take, and returns the exit code.
+func (t *tool) code(ctx context.Context, args []string) int {
+	ctx, t.cancel = context.WithCancelCause(ctx)
+	defer t.cancel(nil)
+	defer t.end()
 	err := t.run(ctx, args)
+	var (
+		e exit
+		p *client.Problem
+	)
+	if err != nil && late(ctx) && !errors.As(err, &e) && !errors.As(err, &p) {
+		err = fmt.Errorf("%v have passed without an answer: %w", cmp.Or(t.timeout, t.limit), context.DeadlineExceeded)
+	}
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}

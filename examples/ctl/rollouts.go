@@ -253,10 +253,14 @@ func events(ctx context.Context, t *tool, args []string) error {
 	next := max(*from, 1)
 	wait := time.Duration(0)
 	if *follow {
+		t.lasting()
 		wait = 30 * time.Second
 	}
 	for {
 		some, ended, err := c.Events(ctx, id, next, eventLimit, wait)
+		if *follow && late(ctx) {
+			return exit{timedOut, fmt.Sprintf("%v have passed; ctl events %s -follow -from %d goes on", t.timeout, id, next)}
+		}
 		if err != nil && *follow && passing(err) {
 			fmt.Fprintf(t.err, "ctl: %s; trying again\n", plain(err.Error()))
 			if err := pause(ctx, time.Second); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,17 +22,60 @@ import (
 type tool struct {
 	screen
 	command command
-	server  string // -server
-	output  string // -o: text or json
-	url     string // of the server that was used
-	given   string // -key
-	key     string // of what was sent last and is not answered
+	server  string        // -server
+	output  string        // -o: text or json
+	url     string        // of the server that was used
+	given   string        // -key
+	key     string        // of what was sent last and is not answered
+	seq     uint64        // its condition, or 0
+	timeout time.Duration // -timeout
+	limit   time.Duration // in place of -timeout, except while it watches
+	timer   *time.Timer
+	cancel  context.CancelCauseFunc // of the context of the command
+}
+
+// begin ends the command when its time has passed, counted from now: what a person types does
+// not count.
+func (t *tool) begin() {
+	t.end()
+	t.timer = time.AfterFunc(cmp.Or(t.timeout, t.limit), func() { t.cancel(context.DeadlineExceeded) })
+}
+
+// end has the command last as long as it takes.
+func (t *tool) end() {
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+// lasting has the command last as long as it takes from now on, unless there is a -timeout.
+func (t *tool) lasting() {
+	if t.timeout == 0 {
+		t.end()
+	}
+}
+
+// late reports whether the time of a command has passed.
+func late(ctx context.Context) bool { return context.Cause(ctx) == context.DeadlineExceeded }
+
+// again returns the flags with which a command is the same request.
+func (t *tool) again() string {
+	if t.seq > 0 {
+		return fmt.Sprintf("-key %s -if %d", t.key, t.seq)
+	}
+	return "-key " + t.key
 }
 
 // flags returns a set of flags with the ones that all commands have.
 func (t *tool) flags(name, args string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.StringVar(&t.server, "server", t.server, "the `URL` of the console; default SERIN_SERVER, or the one of ctl login")
+	fs.Func("timeout", "stop after this `time`; default 30s, and never while watching or exporting. What the server has begun goes on", func(s string) (err error) {
+		if t.timeout, err = time.ParseDuration(s); err == nil && t.timeout < 0 {
+			err = errors.New("want a time from 0, such as 8h; 0 is the default")
+		}
+		return err
+	})
 	fs.Func("o", "the `format` of what is printed: text or json, one object, or one a line while watching (default text)", func(s string) error {
 		if s != "text" && s != "json" {
 			return errors.New("want text or json")
@@ -138,6 +182,7 @@ func (t *tool) client() (*client.Client, error) {
 	if err != nil {
 		return nil, exit{wrongUse, err.Error()}
 	}
+	t.begin()
 	return made, nil
 }
 
@@ -251,12 +296,14 @@ func judge(err error, t *tool) (code int, next string) {
 		return problem(p, t)
 	}
 	switch {
+	case errors.Is(err, context.DeadlineExceeded) && t.key != "":
+		return timedOut, fmt.Sprintf("It may have been carried out. Repeat it with %s: then it is carried out once.", t.again())
 	case errors.Is(err, context.DeadlineExceeded):
-		return timedOut, "Repeat with a longer -timeout, or without one."
+		return timedOut, "Repeat it with a longer -timeout."
 	case errors.Is(err, context.Canceled):
 		return failed, ""
 	case t.key != "":
-		return failed, fmt.Sprintf("It may have been carried out. Repeat it with -key %s: then it is carried out once.", t.key)
+		return failed, fmt.Sprintf("It may have been carried out. Repeat it with %s: then it is carried out once.", t.again())
 	case t.url != "":
 		return failed, fmt.Sprintf("Does the server run at %s? -server names another one.", t.url)
 	}
@@ -291,7 +338,7 @@ func problem(p *client.Problem, t *tool) (code int, next string) {
 		}
 		return failed, "Correct the plan. Only a start finds what the server lacks, and what its target demands."
 	case client.OutcomeUnknown, client.Draining:
-		return failed, fmt.Sprintf("Repeat it with -key %s: then it is carried out once.", t.key)
+		return failed, fmt.Sprintf("Repeat it with %s: then it is carried out once.", t.again())
 	}
 	if p.RetryAfter > 0 {
 		return failed, fmt.Sprintf("Repeat it in %v.", time.Duration(p.RetryAfter))

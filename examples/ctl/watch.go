@@ -5,19 +5,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"time"
 
 	"github.com/serin-go/serin/rollout/console/client"
 )
 
 // waitFlags are the flags of commands that watch a rollout.
 type waitFlags struct {
-	timeout time.Duration
-	hold    string
+	hold string
 }
 
 func (w *waitFlags) flags(fs *flag.FlagSet) {
-	fs.DurationVar(&w.timeout, "timeout", 0, "stop to watch after this `time`; 0 means never. The rollout goes on")
 	w.hold = "wait"
 	fs.Func("hold", "what to do while the rollout waits for a person: `wait`, or fail, which stops to watch (default wait)", func(s string) error {
 		if s != "wait" && s != "fail" {
@@ -37,19 +34,14 @@ func passing(err error) bool {
 // watch shows each state of a rollout until it ends, and returns how it ended as an exit code.
 // It reads states, so that it misses none that stays.
 func (w *waitFlags) watch(ctx context.Context, t *tool, c *client.Client, id string) error {
-	outer := ctx
-	if w.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, w.timeout)
-		defer cancel()
-	}
+	t.lasting()
 	last, lost := "", false
 	for u, err := range c.Stream(ctx, id) {
 		switch {
-		case ctx.Err() != nil && outer.Err() == nil:
-			return exit{timedOut, fmt.Sprintf("%v have passed; %s goes on: ctl status %s", w.timeout, id, id)}
+		case late(ctx):
+			return exit{timedOut, fmt.Sprintf("%v have passed; %s goes on: ctl status %s", t.timeout, id, id)}
 		case ctx.Err() != nil:
-			return outer.Err()
+			return ctx.Err()
 		case err != nil && !passing(err):
 			return err
 		case err != nil:
