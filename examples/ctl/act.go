@@ -115,5 +115,8 @@ func retry(ctx context.Context, t *tool, args []string) error {
 		return err
 	}
 	t.key = ""
+	if t.replayed.Load() && t.output != "json" {
+		t.line("already started by this key: %s", made)
+	}
 	return t.after(ctx, c, made)
 }

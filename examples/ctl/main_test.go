@@ -515,3 +515,33 @@ func TestSilentServer(t *testing.T) {
 		cancel()
 	}
 }
+
+// TestStartedBefore: a start that was carried out before, by the same key, does not look like a
+// new one.
+func TestStartedBefore(t *testing.T) {
+	w := newWorld(t, false)
+	args := []string{"start", "-f", w.plan(slow), "-key", "release-1"}
+	if r := w.ctl(0, args...); !strings.Contains(r.out, "chat/1 started") {
+		t.Error(r.out)
+	}
+	w.until("chat/1", strategies.Baking)
+	const before = "already started by this key: chat/1"
+	if r := w.ctl(0, args...); !strings.Contains(r.out, before) || strings.Contains(r.out, "chat/1 started") {
+		t.Error(r.out)
+	}
+	if got := decode[struct {
+		ID       string
+		Replayed bool
+	}](t, w.ctl(0, append(args, "-o", "json")...).out); got.ID != "chat/1" || !got.Replayed {
+		t.Errorf("%+v", got)
+	}
+	w.ctl(0, "abort", "chat/1")
+	if r := w.ctl(aborted, append(args, "-wait")...); !strings.Contains(r.out, before) {
+		t.Error(r.out)
+	}
+	w.ctl(0, "retry", "chat/1", "-key", "again")
+	if r := w.ctl(0, "retry", "chat/1", "-key", "again"); !strings.Contains(r.out, "already started by this key: chat/2") {
+		t.Error(r.out)
+	}
+	w.ctl(0, "abort", "chat/2")
+}

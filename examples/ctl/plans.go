@@ -238,17 +238,23 @@ func start(ctx context.Context, t *tool, args []string) error {
 		return err
 	}
 	t.key = ""
+	before := t.replayed.Load()
+	said := id + " started"
+	if before {
+		said = "already started by this key: " + id
+	}
 	switch {
 	case *wait:
 		if t.output != "json" {
-			t.line("%s started", id)
+			t.line("%s", said)
 		}
 		return w.watch(ctx, t, c, id)
 	case t.output == "json":
 		return t.json(struct {
-			ID string `json:"id"`
-		}{id})
+			ID       string `json:"id"`
+			Replayed bool   `json:"replayed,omitempty"` // it was started before, by the same key
+		}{id, before})
 	}
-	t.line("%s started; ctl status %s -watch follows it", id, id)
+	t.line("%s; ctl status %s -watch follows it", said, id)
 	return nil
 }

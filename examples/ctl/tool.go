@@ -8,11 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/serin-go/serin/rollout/console/client"
@@ -32,6 +34,17 @@ type tool struct {
 	limit   time.Duration // in place of -timeout, except while it watches
 	timer   *time.Timer
 	cancel  context.CancelCauseFunc // of the context of the command
+	// replayed says that the last answer was the one to an earlier request with the same key.
+	replayed atomic.Bool
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *tool) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil {
+		t.replayed.Store(resp.Header.Get("Idempotency-Replayed") == "true")
+	}
+	return resp, err
 }
 
 // begin ends the command when its time has passed, counted from now: what a person types does
@@ -117,7 +130,7 @@ func (t *tool) parse(fs *flag.FlagSet, args []string, least, most int) ([]string
 
 // keyFlag adds the flag for an idempotency key.
 func (t *tool) keyFlag(fs *flag.FlagSet) {
-	fs.StringVar(&t.given, "key", "", "an idempotency `key`: repeated with the same key, it is carried out once; default random")
+	fs.StringVar(&t.given, "key", "", "an idempotency `key`: repeated with the same key, it is carried out once; kept for 24 hours and, except for commands to a rollout, until the server restarts; default random")
 }
 
 // newKey returns the key for what is sent next.
@@ -192,7 +205,7 @@ func (t *tool) config() (client.Config, error) {
 	if err != nil {
 		return client.Config{}, err
 	}
-	c := client.Config{URL: s.Server, Token: s.Token, Agent: "ctl/" + buildVersion()}
+	c := client.Config{URL: s.Server, Token: s.Token, Agent: "ctl/" + buildVersion(), HTTP: &http.Client{Transport: t}}
 	if server := firstOf(t.server, t.getenv("SERIN_SERVER")); server != "" {
 		if server != s.Server {
 			c.Token = "" // it belongs to the other server
