@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -89,18 +90,23 @@ func silence(ctx context.Context, t *tool, args []string) error {
 		return c.Unsilence(ctx, *end)
 	}
 	s.To = time.Now().Add(*lasts).UTC().Truncate(time.Second)
-	id, err := c.Silence(ctx, s, t.newKey())
+	made, err := c.Silence(ctx, s, t.newKey())
 	if err != nil {
 		return err
 	}
 	t.key = ""
+	text := ""
 	if t.output == "json" {
-		return t.json(struct {
-			ID string `json:"id"`
-		}{id})
+		err = t.json(made)
+	} else if text = fmt.Sprintf("%s until %s; ctl silence -end %s ends it", made.ID, local(made.To), made.ID); !made.NeedsSecond {
+		t.line("%s", text)
+	} else {
+		text += "\nIt has no effect before a second person agrees, by what the service offers for alert.Manager.Second."
 	}
-	t.line("%s until %s; ctl silence -end %s ends it", id, local(s.To), id)
-	return nil
+	if made.NeedsSecond {
+		err = errors.Join(err, exit{waiting, text})
+	}
+	return err
 }
 
 // testAlert sends a test message to a receiver.

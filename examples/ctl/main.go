@@ -72,7 +72,7 @@ const exitCodes = `Exit codes:
   2  wrong use
   3  rolled back
   4  aborted, or superseded by another rollout
-  5  waits for a person (with -wait -hold fail)
+  5  waits for a person (with -wait -hold fail), or for a second one (silence)
   6  -timeout has passed
   7  forbidden: sign in, prove the second factor, or ask for the right
   8  conflict: another rollout is active, or the rollout has changed

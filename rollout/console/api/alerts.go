@@ -96,9 +96,16 @@ func (s *Server) silence(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	second := true // what is not known has no effect
+	for _, sil := range s.cfg.Alerts.Silences() {
+		if sil.ID == id {
+			second = sil.NeedsSecond && sil.Seconded.Name == ""
+		}
+	}
 	return &answer{status: http.StatusCreated, body: struct {
-		ID string `json:"id"`
-	}{id}}, nil
+		ID          string `json:"id"`
+		NeedsSecond bool   `json:"needs_second,omitempty"`
+	}{id, second}}, nil
 }
 
 // unsilence answers DELETE /silences/{silence}.

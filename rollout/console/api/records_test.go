@@ -237,10 +237,11 @@ func TestOperations(t *testing.T) {
 	if _, err := w.as("ana").Silence(t.Context(), silence, ""); named(err) != client.Forbidden {
 		t.Errorf("without the right: %v", err)
 	}
-	id, err := w.as("ben").Silence(t.Context(), silence, "")
-	if err != nil {
-		t.Fatal(err)
+	begun, err := w.as("ben").Silence(t.Context(), silence, "")
+	if err != nil || begun.NeedsSecond {
+		t.Fatal(begun, err)
 	}
+	id := begun.ID
 	if all, err = w.as("ben").Alerts(t.Context()); err != nil || len(all.Silences) != 1 || all.Silences[0].ID != id || all.Silences[0].By.Name != "ben" {
 		t.Errorf("%+v %v", all.Silences, err)
 	}
@@ -249,6 +250,10 @@ func TestOperations(t *testing.T) {
 	}
 	if err := w.as("ben").Unsilence(t.Context(), id); err != nil {
 		t.Error(err)
+	}
+	silence.To = time.Now().Add(20 * 24 * time.Hour)
+	if long, err := w.as("ben").Silence(t.Context(), silence, ""); err != nil || !long.NeedsSecond {
+		t.Errorf("20 days by one person: %+v %v", long, err)
 	}
 	if got, err := w.as("ben").TestReceiver(t.Context(), "log"); err != nil || got.Accepted.IsZero() {
 		t.Errorf("%+v %v", got, err)

@@ -234,13 +234,18 @@ func (c *Client) Alerts(ctx context.Context) (Alerts, error) {
 	return out, err
 }
 
-// Silence begins a silence and returns its ID. An empty key is random.
-func (c *Client) Silence(ctx context.Context, s Silence, key string) (string, error) {
+// Silence begins a silence and returns it with its ID and NeedsSecond: if that is true, the
+// silence has no effect before a second person agrees. An empty key is random.
+func (c *Client) Silence(ctx context.Context, s Silence, key string) (Silence, error) {
 	in := post(key, "silences")
 	in.body = s
-	var out struct{ ID string }
+	var out struct {
+		ID          string `json:"id"`
+		NeedsSecond bool   `json:"needs_second"`
+	}
 	_, err := c.do(ctx, in, &out)
-	return out.ID, err
+	s.ID, s.NeedsSecond = out.ID, out.NeedsSecond
+	return s, err
 }
 
 // Unsilence ends a silence.
