@@ -93,12 +93,18 @@ func TestGateway(t *testing.T) {
 			t.Fatal(errs)
 		}
 	}
-	plan := "apiVersion: serin/v1\ntarget: chat\nbaseline: {version: \"1.4.0\"}\ncandidate: {version: \"1.5.0\"}\nstrategy: {canary: {bake: 1h}}\n"
-	if err := os.WriteFile(filepath.Join(dir, "plan.yaml"), []byte(plan), 0o600); err != nil {
+	plan, err := os.ReadFile("gateway.yaml")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "gateway.yaml"), plan, 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	want(0, "validate", "-f", "plan.yaml", "-remote")
-	want(0, "start", "-f", "plan.yaml", "-set", "strategy.canary.bake=2h")
+	want(0, "validate", "-f", "gateway.yaml", "-remote")
+	for _, line := range gatewayCommands(t) { // as the README has them
+		want(0, strings.Fields(strings.ReplaceAll(line, "'", ""))...)
+	}
+	want(0, "start", "-f", "gateway.yaml", "-set", "strategy.canary.bake=2h")
 	if s := decode[client.State](t, want(0, "status", "-o", "json")); s.Candidate != "1.5.0" || s.Outcome != "" || time.Duration(s.Bake) > 2*time.Hour {
 		t.Errorf("%+v", s)
 	}

@@ -25,6 +25,25 @@ func readmeCommands(t *testing.T) (all []string) {
 	return all
 }
 
+// gatewayCommands returns the commands of the README against the gateway after ctl login.
+func gatewayCommands(t *testing.T) (all []string) {
+	t.Helper()
+	for _, line := range readmeCommands(t) {
+		line, _, _ = strings.Cut(line, " >")
+		switch {
+		case strings.HasPrefix(line, "login"):
+			all = []string{}
+		case all != nil:
+			all = append(all, line)
+		}
+		if strings.HasPrefix(line, "audit export") {
+			return all
+		}
+	}
+	t.Fatal("the README has no commands against the gateway")
+	return nil
+}
+
 // TestReadme: each command of the README exists with its flags, and the commands that need no
 // server do what it says.
 func TestReadme(t *testing.T) {
