@@ -42,7 +42,8 @@ func (c *Client) Do(ctx context.Context, id string, o Order) error {
 }
 
 // Start starts a rollout of a plan file in YAML or JSON, and returns its id. It returns when
-// the plan is stored. The key makes the start idempotent; an empty one is random.
+// the plan is stored. The key makes the start idempotent for up to 24 hours and until the server
+// restarts; an empty one is random.
 func (c *Client) Start(ctx context.Context, plan, key string) (string, error) {
 	in := post(key, "rollouts")
 	in.text = plan
