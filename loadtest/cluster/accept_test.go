@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,14 +16,14 @@ import (
 type strangers struct {
 	context.Context // ends with Close
 	end             context.CancelFunc
-	accepted        int
+	accepted        atomic.Int64
 }
 
 func (s *strangers) Accept() (net.Conn, error) {
 	if s.Err() != nil {
 		return nil, net.ErrClosed
 	}
-	s.accepted++
+	s.accepted.Add(1)
 	conn, _ := net.Pipe()
 	return conn, nil
 }
@@ -47,8 +48,8 @@ func TestHandshakesAreBounded(t *testing.T) {
 		go func() { served <- c.Serve(l) }()
 		for round := 1; round <= 3; round++ {
 			synctest.Wait()
-			if want := round*maxHandshakes + 1; l.accepted != want { // the last one waits
-				t.Errorf("%d connections after %d times of a handshake, want %d", l.accepted, round-1, want)
+			if got, want := l.accepted.Load(), int64(round*maxHandshakes+1); got != want { // the last one waits
+				t.Errorf("%d connections after %d times of a handshake, want %d", got, round-1, want)
 			}
 			time.Sleep(handshakeTime)
 		}

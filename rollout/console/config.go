@@ -27,7 +27,7 @@ type Config struct {
 	// Engine starts, commands and reads rollouts, and Store is its store, for audit trails.
 	Engine api.Engine    `env:", noinit"`
 	Store  rollout.Store `env:", noinit"`
-	// Who is the authenticator of callers. If nil, requests from this machine may read, all others
+	// Who authenticates callers. If nil, requests from this machine may read, all others
 	// are refused, and no request changes anything.
 	Who access.Authenticator `env:", noinit"`
 	// May decides which caller may carry out which of [access.Actions]. If nil, all identified
