@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"fmt"
 	"html"
 	"net/http"
@@ -54,6 +55,40 @@ func TestAbortInTwoTaps(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mute is an engine whose store answers nothing about events.
+type mute struct{ *rollout.Engine }
+
+func (mute) Read(ctx context.Context, _ rollout.ID, _ uint64, _ int) ([]rollout.Event, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestAbortWaitsForNoEvents: while events cannot be read, the pages on the way to an abort do
+// without them.
+func TestAbortWaitsForNoEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, func(w *world) { w.cfg.Engine = mute{w.engine} })
+		w.start(plan())
+		w.wait(func(st rollout.Status) bool { return st.Phase == strategies.Baking })
+		began := time.Now()
+		w.get("/chat")
+		form := w.get("/chat/1/abort")
+		fields := url.Values{}
+		for _, f := range hiddenField.FindAllStringSubmatch(form, -1) {
+			fields.Set(f[1], f[2])
+		}
+		if resp := w.ask("POST", formAction.FindStringSubmatch(form)[1], fields); resp.StatusCode != http.StatusSeeOther {
+			t.Errorf("%s: %s", resp.Status, read(resp))
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("the way to an abort took %v", took)
+		}
+		if st, err := w.engine.Newest(t.Context(), "chat"); err != nil || st.Phase != strategies.Aborted {
+			t.Errorf("%v, %v", st.Phase, err)
+		}
+	})
 }
 
 // TestOfferedIsAllowedIsDone: for each role, in each state, each command that the page offers

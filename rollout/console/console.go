@@ -181,8 +181,9 @@ type eventKey struct {
 	seq uint64
 }
 
-// maxEvents bounds the events that are kept.
-const maxEvents = 512
+// maxEvents bounds the events that are kept. eventTimeout bounds the reading of one: a page,
+// such as the page of an abort, does without it when the store does not answer.
+const maxEvents, eventTimeout = 512, 500 * time.Millisecond
 
 func newEventCache() *eventCache { return &eventCache{all: make(map[eventKey]rollout.Event)} }
 
@@ -195,6 +196,8 @@ func (c *Console) event(ctx context.Context, id rollout.ID, seq uint64) rollout.
 	if ok || seq == 0 {
 		return ev
 	}
+	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
+	defer cancel()
 	page, err := c.cfg.Engine.Read(ctx, id, seq, 1)
 	if err != nil || len(page) == 0 || page[0].Seq != seq {
 		return rollout.Event{}
