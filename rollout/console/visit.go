@@ -3,15 +3,14 @@ package console
 import (
 	"cmp"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/serin-go/serin/internal/visible"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/access"
+	"github.com/serin-go/serin/rollout/console/internal/guard"
 )
 
 // visit is one request for a page.
@@ -26,7 +25,7 @@ type visit struct {
 
 // The actions that are not commands.
 const (
-	actionRead      rollout.Action = "read"
+	actionRead                     = guard.Read
 	actionReadAudit rollout.Action = "read-audit"
 	actionAttest    rollout.Action = "attest"
 	actionWaive     rollout.Action = "waive"
@@ -74,7 +73,7 @@ func (v *visit) form() bool {
 // authenticate finds out who asks. If it returns false, it has answered.
 func (v *visit) authenticate() bool {
 	if v.cfg.Who == nil {
-		if !local(v.r) {
+		if !guard.Local(v.r) {
 			v.refuse(actionRead, "", "authenticate", "not from this machine, and there is no sign-in")
 			v.problem(http.StatusForbidden, "This console has no sign-in, so it answers this machine alone.", "Set Config.Who to open it to people.")
 			return false
@@ -104,45 +103,9 @@ func (v *visit) authenticate() bool {
 	return false
 }
 
-// local reports whether a request comes from this machine, by a name of this machine, and
-// through no proxy that says so.
-func local(r *http.Request) bool {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !from.Addr().Unmap().IsLoopback() {
-		return false
-	}
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if r.Header.Get(h) != "" {
-			return false
-		}
-	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
-}
-
-// The reasons of denials without a policy.
-var (
-	errUnsigned = errors.New("the caller has not signed in")
-	errNoPolicy = errors.New("the console has no policy, so it only reads")
-)
-
 // may returns why the caller may not do something to a target, or nil.
 func (v *visit) may(what rollout.Action, target string) error {
-	switch {
-	case !v.signed && what == actionRead:
-		return nil // this machine
-	case !v.signed:
-		return errUnsigned
-	case v.cfg.May != nil:
-		return v.cfg.May(v.r.Context(), v.by, what, target)
-	case what == actionRead:
-		return nil
-	}
-	return errNoPolicy
+	return guard.May(v.r.Context(), v.cfg.May, v.by, v.signed, what, target)
 }
 
 // reads reports whether the caller may read a target.
@@ -160,13 +123,7 @@ func (v *visit) refuse(what rollout.Action, target, rule, reason string) {
 // sameOrigin refuses a POST that a page of another origin may have sent. If it returns
 // false, it has answered.
 func (v *visit) sameOrigin() bool {
-	err := v.origin.Check(v.r)
-	h := v.r.Header
-	scheme, _, _ := strings.Cut(h.Get("Authorization"), " ")
-	token := strings.EqualFold(scheme, "Bearer") // which no browser adds by itself, as it does Basic
-	if err == nil && h.Get("Cookie") != "" && !token && h.Get("Sec-Fetch-Site") == "" && h.Get("Origin") == "" {
-		err = errors.New("a request with a cookie says neither Sec-Fetch-Site nor Origin")
-	}
+	err := guard.SameOrigin(v.origin, v.r)
 	if err == nil {
 		return true
 	}

@@ -2,9 +2,7 @@ package api
 
 import (
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -12,12 +10,13 @@ import (
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/access"
 	"github.com/serin-go/serin/rollout/console/client"
+	"github.com/serin-go/serin/rollout/console/internal/guard"
 	"github.com/serin-go/serin/strategies"
 )
 
 // Actions of package access that the engine does not know.
 const (
-	actionRead      rollout.Action = "read"
+	actionRead                     = guard.Read
 	actionReadAudit rollout.Action = "read-audit"
 	actionExport    rollout.Action = "export"
 	actionAttest    rollout.Action = "attest"
@@ -38,7 +37,7 @@ func (c caller) person() string { return strategies.Person(c.by.Subject, c.by.Na
 // caller authenticates a request.
 func (s *Server) caller(r *http.Request) (caller, *client.Problem) {
 	if s.cfg.Who == nil {
-		if !local(r) {
+		if !guard.Local(r) {
 			s.refused(&request{Request: r}, actionRead, "", "authenticate", "not from this machine, and no one can sign in")
 			return caller{}, fault(client.Forbidden, "this console has no sign-in, so it answers this machine alone")
 		}
@@ -73,53 +72,13 @@ func via(r *http.Request) string {
 	return "api"
 }
 
-// local reports whether a request comes from this machine, by a name of this machine, and
-// through no proxy that says so. The Host keeps pages of other sites from reading by a name
-// that they have pointed to this machine.
-func local(r *http.Request) bool {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !from.Addr().Unmap().IsLoopback() {
-		return false
-	}
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if r.Header.Get(h) != "" {
-			return false
-		}
-	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && addr.IsLoopback()
-}
-
 // may reports whether the caller may do something.
 func (s *Server) may(r *request, what rollout.Action, target string) bool {
 	return s.allowed(r, what, target) == nil
 }
 
-// The reasons of denials without a policy.
-var (
-	errUnsigned = errors.New("the caller has not signed in")
-	errNoPolicy = errors.New("the console has no policy, so it only reads")
-)
-
 func (s *Server) allowed(r *request, what rollout.Action, target string) error {
-	switch {
-	case !r.signed && what == actionRead:
-		return nil // this machine
-	case !r.signed:
-		return errUnsigned
-	case s.cfg.May != nil:
-		return s.cfg.May(r.Context(), r.by, what, target)
-	case what == actionRead:
-		return nil
-	}
-	return errNoPolicy
+	return guard.May(r.Context(), s.cfg.May, r.by, r.signed, what, target)
 }
 
 // readable returns the problem of a target that the caller may not read: it does not exist.
@@ -147,19 +106,10 @@ func (s *Server) must(r *request, what rollout.Action, target string) error {
 
 // sameOrigin refuses a request with an effect that a page of another origin may have sent.
 func (s *Server) sameOrigin(r *request) *client.Problem {
-	err := s.origin.Check(r.Request)
-	if err == nil && r.Header.Get("Cookie") != "" && !bearer(r.Request) && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
-		err = errors.New("a request with a cookie needs Sec-Fetch-Site or Origin")
-	}
+	err := guard.SameOrigin(s.origin, r.Request)
 	if err == nil {
 		return nil
 	}
 	s.refused(r, "", "", "origin", visible.Line(err.Error()))
 	return fault(client.Forbidden, "the request may come from a page of another origin: %s", err)
-}
-
-// bearer reports whether a request has a bearer token, which no browser adds by itself.
-func bearer(r *http.Request) bool {
-	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.EqualFold(scheme, "Bearer")
 }
