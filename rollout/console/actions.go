@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/console/client"
+	"github.com/serin-go/serin/rollout/planfile"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -83,7 +83,7 @@ func (v *visit) changes(st rollout.Status) (lines []diffLine, since string) {
 	if !ok {
 		return nil, ""
 	}
-	return diff(v.planText(before.Plan), v.planText(st.Plan)), string(before.ID)
+	return v.diff(before.Plan, st.Plan), string(before.ID)
 }
 
 // promoted returns the last rollout before st that was promoted.
@@ -306,37 +306,20 @@ func (v *visit) first(st rollout.Status) string {
 // diffLine is one line of a comparison: Sign is "+", "-" or " ".
 type diffLine struct{ Sign, Text, Class string }
 
-// diff compares two texts by line, by the longest common subsequence.
-func diff(old, new []byte) []diffLine {
-	a, b := strings.Split(string(bytes.TrimSpace(old)), "\n"), strings.Split(string(bytes.TrimSpace(new)), "\n")
-	const most = 1500 // lines; the table is their product
-	a, b = a[:min(len(a), most)], b[:min(len(b), most)]
-	same := make([][]int32, len(a)+1)
-	for i := range same {
-		same[i] = make([]int32, len(b)+1)
+// diff compares two plans by line.
+func (c *Console) diff(before, after rollout.Plan) (all []diffLine) {
+	d, err := planfile.Compare(before, after)
+	if err != nil {
+		return []diffLine{{" ", "the plans cannot be compared: " + err.Error(), "same"}}
 	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
-				same[i][j] = same[i+1][j+1] + 1
-			} else {
-				same[i][j] = max(same[i+1][j], same[i][j+1])
-			}
+	if len(d.Lines) == 0 {
+		for line := range strings.Lines(string(c.planText(after))) {
+			d.Lines = append(d.Lines, "  "+strings.TrimSuffix(line, "\n"))
 		}
 	}
-	var all []diffLine
-	for i, j := 0, 0; i < len(a) || j < len(b); {
-		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			all = append(all, diffLine{" ", a[i], "same"})
-			i, j = i+1, j+1
-		case i < len(a) && (j == len(b) || same[i+1][j] >= same[i][j+1]):
-			all = append(all, diffLine{"-", a[i], "gone"})
-			i++
-		default:
-			all = append(all, diffLine{"+", b[j], "new"})
-			j++
-		}
+	for _, line := range d.Lines {
+		class := map[byte]string{'+': "new", '-': "gone", ' ': "same"}[line[0]]
+		all = append(all, diffLine{line[:1], line[2:], class})
 	}
 	return all
 }
