@@ -581,7 +581,11 @@ func (d *driver) supersede(ctx context.Context, by Actor, candidate string) erro
 
 // state is what is to be decided from.
 func (d *driver) state() strategies.State {
-	return d.surroundings().complete(d.doc.state(d.judgement, d.e.cfg.wall()))
+	s := d.surroundings().complete(d.doc.state(d.judgement, d.e.cfg.wall()))
+	if s.Standing != "" {
+		d.failedReport = d.standing()
+	}
+	return s
 }
 
 // count adds what has happened since the last count: time and evidence. Only

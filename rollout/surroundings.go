@@ -31,9 +31,7 @@ func (d *driver) surroundings() surroundings {
 	if alarm := d.alarm(); alarm != nil {
 		a.alarm = alarm.Reason
 	}
-	if a.standing, a.onStanding = d.failing(); a.standing != "" {
-		d.failedReport = d.standing()
-	}
+	a.standing, a.onStanding = d.failing()
 	if g := d.gate; g != nil {
 		a.phase, a.stage, a.checks = g.phase, g.stage, g.report
 	}
