@@ -25,15 +25,7 @@ func act(name string) func(context.Context, *tool, []string) error {
 			fs.BoolVar(&yes, "yes", false, "do not ask for a confirmation")
 		}
 		t.keyFlag(fs)
-		rest, err := t.parse(fs, args, 0, 1)
-		if err != nil {
-			return err
-		}
-		c, err := t.client()
-		if err != nil {
-			return err
-		}
-		id, err := t.newest(ctx, c, rest)
+		c, id, err := t.rollout(ctx, fs, args)
 		if err != nil {
 			return err
 		}
@@ -98,15 +90,7 @@ func (t *tool) after(ctx context.Context, c *client.Client, id string) error {
 func retry(ctx context.Context, t *tool, args []string) error {
 	fs := t.flags("retry", "")
 	t.keyFlag(fs)
-	rest, err := t.parse(fs, args, 0, 1)
-	if err != nil {
-		return err
-	}
-	c, err := t.client()
-	if err != nil {
-		return err
-	}
-	id, err := t.newest(ctx, c, rest)
+	c, id, err := t.rollout(ctx, fs, args)
 	if err != nil {
 		return err
 	}

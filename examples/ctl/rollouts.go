@@ -102,15 +102,7 @@ func status(ctx context.Context, t *tool, args []string) error {
 	var w waitFlags
 	w.flags(fs)
 	watch := fs.Bool("watch", false, "show each change until the rollout ends; the exit code says how")
-	rest, err := t.parse(fs, args, 0, 1)
-	if err != nil {
-		return err
-	}
-	c, err := t.client()
-	if err != nil {
-		return err
-	}
-	id, err := t.newest(ctx, c, rest)
+	c, id, err := t.rollout(ctx, fs, args)
 	if err != nil {
 		return err
 	}
@@ -238,15 +230,7 @@ func events(ctx context.Context, t *tool, args []string) error {
 	fs := t.flags("events", "")
 	from := fs.Uint64("from", 1, "the number of the first event")
 	follow := fs.Bool("follow", false, "wait for further events until the rollout ends")
-	rest, err := t.parse(fs, args, 0, 1)
-	if err != nil {
-		return err
-	}
-	c, err := t.client()
-	if err != nil {
-		return err
-	}
-	id, err := t.newest(ctx, c, rest)
+	c, id, err := t.rollout(ctx, fs, args)
 	if err != nil {
 		return err
 	}

@@ -222,6 +222,21 @@ func (t *tool) config() (client.Config, error) {
 	return c, nil
 }
 
+// rollout reads the flags of a command on one rollout, and returns the id of the rollout with
+// the client to ask.
+func (t *tool) rollout(ctx context.Context, fs *flag.FlagSet, args []string) (*client.Client, string, error) {
+	rest, err := t.parse(fs, args, 0, 1)
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := t.client()
+	if err != nil {
+		return nil, "", err
+	}
+	id, err := t.newest(ctx, c, rest)
+	return c, id, err
+}
+
 // newest returns the id of a rollout: of the argument, of the newest rollout of the target that
 // it names, or of the only target.
 func (t *tool) newest(ctx context.Context, c *client.Client, args []string) (string, error) {
