@@ -150,7 +150,7 @@ func TestSessionsSurviveJSON(t *testing.T) {
 	}
 }
 
-// TestRepeatedSessionsAreOthers has session IDs that look like those of a repetition.
+// TestRepeatedSessionsAreOthers has session IDs that look like the session IDs of a repetition.
 func TestRepeatedSessionsAreOthers(t *testing.T) {
 	trace, err := ReadTrace(strings.NewReader("Timestamp,Session ID,Request tokens,Response tokens\n0,a,3,2\n1,a-1,3,2\n2,a-1-1,3,2\n3,a-,3,2\n4,a--,3,2\n"), TraceOptions{})
 	if err != nil {

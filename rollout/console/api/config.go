@@ -50,7 +50,7 @@ var (
 type Config struct {
 	Engine Engine        `env:", noinit"`
 	Store  rollout.Store `env:", noinit"`
-	// Callers are authenticated by Who. If nil, requests from this machine may read, all others
+	// Who authenticates callers. If nil, requests from this machine may read, all others
 	// are refused, and no request changes anything.
 	Who access.Authenticator `env:", noinit"`
 	// May decides who may do what: the actions of [access.Actions], such as "read". If nil,

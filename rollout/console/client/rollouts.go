@@ -113,7 +113,7 @@ type State struct {
 	Glyph    string `json:"glyph"`
 	Sentence string `json:"sentence"`
 	Next     string `json:"next,omitempty"`
-	// Since is when the situation began, and By who caused it: "serin" for the engine. Both
+	// Since is when the situation began, and By the name of its cause: "serin" for the engine. Both
 	// are empty if that is not known.
 	Since time.Time `json:"since,omitzero"`
 	By    string    `json:"by,omitempty"`

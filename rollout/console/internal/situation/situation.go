@@ -70,7 +70,7 @@ type Situation struct {
 	Sentence, Short string
 	// Next says what happens by itself, and when.
 	Next string
-	// Since is when the situation began, and By who caused it: "serin" for the engine. Both
+	// Since is when the situation began, and By the name of its cause: "serin" for the engine. Both
 	// are zero if that is not known.
 	Since time.Time
 	By    string
