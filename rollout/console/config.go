@@ -27,8 +27,8 @@ type Config struct {
 	// Engine starts, commands and reads rollouts, and Store is its store, for audit trails.
 	Engine api.Engine    `env:", noinit"`
 	Store  rollout.Store `env:", noinit"`
-	// Who authenticates callers. If nil, requests from this machine may read, all others
-	// are refused, and no request changes anything.
+	// Who, an authenticator, finds the actor of a request. If nil, requests from this machine
+	// may read, all others are refused, and no request changes anything.
 	Who access.Authenticator `env:", noinit"`
 	// May decides which caller may carry out which of [access.Actions]. If nil, all identified
 	// callers may read, and do nothing else.

@@ -50,8 +50,8 @@ var (
 type Config struct {
 	Engine Engine        `env:", noinit"`
 	Store  rollout.Store `env:", noinit"`
-	// Who authenticates callers. If nil, requests from this machine may read, all others
-	// are refused, and no request changes anything.
+	// Who, an authenticator, finds the actor of a request. If nil, requests from this machine
+	// may read, all others are refused, and no request changes anything.
 	Who access.Authenticator `env:", noinit"`
 	// May decides who may do what: the actions of [access.Actions], such as "read". If nil,
 	// every caller that Who knows may read, and no one may do anything else.

@@ -1,5 +1,5 @@
-// Package guard decides what pages and API of the console have in common: who is this machine,
-// which request may come from a page of another origin, and who may do something.
+// Package guard decides what pages and API of the console have in common: whether a request is
+// of this machine, whether it may come from a page of another origin, and what it may do.
 //
 // It needs only the standard library and package rollout.
 package guard
