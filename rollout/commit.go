@@ -164,6 +164,9 @@ func (d *driver) resolve(ctx context.Context, next *document, putErr error) (Rev
 		d.role = retired
 		return "", fmt.Errorf("rollout: %s was taken over by another engine: %w", d.id, ErrConflict)
 	}
+	if err := d.doc.mayBecome(there); err != nil {
+		return "", errors.Join(putErr, err)
+	}
 	d.adopt(ctx, there, hash, entry.Revision)
 	return "", errors.Join(putErr, ErrConflict)
 }

@@ -122,6 +122,16 @@ type note struct {
 // numbers are.
 func (d *document) commits() uint64 { return d.Seq + d.Notes }
 
+// mayBecome refuses a document of the same rollout that goes on after its end: nobody
+// writes one, so the store does not hold what was committed.
+func (d *document) mayBecome(next *document) error {
+	if !d.Phase.Terminal() || next.Phase.Terminal() {
+		return nil
+	}
+	return fmt.Errorf("rollout: the store holds %s #%d, which is %s, after #%d, where it had ended as %s",
+		next.ID, next.Seq, next.Phase, d.Seq, d.Phase)
+}
+
 // past is what a rollout has to know of one before it.
 type past struct {
 	ID        ID               `json:"id"`

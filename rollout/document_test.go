@@ -80,6 +80,29 @@ func TestMissedCheckpoints(t *testing.T) {
 	}
 }
 
+// TestEndIsFinal: a document that goes on after its rollout's end is not followed, also
+// where it follows the last one by number and hash.
+func TestEndIsFinal(t *testing.T) {
+	now := time.Now()
+	for _, phase := range []strategies.Phase{strategies.Promoted, strategies.RolledBack} {
+		ended := newDocument(t)
+		ended.Phase = phase
+		_, hash, err := ended.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := newDriver(&Engine{cfg: Config{wall: time.Now}}, nil, ended, hash, "")
+		d.publishView()
+		for _, next := range []strategies.Phase{strategies.Preflight, strategies.Baking, strategies.Promoted, strategies.RolledBack} {
+			doc := ended.checkpoint(nil, now)
+			doc.Before, doc.Phase = hash, next
+			if err := d.check(doc, "later", ended.commits()); (err == nil) != next.Terminal() {
+				t.Errorf("%s after %s: %v", next, phase, err)
+			}
+		}
+	}
+}
+
 // TestCheckpointKeepsTheEvent: the event that a checkpoint leaves in the document is
 // stored as the bytes that were hashed, also where this version would write others.
 func TestCheckpointKeepsTheEvent(t *testing.T) {

@@ -314,7 +314,7 @@ func (d *driver) check(doc *document, hash string, known uint64) error {
 	case doc.commits() == d.doc.commits()+1 && doc.Before != d.hash:
 		return fmt.Errorf("rollout: %s #%d in the store does not follow #%d", doc.ID, doc.Seq, d.doc.Seq)
 	}
-	return nil
+	return d.doc.mayBecome(doc)
 }
 
 // observeCommit follows a document that was read, if it is news.
@@ -340,6 +340,9 @@ func (d *driver) refresh(ctx context.Context) error {
 	case doc.ID != d.id:
 		return &ConflictError{Rollout: d.id, Reason: fmt.Sprintf("a newer rollout has begun, %s", doc.ID)}
 	case doc.commits() > d.doc.commits():
+		if err := d.doc.mayBecome(doc); err != nil {
+			return err
+		}
 		d.adopt(ctx, doc, hash, entry.Revision)
 	}
 	return nil
