@@ -269,38 +269,47 @@ func (t *TOTP) use(ctx context.Context, user, code string, confirm bool) (time.T
 }
 
 // match returns the step of a code, if it is one of the accepted steps and not before used.
-// It compares all of them, in constant time.
+// The current step comes first, since most codes are of it. A code is compared in constant
+// time; which step it is of is no secret.
 func (t *TOTP) match(secret []byte, code string, at time.Time, used uint64) (uint64, bool) {
 	seconds := at.Unix()
 	if seconds < 0 {
 		return 0, false
 	}
 	now := uint64(seconds) / uint64(t.cfg.Period/time.Second)
-	first := now - min(now, uint64(t.cfg.Skew)) // not below 0
-	found, which := 0, uint64(0)
-	for step := first; step <= now+uint64(t.cfg.Skew); step++ {
-		same := subtle.ConstantTimeCompare([]byte(t.code(secret, step)), []byte(code))
-		if step >= used && same == 1 {
-			found, which = 1, step
+	mac := hmac.New(t.hash, secret)
+	is := func(step uint64) bool {
+		return step >= used && subtle.ConstantTimeCompare(t.code(mac, step), []byte(code)) == 1
+	}
+	if is(now) {
+		return now, true
+	}
+	for d := uint64(1); d <= uint64(t.cfg.Skew); d++ {
+		if d <= now && is(now-d) { // not below 0
+			return now - d, true
+		}
+		if is(now + d) {
+			return now + d, true
 		}
 	}
-	return which, found == 1
+	return 0, false
 }
 
 // code is the code of a step: HOTP with the step as counter (RFC 4226, section 5.3).
-func (t *TOTP) code(secret []byte, step uint64) string {
-	h := hmac.New(t.hash, secret)
+func (t *TOTP) code(mac hash.Hash, step uint64) []byte {
 	var counter [8]byte
 	binary.BigEndian.PutUint64(counter[:], step)
-	h.Write(counter[:])
-	sum := h.Sum(nil)
+	mac.Reset()
+	mac.Write(counter[:])
+	sum := mac.Sum(nil)
 	offset := sum[len(sum)-1] & 0x0f
 	value := binary.BigEndian.Uint32(sum[offset:]) & 0x7fffffff
-	modulus := uint32(1_000_000)
-	if t.cfg.Digits == 8 {
-		modulus = 100_000_000
+	digits := make([]byte, t.cfg.Digits)
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = '0' + byte(value%10)
+		value /= 10
 	}
-	return fmt.Sprintf("%0*d", t.cfg.Digits, value%modulus)
+	return digits
 }
 
 // Import stores a secret that a user has enrolled elsewhere, in base32: in any case of
