@@ -3,6 +3,8 @@ package anomaly
 import (
 	"math"
 	"time"
+
+	"github.com/serin-go/serin/internal/looks"
 )
 
 // Ratio returns the logarithm of the ratio of two series, such as the queue of a candidate
@@ -18,19 +20,8 @@ func Ratio(a, b func(at time.Time) float64) func(at time.Time) float64 {
 }
 
 // PerSecond returns the rate of a counter between two looks. It is NaN at the first look, after
-// more than 3 times every without one, and where the counter was reset. It is not safe for
-// concurrent use.
+// more than 3 times every without one, and where the counter was reset. It is safe for
+// concurrent use, and is for one reader.
 func PerSecond(every time.Duration, counter func(at time.Time) float64) func(at time.Time) float64 {
-	var last time.Time
-	var count float64
-	return func(at time.Time) float64 {
-		n := counter(at)
-		took, more := at.Sub(last), n-count
-		known := !last.IsZero() && took > 0 && took <= gapOf*every
-		last, count = at, n
-		if !known || !(more >= 0) {
-			return math.NaN()
-		}
-		return more / took.Seconds()
-	}
+	return looks.Rate(gapOf*every, func(at time.Time) (float64, bool) { return counter(at), true })
 }

@@ -114,7 +114,8 @@ func Checks(named map[string]checks.Check) Rule {
 
 // Series returns a rule that looks at series with a detector for each, once a minute:
 // [Anomaly] is Warning from the first alarm until 3 looks without one. detector makes the
-// detector of a series. labels are added to the label series.
+// detector of a series. labels are added to the label series. Packages traffic, cost and
+// replicas each have a function Series that returns the ready series of theirs.
 func Series(series map[string]func(at time.Time) float64, detector func(name string) anomaly.Detector, labels map[string]string) Rule {
 	type state struct {
 		anomaly.Detector

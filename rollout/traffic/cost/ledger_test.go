@@ -222,3 +222,37 @@ func BenchmarkObserve(b *testing.B) {
 		}
 	})
 }
+
+// TestSeries: what an arm costs, by the second and by the request, is of the time between two
+// looks.
+func TestSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(t, cost.Config{})
+		pay(l, "1.4.0", "ana", 1_000_000)
+		series := cost.Series(l)
+		look := func() string {
+			time.Sleep(time.Minute)
+			now := time.Now()
+			return fmt.Sprint(len(series), " ", series["cost"](now), " ", series["cost of 1.4.0"](now), " ", series["cost of a request of 1.4.0"](now))
+		}
+		steps := []struct {
+			pay  func()
+			want string
+		}{
+			{func() {}, "3 NaN NaN NaN"},
+			{func() {
+				pay(l, "1.4.0", "ben", 90_000_000)
+				pay(l, "1.4.0", "ana", 30_000_000)
+				pay(l, "1.5.0", "ana", 60_000_000)
+			}, "3 3 2 60"},
+			{func() {}, "3 0 0 NaN"},
+			{func() { time.Sleep(time.Hour) }, "3 NaN NaN NaN"},
+		}
+		for i, step := range steps {
+			step.pay()
+			if got := look(); got != step.want {
+				t.Errorf("look %d: %s, want %s", i, got, step.want)
+			}
+		}
+	})
+}

@@ -604,3 +604,44 @@ func Example() {
 	// 200
 	// 200
 }
+
+// TestSeries: failures are those between two looks, of a server that is there.
+func TestSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fails := false
+		s := &servers{answer: func(string, *http.Request) (*http.Response, error) {
+			time.Sleep(50 * time.Millisecond)
+			if fails {
+				return respond(500, "no"), nil
+			}
+			return respond(200, "ok"), nil
+		}}
+		p := newPool(t, s, 1, nil)
+		series := replicas.Series(p)
+		look := func() string {
+			now := time.Now()
+			return fmt.Sprint(len(series), " ", series["available"](now), " ", series["in flight of http://r0"](now), " ",
+				series["failures of http://r0"](now), " ", series["first byte of http://r0"](now))
+		}
+		if got := look(); got != "4 1 0 NaN NaN" {
+			t.Errorf("before the first request: %s", got)
+		}
+		send(p)
+		time.Sleep(time.Minute)
+		if got := look(); got != "4 1 0 0 0.05" {
+			t.Errorf("after a success: %s", got)
+		}
+		fails = true
+		send(p)
+		time.Sleep(time.Minute)
+		if x := series["failures of http://r0"](time.Now()); x != 1 {
+			t.Errorf("%v of the attempts failed, want all", x)
+		}
+		if err := p.Remove(t.Context(), "http://r0"); err != nil {
+			t.Fatal(err)
+		}
+		if got := look(); got != "4 0 NaN NaN NaN" {
+			t.Errorf("of a server that is gone: %s", got)
+		}
+	})
+}
