@@ -42,6 +42,12 @@ type HeaderOptions struct {
 	User, Name string
 	// Roles is the header with the roles, separated by commas. Default X-Forwarded-Groups.
 	Roles string
+	// Issuer is the provider at which the proxy authenticates users, such as
+	// https://login.example.com. With it, the subject is issuer, "#" and user, as package
+	// oidc forms it, so that a person who comes by both ways is one, and users of two
+	// providers with the same name are two. Printable ASCII without blanks, up to 200
+	// bytes. Empty: the user alone.
+	Issuer string
 }
 
 // Header returns an [Authenticator] for services behind a proxy that authenticates users,
@@ -74,6 +80,9 @@ func Header(o HeaderOptions) (Authenticator, error) {
 	}
 	if strings.EqualFold(o.User, o.Roles) {
 		bad("Roles", o.Roles, "another header than User")
+	}
+	if len(o.Issuer) > 200 || strings.ContainsFunc(o.Issuer, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		bad("Issuer", fmt.Sprintf("%d bytes", len(o.Issuer)), "up to 200 bytes of printable ASCII without blanks")
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -109,6 +118,9 @@ func (h *header) Authenticate(r *http.Request) (rollout.Actor, error) {
 	by := rollout.Actor{Subject: values[0], Name: values[1]}
 	if by.Name == "" {
 		by.Name = by.Subject
+	}
+	if h.Issuer != "" {
+		by.Subject = h.Issuer + "#" + by.Subject
 	}
 	for role := range strings.SplitSeq(values[2], ",") {
 		if role = strings.TrimSpace(role); role != "" {

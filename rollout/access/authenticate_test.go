@@ -58,14 +58,24 @@ func TestHeader(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want %+v, %v", name, got, err, c.want, c.err)
 		}
 	}
-	_, err = access.Header(access.HeaderOptions{User: "X User", Roles: "x user"})
+	b, err := access.Header(access.HeaderOptions{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Issuer: "https://login.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Authenticate(request("10.1.2.3:4000", "X-Forwarded-User", "7")); err != nil || got.Subject != "https://login.example.com#7" || got.Name != "7" {
+		t.Errorf("with an issuer: %+v, %v", got, err)
+	}
+	if got, err := b.Authenticate(request("10.1.2.3:4000", "X-Forwarded-User", strings.Repeat("7", 240))); !errors.Is(err, access.ErrCredentials) {
+		t.Errorf("a subject that is too long with its issuer: %+v, %v", got, err)
+	}
+	_, err = access.Header(access.HeaderOptions{User: "X User", Roles: "x user", Issuer: "a b"})
 	_, err2 := access.Header(access.HeaderOptions{Roles: "a\nb", Trusted: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::ffff:10.0.0.0/104")}})
 	err = errors.Join(err, err2)
 	var fields []string
 	for e := range checks.Invalid(err) {
 		fields = append(fields, e.Field)
 	}
-	if got := strings.Join(fields, " "); got != "HeaderOptions.Trusted HeaderOptions.User HeaderOptions.Roles HeaderOptions.Roles HeaderOptions.Trusted[0] HeaderOptions.Trusted[1] HeaderOptions.Roles" {
+	if got := strings.Join(fields, " "); got != "HeaderOptions.Trusted HeaderOptions.User HeaderOptions.Roles HeaderOptions.Roles HeaderOptions.Issuer HeaderOptions.Trusted[0] HeaderOptions.Trusted[1] HeaderOptions.Roles" {
 		t.Error(got)
 	}
 }
