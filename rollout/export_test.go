@@ -14,3 +14,16 @@ func (e *Engine) Tick(ctx context.Context, id ID) error {
 	d.turn(ctx)
 	return nil
 }
+
+// SeeEpoch shows the driver of a target a document of a later epoch, as a command does
+// that reads the store first. It reports whether the driver led before, and still leads.
+func (e *Engine) SeeEpoch(ctx context.Context, target string) (led, leads bool) {
+	d := e.current(target)
+	d.lock()
+	defer d.unlock()
+	led = d.role == leader
+	later := *d.doc
+	later.Notes, later.Epoch = later.Notes+1, later.Epoch+1
+	d.adopt(ctx, &later, "another", d.rev)
+	return led, d.role == leader
+}

@@ -33,6 +33,12 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 		"KeysAreOfOneCommand|OptionsOfCommands",
 	},
 	{
+		"a driver that does not notice that it was replaced", "commit.go",
+		"	if d.role == leader && doc.Epoch != d.doc.Epoch {\n",
+		"	if false {\n",
+		"LeaderSeesALaterEpoch",
+	},
+	{
 		"votes kept from one gate to the next", "document.go",
 		"	d.Phase, d.Stage, d.Step, d.Waited, d.Votes = dec.Phase, dec.Stage, dec.Step, 0, nil\n",
 		"	d.Phase, d.Stage, d.Step, d.Waited = dec.Phase, dec.Stage, dec.Step, 0\n",

@@ -29,11 +29,6 @@ var mutants = []struct{ name, file, old, new string }{
 		"	return true\n",
 	},
 	{
-		"a driver that does not notice that it was replaced", "commit.go",
-		"	if d.role == leader && doc.Epoch != d.doc.Epoch {\n",
-		"	if false {\n",
-	},
-	{
 		"a claim that does not raise the epoch", "driver.go",
 		"	claim.Epoch, claim.Last.Epoch = epoch, epoch\n",
 		"",

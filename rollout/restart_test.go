@@ -342,6 +342,21 @@ func TestLaterEngineTakesOver(t *testing.T) {
 	})
 }
 
+// TestLeaderSeesALaterEpoch: a leader that reads what a later one has written leads no more,
+// before the next look at its lease.
+func TestLeaderSeesALaterEpoch(t *testing.T) {
+	run(t, func(t *testing.T, _ *target, cfg rollout.Config) {
+		x := &expiring{}
+		cfg.Replica, cfg.Targets["chat"] = "a", x
+		e := open(t, cfg)
+		begin(t, e, plan())
+		time.Sleep(2 * time.Second)
+		if led, leads := e.SeeEpoch(t.Context(), "chat"); !led || leads {
+			t.Errorf("it led: %t, and still leads: %t", led, leads)
+		}
+	})
+}
+
 // flaky is a store whose writes fail: some before they are applied, some after.
 type flaky struct {
 	rollout.Store
