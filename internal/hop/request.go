@@ -1,0 +1,258 @@
+package hop
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+const (
+	bufferSize = 8 << 10  // of what an answer is read into, and a small request written from
+	uploadSize = 32 << 10 // of what a larger request is written from, and written by the caller
+)
+
+var (
+	buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+	uploads = sync.Pool{New: func() any { return new([uploadSize]byte) }}
+)
+
+// appendHead appends the head of a request, which serves has let pass.
+func appendHead(b []byte, req *http.Request, trace *httptrace.ClientTrace) ([]byte, error) {
+	method := req.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	if !isToken(method) {
+		return nil, &RequestError{BadMethod}
+	}
+	b = append(b, method...)
+	b = append(b, ' ')
+	from := len(b)
+	b = appendTarget(b, req)
+	for _, c := range b[from:] {
+		if c <= ' ' || c == 0x7f {
+			return nil, &RequestError{BadTarget}
+		}
+	}
+	b = append(b, " HTTP/1.1\r\n"...)
+
+	host := req.Host
+	if host == "" {
+		host = req.URL.Host
+	}
+	b = appendField(b, trace, "Host", host)
+	agent := "Go-http-client/1.1" // as net/http has it
+	if own, ok := req.Header["User-Agent"]; ok {
+		agent = ""
+		if len(own) > 0 {
+			agent = own[0]
+		}
+		if !isValue(agent) {
+			return nil, &RequestError{BadField}
+		}
+	}
+	if agent = textproto.TrimString(agent); agent != "" {
+		b = appendField(b, trace, "User-Agent", agent)
+	}
+	if req.Close && !hasToken(req.Header["Connection"], "close") {
+		b = appendField(b, trace, "Connection", "close")
+	}
+	if req.ContentLength > 0 || method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch {
+		b = appendField(b, trace, "Content-Length", strconv.FormatInt(req.ContentLength, 10))
+	}
+	for name, values := range req.Header {
+		if !isToken(name) {
+			return nil, &RequestError{BadField}
+		}
+		ours := written(name)
+		for _, v := range values {
+			if !isValue(v) {
+				return nil, &RequestError{BadField}
+			}
+			if !ours {
+				b = appendField(b, trace, name, textproto.TrimString(v))
+			}
+		}
+	}
+	return append(b, "\r\n"...), nil
+}
+
+// written reports whether a field is not taken from the header of a request. net/http
+// takes those whose names are spelled in an unusual way, which would be sent twice.
+func written(name string) bool {
+	switch len(name) {
+	case len("Host"):
+		return strings.EqualFold(name, "Host")
+	case len("Expect"):
+		return strings.EqualFold(name, "Expect") // the body is in memory, and sent right away
+	case len("Trailer"):
+		return strings.EqualFold(name, "Trailer")
+	case len("User-Agent"):
+		return strings.EqualFold(name, "User-Agent")
+	case len("Content-Length"):
+		return strings.EqualFold(name, "Content-Length")
+	case len("Transfer-Encoding"):
+		return strings.EqualFold(name, "Transfer-Encoding")
+	}
+	return false
+}
+
+// appendTarget appends what [url.URL.RequestURI] returns.
+func appendTarget(b []byte, req *http.Request) []byte {
+	u := req.URL
+	if u.Opaque != "" {
+		return append(b, u.RequestURI()...)
+	}
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	b = append(b, path...)
+	if u.ForceQuery || u.RawQuery != "" {
+		b = append(b, '?')
+		b = append(b, u.RawQuery...)
+	}
+	return b
+}
+
+func appendField(b []byte, trace *httptrace.ClientTrace, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	b = append(b, "\r\n"...)
+	if trace != nil && trace.WroteHeaderField != nil {
+		trace.WroteHeaderField(name, []string{value})
+	}
+	return b
+}
+
+// upload is the sending of a request.
+type upload struct {
+	done    chan struct{} // closed when it has ended; nil if the caller sends itself
+	n       int64         // bytes that were sent
+	err     error
+	refused bool // err is about the body, and not from the connection
+}
+
+// send sends a request with a body. It does so in a goroutine of its own if the body
+// is so large that the server might have to read some of it before the rest can be
+// written: it may answer and not read.
+func (x *exchange) send(body io.ReadCloser) {
+	u := &x.up
+	head, err := appendHead(x.space[:0], x.req, x.trace)
+	if err != nil {
+		closeBody(body)
+		u.err, u.refused = err, true
+		return
+	}
+	if x.trace != nil && x.trace.WroteHeaders != nil {
+		x.trace.WroteHeaders()
+	}
+	n := int(min(x.req.ContentLength, uploadSize))
+	if n == 0 {
+		if body != nil {
+			err = body.Close()
+		}
+		u.write(x.c, head, err)
+		u.trace(x.trace)
+		return
+	}
+	if len(head)+n < cap(head) { // there is room to see that the body goes on
+		u.write(x.c, head, u.fill(&head, body, n))
+		u.trace(x.trace)
+		return
+	}
+	space := uploads.Get().(*[uploadSize]byte)
+	head = append(space[:0], head...)
+	if len(head)+n < cap(head) {
+		u.write(x.c, head, u.fill(&head, body, n))
+		uploads.Put(space)
+		u.trace(x.trace)
+		return
+	}
+	u.done = make(chan struct{})
+	go x.c.upload(u, head, body, x.req.ContentLength, x.trace)
+}
+
+// fill appends the n bytes of a body to what is written, and closes it. There is room
+// for one byte more.
+func (u *upload) fill(p *[]byte, body io.ReadCloser, n int) error {
+	rest := (*p)[len(*p) : len(*p)+n+1]
+	got := 0
+	var err error
+	for got < len(rest) && err == nil {
+		var k int
+		k, err = body.Read(rest[got:])
+		got += k
+	}
+	if closed := body.Close(); err == nil || err == io.EOF {
+		err = closed
+	}
+	if err == nil && got != n {
+		err = &RequestError{BadBodyLength}
+	}
+	*p = (*p)[:len(*p)+min(got, n)]
+	return err
+}
+
+// write writes p, unless there is an error of the body.
+func (u *upload) write(c net.Conn, p []byte, err error) {
+	if err != nil {
+		u.err, u.refused = err, true
+		return
+	}
+	n, err := c.Write(p)
+	u.n, u.err = int64(n), err
+}
+
+func (u *upload) trace(trace *httptrace.ClientTrace) {
+	if trace != nil && trace.WroteRequest != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{Err: u.err})
+	}
+}
+
+// upload writes a head and a body, through the memory of the head.
+func (c *conn) upload(u *upload, head []byte, body io.ReadCloser, length int64, trace *httptrace.ClientTrace) {
+	defer close(u.done)
+	defer u.trace(trace)
+	w := bodyWriter{conn: c.Conn, left: length}
+	n, err := c.Write(head)
+	if err != nil {
+		closeBody(body)
+		u.n, u.err = int64(n), err
+		return
+	}
+	_, err = io.CopyBuffer(&w, body, head[:cap(head)])
+	if closed := body.Close(); err == nil {
+		err = closed
+	}
+	if err == nil && w.left != 0 {
+		err = &RequestError{BadBodyLength}
+	}
+	u.n, u.err = int64(n)+length-w.left, err
+	if u.refused = err != nil && w.err == nil; u.refused {
+		c.abort() // the server waits for the rest, and the caller for the server
+	}
+}
+
+// bodyWriter writes a body of known length.
+type bodyWriter struct {
+	conn net.Conn
+	left int64
+	err  error // from the connection
+}
+
+func (w *bodyWriter) Write(p []byte) (int, error) {
+	if int64(len(p)) > w.left {
+		return 0, &RequestError{BadBodyLength}
+	}
+	var n int
+	n, w.err = w.conn.Write(p)
+	w.left -= int64(n)
+	return n, w.err
+}
