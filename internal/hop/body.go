@@ -287,7 +287,7 @@ func (x *exchange) chunkEnd(wait bool) error {
 
 // trailer reads what stands behind the last chunk.
 func (x *exchange) trailer() error {
-	block, n, err := x.block(false, maxTrailer, x.t.config.MaxHeaderLines)
+	block, n, err := x.block(false, maxTrailer)
 	if err != nil || n == 0 {
 		return err
 	}

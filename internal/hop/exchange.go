@@ -172,7 +172,7 @@ func (x *exchange) answer() error {
 	}
 	x.budget = x.t.config.MaxHeaderBytes
 	for {
-		head, lines, err := x.block(true, x.budget, x.t.config.MaxHeaderLines)
+		head, lines, err := x.block(true, x.budget)
 		if err != nil {
 			return err
 		}
@@ -208,9 +208,12 @@ func (x *exchange) inform() error {
 	return nil
 }
 
+// maxLines bounds the lines of a header or trailer, which cost more memory than bytes.
+const maxLines = 1000
+
 // block reads lines up to an empty one, which it leaves out of the lines that it
 // counts. The first one is a status line if status is set, all others are fields.
-func (x *exchange) block(status bool, maxBytes, maxLines int) (string, int, error) {
+func (x *exchange) block(status bool, maxBytes int) (string, int, error) {
 	large := LargeHeader
 	if !status {
 		large = LargeTrailer
@@ -254,7 +257,7 @@ func (x *exchange) block(status bool, maxBytes, maxLines int) (string, int, erro
 		case !isField(line):
 			return "", 0, &ResponseError{BadHeaderLine}
 		}
-		if lines++; lines > maxLines+1 {
+		if lines++; lines > maxLines {
 			return "", 0, &ResponseError{large}
 		}
 	}

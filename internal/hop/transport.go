@@ -38,9 +38,8 @@ type Config struct {
 	IdleTimeout time.Duration
 	// MaxIdle is how many idle connections to a server are kept. Default 4096.
 	MaxIdle int
-	// MaxHeaderBytes and MaxHeaderLines bound the header of an answer. Default 64 KiB
-	// and 200.
-	MaxHeaderBytes, MaxHeaderLines int
+	// MaxHeaderBytes bounds the header of an answer. Default 64 KiB.
+	MaxHeaderBytes int
 }
 
 func orDefault[T int | time.Duration](v, standard T) T {
@@ -73,7 +72,6 @@ func New(c Config) *Transport {
 	c.IdleTimeout = orDefault(c.IdleTimeout, 90*time.Second)
 	c.MaxIdle = orDefault(c.MaxIdle, 4096)
 	c.MaxHeaderBytes = orDefault(c.MaxHeaderBytes, 64<<10)
-	c.MaxHeaderLines = orDefault(c.MaxHeaderLines, 200)
 	if c.Proxy == nil {
 		c.Proxy = http.ProxyFromEnvironment
 	}

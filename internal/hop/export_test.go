@@ -1,0 +1,4 @@
+package hop
+
+// Quiet is quiet for tests.
+var Quiet = quiet
