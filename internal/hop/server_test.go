@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -177,3 +178,5 @@ func why(err error) hop.Reason {
 	}
 	return ""
 }
+
+func silent() *log.Logger { return log.New(io.Discard, "", 0) }
