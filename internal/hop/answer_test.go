@@ -4,50 +4,67 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
+
+// seeds are all answers of tables, in order.
+func seeds() []string {
+	var all []string
+	for _, h := range hostile {
+		all = append(all, h.answer)
+	}
+	for _, name := range slices.Sorted(maps.Keys(framed)) {
+		all = append(all, framed[name].answer)
+	}
+	return all
+}
 
 // once serves one answer to each request of one connection.
 func once(t *testing.T, answer string) *server {
 	return serve(t, func(_ int64, c net.Conn, in *bufio.Reader) { repeat(c, in, answer) })
 }
 
+// framed are answers that are taken.
+var framed = map[string]struct {
+	method, answer, body string
+	length               int64
+	kept                 bool
+	trailer              http.Header
+}{
+	"length":         {"POST", good, "{}", 2, true, nil},
+	"empty":          {"POST", ok + "Content-Length: 0\r\n\r\n", "", 0, true, nil},
+	"chunks":         {"POST", chunkedBody("5\r\nhello\r\n00000003;ext=\"a\"\r\nabc\r\n0\r\n\r\n"), "helloabc", -1, true, nil},
+	"padded size":    {"POST", chunkedBody("5 \t\r\nhello\r\n0 \r\n\r\n"), "hello", -1, true, nil},
+	"capitals":       {"POST", ok + "transfer-ENCODING: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n", "0123456789", -1, true, nil},
+	"trailers":       {"POST", ok + "Transfer-Encoding: chunked\r\nTrailer: x-a, X-B\r\n\r\n2\r\n{}\r\n0\r\nX-A: 1\r\nx-c: 2\r\n\r\n", "{}", -1, true, http.Header{"X-A": {"1"}, "X-B": nil, "X-C": {"2"}}},
+	"no trailers":    {"POST", ok + "Transfer-Encoding: chunked\r\nTrailer: X-A\r\n\r\n0\r\n\r\n", "", -1, true, http.Header{"X-A": nil}},
+	"until close":    {"POST", ok + "\r\nhello", "hello", -1, false, nil},
+	"close":          {"POST", ok + "Connection: a, Close\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, false, nil},
+	"1.0":            {"POST", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, false, nil},
+	"1.0 kept":       {"POST", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, true, nil},
+	"no reason":      {"POST", "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, true, nil},
+	"HEAD":           {"HEAD", ok + "Content-Length: 5\r\n\r\n", "", 5, true, nil},
+	"HEAD chunked":   {"HEAD", ok + "Transfer-Encoding: chunked\r\n\r\n", "", -1, true, nil},
+	"HEAD unknown":   {"HEAD", ok + "\r\n", "", -1, true, nil},
+	"204":            {"POST", "HTTP/1.1 204 No Content\r\n\r\n", "", 0, true, nil},
+	"204 of 0 bytes": {"POST", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", "", 0, true, nil},
+	"204 chunked":    {"POST", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", "", 0, false, nil},
+	"304":            {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "", 0, true, nil},
+	"long header":    {"POST", ok + "X: " + strings.Repeat("a", 60<<10) + "\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, true, nil},
+}
+
 // TestFraming: how the end of an answer is found, and whether its connection serves
 // another request.
 func TestFraming(t *testing.T) {
-	for name, tt := range map[string]struct {
-		method, answer, body string
-		length               int64
-		kept                 bool
-		trailer              http.Header
-	}{
-		"length":         {"POST", good, "{}", 2, true, nil},
-		"empty":          {"POST", ok + "Content-Length: 0\r\n\r\n", "", 0, true, nil},
-		"chunks":         {"POST", chunkedBody("5\r\nhello\r\n00000003;ext=\"a\"\r\nabc\r\n0\r\n\r\n"), "helloabc", -1, true, nil},
-		"padded size":    {"POST", chunkedBody("5 \t\r\nhello\r\n0 \r\n\r\n"), "hello", -1, true, nil},
-		"capitals":       {"POST", ok + "transfer-ENCODING: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n", "0123456789", -1, true, nil},
-		"trailers":       {"POST", ok + "Transfer-Encoding: chunked\r\nTrailer: x-a, X-B\r\n\r\n2\r\n{}\r\n0\r\nX-A: 1\r\nx-c: 2\r\n\r\n", "{}", -1, true, http.Header{"X-A": {"1"}, "X-B": nil, "X-C": {"2"}}},
-		"no trailers":    {"POST", ok + "Transfer-Encoding: chunked\r\nTrailer: X-A\r\n\r\n0\r\n\r\n", "", -1, true, http.Header{"X-A": nil}},
-		"until close":    {"POST", ok + "\r\nhello", "hello", -1, false, nil},
-		"close":          {"POST", ok + "Connection: a, Close\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, false, nil},
-		"1.0":            {"POST", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, false, nil},
-		"1.0 kept":       {"POST", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, true, nil},
-		"no reason":      {"POST", "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, true, nil},
-		"HEAD":           {"HEAD", ok + "Content-Length: 5\r\n\r\n", "", 5, true, nil},
-		"HEAD chunked":   {"HEAD", ok + "Transfer-Encoding: chunked\r\n\r\n", "", -1, true, nil},
-		"HEAD unknown":   {"HEAD", ok + "\r\n", "", -1, true, nil},
-		"204":            {"POST", "HTTP/1.1 204 No Content\r\n\r\n", "", 0, true, nil},
-		"204 of 0 bytes": {"POST", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", "", 0, true, nil},
-		"204 chunked":    {"POST", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", "", 0, false, nil},
-		"304":            {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "", 0, true, nil},
-		"long header":    {"POST", ok + "X: " + strings.Repeat("a", 60<<10) + "\r\nContent-Length: 2\r\n\r\n{}", "{}", 2, true, nil},
-	} {
+	for name, tt := range framed {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, func(_ int64, c net.Conn, in *bufio.Reader) {
 				if tt.kept {

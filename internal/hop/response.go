@@ -172,7 +172,10 @@ func (x *exchange) frame() error {
 		if x.framing == chunked || r.StatusCode == http.StatusNoContent && x.left > 0 {
 			x.keep = false // what is announced may come
 		}
-		x.framing, r.ContentLength = none, 0
+		x.framing = none
+		if x.req.Method != http.MethodHead {
+			r.ContentLength = 0
+		}
 	case x.req.Method == http.MethodHead:
 		x.framing = none
 	case x.framing == counted && x.left == 0:
