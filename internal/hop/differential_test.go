@@ -155,7 +155,7 @@ func (b *bench) run(d *deal, own bool) (o outcome) {
 		rt = h
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	idle := make(chan struct{}, 1)
 	trace := &httptrace.ClientTrace{PutIdleConn: func(err error) {
@@ -212,6 +212,11 @@ func (failing) RoundTrip(*http.Request) (*http.Response, error) {
 // differ returns how a Transport and net/http differ about a deal, or "".
 func (b *bench) differ(d *deal) string {
 	ours, theirs := b.run(d, true), b.run(d, false)
+	for _, err := range []error{ours.failed, ours.cut, theirs.failed, theirs.cut} {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return "takes for ever"
+		}
+	}
 	var request *hop.RequestError
 	if errors.As(ours.failed, &request) {
 		if theirs.failed == nil && strictRequests[request.Why] == "" {
