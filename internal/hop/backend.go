@@ -1,12 +1,15 @@
 package hop
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,99 +20,89 @@ import (
 
 // backend is a server with its idle connections.
 type backend struct {
-	origin
 	t     *Transport
 	addr  string
 	tls   *tls.Config // nil for http
 	other atomic.Bool // the server prefers HTTP/2, so that Fallback serves
 
-	mu    sync.Mutex
-	idle  []*conn     // in the order in which they became idle
-	timer *time.Timer // closes what is idle for too long
-	armed bool        // the timer runs
+	mu   sync.Mutex
+	idle []*conn // in the order in which they became idle
 }
 
 // newBackend returns the server of a request, or nil if a Transport does not serve it.
 func (t *Transport) newBackend(o origin, req *http.Request) *backend {
-	b := &backend{origin: o, t: t}
+	b := &backend{t: t}
 	name, port := req.URL.Hostname(), req.URL.Port()
-	if !canPeek || name == "" || !plainHost(o.host) {
+	// A Proxy is shown the URL alone, since the answer is kept.
+	proxy, err := t.config.Proxy(&http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: o.scheme, Host: o.host}, Header: http.Header{}})
+	if !canPeek || name == "" || !plainHost(o.host) || proxy != nil || err != nil {
 		return nil
 	}
 	switch o.scheme {
 	case "http":
-		b.addr = "80"
+		port = cmp.Or(port, "80")
 	case "https":
-		b.addr = "443"
+		port = cmp.Or(port, "443")
 		b.tls = t.config.TLS.Clone()
-		if b.tls.ServerName == "" {
-			b.tls.ServerName = name
-		}
+		b.tls.ServerName = cmp.Or(b.tls.ServerName, name)
 	default:
 		return nil
 	}
-	if port != "" {
-		b.addr = port
-	}
-	b.addr = net.JoinHostPort(name, b.addr)
-	// A Proxy is shown the URL alone, since the answer is kept.
-	proxy, err := t.config.Proxy(&http.Request{Method: req.Method, URL: &url.URL{Scheme: o.scheme, Host: o.host}, Header: http.Header{}})
-	if proxy != nil || err != nil {
-		return nil
-	}
+	b.addr = net.JoinHostPort(name, port)
 	return b
 }
 
 // conn is a connection. It is used by one exchange at a time.
 type conn struct {
-	net.Conn          // that HTTP is spoken on
-	link     net.Conn // below TLS, or the same
+	net.Conn // that HTTP is spoken on
 	backend  *backend
 	state    *tls.ConnectionState
 	reused   bool
-	since    time.Time // when it became idle
+	since    time.Time   // when it became idle
+	timer    *time.Timer // that closes it when it is idle
 
 	raw   syscall.RawConn // nil if the connection cannot be peeked at
 	look  func(fd uintptr) bool
 	quiet bool   // what look found
-	abort func() // closes it, without waiting for TLS to say goodbye
+	close func() // closes it without waiting for TLS to say goodbye
 }
 
 // connect returns a connection for an exchange: the idle one that was used last,
 // unless it must be fresh, or a new one. It returns nil if the server negotiates
 // HTTP/2.
 func (b *backend) connect(x *exchange, fresh bool) (*conn, error) {
-	if x.trace != nil && x.trace.GetConn != nil {
-		x.trace.GetConn(b.addr)
+	trace := x.trace
+	if trace != nil && trace.GetConn != nil {
+		trace.GetConn(b.addr)
 	}
 	var c *conn
 	if !fresh {
 		c = b.take()
 	}
-	info := httptrace.GotConnInfo{Reused: c != nil, WasIdle: c != nil}
 	if c == nil {
 		var err error
-		if c, err = b.dial(x.ctx, x.trace); c == nil {
+		if c, err = b.dial(x.ctx); c == nil {
 			return nil, err
 		}
-	} else if x.trace != nil {
-		info.IdleTime = time.Since(c.since)
 	}
-	if x.trace != nil && x.trace.GotConn != nil {
-		info.Conn = c.Conn
-		x.trace.GotConn(info)
+	if trace != nil && trace.GotConn != nil {
+		info := httptrace.GotConnInfo{Conn: c.Conn, Reused: c.reused, WasIdle: c.reused}
+		if c.reused {
+			info.IdleTime = time.Since(c.since)
+		}
+		trace.GotConn(info)
 	}
 	return c, nil
 }
 
 // dial makes a connection. It returns nil without an error if the server negotiates
 // HTTP/2.
-func (b *backend) dial(ctx context.Context, trace *httptrace.ClientTrace) (*conn, error) {
+func (b *backend) dial(ctx context.Context) (*conn, error) {
 	link, err := b.t.config.DialContext(ctx, "tcp", b.addr)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: link, link: link, backend: b, abort: func() { _ = link.Close() }}
+	c := &conn{Conn: link, backend: b, close: func() { _ = link.Close() }}
 	if s, ok := link.(syscall.Conn); ok {
 		if c.raw, err = s.SyscallConn(); err != nil {
 			c.raw = nil
@@ -123,27 +116,19 @@ func (b *backend) dial(ctx context.Context, trace *httptrace.ClientTrace) (*conn
 		return c, nil
 	}
 	secure := tls.Client(link, b.tls)
-	c.Conn = secure
-	if trace != nil && trace.TLSHandshakeStart != nil {
-		trace.TLSHandshakeStart()
-	}
-	ctx, cancel := context.WithTimeout(ctx, b.t.config.HandshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	err = secure.HandshakeContext(ctx)
-	state := secure.ConnectionState()
-	if trace != nil && trace.TLSHandshakeDone != nil {
-		trace.TLSHandshakeDone(state, err)
-	}
-	if err != nil {
-		c.abort()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		c.close()
 		return nil, &attempts.UnsentError{Err: err}
 	}
+	state := secure.ConnectionState()
 	if state.NegotiatedProtocol == "h2" {
 		b.other.Store(true)
-		c.abort()
+		c.close()
 		return nil, nil
 	}
-	c.state = &state
+	c.Conn, c.state = secure, &state
 	return c, nil
 }
 
@@ -152,9 +137,6 @@ var longPast = time.Unix(1, 0)
 
 // clean reports whether an idle connection is open and nothing has been received on it.
 func (c *conn) clean() bool {
-	if c.raw == nil {
-		return false
-	}
 	c.quiet = false
 	if err := c.raw.Read(c.look); err != nil || !c.quiet {
 		return false
@@ -168,89 +150,61 @@ func (c *conn) clean() bool {
 		return false
 	}
 	n, err := c.Read(one[:])
-	timeout, ok := err.(net.Error)
-	return n == 0 && ok && timeout.Timeout() && c.SetReadDeadline(time.Time{}) == nil
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(time.Time{}) == nil
 }
 
-// take returns the idle connection that was used last, or nil.
+// pop takes the idle connection that was used last, or nil.
+func (b *backend) pop() *conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.idle) - 1
+	if n < 0 {
+		return nil
+	}
+	c := b.idle[n]
+	b.idle[n], b.idle = nil, b.idle[:n]
+	return c
+}
+
+// take returns the idle connection that was used last and may be used again, or nil.
 func (b *backend) take() *conn {
 	for {
-		b.mu.Lock()
-		n := len(b.idle) - 1
-		if n < 0 {
-			b.mu.Unlock()
+		c := b.pop()
+		if c == nil {
 			return nil
 		}
-		c := b.idle[n]
-		b.idle[n] = nil
-		b.idle = b.idle[:n]
-		b.mu.Unlock()
-		if c.clean() {
+		if c.timer.Stop() && c.clean() {
 			c.reused = true
 			return c
 		}
-		c.abort()
+		c.close()
 	}
 }
+
+// Why a connection is not kept, as [httptrace.ClientTrace.PutIdleConn] sees it.
+var (
+	errNotPeeked   = errors.New("hop: connection cannot be peeked at")
+	errTooManyIdle = errors.New("hop: too many idle connections")
+)
 
 // put keeps a connection for reuse.
 func (b *backend) put(c *conn) error {
 	if c.raw == nil {
-		c.abort()
+		c.close()
 		return errNotPeeked
 	}
 	c.since = time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.idle) >= b.t.config.MaxIdle {
-		c.abort()
+	if len(b.idle) >= maxIdle {
+		c.close()
 		return errTooManyIdle
 	}
+	if c.timer == nil {
+		c.timer = time.AfterFunc(idleTimeout, c.close)
+	} else {
+		c.timer.Reset(idleTimeout)
+	}
 	b.idle = append(b.idle, c)
-	if !b.armed {
-		b.arm(b.t.config.IdleTimeout)
-	}
 	return nil
-}
-
-// arm starts the timer. The caller holds b.mu.
-func (b *backend) arm(d time.Duration) {
-	b.armed = true
-	if b.timer == nil {
-		b.timer = time.AfterFunc(d, b.expire)
-		return
-	}
-	b.timer.Reset(d)
-}
-
-// expire closes the connections that have been idle for too long.
-func (b *backend) expire() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.armed = false
-	limit := time.Now().Add(-b.t.config.IdleTimeout)
-	n := 0
-	for n < len(b.idle) && !b.idle[n].since.After(limit) {
-		b.idle[n].abort()
-		n++
-	}
-	b.idle = append(b.idle[:0], b.idle[n:]...)
-	clear(b.idle[len(b.idle) : len(b.idle)+n])
-	if len(b.idle) > 0 {
-		b.arm(b.idle[0].since.Sub(limit))
-	}
-}
-
-// closeIdle closes the idle connections.
-func (b *backend) closeIdle() {
-	b.mu.Lock()
-	idle := b.idle
-	b.idle, b.armed = nil, false
-	if b.timer != nil {
-		b.timer.Stop()
-	}
-	b.mu.Unlock()
-	for _, c := range idle {
-		c.abort()
-	}
 }

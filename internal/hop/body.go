@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strconv"
 )
 
 // States of the body of an answer.
@@ -15,17 +16,6 @@ const (
 	ended    // to its end, or with an error
 	released // by Close
 )
-
-// begin makes x the body of the answer.
-func (x *exchange) begin() error {
-	if x.framing == none {
-		x.resp.Body = http.NoBody
-		x.end(true)
-		return nil
-	}
-	x.resp.Body = x
-	return nil
-}
 
 // Read implements [io.Reader]. Like the body of an answer from net/http, it may be
 // closed while it is read.
@@ -67,7 +57,7 @@ func (x *exchange) Close() error {
 	if x.state.CompareAndSwap(atRest, released) {
 		x.end(false)
 	} else if x.state.CompareAndSwap(reading, released) {
-		x.c.abort() // the read fails, and does the rest
+		x.c.close() // the read fails, and does the rest
 	}
 	return nil
 }
@@ -225,35 +215,13 @@ func (x *exchange) chunkSize(wait bool) error {
 
 // chunkSize returns the size in a line without its LF.
 func chunkSize(line []byte) (int64, bool) {
-	n, i := int64(0), 0
-	for ; i < len(line) && i <= maxSizeDigits; i++ {
-		d := hex(line[i])
-		if d < 0 {
-			break
-		}
-		n = n<<4 | d
-	}
-	if i == 0 || i > maxSizeDigits || len(line)-i > maxExtension+1 || line[len(line)-1] != '\r' {
+	text, isLine := bytes.CutSuffix(line, crlf[:1])
+	digits, extension, _ := bytes.Cut(bytes.TrimRight(text, " \t"), []byte(";")) // as old servers pad it
+	if len(digits) > maxSizeDigits || len(text) > len(digits)+maxExtension {
 		return 0, false
 	}
-	rest := line[i : len(line)-1]
-	if !isValue(rest) {
-		return 0, false
-	}
-	padding := bytes.TrimRight(rest, " \t")
-	return n, len(padding) == 0 || padding[0] == ';'
-}
-
-func hex(c byte) int64 {
-	switch {
-	case '0' <= c && c <= '9':
-		return int64(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int64(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int64(c-'A') + 10
-	}
-	return -1
+	n, err := strconv.ParseUint(string(digits), 16, 32)
+	return int64(n), isLine && err == nil && isValue(extension)
 }
 
 // chunkData reads data of a chunk.

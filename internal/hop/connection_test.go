@@ -418,11 +418,15 @@ func TestIdleTimeout(t *testing.T) {
 		repeat(c, in, good)
 		closed <- struct{}{}
 	})
-	short := hop.New(hop.Config{Fallback: notReached{t}, Proxy: direct, IdleTimeout: time.Millisecond})
-	if g := ask(short, post(t, s.url, "{}")); g.err != nil {
-		t.Fatal(g.err)
+	restore := hop.SetIdle(1, time.Millisecond)
+	short := newClient(t)
+	for range 3 {
+		if g := ask(short, post(t, s.url, "{}")); g.err != nil {
+			t.Fatal(g.err)
+		}
+		<-closed
 	}
-	<-closed
+	restore()
 	long := newClient(t)
 	if g := ask(long, post(t, s.url, "{}")); g.err != nil {
 		t.Fatal(g.err)
@@ -435,7 +439,8 @@ func TestIdleTimeout(t *testing.T) {
 	long.CloseIdleConnections()
 	<-closed
 
-	few := hop.New(hop.Config{Fallback: notReached{t}, Proxy: direct, MaxIdle: 1})
+	defer hop.SetIdle(1, time.Hour)()
+	few := newClient(t)
 	resp, err := few.RoundTrip(get(t, s.url))
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,5 @@
 package hop
 
-import "errors"
-
 // Reason is why a message is refused.
 type Reason string
 
@@ -40,9 +38,3 @@ func (e *RequestError) Error() string { return "hop: request: " + string(e.Why) 
 
 // Unsent reports that the request was not sent, see package attempts.
 func (e *RequestError) Unsent() bool { return e.Why != BadBodyLength }
-
-// Why a connection is not kept, as [httptrace.ClientTrace.PutIdleConn] sees it.
-var (
-	errNotPeeked   = errors.New("hop: connection cannot be peeked at")
-	errTooManyIdle = errors.New("hop: too many idle connections")
-)

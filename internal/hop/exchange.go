@@ -43,7 +43,7 @@ type exchange struct {
 func (x *exchange) run(body io.ReadCloser) error {
 	x.space = buffers.Get().(*[bufferSize]byte)
 	if x.ctx.Done() != nil {
-		x.stop = context.AfterFunc(x.ctx, x.c.abort)
+		x.stop = context.AfterFunc(x.ctx, x.c.close)
 	}
 	x.keep = !x.req.Close
 	x.send(body)
@@ -109,7 +109,7 @@ func (x *exchange) end(whole bool) {
 		x.space, x.buf, x.r, x.w = nil, nil, 0, 0
 	}
 	if !whole || !x.keep || !clean || !x.uploaded() || !unwatched {
-		c.abort()
+		c.close()
 		return
 	}
 	err := c.backend.put(c)
@@ -181,7 +181,11 @@ func (x *exchange) answer() error {
 			return err
 		}
 		if x.resp.StatusCode >= 200 {
-			return x.begin()
+			if x.resp.Body = x; x.framing == none {
+				x.resp.Body = http.NoBody
+				x.end(true)
+			}
+			return nil
 		}
 		if err := x.inform(); err != nil {
 			return err

@@ -1,13 +1,13 @@
 package hop
 
 import (
+	"cmp"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"strconv"
-	"strings"
 	"sync"
 )
 
@@ -22,18 +22,19 @@ var (
 )
 
 // appendHead appends the head of a request, which serves has let pass.
-func appendHead(b []byte, req *http.Request, trace *httptrace.ClientTrace) ([]byte, error) {
-	method := req.Method
-	if method == "" {
-		method = http.MethodGet
-	}
+func appendHead(b []byte, req *http.Request) ([]byte, error) {
+	method := cmp.Or(req.Method, http.MethodGet)
 	if !isToken(method) {
 		return nil, &RequestError{BadMethod}
 	}
 	b = append(b, method...)
 	b = append(b, ' ')
 	from := len(b)
-	b = appendTarget(b, req)
+	if b = append(b, cmp.Or(req.URL.EscapedPath(), "/")...); req.URL.Opaque != "" {
+		b = append(b[:from], req.URL.RequestURI()...)
+	} else if req.URL.ForceQuery || req.URL.RawQuery != "" {
+		b = append(append(b, '?'), req.URL.RawQuery...)
+	}
 	for _, c := range b[from:] {
 		if c <= ' ' || c == 0x7f {
 			return nil, &RequestError{BadTarget}
@@ -41,29 +42,19 @@ func appendHead(b []byte, req *http.Request, trace *httptrace.ClientTrace) ([]by
 	}
 	b = append(b, " HTTP/1.1\r\n"...)
 
-	host := req.Host
-	if host == "" {
-		host = req.URL.Host
-	}
-	b = appendField(b, trace, "Host", host)
+	b = appendField(b, "Host", cmp.Or(req.Host, req.URL.Host))
 	agent := "Go-http-client/1.1" // as net/http has it
-	if own, ok := req.Header["User-Agent"]; ok {
-		agent = ""
-		if len(own) > 0 {
-			agent = own[0]
-		}
-		if !isValue(agent) {
-			return nil, &RequestError{BadField}
-		}
+	if _, ok := req.Header["User-Agent"]; ok {
+		agent = textproto.TrimString(req.Header.Get("User-Agent"))
 	}
-	if agent = textproto.TrimString(agent); agent != "" {
-		b = appendField(b, trace, "User-Agent", agent)
+	if agent != "" { // which is checked below
+		b = appendField(b, "User-Agent", agent)
 	}
 	if req.Close && !hasToken(req.Header["Connection"], "close") {
-		b = appendField(b, trace, "Connection", "close")
+		b = appendField(b, "Connection", "close")
 	}
 	if req.ContentLength > 0 || method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch {
-		b = appendField(b, trace, "Content-Length", strconv.FormatInt(req.ContentLength, 10))
+		b = appendField(b, "Content-Length", strconv.FormatInt(req.ContentLength, 10))
 	}
 	for name, values := range req.Header {
 		if !isToken(name) {
@@ -75,7 +66,7 @@ func appendHead(b []byte, req *http.Request, trace *httptrace.ClientTrace) ([]by
 				return nil, &RequestError{BadField}
 			}
 			if !ours {
-				b = appendField(b, trace, name, textproto.TrimString(v))
+				b = appendField(b, name, textproto.TrimString(v))
 			}
 		}
 	}
@@ -85,50 +76,19 @@ func appendHead(b []byte, req *http.Request, trace *httptrace.ClientTrace) ([]by
 // written reports whether a field is not taken from the header of a request. net/http
 // takes those whose names are spelled in an unusual way, which would be sent twice.
 func written(name string) bool {
-	switch len(name) {
-	case len("Host"):
-		return strings.EqualFold(name, "Host")
-	case len("Expect"):
-		return strings.EqualFold(name, "Expect") // the body is in memory, and sent right away
-	case len("Trailer"):
-		return strings.EqualFold(name, "Trailer")
-	case len("User-Agent"):
-		return strings.EqualFold(name, "User-Agent")
-	case len("Content-Length"):
-		return strings.EqualFold(name, "Content-Length")
-	case len("Transfer-Encoding"):
-		return strings.EqualFold(name, "Transfer-Encoding")
+	switch http.CanonicalHeaderKey(name) {
+	case "Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer",
+		"Expect": // the body is in memory, and sent right away
+		return true
 	}
 	return false
 }
 
-// appendTarget appends what [url.URL.RequestURI] returns.
-func appendTarget(b []byte, req *http.Request) []byte {
-	u := req.URL
-	if u.Opaque != "" {
-		return append(b, u.RequestURI()...)
-	}
-	path := u.EscapedPath()
-	if path == "" {
-		path = "/"
-	}
-	b = append(b, path...)
-	if u.ForceQuery || u.RawQuery != "" {
-		b = append(b, '?')
-		b = append(b, u.RawQuery...)
-	}
-	return b
-}
-
-func appendField(b []byte, trace *httptrace.ClientTrace, name, value string) []byte {
+func appendField(b []byte, name, value string) []byte {
 	b = append(b, name...)
 	b = append(b, ": "...)
 	b = append(b, value...)
-	b = append(b, "\r\n"...)
-	if trace != nil && trace.WroteHeaderField != nil {
-		trace.WroteHeaderField(name, []string{value})
-	}
-	return b
+	return append(b, "\r\n"...)
 }
 
 // upload is the sending of a request.
@@ -144,7 +104,7 @@ type upload struct {
 // written: it may answer and not read.
 func (x *exchange) send(body io.ReadCloser) {
 	u := &x.up
-	head, err := appendHead(x.space[:0], x.req, x.trace)
+	head, err := appendHead(x.space[:0], x.req)
 	if err != nil {
 		closeBody(body)
 		u.err, u.refused = err, true
@@ -236,7 +196,7 @@ func (c *conn) upload(u *upload, head []byte, body io.ReadCloser, length int64, 
 	}
 	u.n, u.err = int64(n)+length-w.left, err
 	if u.refused = err != nil && w.err == nil; u.refused {
-		c.abort() // the server waits for the rest, and the caller for the server
+		c.close() // the server waits for the rest, and the caller for the server
 	}
 }
 

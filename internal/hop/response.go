@@ -3,6 +3,7 @@ package hop
 import (
 	"net/http"
 	"net/textproto"
+	"strconv"
 	"strings"
 )
 
@@ -145,11 +146,11 @@ func (x *exchange) frame() error {
 	r.ContentLength = -1
 	x.framing = closed
 	if lengths, ok := r.Header["Content-Length"]; ok {
-		n, ok := length(lengths)
-		if !ok {
+		n, err := strconv.ParseUint(lengths[0], 10, 63)
+		if err != nil || len(lengths) > 1 {
 			return &ResponseError{BadContentLength}
 		}
-		r.ContentLength, x.framing, x.left = n, counted, n
+		r.ContentLength, x.framing, x.left = int64(n), counted, int64(n)
 	}
 	if codings, ok := r.Header["Transfer-Encoding"]; ok {
 		if len(codings) != 1 || !strings.EqualFold(codings[0], "chunked") || x.framing == counted || r.ProtoMinor == 0 {
@@ -194,22 +195,6 @@ func (x *exchange) frame() error {
 	}
 	x.keep = x.keep && !r.Close
 	return nil
-}
-
-// length returns the value of Content-Length, which must be there once.
-func length(lengths []string) (int64, bool) {
-	if len(lengths) != 1 || lengths[0] == "" || len(lengths[0]) > 18 {
-		return 0, false
-	}
-	var n int64
-	for i := range len(lengths[0]) {
-		c := lengths[0][i]
-		if !isDigit(c) {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
 }
 
 // announced takes the names of the trailers out of the header.

@@ -4,15 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/serin-go/serin/internal/attempts"
@@ -26,28 +23,27 @@ type Config struct {
 	// server that has one is left to Fallback. If nil, [http.ProxyFromEnvironment] is
 	// used.
 	Proxy func(*http.Request) (*url.URL, error)
-	// DialContext connects to a server. If nil, a [net.Dialer] with DialTimeout and a
-	// keep-alive of 30 s is used. Connections that are not a [syscall.Conn] are not
-	// reused.
+	// DialContext connects to a server. If nil, a [net.Dialer] with 5 s and a keep-alive
+	// of 30 s is used. Connections that are not a [syscall.Conn] are not reused.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	// DialTimeout bounds connecting, and HandshakeTimeout the TLS handshake. Default 5 s.
-	DialTimeout, HandshakeTimeout time.Duration
 	// TLS configures TLS; its NextProtos are replaced. If nil, the zero Config is used.
 	TLS *tls.Config
-	// IdleTimeout is how long an idle connection is kept. Default 90 s.
-	IdleTimeout time.Duration
-	// MaxIdle is how many idle connections to a server are kept. Default 4096.
-	MaxIdle int
 	// MaxHeaderBytes bounds the header of an answer. Default 64 KiB.
 	MaxHeaderBytes int
 }
 
-func orDefault[T int | time.Duration](v, standard T) T {
-	if v > 0 {
-		return v
-	}
-	return standard
-}
+const (
+	dialTimeout      = 5 * time.Second
+	handshakeTimeout = 5 * time.Second
+	keepAlive        = 30 * time.Second
+	maxHeaderBytes   = 64 << 10
+)
+
+// Variables for tests.
+var (
+	idleTimeout = 90 * time.Second // of a connection
+	maxIdle     = 4096             // connections to a server
+)
 
 // Held is an optional interface for the Body of a request without GetBody. A body
 // that implements it is in memory, so that reading it never waits.
@@ -57,7 +53,6 @@ type Held interface{ Held() }
 // meant for a small number of servers: it never forgets one.
 type Transport struct {
 	config   Config
-	last     atomic.Pointer[backend] // used most recently
 	mu       sync.Mutex
 	backends map[origin]*backend
 }
@@ -67,16 +62,14 @@ type origin struct{ scheme, host string }
 
 // New returns a Transport.
 func New(c Config) *Transport {
-	c.DialTimeout = orDefault(c.DialTimeout, 5*time.Second)
-	c.HandshakeTimeout = orDefault(c.HandshakeTimeout, 5*time.Second)
-	c.IdleTimeout = orDefault(c.IdleTimeout, 90*time.Second)
-	c.MaxIdle = orDefault(c.MaxIdle, 4096)
-	c.MaxHeaderBytes = orDefault(c.MaxHeaderBytes, 64<<10)
+	if c.MaxHeaderBytes <= 0 {
+		c.MaxHeaderBytes = maxHeaderBytes
+	}
 	if c.Proxy == nil {
 		c.Proxy = http.ProxyFromEnvironment
 	}
 	if c.DialContext == nil {
-		c.DialContext = (&net.Dialer{Timeout: c.DialTimeout, KeepAlive: 30 * time.Second}).DialContext
+		c.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
 	}
 	if c.TLS = c.TLS.Clone(); c.TLS == nil {
 		c.TLS = &tls.Config{}
@@ -105,7 +98,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, x.fault(err)
 		}
 		if x.c == nil { // the server prefers HTTP/2
-			return t.config.Fallback.RoundTrip(withBody(req, body))
+			req = req.WithContext(ctx)
+			req.Body = body
+			return t.config.Fallback.RoundTrip(req)
 		}
 		if err = x.run(body); err == nil {
 			return &x.resp, nil
@@ -113,25 +108,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if fresh || !x.resendable(err) {
 			return nil, x.fault(err)
 		}
-		again := body
 		if body != nil && body != http.NoBody {
-			if again, err = req.GetBody(); err != nil {
+			if body, err = req.GetBody(); err != nil {
 				return nil, err
 			}
 		}
-		body = again
 		*x = exchange{t: t, req: req, ctx: ctx, trace: x.trace}
 	}
-}
-
-// withBody returns req with the given body.
-func withBody(req *http.Request, body io.ReadCloser) *http.Request {
-	if body == req.Body {
-		return req
-	}
-	req = req.WithContext(req.Context())
-	req.Body = body
-	return req
 }
 
 func closeBody(body io.Closer) {
@@ -144,11 +127,15 @@ func closeBody(body io.Closer) {
 // it can do so.
 func (t *Transport) CloseIdleConnections() {
 	t.mu.Lock()
-	backends := slices.Collect(maps.Values(t.backends))
-	t.mu.Unlock()
-	for _, b := range backends {
-		if b != nil {
-			b.closeIdle()
+	defer t.mu.Unlock()
+	for _, b := range t.backends {
+		for b != nil {
+			c := b.pop()
+			if c == nil {
+				break
+			}
+			c.timer.Stop()
+			c.close()
 		}
 	}
 	if f, ok := t.config.Fallback.(interface{ CloseIdleConnections() }); ok {
@@ -162,9 +149,6 @@ func (t *Transport) backend(req *http.Request) *backend {
 		return nil
 	}
 	o := origin{req.URL.Scheme, req.URL.Host}
-	if b := t.last.Load(); b != nil && b.origin == o {
-		return b
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b, known := t.backends[o]
@@ -172,34 +156,21 @@ func (t *Transport) backend(req *http.Request) *backend {
 		b = t.newBackend(o, req)
 		t.backends[o] = b
 	}
-	if b != nil {
-		t.last.Store(b)
-	}
 	return b
 }
 
 // serves reports whether a Transport sends req itself.
 func serves(req *http.Request) bool {
+	expect := req.Header["Expect"]
 	switch {
-	case len(req.TransferEncoding) > 0, len(req.Trailer) > 0, req.Method == http.MethodConnect:
+	case len(req.TransferEncoding) > 0, len(req.Trailer) > 0, req.Method == http.MethodConnect, !plainHost(req.Host),
+		req.Cancel != nil, //lint:ignore SA1019 net/http serves it
+		req.Header == nil, req.Header["Upgrade"] != nil,
+		len(expect) > 1, len(expect) == 1 && !strings.EqualFold(expect[0], "100-continue"):
 		return false
-	case req.Cancel != nil: //nolint:staticcheck // deprecated, but net/http serves it
-		return false
-	case req.Header == nil || req.Header["Upgrade"] != nil:
-		return false
-	}
-	if !plainHost(req.Host) {
-		return false
-	}
-	if expect := req.Header["Expect"]; len(expect) > 1 || len(expect) == 1 && !strings.EqualFold(expect[0], "100-continue") {
-		return false
-	}
-	if req.Body == nil || req.Body == http.NoBody {
+	case req.Body == nil, req.Body == http.NoBody:
 		return req.ContentLength == 0
 	}
-	if req.ContentLength <= 0 {
-		return false
-	}
 	_, held := req.Body.(Held)
-	return held || req.GetBody != nil
+	return req.ContentLength > 0 && (held || req.GetBody != nil)
 }
