@@ -168,7 +168,7 @@ func TestSeveralChunksInOneRead(t *testing.T) {
 	}
 }
 
-// TestInterimAnswers: 1xx are passed on, but for 100, and a caller can refuse them.
+// TestInterimAnswers: 1xx are passed on, except 100, and a caller can refuse them.
 func TestInterimAnswers(t *testing.T) {
 	early := strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 3)
 	s := once(t, "HTTP/1.1 100 Continue\r\n\r\n"+early+"HTTP/1.1 102 Processing\r\n\r\n"+good)

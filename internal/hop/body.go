@@ -54,10 +54,13 @@ func (x *exchange) rest() {
 // Close implements [io.Closer]. Closing a body before its end was read closes the
 // connection.
 func (x *exchange) Close() error {
-	if x.state.CompareAndSwap(atRest, released) {
-		x.end(false)
-	} else if x.state.CompareAndSwap(reading, released) {
-		x.c.close() // the read fails, and does the rest
+	for s := x.state.Load(); s == atRest || s == reading; s = x.state.Load() {
+		if !x.state.CompareAndSwap(s, released) {
+			continue
+		}
+		if x.c.close(); s == atRest { // otherwise the read fails, and does the rest
+			x.end(false)
+		}
 	}
 	return nil
 }
@@ -90,7 +93,7 @@ func (x *exchange) copy(p []byte, limit int64) (int, error) {
 	}
 	if x.r == x.w {
 		if len(p) >= bufferSize/8 {
-			return x.direct(p)
+			return x.read(p)
 		}
 		if err := x.fill(); err != nil {
 			return 0, err
@@ -99,18 +102,6 @@ func (x *exchange) copy(p []byte, limit int64) (int, error) {
 	n := copy(p, x.buf[x.r:x.w])
 	x.r += n
 	return n, nil
-}
-
-// direct reads from the connection.
-func (x *exchange) direct(p []byte) (int, error) {
-	n, err := x.c.Conn.Read(p)
-	if n > 0 {
-		return n, nil // the error, if any, comes again
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return 0, err
 }
 
 // phase is what comes next in a chunked body.
@@ -126,7 +117,7 @@ const (
 const (
 	maxSizeDigits = 8
 	maxExtension  = 256
-	// The bytes besides data that net/http allows, see its chunked reader.
+	// The bytes that are not data that net/http allows, see its chunked reader.
 	maxExcess = 16 << 10
 	// maxTrailer is the size of a trailer that net/http allows.
 	maxTrailer = 4 << 10
@@ -201,7 +192,7 @@ func (x *exchange) chunkSize(wait bool) error {
 		if !ok {
 			return &ResponseError{BadChunk}
 		}
-		x.excess = max(0, x.excess+int64(end)+3-16-2*size)
+		x.excess = max(0, x.excess+int64(end)+1-16-2*size)
 		if x.excess > maxExcess {
 			return &ResponseError{LargeExtensions}
 		}

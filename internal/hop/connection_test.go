@@ -213,7 +213,7 @@ func TestCloseWhileReading(t *testing.T) {
 	}
 }
 
-// TestTrace: the hooks that tell what became of a request.
+// TestTrace: hooks see what becomes of a request.
 func TestTrace(t *testing.T) {
 	s := once(t, good)
 	rt := newClient(t)

@@ -34,7 +34,7 @@ var stricter = map[hop.Reason]string{
 	hop.BadTransferEncoding: "net/http prefers chunked to a Content-Length beside it, and ignores Transfer-Encoding in HTTP/1.0 (RFC 9112, section 6.1)",
 	hop.BadTrailer:          "net/http takes a Content-Length behind the body",
 	hop.BadChunk:            "net/http takes more than 8 digits, long extensions, and control characters in them",
-	hop.LargeHeader:         "net/http counts bytes alone, and an interim answer that nobody looks at anew",
+	hop.LargeHeader:         "net/http counts bytes alone, and does not bound lines",
 	hop.NotAsked:            "net/http gives the connection to a caller who has not asked for another protocol",
 }
 
@@ -157,11 +157,10 @@ func (b *bench) run(d *deal, own bool) (o outcome) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	idle := make(chan struct{}, 1)
+	idle := make(chan int, 1) // the bytes that were received when the connection became idle
 	trace := &httptrace.ClientTrace{PutIdleConn: func(err error) {
 		if err == nil {
-			o.left = len(d.answer) - int(conn.received.Load())
-			idle <- struct{}{}
+			idle <- int(conn.received.Load())
 		}
 	}}
 	if d.hook {
@@ -194,8 +193,8 @@ func (b *bench) run(d *deal, own bool) (o outcome) {
 	o.body, o.cut = io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 	select {
-	case <-idle:
-		o.kept = true
+	case n := <-idle:
+		o.kept, o.left = true, len(d.answer)-n
 	default:
 	}
 	o.resp = *resp
@@ -214,7 +213,7 @@ func (b *bench) differ(d *deal) string {
 	ours, theirs := b.run(d, true), b.run(d, false)
 	for _, err := range []error{ours.failed, ours.cut, theirs.failed, theirs.cut} {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return "takes for ever"
+			return "does not end"
 		}
 	}
 	var request *hop.RequestError

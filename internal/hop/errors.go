@@ -12,9 +12,8 @@ const (
 	BadTransferEncoding Reason = "Transfer-Encoding is not one chunked, or may not be there"
 	BadTrailer          Reason = "a trailer field would change the framing"
 	BadChunk            Reason = "a chunk is malformed"
-	LargeHeader         Reason = "the header is too large"
-	LargeTrailer        Reason = "the trailer is too large"
-	LargeExtensions     Reason = "the chunks contain too much besides data"
+	LargeHeader         Reason = "the header or the trailer is too large"
+	LargeExtensions     Reason = "the chunks contain too many bytes that are not data"
 	NotAsked            Reason = "the protocol is switched without a request to do so"
 )
 

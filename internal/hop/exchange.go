@@ -32,7 +32,7 @@ type exchange struct {
 	framing framing
 	left    int64 // of the body, or of the chunk
 	phase   phase
-	excess  int64 // of the chunks, besides data
+	excess  int64 // of the chunks: bytes that are not data
 	state   atomic.Int32
 	err     error // with which the body has ended
 	coding  [1]string
@@ -123,17 +123,11 @@ const lastWrite = 50 * time.Millisecond
 
 // uploaded reports whether the request was sent to its end.
 func (x *exchange) uploaded() bool {
-	if x.up.done != nil {
-		select {
-		case <-x.up.done:
-		default: // the server has answered already; has it also read everything?
-			if x.c.SetWriteDeadline(time.Now().Add(lastWrite)) != nil {
-				return false
-			}
-			<-x.up.done
-			if x.c.SetWriteDeadline(time.Time{}) != nil {
-				return false
-			}
+	if x.up.done != nil { // the server has answered; has it also read everything?
+		err := x.c.SetWriteDeadline(time.Now().Add(lastWrite))
+		<-x.up.done
+		if err != nil || x.c.SetWriteDeadline(time.Time{}) != nil {
+			return false
 		}
 	}
 	return x.up.err == nil
@@ -150,15 +144,21 @@ func (x *exchange) fill() error {
 	case x.w == len(x.buf):
 		x.buf = append(x.buf, make([]byte, len(x.buf))...) // of a long header; it is bounded
 	}
-	n, err := x.c.Read(x.buf[x.w:])
+	n, err := x.read(x.buf[x.w:])
 	x.w += n
+	return err
+}
+
+// read reads from the connection.
+func (x *exchange) read(p []byte) (int, error) {
+	n, err := x.c.Read(p)
 	if n > 0 {
-		return nil // the error, if any, comes again
+		return n, nil // the error, if any, comes again
 	}
 	if err == nil {
 		err = io.ErrNoProgress
 	}
-	return err
+	return 0, err
 }
 
 // answer reads the header of the answer.
@@ -218,23 +218,16 @@ const maxLines = 1000
 // block reads lines up to an empty one, which it leaves out of the lines that it
 // counts. The first one is a status line if status is set, all others are fields.
 func (x *exchange) block(status bool, maxBytes int) (string, int, error) {
-	large := LargeHeader
-	if !status {
-		large = LargeTrailer
-	}
 	lines := 0
 	at := x.r // of a line
 	for {
 		end := bytes.IndexByte(x.buf[at:x.w], '\n')
 		if end < 0 {
 			if x.w-x.r > maxBytes {
-				return "", 0, &ResponseError{large}
+				return "", 0, &ResponseError{LargeHeader}
 			}
 			at -= x.r
-			if err := x.fill(); err != nil {
-				if err == io.EOF {
-					err = io.ErrUnexpectedEOF
-				}
+			if err := x.more(true); err != nil {
 				return "", 0, err
 			}
 			at += x.r
@@ -243,7 +236,7 @@ func (x *exchange) block(status bool, maxBytes int) (string, int, error) {
 		line := x.buf[at : at+end]
 		at += end + 1
 		if at-x.r > maxBytes {
-			return "", 0, &ResponseError{large}
+			return "", 0, &ResponseError{LargeHeader}
 		}
 		if len(line) == 0 || line[len(line)-1] != '\r' {
 			return "", 0, &ResponseError{BadLineEnd}
@@ -262,7 +255,7 @@ func (x *exchange) block(status bool, maxBytes int) (string, int, error) {
 			return "", 0, &ResponseError{BadHeaderLine}
 		}
 		if lines++; lines > maxLines {
-			return "", 0, &ResponseError{large}
+			return "", 0, &ResponseError{LargeHeader}
 		}
 	}
 }

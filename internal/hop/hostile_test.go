@@ -80,7 +80,7 @@ var hostile = []struct {
 	{chunkedBody("0\r\nX : y\r\n\r\n"), hop.BadHeaderLine},
 	{chunkedBody("0\r\nX: y\n\r\n"), hop.BadLineEnd},
 	{chunkedBody("0\r\n\n"), hop.BadLineEnd},
-	{chunkedBody("0\r\nX: " + strings.Repeat("y", 5000) + "\r\n\r\n"), hop.LargeTrailer},
+	{chunkedBody("0\r\nX: " + strings.Repeat("y", 5000) + "\r\n\r\n"), hop.LargeHeader},
 	// Case 105.
 	{chunkedBody("5\nhello\r\n0\r\n\r\n"), hop.BadChunk},
 	{chunkedBody("5\rhello\r\n0\r\n\r\n"), hop.BadChunk},

@@ -3,10 +3,10 @@ package hop
 import (
 	"cmp"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -103,106 +103,88 @@ type upload struct {
 // is so large that the server might have to read some of it before the rest can be
 // written: it may answer and not read.
 func (x *exchange) send(body io.ReadCloser) {
-	u := &x.up
+	u, trace := &x.up, x.trace
 	head, err := appendHead(x.space[:0], x.req)
 	if err != nil {
 		closeBody(body)
 		u.err, u.refused = err, true
 		return
 	}
-	if x.trace != nil && x.trace.WroteHeaders != nil {
-		x.trace.WroteHeaders()
+	if trace != nil && trace.WroteHeaders != nil {
+		trace.WroteHeaders()
 	}
-	n := int(min(x.req.ContentLength, uploadSize))
-	if n == 0 {
-		if body != nil {
-			err = body.Close()
-		}
-		u.write(x.c, head, err)
-		u.trace(x.trace)
-		return
+	if body == nil {
+		body = http.NoBody
 	}
-	if len(head)+n < cap(head) { // there is room to see that the body goes on
-		u.write(x.c, head, u.fill(&head, body, n))
-		u.trace(x.trace)
+	size := len(head) + int(min(x.req.ContentLength, uploadSize)) + 1 // one more, to see a body that goes on
+	if size <= cap(head) {
+		u.write(x.c, head[:size], len(head), body, trace)
 		return
 	}
 	space := uploads.Get().(*[uploadSize]byte)
-	head = append(space[:0], head...)
-	if len(head)+n < cap(head) {
-		u.write(x.c, head, u.fill(&head, body, n))
+	if size <= len(space) {
+		u.write(x.c, space[:size], copy(space[:], head), body, trace)
 		uploads.Put(space)
-		u.trace(x.trace)
 		return
 	}
 	u.done = make(chan struct{})
-	go x.c.upload(u, head, body, x.req.ContentLength, x.trace)
+	head = slices.Clone(head) // the answer takes its place
+	go func() {
+		defer close(u.done)
+		u.stream(x.c, head, space[:], body, x.req.ContentLength)
+		uploads.Put(space)
+		u.traced(trace)
+	}()
 }
 
-// fill appends the n bytes of a body to what is written, and closes it. There is room
-// for one byte more.
-func (u *upload) fill(p *[]byte, body io.ReadCloser, n int) error {
-	rest := (*p)[len(*p) : len(*p)+n+1]
-	got := 0
-	var err error
-	for got < len(rest) && err == nil {
-		var k int
-		k, err = body.Read(rest[got:])
-		got += k
+// write reads a body behind the head that is in p, up to its last byte, which must stay
+// free, and writes both.
+func (u *upload) write(c *conn, p []byte, head int, body io.ReadCloser, trace *httptrace.ClientTrace) {
+	n, err := io.ReadFull(body, p[head:])
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
 	}
-	if closed := body.Close(); err == nil || err == io.EOF {
+	if closed := body.Close(); err == nil {
 		err = closed
 	}
-	if err == nil && got != n {
+	if err == nil && head+n != len(p)-1 {
 		err = &RequestError{BadBodyLength}
 	}
-	*p = (*p)[:len(*p)+min(got, n)]
-	return err
+	if u.err, u.refused = err, err != nil; err == nil {
+		n, u.err = c.Write(p[:len(p)-1])
+		u.n = int64(n)
+	}
+	u.traced(trace)
 }
 
-// write writes p, unless there is an error of the body.
-func (u *upload) write(c net.Conn, p []byte, err error) {
-	if err != nil {
-		u.err, u.refused = err, true
-		return
+// stream writes a head, and a body through buf.
+func (u *upload) stream(c *conn, head, buf []byte, body io.ReadCloser, length int64) {
+	w := bodyWriter{conn: c, left: int64(len(head)) + length}
+	_, err := w.Write(head)
+	if err == nil {
+		_, err = io.CopyBuffer(&w, body, buf)
 	}
-	n, err := c.Write(p)
-	u.n, u.err = int64(n), err
-}
-
-func (u *upload) trace(trace *httptrace.ClientTrace) {
-	if trace != nil && trace.WroteRequest != nil {
-		trace.WroteRequest(httptrace.WroteRequestInfo{Err: u.err})
-	}
-}
-
-// upload writes a head and a body, through the memory of the head.
-func (c *conn) upload(u *upload, head []byte, body io.ReadCloser, length int64, trace *httptrace.ClientTrace) {
-	defer close(u.done)
-	defer u.trace(trace)
-	w := bodyWriter{conn: c.Conn, left: length}
-	n, err := c.Write(head)
-	if err != nil {
-		closeBody(body)
-		u.n, u.err = int64(n), err
-		return
-	}
-	_, err = io.CopyBuffer(&w, body, head[:cap(head)])
 	if closed := body.Close(); err == nil {
 		err = closed
 	}
 	if err == nil && w.left != 0 {
 		err = &RequestError{BadBodyLength}
 	}
-	u.n, u.err = int64(n)+length-w.left, err
+	u.n, u.err = int64(len(head))+length-w.left, err
 	if u.refused = err != nil && w.err == nil; u.refused {
 		c.close() // the server waits for the rest, and the caller for the server
 	}
 }
 
-// bodyWriter writes a body of known length.
+func (u *upload) traced(trace *httptrace.ClientTrace) {
+	if trace != nil && trace.WroteRequest != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{Err: u.err})
+	}
+}
+
+// bodyWriter writes a request of known length.
 type bodyWriter struct {
-	conn net.Conn
+	conn *conn
 	left int64
 	err  error // from the connection
 }

@@ -66,8 +66,8 @@ func request(method, target, body string, h http.Header, change func(*http.Reque
 	return req
 }
 
-// TestRequestsAsNetHTTP: the same request reaches the server in the same words, but for
-// the order of fields.
+// TestRequestsAsNetHTTP: the same request reaches the server in the same words, in any
+// order of fields.
 func TestRequestsAsNetHTTP(t *testing.T) {
 	large := strings.Repeat("x", 300<<10)
 	for name, req := range map[string]*http.Request{

@@ -29,18 +29,12 @@ func init() {
 	}
 }
 
-func isToken[T string | []byte](s T) bool {
-	for i := range len(s) {
-		if !tokens[s[i]] {
-			return false
-		}
-	}
-	return len(s) > 0
-}
+func isToken[T string | []byte](s T) bool { return len(s) > 0 && all(s, &tokens) }
+func isValue[T string | []byte](s T) bool { return all(s, &values) }
 
-func isValue[T string | []byte](s T) bool {
+func all[T string | []byte](s T, of *[256]bool) bool {
 	for i := range len(s) {
-		if !values[s[i]] {
+		if !of[s[i]] {
 			return false
 		}
 	}

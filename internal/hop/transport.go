@@ -123,8 +123,7 @@ func closeBody(body io.Closer) {
 	}
 }
 
-// CloseIdleConnections closes the connections that are idle, and those of Fallback if
-// it can do so.
+// CloseIdleConnections closes the idle connections, also of Fallback if it can do so.
 func (t *Transport) CloseIdleConnections() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
