@@ -168,6 +168,42 @@ func TestSeveralChunksInOneRead(t *testing.T) {
 	}
 }
 
+// TestChunksAreNotHeldBack: data that has come is given out, wherever what is behind it
+// is cut.
+func TestChunksAreNotHeldBack(t *testing.T) {
+	const answer = "5\r\nhello\r\n3;ext\r\nabc\r\n0\r\nX: y\r\n\r\n"
+	first := len("5\r\nh")
+	seen := make(chan struct{})
+	s := serve(t, func(_ int64, c net.Conn, in *bufio.Reader) {
+		for cut := first; ; cut++ {
+			if _, _, asked := take(in); !asked {
+				return
+			}
+			_, _ = io.WriteString(c, chunkedBody(answer[:cut]))
+			<-seen
+			_, _ = io.WriteString(c, answer[cut:])
+		}
+	})
+	rt := newClient(t)
+	for cut := first; cut < len(answer); cut++ {
+		resp, err := rt.RoundTrip(post(t, s.url, "{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		abc := strings.Index(answer, "abc")
+		want := answer[3:min(cut, 8)] + answer[abc:min(max(cut, abc), abc+3)]
+		p := make([]byte, 100)
+		n, err := io.ReadAtLeast(resp.Body, p, len(want))
+		if string(p[:n]) != want || err != nil {
+			t.Errorf("cut at %d: read %q, %v", cut, p[:n], err)
+		}
+		seen <- struct{}{}
+		if rest, err := io.ReadAll(resp.Body); err != nil || want+string(rest) != "helloabc" || resp.Trailer.Get("X") != "y" {
+			t.Errorf("cut at %d: read %q behind, %v", cut, rest, err)
+		}
+	}
+}
+
 // TestInterimAnswers: 1xx are passed on, except 100, and a caller can refuse them.
 func TestInterimAnswers(t *testing.T) {
 	early := strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 3)
