@@ -2,4 +2,6 @@
 // own, so that users of the library do not fetch them.
 //
 //	cd internal/peerbench && go test -bench . -benchmem
+//
+// Command hop in it compares what stands between a caller and a model server.
 package peerbench
