@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"sync"
 	"time"
@@ -16,11 +14,12 @@ import (
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis/answer"
 	"github.com/serin-go/serin/internal/resend"
+	"github.com/serin-go/serin/rollout/traffic/internal/relay"
 )
 
 // Proxy returns a handler that forwards requests to the server at target, an
 // absolute http or https URL whose path, if any, is put before the path of requests.
-// It is an [httputil.ReverseProxy] with the settings that model traffic needs:
+// It does what an [httputil.ReverseProxy] does, with the settings that model traffic needs:
 //
 //   - a transport that keeps as many idle connections to its one host as there
 //     were requests at a time (the default of two costs more than twice the CPU),
@@ -55,24 +54,19 @@ func Proxy(target string) (http.Handler, error) {
 
 // newProxy returns a proxy to target. dress prepares the header of each request that
 // it sends for the one that came.
-func newProxy(target *url.URL, transport http.RoundTripper, dress func(in, out *http.Request)) *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.SetURL(target)
-			_, once := pr.In.Header[onceHeader]
-			dress(pr.In, pr.Out)
-			askPlainly(pr.Out, answer.RouteOf(pr.In.Method, pr.In.URL.Path).Kind, once)
+func newProxy(target *url.URL, transport http.RoundTripper, dress func(in, out *http.Request)) http.Handler {
+	return relay.New(relay.Config{
+		Target:    target,
+		Transport: transport,
+		Dress: func(in, out *http.Request) {
+			_, once := in.Header[onceHeader]
+			dress(in, out)
+			askPlainly(out, answer.RouteOf(in.Method, in.URL.Path).Kind, once)
 		},
-		Transport:  transport,
-		BufferPool: &buffers,
-		// Zero is not "late": ReverseProxy flushes event streams and answers of
-		// unknown length immediately by itself. A negative interval would add a timer
-		// and a second write to each small answer of known length.
-		FlushInterval: 0,
-		ErrorHandler:  upstreamError,
-		// What it would log reaches the observation instead.
-		ErrorLog: log.New(io.Discard, "", 0),
-	}
+		Fail:    upstreamError,
+		Broken:  func(http.ResponseWriter, error) {}, // the observation has what matters
+		Buffers: &buffers,
+	})
 }
 
 // onceHeader marks a request on its way to [Proxy] that must not be sent twice by
