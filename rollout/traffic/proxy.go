@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/analysis/answer"
+	"github.com/serin-go/serin/internal/hop"
 	"github.com/serin-go/serin/internal/resend"
 	"github.com/serin-go/serin/rollout/traffic/internal/relay"
 )
@@ -92,8 +94,24 @@ var identityOnly = []string{"identity"}
 
 // newTransport returns the transport for one backend.
 func newTransport() http.RoundTripper {
+	plain := resend.New(NetHTTP())
+	if os.Getenv(hopVar) == "off" {
+		return plain
+	}
+	return hop.New(hop.Config{Fallback: plain, MaxHeaderBytes: maxHeaderSize, MaxHeaderLines: maxHeaderLines})
+}
+
+// hopVar is the environment variable that turns the client of this module off.
+const hopVar = "SERIN_HOP"
+
+// NetHTTP returns a new transport of net/http with the settings of [Proxy]. As
+// [Backend].Transport it keeps the requests to one version from being sent by the
+// client of this module, which serves HTTP/1.1 at less cost. The environment variable
+// SERIN_HOP, if it is "off" when a [Router] or a [Proxy] is made, does so for the whole
+// process.
+func NetHTTP() *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	t := &http.Transport{
+	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,
 		ForceAttemptHTTP2:     true,
@@ -106,7 +124,6 @@ func newTransport() http.RoundTripper {
 		// The lines are counted where the answer is taken.
 		MaxResponseHeaderBytes: maxHeaderSize,
 	}
-	return resend.New(t)
 }
 
 // upstreamError answers a request that got no answer.
