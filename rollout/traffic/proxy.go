@@ -98,7 +98,8 @@ func newTransport() http.RoundTripper {
 	if os.Getenv(hopVar) == "off" {
 		return plain
 	}
-	return hop.New(hop.Config{Fallback: plain, MaxHeaderBytes: maxHeaderSize, MaxHeaderLines: maxHeaderLines})
+	// The lines are counted where the answer is taken.
+	return hop.New(hop.Config{Fallback: plain, MaxHeaderBytes: maxHeaderSize, MaxHeaderLines: maxHeaderSize})
 }
 
 // hopVar is the environment variable that turns the client of this module off.
