@@ -77,6 +77,8 @@ func (e ending) cause() answer.Cause {
 		return answer.Cause{Kind: answer.TimedOut, Err: e.expired}
 	case e.gone != nil:
 		return answer.Cause{Kind: answer.Gone, Err: e.gone}
+	case malformed(e.broken):
+		return answer.Cause{Kind: answer.Malformed, Err: e.broken}
 	case e.broken != nil:
 		return answer.Cause{Kind: answer.Broken, Err: e.broken}
 	}

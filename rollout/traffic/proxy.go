@@ -66,7 +66,7 @@ func newProxy(target *url.URL, transport http.RoundTripper, dress func(in, out *
 			askPlainly(out, answer.RouteOf(in.Method, in.URL.Path).Kind, once)
 		},
 		Fail:    upstreamError,
-		Broken:  func(http.ResponseWriter, error) {}, // the observation has what matters
+		Broken:  upstreamBroken,
 		Buffers: &buffers,
 	})
 }
@@ -98,8 +98,7 @@ func newTransport() http.RoundTripper {
 	if os.Getenv(hopVar) == "off" {
 		return plain
 	}
-	// The lines are counted where the answer is taken.
-	return hop.New(hop.Config{Fallback: plain, MaxHeaderBytes: maxHeaderSize, MaxHeaderLines: maxHeaderSize})
+	return hop.New(hop.Config{Fallback: plain, MaxHeaderBytes: maxHeaderSize})
 }
 
 // hopVar is the environment variable that turns the client of this module off.
@@ -156,7 +155,28 @@ func upstreamError(w http.ResponseWriter, req *http.Request, err error) {
 		writeError(w, http.StatusGatewayTimeout, "the model did not answer in time")
 		return
 	}
+	if malformed(err) {
+		writeError(w, http.StatusBadGateway, badAnswer)
+		return
+	}
 	writeError(w, http.StatusBadGateway, "the model could not be reached")
+}
+
+// badAnswer is what the caller of a version reads that sends what is no answer.
+const badAnswer = "the model's answer could not be read"
+
+// upstreamBroken learns why an answer was broken off.
+func upstreamBroken(w http.ResponseWriter, err error) {
+	if w, ok := w.(*writer); ok && malformed(err) {
+		w.failure = err
+	}
+}
+
+// malformed reports whether an error means that a server has sent what is no answer, or
+// is ambiguous.
+func malformed(err error) bool {
+	var refused *hop.ResponseError
+	return errors.As(err, &refused)
 }
 
 // writeError writes an error in the form of the OpenAI interface.

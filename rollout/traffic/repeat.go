@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"io"
 	"net/http"
 
 	"github.com/serin-go/serin/checks/analysis/answer"
@@ -43,8 +44,16 @@ func keepSingle(out *http.Request, ask *answer.Ask, once bool) {
 	case answer.Auxiliary:
 		return
 	}
-	out.GetBody = nil // without a body, package resend sees to it
+	if out.GetBody != nil { // without a body, package resend sees to it
+		out.Body, out.GetBody = onceBody{out.Body}, nil
+	}
 }
+
+// onceBody is a body that could be had again, but is not to be.
+type onceBody struct{ io.ReadCloser }
+
+// Held implements [relay.Held] and [hop.Held].
+func (onceBody) Held() {}
 
 // boundedTransport returns a transport of the configuration as the router uses it. A plain
 // [http.Transport] would send an inference on one idle connection after another.

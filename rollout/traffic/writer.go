@@ -331,7 +331,7 @@ func (w *writer) conclude() {
 		w.restore()
 		w.sent = true
 		w.sign()
-		writeError(w.ResponseWriter, http.StatusBadGateway, "the model's answer could not be read")
+		writeError(w.ResponseWriter, http.StatusBadGateway, badAnswer)
 	case w.ended() != nil:
 		w.restore()
 		w.sent = true

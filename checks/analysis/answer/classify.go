@@ -166,9 +166,13 @@ func (r *Reader) interrupted(s *sse.Stream, c Cause, at time.Duration) (analysis
 		}
 	default:
 		switch {
+		case r.status == 0 && c.Kind == Malformed:
+			return analysis.Error, whyMalformed
 		case r.status == 0:
 			return analysis.Error, whyNoAnswer
 		case r.form != Document && s.Terminated && r.Ask.Route.Kind == Inference: // callers have stopped reading
+		case c.Kind == Malformed:
+			return analysis.Truncated, whyMalformed
 		default:
 			return analysis.Truncated, whyBrokenOff
 		}

@@ -71,10 +71,11 @@ type CauseKind uint8
 
 // The kinds of causes. The zero value is Whole.
 const (
-	Whole    CauseKind = iota // by itself
-	Broken                    // the server failed, or broke it off
-	TimedOut                  // a time limit of the router or of the test
-	Gone                      // the caller left
+	Whole     CauseKind = iota // by itself
+	Broken                     // the server failed, or broke it off
+	TimedOut                   // a time limit of the router or of the test
+	Gone                       // the caller left
+	Malformed                  // what the server sent is not HTTP, or is ambiguous
 )
 
 // Cause says why a response ended. Err is what was reported, nil for Whole.

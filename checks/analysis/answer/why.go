@@ -15,6 +15,7 @@ const (
 	whyLeftWaiting  = "caller left while waiting"
 	whyLeft         = "caller left"
 	whyBrokenOff    = "broken off"
+	whyMalformed    = "bad response"
 	whyRedirect     = "redirect"
 	whyUnknownRoute = "unknown route"
 	whyNoInference  = "no inference"
