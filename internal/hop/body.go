@@ -263,3 +263,6 @@ func (x *exchange) trailer() error {
 	maps.Copy(x.resp.Trailer, trailer)
 	return nil
 }
+
+// FreesRequest says that the request is not used any more after the body has ended.
+func (x *exchange) FreesRequest() {}

@@ -82,6 +82,7 @@ type timedBody struct {
 	end        time.Time
 	unknown    bool         // how long it is
 	untimed    bool         // the server below has no deadlines
+	armed      bool         // it has one
 	due        atomic.Int64 // of the read under way, in nanoseconds since 1970; 0 between reads
 	late       atomic.Bool
 	large      atomic.Bool // a limit of the server has ended it, as of http.MaxBytesReader
@@ -119,6 +120,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	}
 	if !b.untimed {
 		b.untimed = b.controller.SetReadDeadline(due) != nil
+		b.armed = !b.untimed
 	}
 	b.due.Store(due.UnixNano())
 	var n int
@@ -128,22 +130,30 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	} else {
 		n, err = b.ReadCloser.Read(p)
 	}
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		b.large.Store(true)
-	}
-	var timeout net.Error
-	if err != nil && (errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()) {
-		b.late.Store(true)
-		err = errSlowBody
-	} else if err != nil {
-		b.untime()
+	if err != nil {
+		err = b.stops(err)
 	}
 	b.due.Store(0)
 	if n > 0 && b.unknown { // each MiB brings a second
 		b.end = b.end.Add(time.Duration(n) * time.Second >> 20)
 	}
 	return n, err
+}
+
+// stops takes the error with which the body has ended, and returns the one to report.
+func (b *timedBody) stops(err error) error {
+	var large *http.MaxBytesError
+	var timeout net.Error
+	switch {
+	case err == io.EOF:
+	case errors.As(err, &large):
+		b.large.Store(true)
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		b.late.Store(true)
+		return errSlowBody
+	}
+	b.untime()
+	return err
 }
 
 // await reads in a goroutine of its own, which goes on until the body is closed if
@@ -173,7 +183,8 @@ func (b *timedBody) await(p []byte, within time.Duration) (int, error) {
 // untime lifts the deadline: the server goes on reading to see its caller leave, for
 // as long as the answer takes.
 func (b *timedBody) untime() {
-	if !b.untimed {
+	if b.armed {
+		b.armed = false
 		_ = b.controller.SetReadDeadline(time.Time{}) // it could be set before
 	}
 }

@@ -31,10 +31,8 @@ func ofOrigin(name string) bool {
 	return false
 }
 
-// outgoing returns the header of a request that is passed on. It has room for what is
-// added.
-func outgoing(in http.Header) http.Header {
-	out := make(http.Header, len(in)+6)
+// copyOutgoing makes out, which is empty, the header of a request that is passed on.
+func copyOutgoing(out, in http.Header) {
 	for name, values := range in {
 		if !ofConnection(name) && !ofOrigin(name) {
 			out[name] = values
@@ -46,7 +44,6 @@ func outgoing(in http.Header) http.Header {
 	if listed(in["Te"], "trailers") {
 		out["Te"] = trailers
 	}
-	return out
 }
 
 var trailers = []string{"trailers"}

@@ -82,8 +82,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		p.rest.ServeHTTP(w, req)
 		return
 	}
-	t := &transit{w: w}
-	out := t.prepare(p, req)
+	t := transits.Get().(*transit)
+	out := t.prepare(p, w, req)
 	resp, err := p.config.Transport.RoundTrip(out)
 	t.end()
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
@@ -100,24 +100,53 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if req.Context().Value(http.ServerContextKey) != nil {
 			panic(http.ErrAbortHandler)
 		}
+		return
+	}
+	if _, free := resp.Body.(Freeing); free {
+		t.reset()
+		transits.Put(t)
 	}
 }
 
+// Freeing is an optional interface for the Body of an answer. If implemented, the
+// transport does not use the request any more after the body was read to its end.
+type Freeing interface{ FreesRequest() }
+
 // transit is one request on its way, with what it needs in one piece of memory.
 type transit struct {
-	url   url.URL
-	trace httptrace.ClientTrace
+	url     url.URL
+	header  http.Header
+	trace   httptrace.ClientTrace
+	informs func(int, textproto.MIMEHeader) error
 
 	mu    sync.Mutex // an http.Transport may have informational answers for a caller that has left
 	w     http.ResponseWriter
 	ended bool
 }
 
+var transits = sync.Pool{New: func() any {
+	t := &transit{header: make(http.Header, headerRoom)}
+	t.informs = t.inform
+	return t
+}}
+
+// headerRoom is how many names the header of a request may have whose memory is kept.
+const headerRoom = 28
+
+// reset makes t ready for another request.
+func (t *transit) reset() {
+	if len(t.header) > headerRoom {
+		t.header = make(http.Header, headerRoom)
+	}
+	clear(t.header)
+	t.url, t.w, t.ended = url.URL{}, nil, false
+}
+
 // prepare returns the request to send.
-func (t *transit) prepare(p *Proxy, in *http.Request) *http.Request {
-	t.trace.Got1xxResponse = t.inform
-	ctx := httptrace.WithClientTrace(in.Context(), &t.trace)
-	out := in.WithContext(ctx)
+func (t *transit) prepare(p *Proxy, w http.ResponseWriter, in *http.Request) *http.Request {
+	t.w = w
+	t.trace = httptrace.ClientTrace{Got1xxResponse: t.informs} // to which those of in's context are added
+	out := in.WithContext(httptrace.WithClientTrace(in.Context(), &t.trace))
 	t.url = *in.URL
 	out.URL = &t.url
 	out.Close = false
@@ -127,7 +156,8 @@ func (t *transit) prepare(p *Proxy, in *http.Request) *http.Request {
 	if len(in.TransferEncoding) == 0 {
 		out.Trailer = nil // which takes chunks
 	}
-	out.Header = outgoing(in.Header)
+	out.Header = t.header
+	copyOutgoing(out.Header, in.Header)
 	t.url.RawQuery = cleanQuery(t.url.RawQuery)
 	(&httputil.ProxyRequest{In: in, Out: out}).SetURL(p.config.Target)
 	p.config.Dress(in, out)
