@@ -266,3 +266,7 @@ func (x *exchange) trailer() error {
 
 // FreesRequest says that the request is not used any more after the body has ended.
 func (x *exchange) FreesRequest() {}
+
+// Buffered returns how many bytes of what follows the header were received already. It may
+// be called before the body is read.
+func (x *exchange) Buffered() int { return x.w - x.r }

@@ -1,11 +1,16 @@
 package traffic
 
 import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/serin-go/serin/checks/analysis"
+	"github.com/serin-go/serin/internal/resend"
 )
 
 // BodyMemoryUsed returns what the bodies of requests take now.
@@ -70,3 +75,20 @@ func (f *Flights) done(number int, o analysis.Observation) {
 
 // WithDefaults returns the Config that New makes of cfg.
 func WithDefaults(cfg Config) Config { return cfg.withDefaults() }
+
+// ReverseProxy returns what a [Proxy] was before it sent requests by itself: with the
+// transport of net/http, to any server that is given.
+func ReverseProxy(target string) (http.Handler, error) {
+	u, err := parseTarget(target)
+	if err != nil {
+		return nil, err
+	}
+	dress := asking(dressPlainly)
+	return &httputil.ReverseProxy{
+		Rewrite:      func(pr *httputil.ProxyRequest) { pr.SetURL(u); dress(pr.In, pr.Out) },
+		Transport:    resend.New(NetHTTP()),
+		BufferPool:   &buffers,
+		ErrorHandler: upstreamError,
+		ErrorLog:     log.New(io.Discard, "", 0),
+	}, nil
+}

@@ -26,6 +26,8 @@ import (
 //   - a transport that keeps as many idle connections to its one host as there
 //     were requests at a time (the default of two costs more than twice the CPU),
 //     and gives up connecting after five seconds;
+//   - a body whose length is known, up to 64 KiB, read before it is sent, so that the
+//     answer cannot end its arrival (golang/go#40747);
 //   - a pool of buffers;
 //   - every chunk of an answer of unknown length flushed immediately, an answer of
 //     known length not flushed needlessly;
@@ -40,35 +42,70 @@ func Proxy(target string) (http.Handler, error) {
 	if err != nil {
 		return nil, &checks.InvalidError{Package: "traffic", Field: "target", Value: fmt.Sprintf("%q", target), Want: "an absolute http or https URL with a host, without query or fragment"}
 	}
-	return newProxy(u, newTransport(), func(in, out *http.Request) {
-		if in.Context().Value(forwardedKey) == nil {
-			trustedProxies(nil).forward(in, out.Header)
-		} else { // a router has done so
-			for _, name := range forwardedNames {
-				if values, ok := in.Header[name]; ok {
-					out.Header[name] = values
-				}
+	p := newProxy(u, newTransport(), dressPlainly)
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		held, err := holdSmall(req)
+		if err != nil {
+			upstreamError(w, req, err)
+			return
+		}
+		p.ServeHTTP(w, held)
+	}), nil
+}
+
+// dressPlainly prepares the header of a request that a [Proxy] sends.
+func dressPlainly(in, out *http.Request) {
+	if in.Context().Value(forwardedKey) == nil {
+		trustedProxies(nil).forward(in, out.Header)
+	} else { // a router has done so
+		for _, name := range forwardedNames {
+			if values, ok := in.Header[name]; ok {
+				out.Header[name] = values
 			}
 		}
-		dropOwn(out.Header)
-	}), nil
+	}
+	dropOwn(out.Header)
+}
+
+// holdSmall returns a request whose body is in memory if it is known to be small.
+func holdSmall(req *http.Request) (*http.Request, error) {
+	if n := req.ContentLength; n <= 0 || n > maxHeldByProxy || req.Body == nil || req.GetBody != nil {
+		return req, nil
+	}
+	if _, held := req.Body.(relay.Held); held {
+		return req, nil
+	}
+	p := payload{data: make([]byte, req.ContentLength), held: true}
+	if _, err := io.ReadFull(req.Body, p.data); err != nil {
+		return nil, err
+	}
+	_, once := req.Header[onceHeader]
+	req = req.WithContext(req.Context())
+	req.Body, _ = p.open() // from memory
+	if req.GetBody = p.open; once {
+		req.Body, req.GetBody = onceBody{req.Body}, nil
+	}
+	return req, nil
 }
 
 // newProxy returns a proxy to target. dress prepares the header of each request that
 // it sends for the one that came.
 func newProxy(target *url.URL, transport http.RoundTripper, dress func(in, out *http.Request)) http.Handler {
 	return relay.New(relay.Config{
-		Target:    target,
-		Transport: transport,
-		Dress: func(in, out *http.Request) {
-			_, once := in.Header[onceHeader]
-			dress(in, out)
-			askPlainly(out, answer.RouteOf(in.Method, in.URL.Path).Kind, once)
-		},
+		Target: target, Transport: transport, Dress: asking(dress),
 		Fail:    upstreamError,
 		Broken:  upstreamBroken,
 		Buffers: &buffers,
 	})
+}
+
+// asking returns a function that dresses a request, and asks plainly.
+func asking(dress func(in, out *http.Request)) func(in, out *http.Request) {
+	return func(in, out *http.Request) {
+		_, once := in.Header[onceHeader]
+		dress(in, out)
+		askPlainly(out, answer.RouteOf(in.Method, in.URL.Path).Kind, once)
+	}
 }
 
 // onceHeader marks a request on its way to [Proxy] that must not be sent twice by
@@ -198,6 +235,9 @@ func writeJSON(w http.ResponseWriter, status int, body string) {
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body) // the caller may be gone, and that is noticed elsewhere
 }
+
+// maxHeldByProxy is the largest body that a [Proxy] takes into memory.
+const maxHeldByProxy = 64 << 10
 
 const bufferSize = 32 << 10
 

@@ -228,11 +228,24 @@ func (p *Proxy) answer(w http.ResponseWriter, resp *http.Response) error {
 	return nil
 }
 
+// Buffering is an optional interface for the Body of an answer. If implemented, it returns
+// how many bytes can be read without waiting.
+type Buffering interface{ Buffered() int }
+
+// mayWait reports whether the first byte of a body may take longer than its header. A
+// server finds out the type of an answer without Content-Type if it has both together.
+func mayWait(resp *http.Response) bool {
+	if b, ok := resp.Body.(Buffering); ok {
+		return b.Buffered() == 0
+	}
+	return len(resp.Header["Content-Type"]) > 0
+}
+
 // copy copies the body of an answer, and flushes each part of one that takes its time.
 func (p *Proxy) copy(w http.ResponseWriter, resp *http.Response) error {
 	streams := resp.ContentLength == -1 || isEventStream(resp.Header["Content-Type"])
 	control := http.NewResponseController(w)
-	if streams {
+	if streams && mayWait(resp) {
 		_ = control.Flush() // the header, since the body may take long; not everything can flush
 	}
 	buf := p.config.Buffers.Get()
