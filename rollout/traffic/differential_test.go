@@ -166,6 +166,11 @@ func (s *views) read(conn io.Reader, p *passage) {
 func fieldLines(h http.Header) (all []string) {
 	for name, values := range h {
 		for _, v := range values {
+			if name == "Trailer" { // in any order
+				names := strings.Split(v, ", ")
+				slices.Sort(names)
+				v = strings.Join(names, ", ")
+			}
 			all = append(all, name+": "+v)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -52,10 +53,11 @@ func (m *mortal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil || m.dead.Load() {
 		panic(http.ErrAbortHandler)
 	}
+	id := r.Header.Get("X-Asked")
 	switch r.URL.RawQuery {
 	case "json":
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
+		fmt.Fprint(w, `{"choices":[{"message":{"content":"`+id+`"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
 	case "error":
 		w.WriteHeader(http.StatusServiceUnavailable)
 	default:
@@ -66,7 +68,7 @@ func (m *mortal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				panic(http.ErrAbortHandler)
 			case <-time.After(rand.N(2 * time.Millisecond)):
 			}
-			stream(w, token("word "))
+			stream(w, token(id))
 		}
 		stream(w, finish, usage, done)
 	}
@@ -74,15 +76,18 @@ func (m *mortal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // TestSoak sends mixed traffic in both shapes while splits flip and backends die
 // and return, and callers hang up. Each request is observed exactly once, nothing
-// leaks, and what says that it is complete is.
+// leaks, what says that it is complete is, and no answer belongs to another request.
 //
 //	go test ./rollout/traffic -race -run Soak -soak 30m
 func TestSoak(t *testing.T) {
 	backends := map[string]*mortal{"old": {}, "new": {}}
+	open := sockets{state: make(map[net.Conn]http.ConnState)}
 	arms := make(map[string]traffic.Backend)
 	for name, m := range backends {
 		m.revive()
-		s := httptest.NewServer(m)
+		s := httptest.NewUnstartedServer(m)
+		s.Config.ConnState = open.count
+		s.Start()
 		t.Cleanup(s.Close)
 		arms[name] = traffic.Backend{URL: s.URL}
 	}
@@ -174,14 +179,40 @@ func TestSoak(t *testing.T) {
 		for _, s := range r.Stats() {
 			inFlight += s.InFlight
 		}
-		if inFlight == 0 {
+		if inFlight == 0 && open.active() == 0 {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d requests are still in flight", inFlight)
+			t.Fatalf("%d requests are still in flight, over %d connections", inFlight, open.active())
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// sockets are the connections of servers.
+type sockets struct {
+	mu    sync.Mutex
+	state map[net.Conn]http.ConnState
+}
+
+func (s *sockets) count(c net.Conn, now http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state[c] = now; now == http.StateClosed {
+		delete(s.state, c)
+	}
+}
+
+// active returns how many connections have a request under way.
+func (s *sockets) active() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, now := range s.state {
+		if now == http.StateActive {
+			n++
+		}
+	}
+	return n
 }
 
 // request sends one request of some kind, and sees whether what came back may be as
@@ -191,7 +222,8 @@ func request(client *http.Client, base string, sent, complete, broken *atomic.In
 	defer cancel()
 	kind := []string{"stream", "stream", "stream", "json", "error"}[rand.IntN(5)]
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, base+chat+"?"+kind, strings.NewReader(fmt.Sprintf(`{"stream":%t}`, kind == "stream")))
-	sent.Add(1)
+	id := fmt.Sprintf("ask-%d.", sent.Add(1))
+	req.Header.Set("X-Asked", id)
 	resp, err := client.Do(req)
 	if err != nil {
 		broken.Add(1)
@@ -203,6 +235,9 @@ func request(client *http.Client, base string, sent, complete, broken *atomic.In
 		return
 	}
 	body, err := io.ReadAll(resp.Body)
+	if strings.Count(string(body), "ask-") != strings.Count(string(body), id) {
+		panic(fmt.Sprintf("an answer to another request than %s: %q", id, body))
+	}
 	switch {
 	case err != nil || resp.StatusCode >= 500:
 		broken.Add(1)
