@@ -263,7 +263,8 @@ type Backend struct {
 	URL string
 	// Transport carries the requests to URL, such as one that balances between
 	// several servers (package replicas) or remembers answers (package cache). Nil
-	// means one with the settings of [Proxy].
+	// means the client of this module, with the settings of [Proxy], and [NetHTTP]
+	// one of net/http with the same settings; see the package comment.
 	Transport http.RoundTripper
 	// Model, if not empty, is the name of the model that this version is asked for,
 	// in place of the caller's: in JSON bodies, in forms, and in the paths of Azure,

@@ -23,6 +23,22 @@
 // else, queues and gRPC and vendors' clients, and takes the outcome by hand. All
 // three share one split, one measurement and one rule that picks the arm.
 //
+// # How requests are sent
+//
+// A version with a URL and without a Transport is asked by a client of this module,
+// which writes a request and reads its answer in the goroutine of the handler. It takes
+// requests over HTTP/1.1 with a body in memory: up to [Config].MaxBody, or up to 64 KiB
+// of known length for a [Proxy] without a Router. A transport of net/http takes all
+// others: upgrades, larger bodies, HTTP/2, and servers that a proxy of the environment
+// leads to.
+//
+// The client refuses answers that are malformed, or that two readers could take for
+// different ones, such as one with both Content-Length and Transfer-Encoding. The caller
+// gets a 502, or the baseline's answer; the observation says "bad response"; and the
+// connection is not used again. Where a server depends on such answers, [NetHTTP] as its
+// Transport leaves it to net/http. SERIN_HOP=off in the environment, read by [New],
+// [Router.SetBackend] and [Proxy], does so for all.
+//
 // # Which arm serves a request
 //
 // The unit of assignment (a user, a session, a tenant; see [Config].Unit) is

@@ -23,6 +23,7 @@ import (
 // absolute http or https URL whose path, if any, is put before the path of requests.
 // It does what an [httputil.ReverseProxy] does, with the settings that model traffic needs:
 //
+//   - requests sent as the package comment says;
 //   - a transport that keeps as many idle connections to its one host as there
 //     were requests at a time (the default of two costs more than twice the CPU),
 //     and gives up connecting after five seconds;
@@ -143,9 +144,8 @@ const hopVar = "SERIN_HOP"
 
 // NetHTTP returns a new transport of net/http with the settings of [Proxy]. As
 // [Backend].Transport it keeps the requests to one version from being sent by the
-// client of this module, which serves HTTP/1.1 at less cost. The environment variable
-// SERIN_HOP, if it is "off" when a [Router] or a [Proxy] is made, does so for the whole
-// process.
+// client of this module; see the package comment. The caller may change its fields before
+// its first use.
 func NetHTTP() *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -212,6 +212,9 @@ func upstreamBroken(w http.ResponseWriter, err error) {
 // malformed reports whether an error means that a server has sent what is no answer, or
 // is ambiguous.
 func malformed(err error) bool {
+	if err == nil {
+		return false // without an allocation
+	}
 	var refused *hop.ResponseError
 	return errors.As(err, &refused)
 }
