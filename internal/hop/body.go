@@ -264,8 +264,8 @@ func (x *exchange) trailer() error {
 	return nil
 }
 
-// FreesRequest says that the request is not used any more after the body has ended.
-func (x *exchange) FreesRequest() {}
+// FreesRequest reports whether the request is not used any more after the body has ended.
+func (x *exchange) FreesRequest() bool { return x.up.done == nil }
 
 // Buffered returns how many bytes of what follows the header were received already. It may
 // be called before the body is read.

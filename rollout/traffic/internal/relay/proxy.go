@@ -23,9 +23,10 @@ import (
 type Config struct {
 	Target    *url.URL
 	Transport http.RoundTripper
-	// Dress prepares out, a copy of in that is about to be sent. The header of out is its
-	// own, but for the values, which must not be changed. It has nothing that concerns one
-	// connection, and does not say where the request came from.
+	// Dress prepares out, a copy of in that is about to be sent. It may change the header
+	// of out, but must not change the values in it, which belong to in. The header has
+	// nothing that concerns one connection, and does not say where the request came from.
+	// Neither out nor its header may be used after the request has been served.
 	Dress func(in, out *http.Request)
 	// Fail answers a request that has got no answer.
 	Fail func(w http.ResponseWriter, out *http.Request, err error)
@@ -102,15 +103,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		return
 	}
-	if _, free := resp.Body.(Freeing); free {
+	if b, ok := resp.Body.(Freeing); ok && b.FreesRequest() {
 		t.reset()
 		transits.Put(t)
 	}
 }
 
-// Freeing is an optional interface for the Body of an answer. If implemented, the
-// transport does not use the request any more after the body was read to its end.
-type Freeing interface{ FreesRequest() }
+// Freeing is an optional interface for the Body of an answer. If implemented, it reports
+// whether the transport does not use the request any more after the end of the body.
+type Freeing interface{ FreesRequest() bool }
 
 // transit is one request on its way, with what it needs in one piece of memory.
 type transit struct {
@@ -139,13 +140,13 @@ func (t *transit) reset() {
 		t.header = make(http.Header, headerRoom)
 	}
 	clear(t.header)
-	t.url, t.w, t.ended = url.URL{}, nil, false
+	t.url, t.trace, t.w, t.ended = url.URL{}, httptrace.ClientTrace{}, nil, false
 }
 
 // prepare returns the request to send.
 func (t *transit) prepare(p *Proxy, w http.ResponseWriter, in *http.Request) *http.Request {
 	t.w = w
-	t.trace = httptrace.ClientTrace{Got1xxResponse: t.informs} // to which those of in's context are added
+	t.trace = httptrace.ClientTrace{Got1xxResponse: t.informs} // the context may add its own
 	out := in.WithContext(httptrace.WithClientTrace(in.Context(), &t.trace))
 	t.url = *in.URL
 	out.URL = &t.url
