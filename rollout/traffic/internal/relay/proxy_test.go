@@ -28,7 +28,7 @@ func (buffer) Put([]byte)  {}
 // freeing is a body behind whose end the request is free.
 type freeing struct{ io.Reader }
 
-func (freeing) Close() error  { return nil }
+func (freeing) Close() error       { return nil }
 func (freeing) FreesRequest() bool { return true }
 
 func newProxy(t transport) *Proxy {
