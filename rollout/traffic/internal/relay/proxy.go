@@ -103,7 +103,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		return
 	}
-	if b, ok := resp.Body.(Freeing); ok && b.FreesRequest() {
+	if b, ok := resp.Body.(Freeing); ok && b.FreesRequest() && !t.traced {
 		t.reset()
 		transits.Put(t)
 	}
@@ -119,6 +119,7 @@ type transit struct {
 	header  http.Header
 	trace   httptrace.ClientTrace
 	informs func(int, textproto.MIMEHeader) error
+	traced  bool // the request has a trace of its own, which the dialer may use for longer
 
 	mu    sync.Mutex // an http.Transport may have informational answers for a caller that has left
 	w     http.ResponseWriter
@@ -145,7 +146,7 @@ func (t *transit) reset() {
 
 // prepare returns the request to send.
 func (t *transit) prepare(p *Proxy, w http.ResponseWriter, in *http.Request) *http.Request {
-	t.w = w
+	t.w, t.traced = w, httptrace.ContextClientTrace(in.Context()) != nil
 	t.trace = httptrace.ClientTrace{Got1xxResponse: t.informs} // the context may add its own
 	out := in.WithContext(httptrace.WithClientTrace(in.Context(), &t.trace))
 	t.url = *in.URL
