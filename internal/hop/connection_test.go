@@ -179,9 +179,11 @@ func TestEarlyAnswer(t *testing.T) {
 				})
 				rt := newClient(t)
 				for range 2 {
-					g := ask(rt, post(t, s.url, strings.Repeat("x", size)))
-					if g.status != 413 || g.body != "large" || g.err != nil {
-						t.Errorf("got %+v", g)
+					req, released := post(t, s.url, strings.Repeat("x", size)), false
+					req.Body = &closing{req.Body, &released}
+					g := ask(rt, req)
+					if g.status != 413 || g.body != "large" || g.err != nil || !released {
+						t.Errorf("got %+v, the body was released: %t", g, released)
 					}
 					if size < 16<<20 || !closes {
 						break // the server may have got it

@@ -58,9 +58,6 @@ func (x *exchange) run(body io.ReadCloser) error {
 		return nil
 	}
 	x.end(false)
-	if x.up.done != nil {
-		<-x.up.done
-	}
 	if _, refused := err.(*ResponseError); x.up.err != nil && !refused {
 		return x.up.err
 	}
@@ -98,8 +95,8 @@ func (x *exchange) fault(err error) error {
 	return err
 }
 
-// end lets go of the connection, which is kept if that is wanted and possible, and of
-// the memory. It is called once.
+// end lets go of the connection, which is kept if that is wanted and possible, of the
+// memory, and of the request. It is called once.
 func (x *exchange) end(whole bool) {
 	c := x.c
 	unwatched := x.stop == nil || x.stop()
@@ -109,7 +106,9 @@ func (x *exchange) end(whole bool) {
 		x.space, x.buf, x.r, x.w = nil, nil, 0, 0
 	}
 	if !whole || !x.keep || !clean || !x.uploaded() || !unwatched {
-		c.close()
+		if c.close(); x.up.done != nil {
+			<-x.up.done // soon: nothing can be written any more
+		}
 		return
 	}
 	err := c.backend.put(c)
