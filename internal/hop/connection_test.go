@@ -167,11 +167,15 @@ func TestEarlyAnswer(t *testing.T) {
 		for _, closes := range []bool{true, false} {
 			t.Run(fmt.Sprint(size, closes), func(t *testing.T) {
 				read := make(chan struct{})
-				s := serve(t, func(_ int64, c net.Conn, in *bufio.Reader) {
+				s := serve(t, func(n int64, c net.Conn, in *bufio.Reader) {
 					if _, err := in.ReadSlice('\n'); err != nil {
 						return
 					}
-					_, _ = io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge")
+					answer := "HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge"
+					if n > 1 {
+						answer = strings.Replace(answer, "\r\n", "\r\nConnection: close\r\n", 1)
+					}
+					_, _ = io.WriteString(c, answer)
 					if !closes {
 						_, _ = io.Copy(io.Discard, in)
 					}
