@@ -92,6 +92,9 @@ func (x *exchange) fault(err error) error {
 	if x.ctx.Err() != nil {
 		return context.Cause(x.ctx)
 	}
+	if at, ok := x.ctx.Deadline(); ok && !time.Now().Before(at) {
+		return context.DeadlineExceeded // a dialer was faster than the timer of ctx
+	}
 	return err
 }
 
