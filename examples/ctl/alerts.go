@@ -42,7 +42,10 @@ func alerts(ctx context.Context, t *tool, args []string) error {
 			continue
 		}
 		note := ""
-		if s.NeedsSecond {
+		switch {
+		case s.Seconded.Name != "":
+			note = "with " + s.Seconded.Name
+		case s.NeedsSecond:
 			note = "needs a second person"
 		}
 		rows = append(rows, []string{"silence", s.ID, "until " + local(s.To), s.By.Name, note, pairs(s.Match) + " " + s.Reason})
@@ -60,7 +63,7 @@ func pairs(labels map[string]string) string {
 	return strings.Join(all, " ")
 }
 
-// silence begins or ends a silence.
+// silence begins a silence, agrees to one, or ends it.
 func silence(ctx context.Context, t *tool, args []string) error {
 	fs := t.flags("silence", "")
 	s := client.Silence{Match: map[string]string{}}
@@ -75,19 +78,31 @@ func silence(ctx context.Context, t *tool, args []string) error {
 	lasts := fs.Duration("for", 0, "how `long` it lasts")
 	fs.StringVar(&s.Reason, "m", "", "the `reason`, which is recorded")
 	end := fs.String("end", "", "end the silence with this `ID`")
+	second := fs.String("second", "", "agree to the silence with this `ID`, which needs a second person")
 	t.keyFlag(fs)
 	if _, err := t.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
-	if *end == "" && (len(s.Match) == 0 || *lasts <= 0) {
-		return exit{wrongUse, "write ctl silence -match alertname=harm -for 1h -m reason, or ctl silence -end ID"}
+	begin := len(s.Match) > 0 && *lasts > 0
+	if n := count(begin, *end != "", *second != ""); n != 1 || !begin && (len(s.Match) > 0 || *lasts != 0 || s.Reason != "") {
+		return exit{wrongUse, "write ctl silence -match alertname=harm -for 1h -m reason, ctl silence -second ID, or ctl silence -end ID"}
 	}
 	c, err := t.client()
 	if err != nil {
 		return err
 	}
-	if *end != "" {
+	switch {
+	case *end != "":
 		return c.Unsilence(ctx, *end)
+	case *second != "":
+		if err := c.Second(ctx, *second, t.newKey()); err != nil {
+			return err
+		}
+		t.key = ""
+		if t.output != "json" {
+			t.line("agreed; the silence %s is in force at its times", *second)
+		}
+		return nil
 	}
 	s.To = time.Now().Add(*lasts).UTC().Truncate(time.Second)
 	made, err := c.Silence(ctx, s, t.newKey())
@@ -101,12 +116,22 @@ func silence(ctx context.Context, t *tool, args []string) error {
 	} else if text = fmt.Sprintf("%s until %s; ctl silence -end %s ends it", made.ID, local(made.To), made.ID); !made.NeedsSecond {
 		t.line("%s", text)
 	} else {
-		text += "\nIt has no effect before a second person agrees, by what the service offers for alert.Manager.Second."
+		text += fmt.Sprintf("\nIt has no effect before a second person agrees, with ctl silence -second %s.", made.ID)
 	}
 	if made.NeedsSecond {
 		err = errors.Join(err, exit{waiting, text})
 	}
 	return err
+}
+
+// count returns how many of the conditions hold.
+func count(all ...bool) (n int) {
+	for _, holds := range all {
+		if holds {
+			n++
+		}
+	}
+	return n
 }
 
 // testAlert sends a test message to a receiver.

@@ -56,7 +56,7 @@ func commands() []command {
 		{name: "checklist", args: "LIST [ID] | vouch | waive | due | withdraw", does: "show a deployment checklist, and vote for its items", run: showChecklist, words: []string{"vouch", "waive", "due", "withdraw"}},
 		{name: "audit", args: "verify [FILES] | export | checkpoint | prove", does: "verify and export the audit trail; files need no server", run: auditTrail, words: []string{"verify", "export", "checkpoint", "prove"}},
 		{name: "alerts", does: "show what fires", run: alerts},
-		{name: "silence", args: "-match name=value -for 1h -m reason", does: "keep alerts from being sent, or end that with -end ID", run: silence},
+		{name: "silence", args: "-match name=value -for 1h -m reason", does: "keep alerts from being sent, agree to that with -second ID, or end it with -end ID", run: silence},
 		{name: "test-alert", args: "RECEIVER", does: "send a test message to a receiver of alerts", run: testAlert},
 		{name: "login", args: "-server URL", does: "store the address of a server, and a token from standard input", run: login},
 		{name: "whoami", does: "show who you are, and what you may do", run: whoami},

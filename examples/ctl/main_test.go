@@ -218,8 +218,20 @@ func TestAlerts(t *testing.T) {
 	if got := decode[client.Silence](t, w.ctl(waiting, "silence", "-match", "target=chat", "-for", "480h", "-m", "holidays", "-o", "json").out); !got.NeedsSecond {
 		t.Errorf("%+v", got)
 	}
+	made := decode[client.Silence](t, w.ctl(waiting, "silence", "-match", "target=chat", "-for", "480h", "-m", "repair", "-o", "json").out)
+	w.ctl(conflict, "silence", "-second", made.ID)
+	w.want(forbidden, "cleo", "silence", "-second", made.ID)
+	if r := w.want(0, "ben", "silence", "-second", made.ID); !strings.Contains(r.out, "agreed") {
+		t.Error(r.out)
+	}
+	if r := w.ctl(0, "alerts"); !strings.Contains(r.out, "with ben") {
+		t.Error(r.out)
+	}
+	w.want(failed, "ben", "silence", "-second", "nothing")
 	w.ctl(wrongUse, "silence")
 	w.ctl(wrongUse, "silence", "-match", "target")
+	w.ctl(wrongUse, "silence", "-second", made.ID, "-end", made.ID)
+	w.ctl(wrongUse, "silence", "-second", made.ID, "-for", "1h")
 	w.want(forbidden, "cleo", "silence", "-match", "target=chat", "-for", "1h", "-m", "no")
 	if got := decode[client.Receipt](t, w.ctl(0, "test-alert", "log", "-o", "json").out); got.Accepted.IsZero() {
 		t.Errorf("%+v", got)

@@ -327,8 +327,18 @@ func TestSilenceRules(t *testing.T) {
 		if err := m.Second(t.Context(), id, rollout.Actor{Name: "Ana "}); !errors.As(err, &invalid) {
 			t.Errorf("seconded by oneself: %v", err)
 		}
-		if err := m.Second(t.Context(), id, ben); err != nil {
-			t.Fatal(err)
+		for who, may := range map[string]bool{"Ana ": false, "ben": true} {
+			if err := m.MaySecond(t.Context(), id, rollout.Actor{Name: who}); (err == nil) != may {
+				t.Errorf("%s may agree: %v", who, err)
+			}
+		}
+		for range 2 {
+			if err := m.Second(t.Context(), id, ben); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.Second(t.Context(), id, rollout.Actor{Name: "cem"}); !errors.As(err, &invalid) || m.MaySecond(t.Context(), id, rollout.Actor{Name: "cem"}) == nil {
+			t.Errorf("a third person takes the place of the second: %v", err)
 		}
 		resumed := event(rollout.Resumed, 3)
 		notifyAll(t, m, resumed)
@@ -352,9 +362,14 @@ func TestSilenceRules(t *testing.T) {
 		if n := len(r.story()); n != 4 {
 			t.Errorf("a long silence of one person holds: %q", r.story())
 		}
-		want(t, "notes", notes[:4], []string{"alert silence ana", "alert silence seconded ben", "alert silence ended ben", "alert silence over ana"})
-		if err := m.Second(t.Context(), "nothing", ben); !errors.Is(err, rollout.ErrNotFound) {
-			t.Error(err)
+		want(t, "notes", notes[:5], []string{"alert silence ana", "alert silence seconded ben", "alert silence seconded ben", "alert silence ended ben", "alert silence over ana"})
+		if err := errors.Join(m.Second(t.Context(), id, ben), m.MaySecond(t.Context(), id, ben)); !errors.As(err, &invalid) {
+			t.Errorf("a silence that has ended: %v", err)
+		}
+		for _, err := range []error{m.Second(t.Context(), "nothing", ben), m.MaySecond(t.Context(), "nothing", ben)} {
+			if !errors.Is(err, rollout.ErrNotFound) {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -232,16 +232,47 @@ func (m *Manager) note(ctx context.Context, name string, what any, by rollout.Ac
 }
 
 // Second agrees to a silence that one person alone may not begin. by must be another person
-// than its author. Errors are as for
-// [Manager.Silence]; one that wraps [rollout.ErrNotFound] means that there is no such silence.
+// than its author. Agreeing again changes nothing. Errors are as for [Manager.Silence], also for
+// a silence that has ended or that another person has agreed to; one that wraps
+// [rollout.ErrNotFound] means that there is no such silence.
 func (m *Manager) Second(ctx context.Context, id string, by rollout.Actor) error {
 	return m.changeSilence(ctx, id, "alert silence seconded", by, func(s *Silence) error {
-		if quorum.Same(s.By.Subject, s.By.Name, by.Subject, by.Name) {
-			return &checks.InvalidError{Package: "alert", Field: "by", Value: fmt.Sprintf("%.80q", by.Name), Want: "another person than the author of the silence"}
+		if err := s.second(by); err != nil {
+			return err
 		}
 		s.Seconded = by
 		return nil
 	})
+}
+
+// MaySecond returns the error that [Manager.Second] would return now, as far as it does not come
+// from the store or from [Config.Note]. It changes nothing.
+func (m *Manager) MaySecond(ctx context.Context, id string, by rollout.Actor) error {
+	s := m.doc.Load().Silences[id]
+	if s == nil {
+		return fmt.Errorf("alert: silence %.40q: %w", id, rollout.ErrNotFound)
+	}
+	if err := m.may(ctx, by, s.Match); err != nil {
+		return err
+	}
+	return s.second(by)
+}
+
+// second returns why by cannot agree to the silence.
+func (s *Silence) second(by rollout.Actor) error {
+	bad := func(field, value, want string) error {
+		return &checks.InvalidError{Package: "alert", Field: field, Value: value, Want: want}
+	}
+	same := func(a rollout.Actor) bool { return quorum.Same(a.Subject, a.Name, by.Subject, by.Name) }
+	switch {
+	case same(s.By):
+		return bad("by", fmt.Sprintf("%.80q", by.Name), "another person than the author of the silence")
+	case !s.To.After(now()):
+		return bad("id", s.ID, "a silence that has not ended")
+	case s.Seconded.Name != "" && !same(s.Seconded):
+		return bad("id", s.ID, "a silence that no other person has agreed to")
+	}
+	return nil
 }
 
 // Unsilence ends a silence. What still fires is sent. Errors are as for [Manager.Second].
@@ -280,18 +311,24 @@ func (m *Manager) changeSilence(ctx context.Context, id, what string, by rollout
 	if err := m.note(ctx, what, trial, by); err != nil {
 		return err
 	}
-	return m.update(ctx, true, func(d *document) bool {
+	var late error // another change came first
+	err := m.update(ctx, true, func(d *document) bool {
+		late = nil
 		s := d.Silences[id]
 		if s == nil {
 			return false
 		}
 		next := *s
-		if change(&next) != nil {
+		if late = change(&next); late != nil {
 			return false
 		}
 		d.Silences[id] = &next
 		return true
 	})
+	if err != nil {
+		return err
+	}
+	return late
 }
 
 // Silences returns the silences that have not ended, and those that ended in the last 24 h,

@@ -1,11 +1,15 @@
 package console
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/alert"
 )
@@ -22,18 +26,10 @@ func (v *visit) alerts() {
 	}
 	silences := section{Title: "Silences", Head: []string{"alerts", "until", "by", "reason", "state"}}
 	for _, s := range v.cfg.Alerts.Silences() {
-		if !v.reads(s.Match["target"]) && !v.reads("") {
+		if !v.reads(about(s)) && !v.reads("") {
 			continue
 		}
-		var match []string
-		for k, val := range s.Match {
-			match = append(match, k+"="+val)
-		}
-		state := "in force"
-		if waits(s) {
-			state = "has no effect until a second person agrees"
-		}
-		silences.Rows = append(silences.Rows, []cell{text(strings.Join(match, " ")), at(s.To), text(s.By.Name), text(s.Reason), text(state)})
+		silences.Rows = append(silences.Rows, []cell{text(matched(s)), at(s.To), text(s.By.Name), text(s.Reason), v.silenceState(s)})
 	}
 	if silences.Rows == nil {
 		silences.Text = []string{"None."}
@@ -51,6 +47,106 @@ func (v *visit) alerts() {
 	}
 	ended := v.alertTable("Ended in the last 24 hours", v.cfg.Alerts.History())
 	v.sections(page{Title: "Alerts", At: time.Now(), See: "alerts"}, firing, silences, begin, paths, ended)
+}
+
+// matched words which alerts a silence is about.
+func matched(s alert.Silence) string {
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(s.Match)) {
+		all = append(all, k+"="+s.Match[k])
+	}
+	return strings.Join(all, " ")
+}
+
+// silenceState words what becomes of a silence, and leads to what the caller can do about it.
+func (v *visit) silenceState(s alert.Silence) cell {
+	now := time.Now()
+	switch {
+	case !s.To.After(now):
+		return text("has ended")
+	case waits(s):
+		return to("has no effect until a second person agrees", v.path("alerts", "second", s.ID))
+	case s.From.After(now):
+		return text("begins later")
+	case s.Seconded.Name != "":
+		return text("in force, agreed to by " + s.Seconded.Name)
+	}
+	return text("in force")
+}
+
+// about returns the target that a silence is about, "" for more than one.
+func about(s alert.Silence) string {
+	if t := s.Match["target"]; !strings.HasSuffix(t, "*") {
+		return t
+	}
+	return ""
+}
+
+// waiting returns the silence with an ID that waits for a second person, if the caller may read
+// about it.
+func (v *visit) waiting(id string) (alert.Silence, bool) {
+	if v.cfg.Alerts != nil {
+		for _, s := range v.cfg.Alerts.Silences() {
+			if s.ID == id && waits(s) && s.To.After(time.Now()) && (v.reads(about(s)) || v.reads("")) {
+				return s, true
+			}
+		}
+	}
+	return alert.Silence{}, false
+}
+
+// maySecond returns why the caller may not agree to a silence.
+func (v *visit) maySecond(s alert.Silence) error {
+	if err := v.may(actionSilence, about(s)); err != nil {
+		return err
+	}
+	err := v.cfg.Alerts.MaySecond(v.r.Context(), s.ID, v.by)
+	var wrong *checks.InvalidError
+	if errors.As(err, &wrong) {
+		return errors.New("it needs " + wrong.Want)
+	}
+	return err
+}
+
+// secondForm answers with the form by which a second person agrees to a silence.
+func (v *visit) secondForm(id string) {
+	s, ok := v.waiting(id)
+	if !ok {
+		v.missing()
+		return
+	}
+	f := &form{Action: v.path("alerts", "second", id), Button: "Agree to this silence"}
+	if err := v.maySecond(s); err != nil {
+		f.Why = "you may not: " + reason(err)
+	}
+	v.sections(page{Title: "Agree to a silence"}, section{
+		Title: "Agree to a silence", Form: f,
+		Text: []string{
+			"These alerts are not sent from the moment you agree until the silence ends. They go on to fire, and what still fires at its end is sent then.",
+			"It is recorded that you have agreed, under your name, " + v.by.Name + ".",
+		},
+		Head: []string{"what", "value"},
+		Rows: [][]cell{{text("alerts"), text(matched(s))}, {text("from"), at(s.From)}, {text("until"), at(s.To)}, {text("asked for by"), text(s.By.Name)}, {text("reason"), text(s.Reason)}},
+	})
+}
+
+// second agrees to a silence.
+func (v *visit) second(id string) {
+	s, ok := v.waiting(id)
+	if !ok {
+		v.missing()
+		return
+	}
+	if err := v.maySecond(s); err != nil {
+		v.refuse(actionSilence, about(s), "authorize", err.Error())
+		v.problem(http.StatusForbidden, "Nothing was done: you may not agree to this silence: "+reason(err)+".", "")
+		return
+	}
+	if err := v.cfg.Alerts.Second(v.r.Context(), id, v.by); err != nil {
+		v.problem(http.StatusConflict, "It is not known whether your agreement was recorded.", err.Error())
+		return
+	}
+	v.leave("/alerts", "agreed")
 }
 
 // silencesSome reports whether the caller may silence the alerts of any target.
@@ -81,13 +177,15 @@ func (v *visit) alertTable(title string, all []alert.Alert) section {
 	return s
 }
 
-// postAlert begins a silence, or sends a test message.
+// postAlert begins a silence, agrees to one, or sends a test message.
 func (v *visit) postAlert(p []string) {
 	switch {
 	case v.cfg.Alerts == nil:
 		v.missing()
 	case len(p) == 1 && p[0] == "silence":
 		v.silence()
+	case len(p) == 2 && p[0] == "second":
+		v.second(p[1])
 	case len(p) == 2 && p[0] == "test":
 		if err := v.may(rollout.ActionConfigure, ""); err != nil {
 			v.refuse(rollout.ActionConfigure, "", "authorize", err.Error())

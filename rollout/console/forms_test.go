@@ -149,3 +149,43 @@ func TestSecondPerson(t *testing.T) {
 		}
 	})
 }
+
+// TestSecondPersonAgrees: for each role, the page offers to agree to a silence exactly when the
+// form does it; the author of the silence cannot, and without a second person it has no effect.
+func TestSecondPersonAgrees(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, everything)
+		w.submit("/alerts", url.Values{"target": {"chat"}, "hours": {"1000"}, "reason": {"repair"}})
+		id := w.cfg.Alerts.Silences()[0].ID
+		seconded := func() string { return w.cfg.Alerts.Silences()[0].Seconded.Name }
+		for _, by := range []string{viewer, developer, sre, "cem sre"} {
+			w.by = by
+			link := `href="/alerts/second/` + id + `"`
+			if !strings.Contains(w.get("/alerts"), link) {
+				t.Errorf("%s is not led to the silence that waits", by)
+			}
+			page := w.get("/alerts/second/" + id)
+			offered := !strings.Contains(page, " disabled>")
+			action, form := w.fields(page, nil)
+			resp := w.ask("POST", action, form)
+			done := resp.StatusCode == http.StatusSeeOther && seconded() != ""
+			if may := by == "cem sre"; offered != may || done != may || !done && (resp.StatusCode != http.StatusForbidden || seconded() != "") {
+				t.Errorf("%s: offered %v, %s, agreed to by %q: %s", by, offered, resp.Status, seconded(), words(page))
+			}
+			if done {
+				if page := words(w.get(resp.Header.Get("Location"))); !strings.Contains(page, "You have agreed") || !strings.Contains(page, "in force, agreed to by cem") {
+					t.Error(page)
+				}
+				if resp := w.ask("POST", action, form); resp.StatusCode != http.StatusSeeOther {
+					t.Errorf("the form again: %s", resp.Status)
+				}
+			}
+		}
+		w.by = stranger
+		for _, resp := range []*http.Response{w.ask("GET", "/alerts/second/"+id, nil), w.ask("POST", "/alerts/second/"+id, url.Values{"key": {"k"}}), w.ask("GET", "/alerts/second/nothing", nil)} {
+			if resp.StatusCode != http.StatusNotFound {
+				t.Errorf("a stranger: %s", resp.Status)
+			}
+		}
+	})
+}

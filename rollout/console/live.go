@@ -124,6 +124,7 @@ var notices = map[string]string{
 	"vouched":  "Recorded in the ledger.",
 	"proved":   "Your second factor is proved.",
 	"waits":    "Recorded, but the silence has no effect until a second person agrees: it is too long or too wide for one person. Alerts go on to be sent.",
+	"agreed":   "You have agreed to the silence. It is in force at its times.",
 	"test":     "The test message was sent.",
 }
 

@@ -187,6 +187,8 @@ func (v *visit) get() {
 		v.alerts()
 	case p[0] == "alerts" && len(p) == 3 && p[1] == "test":
 		v.testForm(p[2])
+	case p[0] == "alerts" && len(p) == 3 && p[1] == "second":
+		v.secondForm(p[2])
 	case p[0] == "health" && len(p) == 1:
 		v.health()
 	case p[0] == "me" && len(p) == 1:

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
+	"github.com/serin-go/serin/checks"
 	"github.com/serin-go/serin/checks/health"
 	"github.com/serin-go/serin/internal/visible"
 	"github.com/serin-go/serin/rollout"
@@ -108,24 +110,51 @@ func (s *Server) silence(r *request) (*answer, error) {
 	}{id, second}}, nil
 }
 
-// unsilence answers DELETE /silences/{silence}.
-func (s *Server) unsilence(r *request) (*answer, error) {
+// silenceOf returns the silence that a path names, if the caller may change it.
+func (s *Server) silenceOf(r *request) (alert.Silence, error) {
 	if s.cfg.Alerts == nil {
-		return nil, missing()
+		return alert.Silence{}, missing()
 	}
 	for _, sil := range s.cfg.Alerts.Silences() {
-		if sil.ID != r.PathValue("silence") {
-			continue
+		if sil.ID == r.PathValue("silence") {
+			return sil, s.must(r, actionSilence, about(sil.Match))
 		}
-		if err := s.must(r, actionSilence, about(sil.Match)); err != nil {
-			return nil, err
-		}
-		if err := s.cfg.Alerts.Unsilence(r.Context(), sil.ID, r.by); err != nil {
-			return nil, err
-		}
-		return &answer{status: http.StatusNoContent}, nil
 	}
-	return nil, missing()
+	return alert.Silence{}, missing()
+}
+
+// unsilence answers DELETE /silences/{silence}.
+func (s *Server) unsilence(r *request) (*answer, error) {
+	sil, err := s.silenceOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Alerts.Unsilence(r.Context(), sil.ID, r.by); err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusNoContent}, nil
+}
+
+// second answers POST /silences/{silence}/second.
+func (s *Server) second(r *request) (*answer, error) {
+	sil, err := s.silenceOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.body) > 0 {
+		if err := r.decode(&struct{}{}); err != nil {
+			return nil, err
+		}
+	}
+	err = s.cfg.Alerts.Second(r.Context(), sil.ID, r.by)
+	var wrong *checks.InvalidError
+	switch {
+	case errors.As(err, &wrong):
+		return nil, fault(client.Refused, "you cannot agree to it: have %v, want %s", wrong.Value, wrong.Want)
+	case err != nil:
+		return nil, err
+	}
+	return &answer{status: http.StatusNoContent}, nil
 }
 
 // testReceiver answers POST /receivers/{receiver}/test.

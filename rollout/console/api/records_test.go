@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -254,6 +255,21 @@ func TestOperations(t *testing.T) {
 	silence.To = time.Now().Add(20 * 24 * time.Hour)
 	if long, err := w.as("ben").Silence(t.Context(), silence, ""); err != nil || !long.NeedsSecond {
 		t.Errorf("20 days by one person: %+v %v", long, err)
+	}
+	long, err := w.as("ben").Silence(t.Context(), silence, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ person, id, want string }{
+		{"ana", long.ID, client.Forbidden}, {"cleo", long.ID, client.Forbidden}, {"eve", long.ID, client.NotFound}, {"ben", long.ID, client.Refused},
+		{"fay", "nothing", client.NotFound}, {"fay", id, client.Refused}, {"fay", long.ID, ""}, {"fay", long.ID, ""},
+	} {
+		if err := w.as(c.person).Second(t.Context(), c.id, ""); named(err) != c.want || err != nil && c.want == "" {
+			t.Errorf("%s agrees: %v, want %q", c.person, err, c.want)
+		}
+	}
+	if all, err = w.as("ben").Alerts(t.Context()); err != nil || !slices.ContainsFunc(all.Silences, func(s client.Silence) bool { return s.ID == long.ID && s.Seconded.Name == "fay" }) {
+		t.Errorf("%+v %v", all.Silences, err)
 	}
 	if got, err := w.as("ben").TestReceiver(t.Context(), "log"); err != nil || got.Accepted.IsZero() {
 		t.Errorf("%+v %v", got, err)

@@ -41,6 +41,7 @@ var routes = []route{
 
 	{method: http.MethodGet, pattern: "/alerts", answer: (*Server).showAlerts},
 	{method: http.MethodPost, pattern: "/silences", answer: (*Server).silence},
+	{method: http.MethodPost, pattern: "/silences/{silence}/second", answer: (*Server).second},
 	{method: http.MethodDelete, pattern: "/silences/{silence}", answer: (*Server).unsilence},
 	{method: http.MethodPost, pattern: "/receivers/{receiver}/test", answer: (*Server).testReceiver},
 

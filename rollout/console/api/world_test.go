@@ -53,6 +53,7 @@ type world struct {
 var people = map[string]rollout.Actor{
 	"ana":  {Name: "ana", Roles: []string{"developer"}},
 	"ben":  {Name: "ben", Roles: []string{"sre"}},
+	"fay":  {Name: "fay", Roles: []string{"sre"}},
 	"cleo": {Name: "cleo", Roles: []string{"reader"}},
 	"eve":  {Name: "eve", Roles: []string{"other-team"}},
 }

@@ -223,7 +223,8 @@ type Silence struct {
 	Reason   string    `json:"reason"`
 	By       Actor     `json:"by,omitzero"`
 	Seconded Actor     `json:"seconded,omitzero"`
-	// NeedsSecond means that it has no effect before a second person agrees.
+	// NeedsSecond means that it has no effect before a second person agrees; see
+	// [Client.Second]. Seconded is that person.
 	NeedsSecond bool `json:"needs_second,omitempty"`
 }
 
@@ -246,6 +247,13 @@ func (c *Client) Silence(ctx context.Context, s Silence, key string) (Silence, e
 	_, err := c.do(ctx, in, &out)
 	s.ID, s.NeedsSecond = out.ID, out.NeedsSecond
 	return s, err
+}
+
+// Second agrees to a silence that needs a second person, which its author cannot do: that is the
+// problem [Refused]. An empty key is random.
+func (c *Client) Second(ctx context.Context, id, key string) error {
+	_, err := c.do(ctx, post(key, "silences", id, "second"), nil)
+	return err
 }
 
 // Unsilence ends a silence.
