@@ -145,6 +145,7 @@ type order struct {
 	by             Actor
 	key, why, plan string
 	seq            uint64
+	replayed       *bool
 }
 
 // conflict says which condition of the order does not hold for d.
@@ -193,12 +194,16 @@ func (o order) onward() bool {
 	return true
 }
 
-// Key makes the command idempotent: a second one with the same key has no
-// effect and returns nil once the first was carried out. A second one that asks for
+// Key makes the command, or the start, idempotent: a second one with the same key has no
+// effect and returns nil, or the first one's ID, once the first was carried out. A second one that asks for
 // something else, or comes from another actor, is a [*KeyReusedError]. Keys are
 // remembered for the last [MaxKeys] commands of a rollout. A key has at most 128 bytes,
 // which can be printed.
 func Key(key string) Option { return func(o *order) { o.key = key } }
+
+// Replayed sets *was to whether a start or a retry with a [Key] had been carried out before, so
+// that it had no effect. Commands leave *was as it is.
+func Replayed(was *bool) Option { return func(o *order) { o.replayed = was } }
 
 // MaxKeys is the number of idempotency keys that a rollout remembers.
 const MaxKeys = 64

@@ -58,6 +58,9 @@ type document struct {
 	Votes []strategies.Vote `json:"votes,omitempty"`
 	// Served are the idempotency keys of the last commands.
 	Served []string `json:"served,omitempty"`
+	// Starts are the idempotency keys of the target's last starts, with what was asked for
+	// and the number of the rollout, oldest first.
+	Starts []string `json:"starts,omitempty"`
 	// Preflighted is when the preflight checks had passed, the last time before traffic
 	// moved.
 	Preflighted time.Time `json:"preflighted,omitzero"`

@@ -129,14 +129,17 @@ func (e *MissingEventError) Error() string {
 // Unwrap returns why the event's place in the audit trail does not hold it.
 func (e *MissingEventError) Unwrap() error { return e.Err }
 
-// KeyReusedError says that a [Key] has been used for another command, or by another
-// actor. Nothing has changed.
+// KeyReusedError says that a [Key] has been used for another command or another start, or by
+// another actor. Nothing has changed.
 type KeyReusedError struct {
-	Rollout ID
+	Rollout ID // of the command, or that was started by the key
 	Key     string
-	Command strategies.Command // that was refused
+	Command strategies.Command // that was refused; NoCommand for a start or a retry
 }
 
 func (e *KeyReusedError) Error() string {
+	if e.Command == strategies.NoCommand {
+		return fmt.Sprintf("rollout: cannot start: the key %q was used to start %s, with another plan or by another actor", e.Key, e.Rollout)
+	}
 	return fmt.Sprintf("rollout: %s: cannot %s: the key %q was used for another command or by another actor", e.Rollout, e.Command, e.Key)
 }

@@ -105,13 +105,13 @@ func (c *StoreCommander) Do(ctx context.Context, id ID, cmd strategies.Command, 
 // store. A target that no such engine has is an [*checks.InvalidError]. Whether the target's
 // splitter can carry out the plan is not known here; a split that it refuses is not in
 // force, and the rollout says so.
-func (c *StoreCommander) Start(ctx context.Context, p Plan, by Actor) (ID, error) {
-	return c.e.Start(ctx, p, by)
+func (c *StoreCommander) Start(ctx context.Context, p Plan, by Actor, opts ...Option) (ID, error) {
+	return c.e.Start(ctx, p, by, opts...)
 }
 
 // Retry begins a rollout again as [Engine.Retry] does.
-func (c *StoreCommander) Retry(ctx context.Context, id ID, by Actor) (ID, error) {
-	return c.e.Retry(ctx, id, by)
+func (c *StoreCommander) Retry(ctx context.Context, id ID, by Actor, opts ...Option) (ID, error) {
+	return c.e.Retry(ctx, id, by, opts...)
 }
 
 // hasTarget reports whether an engine that shares the store has the target. It has

@@ -21,11 +21,20 @@ import (
 // Errors: everything that is wrong with the plan, joined; a [*ForbiddenError];
 // a [*BusyError] if another rollout of the target is active and the plan does
 // not supersede it, which asks for [ActionSupersede] too; a [*StaleBaselineError] if
-// another version than the plan's baseline serves; a [*WeakPlanError]; ErrClosed; or an
-// error of the store. After an error of the store the rollout may have begun; ask Newest.
-func (e *Engine) Start(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
+// another version than the plan's baseline serves; a [*WeakPlanError]; a [*KeyReusedError];
+// ErrClosed; or an error of the store. After an error of the store the rollout may have begun:
+// ask Newest, or repeat a start that has a [Key], which begins it once.
+//
+// Of the options, Key and [Replayed] apply. The keys of the last 16 starts and retries of a
+// target are stored with its rollouts, so they hold for all processes that share the store, and
+// after a restart.
+func (e *Engine) Start(ctx context.Context, p Plan, by Actor, opts ...Option) (_ ID, err error) {
 	defer func() { e.refuse(ctx, by, ActionStart, p.Target, "", err) }()
 	if err := context.Cause(e.ctx); err != nil {
+		return "", err
+	}
+	o, err := startOrder(by, opts)
+	if err != nil {
 		return "", err
 	}
 	if err := e.accept(p, by); err != nil {
@@ -34,19 +43,34 @@ func (e *Engine) Start(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	if err := e.authorize(ctx, by, ActionStart, p.Target); err != nil {
 		return "", err
 	}
-	return e.begin(ctx, p, by)
+	whole, err := p.compile()
+	if err != nil {
+		return "", err
+	}
+	mark := o.startMark(ActionStart, whole.Digest())
+	return e.keyed(ctx, p.Target, o, mark, func() (ID, error) { return e.begin(ctx, p, by, mark) })
 }
 
 // Retry begins a rollout again that has ended otherwise than Promoted: with the
-// same plan, from its preflight checks on, under a new ID.
-func (e *Engine) Retry(ctx context.Context, id ID, by Actor) (_ ID, err error) {
+// same plan, from its preflight checks on, under a new ID. Options are as for [Engine.Start].
+func (e *Engine) Retry(ctx context.Context, id ID, by Actor, opts ...Option) (_ ID, err error) {
 	defer func() { e.refuse(ctx, by, ActionRetry, id.Target(), id, err) }()
 	if err := context.Cause(e.ctx); err != nil {
+		return "", err
+	}
+	o, err := startOrder(by, opts)
+	if err != nil {
 		return "", err
 	}
 	if err := e.authorize(ctx, by, ActionRetry, id.Target()); err != nil {
 		return "", err
 	}
+	mark := o.startMark(ActionRetry, string(id))
+	return e.keyed(ctx, id.Target(), o, mark, func() (ID, error) { return e.again(ctx, id, by, mark) })
+}
+
+// again begins a rollout again.
+func (e *Engine) again(ctx context.Context, id ID, by Actor, mark string) (ID, error) {
 	doc, err := e.find(ctx, id)
 	if err != nil {
 		return "", err
@@ -62,11 +86,12 @@ func (e *Engine) Retry(ctx context.Context, id ID, by Actor) (_ ID, err error) {
 	if err := e.accept(p, by); err != nil {
 		return "", err
 	}
-	return e.begin(ctx, p, by)
+	return e.begin(ctx, p, by, mark)
 }
 
-// begin stores the first document of a rollout whose plan has been accepted.
-func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) {
+// begin stores the first document of a rollout whose plan has been accepted, with the mark of
+// its key. It begins nothing, and returns errStarted, if that was done before under the key.
+func (e *Engine) begin(ctx context.Context, p Plan, by Actor, mark string) (_ ID, err error) {
 	if e.remote {
 		if err := e.hasTarget(ctx, p.Target); err != nil {
 			return "", err
@@ -95,6 +120,9 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 		old = e.current(p.Target)
 	}
 	if old != nil {
+		if id, err := old.view.Load().doc.startedBy(mark); id != "" || err != nil {
+			return "", errors.Join(err, errStarted)
+		}
 		if p.Supersede && !old.over() {
 			if err := e.authorize(ctx, by, ActionSupersede, p.Target); err != nil {
 				return "", err
@@ -116,6 +144,9 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	last, prev, err := e.makeWay(ctx, p.Target)
 	if err != nil {
 		return "", err
+	}
+	if id, err := last.startedBy(mark); id != "" || err != nil {
+		return "", errors.Join(err, errStarted)
 	}
 	serving := last.Serving
 	if serving != nil && p.DangerouslyReplaceServing != serving.Arm() && stale(p.Baseline, *serving) {
@@ -159,6 +190,7 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor) (_ ID, err error) 
 	doc := &document{
 		Format: documentFormat, ID: id, Number: number, Members: last.Members, Plan: p, Digest: gatedDigest(digest, gates), Starter: by,
 		Epoch: max(1, last.Epoch), Split: split, History: last.History, Moves: last.Moves, Serving: serving,
+		Starts: started(last.Starts, mark, number),
 	}
 	if len(gates) > 0 {
 		doc.Gates, doc.PlanDigest = gates, digest
@@ -398,7 +430,7 @@ func (e *Engine) makeWay(ctx context.Context, target string) (last document, pre
 		return last, "", err
 	}
 	left := doc.serving()
-	return document{Number: doc.Number, Members: doc.Members, Epoch: doc.Epoch, Split: doc.Split, History: doc.history(), Moves: doc.moves(), Serving: &left}, entry.Revision, nil
+	return document{ID: doc.ID, Starts: doc.Starts, Number: doc.Number, Members: doc.Members, Epoch: doc.Epoch, Split: doc.Split, History: doc.history(), Moves: doc.moves(), Serving: &left}, entry.Revision, nil
 }
 
 // holdBeforeStart holds a document against its trail where this process has not

@@ -130,7 +130,7 @@ func (t *tool) parse(fs *flag.FlagSet, args []string, least, most int) ([]string
 
 // keyFlag adds the flag for an idempotency key.
 func (t *tool) keyFlag(fs *flag.FlagSet) {
-	fs.StringVar(&t.given, "key", "", "an idempotency `key`: repeated with the same key, it is carried out once; kept for 24 hours and, except for commands to a rollout, until the server restarts; default random")
+	fs.StringVar(&t.given, "key", "", "an idempotency `key`: repeated with the same key, it is carried out once; kept in the store for starts, retries and commands, and otherwise for 24 hours and until the server restarts; default random")
 }
 
 // newKey returns the key for what is sent next.

@@ -225,7 +225,7 @@ func (v *visit) again(id rollout.ID) {
 		v.outcome(id, id, strategies.NoCommand, forbidden(v.by, rollout.ActionRetry, id.Target(), err))
 		return
 	}
-	next, err := v.cfg.Engine.Retry(v.r.Context(), id, v.by)
+	next, err := v.cfg.Engine.Retry(v.r.Context(), id, v.by, rollout.Key(v.r.PostForm.Get("key")))
 	v.outcome(id, next, strategies.NoCommand, err)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/console"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -115,6 +116,31 @@ func (w *world) settle() {
 		_ = w.engine.Do(w.t.Context(), st.ID, strategies.Abort, ana) // it may have ended by itself
 	}
 	time.Sleep(20 * time.Second)
+}
+
+// TestStartedBeforeRestart: a form that starts a rollout, sent again to a console that has begun
+// later, starts no other one.
+func TestStartedBeforeRestart(t *testing.T) {
+	for _, path := range []string{"/plans/next.yaml", "/chat/1/retry"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := begin(t, everything)
+			p := plan()
+			p.Preflight = []string{"fail"}
+			w.start(p)
+			w.wait(func(st rollout.Status) bool { return st.Phase.Terminal() })
+			action, form := w.fields(w.get(path), nil)
+			for range 2 {
+				if resp := w.ask("POST", action, form); resp.StatusCode != http.StatusSeeOther || w.rollouts() != 2 {
+					t.Fatalf("%s: %s, %d rollouts: %s", path, resp.Status, w.rollouts(), words(read(resp)))
+				}
+				w.settle()
+				var err error
+				if w.con, err = console.New(w.cfg); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 // TestRefusedFormAgain: a form that was refused had no effect, so it can be sent again.

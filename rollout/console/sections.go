@@ -482,7 +482,7 @@ func (v *visit) start(name string) {
 		v.problem(http.StatusForbidden, "Nothing was done: you may not start it: "+reason(err)+".", "")
 		return
 	}
-	id, err := v.cfg.Engine.Start(v.r.Context(), p, v.by)
+	id, err := v.cfg.Engine.Start(v.r.Context(), p, v.by, rollout.Key(v.r.PostForm.Get("key")))
 	if err != nil {
 		v.problem(http.StatusConflict, "Nothing was done.", err.Error())
 		return

@@ -184,19 +184,30 @@ func (s *Server) retry(r *request) (*answer, error) {
 			return nil, err
 		}
 	}
-	next, err := s.cfg.Engine.Retry(r.Context(), id, r.by)
+	var before bool
+	next, err := s.cfg.Engine.Retry(r.Context(), id, r.by, r.startOptions(&before)...)
 	if err != nil {
 		return nil, planProblem(err)
 	}
 	_, number, _ := strings.Cut(string(next), "/")
-	return created("../"+number, next), nil
+	return created("../"+number, next, before), nil
+}
+
+// startOptions are the options of a start: the engine knows the key in all processes that share
+// its store, and after a restart. *before is set to whether it was started before.
+func (r *request) startOptions(before *bool) []rollout.Option {
+	return []rollout.Option{rollout.Key(r.Header.Get("Idempotency-Key")), rollout.Replayed(before)}
 }
 
 // created is the answer to the start of a rollout. Location is relative, so that it holds
-// below every prefix.
-func created(location string, id rollout.ID) *answer {
+// below every prefix. before says that it was started earlier, by the same key.
+func created(location string, id rollout.ID, before bool) *answer {
+	h := http.Header{"Location": {location}}
+	if before {
+		h.Set("Idempotency-Replayed", "true")
+	}
 	return &answer{
-		status: http.StatusCreated, header: http.Header{"Location": {location}},
+		status: http.StatusCreated, header: h,
 		body: struct {
 			ID string `json:"id"`
 		}{string(id)},

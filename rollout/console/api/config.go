@@ -31,9 +31,9 @@ import (
 // each second while they are watched, and Redeliver(ctx, sink, key string) error, without
 // which dead letters cannot be delivered.
 type Engine interface {
-	Start(ctx context.Context, p rollout.Plan, by rollout.Actor) (rollout.ID, error)
+	Start(ctx context.Context, p rollout.Plan, by rollout.Actor, opts ...rollout.Option) (rollout.ID, error)
 	Do(ctx context.Context, id rollout.ID, c strategies.Command, by rollout.Actor, opts ...rollout.Option) error
-	Retry(ctx context.Context, id rollout.ID, by rollout.Actor) (rollout.ID, error)
+	Retry(ctx context.Context, id rollout.ID, by rollout.Actor, opts ...rollout.Option) (rollout.ID, error)
 	Newest(ctx context.Context, target string) (rollout.Status, error)
 	Status(ctx context.Context, id rollout.ID) (rollout.Status, error)
 	Rollouts(ctx context.Context, target string, before rollout.ID, n int) ([]rollout.Status, error)

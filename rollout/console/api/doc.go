@@ -26,8 +26,9 @@
 //
 // The package decides nothing: what it does is Engine.Start, Do and Retry, and reads. Each POST
 // has an Idempotency-Key. Repeated with the same key, the same request that was carried out gets
-// the first answer again, for up to 24 hours and as long as the process lives; commands are also
-// settled by the engine's own keys, which outlive it. A refusal has no effect and is not kept.
+// the first answer again, for up to 24 hours and as long as the process lives. Starts, retries and
+// commands are also settled by the engine's own keys, which outlive the process and hold for all
+// servers that share the store. A refusal has no effect and is not kept.
 // Approve, promote, promote-fully, skip and resume need an If-Match, so that they act on what the
 // caller has seen. An abort waits for nothing: it needs no condition. Commands that lower or hold
 // a candidate are not limited.

@@ -12,8 +12,8 @@ import (
 // not called and where it led is returned. A form without an effect is forgotten, so that it can
 // be sent again. The form of r must be parsed, and by have signed in. A problem that is
 // [client.PreconditionRequired], [client.KeyReused] or [client.InProgress] means that run was
-// not called. Other servers do not know the keys, which end with this one. It is safe for
-// concurrent use.
+// not called. Other servers do not know the keys, which end with this one, so give the key of a
+// start to the engine too. It is safe for concurrent use.
 func (s *Server) Once(r *http.Request, by rollout.Actor, key string, run func() string) (to string, p *client.Problem) {
 	if checkKey(key) != nil {
 		return "", fault(client.PreconditionRequired, "the form has no key")

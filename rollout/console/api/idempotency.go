@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/serin-go/serin/internal/bounded"
 	"github.com/serin-go/serin/rollout/console/client"
@@ -26,17 +27,19 @@ const (
 
 // checkKey returns the problem of an idempotency key.
 func checkKey(key string) *client.Problem {
-	const want = "1 to 128 characters that print, and a new key for each request"
+	const want = "1 to 128 bytes of characters that print, none of them combining, and a new key for each request"
 	switch {
 	case key == "":
 		return invalid("Idempotency-Key", "", "the header is missing", want)
-	case len(key) > bounded.MaxName || !bounded.Printable(key):
+	case len(key) > bounded.MaxName || !bounded.Printable(key) || strings.ContainsFunc(key, unicode.IsMark):
 		return invalid("Idempotency-Key", "", "the key is too long or does not print", want)
 	}
 	return nil
 }
 
-// keyring keeps the answers to requests by person and key.
+// keyring keeps the answers to requests by person and key, in this process. What starts or
+// commands a rollout is also known by its key to the engine, whose store outlives the process and
+// may be shared.
 type keyring struct {
 	mu      sync.Mutex
 	persons map[string]*person

@@ -9,6 +9,7 @@ import (
 	"github.com/serin-go/serin/rollout"
 	"github.com/serin-go/serin/rollout/console/api"
 	"github.com/serin-go/serin/rollout/console/client"
+	"github.com/serin-go/serin/rollout/memstore"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -159,6 +160,64 @@ func TestRefusedAgain(t *testing.T) {
 	if a.problem(t).Name() != client.KeyReused {
 		t.Errorf("the key of a start with another media type: %d %s", a.status, a.body)
 	}
+}
+
+// replica has the world share a store with others, under a name.
+func replica(name string, store rollout.Store) option {
+	return func(w *world, engine *rollout.Config, server *api.Config) {
+		w.store, engine.Store, server.Store, engine.Replica = store, store, store, name
+	}
+}
+
+// TestStartOnceEverywhere: of equal starts and retries with one key, through two servers with one
+// store and through a server that has begun later, one has an effect, and the others say so.
+func TestStartOnceEverywhere(t *testing.T) {
+	store := new(memstore.Store)
+	worlds := []*world{newWorld(t, replica("a", store)), newWorld(t, replica("b", store))}
+	send := func(w *world, person, path, body string) reply {
+		return w.send(person, "POST", path, body, "Idempotency-Key", "release"+path, "Content-Type", "application/yaml")
+	}
+	once := func(path, body, want string) {
+		t.Helper()
+		answers := make([]reply, 6)
+		var all sync.WaitGroup
+		for i := range answers {
+			all.Go(func() { answers[i] = send(worlds[i%len(worlds)], "ana", path, body) })
+		}
+		all.Wait()
+		fresh, err := api.New(api.Config{Engine: worlds[0].engine, Store: store, Who: tokens(t, nil), May: policyOf(t).Authorize})
+		if err != nil {
+			t.Fatal(err)
+		}
+		worlds[0].http.Config.Handler = fresh
+		answers = append(answers, send(worlds[0], "ana", path, body))
+		first := 0
+		for _, a := range answers {
+			if a.status != 201 || string(a.body) != `{"id":"`+want+`"}` {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+			if a.header.Get("Idempotency-Replayed") == "" {
+				first++
+			}
+		}
+		if first != 1 {
+			t.Errorf("%s: %d answers say that they are the first", path, first)
+		}
+	}
+	once("/rollouts", baking, "chat/1")
+	other := strings.Replace(baking, "bake: 24h", "bake: 12h", 1)
+	for name, a := range map[string]reply{"another plan": send(worlds[1], "ana", "/rollouts", other), "another person": send(worlds[1], "ben", "/rollouts", baking)} {
+		if a.problem(t).Name() != client.KeyReused {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	if a := worlds[0].send("ben", "POST", "/rollouts/chat/1/commands", `{"command":"abort"}`, "Idempotency-Key", "end"); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	for _, w := range worlds {
+		w.until("chat/1", strategies.Aborted)
+	}
+	once("/rollouts/chat/1/retry", "", "chat/2")
 }
 
 // TestUnknownOutcome: a request whose outcome is unknown is carried out when it is repeated with

@@ -91,11 +91,12 @@ func (s *Server) start(r *request) (*answer, error) {
 			}
 		}
 	}
-	id, err := s.cfg.Engine.Start(r.Context(), p, r.by)
+	var before bool
+	id, err := s.cfg.Engine.Start(r.Context(), p, r.by, r.startOptions(&before)...)
 	if err != nil {
 		return nil, planProblem(err)
 	}
-	return created("rollouts/"+string(id), id), nil
+	return created("rollouts/"+string(id), id, before), nil
 }
 
 // validate answers POST /plans/validate.

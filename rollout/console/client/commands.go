@@ -42,8 +42,9 @@ func (c *Client) Do(ctx context.Context, id string, o Order) error {
 }
 
 // Start starts a rollout of a plan file in YAML or JSON, and returns its id. It returns when
-// the plan is stored. The key makes the start idempotent for up to 24 hours and until the server
-// restarts; an empty one is random.
+// the plan is stored. The key makes the start idempotent, for the last 16 starts of the target, also
+// after a restart of the server and through another one with the same store; an empty key is
+// random.
 func (c *Client) Start(ctx context.Context, plan, key string) (string, error) {
 	in := post(key, "rollouts")
 	in.text = plan
