@@ -109,6 +109,11 @@ func (c *StoreCommander) Start(ctx context.Context, p Plan, by Actor, opts ...Op
 	return c.e.Start(ctx, p, by, opts...)
 }
 
+// MayStart returns the error that Start would return now, as [Engine.MayStart] does.
+func (c *StoreCommander) MayStart(ctx context.Context, p Plan, by Actor) error {
+	return c.e.MayStart(ctx, p, by)
+}
+
 // Retry begins a rollout again as [Engine.Retry] does.
 func (c *StoreCommander) Retry(ctx context.Context, id ID, by Actor, opts ...Option) (ID, error) {
 	return c.e.Retry(ctx, id, by, opts...)

@@ -149,8 +149,10 @@ func (e *Engine) begin(ctx context.Context, p Plan, by Actor, mark string) (_ ID
 		return "", errors.Join(err, errStarted)
 	}
 	serving := last.Serving
-	if serving != nil && p.DangerouslyReplaceServing != serving.Arm() && stale(p.Baseline, *serving) {
-		return "", &StaleBaselineError{Target: p.Target, Serving: *serving, Plan: p.Baseline}
+	if serving != nil {
+		if err := p.follows(*serving); err != nil {
+			return "", err
+		}
 	}
 	number := last.Number + 1
 	id := numbered(p.Target, number)
@@ -241,6 +243,14 @@ func knownGood(history []past, p Plan, now time.Time) ID {
 		}
 	}
 	return ""
+}
+
+// follows returns a [*StaleBaselineError] if the plan does not begin with the release that serves.
+func (p Plan) follows(serving versioning.Release) error {
+	if p.DangerouslyReplaceServing != serving.Arm() && stale(p.Baseline, serving) {
+		return &StaleBaselineError{Target: p.Target, Serving: serving, Plan: p.Baseline}
+	}
+	return nil
 }
 
 // stale reports whether a plan's baseline is another release than the one that serves,

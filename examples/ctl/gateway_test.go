@@ -100,7 +100,6 @@ func TestGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want(0, "validate", "-f", "gateway.yaml", "-remote")
 	for _, line := range gatewayCommands(t) { // as the README has them
 		want(0, strings.Fields(strings.ReplaceAll(line, "'", ""))...)
 	}

@@ -95,7 +95,7 @@ func TestJSON(t *testing.T) {
 	if got := decode[client.Validation](t, w.ctl(0, "validate", "-f", plan, "-o", "json").out); got.Target != "chat" || got.Digest == "" {
 		t.Errorf("%+v", got)
 	}
-	if got := decode[client.Validation](t, w.ctl(0, "validate", "-f", plan, "-remote", "-o", "json").out); len(got.Stages) != 2 {
+	if got := decode[client.Validation](t, w.ctl(0, "validate", "-f", w.plan(quick), "-remote", "-o", "json").out); len(got.Stages) != 2 {
 		t.Errorf("%+v", got)
 	}
 	if got := decode[client.Forecast](t, w.ctl(0, "forecast", "-f", plan, "-rate", "10", "-o", "json").out); len(got.Stages) != 2 {
@@ -156,9 +156,11 @@ func TestPeople(t *testing.T) {
 		t.Error(r.out)
 	}
 	says(w.ctl(failed, "validate", "-f", w.plan("strategy: {canary: {bke: 1m}}")).errs, "plan.yaml:5:21: strategy.canary.bke: unknown, want bake")
+	says(w.ctl(failed, "validate", "-f", w.plan("preflight: [unbound]"), "-remote").errs, "a check that is bound")
+	w.want(forbidden, "cleo", "validate", "-f", w.plan(slow), "-remote")
 	says(w.ctl(0, "forecast", "-f", w.plan(slow), "-rate", "10").out, "canary 5%")
 	foreign := w.ctl(failed, "start", "-f", w.plan("preflight: [nowhere]"))
-	if says(foreign.errs, "start finds"); strings.Count(foreign.errs, "nowhere") != 1 {
+	if says(foreign.errs, "validate -f -remote"); strings.Count(foreign.errs, "nowhere") != 1 {
 		t.Errorf("a mistake that the server finds is not reported once:\n%s", foreign.errs)
 	}
 	own := w.plan(slow + "\nanalysis: {metrics: [errors, {grade: {kind: score, better: higher, role: guard}}]}")

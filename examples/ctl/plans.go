@@ -71,7 +71,7 @@ func validate(ctx context.Context, t *tool, args []string) error {
 	var p planFlags
 	fs := t.flags("validate", "")
 	p.flags(fs)
-	remote := fs.Bool("remote", false, "have the server read the plan too, in its version; what it lacks and what its targets demand, only a start finds")
+	remote := fs.Bool("remote", false, "have the server judge the plan as a start now: its checks and targets, what they demand, your rights, and what is active; nothing is started")
 	if _, err := t.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func validate(ctx context.Context, t *tool, args []string) error {
 	if *remote {
 		c, err := t.client()
 		if err == nil {
-			answer, err = c.Validate(ctx, string(body))
+			answer, err = c.MayStart(ctx, string(body))
 		}
 		if err != nil {
 			return err
@@ -93,6 +93,9 @@ func validate(ctx context.Context, t *tool, args []string) error {
 		return t.json(answer)
 	}
 	t.line("%s: a plan for %s, from %s to %s", p.file, plan.Target, plan.Baseline, plan.Candidate)
+	if *remote {
+		t.line("the server would start it now")
+	}
 	return nil
 }
 

@@ -364,7 +364,7 @@ func problem(p *client.Problem, t *tool) (code int, next string) {
 		if slices.ContainsFunc(p.Errors, func(m client.Mistake) bool { return m.Line > 0 }) {
 			return failed, "Correct the plan; ctl validate -f shows the same without a server."
 		}
-		return failed, "Correct the plan. Only a start finds what the server lacks, and what its target demands."
+		return failed, "Correct the plan; ctl validate -f -remote shows the same, and starts nothing."
 	case client.OutcomeUnknown, client.Draining:
 		return failed, fmt.Sprintf("Repeat it with %s: then it is carried out once.", t.again())
 	}

@@ -28,8 +28,9 @@ import (
 // ([]string, error).
 //
 // Optional methods are Changed(target string) <-chan struct{}, without which states are read
-// each second while they are watched, and Redeliver(ctx, sink, key string) error, without
-// which dead letters cannot be delivered.
+// each second while they are watched; Redeliver(ctx, sink, key string) error, without which dead
+// letters cannot be delivered; and MayStart(ctx, plan, actor) error, without which no plan can be
+// judged as a start would be.
 type Engine interface {
 	Start(ctx context.Context, p rollout.Plan, by rollout.Actor, opts ...rollout.Option) (rollout.ID, error)
 	Do(ctx context.Context, id rollout.ID, c strategies.Command, by rollout.Actor, opts ...rollout.Option) error

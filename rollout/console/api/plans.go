@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -76,20 +77,8 @@ func (s *Server) start(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.must(r, rollout.ActionStart, p.Target); err != nil {
+	if err := s.mayStart(r, p); err != nil {
 		return nil, err
-	}
-	if p.DangerouslyWithoutDemands != "" {
-		if err := s.must(r, rollout.ActionConfigure, p.Target); err != nil {
-			return nil, err
-		}
-	}
-	if p.Supersede {
-		if st, err := s.cfg.Engine.Newest(r.Context(), p.Target); err != nil && !errors.Is(err, rollout.ErrNotFound) || err == nil && !st.Phase.Terminal() {
-			if err := s.must(r, rollout.ActionSupersede, p.Target); err != nil {
-				return nil, err
-			}
-		}
 	}
 	var before bool
 	id, err := s.cfg.Engine.Start(r.Context(), p, r.by, r.startOptions(&before)...)
@@ -97,6 +86,46 @@ func (s *Server) start(r *request) (*answer, error) {
 		return nil, planProblem(err)
 	}
 	return created("rollouts/"+string(id), id, before), nil
+}
+
+// mayStart returns the problem of a plan that the caller has no right to start.
+func (s *Server) mayStart(r *request, p rollout.Plan) error {
+	if err := s.must(r, rollout.ActionStart, p.Target); err != nil {
+		return err
+	}
+	if p.DangerouslyWithoutDemands != "" {
+		if err := s.must(r, rollout.ActionConfigure, p.Target); err != nil {
+			return err
+		}
+	}
+	if !p.Supersede {
+		return nil
+	}
+	st, err := s.cfg.Engine.Newest(r.Context(), p.Target)
+	if errors.Is(err, rollout.ErrNotFound) || err == nil && st.Phase.Terminal() {
+		return nil
+	}
+	return s.must(r, rollout.ActionSupersede, p.Target)
+}
+
+// rehearse returns the problem that a start of the plan by the caller would be answered with now.
+func (s *Server) rehearse(r *request, p rollout.Plan) error {
+	if err := s.mayStart(r, p); err != nil {
+		return err
+	}
+	if !r.signed {
+		return fault(client.Unauthenticated, "only a caller who has signed in may start something")
+	}
+	e, ok := s.cfg.Engine.(interface {
+		MayStart(ctx context.Context, p rollout.Plan, by rollout.Actor) error
+	})
+	if !ok {
+		return fault(client.Refused, "this server cannot judge a start beforehand")
+	}
+	if err := e.MayStart(r.Context(), p, r.by); err != nil {
+		return planProblem(err)
+	}
+	return nil
 }
 
 // validate answers POST /plans/validate.
@@ -108,6 +137,15 @@ func (s *Server) validate(r *request) (*answer, error) {
 	p, err := readPlan(name, text)
 	if err != nil {
 		return nil, err
+	}
+	switch start := r.query.Get("start"); start {
+	case "", "false":
+	case "true":
+		if err := s.rehearse(r, p); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, invalid("start", "", fmt.Sprintf("%q", start), "true or false")
 	}
 	canonical, err := planfile.Write(p)
 	if err != nil {

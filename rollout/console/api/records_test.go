@@ -294,6 +294,64 @@ func TestOperations(t *testing.T) {
 	}
 }
 
+// TestMayStart: a plan is judged as its start would be, before and while a rollout is active, and
+// nothing is started or recorded.
+func TestMayStart(t *testing.T) {
+	w := newWorld(t, func(_ *world, engine *rollout.Config, _ *api.Config) {
+		engine.Demands = func(target string) rollout.Demand {
+			if target == "search" {
+				return rollout.Demand{Preflight: []string{"ready"}}
+			}
+			return rollout.Demand{}
+		}
+	})
+	plans := map[string]string{
+		"good": baking, "another target": strings.Replace(baking, "chat", "void", 1), "hidden": strings.Replace(baking, "chat", "rank", 1),
+		"weak": strings.Replace(baking, "chat", "search", 1), "unbound check": baking + "preflight: [evals]\n", "supersedes": baking + "supersede: true\n",
+		"other baseline": strings.Replace(baking, "1.4.0", "1.3.0", 1), "without demands": baking + "dangerously_without_demands: haste\n",
+	}
+	judge := func(when string, want map[string]string) {
+		t.Helper()
+		for _, person := range []string{"ana", "ben", "cleo", "eve"} {
+			for name, text := range plans {
+				_, err := w.as(person).MayStart(t.Context(), text)
+				if said, ok := want[person+" "+name]; ok && named(err) != said || !ok && err == nil {
+					t.Errorf("%s, %s, %s: %v, want %q", when, person, name, err, said)
+				}
+			}
+		}
+	}
+	first := map[string]string{"ana good": "", "ben good": "", "cleo good": client.Forbidden, "eve good": client.NotFound, "ana hidden": client.NotFound, "ben hidden": "", "eve hidden": "",
+		"ben another target": client.InvalidPlan, "ben weak": client.InvalidPlan, "ben unbound check": client.InvalidPlan, "ana supersedes": "", "ben supersedes": "",
+		"ana other baseline": "", "ben other baseline": "", "ana without demands": client.Forbidden, "ben without demands": ""}
+	judge("before", first)
+	if names, err := w.engine.Rollouts(t.Context(), "chat", "", 10); err != nil || len(names) > 0 {
+		t.Errorf("something was started: %v %v", names, err)
+	}
+	id := w.begin(baking, strategies.Baking)
+	changed := w.until(id, strategies.Baking).Seq
+	judge("active", map[string]string{"ana good": client.Busy, "ben good": client.Busy, "ana supersedes": client.Forbidden, "ben supersedes": "",
+		"ben other baseline": client.Busy, "ben without demands": client.Busy, "ben hidden": "", "eve hidden": "", "cleo good": client.Forbidden, "eve good": client.NotFound})
+	if got := w.until(id, strategies.Baking).Seq; got < changed {
+		t.Errorf("event %d after %d", got, changed)
+	}
+	if err := w.as("ben").Do(t.Context(), string(id), client.Order{Command: "abort"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until(id, strategies.Aborted)
+	first["ana other baseline"], first["ben other baseline"] = client.InvalidPlan, client.InvalidPlan // 1.4.0 serves
+	judge("after", first)
+	for _, text := range []string{baking, plans["unbound check"]} { // it says what a start says
+		_, beforehand := w.as("ben").MayStart(t.Context(), text)
+		if _, err := w.as("ben").Start(t.Context(), text, ""); named(err) != named(beforehand) {
+			t.Errorf("a start: %v, judged as %v", err, beforehand)
+		}
+	}
+	if a := w.send("ben", "POST", "/plans/validate?start=yes", baking, "Idempotency-Key", "1", "Content-Type", "application/yaml"); a.problem(t).Name() != client.InvalidRequest {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
 // TestPlans: validate, forecast and diff store nothing.
 func TestPlans(t *testing.T) {
 	w := newWorld(t)

@@ -22,7 +22,7 @@ var routes = []route{
 	{method: http.MethodPost, pattern: "/rollouts/{target}/{number}/commands", answer: (*Server).command},
 	{method: http.MethodPost, pattern: "/rollouts/{target}/{number}/retry", answer: (*Server).retry},
 
-	{method: http.MethodPost, pattern: "/plans/validate", answer: (*Server).validate, keyless: true},
+	{method: http.MethodPost, pattern: "/plans/validate", query: []string{"start"}, answer: (*Server).validate, keyless: true},
 	{method: http.MethodPost, pattern: "/plans/forecast", answer: (*Server).forecast, keyless: true},
 	{method: http.MethodPost, pattern: "/plans/diff", answer: (*Server).diff, keyless: true},
 

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -72,10 +73,21 @@ type Validation struct {
 }
 
 // Validate returns what the server would carry out for a plan file. It starts nothing. The
-// problem [InvalidPlan] has every mistake.
+// problem [InvalidPlan] has every mistake. What the server lacks, and whether the caller may
+// start it, [Client.MayStart] finds.
 func (c *Client) Validate(ctx context.Context, plan string) (Validation, error) {
 	in := post("", "plans", "validate")
 	in.text = plan
+	var out Validation
+	_, err := c.do(ctx, in, &out)
+	return out, err
+}
+
+// MayStart returns what the server would carry out, if it would start the plan file for the
+// caller now; otherwise the problem that [Client.Start] would return. It starts nothing.
+func (c *Client) MayStart(ctx context.Context, plan string) (Validation, error) {
+	in := post("", "plans", "validate")
+	in.text, in.query = plan, url.Values{"start": {"true"}}
 	var out Validation
 	_, err := c.do(ctx, in, &out)
 	return out, err
