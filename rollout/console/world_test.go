@@ -205,10 +205,13 @@ func (w *world) askIn(ctx context.Context, method, path string, form url.Values,
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
 	}
-	if name, role, _ := strings.Cut(w.by, " "); name != "" {
-		r.Header.Set("X-Forwarded-User", name)
-		if role != "" {
-			r.Header.Set("X-Forwarded-Groups", role)
+	name, role := w.by, ""
+	if i := strings.LastIndex(w.by, " "); i >= 0 {
+		name, role = w.by[:i], w.by[i+1:]
+	}
+	for header, value := range map[string]string{"X-Forwarded-User": name, "X-Forwarded-Groups": role} {
+		if value != "" {
+			r.Header.Set(header, value)
 		}
 	}
 	for i := 0; i+1 < len(header); i += 2 {
