@@ -47,7 +47,7 @@ var hostile = []string{
 	// Templates, formulas, commands and formats of other programs.
 	`{{.Secret}}`, `{{define "main"}}x{{end}}`, `${7*7}`, `#{7*7}`, `<%= 7*7 %>`, `{% raw %}`, `=HYPERLINK("//evil.example")`, `+1+1`, `-2+3`, `@SUM(A1)`, `$(reboot)`, "`reboot`", `'; DROP TABLE rollouts; --`, `%s%s%n`, `../../etc/passwd`,
 	`[link](javascript:alert(1))`, `![](//evil.example/x.png)`, `{"a":1}`, `<@everyone>`,
-	// Characters that do not show, change direction or width, or are none.
+	// Characters that do not show, change direction or width, or stand for no character.
 	"\x1b[2J\x1b[31mred\x1b[0m", "\x1b]8;;//evil.example\x07link\x1b]8;;\x07", "\u202eevil\u202c", "\u2066hidden\u2069", "\u200fright\u200e", "a\u200bb\u200cc\u200dd", "\ufeffbom", "\x00nul", "line\nbreak", "form\ffeed\vtab\rreturn\bback\x7f",
 	"\u0085next\u2028line\u2029end", "soft\u00adhyphen", "\U000e0041tag", "\ufff9note\ufffa", "\u3164filler", "\ue000private", "\ufe0fselector", "\xff\xfe", "\xc0\xbcscript>", "\xed\xa0\x80half",
 	// Width and length.
