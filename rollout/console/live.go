@@ -95,20 +95,19 @@ const pageTimeout = 10 * time.Second
 // live answers with the page of a rollout.
 func (v *visit) live(st rollout.Status, full bool) {
 	v.past.add(st)
-	offers := v.offers(st)
 	retry := v.retry(st)
 	done := v.notice()
 	again := "no"
 	if retry != nil {
 		again = "yes " + retry.Why
 	}
-	key := fmt.Sprint(st.ID, v.may(actionReadAudit, st.ID.Target()) == nil, st.Seq, st.At.UnixNano(), st.Split.Generation, full, done, "\x00", rights(offers), "\x00", again)
+	key := fmt.Sprint(st.ID, v.may(actionReadAudit, st.ID.Target()) == nil, st.Seq, st.At.UnixNano(), st.Split.Generation, full, done, "\x00", v.rights(st), "\x00", again)
 	r, err := v.cache.page(key, func() (*rendered, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), pageTimeout)
 		defer cancel()
 		all := *v // makes the page for all who share it, also after this viewer has left
 		all.r = v.r.WithContext(ctx)
-		return v.render("live", all.livePage(st, offers, retry, full, done))
+		return v.render("live", all.livePage(st, all.offers(st), retry, full, done))
 	})
 	if err != nil {
 		v.fail(err)

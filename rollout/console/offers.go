@@ -45,22 +45,28 @@ func (v *visit) offer(st rollout.Status, c strategies.Command) offer {
 	o := offer{Command: c, Href: v.cfg.Prefix + "/" + string(st.ID) + "/" + c.String()}
 	o.Label, o.Effects = effects(st, c)
 	o.Strong = c == strategies.Abort || c == strategies.PromoteFully || c == strategies.Reject
+	o.Why, o.Factor = v.verdict(st, c)
+	return o
+}
+
+// verdict returns why the caller cannot give a command, or "", and whether the form asks for a
+// second factor.
+func (v *visit) verdict(st rollout.Status, c strategies.Command) (why string, factor bool) {
 	if err := v.may(rollout.Action(c.String()), st.ID.Target()); err != nil {
-		o.Why = "you may not: " + reason(err)
-		return o
+		return "you may not: " + reason(err), false
 	}
 	err := st.Allows(c, v.by)
 	if err != nil && c == strategies.Approve && v.cfg.Factor != nil {
 		again := v.by
 		again.Proved = st.At
 		if proved := st.Allows(c, again); proved == nil {
-			o.Factor, err = true, nil // the form asks for the factor
+			return "", true
 		}
 	}
 	if err != nil {
-		o.Why = reason(err)
+		return reason(err), false
 	}
-	return o
+	return "", false
 }
 
 // reason words why something is not possible, without what the page says already.
@@ -175,11 +181,17 @@ func moves(st rollout.Status, c strategies.Command) string {
 	return "The rollout ends as " + d.Phase.String() + "."
 }
 
-// rights identifies what the caller is offered, for the cache.
-func rights(all []offer) string {
+// rights identifies what the caller is offered, for the cache: callers with the same rights share
+// a page, whose words are made once.
+func (v *visit) rights(st rollout.Status) string {
 	var b strings.Builder
-	for _, o := range all {
-		fmt.Fprintf(&b, "%s=%t%q;", o.Command, o.Factor, o.Why)
+	for _, c := range commands {
+		why, factor := v.verdict(st, c)
+		if factor {
+			b.WriteByte('?')
+		}
+		b.WriteString(why)
+		b.WriteByte(0)
 	}
 	return b.String()
 }

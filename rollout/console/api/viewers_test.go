@@ -3,8 +3,11 @@ package api_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -16,7 +19,9 @@ import (
 	"time"
 
 	"github.com/serin-go/serin/rollout"
+	"github.com/serin-go/serin/rollout/console/api"
 	"github.com/serin-go/serin/rollout/console/client"
+	"github.com/serin-go/serin/rollout/traffic"
 	"github.com/serin-go/serin/strategies"
 )
 
@@ -126,36 +131,22 @@ func TestViewers(t *testing.T) {
 }
 
 // BenchmarkViewers changes a rollout that 1 and 200 viewers watch from another process. It
-// reports the CPU time of the server and the engine for a change, and how late the last viewer
-// has it.
+// reports the CPU time of the server and the engine for a change, ten times a second, and how late
+// the last viewer has it.
 func BenchmarkViewers(b *testing.B) {
 	for _, viewers := range []int{1, 200} {
 		b.Run(fmt.Sprint(viewers), func(b *testing.B) {
 			w := newWorld(b)
 			id := w.begin(baking, strategies.Baking)
-			cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^TestReadersProcess$")
-			cmd.Env = append(os.Environ(), fmt.Sprintf("SERIN_TEST_READERS=%s %s %d", w.http.Listener.Addr(), id, viewers))
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-			lines := bufio.NewScanner(out)
-			shown := func(changed uint64) {
-				for lines.Scan() {
-					if n, err := strconv.ParseUint(lines.Text(), 10, 64); err == nil && n >= changed {
-						return
-					}
-				}
-				b.Fatal("the readers have ended")
-			}
+			shown, stop := readers(b, w, id, viewers)
+			defer stop()
 			shown(w.until(id, strategies.Baking).Changed)
 			var late []time.Duration
+			pace := time.NewTicker(100 * time.Millisecond) // as people and ticks change it, not without a pause
+			defer pace.Stop()
 			cpu := cpuTime()
 			for i := 0; b.Loop(); i++ {
+				<-pace.C
 				command := []strategies.Command{strategies.Pause, strategies.Resume}[i%2]
 				if err := w.engine.Do(b.Context(), id, command, people["ben"]); err != nil {
 					b.Fatal(err)
@@ -175,13 +166,77 @@ func BenchmarkViewers(b *testing.B) {
 	}
 }
 
-// TestReadersProcess is the other process of BenchmarkViewers: it reads streams, and writes the
+// readers starts another process with viewers of a rollout, until the benchmark ends. shown waits until all of them have a change.
+func readers(b *testing.B, w *world, id rollout.ID, viewers int) (shown func(changed uint64), stop func()) {
+	ctx, cancel := context.WithCancel(b.Context())
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestReadersProcess$")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("SERIN_TEST_READERS=%s %s %d", w.http.Listener.Addr(), id, viewers))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() { cancel(); _ = cmd.Wait() })
+	lines := bufio.NewScanner(out)
+	return func(changed uint64) {
+		for lines.Scan() {
+			if n, err := strconv.ParseUint(lines.Text(), 10, 64); err == nil && n >= changed {
+				return
+			}
+		}
+		b.Fatal("the readers have ended")
+	}, stop
+}
+
+// BenchmarkRequestPath sends requests through the router of a target for a second while one viewer
+// watches its rollout, and for a second while 200 do, from another process. It reports the time of
+// a request with one viewer, and the median of how the pairs compare. The goal is 1.02, on a
+// machine that does nothing else.
+func BenchmarkRequestPath(b *testing.B) {
+	answer := []byte(`{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}}`)
+	backend := traffic.Backend{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer)
+	})}
+	router, err := traffic.New(traffic.Config{Arms: map[string]traffic.Backend{"1.4.0": backend, "1.5.0": backend}, Split: strategies.Split{Arms: []strategies.Arm{{Name: "1.4.0", Weight: strategies.Full}, {Name: "1.5.0"}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := newWorld(b, func(_ *world, engine *rollout.Config, _ *api.Config) { engine.Targets["chat"] = router })
+	id := w.begin(baking, strategies.Baking)
+	changed := w.until(id, strategies.Baking).Changed
+	request := httptest.NewRequest("POST", "/v1/chat/completions", nil)
+	second := func(viewers int) float64 { // ns a request
+		shown, stop := readers(b, w, id, viewers)
+		defer stop()
+		shown(changed)
+		n, began := 0, time.Now()
+		for ; time.Since(began) < time.Second; n++ {
+			request.Header.Set("Serin-Unit", strconv.Itoa(n))
+			router.ServeHTTP(httptest.NewRecorder(), request)
+		}
+		return float64(time.Since(began)) / float64(n)
+	}
+	var one, ratios []float64
+	for b.Loop() {
+		alone := second(1)
+		one, ratios = append(one, alone), append(ratios, second(200)/alone)
+	}
+	slices.Sort(one)
+	slices.Sort(ratios)
+	b.ReportMetric(one[len(one)/2], "ns/request")
+	b.ReportMetric(ratios[len(ratios)/2], "of-one")
+}
+
+// TestReadersProcess is the other process of the benchmarks: it reads streams, and writes the
 // number of each change that all of them have.
 func TestReadersProcess(t *testing.T) {
 	var address, id string
 	var viewers int
 	if n, _ := fmt.Sscan(os.Getenv("SERIN_TEST_READERS"), &address, &id, &viewers); n != 3 {
-		t.Skip("it is started by BenchmarkViewers")
+		t.Skip("it is started by the benchmarks")
 	}
 	number := regexp.MustCompile(`"changed":(\d+)`)
 	changes := make(chan uint64, viewers)
