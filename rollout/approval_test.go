@@ -57,7 +57,7 @@ func TestApprovalRules(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(10 * time.Second)
-			if st := status(t, e, id); st.Phase != strategies.Approving || !strings.Contains(st.Waiting, c.needs) || !strings.Contains(st.Waiting, "still needed: 1 of ") {
+			if st := status(t, e, id); st.Phase != strategies.Approving || !strings.Contains(st.Waiting, c.needs) || !strings.Contains(st.Waiting, "must still approve") {
 				t.Errorf("after %s: %v, waiting %q, want %q", c.by.Name, st.Phase, st.Waiting, c.needs)
 			}
 		}

@@ -209,15 +209,26 @@ func (a Approval) Judge(votes []Vote, starter string) (Consent, string) {
 	for _, r := range rules {
 		need += r.Need
 	}
-	text := fmt.Sprintf("%d of %d approvals", placed, need)
+	text := fmt.Sprintf("%d of %d approvals given", placed, need)
 	if len(rules) > 1 || len(rules[0].Roles) > 0 {
-		words := make([]string, len(missing))
-		for i, r := range missing {
-			words[i] = r.String()
-		}
-		text += ", still needed: " + strings.Join(words, ", ")
+		text += ": " + people(missing) + " must still approve"
 	}
 	return Awaited, text
+}
+
+// people words who has to approve: "2 people with the role sre and 1 person".
+func people(rules []ApprovalRule) string {
+	words := make([]string, len(rules))
+	for i, r := range rules {
+		words[i] = fmt.Sprintf("%d people", r.Need)
+		if r.Need == 1 {
+			words[i] = "1 person"
+		}
+		if len(r.Roles) > 0 {
+			words[i] += " with the role " + strings.Join(r.Roles, " or ")
+		}
+	}
+	return strings.Join(words, " and ")
 }
 
 // Validate reports everything that is wrong with a, joined; each problem is a

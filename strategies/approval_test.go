@@ -76,9 +76,9 @@ func TestApprovalRules(t *testing.T) {
 		want  strategies.Consent
 		says  string
 	}{
-		{"no vote yet", both, nil, strategies.Awaited, "0 of 3 approvals, still needed: 2 of sre, 1 of privacy"},
-		{"one rule met", both, []strategies.Vote{vote("ana", "sre"), vote("bo", "sre")}, strategies.Awaited, "2 of 3 approvals, still needed: 1 of privacy"},
-		{"more of one role do not help the other rule", both, []strategies.Vote{vote("ana", "sre"), vote("bo", "sre"), vote("cy", "sre")}, strategies.Awaited, "2 of 3 approvals, still needed: 1 of privacy"},
+		{"no vote yet", both, nil, strategies.Awaited, "0 of 3 approvals given: 2 people with the role sre and 1 person with the role privacy must still approve"},
+		{"one rule met", both, []strategies.Vote{vote("ana", "sre"), vote("bo", "sre")}, strategies.Awaited, "2 of 3 approvals given: 1 person with the role privacy must still approve"},
+		{"more of one role do not help the other rule", both, []strategies.Vote{vote("ana", "sre"), vote("bo", "sre"), vote("cy", "sre")}, strategies.Awaited, "2 of 3 approvals given: 1 person with the role privacy must still approve"},
 		{"all met", both, []strategies.Vote{vote("ana", "sre"), vote("bo", "sre"), vote("cy", "privacy")}, strategies.Granted, "ana, bo, cy"},
 		{"one person never fills two places", both, []strategies.Vote{vote("ana", "sre", "privacy"), vote("bo", "sre")}, strategies.Awaited, "2 of 3"},
 		{"one who has both roles makes room", both, []strategies.Vote{vote("ana", "sre", "privacy"), vote("bo", "sre"), vote("cy", "sre")}, strategies.Granted, "ana, bo, cy"},
@@ -89,9 +89,9 @@ func TestApprovalRules(t *testing.T) {
 		{"rejection under one rule", both, []strategies.Vote{vote("ana", "sre"), vote("bo", "sre"), reject(vote("cy", "privacy"))}, strategies.Rejected, "cy"},
 		{"rejection without a role", both, []strategies.Vote{reject(vote("cy", "dev"))}, strategies.Awaited, "0 of 3"},
 		{"the last word counts", both, []strategies.Vote{vote("ana", "sre", "privacy"), vote("bo", "sre"), vote("cy", "sre"), reject(vote("ana", "sre"))}, strategies.Rejected, "ana"},
-		{"the roles of the last word count", both, []strategies.Vote{vote("ana", "privacy"), vote("bo", "sre"), vote("cy", "sre"), vote("ana", "sre")}, strategies.Awaited, "2 of 3 approvals, still needed: 1 of privacy"},
-		{"short form and rules", strategies.Approval{Need: 2, Roles: []string{"sre"}, Rules: []strategies.ApprovalRule{privacy}}, []strategies.Vote{vote("ana", "sre"), vote("cy", "privacy")}, strategies.Awaited, "2 of 3 approvals, still needed: 1 of sre"},
-		{"need alone beside rules", strategies.Approval{Need: 1, Rules: []strategies.ApprovalRule{privacy}}, []strategies.Vote{vote("cy", "privacy")}, strategies.Awaited, "1 of 2 approvals, still needed: 1 of privacy"},
+		{"the roles of the last word count", both, []strategies.Vote{vote("ana", "privacy"), vote("bo", "sre"), vote("cy", "sre"), vote("ana", "sre")}, strategies.Awaited, "2 of 3 approvals given: 1 person with the role privacy must still approve"},
+		{"short form and rules", strategies.Approval{Need: 2, Roles: []string{"sre"}, Rules: []strategies.ApprovalRule{privacy}}, []strategies.Vote{vote("ana", "sre"), vote("cy", "privacy")}, strategies.Awaited, "2 of 3 approvals given: 1 person with the role sre must still approve"},
+		{"need alone beside rules", strategies.Approval{Need: 1, Rules: []strategies.ApprovalRule{privacy}}, []strategies.Vote{vote("cy", "privacy")}, strategies.Awaited, "1 of 2 approvals given: 1 person with the role privacy must still approve"},
 		{"need alone beside rules, met", strategies.Approval{Need: 1, Rules: []strategies.ApprovalRule{privacy}}, []strategies.Vote{vote("cy", "privacy"), vote("di")}, strategies.Granted, "cy, di"},
 		{"a rule that anybody meets", strategies.Approval{Rules: []strategies.ApprovalRule{{}, privacy}}, []strategies.Vote{vote("cy", "privacy")}, strategies.Awaited, "1 of 2"},
 		{"left out by subject", strategies.Approval{Not: []string{"idp|7"}}, []strategies.Vote{as("idp|7", vote("eve"))}, strategies.Awaited, "0 of 1"},

@@ -118,6 +118,6 @@ func ExampleApproval_Judge() {
 	fmt.Println(a.Judge(votes, "starter"))
 	fmt.Println(a.Judge(append(votes, strategies.Vote{Who: "cy", Roles: []string{"sre"}}), "starter"))
 	// Output:
-	// awaited 2 of 3 approvals, still needed: 1 of privacy or legal
+	// awaited 2 of 3 approvals given: 1 person with the role privacy or legal must still approve
 	// granted approved by ana, ben, cy
 }
