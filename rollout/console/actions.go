@@ -86,16 +86,23 @@ func (v *visit) changes(st rollout.Status) (lines []diffLine, since string) {
 	return v.diff(before.Plan, st.Plan), string(before.ID)
 }
 
+// maxSearched bounds the rollouts among which the last one that was promoted is looked for.
+const maxSearched = 1_000
+
 // promoted returns the last rollout before st that was promoted.
 func (v *visit) promoted(st rollout.Status) (rollout.Status, bool) {
-	page, err := v.cfg.Engine.Rollouts(v.r.Context(), st.ID.Target(), st.ID, 50)
-	if err != nil {
-		return rollout.Status{}, false
-	}
-	for _, old := range page {
-		if old.Phase == strategies.Promoted {
-			return old, true
+	before := st.ID
+	for range maxSearched / historySize {
+		page, err := v.cfg.Engine.Rollouts(v.r.Context(), st.ID.Target(), before, historySize)
+		for _, old := range page {
+			if old.Phase == strategies.Promoted {
+				return old, true
+			}
 		}
+		if err != nil || len(page) < historySize {
+			return rollout.Status{}, false
+		}
+		before = page[len(page)-1].ID
 	}
 	return rollout.Status{}, false
 }
