@@ -69,8 +69,8 @@ axe.run().then(r => { document.title = JSON.stringify({passes: r.passes.length, 
 }
 
 // AllAccessible fails the test if axe-core finds a violation on any of the pages, given by
-// name, in frames of 320 and 1280 px, with a light and with a dark colour scheme, or if a page
-// is wider than its frame. It takes one start of Chromium for each frame and scheme. It skips
+// name, in frames of 320, 640 and 1280 px, with a light and with a dark colour scheme, or if a page
+// is wider than its frame. 640 px are what a window of 1280 px has at a zoom of 200 %. It takes one start of Chromium for each frame and scheme. It skips
 // the test as [Accessible] does.
 func AllAccessible(t *testing.T, pages map[string][]byte) {
 	t.Helper()
@@ -96,7 +96,7 @@ axe.run().then(r => {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, width := range []string{"320", "1280"} {
+	for _, width := range []string{"320", "640", "1280"} {
 		outer := `<!doctype html><title>running</title><body><script type="application/json" id="pages">` + string(data) + `</script><script>
 const pages = JSON.parse(document.getElementById("pages").textContent), found = [];
 const next = () => {

@@ -93,7 +93,7 @@ var (
 )
 
 // reserved are the first parts of paths that no target and no panel can have.
-var reserved = []string{"alerts", "api", "approvals", "assets", "checklists", "health", "me", "plans", "sign-in", "sign-out"}
+var reserved = []string{"alerts", "api", "approvals", "assets", "checklists", "find", "health", "help", "me", "plans", "sign-in", "sign-out"}
 
 // Validate reports everything that is wrong with c, joined; each problem is a
 // [*checks.InvalidError].

@@ -78,6 +78,8 @@ func (c *Console) parse() (*templates, error) {
 		nav(orElse(panel.Title, panel.Name), "/"+panel.Name)
 	}
 	nav("You", "/me")
+	nav("Find", "/find")
+	nav("Help", "/help")
 	funcs := template.FuncMap{
 		"stamp":   func(at time.Time) template.HTML { return c.stamp(at) },
 		"percent": situation.Percent,

@@ -48,6 +48,7 @@ type form struct {
 	Action, Button string
 	Fields         []field
 	Why            string // why it cannot be sent
+	Get            bool   // it has no effect: its fields are in the address of its answer
 }
 
 // Key returns a new key, so that the form has its effect once.
@@ -187,7 +188,7 @@ func (v *visit) showPlan(st rollout.Status) {
 	if lines, since := v.changes(st); since != "" {
 		list = append(list, section{Title: "Changes since " + since + ", which was promoted last", Diff: lines})
 	} else {
-		list = append(list, section{Title: "Changes", Text: []string{"No earlier rollout of " + st.ID.Target() + " was promoted."}})
+		list = append(list, section{Title: "Changes", Text: []string{"None of the last 1,000 rollouts of " + st.ID.Target() + " was promoted."}})
 	}
 	v.sections(v.about(st, "Plan"), list...)
 }

@@ -189,6 +189,10 @@ func (v *visit) get() {
 		v.testForm(p[2])
 	case p[0] == "alerts" && len(p) == 3 && p[1] == "second":
 		v.secondForm(p[2])
+	case p[0] == "find" && len(p) == 1:
+		v.find()
+	case p[0] == "help" && len(p) == 1:
+		v.help()
 	case p[0] == "health" && len(p) == 1:
 		v.health()
 	case p[0] == "me" && len(p) == 1:

@@ -8,6 +8,8 @@
   let keep = null;
   try { keep = localStorage; root.dataset.theme = keep.getItem("theme") || ""; } catch { /* no storage */ }
 
+  const off = () => { try { return keep.getItem("keys") === "off"; } catch { return false; } };
+
   const word = document.createElement("span"), theme = document.createElement("button");
   theme.textContent = "light or dark";
   theme.onclick = () => {
@@ -21,11 +23,20 @@
 
   let before = "";
   addEventListener("keydown", (e) => {
-    if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName)) return;
+    if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName) || off()) return;
     const to = { r: "/", a: "/approvals", y: "/me", l: "/alerts", c: "/checklists", h: "/health" }[e.key];
+    const alone = { "/": "/find", "?": "/help" }[e.key], field = document.querySelector("form[role=search] input");
     if (before === "g" && to) location.href = prefix + to;
+    else if (alone === "/find" && field) { e.preventDefault(); field.focus(); }
+    else if (alone) { e.preventDefault(); location.href = prefix + alone; }
     before = e.key;
   });
+  const keys = document.createElement("button");
+  const named = () => { keys.textContent = off() ? "turn the keys on" : "turn the keys off"; };
+  keys.className = "button";
+  keys.onclick = () => { try { keep.setItem("keys", off() ? "" : "off"); } catch { /* not kept */ } named(); };
+  if (location.pathname === prefix + "/help") { named(); document.getElementById("main").append(keys); }
+  document.querySelector("form[role=search] input")?.focus();
   if (!see) return;
 
   let last = Date.now(), spokenAt = 0, busy = false, again = false, source = null, drop = () => {};

@@ -114,6 +114,12 @@ var looks = map[Kind]struct {
 	Away:        {"?", Alarm, "unknown"},
 }
 
+// Look returns the glyph, the short words and the urgency of a kind.
+func Look(k Kind) (glyph, short string, u Urgency) {
+	l := looks[k]
+	return l.glyph, l.short, l.urgency
+}
+
 // made returns a situation with its looks.
 func made(k Kind, sentence, next string) Situation {
 	l := looks[k]
