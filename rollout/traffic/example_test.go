@@ -131,3 +131,25 @@ func ExampleRouter_SetSplit() {
 	// true traffic: arm "1.5.0" has traffic but no backend; add it with SetBackend first
 	// <nil> 10%
 }
+
+// A server whose answers the client of this module refuses, since they are malformed, is
+// left to net/http.
+func ExampleNetHTTP() {
+	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		defer conn.Close()
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\n")
+	}))
+	defer model.Close()
+	router, err := traffic.New(traffic.Config{
+		Arms: map[string]traffic.Backend{"1.4.0": {URL: model.URL, Transport: traffic.NetHTTP()}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	w := httptest.NewRecorder()
+	router.ServeHTTP(w, httptest.NewRequest("GET", "/health", nil))
+	fmt.Println(w.Code, w.Body)
+	// Output: 200 OK
+}
