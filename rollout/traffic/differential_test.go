@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -53,6 +54,8 @@ type twins struct {
 func newTwins(tb testing.TB) *twins {
 	tb.Helper()
 	tb.Setenv("SERIN_HOP", "")
+	log.SetOutput(io.Discard) // where net/http says what it finds behind answers
+	tb.Cleanup(func() { log.SetOutput(os.Stderr) })
 	w := &twins{got: make(chan []byte, 1)}
 	target := accept(tb, w.serve)
 	w.server = target
