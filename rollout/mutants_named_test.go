@@ -130,7 +130,7 @@ var namedMutants = []struct{ name, file, old, new, test string }{
 	},
 	{
 		"a baseline that is believed", "start.go",
-		"	if serving != nil && p.DangerouslyReplaceServing != serving.Arm() && stale(p.Baseline, *serving) {\n",
+		"	if p.DangerouslyReplaceServing != serving.Arm() && stale(p.Baseline, serving) {\n",
 		"	if false {\n",
 		"BaselineIsWhatServes|RetryOfAnOldRollout",
 	},
