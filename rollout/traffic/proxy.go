@@ -114,7 +114,7 @@ func asking(dress func(in, out *http.Request)) func(in, out *http.Request) {
 const onceHeader = "Serin-Once"
 
 // askPlainly has an inference answered without a content coding, so that it can be
-// measured, and, unless it must be sent once, sent again by [resend.Transport] if the
+// measured, and, unless it must be sent once, sent again by its transport if the
 // server has closed an idle connection: an Idempotency-Key without a value is not
 // sent, but says that it may. The header is out's own.
 func askPlainly(out *http.Request, kind answer.Kind, once bool) {
