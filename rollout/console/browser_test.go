@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"testing"
@@ -69,6 +70,49 @@ func TestAbortOnPhone(t *testing.T) {
 	}
 	if wide := p.Eval("document.documentElement.scrollWidth"); wide != "390" {
 		t.Errorf("the page is %s px wide", wide)
+	}
+}
+
+// TestActsWithoutScript: C1. Without a script a person pauses a rollout, goes on, goes to the next
+// stage and approves it, each by a link and a button, until it is promoted.
+func TestActsWithoutScript(t *testing.T) {
+	b := pagetest.Open(t)
+	w := begin(t, nil)
+	plan := plan()
+	plan.Strategy = strategies.Canary{Weights: []strategies.Weight{2500}, Bake: time.Hour, DangerouslyPromoteUnproven: true, Approve: &strategies.Approval{Roles: []string{"sre"}}}
+	w.start(plan)
+	reach := func(want strategies.Phase) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for changed := w.engine.Changed("chat"); phase(t, w) != want; changed = w.engine.Changed("chat") {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				t.Fatalf("the rollout is %v, want %v", phase(t, w), want)
+			}
+		}
+	}
+	url, stop := w.serveAt("")
+	defer stop()
+	p := b.Tab(asAna)
+	p.Do("Emulation.setScriptExecutionDisabled", map[string]any{"value": true})
+	reach(strategies.Baking)
+	for _, step := range []struct {
+		command, kind string
+		phase         strategies.Phase
+	}{{"pause", "paused", strategies.Baking}, {"resume", "quiet", strategies.Baking}, {"promote", "approval", strategies.Approving}, {"approve", "quiet", strategies.Baking}, {"promote", "promoted", strategies.Promoted}} {
+		p.Go(url + "/chat")
+		p.Tap(`a[href="/chat/1/` + step.command + `"]`)
+		p.Until("location.pathname === '/chat/1/" + step.command + "' && document.querySelector('form #reason')")
+		p.Tap("form button")
+		p.Until("location.pathname === '/chat' && document.querySelector('.notice')")
+		reach(step.phase)
+		p.Go(url + "/chat")
+		p.Until("document.querySelector('[data-kind=" + step.kind + "]')")
+	}
+	if said := p.Said(); len(said) > 0 {
+		t.Errorf("the browser says %q", said)
 	}
 }
 
