@@ -115,7 +115,7 @@ func (v *visit) checklist(name string, list *checklist.List, st rollout.Status) 
 			}
 			sections.List = append(sections.List, s)
 		}
-		return v.render("sections", page{Title: name + ": " + report.State.String(), At: report.At, Target: target, Main: sections})
+		return v.render("sections", page{Title: name + " for " + string(st.ID) + ": " + report.State.String(), At: report.At, Target: target, Main: sections})
 	})
 	if err != nil {
 		v.fail(err)

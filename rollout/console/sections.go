@@ -230,7 +230,7 @@ func (v *visit) history(target string) {
 		}
 		s.Links = []link{{Text: "Older rollouts", Href: v.path(target, "history") + "?" + next.Encode()}}
 	}
-	filters := section{Title: "Only"}
+	filters := section{Title: "Show only"}
 	for p := strategies.Promoted; p <= strategies.Failed; p++ {
 		filters.Links = append(filters.Links, link{Text: p.String(), Href: v.path(target, "history") + "?outcome=" + url.QueryEscape(p.String()), Here: outcome == p.String()})
 	}

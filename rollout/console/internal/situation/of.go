@@ -126,9 +126,12 @@ func (w words) guard() string {
 
 func (w words) approval() Situation {
 	stage := w.stage(w.st.Stage)
-	sentence := "waits for a person" + w.since("since") + ": " + w.raised(stage) + " needs approval"
+	sentence := "waits for approval of " + w.raised(stage) + w.since("since")
 	if r := w.st.State.ConsentReason; r != "" {
-		sentence += " (" + r + ")"
+		if _, people, ok := strings.Cut(r, ": "); ok {
+			r = people // who they are says how many
+		}
+		sentence += ": " + r
 	}
 	next := "nothing moves"
 	if a := stage.Approve; a != nil {
