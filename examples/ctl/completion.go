@@ -73,7 +73,9 @@ _ctl() {
 %s  esac
   _files
 }
-(( $+functions[compdef] )) && compdef _ctl ctl
+if (( $+functions[compdef] )); then
+  compdef _ctl ctl
+fi
 `, list.String(), cases.String())
 }
 

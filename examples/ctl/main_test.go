@@ -448,7 +448,7 @@ func TestTable(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	for shell, load := range map[string]string{
 		"bash": `source %s && COMP_WORDS=(ctl sta) COMP_CWORD=1 && _ctl && echo "${COMPREPLY[*]}"`,
-		"zsh":  `autoload -Uz compinit; source %s && whence -w _ctl && echo status start`,
+		"zsh":  `autoload -Uz compinit && compinit -u -D && source %s && [[ ${_comps[ctl]} == _ctl ]] && _describe() { print -rl -- ${(P)2} } && CURRENT=2 words=(ctl sta) && _ctl`,
 		"fish": `source %s; complete -C 'ctl sta' | string split -f1 \t`,
 	} {
 		t.Run(shell, func(t *testing.T) {
