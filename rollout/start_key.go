@@ -77,7 +77,7 @@ func started(before []string, mark string, number uint64) []string {
 var errStarted = errors.New("started before under this key")
 
 // keyed starts a rollout unless that was done before under the order's key. It looks before the
-// start, for an answer in any state of the target, and again when another start was faster.
+// start, for an answer in any state of the target, and again after a start that has failed.
 func (e *Engine) keyed(ctx context.Context, target string, o order, mark string, start func() (ID, error)) (ID, error) {
 	if mark == "" {
 		return start()
@@ -103,11 +103,12 @@ func (e *Engine) keyed(ctx context.Context, target string, o order, mark string,
 		return id, err
 	}
 	id, err := start()
-	var busy *BusyError
-	if errors.Is(err, errStarted) || errors.Is(err, ErrConflict) || errors.As(err, &busy) {
-		if id, also := before(); id != "" || also != nil {
-			return id, also
-		}
+	if err == nil {
+		return id, nil
+	}
+	var reused *KeyReusedError
+	if id, also := before(); id != "" || errors.As(also, &reused) {
+		return id, also // another process was faster, however this one has noticed
 	}
 	return id, err
 }
