@@ -111,7 +111,11 @@ next();
 		if err := os.WriteFile(file, []byte(outer), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, scheme := range []string{"0", "1"} { // dark, light
+		schemes := []string{"0", "1"} // dark, light
+		if width == "640" {
+			schemes = schemes[1:] // colours are the same at each zoom
+		}
+		for _, scheme := range schemes {
 			look(t, chromium, file, width, scheme, names)
 		}
 	}
