@@ -60,6 +60,7 @@ func commands() []command {
 		{name: "test-alert", args: "RECEIVER", does: "send a test message to a receiver of alerts", run: testAlert},
 		{name: "login", args: "-server URL", does: "store the address of a server, and a token from standard input", run: login},
 		{name: "whoami", does: "show who you are, and what you may do", run: whoami},
+		{name: "token", args: "[-issue NAME -role ROLE -on TARGET -for 720h | -revoke ID]", does: "list the tokens of programs, issue one, or end one", run: token},
 		{name: "prove", does: "prove your second factor with a code from standard input", run: prove},
 		{name: "completion", args: "bash|zsh|fish", does: "print a script for the completion of commands", run: completion, words: []string{"bash", "zsh", "fish"}},
 		{name: "version", does: "show the version of this command", run: showVersion},

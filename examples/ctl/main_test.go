@@ -196,6 +196,33 @@ func TestChecklist(t *testing.T) {
 	w.ctl(0, "abort", "chat/1")
 }
 
+// TestToken issues a token to a program, which acts by it, and ends it.
+func TestToken(t *testing.T) {
+	w := newWorld(t, false)
+	secret := strings.TrimSpace(w.ctl(0, "token", "-issue", "pipeline", "-role", "sre", "-on", "chat", "-for", "24h").out)
+	if r := w.want(0, secret, "whoami"); !strings.Contains(r.out, "pipeline, sre") {
+		t.Error(r.out)
+	}
+	w.want(forbidden, secret, "token", "-issue", "another", "-role", "sre", "-on", "chat")
+	all := decode[[]client.Token](t, w.ctl(0, "token", "-o", "json").out)
+	if len(all) != 1 || all[0].Name != "pipeline" || all[0].Secret != "" {
+		t.Fatalf("%+v", all)
+	}
+	if r := w.ctl(0, "token"); !strings.Contains(r.out, all[0].ID) || strings.Contains(r.out, secret) {
+		t.Error(r.out)
+	}
+	w.want(failed, "cleo", "token", "-revoke", all[0].ID)
+	w.ctl(0, "token", "-revoke", all[0].ID)
+	w.want(forbidden, secret, "whoami")
+	for _, args := range [][]string{
+		{"-issue", "p"}, {"-issue", "p", "-role", "sre"}, {"-role", "sre"}, {"-issue", "p", "-role", "sre", "-on", "chat", "-revoke", "x"},
+		{"-issue", "p", "-role", "", "-on", "chat"}, {"-issue", "p", "-role", "sre", "-on", "chat", "-for", "0s"},
+	} {
+		w.ctl(wrongUse, append([]string{"token"}, args...)...)
+	}
+	w.ctl(failed, "token", "-issue", "p", "-role", "sre", "-on", "chat", "-for", "2161h")
+}
+
 // TestAlerts silences an alert, and tests the way to a receiver.
 func TestAlerts(t *testing.T) {
 	w := newWorld(t, false)

@@ -147,8 +147,12 @@ func newWorld(t *testing.T, file bool) *world {
 	if err := alerts.Set(t.Context(), alert.Alert{Name: "RolloutHeld", Labels: map[string]string{"target": "chat"}, Severity: alert.Critical, Summary: "it is held"}); err != nil {
 		t.Fatal(err)
 	}
+	issued, err := access.NewTokens(access.TokensConfig{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.api, err = api.New(api.Config{
-		Engine: w.engine, Store: store, Who: who, May: policy.Authorize, Ledger: book, Signer: signer, Alerts: alerts,
+		Engine: w.engine, Store: store, Who: access.First(issued, who), May: issued.Authorize(policy.Authorize), Tokens: issued, Ledger: book, Signer: signer, Alerts: alerts,
 		Lists: map[string]*checklist.List{"release": list}, Limits: api.Limits{Changes: 10_000},
 	})
 	if err != nil {

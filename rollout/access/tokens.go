@@ -136,7 +136,7 @@ func (q TokenRequest) problems(by rollout.Actor, at time.Time) error {
 	}
 	errs = append(errs, checks.Within((rollout.Actor{Name: q.Name, Roles: q.Roles}).Validate(), "access", "Actor", "TokenRequest"),
 		checks.Within(by.Validate(), "access", "Actor", "by"))
-	if strings.HasPrefix(by.Subject, tokenSelf) {
+	if IsToken(by) {
 		bad("by.Subject", by.Subject, "a person: a token cannot issue another one")
 	}
 	if len(q.Roles) == 0 {
@@ -321,5 +321,8 @@ func (t *Tokens) Revoke(ctx context.Context, id string) error {
 	}
 	return fmt.Errorf("access: %w", rollout.ErrConflict)
 }
+
+// IsToken reports whether an actor is a program with a token of a [Tokens].
+func IsToken(by rollout.Actor) bool { return strings.HasPrefix(by.Subject, tokenSelf) }
 
 var _ Authenticator = (*Tokens)(nil)

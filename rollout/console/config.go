@@ -47,7 +47,11 @@ type Config struct {
 	Lists  map[string]*checklist.List `env:", noinit"`
 	Ledger *ledger.Ledger             `env:", noinit"`
 	Alerts *alert.Manager             `env:", noinit"`
-	Health *health.Monitor            `env:", noinit"`
+	// Tokens are what people issue to programs, by ctl token or the API; /me lists them. If set,
+	// Who must ask Tokens too, and May should be wrapped by their Authorize, which keeps each
+	// token to its targets.
+	Tokens *access.Tokens  `env:", noinit"`
+	Health *health.Monitor `env:", noinit"`
 	// Panels are further pages, such as cost, load tests and versions.
 	Panels []Panel `env:", noinit"`
 	// Plans has plan files, in YAML or JSON, that can be started from a page.
@@ -140,7 +144,7 @@ func (c Config) api() api.Config {
 		panels[p.Name] = p.Data
 	}
 	return api.Config{
-		Engine: c.Engine, Store: c.Store, Who: c.Who, May: c.May, Lists: c.Lists, Ledger: c.Ledger, Alerts: c.Alerts, Health: c.Health,
+		Engine: c.Engine, Store: c.Store, Who: c.Who, May: c.May, Lists: c.Lists, Ledger: c.Ledger, Alerts: c.Alerts, Tokens: c.Tokens, Health: c.Health,
 		Panels: panels, Origins: c.Origins, Refused: c.Refused, Limits: c.Limits, Logger: c.Logger,
 	}
 }

@@ -351,10 +351,37 @@ func (v *visit) me() {
 		may.Rows = append(may.Rows, []cell{to(name, v.path(name)), text(strings.Join(actions, ", "))})
 	}
 	list = append(list, may)
+	if v.cfg.Tokens != nil && v.signed {
+		tokens, err := v.tokens()
+		if err != nil {
+			v.fail(err)
+			return
+		}
+		list = append(list, tokens)
+	}
 	if v.cfg.Sessions != nil {
 		list = append(list, section{Title: "Session", Form: &form{Action: v.path("sign-out"), Button: "Sign out"}})
 	}
 	v.sections(page{Title: "You"}, list...)
+}
+
+// tokens lists the tokens that the caller has issued.
+func (v *visit) tokens() (section, error) {
+	s := section{Title: "Tokens of programs", Text: []string{"You have issued these. ctl token issues and ends them."}, Head: []string{"name", "roles", "targets", "until", "last used", "ID"}}
+	for t, err := range v.cfg.Tokens.List(v.r.Context()) {
+		if err != nil {
+			return s, err
+		}
+		if strategies.Person(t.By.Subject, t.By.Name) != strategies.Person(v.by.Subject, v.by.Name) {
+			continue
+		}
+		used := text("never")
+		if !t.Used.IsZero() {
+			used = at(t.Used)
+		}
+		s.Rows = append(s.Rows, []cell{text(t.Name), text(strings.Join(t.Roles, ", ")), text(strings.Join(t.Targets, ", ")), at(t.Until), used, text(t.ID)})
+	}
+	return s, nil
 }
 
 // panel answers with a further page, if the path is one.

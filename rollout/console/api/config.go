@@ -62,7 +62,10 @@ type Config struct {
 	Lists  map[string]*checklist.List `env:", noinit"`
 	Ledger *ledger.Ledger             `env:", noinit"`
 	Alerts *alert.Manager             `env:", noinit"`
-	Health *health.Monitor            `env:", noinit"`
+	// Tokens are what people issue to programs. If set, Who must ask Tokens too, and May
+	// should be wrapped by their Authorize, which keeps each token to its targets.
+	Tokens *access.Tokens  `env:", noinit"`
+	Health *health.Monitor `env:", noinit"`
 	// Panels returns data that marshals to JSON, by names such as "versions", "cost",
 	// "feedback" and "load". The id is what follows the name in the path, or empty. An error
 	// that wraps [rollout.ErrNotFound] means that there is no such thing.

@@ -141,7 +141,7 @@ func TestRoutes(t *testing.T) {
 var wire = []any{
 	client.Identity{}, client.Target{}, client.Rollout{}, client.State{}, client.Judgement{}, client.Event{}, client.EventProof{},
 	client.Validation{}, client.Forecast{}, client.Diff{}, client.Update{}, client.Verification{}, client.DeadLetter{},
-	client.Checklist{}, client.Vouching{}, client.Waiver{}, client.Alerts{}, client.Silence{}, client.Receipt{}, client.Health{}, client.Problem{},
+	client.Checklist{}, client.Vouching{}, client.Waiver{}, client.Alerts{}, client.Silence{}, client.Receipt{}, client.Token{}, client.Health{}, client.Problem{},
 }
 
 // TestSchemas: C35. The schemas have the members of the client's types, and no others.

@@ -23,6 +23,9 @@ const (
 	actionWaive     rollout.Action = "waive"
 	actionWithdraw  rollout.Action = "withdraw"
 	actionSilence   rollout.Action = "silence"
+
+	// actionIssue names what was refused; which roles a token may have follows from the person's.
+	actionIssue rollout.Action = "issue-token"
 )
 
 // caller is who sends a request.

@@ -45,6 +45,10 @@ var routes = []route{
 	{method: http.MethodDelete, pattern: "/silences/{silence}", answer: (*Server).unsilence},
 	{method: http.MethodPost, pattern: "/receivers/{receiver}/test", answer: (*Server).testReceiver},
 
+	{method: http.MethodGet, pattern: "/tokens", answer: (*Server).listTokens},
+	{method: http.MethodPost, pattern: "/tokens", answer: (*Server).issueToken},
+	{method: http.MethodDelete, pattern: "/tokens/{token}", answer: (*Server).revokeToken},
+
 	{method: http.MethodGet, pattern: "/health", answer: (*Server).showHealth},
 	{method: http.MethodGet, pattern: "/{panel}", answer: (*Server).showPanel},
 	{method: http.MethodGet, pattern: "/{panel}/{id}", answer: (*Server).showPanel},
