@@ -45,7 +45,7 @@ func pages(t *testing.T, names ...string) map[string][]byte {
 			synctest.Wait()
 			all[name] = w.alone("/chat")
 			if name == "harming" {
-				for _, path := range []string{"/", "/chat/1", "/chat/1/abort", "/chat/1/promote", "/chat/1/events", "/chat/1/events/2", "/chat/1/plan", "/chat/history", "/chat/audit", "/approvals", "/alerts", "/alerts/test/chat-room", "/checklists", "/checklists/deployment?target=chat", "/checklists/deployment/docs/vouch?target=chat", "/health", "/me", "/cost", "/plans", "/plans/next.yaml", "/find?q=chat", "/help"} {
+				for _, path := range []string{"/", "/chat/1", "/chat/1/abort", "/chat/1/promote", "/chat/1/events", "/chat/1/events/2", "/chat/1/plan", "/chat/history", "/chat/audit", "/approvals", "/alerts", "/alerts/test/chat-room", "/checklists", "/checklists/deployment?target=chat", "/checklists/deployment/docs/vouch?target=chat", "/health", "/me", "/cost", "/plans", "/plans/next.yaml", "/find", "/find?q=nothing", "/help"} {
 					all[path] = w.alone(path)
 				}
 			}
