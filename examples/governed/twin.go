@@ -92,7 +92,8 @@ func newTwin(ctx context.Context) (*twin, error) {
 	}
 	arms := make(map[string]traffic.Backend)
 	for version := range digests {
-		lm, err := modeltest.New(modeltest.Config{Models: []string{"chat"}, Length: 8})
+		// A model is slow enough for a pause of this machine not to look like a slower version.
+		lm, err := modeltest.New(modeltest.Config{Models: []string{"chat"}, Length: 8, TTFT: 40 * time.Millisecond, TimePerToken: 2 * time.Millisecond, Jitter: 0.25})
 		if err != nil {
 			return nil, err
 		}
