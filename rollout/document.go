@@ -125,7 +125,7 @@ type note struct {
 // numbers are.
 func (d *document) commits() uint64 { return d.Seq + d.Notes }
 
-// mayBecome refuses a document of the same rollout that goes on after its end: nobody
+// mayBecome refuses a document of the same rollout that goes on after its end. An engine never
 // writes one, so the store does not hold what was committed.
 func (d *document) mayBecome(next *document) error {
 	if !d.Phase.Terminal() || next.Phase.Terminal() {

@@ -35,7 +35,7 @@ func (v *visit) find() {
 		if contains(target, q) {
 			found.Links = append(found.Links, link{Text: target, Href: v.path(target)})
 		}
-		for before := rollout.ID(""); len(found.Rows) < maxFound; {
+		for before := rollout.ID(""); len(found.Rows) < maxFound && !cut; {
 			page, err := v.cfg.Engine.Rollouts(v.r.Context(), target, before, historySize)
 			for _, st := range page {
 				base, cand, _ := names(st)
@@ -44,13 +44,11 @@ func (v *visit) find() {
 				}
 			}
 			looked += len(page)
+			cut = looked >= maxLooked
 			if err != nil && !isNotFound(err) {
 				found.Text = append(found.Text, "The rollouts of "+target+" cannot all be read: "+err.Error())
 			}
 			if err != nil || len(page) < historySize {
-				break
-			}
-			if cut = looked >= maxLooked; cut {
 				break
 			}
 			before = page[len(page)-1].ID

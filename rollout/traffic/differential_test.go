@@ -39,7 +39,7 @@ type views struct {
 	header  []string // sorted
 	text    string
 	trailer []string // sorted
-	broken  bool     // the answer has no end, or there is none
+	broken  bool     // the answer is missing, or has no end
 }
 
 // twins are two proxies to one server: the one of this package, and a ReverseProxy over

@@ -70,7 +70,7 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-// TestSeriesOfStreams: times and lengths are those of the time between two looks alone.
+// TestSeriesOfStreams: times and lengths are about the time since the look before, and no earlier one.
 func TestSeriesOfStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ttft, gap time.Duration
